@@ -1,0 +1,101 @@
+"""Commands that read what was published. They need neither Prefect nor TensorFlow, and open nothing but the published file."""
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.commands import Outcome, Request
+from flows.output import write_rows
+from forecast_lib.domain import parse_tickers
+from forecast_lib.errors import FatalError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["forecasts", "latest_report", "published_path", "report", "sql", "tables"]
+
+
+def published_path(workspace: Path) -> Path:
+    """The published database.
+
+    Raises:
+        FatalError: nothing was published yet.
+    """
+    from forecast_lib.store.files import PUBLISHED
+
+    path = workspace / PUBLISHED
+    if not path.is_file():
+        raise FatalError(f"{path} does not exist: nothing was published yet; run `tickercast nightly` first")
+    return path
+
+
+def latest_report(workspace: Path) -> Path | None:
+    """The newest report's page, or None."""
+    path = workspace / "reports" / "latest.html"
+    return path if path.is_file() else None
+
+
+def _write(request: Request, frame: "pd.DataFrame", **summary: Any) -> Outcome:
+    settings = request.settings
+    if settings["format"] == "parquet" and settings["json"] and settings["output"] is None:
+        raise UsageError("--format parquet to standard output leaves no room for the line of --json: give --output FILE")
+    write_rows(frame, settings["format"], settings["output"])
+    return Outcome(0, {"rows": len(frame), "format": settings["format"], "output": settings["output"], **summary})
+
+
+def sql(request: Request) -> Outcome:
+    """Rows of the user's own query."""
+    from forecast_lib.store.reader import query
+
+    return _write(request, query(published_path(request.settings.workspace), request.words[0]))
+
+
+def tables(request: Request) -> Outcome:
+    """Every table, view and column with its comment."""
+    from forecast_lib.store.reader import data_dictionary
+
+    return _write(request, data_dictionary(published_path(request.settings.workspace)))
+
+
+def _refuse_absent(asked: tuple[str, ...], frame: "pd.DataFrame") -> None:
+    there = sorted(set(frame["ticker"]))
+    absent = [ticker for ticker in asked if ticker not in there]
+    if absent:
+        shown = ", ".join(there[:20]) + (" …" if len(there) > 20 else "")
+        raise UsageError(f"no published forecast for {', '.join(absent[:10])}: there are {len(there)} tickers, {shown or 'none'}")
+
+
+def _asked(request: Request) -> tuple[str, ...]:
+    """The tickers named after the command, or by --tickers; settings of the environment and the profile are for runs."""
+    if request.words and "tickers" in request.overrides:
+        raise UsageError("tickers were given twice: name them after `forecasts` or by --tickers")
+    if "universe" in request.overrides:
+        from flows.settings import read_universe
+
+        return parse_tickers(read_universe(request.overrides["universe"]))
+    return parse_tickers(request.words or (request.settings["tickers"] if "tickers" in request.overrides else ()))
+
+
+def forecasts(request: Request) -> Outcome:
+    """The published run's forecasts, of all tickers or of those named."""
+    from forecast_lib.jobs.standing import latest_forecasts
+
+    frame = latest_forecasts(published_path(request.settings.workspace))
+    asked = _asked(request)
+    if asked:
+        _refuse_absent(asked, frame)
+        frame = frame[frame["ticker"].isin(asked)].reset_index(drop=True)
+    runs = sorted(set(frame["run_id"]))
+    return _write(request, frame, run_id=runs[0] if runs else None)
+
+
+def report(request: Request) -> Outcome:
+    """Prints the path of the newest report; opens it where asked."""
+    path = latest_report(request.settings.workspace)
+    if path is None:
+        raise FatalError(f"there is no report in {request.settings.workspace / 'reports'}: run `tickercast nightly` first")
+    print(path)
+    if request.settings["open"] and not webbrowser.open(path.as_uri()):
+        print("tickercast: no browser could be started; open the file by hand", file=sys.stderr)
+    return Outcome(0, {"report": str(path)})

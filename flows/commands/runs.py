@@ -1,0 +1,97 @@
+"""Commands that start a run: `nightly`, `ingest`, `backtest`, `recipe`. The work is in the flows; here is what the user sees."""
+
+from typing import TYPE_CHECKING, Any
+
+from flows.commands import Outcome, Request
+from flows.commands.readers import latest_report, published_path
+from flows.output import as_table
+from flows.settings import export, prepare_process, resolve
+from forecast_lib.config import RunConfig
+
+if TYPE_CHECKING:
+    from forecast_lib.jobs.summary import RunSummary
+
+__all__ = ["backtest", "ingest", "nightly", "recipe"]
+
+_SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "q025", "q975", "made_by"]
+_ROWS_SHOWN = 60
+
+
+def _prepared(request: Request) -> RunConfig:
+    """The config; the same settings are exported, so that a flow in this process resolves this very run."""
+    config = resolve(request.overrides)
+    export(request.overrides, run=config)
+    prepare_process(quiet=True)
+    return config
+
+
+def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
+    import json
+
+    values: dict[str, Any] = json.loads(summary.as_json())
+    return Outcome(summary.exit_code, {**values, "workspace": str(config.workspace)})
+
+
+def _print_run(summary: "RunSummary") -> None:
+    counts = ", ".join(f"{count} {status}" for status, count in summary.tickers.items() if count)
+    print(f"run {summary.run_id}: {summary.status}, as of {summary.as_of}" + (f"; {counts}" if counts else ""))
+    if summary.message:
+        print(summary.message)
+    for row in summary.degraded[:20]:
+        print(f"  {row['ticker']}: {row['status']}, {row['reason']}")
+    if len(summary.degraded) > 20:
+        print(f"  and {len(summary.degraded) - 20} more: tickercast status")
+
+
+def _print_forecasts(config: RunConfig) -> None:
+    from forecast_lib.jobs.standing import latest_forecasts
+
+    frame = latest_forecasts(published_path(config.workspace))[_SHOWN]
+    print()
+    print(as_table(frame.head(_ROWS_SHOWN)), end="")
+    if len(frame) > _ROWS_SHOWN:
+        print(f"… and {len(frame) - _ROWS_SHOWN} more rows: tickercast forecasts")
+    print(f"\nreport  {latest_report(config.workspace)}")
+    print(f'SQL     tickercast sql "SELECT ticker, step, point FROM latest_forecasts" --workspace {config.workspace}')
+
+
+def nightly(request: Request) -> Outcome:
+    """The whole flow; ends with the forecast table, the report's place and a query to try."""
+    config = _prepared(request)
+    from flows.nightly import run_nightly
+
+    summary = run_nightly(config)
+    _print_run(summary)
+    if summary.published:
+        _print_forecasts(config)
+    return _outcome(config, summary)
+
+
+def ingest(request: Request) -> Outcome:
+    """Prices only."""
+    config = _prepared(request)
+    from flows.nightly import run_ingest
+
+    summary = run_ingest(config)
+    _print_run(summary)
+    return _outcome(config, summary)
+
+
+def backtest(request: Request) -> Outcome:
+    """Rolling-origin backtest."""
+    config = _prepared(request)
+    from flows.backtest import run_backtest
+
+    summary = run_backtest(config)
+    _print_run(summary)
+    return _outcome(config, summary)
+
+
+def recipe(request: Request) -> Outcome:
+    """One walkthrough recipe, by name."""
+    config = _prepared(request)
+    from flows.recipe import run_recipe
+
+    summary = run_recipe(request.words[0], config)
+    _print_run(summary)
+    return _outcome(config, summary)

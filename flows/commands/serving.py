@@ -1,0 +1,62 @@
+"""`tickercast serve` and `tickercast deploy`: hand the flows to Prefect."""
+
+import contextlib
+from collections.abc import Iterator
+
+from flows.commands import Outcome, Request
+from flows.settings import export, prefect_address, prepare_process
+from forecast_lib.errors import FatalError, UsageError
+
+__all__ = ["deploy", "serve"]
+
+
+@contextlib.contextmanager
+def _server(port: int) -> Iterator[str]:
+    """The configured server, or one of our own for the length of the block, named in the environment for Prefect."""
+    from flows.deployments import is_up, local_server
+
+    configured = prefect_address()
+    if configured is None:
+        with local_server(port) as address:
+            prefect_address(address)
+            yield address
+    elif is_up(configured):
+        yield configured
+    else:
+        raise FatalError(f"no Prefect server answers at {configured} (PREFECT_API_URL): start it, or unset the variable")
+
+
+def _checked(name: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise UsageError(f"{name} {value} is out of range: expected {low} to {high}")
+    return value
+
+
+def serve(request: Request) -> Outcome:
+    """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile says."""
+    from flows import deployments
+
+    port = _checked("port", request.settings["port"], 1, 65_535)
+    limit = _checked("limit", request.settings["limit"], 1, 1_000)
+    export(request.overrides)
+    prepare_process(quiet=False)
+    with _server(port) as address:
+        print(f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C", flush=True)
+        deployments.serve(deployments.build(), limit)
+    return Outcome(0, {"server": address})
+
+
+def deploy(request: Request) -> Outcome:
+    """Registers every deployment; a worker of the pool runs them."""
+    address = prefect_address()
+    if address is None:
+        raise UsageError("no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or use `tickercast serve`")
+    prepare_process(quiet=True)
+    from flows import deployments
+
+    with _server(0):
+        names = deployments.deploy(deployments.build(), request.settings["pool"])
+    for name in names:
+        print(name)
+    print(f"start a worker with: prefect worker start --pool {request.settings['pool']}")
+    return Outcome(0, {"deployments": names, "pool": request.settings["pool"], "server": address})

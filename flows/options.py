@@ -1,0 +1,289 @@
+"""The one table of options: the command line, the environment and the profile files are all read through it.
+
+An option is text wherever it comes from; `Option.parse` makes the value, so that a wrong one is refused in the same words
+whether it was typed, exported or written in a profile. Ranges are checked later, where the configs are built.
+"""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from forecast_lib.config import VARIANTS, RunnerName, SourceName, Strategy
+from forecast_lib.errors import UsageError
+
+__all__ = ["COMMANDS", "FORMATS", "OPTIONS", "Command", "Option", "Positional", "as_text", "known_keys", "options_of"]
+
+FORMATS = ("table", "csv", "json", "parquet")
+PREFIX = "TICKERCAST_"
+
+
+@dataclass(frozen=True)
+class Positional:
+    """What a command takes besides options. `count` is `one`, `maybe` (one or none) or `many` (any number)."""
+
+    name: str
+    count: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `tickercast`: which groups of options it takes, and its one line of help."""
+
+    name: str
+    help: str
+    groups: tuple[str, ...] = ()
+    positional: Positional | None = None
+
+
+_RUN = ("run", "model")
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command("nightly", "The whole nightly flow: prices, models, forecasts, publication, report.", _RUN),
+        Command("ingest", "Prices only: fetch, check and store what is new.", ("run",)),
+        Command("backtest", "Rolling-origin backtest of a model against the baselines.", (*_RUN, "backtest")),
+        Command(
+            "recipe",
+            "One of the named walkthrough recipes, with its report.",
+            _RUN,
+            Positional("name", "one", "Name of the recipe, for example tsla-stacked."),
+        ),
+        Command(
+            "forecasts",
+            "The latest published forecasts.",
+            ("output", "tickers"),
+            Positional("ticker", "many", "Only these tickers; all of them when none is given."),
+        ),
+        Command(
+            "sql",
+            "Read-only query of the published database.",
+            ("output",),
+            Positional("query", "one", "One SQL query, in quotes."),
+        ),
+        Command("tables", "The data dictionary: every table and column with its comment.", ("output",)),
+        Command("report", "Where the latest report is.", ("report",)),
+        Command("status", "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 not, 1 nothing published."),
+        Command("doctor", "Checks environment, lock, workspace and source; says what to do.", ("source",)),
+        Command("serve", "Runs the deployments on this machine, with their schedules.", (*_RUN, "backtest", "serve")),
+        Command("deploy", "Registers the deployments with a Prefect server, for a process work pool.", ("deploy",)),
+        Command(
+            "restore",
+            "Brings back a kept snapshot of the published database.",
+            (),
+            Positional("snapshot", "maybe", "Name of the snapshot; the newest when none is given."),
+        ),
+    )
+}
+"""Every command, in the order of the help."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, and the setting of the same name.
+
+    Attributes:
+        name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
+        kind: `text`, `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list) or `choice`.
+        group: commands that name this group take the option; group `all` is taken by every command.
+        default: as text; None where there is nothing to take, and `help` then says what happens.
+        help: one sentence or two, without the default.
+        metavar: what the help calls the value.
+    """
+
+    name: str
+    kind: str
+    group: str
+    default: str | None
+    help: str
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line.
+
+        >>> OPTIONS["as_of"].flag
+        '--as-of'
+        """
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the setting.
+
+        >>> OPTIONS["as_of"].variable
+        'TICKERCAST_AS_OF'
+        """
+        return PREFIX + self.name.upper()
+
+    def parse(self, text: str, called: str) -> Any:
+        """The value that `text` means. `called` is how the user named the option, for the message.
+
+        >>> OPTIONS["horizon"].parse("5", "--horizon")
+        5
+
+        Raises:
+            UsageError: the text means nothing for this kind of option.
+        """
+        if self.kind == "choice":
+            return _choice(text, called, self.choices)
+        return _PARSERS[self.kind](text.strip(), called)
+
+
+def _choice(text: str, called: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise UsageError(f"{called} {_shown(text)} is not known: expected one of {', '.join(choices)}")
+    return text
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _text(text: str, called: str) -> str:
+    if not text or not text.isprintable():
+        raise UsageError(f"{called} {_shown(text)} is empty or not printable: expected a name or a path")
+    return text
+
+
+def _int(text: str, called: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,12}", text, re.ASCII):
+        raise UsageError(f"{called} {_shown(text)} is not a whole number: expected for example 5")
+    return int(text)
+
+
+def _float(text: str, called: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{called} {_shown(text)} is not a number: expected for example 0.2")
+    return value
+
+
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _flag(text: str, called: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise UsageError(f"{called} {_shown(text)} is neither yes nor no: expected true or false")
+    return _FLAGS[text.lower()]
+
+
+def _day(text: str, called: str) -> dt.date:
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return dt.date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"{called} {_shown(text)} is not a date: expected YYYY-MM-DD, for example 2024-05-30")
+
+
+def _instant(text: str, called: str) -> dt.datetime:
+    """An instant in UTC; one without an offset is taken as UTC, a bare date as its last microsecond."""
+    try:
+        if len(text) == len("YYYY-MM-DD"):
+            return dt.datetime.combine(_day(text, called), dt.time.max, tzinfo=dt.UTC)
+        value = dt.datetime.fromisoformat(text)
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{called} {_shown(text)} is not a time: expected for example 2024-05-30T22:00:00+00:00") from None
+
+
+def _names(text: str, called: str) -> tuple[str, ...]:
+    """The names between the commas, as typed; which of them are tickers is for the settings to say."""
+    return tuple(name.strip(" ") for name in text.split(",") if name.strip(" "))
+
+
+_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "text": _text,
+    "int": _int,
+    "float": _float,
+    "flag": _flag,
+    "day": _day,
+    "instant": _instant,
+    "names": _names,
+}
+
+
+_TABLE = (
+    Option("workspace", "text", "all", "workspace", "Folder of the databases, models and reports; made when missing.", "DIR"),
+    Option("profile", "text", "all", None, "Settings from a profile file of that name; see deployments/profiles. None when not given.", "NAME"),
+    Option("json", "flag", "all", "false", "Print a machine-readable summary as the last line of standard output."),
+    Option("debug", "flag", "all", "false", "Show the traceback of an unexpected error instead of writing it to the log only."),
+    Option("tickers", "names", "tickers", None, "Tickers, separated by commas. The source's own list when neither this nor --universe is given.", "A,B"),
+    Option("universe", "text", "tickers", None, "File with the tickers: TOML, or plain text with one a line; or the name of a shipped one.", "FILE"),
+    Option("source", "choice", "source", "simulated", "Where prices come from.", "NAME", get_args(SourceName)),
+    Option("files", "text", "source", None, "CSV or Parquet file, or a folder of TICKER.csv; implies --source files.", "PATH"),
+    Option("market_seed", "int", "source", "0", "Which simulated market: the same number gives the same series.", "N"),
+    Option("as_of", "day", "run", None, "The evening to look from: closed sessions dated up to it are known, none later. Today (UTC) when not given.", "DATE"),
+    Option("known_at", "instant", "run", None, "Price revisions stored up to this time count. Now when not given.", "TIME"),
+    Option("seed", "int", "run", "0", "Seed of everything random in a run.", "N"),
+    Option("runner", "choice", "run", "threads", "What trains shards of tickers side by side.", "NAME", get_args(RunnerName)),
+    Option("workers", "int", "run", "2", "How many shards are worked on at once.", "N"),
+    Option("shard_size", "int", "run", "8", "Tickers trained together in one task.", "N"),
+    Option("keep_snapshots", "int", "run", "7", "Published files that are kept.", "N"),
+    Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
+    Option("model", "choice", "model", "stacked", "Network variant.", "VARIANT", VARIANTS),
+    Option("layers", "int", "model", None, "Recurrent layers; 2 for stacked and 1 for the others when not given.", "N"),
+    Option("units", "int", "model", "50", "Width of each recurrent layer.", "N"),
+    Option("lookback", "int", "model", "60", "Sessions that a window sees.", "N"),
+    Option("dropout", "float", "model", "0", "Share of each layer's outputs dropped in training.", "SHARE"),
+    Option("epochs", "int", "model", "12", "At most so many training epochs for a retrain.", "N"),
+    Option("strategy", "choice", "model", "auto", "What to do with yesterday's models; auto decides for each ticker.", "NAME", get_args(Strategy)),
+    Option("folds", "int", "backtest", "1", "How often the model is fitted anew along the test part.", "N"),
+    Option("test_share", "float", "backtest", "0.2", "Share of the sessions, at the end, that is scored.", "SHARE"),
+    Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
+    Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
+    Option("open", "flag", "report", "false", "Open the report in the browser too."),
+    Option("port", "int", "serve", "4200", "Port of the Prefect server on this machine, where none is configured.", "N"),
+    Option("limit", "int", "serve", "1", "Flow runs at the same time; the workspace allows one each.", "N"),
+    Option("pool", "text", "deploy", "tickercast", "Name of the process work pool; made when missing.", "NAME"),
+)
+
+OPTIONS: dict[str, Option] = {option.name: option for option in _TABLE}
+"""Every option by name, in the order of the help."""
+
+_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output")
+_WITHIN = {"source": ("source", "run"), "tickers": ("tickers", "run")}
+"""The options of these groups are also taken by every command that takes `run`."""
+
+
+def options_of(command: Command) -> tuple[Option, ...]:
+    """The options that a command takes, in the order of the table.
+
+    >>> [option.flag for option in options_of(COMMANDS["restore"])]
+    ['--workspace', '--profile', '--json', '--debug']
+    """
+    return tuple(
+        option
+        for option in OPTIONS.values()
+        if option.group == "all" or any(group in command.groups for group in _WITHIN.get(option.group, (option.group,)))
+    )
+
+
+def known_keys() -> tuple[str, ...]:
+    """The keys that a profile file may set."""
+    return tuple(name for name in OPTIONS if name not in _NOT_IN_PROFILES)
+
+
+def as_text(value: object) -> str:
+    """A value as the text that `Option.parse` reads back: what a profile file or a flow parameter gives.
+
+    >>> as_text(["AAPL", "MSFT"]), as_text(True), as_text(dt.date(2024, 5, 30)), as_text(5)
+    ('AAPL,MSFT', 'true', '2024-05-30', '5')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.date | dt.datetime):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return ",".join(as_text(part) for part in value)
+    if isinstance(value, Mapping):
+        raise UsageError(f"a table of {len(value)} entries came where one value was expected")
+    return str(value)

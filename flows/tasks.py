@@ -1,0 +1,27 @@
+"""The jobs as Prefect tasks, one line each. Nothing is cached or persisted: a run's values live and end with it."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from forecast_lib.jobs import evaluate, ingest, refresh
+from forecast_lib.jobs.workspace import fetching
+
+__all__ = ["backtest_shard", "fetch_shard", "refresh_shard"]
+
+
+@task(name="fetch", task_run_name="fetch-{names}", cache_policy=NO_CACHE)
+def fetch_shard(source, shard, known, as_of, names):  # type: ignore[no-untyped-def]  # see ingest.fetch_ticker
+    """Fetch and check the tickers of a shard, retrying what may pass."""
+    return [ingest.fetch_ticker(source, ticker, known.of(ticker), as_of, fetching()) for ticker in shard]
+
+
+@task(name="refresh", task_run_name="refresh-{names}", cache_policy=NO_CACHE)
+def refresh_shard(shard, model, train, seed, names):  # type: ignore[no-untyped-def]  # see refresh.refresh_shard
+    """Train, judge and choose the models of a shard."""
+    return refresh.refresh_shard(shard, model, train, seed)
+
+
+@task(name="backtest", task_run_name="backtest-{names}", cache_policy=NO_CACHE)
+def backtest_shard(shard, models, train, config, seed, names):  # type: ignore[no-untyped-def]  # see evaluate.backtest_shard
+    """Roll the tickers of a shard through their past."""
+    return evaluate.backtest_shard(shard, models, train, config, seed)

@@ -1,0 +1,184 @@
+"""What a run was asked to do, as frozen values; grouped by who uses them. Ranges are checked when built."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from forecast_lib.domain import MAX_HORIZON, AsOf, Ticker
+from forecast_lib.errors import UsageError
+
+__all__ = [
+    "BacktestConfig",
+    "ModelConfig",
+    "RunConfig",
+    "RunnerName",
+    "SourceConfig",
+    "SourceName",
+    "Strategy",
+    "TrainConfig",
+    "VARIANTS",
+    "Variant",
+    "config_hash",
+    "to_json",
+]
+
+Variant = Literal["lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru"]
+Strategy = Literal["auto", "retrain", "fine-tune", "forecast"]
+SourceName = Literal["simulated", "files", "yahoo"]
+RunnerName = Literal["threads", "processes", "dask"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
+
+
+def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} {value!r} is not known: expected one of {', '.join(known)}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} {value} is out of range: expected {low} to {high}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and what it sees.
+
+    Attributes:
+        variant: name of the builder in `models.architectures`.
+        layers: recurrent layers, one on top of the other; `None` takes the variant's own default.
+        units: width of each recurrent layer.
+        lookback: sessions a window may see, the cutoff included.
+        horizon: steps after the cutoff that are forecast, each by its own output.
+        dropout: share of each recurrent layer's outputs dropped in training.
+    """
+
+    variant: Variant = "stacked"
+    layers: int | None = None
+    units: int = 50
+    lookback: int = 60
+    horizon: int = 5
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _choice("model", self.variant, VARIANTS)
+        if self.layers is None:  # a frozen value may still complete itself
+            object.__setattr__(self, "layers", 2 if self.variant == "stacked" else 1)
+        layers = self.layers or 0
+        _within("layers", layers, 1, 8)
+        if self.variant == "stacked" and layers < 2:
+            raise UsageError(f"layers {layers} is too few for model 'stacked': expected 2 or more; use 'lstm' for one")
+        _within("units", self.units, 1, 1024)
+        _within("lookback", self.lookback, 2, 500)
+        _within("horizon", self.horizon, 1, MAX_HORIZON)
+        _within("dropout", self.dropout, 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How much, and how, a model is trained. One *epoch* is `steps_per_epoch` optimiser steps, followed by a validation.
+
+    Attributes:
+        batch_size: chunks of the series in one optimiser step.
+        epochs: at most so many for a retrain, and `fine_tune_epochs` for a fine-tune.
+        patience: epochs without a better validation loss before training stops; the best epoch's weights are kept.
+        validation_sessions: the last sessions before the cutoff, never fitted on.
+        refit_sessions: with strategy `auto`, a model older than so many sessions is retrained.
+        fine_tune_every: with strategy `auto`, a model older than so many sessions is fine-tuned.
+    """
+
+    batch_size: int = 32
+    steps_per_epoch: int = 10
+    epochs: int = 12
+    fine_tune_epochs: int = 3
+    patience: int = 3
+    learning_rate: float = 2e-3
+    fine_tune_learning_rate: float = 5e-4
+    validation_sessions: int = 250
+    refit_sessions: int = 60
+    fine_tune_every: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps_per_epoch", "epochs", "fine_tune_epochs", "patience", "refit_sessions", "fine_tune_every"):
+            _within(name, getattr(self, name), 1, 100_000)
+        _within("validation_sessions", self.validation_sessions, 20, 5_000)
+        for name in ("learning_rate", "fine_tune_learning_rate"):
+            _within(name, getattr(self, name), 1e-7, 1.0)
+
+
+@dataclass(frozen=True)
+class BacktestConfig:
+    """Rolling-origin backtest over the last part of each history.
+
+    Attributes:
+        test_share: share of the sessions, at the end, whose cutoffs are scored.
+        folds: how often the model is fitted anew along the test part; 1 fits once, before it.
+    """
+
+    test_share: float = 0.2
+    folds: int = 1
+
+    def __post_init__(self) -> None:
+        _within("test_share", self.test_share, 0.01, 0.9)
+        _within("folds", self.folds, 1, 500)
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Where prices come from. `path` is for `files` only; `market_seed` for the simulated market only."""
+
+    name: SourceName = "simulated"
+    path: Path | None = None
+    market_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _choice("source", self.name, get_args(SourceName))
+        if self.name == "files" and self.path is None:
+            raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything one run was asked to do; built by the settings, handed down, never changed.
+
+    Attributes:
+        also: further models that a backtest compares with `model`.
+    """
+
+    run_id: str
+    workspace: Path
+    tickers: tuple[Ticker, ...]
+    as_of: AsOf
+    source: SourceConfig = SourceConfig()
+    model: ModelConfig = ModelConfig()
+    also: tuple[ModelConfig, ...] = ()
+    train: TrainConfig = TrainConfig()
+    backtest: BacktestConfig = BacktestConfig()
+    strategy: Strategy = "auto"
+    seed: int = 0
+    runner: RunnerName = "threads"
+    workers: int = 2
+    shard_size: int = 8
+    keep_snapshots: int = 7
+
+    def __post_init__(self) -> None:
+        _choice("strategy", self.strategy, get_args(Strategy))
+        _choice("runner", self.runner, get_args(RunnerName))
+        _within("seed", self.seed, 0, 2**31 - 1)
+        _within("workers", self.workers, 1, 256)
+        _within("shard_size", self.shard_size, 1, 10_000)
+        _within("keep_snapshots", self.keep_snapshots, 1, 10_000)
+        if not self.tickers:
+            raise UsageError("the universe is empty: expected at least one ticker; give --tickers A,B or --universe FILE")
+
+
+def to_json(config: Any) -> str:
+    """A config as JSON with sorted keys; paths and dates as text. What is stored in the tables."""
+    return json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
+
+
+def config_hash(config: Any) -> str:
+    """First 16 hex digits of the SHA-256 of the config's JSON."""
+    return hashlib.sha256(to_json(config).encode()).hexdigest()[:16]

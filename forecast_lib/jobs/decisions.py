@@ -1,0 +1,95 @@
+"""What to do about each ticker's model tonight: skip, fine-tune or retrain, and what triggered it."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecast_lib.config import RunConfig, Strategy, TrainConfig, to_json
+from forecast_lib.sessions import TickerCalendar
+
+__all__ = ["Decision", "Lineage", "Promoted", "decide", "lineages", "model_config_json"]
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A model that passed the gate: its id, its weights, and the last sessions seen by it and by the retrained model it descends from."""
+
+    model_id: str
+    weights_sha256: str
+    trained_through: pd.Timestamp
+    retrained_through: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What the registry knows about one ticker under tonight's settings.
+
+    Attributes:
+        last_good: the last promoted model, or None.
+        tried_through: last session of the last model trained, promoted or not; None if none was.
+        other_settings: models exist, but with other settings only.
+    """
+
+    last_good: Promoted | None = None
+    tried_through: pd.Timestamp | None = None
+    other_settings: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`action` is `skip`, `fine_tune` or `retrain`; `trigger` a short stable name."""
+
+    action: str
+    trigger: str
+
+
+def model_config_json(config: RunConfig) -> str:
+    """What makes two models the same kind: network, training and seed, as JSON with sorted keys."""
+    return f'{{"model": {to_json(config.model)}, "seed": {config.seed}, "train": {to_json(config.train)}}}'
+
+
+def _lineage(rows: pd.DataFrame, config_json: str) -> Lineage:
+    same = rows[rows["config"] == config_json]
+    if same.empty:
+        return Lineage(other_settings=not rows.empty)
+    tried = same["trained_through"].max()
+    promoted = same[same["promoted"]]
+    if promoted.empty:
+        return Lineage(tried_through=tried)
+    # Where an evening was run twice the first run's model counts, so that a rerun finds what the first found.
+    last = promoted[promoted["trained_as_of"] == promoted["trained_as_of"].max()].iloc[0]
+    root, by_id = last, same.drop_duplicates("model_id").set_index("model_id")
+    while pd.notna(root["parent_id"]) and root["parent_id"] in by_id.index:
+        root = by_id.loc[root["parent_id"]]
+    good = Promoted(last["model_id"], last["weights_sha256"], last["trained_through"], root["trained_through"])
+    return Lineage(good, tried)
+
+
+def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
+    """By ticker, from rows of `models` in the order of storing."""
+    return {str(ticker): _lineage(rows, config_json) for ticker, rows in history.groupby("ticker")}
+
+
+def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:
+    good = lineage.last_good
+    if good is None:
+        if lineage.tried_through is None:
+            return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
+        waited = calendar.count_between(lineage.tried_through, cutoff) >= train.fine_tune_every
+        return Decision("retrain", "refused_before") if waited else Decision("skip", "refused_recently")
+    if calendar.count_between(good.retrained_through, cutoff) >= train.refit_sessions:
+        return Decision("retrain", "age")
+    if calendar.count_between(good.trained_through, cutoff) >= train.fine_tune_every:
+        return Decision("fine_tune", "new_data")
+    return Decision("skip", "recent")
+
+
+def decide(strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:
+    """The decision for one ticker whose last session is `cutoff`."""
+    if strategy == "forecast":
+        return Decision("skip", "asked_for")
+    if strategy == "retrain":
+        return Decision("retrain", "asked_for")
+    if strategy == "fine-tune":
+        return Decision("fine_tune", "asked_for") if lineage.last_good else Decision("retrain", "no_model")
+    return _automatic(lineage, calendar, cutoff, train)

@@ -1,0 +1,161 @@
+"""A run's results as they grow from step to step, and the tables that come of them."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from forecast_lib.backtest.run import TickerBacktest
+from forecast_lib.config import ModelConfig, RunConfig
+from forecast_lib.jobs import outcome
+from forecast_lib.jobs.decisions import model_config_json
+from forecast_lib.jobs.evaluate import backtest_tables
+from forecast_lib.jobs.forecast import forecasts_of
+from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.jobs.settle import settle
+from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.workspace import models_folder
+from forecast_lib.models.bundle import Bundle, save_bundle
+from forecast_lib.store.hashing import forecasts_hash, prices_hash
+from forecast_lib.tables import empty
+from forecast_lib.windows.series import TickerSeries
+
+__all__ = ["Night", "failed", "frames", "keep_models", "summary", "to_backtest", "with_backtest", "with_forecasts", "with_outcomes", "with_problems"]
+
+_STATUSES = ("fresh", "last_good", "naive", "none")
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a run has made so far.
+
+    Attributes:
+        served: ticker to the model that answers and its id.
+        weights: ticker to the SHA-256 of the model trained tonight.
+        settled: columns of `forecast_outcomes`, and `made_by`.
+        backtest: frames of the three backtest tables.
+    """
+
+    market: Market
+    refreshed: tuple[Refreshed, ...] = ()
+    served: Mapping[str, tuple[Bundle, str]] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
+    settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
+    backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed]) -> Night:
+    """Write tonight's weights to disk; until the run is stored nothing refers to them."""
+    folder = models_folder(config.workspace)
+    weights = {each.ticker: save_bundle(each.trained.bundle, folder) for each in refreshed if each.trained}
+    served = {
+        each.ticker: (each.served, weights[each.ticker][:16] if each.served_new else str(each.parent_id))
+        for each in refreshed
+        if each.served
+    }
+    return Night(market, tuple(refreshed), served, weights)
+
+
+def to_backtest(tonight: Night) -> list[TickerSeries]:
+    """Tickers that were trained anew tonight: their method is tried on their own past."""
+    return [
+        tonight.market.series[each.ticker] for each in tonight.refreshed if each.trained and each.decision.action == "retrain"
+    ]
+
+
+def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
+    """Add what went wrong with tickers after their prices were read; a problem with the prices goes first."""
+    market = dataclasses.replace(tonight.market, problems={**problems, **tonight.market.problems})
+    return dataclasses.replace(tonight, market=market)
+
+
+def with_backtest(
+    tonight: Night, config: RunConfig, results: Sequence[TickerBacktest], seconds: float, models: tuple[ModelConfig, ...] = ()
+) -> Night:
+    """Add the backtest's tables; `models` where others than the night's own were tested."""
+    tables = backtest_tables(
+        results,
+        models or (config.model,),
+        config.backtest,
+        run_id=config.run_id,
+        as_of=pd.Timestamp(config.as_of.day),
+        seconds=seconds,
+    )
+    return dataclasses.replace(tonight, backtest=tables)
+
+
+def with_forecasts(tonight: Night, config: RunConfig) -> Night:
+    """Add the forecasts of every ticker with a history."""
+    made = forecasts_of(tonight.market, tonight.served, config.tickers, config.model.horizon, config.run_id)
+    return dataclasses.replace(tonight, forecasts=made)
+
+
+def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
+    """Settle what earlier runs forecast."""
+    return dataclasses.replace(tonight, settled=settle(unsettled, tonight.market.series, now, config.run_id))
+
+
+def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, seconds: Mapping[str, float]) -> dict[str, pd.DataFrame]:
+    """Every table's new rows, the run's own row last known at `now`."""
+    market = tonight.market
+    answered = frozenset(tonight.forecasts["ticker"]) if kind == "nightly" else frozenset(market.series)
+    refreshed = {each.ticker: each for each in tonight.refreshed}
+    served = {ticker: model_id for ticker, (_, model_id) in tonight.served.items()}
+    statuses = outcome.status_rows(market, refreshed, served, answered, config, kind)
+    run = outcome.run_row(
+        config,
+        kind,
+        statuses,
+        finished_at=pd.Timestamp(now).tz_localize(None),
+        prices_hash=prices_hash(market.seen) if len(market.seen) else None,
+        forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
+        seconds=seconds,
+    )
+    return {
+        "prices": market.prices.assign(run_id=config.run_id),
+        "corporate_actions": market.actions.assign(run_id=config.run_id),
+        "quarantined_prices": market.quarantined.assign(run_id=config.run_id),
+        "runs": run,
+        "run_tickers": statuses,
+        "models": outcome.model_rows(tonight.refreshed, tonight.weights, config, model_config_json(config)),
+        "forecasts": tonight.forecasts,
+        "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
+        **tonight.backtest,
+    }
+
+
+def failed(made: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether there is nothing to publish."""
+    return bool(made["runs"]["status"].iloc[0] == "failed")
+
+
+def summary(
+    config: RunConfig,
+    made: Mapping[str, pd.DataFrame],
+    seconds: Mapping[str, float],
+    *,
+    published: Path | None = None,
+    report: Path | None = None,
+) -> RunSummary:
+    """The run in a few values."""
+    run, statuses = made["runs"].iloc[0], made["run_tickers"]
+    counts = statuses["status"].value_counts()
+    degraded = statuses[statuses["status"] != "fresh"]
+    return RunSummary(
+        run_id=config.run_id,
+        kind=run["kind"],
+        status=run["status"],
+        as_of=config.as_of.day,
+        message=run["message"],
+        tickers={status: int(counts.get(status, 0)) for status in _STATUSES},
+        degraded=tuple(degraded[["ticker", "status", "reason"]].to_dict("records")),
+        report=str(report) if report else None,
+        published=str(published) if published else None,
+        forecasts_hash=run["forecasts_hash"],
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+    )

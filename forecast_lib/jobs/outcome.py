@@ -1,0 +1,199 @@
+"""One status row for each ticker asked for, naming the model that answered; and the run's own row."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import pandas as pd
+
+from forecast_lib.config import RunConfig, config_hash, to_json
+from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.tables import empty
+
+__all__ = ["code_version", "libraries", "model_rows", "run_row", "status_rows"]
+
+_LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numpy", "pandas", "prefect", "tensorflow", "yfinance")
+DEGRADED = ("last_good", "naive", "none")
+
+
+def code_version() -> str:
+    """The installed version of Tickercast."""
+    try:
+        return version("tickercast")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what a forecast's numbers may depend on."""
+    found = {name: version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **found}
+
+
+@dataclass(frozen=True)
+class _State:
+    status: str
+    reason: str | None
+
+
+def _data_reason(problem: Problem | None, behind: int | None) -> str | None:
+    if problem is not None:
+        return f"{problem.rule}: {problem.reason}"
+    return f"prices are {behind} session{'s' if behind != 1 else ''} behind" if behind else None
+
+
+def _state(answered: bool, data: str | None, refreshed: Refreshed | None) -> _State:
+    """`answered`: there is a forecast. The order of the reasons: what is wrong with the prices, then with the model."""
+    problem = refreshed.problem if refreshed else None
+    model = f"{problem.rule}: {problem.reason}" if problem else None
+    reason = "; ".join(part for part in (data, model) if part) or None
+    if not answered:
+        return _State("none", reason or "no prices are known")
+    if refreshed is None or refreshed.served is None:
+        return _State("naive", reason or "no model answers")
+    return _State("last_good" if reason else "fresh", reason)
+
+
+def _data_state(has_prices: bool, data: str | None) -> _State:
+    if not has_prices:
+        return _State("none", data or "no prices are known")
+    return _State("last_good" if data else "fresh", data)
+
+
+def _behind(market: Market, ticker: str, config: RunConfig) -> int | None:
+    if ticker not in market.series:
+        return None
+    calendar = market.calendars[ticker]
+    last = pd.Timestamp(market.series[ticker].sessions[-1])
+    return max(calendar.count_between(last, calendar.last_known(config.as_of)), 0)
+
+
+def status_rows(
+    market: Market,
+    refreshed: Mapping[str, Refreshed],
+    served: Mapping[str, str],
+    answered: frozenset[str],
+    config: RunConfig,
+    kind: str,
+) -> pd.DataFrame:
+    """Columns of `run_tickers`, one row for each ticker of the config, in its order.
+
+    Args:
+        served: ticker to the id of the model that answers.
+        answered: tickers that have a forecast (of a run that makes none: those with prices).
+        kind: of the run; only a nightly one has models that answer.
+    """
+    rows = []
+    for ticker in config.tickers:
+        each, behind = refreshed.get(ticker), _behind(market, ticker, config)
+        data = _data_reason(market.problems.get(ticker), behind)
+        state = _state(ticker in answered, data, each) if kind == "nightly" else _data_state(ticker in answered, data)
+        variant = each.served.network.variant if each and each.served else "naive"
+        rows.append(
+            {
+                "run_id": config.run_id,
+                "ticker": ticker,
+                "status": state.status,
+                "reason": state.reason,
+                "decision": each.decision.action if each else None,
+                "trigger": each.decision.trigger if each else None,
+                "model_id": served.get(ticker),
+                "made_by": variant if ticker in answered and kind == "nightly" else None,
+                "train_seconds": each.trained.seconds if each and each.trained else None,
+                "last_session": pd.Timestamp(market.series[ticker].sessions[-1]) if ticker in market.series else pd.NaT,
+                "sessions_behind": behind,
+                "calendar": market.calendars[ticker].name if ticker in market.calendars else None,
+                "rows_new": market.rows_new.get(ticker, 0),
+                "rows_refused": market.rows_refused.get(ticker, 0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def model_rows(refreshed: Sequence[Refreshed], weights: Mapping[str, str], config: RunConfig, config_json: str) -> pd.DataFrame:
+    """Columns of `models` for what was trained tonight.
+
+    Args:
+        weights: ticker to the SHA-256 of tonight's bundle.
+    """
+    rows = []
+    for each in refreshed:
+        if each.trained is None:
+            continue
+        bundle, verdict = each.trained.bundle, each.verdict
+        rows.append(
+            {
+                "model_id": weights[each.ticker][:16],
+                "run_id": config.run_id,
+                "ticker": each.ticker,
+                "variant": bundle.network.variant,
+                "parent_id": each.parent_id if each.decision.action == "fine_tune" else None,
+                "trained_as_of": pd.Timestamp(config.as_of.day),
+                "trained_through": pd.Timestamp(bundle.trained_through),
+                "config": config_json,
+                "weights_sha256": weights[each.ticker],
+                "seed": bundle.seed,
+                "epochs": each.trained.epochs,
+                "val_n": verdict.n if verdict else 0,
+                "val_rmse": verdict.rmse if verdict else None,
+                "val_rmse_naive": verdict.rmse_naive if verdict else None,
+                "val_pinball": verdict.pinball if verdict else None,
+                "val_pinball_naive": verdict.pinball_naive if verdict else None,
+                "val_cov80": verdict.cov80 if verdict else None,
+                "val_cov95": verdict.cov95 if verdict else None,
+                "shrinkage": float(bundle.shrinkage.mean()),
+                "promoted": each.served_new,
+                "gate_reason": _gate_reason(each),
+            }
+        )
+    return pd.DataFrame(rows) if rows else empty("models")
+
+
+def _gate_reason(each: Refreshed) -> str:
+    if each.verdict is None:
+        return "not judged"
+    if each.verdict.promoted and not each.served_new:
+        return f"{each.verdict.reason}; the parent's is lower, so it stays"
+    return each.verdict.reason
+
+
+def run_row(
+    config: RunConfig,
+    kind: str,
+    statuses: pd.DataFrame,
+    *,
+    finished_at: pd.Timestamp,
+    prices_hash: str | None,
+    forecasts_hash: str | None,
+    seconds: Mapping[str, float],
+) -> pd.DataFrame:
+    """Columns of `runs`: one row."""
+    degraded = int(statuses["status"].isin(DEGRADED).sum())
+    source = config.source.name
+    nothing = bool((statuses["status"] == "none").all())
+    message = f"{len(statuses) - degraded} of {len(statuses)} tickers fresh" if not nothing else "no ticker has usable prices"
+    return pd.DataFrame(
+        {
+            "run_id": [config.run_id],
+            "kind": [kind],
+            "as_of": [pd.Timestamp(config.as_of.day)],
+            "known_at": [pd.Timestamp(config.as_of.known_at).tz_localize(None)],
+            "started_at": [pd.Timestamp(config.as_of.now).tz_localize(None)],
+            "finished_at": [finished_at],
+            "status": ["failed" if nothing else "degraded" if degraded else "fresh"],
+            "message": [message],
+            "source": [source],
+            "config": [to_json(config)],
+            "config_hash": [config_hash(config)],
+            "code_version": [code_version()],
+            "libraries": [json.dumps(libraries(), sort_keys=True)],
+            "tickers": [len(statuses)],
+            "degraded": [degraded],
+            "prices_hash": [prices_hash],
+            "forecasts_hash": [forecasts_hash],
+            "seconds_per_stage": [json.dumps({name: round(value, 3) for name, value in seconds.items()})],
+        }
+    )

@@ -1,0 +1,78 @@
+"""What tonight's work is: a decision for each ticker, its last good model, and the work cut into shards."""
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pandas as pd
+
+from forecast_lib.config import RunConfig
+from forecast_lib.errors import ModelDamaged
+from forecast_lib.jobs.decisions import Decision, Lineage, decide, lineages, model_config_json
+from forecast_lib.jobs.forecast import FEWEST_SESSIONS
+from forecast_lib.jobs.ingest import Market
+from forecast_lib.jobs.refresh import Work
+from forecast_lib.jobs.workspace import models_folder
+from forecast_lib.models.bundle import Bundle, load_bundle
+from forecast_lib.store import database, reads
+
+__all__ = ["label", "plan_refresh", "read_lineages", "shards"]
+
+Item = TypeVar("Item")
+
+
+def shards(items: Sequence[Item], config: RunConfig) -> list[tuple[Item, ...]]:
+    """The items in their order, cut so that every worker gets several and none more than `shard_size`; results do not depend on it."""
+    size = max(1, min(config.shard_size, math.ceil(len(items) / (2 * config.workers))))
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def label(tickers: Sequence[str]) -> str:
+    """A shard's name for people.
+
+    >>> label(["AAPL"]), label(["AAPL", "MSFT", "XOM"])
+    ('AAPL', 'AAPL..XOM')
+    """
+    return tickers[0] if len(tickers) == 1 else f"{tickers[0]}..{tickers[-1]}"
+
+
+def read_lineages(config: RunConfig) -> dict[str, Lineage]:
+    """The registry as this run may know it.
+
+    Models trained on the run's own evening do not count, so that a rerun of an evening finds what the first run found; except for
+    the strategy `forecast`, which is there to use them.
+    """
+    before = config.as_of.day + dt.timedelta(days=1 if config.strategy == "forecast" else 0)
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        history = reads.read_model_history(con, config.tickers, config.model.variant, before)
+    return lineages(history, model_config_json(config))
+
+
+def _parent(config: RunConfig, ticker: str, lineage: Lineage) -> tuple[Bundle | None, bool]:
+    """The last good model, and whether it is damaged."""
+    if lineage.last_good is None:
+        return None, False
+    try:
+        return load_bundle(models_folder(config.workspace), lineage.last_good.weights_sha256, ticker), False
+    except ModelDamaged:
+        return None, True
+
+
+def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage) -> Work:
+    series = market.series[ticker]
+    cutoff = pd.Timestamp(series.sessions[-1])
+    decision = decide(config.strategy, lineage, market.calendars[ticker], cutoff, config.train)
+    parent, damaged = _parent(config, ticker, lineage)
+    if damaged:
+        lineage = Lineage(tried_through=lineage.tried_through)
+        decision = Decision("skip" if config.strategy == "forecast" else "retrain", "model_damaged")
+    if ticker in market.problems and parent is not None:
+        decision = Decision("skip", "no_new_prices")
+    return Work(series, decision, parent, lineage.last_good.model_id if lineage.last_good else None)
+
+
+def plan_refresh(config: RunConfig, market: Market, known: dict[str, Lineage]) -> list[Work]:
+    """Work for every ticker with enough history, in the order asked for."""
+    able = [ticker for ticker in config.tickers if ticker in market.series and len(market.series[ticker]) >= FEWEST_SESSIONS]
+    return [_work(config, market, ticker, known.get(ticker, Lineage())) for ticker in able]

@@ -1,0 +1,91 @@
+"""The end of a run: everything it made in one transaction, the ledger, the publication, the report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from forecast_lib.config import RunConfig
+from forecast_lib.domain import AsOf
+from forecast_lib.jobs.ingest import Market
+from forecast_lib.report import ReportInput, build_summary, render_report, write_report
+from forecast_lib.store import database, ledger, publication, reads
+
+__all__ = ["publish", "read_unsettled", "record", "report_page", "show_report"]
+
+CLOSES_IN_REPORT = 120
+
+
+def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
+    """Forecasts of earlier runs that have no outcome yet and whose target session is not after the evening."""
+    with database.open_working(workspace, as_of.now) as con:
+        return reads.read_unsettled(con, as_of)
+
+
+def record(config: RunConfig, frames: Mapping[str, pd.DataFrame]) -> None:
+    """Store everything the run made in one transaction, close, and enter it in the ledger.
+
+    A model that an earlier run of the same evening already stored, bit for bit, is not stored again.
+    """
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        known = set(reads.read_table(con, "models")["model_id"]) if len(frames.get("models", ())) else set()
+        fresh = {**frames}
+        if known:
+            fresh["models"] = frames["models"][~frames["models"]["model_id"].isin(known)]
+        entry = database.record_run(con, fresh)
+    ledger.append(config.workspace, entry)
+
+
+def publish(config: RunConfig) -> Path:
+    """Put the tables before the readers."""
+    return publication.publish(config.workspace, config.run_id, config.keep_snapshots)
+
+
+def _recent_closes(market: Market) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "ticker": ticker,
+                "session": series.sessions[-CLOSES_IN_REPORT:].astype("datetime64[us]"),
+                "close": series.close[-CLOSES_IN_REPORT:],
+            }
+        )
+        for ticker, series in market.series.items()
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _joined(before: pd.DataFrame, tonight: pd.DataFrame) -> pd.DataFrame:
+    parts = [part for part in (before, tonight) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else before
+
+
+def report_page(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market, settled: pd.DataFrame) -> str:
+    """The run's page, from what it is about to store and what was stored before.
+
+    Args:
+        settled: outcomes entered tonight, with `made_by`.
+    """
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        scores = reads.read_latest_backtests(con, [*config.tickers, "*"], config.as_of.day)
+        outcomes = reads.read_outcomes(con, config.tickers, config.as_of)
+    return render_report(
+        build_summary(
+            ReportInput(
+                run=frames["runs"],
+                run_tickers=frames["run_tickers"],
+                forecasts=frames.get("forecasts", pd.DataFrame()),
+                prices=_recent_closes(market),
+                models=frames.get("models", pd.DataFrame()),
+                backtest_scores=_joined(scores, frames.get("backtest_scores", scores.iloc[:0])),
+                outcomes=_joined(outcomes, settled),
+                quarantined=frames["quarantined_prices"],
+                simulated=config.source.name == "simulated",
+            )
+        )
+    )
+
+
+def show_report(config: RunConfig, page: str, *, latest: bool) -> Path:
+    """Write the page; `latest`: also as the report that readers open."""
+    return write_report(config.workspace, config.run_id, page, latest=latest)

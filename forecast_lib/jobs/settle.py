@@ -1,0 +1,54 @@
+"""Settling: forecasts of earlier runs meet the prices that came true."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from forecast_lib.backtest.metrics import inside, pinball
+from forecast_lib.tables import QUANTILE_COLUMNS, empty
+from forecast_lib.windows.series import TickerSeries
+
+__all__ = ["settle"]
+
+
+def _actuals(rows: pd.DataFrame, series: TickerSeries) -> np.ndarray:
+    """The close of each target session on the share basis on which the forecast was made; NaN where it is not known.
+
+    A split between cutoff and target re-bases the series: the ratio of target to cutoff close does not change by it.
+    """
+    sessions = pd.DatetimeIndex(series.sessions)
+    cutoff, target = (sessions.get_indexer(pd.DatetimeIndex(rows[name])) for name in ("cutoff", "target_session"))
+    known = (cutoff >= 0) & (target >= 0)
+    ratio = np.where(known, series.close[target] / series.close[cutoff], np.nan)
+    return rows["last_close"].to_numpy() * ratio
+
+
+def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_at: dt.datetime, run_id: str) -> pd.DataFrame:
+    """Columns of `forecast_outcomes`, and `made_by`, for those forecasts whose target session has a known close.
+
+    Args:
+        unsettled: rows of `forecasts` without an outcome.
+        series: split-adjusted history by ticker.
+    """
+    parts = []
+    for ticker, rows in unsettled.groupby("ticker", sort=False):
+        if ticker not in series:
+            continue
+        actual = _actuals(rows, series[str(ticker)])
+        rows, actual = rows[np.isfinite(actual)], actual[np.isfinite(actual)]
+        quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy()
+        parts.append(
+            rows[["run_id", "ticker", "step", "target_session", "made_by"]].assign(
+                actual=actual,
+                error=rows["point"].to_numpy() - actual,
+                naive_error=rows["last_close"].to_numpy() - actual,
+                pinball=pinball(actual, quantiles),
+                inside80=inside(actual, quantiles, 0.8),
+                inside95=inside(actual, quantiles, 0.95),
+                settled_at=pd.Timestamp(settled_at).tz_localize(None),
+                settled_by=run_id,
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else empty("forecast_outcomes").assign(made_by="")

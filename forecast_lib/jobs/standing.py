@@ -1,0 +1,153 @@
+"""How things stand, from the published tables alone: the last run, the age of the data, and who is degraded."""
+
+import datetime as dt
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from forecast_lib.domain import AsOf
+from forecast_lib.sessions import calendar_for
+from forecast_lib.store import reader
+
+__all__ = ["MAX_SESSIONS_BEHIND", "Behind", "Holder", "Standing", "latest_forecasts", "read_holder", "sessions_behind", "standing"]
+
+MAX_SESSIONS_BEHIND = 1
+"""Data may lack the session that has just closed; older data are stale."""
+
+_LAST_RUN = "SELECT run_id, kind, status, as_of, finished_at, message FROM runs ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+_LAST_NIGHTLY = (
+    "SELECT run_id, kind, status, as_of, finished_at, message FROM runs"
+    " WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+)
+_TICKERS = """
+SELECT ticker, status, reason, last_session FROM run_tickers
+WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
+ORDER BY ticker
+"""
+_FORECASTS = "SELECT * FROM latest_forecasts ORDER BY ticker, step"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who is written in the workspace's lock."""
+
+    pid: int
+    run: str
+    started: str | None
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A ticker that is not as it should be. `status` is that of its run, or `stale` where only the data are too old."""
+
+    ticker: str
+    status: str
+    sessions_behind: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The answer of `standing`.
+
+    Attributes:
+        verdict: `fresh`, `degraded` (some ticker, stale data, or a run that died) or `failed` (no nightly run is published).
+        last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no run.
+        last_nightly: likewise.
+        tickers: how many the last nightly run was asked for.
+        sessions_behind: of the ticker that is furthest behind; None where no ticker has a session.
+        died: a run that ended without being able to say so.
+        working: a run that is at work.
+    """
+
+    verdict: str
+    last_run: dict[str, str] | None
+    last_nightly: dict[str, str] | None
+    tickers: int
+    sessions_behind: int | None
+    degraded: tuple[Behind, ...]
+    died: Holder | None
+    working: Holder | None
+
+
+def latest_forecasts(where: Path) -> pd.DataFrame:
+    """The published run's forecasts, by ticker and step."""
+    return reader.query(where, _FORECASTS)
+
+
+def read_holder(workspace: Path) -> Holder | None:
+    """Who holds the workspace, or held it when it died; None when the last run ended by itself.
+
+    The operating system drops the lock with its process; the text stays when nobody was left to clear it.
+    """
+    try:
+        held = json.loads((workspace / ".lock").read_text())
+        return Holder(int(held["pid"]), str(held["run"]), held.get("started"), _is_alive(int(held["pid"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def sessions_behind(ticker: str, last_session: pd.Timestamp, now: dt.datetime) -> int:
+    """How many sessions of the ticker's exchange have closed after `last_session`; `now` is in UTC."""
+    calendar = calendar_for(ticker)
+    # The day may be tomorrow already where the exchange is; what has not closed by `now` does not count.
+    newest = calendar.last_known(AsOf(day=now.date() + dt.timedelta(days=1), now=now, known_at=now))
+    return max(0, int(calendar.count_between(last_session, newest)))
+
+
+def _behind(ticker: str, status: str, reason: object, behind: int | None) -> Behind | None:
+    stale = behind is None or behind > MAX_SESSIONS_BEHIND
+    if status == "fresh" and not stale:
+        return None
+    age = "no stored session" if behind is None else f"data are {behind} sessions old"
+    said = reason if isinstance(reason, str) and reason else age
+    return Behind(ticker, "stale" if status == "fresh" else status, behind, said)
+
+
+def _row(frame: pd.DataFrame) -> dict[str, str] | None:
+    return None if frame.empty else {str(name): str(value) for name, value in frame.iloc[0].items()}
+
+
+def _verdict(nightly: dict[str, str] | None, degraded: tuple[Behind, ...], died: Holder | None) -> str:
+    if nightly is None or nightly["status"] == "failed":
+        return "failed"
+    return "degraded" if degraded or died or nightly["status"] == "degraded" else "fresh"
+
+
+def standing(workspace: Path, now: dt.datetime) -> Standing:
+    """How the workspace stands at the UTC instant `now`.
+
+    Raises:
+        UsageError: nothing is published there.
+        StoreDamaged: the published file cannot be read.
+    """
+    tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
+    ages = [None if pd.isna(last) else sessions_behind(name, last, now) for name, last in zip(tickers.ticker, tickers.last_session, strict=True)]
+    rows = zip(tickers.ticker, tickers.status, tickers.reason, ages, strict=True)
+    degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)
+    holder = read_holder(workspace)
+    died, working = (None, holder) if holder and holder.alive else (holder, None)
+    return Standing(
+        verdict=_verdict(nightly, degraded, died),
+        last_run=_row(reader.query(workspace, _LAST_RUN)),
+        last_nightly=nightly,
+        tickers=len(tickers),
+        sessions_behind=max((age for age in ages if age is not None), default=None),
+        degraded=degraded,
+        died=died,
+        working=working,
+    )

@@ -1,0 +1,48 @@
+"""How a run ended, in a few plain values."""
+
+import dataclasses
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+
+__all__ = ["EXIT_CODES", "RunSummary"]
+
+EXIT_CODES = {"fresh": 0, "degraded": 10, "failed": 1}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run reports when it has ended.
+
+    Attributes:
+        status: `fresh`, `degraded` or `failed`.
+        tickers: how many tickers ended in which status.
+        degraded: ticker, status and reason of each ticker that is not fresh.
+        seconds: by stage.
+        forecasts_hash: of the forecasts' content; equal for equal nights.
+    """
+
+    run_id: str
+    kind: str
+    status: str
+    as_of: dt.date
+    message: str
+    tickers: dict[str, int] = field(default_factory=dict)
+    degraded: tuple[dict[str, str], ...] = ()
+    report: str | None = None
+    published: str | None = None
+    forecasts_hash: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return EXIT_CODES[self.status]
+
+    def as_json(self) -> str:
+        """One line of JSON.
+
+        >>> RunSummary("r", "nightly", "fresh", dt.date(2024, 5, 3), "done").as_json()[:49]
+        '{"run_id": "r", "kind": "nightly", "status": "fre'
+        """
+        return json.dumps({**dataclasses.asdict(self), "exit_code": self.exit_code}, default=str)

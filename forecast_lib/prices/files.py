@@ -1,0 +1,549 @@
+"""Prices from the user's own files: a CSV, a Parquet file, or a folder of them, one for each ticker.
+
+Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So everything that has two
+readings is decided by the whole file (`dates`, `numbers`, `basis`) or refused with the file, the line and what to do. A row that cannot
+be read is refused alone; the others stay.
+
+What comes out is as traded: where a file lists its splits and the prices show that they are already divided by them, that is undone.
+A file that lists no splits passes as it stands.
+"""
+
+import csv
+import datetime as dt
+import io
+import json
+import re
+import stat
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecast_lib.domain import Ticker, parse_ticker
+from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.prices.adjust import as_traded, split_factors
+from forecast_lib.prices.basis import share_basis
+from forecast_lib.prices.dates import read_dates
+from forecast_lib.prices.numbers import read_numbers
+from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
+
+__all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader"]
+
+MAX_FILE_BYTES = 200_000_000
+
+ParquetReader = Callable[[Path, Collection[str]], pd.DataFrame]
+"""Path and wanted columns (lower-case letters and digits) -> the file's rows. Handed in, because only `store` knows DuckDB."""
+
+_ROLES = {
+    "date": ("date", "timestamp", "datetime"),
+    "ticker": ("ticker", "symbol"),
+    "open": ("open",),
+    "high": ("high",),
+    "low": ("low",),
+    "close": ("close",),
+    "adj_close": ("adjclose", "adjustedclose"),
+    "volume": ("volume",),
+    "dividend": ("dividends", "dividend", "dividendamount"),
+    "split": ("stocksplits", "stocksplit", "splitcoefficient", "splitratio"),
+}
+_ROLE_OF_NAME = {name: role for role, names in _ROLES.items() for name in names}
+_NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
+_WITH_DECIMALS = tuple(role for role in _NUMBERS if role != "volume")
+# Where no large split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always split-adjusted.
+_TRADED_BY_HABIT = "splitcoefficient"
+_REFUSED_COLUMNS = ["session", "row", "origin", "rule", "reason"]
+
+_Answer = FetchedPrices | TickerHeld
+"""All rows of one ticker, or why only this ticker cannot be had."""
+
+
+class FilesSource:
+    """Prices from one CSV or Parquet file, or from a folder of `TICKER.csv` or `TICKER.parquet`.
+
+    A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no ticker
+    (`Google_Stock_Price_Train.csv`) and the user named exactly one, the file is that one's.
+
+    Nothing is read before the first question; each file is read once. Safe to ask from several threads.
+
+    Args:
+        path: the file or folder.
+        tickers: what the user named, if anything.
+        allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one order of day and month
+            fits all of it.
+        read_parquet: how to read a Parquet file; without it they are refused.
+    """
+
+    name = "files"
+
+    def __init__(
+        self,
+        path: Path,
+        tickers: Sequence[Ticker] = (),
+        *,
+        allow_mixed_dates: bool = False,
+        read_parquet: ParquetReader | None = None,
+    ) -> None:
+        self._path = path
+        self._tickers = tuple(tickers)
+        self._allow_mixed_dates = allow_mixed_dates
+        self._read_parquet = read_parquet
+        self._lock = threading.Lock()
+        self._listed: dict[Ticker, tuple[Path, ...]] | None = None
+        self._read: dict[Ticker, _Answer] = {}
+
+    def default_tickers(self) -> tuple[Ticker, ...]:
+        """All tickers of the file or folder.
+
+        Raises:
+            FileRefused: there is no such file, or it cannot be read without guessing.
+        """
+        if self._path.is_dir():
+            return tuple(sorted(self._folder()))
+        return tuple(self._file())
+
+    def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
+        """The rows of `ticker` from `first` to `last`, both inclusive.
+
+        Raises:
+            UnknownTicker: neither a file nor a row bears its name.
+            NoPrices: no readable row in the range.
+            TickerHeld: its file in the folder is refused (`file_refused`), or its splits and prices contradict each other
+                (`split_basis`): the other tickers are not concerned.
+            FileRefused: the one file cannot be read without guessing.
+        """
+        held = self._from_folder(ticker) if self._path.is_dir() else self._from_file(ticker)
+        if isinstance(held, TickerHeld):
+            raise TickerHeld(ticker, held.reason, rule=held.rule)
+        return _between(held, first, last)
+
+    def _from_file(self, ticker: Ticker) -> _Answer:
+        held = self._file()
+        if ticker not in held:
+            shown = ", ".join(list(held)[:5]) + (", ..." if len(held) > 5 else "")
+            raise UnknownTicker(
+                ticker, f"{self._path.name} holds {shown}; name one of these, or rename the file", rule="unknown_ticker"
+            )
+        return held[ticker]
+
+    def _from_folder(self, ticker: Ticker) -> _Answer:
+        paths = self._folder().get(ticker)
+        if not paths:
+            raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
+        with self._lock:
+            if ticker not in self._read:
+                try:
+                    self._read[ticker] = self._only_ticker_of(ticker, paths)
+                except FileRefused as error:  # one bad file of many must not stop the others
+                    self._read[ticker] = TickerHeld(ticker, str(error), rule="file_refused")
+            return self._read[ticker]
+
+    def _only_ticker_of(self, ticker: Ticker, paths: tuple[Path, ...]) -> _Answer:
+        if len(paths) > 1:
+            raise FileRefused(
+                f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other"
+            )
+        if not paths[0].resolve().is_relative_to(self._path.resolve()):
+            raise FileRefused(f"{paths[0].name} is a link out of the folder: expected a file; copy the file there")
+        held = _read_file(paths[0], ticker, self._allow_mixed_dates, self._read_parquet)
+        if set(held) != {ticker}:
+            other = next(iter(set(held) - {ticker}))
+            raise FileRefused(
+                f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself"
+            )
+        return held[ticker]
+
+    def _folder(self) -> dict[Ticker, tuple[Path, ...]]:
+        """The files of the folder by ticker; files whose name is no ticker are not among them."""
+        with self._lock:
+            if self._listed is None:
+                listed: dict[Ticker, tuple[Path, ...]] = {}
+                for path in sorted(self._path.iterdir()):
+                    ticker = _ticker_of(path)
+                    if ticker and path.suffix.lower() in (".csv", ".parquet"):
+                        listed[ticker] = (*listed.get(ticker, ()), path)
+                if not listed:
+                    raise FileRefused(
+                        f"folder {self._path.name} holds no TICKER.csv: expected one file for each ticker, such as AAPL.csv"
+                    )
+                self._listed = listed
+            return self._listed
+
+    def _file(self) -> dict[Ticker, _Answer]:
+        with self._lock:
+            if not self._read:
+                named = _ticker_of(self._path) or (self._tickers[0] if len(self._tickers) == 1 else None)
+                self._read = _read_file(self._path, named, self._allow_mixed_dates, self._read_parquet)
+            return self._read
+
+
+def _ticker_of(path: Path) -> Ticker | None:
+    try:
+        return parse_ticker(path.stem)
+    except UsageError:
+        return None
+
+
+def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> FetchedPrices:
+    low, high = pd.Timestamp(first or dt.date(1, 1, 1)), pd.Timestamp(last)
+    prices, actions, refused = (
+        frame[frame["session"].between(low, high)].reset_index(drop=True)
+        for frame in (fetched.prices, fetched.actions, fetched.refused)
+    )
+    undated = fetched.refused[fetched.refused["session"].isna()]
+    if prices.empty:
+        known = fetched.prices["session"]
+        having = f"the file has {known.min().date()} to {known.max().date()}" if len(known) else "no row of the file can be read"
+        raise NoPrices(fetched.ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
+    return replace(fetched, prices=prices, actions=actions, refused=pd.concat([refused, undated], ignore_index=True))
+
+
+# -- from the file to cells ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """A row that cannot be read: its position in the file, its text as JSON, and why."""
+
+    position: int
+    row: str
+    rule: str
+    reason: str
+    ticker: str | None = None
+    session: dt.date | None = None
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A file's rows, column by column, not yet understood.
+
+    Attributes:
+        positions: line (CSV) or row (Parquet) of each row in the file.
+        columns: role -> text cells, or a Series where the file has types.
+        names: role -> the column's name as the file spells it.
+        ragged: rows that do not fit the header.
+        row_text: index -> the whole row as JSON.
+    """
+
+    file: str
+    unit: str
+    positions: list[int]
+    columns: dict[str, list[str] | pd.Series]
+    names: dict[str, str]
+    ragged: list[_Bad]
+    row_text: Callable[[int], str]
+
+    def place(self, index: int) -> str:
+        return f"{self.unit} {self.positions[index]}"
+
+    def origin(self, position: int) -> str:
+        return f"{self.file} {self.unit} {position}"
+
+
+def _read_file(
+    path: Path, named: Ticker | None, allow_mixed_dates: bool, read_parquet: ParquetReader | None
+) -> dict[Ticker, _Answer]:
+    """Every ticker of one file. `named` is the ticker of a file without a ticker column."""
+    _refuse_unless_plain(path)
+    if path.suffix.lower() == ".parquet":
+        if read_parquet is None:
+            raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
+        cells = _parquet_cells(path, read_parquet(path, _ROLE_OF_NAME))
+    else:
+        cells = _csv_cells(path)
+    if "ticker" not in cells.columns and named is None:
+        raise FileRefused(
+            f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one name, "
+            "or rename the file to TICKER" + path.suffix
+        )
+    return _understood(cells, named, allow_mixed_dates)
+
+
+def _refuse_unless_plain(path: Path) -> None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise FileRefused(
+            f"{path.name}: cannot be opened ({type(error).__name__}): expected a CSV or Parquet file, or a folder"
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
+    if found.st_size > MAX_FILE_BYTES:
+        raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {MAX_FILE_BYTES:,}; split the file by ticker")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileRefused(f"{path.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+    if b"\0" in content:
+        raise FileRefused(
+            f"{path.name} line {_line_at(content, content.index(0))}: a NUL byte: expected text in UTF-8; save it as CSV (UTF-8)"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = _line_at(content, error.start)
+        raise FileRefused(
+            f"{path.name} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as CSV (UTF-8)"
+        ) from None
+
+
+def _line_at(content: bytes, offset: int) -> int:
+    return content.count(b"\n", 0, offset) + 1
+
+
+def _csv_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise FileRefused(f"{file} line {line}: {error}: expected comma-separated cells; check the quotes") from None
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+        line = reader.line_num + 1
+
+
+def _csv_cells(path: Path) -> _Cells:
+    rows = _csv_rows(_text_of(path), path.name)
+    header_line, header = next(rows, (0, []))
+    if not header:
+        raise FileRefused(f"{path.name} is empty: expected a header and rows")
+    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+        raise FileRefused(
+            f"{path.name} line {header_line}: the header has no comma: expected comma-separated columns; save it with commas"
+        )
+    roles, names = _roles_of(header, path.name)
+    positions, kept, ragged = [], [], []
+    for line, cells in rows:
+        # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another matter.
+        fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
+        if len(fitting) == len(header):
+            positions.append(line)
+            kept.append(fitting)
+        else:
+            ragged.append(_ragged(line, cells, len(header), roles))
+    columns: dict[str, list[str] | pd.Series] = {role: [cells[at] for cells in kept] for role, at in roles.items()}
+    return _Cells(
+        path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True))
+    )
+
+
+def _ragged(line: int, cells: list[str], expected: int, roles: dict[str, int]) -> _Bad:
+    ticker = cells[roles["ticker"]] if "ticker" in roles and roles["ticker"] < len(cells) else None
+    reason = f"{len(cells)} cells: expected {expected}, as in the header"
+    return _Bad(line, json.dumps(cells), "ragged_row", reason, ticker)
+
+
+def _parquet_cells(path: Path, frame: pd.DataFrame) -> _Cells:
+    header = [str(name) for name in frame.columns]
+    roles, names = _roles_of(header, path.name)
+    columns: dict[str, list[str] | pd.Series] = {}
+    for role, at in roles.items():
+        column = frame.iloc[:, at]
+        is_text = pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
+        columns[role] = column.astype(object).where(column.notna(), "").astype(str).tolist() if is_text else column
+    return _Cells(
+        path.name, "row", list(range(1, len(frame) + 1)), columns, names, [], lambda index: _as_json(frame.iloc[index].items())
+    )
+
+
+def _as_json(pairs: Iterable[tuple[object, object]]) -> str:
+    return json.dumps({str(name): cell for name, cell in pairs}, default=str)
+
+
+def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Role -> column number, and role -> the column's own name."""
+    roles: dict[str, int] = {}
+    for at, name in enumerate(header):
+        role = _ROLE_OF_NAME.get(_plain(name))
+        if role in roles:
+            raise FileRefused(
+                f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one; remove the other"
+            )
+        if role:
+            roles[role] = at
+    for needed in ("date", "close"):
+        if needed not in roles:
+            shown = ", ".join(repr(name[:20]) for name in header[:10])
+            raise FileRefused(f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}")
+    return roles, {role: header[at] for role, at in roles.items()}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+# -- from cells to prices -----------------------------------------------------------------------------------------------------
+
+
+def _understood(cells: _Cells, named: Ticker | None, allow_mixed_dates: bool) -> dict[Ticker, _Answer]:
+    if not cells.positions:
+        raise FileRefused(f"{cells.file} has no complete row under its header: expected prices")
+    tickers = _tickers(cells, named)
+    bad = list(cells.ragged)
+    frame = pd.DataFrame({"ticker": tickers, "session": _sessions(cells, tickers, allow_mixed_dates)})
+    for role in _NUMBERS:
+        frame[role] = _numbers(cells, role)
+    frame["origin"] = [cells.origin(position) for position in cells.positions]
+    unreadable = _unreadable(cells, frame)
+    bad += unreadable.values()
+    readable = frame.drop(index=list(unreadable)).fillna({"dividend": 0.0, "split": 0.0})
+    refused = _refused_frame(cells, bad, named)
+    by_ticker = dict(iter(readable.groupby("ticker", sort=True)))
+    return {
+        Ticker(ticker): _fetched(Ticker(ticker), by_ticker.get(ticker, readable.iloc[:0]), refused, cells)
+        for ticker in sorted(set(tickers))
+    }
+
+
+def _tickers(cells: _Cells, named: Ticker | None) -> list[str]:
+    column = cells.columns.get("ticker")
+    if column is None:
+        return [str(named)] * len(cells.positions)
+    texts = [str(text) for text in column]
+    known = {text: _ticker_in(text, cells, texts.index(text)) for text in dict.fromkeys(texts)}
+    return [known[text] for text in texts]
+
+
+def _ticker_in(text: str, cells: _Cells, index: int) -> Ticker:
+    try:
+        return parse_ticker(text)
+    except UsageError as error:
+        raise FileRefused(f"{cells.file} {cells.place(index)}: {error}") from None
+
+
+def _sessions(cells: _Cells, tickers: list[str], allow_mixed_dates: bool) -> pd.Series:
+    column = cells.columns["date"]
+    if isinstance(column, pd.Series):
+        if isinstance(column.dtype, pd.DatetimeTZDtype) or not pd.api.types.is_datetime64_any_dtype(column):
+            raise FileRefused(
+                f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times without a zone, "
+                "as the exchange writes them"
+            )
+        return column.astype("datetime64[us]").dt.normalize().reset_index(drop=True)
+    places = [cells.place(index) for index in range(len(column))]
+    dates = read_dates(column, places, tickers, file=cells.file, allow_mixed=allow_mixed_dates)
+    return pd.Series(np.array(dates, dtype="datetime64[us]"))
+
+
+def _numbers(cells: _Cells, role: str) -> Sequence[float | None] | pd.Series | float:
+    """The column's values: NaN for nothing, None for something that is no number."""
+    column = cells.columns.get(role)
+    if column is None:
+        return np.nan
+    if isinstance(column, pd.Series):
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            raise FileRefused(f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers")
+        return column.astype(float).reset_index(drop=True)
+    places = [cells.place(index) for index in range(len(column))]
+    commas_group = role == "volume" or _writes_decimal_points(cells)
+    values = read_numbers(column, places, file=cells.file, column=cells.names[role], commas_group=commas_group)
+    return pd.Series(values, dtype=object)
+
+
+def _writes_decimal_points(cells: _Cells) -> bool:
+    texts = (cells.columns.get(role) for role in _WITH_DECIMALS)
+    return any(isinstance(column, pd.Series) or any("." in text for text in column) for column in texts if column is not None)
+
+
+def _unreadable(cells: _Cells, frame: pd.DataFrame) -> dict[int, _Bad]:
+    """Index -> why a row is refused, for rows with something unreadable; turns the columns of `frame` into floats."""
+    bad: dict[int, _Bad] = {}
+
+    def refuse(index: int, rule: str, reason: str) -> None:
+        session = frame.at[index, "session"]
+        day = None if pd.isna(session) else session.date()
+        row = cells.row_text(index)
+        bad.setdefault(index, _Bad(cells.positions[index], row, rule, reason, str(frame.at[index, "ticker"]), day))
+
+    for index in np.flatnonzero(frame["session"].isna()).tolist():
+        refuse(index, "unreadable_date", f"{_cell_text(cells, 'date', index)} is no day: expected one like the other rows'")
+    for role in _NUMBERS:
+        if frame[role].dtype == object:
+            for index in [at for at, value in enumerate(frame[role]) if value is None]:
+                refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
+            frame[role] = frame[role].astype(float)
+    for role, highest in (("dividend", np.inf), ("split", 1e4)):
+        values = frame[role].fillna(0.0).to_numpy()
+        for index in np.flatnonzero(~((values >= 0) & (values < highest))).tolist():
+            refuse(index, "unreadable_action", f"{cells.names[role]} {values[index]:g} is no {role}")
+    return bad
+
+
+def _cell_text(cells: _Cells, role: str, index: int) -> str:
+    column = cells.columns[role]
+    text = str(column.iloc[index] if isinstance(column, pd.Series) else column[index])
+    return ascii(text if len(text) <= 40 else text[:37] + "...")
+
+
+def _refused_frame(cells: _Cells, bad: list[_Bad], named: Ticker | None) -> pd.DataFrame:
+    whose = [_owner(cells, row, named) for row in bad]
+    frame = pd.DataFrame(
+        {
+            "ticker": whose,
+            "session": np.array([row.session for row in bad], dtype="datetime64[us]"),
+            "row": [row.row for row in bad],
+            "origin": [cells.origin(row.position) for row in bad],
+            "rule": [row.rule for row in bad],
+            "reason": [row.reason for row in bad],
+        }
+    )
+    return frame.astype(dict.fromkeys(["ticker", "row", "origin", "rule", "reason"], str))
+
+
+def _owner(cells: _Cells, row: _Bad, named: Ticker | None) -> str:
+    if "ticker" not in cells.columns:
+        return str(named)
+    try:
+        return parse_ticker(row.ticker or "")
+    except UsageError:
+        raise FileRefused(
+            f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct the row"
+        ) from None
+
+
+def _fetched(ticker: Ticker, rows: pd.DataFrame, refused: pd.DataFrame, cells: _Cells) -> _Answer:
+    prices = rows[list(RAW_COLUMNS)].reset_index(drop=True)
+    mine = refused.loc[refused["ticker"] == ticker, _REFUSED_COLUMNS].reset_index(drop=True)
+    fetched = FetchedPrices(ticker=ticker, prices=prices, actions=_actions(rows), refused=mine)
+    evidence = share_basis(fetched.prices, fetched.actions)
+    if evidence == "contradictory":
+        reason = (
+            f"{cells.file}: the closes around its splits fit neither traded nor split-adjusted prices: expected one or the other "
+            "throughout; correct the split column"
+        )
+        return TickerHeld(ticker, reason, rule="split_basis")
+    if evidence == "no_evidence":
+        evidence = "as_traded" if _plain(cells.names.get("split", "")) == _TRADED_BY_HABIT else "split_adjusted"
+    has_splits = bool((fetched.actions["kind"] == "split").any())
+    return _undone(fetched) if has_splits and evidence == "split_adjusted" else fetched
+
+
+def _undone(fetched: FetchedPrices) -> FetchedPrices:
+    """Split-adjusted prices and dividends, on each day's own share basis."""
+    actions = fetched.actions
+    factors = np.where(actions["kind"] == "dividend", split_factors(actions["session"], actions), 1.0)
+    return replace(fetched, prices=as_traded(fetched.prices, actions), actions=actions.assign(value=actions["value"] * factors))
+
+
+def _actions(rows: pd.DataFrame) -> pd.DataFrame:
+    dividends = (
+        rows.loc[rows["dividend"] > 0, ["session", "dividend"]].rename(columns={"dividend": "value"}).assign(kind="dividend")
+    )
+    # Writers put 0 or 1 where there is no split.
+    splits = (
+        rows.loc[(rows["split"] > 0) & (rows["split"] != 1), ["session", "split"]]
+        .rename(columns={"split": "value"})
+        .assign(kind="split")
+    )
+    actions = pd.concat([dividends, splits])[list(ACTION_COLUMNS)].drop_duplicates()
+    return actions.astype({"kind": str, "value": float}).sort_values(["session", "kind"], ignore_index=True)

@@ -1,0 +1,218 @@
+"""Yahoo's replies, heard on the wire, and what each of them means for a ticker.
+
+The Yahoo client reports a server error, a page of HTML and an unknown ticker by the same words ("possibly delisted"), so its
+errors cannot tell them apart. The session here listens: it notes status and body of every reply about prices, and the verdict is
+taken from what Yahoo really said. It also bounds what a reply may cost: time, and bytes after decompression.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+from curl_cffi.const import CurlECode
+from curl_cffi.requests import Response, Session
+from curl_cffi.requests.exceptions import RequestException
+
+from forecast_lib.domain import Ticker
+from forecast_lib.errors import BadReply, NoPrices, RateLimited, SourceOutage, TickercastError, TransientError, UnknownTicker
+
+__all__ = ["BODY_LIMIT", "Reply", "YahooSession", "listening", "reply_sample", "verdict", "verdict_on_all"]
+
+BODY_LIMIT = 20 * 1024 * 1024
+"""Bytes of one reply, after decompression. Sixty years of one ticker are about 2 MB."""
+
+SAMPLE_LENGTH = 200
+_CHART_PATH = "/v8/finance/chart/"
+_SECRETS = re.compile(r"""crumb["']?\s*[=:]\s*["']?[^&\s"'<>]+|(?<=//)[^\s/@"'<>]+@""", re.IGNORECASE)
+_BROKEN_BODY = {CurlECode.PARTIAL_FILE, CurlECode.BAD_CONTENT_ENCODING, CurlECode.WRITE_ERROR}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer to a request for prices.
+
+    Attributes:
+        status: HTTP status; 0 when none came.
+        body: as decompressed, at most BODY_LIMIT bytes; empty when the transport failed.
+        failure: why no whole body arrived, in words without addresses; empty when it did.
+        broken_body: the failure lies in the body, not in the line to Yahoo.
+    """
+
+    status: int
+    body: bytes = b""
+    failure: str = ""
+    broken_body: bool = False
+
+
+_heard: ContextVar[list[Reply] | None] = ContextVar("heard_replies", default=None)
+
+
+@contextmanager
+def listening() -> Iterator[list[Reply]]:
+    """The replies to this thread's requests for prices, in order, as they come in while the block runs."""
+    replies: list[Reply] = []
+    token = _heard.set(replies)
+    try:
+        yield replies
+    finally:
+        _heard.reset(token)
+
+
+class _BodyTooLarge(OSError):
+    """More bytes than allowed; an OSError, so that the client treats it as a failed transfer."""
+
+
+class _BoundedBody:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = BytesIO()
+
+    def write(self, chunk: bytes) -> int:
+        if self._bytes.tell() + len(chunk) > self._limit:
+            raise _BodyTooLarge(f"more than {self._limit} bytes")
+        return self._bytes.write(chunk)
+
+    def content(self) -> bytes:
+        return self._bytes.getvalue()
+
+
+class YahooSession(Session[Response]):
+    """A browser-like session that bounds every reply and lets `listening` hear those about prices.
+
+    Args:
+        proxy: address of an HTTP proxy, credentials included; appears in no message.
+        timeout_s: seconds for one whole request. The client's own wishes (up to 30 s for cookies) are overruled.
+        body_limit: bytes of one reply, after decompression.
+    """
+
+    def __init__(self, *, proxy: str | None = None, timeout_s: float = 10.0, body_limit: int = BODY_LIMIT) -> None:
+        super().__init__(impersonate="chrome", proxy=proxy)
+        self._timeout_s = timeout_s
+        self._body_limit = body_limit
+
+    def request(self, method: Any, url: str, **options: Any) -> Response:  # type: ignore[override]  # forwards all the rest
+        """As curl_cffi's, with the time and size bounds; raises its `RequestException` or an OSError for a body too large."""
+        body = _BoundedBody(self._body_limit)
+        options.update(timeout=self._timeout_s, content_callback=body.write)
+        try:
+            response = super().request(method, url, **options)
+        except (RequestException, _BodyTooLarge) as problem:
+            _note(url, _failed(problem))
+            raise
+        response.content = body.content()
+        _note(url, Reply(response.status_code, response.content))
+        return response
+
+
+def _note(url: str, reply: Reply) -> None:
+    replies = _heard.get()
+    if replies is not None and urlsplit(url).path.startswith(_CHART_PATH):
+        replies.append(reply)
+
+
+def _failed(problem: RequestException | _BodyTooLarge) -> Reply:
+    # Neither curl's text nor the address goes into a message: they may hold the crumb or the proxy's password.
+    if isinstance(problem, _BodyTooLarge):
+        return Reply(200, failure=str(problem), broken_body=True)
+    status = problem.response.status_code if problem.response is not None else 0
+    failure = f"{type(problem).__name__}, curl code {int(problem.code)}"
+    return Reply(status, failure=failure, broken_body=problem.code in _BROKEN_BODY)
+
+
+def reply_sample(body: bytes) -> str:
+    """The beginning of a body for an error message: one printable line without secrets, at most 200 characters.
+
+    >>> reply_sample(b"<a href='/x?crumb=s3cret&y=1'>\\nno</a>")
+    "<a href='/x?[hidden]&y=1'> no</a>"
+    """
+    text = _SECRETS.sub("[hidden]", body[: 20 * SAMPLE_LENGTH].decode("utf-8", "replace"))
+    return ascii(" ".join(text.split()))[1:-1][:SAMPLE_LENGTH]
+
+
+def verdict_on_all(ticker: Ticker, replies: list[Reply]) -> TickercastError | None:
+    """What stands in the way of prices after all replies of one fetch; None if the last one is a price table.
+
+    Trouble on the line outweighs an answer about the ticker: "not found" beside a server error is no news about the ticker.
+    """
+    if not replies:
+        return None
+    verdicts = [verdict(ticker, reply) for reply in replies]
+    troubles = [found for found in verdicts if isinstance(found, TransientError)]
+    return troubles[-1] if verdicts[-1] is not None and troubles else verdicts[-1]
+
+
+def verdict(ticker: Ticker, reply: Reply) -> TickercastError | None:
+    """What one reply about prices says, None for a price table. "Unknown ticker" needs Yahoo's own words for it."""
+    return _verdict_on_line(ticker, reply) or _verdict_on_body(ticker, reply)
+
+
+def _verdict_on_line(ticker: Ticker, reply: Reply) -> TransientError | None:
+    if reply.status == 429:
+        return RateLimited(f"{ticker}: Yahoo refuses for too many requests (HTTP 429): wait, or ask for fewer tickers at once")
+    if reply.status >= 500:
+        return SourceOutage(f"{ticker}: Yahoo is out of order (HTTP {reply.status}), no news of the ticker: try again later")
+    if reply.status in (401, 403, 407):
+        return SourceOutage(f"{ticker}: Yahoo or the proxy refuses access (HTTP {reply.status}): check the proxy, or try later")
+    if reply.broken_body:
+        return BadReply(f"{ticker}: Yahoo's reply broke off or could not be unpacked ({reply.failure}): try again later")
+    if reply.failure:
+        return SourceOutage(f"{ticker}: no answer from Yahoo ({reply.failure}): check network and proxy, or try again later")
+    return None
+
+
+def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
+    chart = _chart(reply.body)
+    if chart is None:
+        return _verdict_on_text(ticker, reply)
+    error = chart.get("error")
+    if isinstance(error, dict):
+        return _verdict_on_error(ticker, reply, error)
+    result = chart.get("result")
+    if not isinstance(result, list) or not result or not isinstance(result[0], dict):
+        return _bad(ticker, reply, "it holds no result")
+    if "timestamp" not in result[0] and _has_no_quotes(result[0]):
+        return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices")
+    return None
+
+
+def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
+    if b"Too Many Requests" in reply.body:
+        return RateLimited(f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once")
+    if b"Will be right back" in reply.body:
+        return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
+    return _bad(ticker, reply, "it is no chart")
+
+
+def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> TickercastError:
+    said = reply_sample(str(error.get("description", "")).encode())
+    if reply.status == 404 and error.get("code") == "Not Found":
+        return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="unknown_ticker")
+    if said.startswith("Data doesn't exist for startDate"):
+        return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
+    return _bad(ticker, reply, "it is an error")
+
+
+def _bad(ticker: Ticker, reply: Reply, what: str) -> BadReply:
+    size = f"HTTP {reply.status}, {len(reply.body)} bytes"
+    return BadReply(f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again later")
+
+
+def _chart(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested by the thousand
+        return None
+    chart = answer.get("chart") if isinstance(answer, dict) else None
+    return chart if isinstance(chart, dict) else None
+
+
+def _has_no_quotes(result: dict[str, Any]) -> bool:
+    indicators = result.get("indicators")
+    quotes = indicators.get("quote") if isinstance(indicators, dict) else None
+    return isinstance(result.get("meta"), dict) and quotes in ([], [{}])

@@ -1,0 +1,292 @@
+"""Where the ink goes: values -> coordinates of one inline SVG, as plain values for the `line_plot` macro.
+
+The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the page's style
+sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = ["Drawing", "ForecastPath", "Plot", "Series", "Style", "draw_forecast", "draw_lines", "draw_ratios", "nice_ticks"]
+
+Style = Literal["actual", "forecast", "baseline", "points"]
+
+# A horizon of 5 after 120 closes would get 4 % of the width: too little to see a band in.
+FORECAST_SHARE = 0.32
+_LETTER = 6.0  # width of one digit at the 10-unit font of the small plots
+
+
+@dataclass(frozen=True)
+class Series:
+    """One named line of a plot; `None` and NaN leave a gap."""
+
+    name: str
+    values: Sequence[float | None]
+    style: Style = "actual"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over one common x axis; `labels` names each point (usually an ISO date), one for each value."""
+
+    title: str
+    labels: Sequence[str]
+    series: Sequence[Series]
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        for series in self.series:
+            if len(series.values) != len(self.labels):
+                raise ValueError(
+                    f"plot {self.title!r}, series {series.name!r}: {len(series.values)} values for {len(self.labels)} labels; "
+                    "expected one value a label, None where there is none"
+                )
+            if series.style not in get_args(Style):
+                raise ValueError(
+                    f"plot {self.title!r}, series {series.name!r}: style {series.style!r} is not known; "
+                    f"expected one of {', '.join(get_args(Style))}"
+                )
+
+
+@dataclass(frozen=True)
+class ForecastPath:
+    """One ticker's forecast: the median and the nested bands at each target session, in order.
+
+    Attributes:
+        cutoff: last session that the forecast knew.
+        last_close: close of the cutoff, in price units.
+        targets: (steps,) target sessions.
+        median: (steps,) prices.
+        bands: from wide to narrow, (percent, lower, upper), each of (steps,) prices.
+    """
+
+    cutoff: dt.date
+    last_close: float
+    targets: tuple[dt.date, ...]
+    median: tuple[float, ...]
+    bands: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A labelled place on an axis."""
+
+    at: float
+    label: str
+    anchor: str = "middle"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One SVG path with the style class that colours it."""
+
+    css: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A dot, with the text that a reader gets who rests on it (none: no text)."""
+
+    x: float
+    y: float
+    css: str
+    text: str = ""
+    radius: float = 2.2
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Everything the macro needs; lengths in SVG user units, y downwards."""
+
+    title: str
+    width: int
+    height: int
+    left: float
+    right: float
+    top: float
+    bottom: float
+    x_ticks: tuple[Tick, ...] = ()
+    y_ticks: tuple[Tick, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    divider: float | None = None
+    legend: tuple[tuple[str, str], ...] = ()
+    css: str = "small"
+
+
+def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, str], ...]:
+    """Round numbers inside [low, high], about `count` of them, with labels of equal decimals.
+
+    >>> nice_ticks(96.2, 113.0)
+    ((100.0, '100'), (105.0, '105'), (110.0, '110'))
+    >>> nice_ticks(0.991, 1.012, 3)
+    ((1.0, '1.00'), (1.01, '1.01'))
+    """
+    if not high > low:
+        return ((low, f"{low:,.6g}"),)
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((factor * power for factor in (1.0, 2.0, 2.5, 5.0) if factor * power >= rough), 10.0 * power)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if round(step, decimals) != round(step, decimals + 1):  # a step of 2.5 needs one more
+        decimals += 1
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return tuple((round(k * step, decimals), f"{k * step:,.{decimals}f}") for k in range(first, last + 1))
+
+
+class _Frame:
+    """The plotting area: values to user units. `low` and `high` are the padded limits of the y axis."""
+
+    def __init__(self, values: Sequence[float], width: int, height: int, letter: float, foot: float) -> None:
+        low, high = min(values), max(values)
+        pad = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
+        self.low, self.high = low - pad, high + pad
+        self.width, self.height = width, height
+        ticks = nice_ticks(self.low, self.high)
+        self.left = 8 + letter * max(len(label) for _, label in ticks)
+        self.right, self.top, self.bottom = width - 8.0, 8.0, height - foot
+        self.y_ticks = tuple(Tick(round(self.y(value), 1), label, "end") for value, label in ticks)
+
+    def y(self, value: float) -> float:
+        return self.bottom - (value - self.low) / (self.high - self.low) * (self.bottom - self.top)
+
+    def spread(self, count: int, left: float, right: float) -> list[float]:
+        """`count` places from left to right, both ends included; one alone stands at the right."""
+        return [right] if count == 1 else [left + (right - left) * k / (count - 1) for k in range(count)]
+
+    def line(self, xs: Sequence[float], values: Sequence[float | None]) -> str:
+        """Path data; a gap in the values is a gap in the line."""
+        parts, pen_down = [], False
+        for x, value in zip(xs, values, strict=True):
+            shown = value is not None and math.isfinite(value)
+            if value is not None and shown:
+                parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {self.y(value):.1f}")
+            pen_down = shown
+        return "".join(parts)
+
+    def band(self, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> str:
+        return self.line(xs, upper) + self.line(xs[::-1], lower[::-1]).replace("M", "L", 1) + "Z"
+
+
+def _finite(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
+
+
+def _day_and_month(day: dt.date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def _month_ticks(sessions: Sequence[dt.date], xs: Sequence[float], stop: float) -> list[Tick]:
+    """The first session of a month, thinned to one label every 46 units and none beyond `stop`."""
+    ticks: list[Tick] = []
+    for before, session, x in zip(sessions, sessions[1:], xs[1:], strict=False):
+        if session.month != before.month and x <= stop and (not ticks or x - ticks[-1].at >= 46):
+            ticks.append(Tick(round(x, 1), f"{session:%b %Y}" if session.month == 1 else f"{session:%b}"))
+    return ticks
+
+
+def draw_forecast(
+    title: str, closes: Sequence[tuple[dt.date, float]], forecast: ForecastPath | None, *, width: int = 360, height: int = 190
+) -> Drawing:
+    """One ticker's last closes and, after them, the fan of its forecast.
+
+    Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule marks the cutoff.
+
+    Args:
+        title: what the reader hears or reads on the whole drawing.
+        closes: (session, close), oldest first, none after the cutoff; may be empty when there is a forecast.
+        forecast: `None` draws the closes alone.
+    """
+    history = list(closes)
+    if forecast and (not history or history[-1][0] < forecast.cutoff):
+        history.append((forecast.cutoff, forecast.last_close))
+    bands = forecast.bands if forecast else ()
+    everything = [close for _, close in history] + [value for _, low, high in bands for value in (*low, *high)]
+    frame = _Frame(everything + list(forecast.median if forecast else ()), width, height, _LETTER, 22)
+    steps = len(forecast.targets) if forecast else 0
+    share = max(FORECAST_SHARE, steps / (len(history) + steps)) if steps else 0.0
+    split = frame.right - (frame.right - frame.left) * share
+    xs = frame.spread(len(history), frame.left, split)
+    sessions = [session for session, _ in history]
+    ticks = _month_ticks(sessions, xs, split - 44)
+    shapes, marks = [Shape("actual", frame.line(xs, [close for _, close in history]))], []
+    if forecast and steps:
+        future = frame.spread(steps + 1, split, frame.right)
+        start = forecast.last_close
+        shapes[:0] = [Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high))) for percent, low, high in bands]
+        shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
+        marks = [
+            Mark(round(x, 1), round(frame.y(median), 1), "forecast", f"{day:%a} {day}: median {median:,.6g}")
+            for x, day, median in zip(future[1:], forecast.targets, forecast.median, strict=True)
+        ]
+        ticks += [
+            Tick(round(split, 1), _day_and_month(sessions[-1])),
+            Tick(frame.right, _day_and_month(forecast.targets[-1]), "end"),
+        ]
+    elif sessions:
+        ticks.append(Tick(frame.right, _day_and_month(sessions[-1]), "end"))
+    return Drawing(
+        title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks,
+        tuple(shapes), tuple(marks), round(split, 1) if steps else None,
+    )  # fmt: skip
+
+
+def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | None:
+    """Any lines over labels, with a legend; `None` when there is no finite value at all."""
+    everything = [value for series in plot.series for value in _finite(series.values)]
+    if not everything:
+        return None
+    frame = _Frame(everything, width, height, 2 * _LETTER, 36)
+    xs = frame.spread(len(plot.labels), frame.left, frame.right)
+    places = sorted({round(k * (len(xs) - 1) / 3) for k in range(4)})
+    anchors = ["start", *["middle"] * (len(places) - 2), "end"] if len(places) > 1 else ["end"]
+    ticks = tuple(Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True))
+    shapes = tuple(Shape(series.style, frame.line(xs, series.values)) for series in plot.series if series.style != "points")
+    marks = tuple(
+        Mark(round(x, 1), round(frame.y(value), 1), "points")
+        for series in plot.series
+        if series.style == "points"
+        for x, value in zip(xs, series.values, strict=True)
+        if value is not None and math.isfinite(value)
+    )
+    return Drawing(
+        plot.title, width, height, frame.left, frame.right, frame.top, frame.bottom, ticks, frame.y_ticks, shapes, marks,
+        legend=tuple((series.style, series.name) for series in plot.series), css="wide",
+    )  # fmt: skip
+
+
+def draw_ratios(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150) -> Drawing | None:
+    """RMSE ratios as a heap of dots, one a ticker, with a rule at 1; `None` for no ratio.
+
+    Args:
+        ratios: (ticker, ratio); ratios above 0.
+    """
+    if not ratios:
+        return None
+    reach = max(0.01, *(abs(ratio - 1) for _, ratio in ratios)) * 1.12
+    bins: dict[int, list[tuple[str, float]]] = {}
+    for ticker, ratio in sorted(ratios, key=lambda pair: pair[1]):
+        bins.setdefault(math.floor((ratio - 1) / reach * 36), []).append((ticker, ratio))  # 1 is an edge: no heap straddles it
+    highest = max(len(group) for group in bins.values())
+    height = min(height, 76 + 9 * highest)
+    left, right, top, bottom = 16.0, width - 16.0, 10.0, height - 36.0
+    gap = min(9.0, (bottom - top - 4) / highest)
+    middle, half = (left + right) / 2, (right - left) / 2
+    marks = tuple(
+        Mark(
+            round(middle + (place + 0.5) / 36 * half, 1),
+            round(bottom - 5 - k * gap, 1),
+            "better" if ratio < 1 else "worse" if ratio > 1 else "points",
+            f"{ticker}: {ratio:.4f}",
+            radius=round(min(4.2, max(1.5, gap * 0.47)), 1),
+        )
+        for place, group in bins.items()
+        for k, (ticker, ratio) in enumerate(group)
+    )
+    ticks = [Tick(round(middle + (value - 1) / reach * half, 1), label) for value, label in nice_ticks(1 - reach, 1 + reach, 6)]
+    inside = tuple(tick for tick in ticks if left + 20 <= tick.at <= right - 20)
+    return Drawing(title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip")

@@ -1,0 +1,303 @@
+"""The sessions of a ticker's own exchange: which days it trades, when a session is over, which one comes next.
+
+The dates come from `exchange_calendars`, which reads the clock for its default range; here the range is always given, so that the
+same question has the same answer on every day. Three things are odd about the subject:
+
+- A session is a date, its close an instant: Tokyo closes the session of date D before New York opens its own.
+- The library knows no holidays outside a calendar's reach (Shanghai's ends with the last published year). Outside it every
+  weekday counts as a session that closes at the usual time.
+- Some exchanges have no usable calendar. Their tickers get Monday to Friday, and the calendar says so in `recorded_fallback`.
+"""
+
+import datetime as dt
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import exchange_calendars as ec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast_lib.domain import AsOf
+
+__all__ = ["SETTLING_TIME", "TickerCalendar", "calendar_for"]
+
+SETTLING_TIME = dt.timedelta(minutes=30)
+"""After the close, until the closing auction and late prints are in; only then is a session known."""
+
+Day: TypeAlias = dt.date  # a pd.Timestamp is one too
+Times = NDArray[np.datetime64]
+
+_WEEKDAYS = "weekdays"
+_ONE_DAY = np.timedelta64(1, "D")
+# Building takes 0.2 to 0.4 s however long the span (measured, XNYS), so the spans are few and wide. 1885 is the library's first
+# year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from 1956.
+_USUAL_YEARS = (1990, 2035)
+_EARLIEST_YEAR = 1885
+
+_MIC_OF_SUFFIX = {
+    # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own (Cboe, regional floors)
+    # keep the days of the country's main exchange. Athens (AT) and Bucharest (RO) are missing on purpose: exchange-calendars 4.13
+    # cannot compute Orthodox Easter with pandas 3.1.
+    "A": "XNYS", "B": "XNYS",  # share classes written with a point (BRK.B), no exchanges
+    "BA": "XBUE", "SA": "BVMF", "SN": "XSGO", "CL": "XBOG", "MX": "XMEX",
+    "TO": "XTSE", "V": "XTSE", "CN": "XTSE", "NE": "XTSE",
+    "L": "XLON", "IL": "XLON", "XC": "XLON", "AQ": "XLON", "IR": "XDUB",
+    "DE": "XETR", "F": "XFRA", "BE": "XFRA", "HA": "XFRA", "MU": "XFRA", "DU": "XDUS", "HM": "XHAM", "SG": "XSTU",
+    "PA": "XPAR", "NX": "XPAR", "AS": "XAMS", "BR": "XBRU", "LS": "XLIS", "MC": "XMAD", "MI": "XMIL", "TI": "XMIL", "SW": "XSWX",
+    "VI": "XWBO", "PR": "XPRA", "WA": "XWAR", "BD": "XBUD", "IS": "XIST",
+    "ST": "XSTO", "CO": "XCSE", "HE": "XHEL", "OL": "XOSL", "IC": "XICE", "TL": "XTAL", "RG": "XRIS", "VS": "XLIT",
+    "T": "XTKS", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "TW": "XTAI", "TWO": "XTAI", "KS": "XKRX", "KQ": "XKRX",
+    "BO": "XBOM", "NS": "XBOM", "SI": "XSES", "JK": "XIDX", "KL": "XKLS", "BK": "XBKK", "PS": "XPHS",
+    "AX": "XASX", "XA": "XASX", "NZ": "XNZE", "TA": "XTAE", "SR": "XSAU", "JO": "XJSE",
+    "CBT": "us_futures", "CME": "us_futures", "NYB": "us_futures", "CMX": "us_futures", "NYM": "us_futures",
+}  # fmt: skip
+
+_MIC_OF_INDEX = {
+    "GSPC": "XNYS", "DJI": "XNYS", "DJT": "XNYS", "DJU": "XNYS", "IXIC": "XNYS", "NDX": "XNYS", "NYA": "XNYS", "OEX": "XNYS",
+    "RUT": "XNYS", "RUI": "XNYS", "RUA": "XNYS", "MID": "XNYS", "SP600": "XNYS", "XAX": "XNYS", "SOX": "XNYS", "VIX": "XNYS",
+    "TNX": "XNYS", "TYX": "XNYS", "FVX": "XNYS", "IRX": "XNYS",
+    "GSPTSE": "XTSE", "BVSP": "BVMF", "MXX": "XMEX", "MERV": "XBUE", "IPSA": "XSGO",
+    "FTSE": "XLON", "FTMC": "XLON", "GDAXI": "XFRA", "MDAXI": "XFRA", "SDAXI": "XFRA", "TECDAX": "XFRA", "STOXX50E": "XFRA",
+    "STOXX": "XFRA", "FCHI": "XPAR", "N100": "XPAR", "AEX": "XAMS", "BFX": "XBRU", "IBEX": "XMAD", "SSMI": "XSWX", "ATX": "XWBO",
+    "OMX": "XSTO", "OMXSPI": "XSTO", "OMXC25": "XCSE", "OMXH25": "XHEL",
+    "N225": "XTKS", "HSI": "XHKG", "HSCE": "XHKG", "SSEC": "XSHG", "TWII": "XTAI", "KS11": "XKRX", "KQ11": "XKRX",
+    "BSESN": "XBOM", "NSEI": "XBOM", "NSEBANK": "XBOM", "STI": "XSES", "JKSE": "XIDX", "KLSE": "XKLS",
+    "AXJO": "XASX", "AORD": "XASX", "NZ50": "XNZE",
+}  # fmt: skip
+
+_MIC_OF_TIMEZONE = {
+    "America/New_York": "XNYS", "America/Chicago": "XNYS", "America/Toronto": "XTSE", "America/Sao_Paulo": "BVMF",
+    "America/Mexico_City": "XMEX", "America/Buenos_Aires": "XBUE", "America/Argentina/Buenos_Aires": "XBUE",
+    "America/Santiago": "XSGO", "America/Bogota": "XBOG", "America/Lima": "XLIM",
+    "Europe/London": "XLON", "Europe/Dublin": "XDUB", "Europe/Berlin": "XETR", "Europe/Paris": "XPAR", "Europe/Amsterdam": "XAMS",
+    "Europe/Brussels": "XBRU", "Europe/Lisbon": "XLIS", "Europe/Madrid": "XMAD", "Europe/Rome": "XMIL", "Europe/Zurich": "XSWX",
+    "Europe/Vienna": "XWBO", "Europe/Prague": "XPRA", "Europe/Warsaw": "XWAR", "Europe/Budapest": "XBUD", "Europe/Istanbul": "XIST",
+    "Europe/Stockholm": "XSTO", "Europe/Copenhagen": "XCSE", "Europe/Helsinki": "XHEL", "Europe/Oslo": "XOSL",
+    "Europe/Tallinn": "XTAL", "Europe/Riga": "XRIS", "Europe/Vilnius": "XLIT", "Atlantic/Reykjavik": "XICE",
+    "Asia/Tokyo": "XTKS", "Asia/Hong_Kong": "XHKG", "Asia/Shanghai": "XSHG", "Asia/Taipei": "XTAI", "Asia/Seoul": "XKRX",
+    "Asia/Kolkata": "XBOM", "Asia/Calcutta": "XBOM", "Asia/Singapore": "XSES", "Asia/Jakarta": "XIDX", "Asia/Kuala_Lumpur": "XKLS",
+    "Asia/Bangkok": "XBKK", "Asia/Manila": "XPHS", "Asia/Karachi": "XKAR", "Asia/Jerusalem": "XTAE", "Asia/Riyadh": "XSAU",
+    "Australia/Sydney": "XASX", "Pacific/Auckland": "XNZE", "Africa/Johannesburg": "XJSE",
+}  # fmt: skip
+
+_CURRENCIES = frozenset(
+    "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR BRL MXN ZAR TRY SEK NOK DKK PLN CZK HUF ILS THB IDR PHP TWD RUB "
+    "BTC ETH USDT USDC".split()
+)
+# Tel Aviv traded Sunday to Thursday until it moved to Monday to Friday on 2026-01-05; the library's Friday closes break before.
+_RELIABLE_FROM = {"XTAE": "2026-01-05"}
+_WEEK_OUTSIDE_REACH = {"XTAE": "1111001", "24/7": "1111111"}
+_MONDAY_TO_FRIDAY = "1111100"
+
+
+class _Schedule(NamedTuple):
+    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only, equally long."""
+
+    sessions: Times
+    closes: Times
+
+
+@dataclass(frozen=True)
+class TickerCalendar:
+    """The trading days of one exchange.
+
+    Days may be given as dates or naive timestamps; sessions come back as `datetime64[us]` at midnight without a zone.
+
+    Attributes:
+        name: the exchange's MIC as `exchange_calendars` spells it, `24/7`, `24/5`, `us_futures`, or `weekdays`.
+        recorded_fallback: no calendar is known for the ticker, Monday to Friday stands in: holidays look like missing sessions.
+    """
+
+    name: str
+    recorded_fallback: bool = False
+
+    def sessions(self, first: Day, last: Day) -> pd.DatetimeIndex:
+        """Every session from `first` to `last`, both inclusive; empty if there is none.
+
+        >>> TickerCalendar("XNYS").sessions(dt.date(2024, 7, 3), dt.date(2024, 7, 8)).strftime("%a %d").tolist()
+        ['Wed 03', 'Fri 05', 'Mon 08']
+        """
+        low, high = _day(first), _day(last)
+        days = self._covering(low, high).sessions
+        return _index(days[np.searchsorted(days, low) : np.searchsorted(days, high, side="right")])
+
+    def is_session(self, day: Day) -> bool:
+        """Whether the exchange trades on this date, half days included."""
+        return len(self.sessions(day, day)) == 1
+
+    def close(self, session: Day) -> pd.Timestamp:
+        """When the session ends, UTC without a zone.
+
+        Raises:
+            ValueError: `session` is no session of this exchange.
+
+        >>> TickerCalendar("XNYS").close(dt.date(2026, 11, 27))  # the half day after Thanksgiving
+        Timestamp('2026-11-27 18:00:00')
+        """
+        day = _day(session)
+        schedule = self._covering(day, day)
+        at = int(np.searchsorted(schedule.sessions, day))
+        if at == len(schedule.sessions) or schedule.sessions[at] != day:
+            raise ValueError(f"{day.astype('M8[D]')} is no session of {self.name}: expected a trading day")
+        return pd.Timestamp(schedule.closes[at])
+
+    def last_closed(self, now_utc: dt.datetime) -> pd.Timestamp:
+        """The latest session whose close lies at least `SETTLING_TIME` before `now_utc`."""
+        settled = _instant(now_utc - SETTLING_TIME)
+        schedule = self._covering(settled, settled)
+        return pd.Timestamp(schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1])
+
+    def is_closed(self, session: Day, now_utc: dt.datetime) -> bool:
+        """Whether `session` is a session and had closed `SETTLING_TIME` before `now_utc` (aware, or naive UTC)."""
+        return self.is_session(session) and pd.Timestamp(session) <= self.last_closed(now_utc)
+
+    def last_known(self, as_of: AsOf) -> pd.Timestamp:
+        """The newest session that may be known at `as_of`: dated up to its day, and closed `SETTLING_TIME` before its now."""
+        closed = self.last_closed(as_of.now)
+        day = _day(as_of.day)
+        sessions = self._covering(day, day).sessions
+        dated = pd.Timestamp(sessions[int(np.searchsorted(sessions, day, side="right")) - 1])
+        return min(dated, closed)
+
+    def following(self, cutoff: Day, count: int) -> pd.DatetimeIndex:
+        """The `count` sessions after `cutoff`, which is itself not among them and need not be a session.
+
+        >>> TickerCalendar("XNYS").following(dt.date(2024, 12, 31), 2).strftime("%Y-%m-%d").tolist()
+        ['2025-01-02', '2025-01-03']
+        """
+        day = _day(cutoff)
+        # 4 days a session and 30 more: the longest closures of the last decades (Lunar New Year, 2001) lasted under two weeks.
+        sessions = self._covering(day, day + np.timedelta64(4 * count + 30, "D")).sessions
+        start = int(np.searchsorted(sessions, day, side="right"))
+        return _index(sessions[start : start + count])
+
+    def count_between(self, a: Day, b: Day) -> int:
+        """How many sessions lie in (a, b]: after `a`, up to and including `b`; 0 if `b` is not later than `a`.
+
+        >>> TickerCalendar("XNYS").count_between(dt.date(2024, 7, 3), dt.date(2024, 7, 8))
+        2
+        """
+        low, high = _day(a), _day(b)
+        sessions = self._covering(min(low, high), max(low, high)).sessions
+        before, until = np.searchsorted(sessions, [low, high], side="right")
+        return max(int(until - before), 0)
+
+    def _covering(self, low: np.datetime64, high: np.datetime64) -> _Schedule:
+        """A schedule that begins a year before `low` and ends a year after `high`, from few, wide, cached spans."""
+        first_year, last_year = _year(low) - 1, _year(high) + 1
+        return _schedule(
+            self.name,
+            _USUAL_YEARS[0] if first_year >= _USUAL_YEARS[0] else min(first_year, _EARLIEST_YEAR),
+            _USUAL_YEARS[1] if last_year <= _USUAL_YEARS[1] else last_year // 10 * 10 + 9,
+        )
+
+
+def calendar_for(ticker: str, exchange_timezone: str | None = None) -> TickerCalendar:
+    """The calendar of the exchange that a ticker's name, in Yahoo's spelling, points to.
+
+    Args:
+        ticker: `AAPL`, `SIM1` (New York), `7203.T` (suffix), `BTC-USD` (24/7), `EURUSD=X` (24/5), `ES=F` (US futures), `^GSPC`.
+        exchange_timezone: IANA name as the source says; decides where the name does not.
+
+    >>> [calendar_for(t).name for t in ("AAPL", "BRK-B", "7203.T", "BTC-USD", "EURUSD=X", "ES=F", "^FTSE")]
+    ['XNYS', 'XNYS', 'XTKS', '24/7', '24/5', 'us_futures', 'XLON']
+    >>> calendar_for("OTE.AT")
+    TickerCalendar(name='weekdays', recorded_fallback=True)
+    """
+    name = _name_from_ticker(ticker) or _MIC_OF_TIMEZONE.get(exchange_timezone or "")
+    return TickerCalendar(name) if name else TickerCalendar(_WEEKDAYS, recorded_fallback=True)
+
+
+def _name_from_ticker(ticker: str) -> str | None:
+    if ticker.startswith("^"):
+        return _MIC_OF_INDEX.get(ticker[1:])
+    if ticker.endswith("=X"):
+        return "24/5"
+    if ticker.endswith("=F"):
+        return "us_futures"
+    if "." in ticker:
+        return _MIC_OF_SUFFIX.get(ticker.rpartition(".")[2])
+    base, _, quote = ticker.rpartition("-")
+    return "24/7" if base and quote in _CURRENCIES else "XNYS"
+
+
+def _day(value: Day) -> np.datetime64:
+    return np.datetime64(pd.Timestamp(value).date(), "us")
+
+
+def _instant(value: dt.datetime) -> np.datetime64:
+    naive = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+    return np.datetime64(naive, "us")
+
+
+def _year(value: np.datetime64) -> int:
+    return int(value.astype("M8[Y]").astype(int)) + 1970
+
+
+def _index(sessions: Times) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(sessions)
+
+
+_BUILDING = threading.Lock()
+
+
+def _schedule(name: str, first_year: int, last_year: int) -> _Schedule:
+    with _BUILDING:  # one thread builds, the others find it built; and the warnings filter below belongs to the whole process
+        return _cached_schedule(name, first_year, last_year)
+
+
+@lru_cache(maxsize=64)
+def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
+    first, last = pd.Timestamp(first_year, 1, 1), pd.Timestamp(last_year, 12, 31)
+    if name == _WEEKDAYS:
+        days = _days(first, last, _MONDAY_TO_FRIDAY)
+        return _frozen(days, days + _ONE_DAY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
+        calendar = _library_calendar(name, first, last)
+    inside = _Schedule(
+        calendar.sessions.to_numpy().astype("M8[us]"), calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]")
+    )
+    return _extended(name, inside, first, last, calendar)
+
+
+def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.ExchangeCalendar:
+    """The library's calendar for as much of the span as it can answer for."""
+    if name in _RELIABLE_FROM:
+        first = max(first, pd.Timestamp(_RELIABLE_FROM[name]))
+    try:
+        return ec.get_calendar(name, start=first, end=last)
+    except ValueError:  # the span leaves the calendar's reach, which it tells only once built
+        probe = ec.get_calendar(name, start=pd.Timestamp(2025, 1, 1), end=pd.Timestamp(2025, 12, 31))
+        earliest, latest = probe.bound_min() or first, probe.bound_max() or last
+        return ec.get_calendar(name, start=max(first, earliest), end=min(last, latest))
+
+
+def _extended(name: str, inside: _Schedule, first: pd.Timestamp, last: pd.Timestamp, calendar: ec.ExchangeCalendar) -> _Schedule:
+    """The schedule with every weekday before and after the library's reach, closing at the time of day of the nearest sessions."""
+    week = _WEEK_OUTSIDE_REACH.get(name, _MONDAY_TO_FRIDAY)
+    # A calendar begins and ends with a session, and the days of its last holidays are its own: look no nearer than two weeks.
+    margin = pd.Timedelta(days=14)
+    begins, ends = calendar.first_session, calendar.last_session
+    before = _days(first, begins - pd.Timedelta(days=1), week) if begins - first > margin else inside.sessions[:0]
+    after = _days(ends + pd.Timedelta(days=1), last, week) if last - ends > margin else inside.sessions[:0]
+    lengths = inside.closes - inside.sessions
+    early, late = np.median(lengths[:20].astype(int)), np.median(lengths[-20:].astype(int))
+    return _frozen(
+        np.concatenate([before, inside.sessions, after]),
+        np.concatenate([before + np.timedelta64(int(early), "us"), inside.closes, after + np.timedelta64(int(late), "us")]),
+    )
+
+
+def _days(first: pd.Timestamp, last: pd.Timestamp, week: str) -> Times:
+    days = np.arange(first.to_datetime64().astype("M8[D]"), last.to_datetime64().astype("M8[D]") + 1)
+    return days[np.is_busday(days, weekmask=week)].astype("M8[us]")
+
+
+def _frozen(sessions: Times, closes: Times) -> _Schedule:
+    sessions.flags.writeable = closes.flags.writeable = False
+    return _Schedule(sessions, closes)

@@ -1,0 +1,205 @@
+"""The rules that a run's rows must keep before they are committed, each as one SQL query that finds what breaks it.
+
+A query yields one text, `breach`, a row. `$run` is the run being recorded; rows of earlier runs kept the rules when they were written,
+so only what the run touched is looked at.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import duckdb
+
+from forecast_lib.domain import QUANTILES, quantile_column
+from forecast_lib.errors import AuditFailed
+
+__all__ = ["AUDITS", "KEYS", "WRITERS", "Audit", "check_run"]
+
+WRITERS = {
+    "prices": "SELECT run_id AS writer, * FROM prices",
+    "corporate_actions": "SELECT run_id AS writer, * FROM corporate_actions",
+    "quarantined_prices": "SELECT run_id AS writer, * FROM quarantined_prices",
+    "runs": "SELECT run_id AS writer, * FROM runs",
+    "run_tickers": "SELECT run_id AS writer, * FROM run_tickers",
+    "models": "SELECT run_id AS writer, * FROM models",
+    "forecasts": "SELECT run_id AS writer, * FROM forecasts",
+    "forecast_outcomes": "SELECT settled_by AS writer, * FROM forecast_outcomes",
+    "backtests": "SELECT run_id AS writer, * FROM backtests",
+    "backtest_forecasts": "SELECT b.run_id AS writer, f.* FROM backtest_forecasts AS f JOIN backtests AS b USING (backtest_id)",
+    "backtest_scores": "SELECT b.run_id AS writer, s.* FROM backtest_scores AS s JOIN backtests AS b USING (backtest_id)",
+}
+"""Every base table with `writer`, the run that wrote the row."""
+
+KEYS = {
+    "prices": "ticker, session, revision",
+    "corporate_actions": "ticker, session, kind, known_at",
+    "runs": "run_id",
+    "run_tickers": "run_id, ticker",
+    "models": "model_id",
+    "forecasts": "run_id, ticker, step",
+    "forecast_outcomes": "run_id, ticker, step",
+    "backtests": "backtest_id",
+    "backtest_forecasts": "backtest_id, ticker, model, cutoff, step",
+    "backtest_scores": "backtest_id, ticker, model, step",
+}
+"""What names a row of each table. `quarantined_prices` is a log of rows as they came: the same bad row may come twice."""
+
+_DATED = {
+    "prices": ("session",),
+    "corporate_actions": ("session",),
+    "run_tickers": ("last_session",),
+    "models": ("trained_as_of", "trained_through"),
+    "forecasts": ("cutoff",),
+    "forecast_outcomes": ("target_session",),
+    "backtests": ("as_of",),
+    "backtest_forecasts": ("target_session",),
+}
+"""Dates that must not lie after the run's as-of evening."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A rule, by a short name, and the query that finds its breaches."""
+
+    rule: str
+    sql: str
+
+
+def check_run(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """Hold the rows that a run wrote, committed or not, against every rule.
+
+    Raises:
+        AuditFailed: names the first broken rule, how often it is broken and one example.
+    """
+    for audit in AUDITS:
+        parameters = {"run": run_id} if "$run" in audit.sql else {}
+        count, example = con.execute(f"SELECT count(*), min(breach) FROM ({audit.sql})", parameters).fetchall()[0]
+        if count:
+            raise AuditFailed(f"run {run_id} was not stored: {audit.rule}: {count} found, for example {example}")
+
+
+def _duplicates(table: str) -> Audit:
+    key = KEYS[table]
+    return Audit(
+        f"every row of {table} has its own {key}",
+        f"""
+        SELECT concat_ws(' ', {key}) || ' (' || count(*) || ' rows)' AS breach
+        FROM {table} SEMI JOIN (SELECT {key} FROM ({WRITERS[table]}) WHERE writer = $run) USING ({key})
+        GROUP BY {key}
+        HAVING count(*) > 1
+        """,
+    )
+
+
+def _future(table: str, column: str) -> Audit:
+    return Audit(
+        f"no {column} of {table} lies after the as-of evening",
+        f"""
+        SELECT w.{column}::VARCHAR AS breach
+        FROM ({WRITERS[table]}) AS w JOIN runs AS r ON r.run_id = $run
+        WHERE w.writer = $run AND w.{column} > r.as_of
+        """,
+    )
+
+
+def _orphans(table: str) -> Audit:
+    return Audit(
+        f"every row of {table} belongs to a backtest",
+        f"SELECT DISTINCT backtest_id AS breach FROM {table} ANTI JOIN backtests USING (backtest_id)",
+    )
+
+
+_QUANTILES = [quantile_column(level) for level in QUANTILES]
+_NOT_RISING = " OR ".join(f"{low} > {high}" for low, high in pairwise(_QUANTILES))
+_NOT_FINITE = " OR ".join(f"NOT isfinite({column})" for column in ["point", *_QUANTILES])
+
+
+def _quantiles(table: str) -> Audit:
+    return Audit(
+        f"quantiles of {table} are finite, positive and in order",
+        f"""
+        SELECT concat_ws(' ', ticker, 'step', step) AS breach
+        FROM ({WRITERS[table]})
+        WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE})
+        """,
+    )
+
+
+_STORY = (
+    Audit(
+        "a run has one run_tickers row for each ticker asked for",
+        """
+        SELECT found || ' rows for ' || tickers || ' tickers' AS breach
+        FROM runs, (SELECT count(*) AS found FROM run_tickers WHERE run_id = $run)
+        WHERE run_id = $run AND found <> tickers
+        """,
+    ),
+    Audit(
+        "revisions of a price are 0, 1, 2 and so on",
+        """
+        SELECT concat_ws(' ', ticker, session, 'has', count(*), 'revisions up to', max(revision)) AS breach
+        FROM prices SEMI JOIN (SELECT ticker, session FROM prices WHERE run_id = $run) USING (ticker, session)
+        GROUP BY ticker, session
+        HAVING count(*) <> max(revision) + 1
+        """,
+    ),
+    Audit(
+        "every forecast ticker has the same steps, 1 to the horizon",
+        """
+        WITH made AS (SELECT ticker, step FROM forecasts WHERE run_id = $run)
+        SELECT concat_ws(' ', ticker, 'has', count(*), 'steps from', min(step), 'to', max(step)) AS breach
+        FROM made
+        GROUP BY ticker
+        HAVING min(step) <> 1 OR max(step) <> count(*) OR max(step) <> (SELECT max(step) FROM made)
+        """,
+    ),
+    Audit(
+        "a forecast's target sessions follow its cutoff in order",
+        """
+        SELECT concat_ws(' ', ticker, 'step', step) AS breach
+        FROM forecasts
+        WHERE run_id = $run
+        QUALIFY target_session <= coalesce(lag(target_session) OVER (PARTITION BY ticker ORDER BY step), cutoff)
+        """,
+    ),
+    Audit(
+        "a forecast's model is in models",
+        """
+        SELECT DISTINCT ticker || ' ' || model_id AS breach
+        FROM forecasts ANTI JOIN models USING (model_id)
+        WHERE run_id = $run AND model_id IS NOT NULL
+        """,
+    ),
+    Audit(
+        "every forecast ticker has a status other than none",
+        """
+        SELECT DISTINCT ticker AS breach
+        FROM forecasts ANTI JOIN (SELECT * FROM run_tickers WHERE status <> 'none') USING (run_id, ticker)
+        WHERE run_id = $run
+        """,
+    ),
+    Audit(
+        "every ticker of a nightly run with a status other than none has forecasts",
+        """
+        SELECT DISTINCT ticker AS breach
+        FROM run_tickers JOIN runs USING (run_id) ANTI JOIN forecasts USING (run_id, ticker)
+        WHERE run_id = $run AND kind = 'nightly' AND run_tickers.status <> 'none'
+        """,
+    ),
+    Audit(
+        "every outcome belongs to a forecast of the same target session",
+        """
+        SELECT concat_ws(' ', run_id, ticker, 'step', step) AS breach
+        FROM forecast_outcomes ANTI JOIN forecasts USING (run_id, ticker, step, target_session)
+        WHERE settled_by = $run
+        """,
+    ),
+)
+
+AUDITS: tuple[Audit, ...] = (
+    *map(_duplicates, KEYS),
+    *_STORY,
+    *map(_quantiles, ("forecasts", "backtest_forecasts")),
+    *map(_orphans, ("backtest_forecasts", "backtest_scores")),
+    *(_future(table, column) for table, columns in _DATED.items() for column in columns),
+)
+"""Every rule, in the order in which they are checked."""

@@ -1,0 +1,259 @@
+"""The working database: opened by one run at a time, checked against the ledger, written in one transaction a run.
+
+Two habits of DuckDB shape this file. Asked to open a missing file, it makes a new one and deletes the write-ahead log that was left:
+so existence is checked first, and a new file is built aside and moved into place. And a COMMIT after an error rolls back without a word:
+so nothing is committed after an error, and what a run stored is counted afterwards, from the tables.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pandera.errors
+
+from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
+from forecast_lib.store import audits, ledger, migrations
+from forecast_lib.store.border import database_errors, disk_errors, first_line
+from forecast_lib.store.faults import Reached, go_on
+from forecast_lib.store.files import (
+    LEDGER,
+    PUBLISHED,
+    PUBLISHED_MODE,
+    SNAPSHOTS,
+    WORKING,
+    WORKING_MODE,
+    copy_into_place,
+    move_into_place,
+    remove_leftovers,
+    temporary_name,
+    wal_of,
+)
+from forecast_lib.tables import TABLES, validate
+
+__all__ = ["check_against_ledger", "counts_by_run", "open_working", "record_run"]
+
+_MEMORY = "2GB"
+_THREADS = 2
+
+
+@contextlib.contextmanager
+def open_working(
+    workspace: Path, now: dt.datetime, *, memory_limit: str = _MEMORY, threads: int = _THREADS
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The workspace's working database, open for reading and writing; made on first use, upgraded when older.
+
+    The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all its rows, and every run of
+    the tables is in the ledger: one that was committed just before its process died is entered now. Errors of DuckDB inside the block
+    come out as ours.
+
+    Args:
+        now: UTC time, recorded with the schema files that are applied.
+        memory_limit: what DuckDB may use before it spills to disk, for example `2GB`.
+
+    Raises:
+        StoreDamaged: the file is missing though runs were stored, or cannot be read.
+        LedgerMismatch: it lacks rows that the ledger records.
+        SchemaTooNew: a newer Tickercast made it.
+        WorkspaceBusy: another process has it open.
+        OutOfSpace: the disk is full.
+    """
+    path = workspace / WORKING
+    remove_leftovers(workspace)
+    known = ledger.read(workspace)
+    config: dict[str, str | int] = {"memory_limit": memory_limit, "threads": threads}
+    with database_errors(path), disk_errors(path):
+        if not path.exists():
+            _refuse_to_start_empty(workspace, known)
+            _create(path, now)
+        _upgrade(path, now)
+    with database_errors(path), contextlib.closing(_connect(path, config)) as con:
+        check_against_ledger(con, known)
+        _enter_unreported(con, workspace, known)
+        yield con
+
+
+def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame], *, reached: Reached = go_on) -> dict[str, Any]:
+    """Append everything that one run made, in one transaction, once the audits allow it.
+
+    Args:
+        frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run.
+        reached: called at the named points of the write.
+
+    Returns:
+        The line for the ledger: run_id, kind, finished_at, status, rows by table, prices_hash, forecasts_hash. Append it once the
+        connection is closed.
+
+    Raises:
+        AuditFailed: a table or a rule is broken; nothing was stored.
+    """
+    checked = {table: _checked(table, frames[table]) for table in [*TABLES, *frames] if table in frames}
+    run_id = _only_run(checked)
+    con.begin()
+    try:
+        for table, frame in checked.items():
+            _append(con, table, frame)
+            reached(f"appended {table}")
+        _check_writer(con, run_id, checked)
+        audits.check_run(con, run_id)
+        reached("before commit")
+        con.commit()
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # after a full disk the connection is gone, and the transaction with it
+            con.rollback()
+        raise
+    reached("after commit")
+    entry = _ledger_entry(con, run_id)
+    con.execute("CHECKPOINT")
+    reached("after checkpoint")
+    return entry
+
+
+def counts_by_run(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+    """Rows that each run wrote, by run and table; tables without a row of the run are left out."""
+    counts: dict[str, dict[str, int]] = {}
+    present = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
+    for table, rows in audits.WRITERS.items():
+        if (table,) not in present:
+            continue  # a snapshot of an older schema
+        for run_id, count in con.execute(f"SELECT writer, count(*) FROM ({rows}) GROUP BY writer").fetchall():
+            counts.setdefault(run_id, {})[table] = count
+    return counts
+
+
+def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -> None:
+    """Make sure that every run of the ledger is in the tables with all its rows.
+
+    Raises:
+        LedgerMismatch: names the first run that is not, and how many there are.
+    """
+    stored = counts_by_run(con)
+    short = [
+        f"run {run_id} has {stored.get(run_id, {}).get(table, 0)} of {count} rows in {table}"
+        for run_id, entry in known.runs().items()
+        for table, count in entry["rows"].items()
+        if stored.get(run_id, {}).get(table, 0) != count
+    ]
+    if short:
+        more = f" ({len(short) - 1} more like it)" if len(short) > 1 else ""
+        raise LedgerMismatch(f"{WORKING} lacks what {LEDGER} records: {short[0]}{more}; run `tickercast restore`")
+
+
+def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
+    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    return duckdb.connect(str(path), config={**offline, **config})
+
+
+def _refuse_to_start_empty(workspace: Path, known: ledger.Ledger) -> None:
+    signs = [
+        (f"{LEDGER} records finished runs", bool(known.runs())),
+        (f"{PUBLISHED} is there", (workspace / PUBLISHED).exists()),
+        (f"its write-ahead log {WORKING}.wal is there", wal_of(workspace / WORKING).exists()),
+        (f"{SNAPSHOTS}/ holds snapshots", any((workspace / SNAPSHOTS).glob("*.duckdb"))),
+    ]
+    for sign, found in signs:
+        if found:
+            raise StoreDamaged(f"{workspace / WORKING} is missing, but {sign}: run `tickercast restore`")
+
+
+def _create(path: Path, now: dt.datetime) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built = temporary_name(path)
+    built.unlink(missing_ok=True)
+    with contextlib.closing(_connect(built, {})) as con:
+        migrations.upgrade(con, migrations.released(), now)
+    move_into_place(built, path, WORKING_MODE)
+
+
+def _upgrade(path: Path, now: dt.datetime) -> None:
+    """Apply new schema files, after a copy of the file was put among the snapshots."""
+    known = migrations.released()
+    with contextlib.closing(_connect(path, {})) as con:
+        missing = migrations.pending(con, known)
+    if not missing:
+        return
+    snapshots = path.parent / SNAPSHOTS
+    snapshots.mkdir(exist_ok=True)
+    name = f"{now:%Y%m%dT%H%M%SZ}_before-schema-{missing[0].version}.duckdb"
+    copy_into_place(path, snapshots / name, PUBLISHED_MODE)
+    with contextlib.closing(_connect(path, {})) as con:
+        migrations.upgrade(con, missing, now)
+
+
+def _enter_unreported(con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger) -> None:
+    reported = known.runs()
+    for (run_id,) in con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall():
+        if run_id not in reported:
+            ledger.append(workspace, {**_ledger_entry(con, run_id), "entered_late": True})
+
+
+def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]:
+    sql = "SELECT kind, status, finished_at, prices_hash, forecasts_hash FROM runs WHERE run_id = $run"
+    kind, status, finished_at, prices_hash, forecasts_hash = con.execute(sql, {"run": run_id}).fetchall()[0]
+    return {
+        "run_id": run_id,
+        "kind": kind,
+        "status": status,
+        "finished_at": finished_at.isoformat() + "Z",
+        "rows": counts_by_run(con)[run_id],
+        "prices_hash": prices_hash,
+        "forecasts_hash": forecasts_hash,
+    }
+
+
+def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    if table not in TABLES:
+        raise AuditFailed(f"{table} is not a table: expected one of {', '.join(TABLES)}")
+    try:
+        checked = validate(table, frame)
+    except pandera.errors.SchemaErrors as error:
+        case = error.failure_cases.iloc[0]
+        raise AuditFailed(
+            f"nothing was stored: {table}.{case['column']} breaks {case['check']} in {len(error.failure_cases)} cases,"
+            f" for example {str(case['failure_case'])[:80]!r}"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise AuditFailed(f"nothing was stored: {table} has a column of another type: {first_line(error)}") from error
+    return checked
+
+
+def _only_run(frames: Mapping[str, pd.DataFrame]) -> str:
+    rows = len(frames["runs"]) if "runs" in frames else 0
+    if rows != 1:
+        raise AuditFailed(f"nothing was stored: expected one row of runs, got {rows}")
+    return str(frames["runs"]["run_id"].iloc[0])
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+    """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused, not cut."""
+    con.register("arriving", frame)
+    try:
+        for column in _dates(con, table):
+            late = con.execute(f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE").fetchall()[0][0]
+            if late:
+                raise AuditFailed(f"nothing was stored: {table}.{column} has a time of day in {late} rows: expected midnight")
+        con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM arriving")
+    except (duckdb.ConversionException, duckdb.ConstraintException) as error:
+        raise AuditFailed(f"nothing was stored: {table} has a value that does not fit: {first_line(error)}") from error
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            con.unregister("arriving")
+
+
+def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table AND data_type = 'DATE'"
+    found = con.execute(sql, {"table": table})
+    return [column for (column,) in found.fetchall()]
+
+
+def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, frames: Mapping[str, pd.DataFrame]) -> None:
+    stored = counts_by_run(con).get(run_id, {})
+    for table, frame in frames.items():
+        if stored.get(table, 0) != len(frame):
+            raise AuditFailed(
+                f"run {run_id} was not stored: {table} has {stored.get(table, 0)} rows written by it, {len(frame)} were given:"
+                " expected a new run and only its own rows"
+            )

@@ -1,0 +1,76 @@
+"""One run at a time: the workspace's lock.
+
+The lock is an advisory `flock` on `WORKSPACE/.lock`. The operating system drops it with the process, however that ends, so that there
+is no stale lock to clear away. The file's text only says who holds it. Not for network file systems.
+"""
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from forecast_lib.errors import WorkspaceBusy
+
+__all__ = ["hold_workspace"]
+
+_NAME = ".lock"
+_PAUSE_S = 0.1
+
+
+@contextlib.contextmanager
+def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = None, wait_s: float = 0.0) -> Iterator[None]:
+    """Keep every other run out of the workspace for the length of the block; creates the folder.
+
+    Args:
+        who: name of the run, told to whoever comes second.
+        started: when it began, told likewise.
+        wait_s: how long to wait for the holder before giving up; 0 does not wait.
+
+    Raises:
+        WorkspaceBusy: another run holds the workspace; names its process and run.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    handle = os.open(workspace / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(handle, workspace, wait_s)
+        _write_text(handle, json.dumps({"pid": os.getpid(), "run": who, "started": started.isoformat() if started else None}))
+        try:
+            yield
+        finally:
+            _write_text(handle, "")
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, workspace: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise WorkspaceBusy(
+                    f"{workspace} is held by {_holder(handle)}: two runs never write together; start again when it has ended"
+                ) from None
+        time.sleep(_PAUSE_S)
+
+
+def _write_text(handle: int, text: str) -> None:
+    """A full disk must not keep a run from taking or releasing the lock: the text is only for people."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, text.encode(), 0)
+
+
+def _holder(handle: int) -> str:
+    try:
+        holder = json.loads(os.pread(handle, 4096, 0))
+        since = f" since {holder['started']}" if holder["started"] else ""
+        return f"process {holder['pid']}, run {holder['run']}{since}"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "another process"

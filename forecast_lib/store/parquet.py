@@ -1,0 +1,70 @@
+"""Reads a user's Parquet file as it stands. A few hundred kilobytes can hold sixty million rows, so the rows are counted first."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from forecast_lib.errors import FileRefused
+
+__all__ = ["MAX_PARQUET_ROWS", "read_parquet"]
+
+MAX_PARQUET_ROWS = 20_000_000
+"""500 tickers over a century are 13 million rows."""
+
+_WILDCARDS = re.compile(r"[*?\[\]{}]")
+# A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it any more.
+_SIMPLE_TYPES = re.compile(
+    r"VARCHAR|DATE|TIMESTAMP(?:_\w+)?|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?"
+)
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "2GB",
+    "threads": "2",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+}
+
+
+def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PARQUET_ROWS) -> pd.DataFrame:
+    """The rows of a Parquet file, in its order.
+
+    Args:
+        path: an existing file. Names with `* ? [ ] { }` are refused: DuckDB would read them as a pattern for several files.
+        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others are not even unpacked.
+        max_rows: refuse before reading if the file says that it has more.
+
+    Returns:
+        The columns found, with their names as in the file.
+
+    Raises:
+        FileRefused: no Parquet file, damaged, too many rows, or a column of lists, structures or times with a zone.
+    """
+    if _WILDCARDS.search(str(path)):
+        raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
+    try:
+        with duckdb.connect(":memory:", config=_SETTINGS) as connection:
+            return _read(connection, path, columns, max_rows)
+    except duckdb.Error as error:
+        first_line = str(error).partition("\n")[0]
+        raise FileRefused(f"{path.name}: not a readable Parquet file ({first_line}); write it anew") from error
+
+
+def _read(connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection[str], max_rows: int) -> pd.DataFrame:
+    (rows,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]).fetchall()[0]
+    if rows > max_rows:
+        raise FileRefused(f"{path.name}: {rows:,} rows: expected at most {max_rows:,}; split the file")
+    described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    wanted = [(name, kind) for name, kind, *_ in described if re.sub(r"[\W_]", "", name).lower() in columns]
+    for name, kind in wanted:
+        if not _SIMPLE_TYPES.fullmatch(kind):
+            raise FileRefused(f"{path.name}: column {name!r} is {kind}: expected text, numbers, dates or times without a zone")
+    if not wanted:
+        return pd.DataFrame(index=pd.RangeIndex(rows))
+    listed = ", ".join(_quoted(name) for name, _ in wanted)
+    return connection.execute(f"SELECT {listed} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608 - quoted, and file-own
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

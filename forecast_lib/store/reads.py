@@ -1,0 +1,174 @@
+"""Typed reads of the working database: frames with the columns, the order and the types of `tables.TABLES`.
+
+Values are bound; names of tables come from TABLES only.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from forecast_lib.domain import AsOf
+from forecast_lib.errors import UsageError
+from forecast_lib.tables import TABLES, empty
+
+__all__ = [
+    "quarantine_keys",
+    "read_actions",
+    "read_latest_backtests",
+    "read_model_history",
+    "read_models",
+    "read_outcomes",
+    "read_prices",
+    "read_table",
+    "read_unsettled",
+]
+
+Connection = duckdb.DuckDBPyConnection
+
+_ASKED = "ticker IN (SELECT unnest($tickers::VARCHAR[]))"
+
+
+def read_table(con: Connection, table: str) -> pd.DataFrame:
+    """Every row of a base table, in the order in which they were stored."""
+    if table not in TABLES:
+        raise UsageError(f"{table!r} is not a table: expected one of {', '.join(TABLES)}")
+    return _frame(con, table, f"SELECT * FROM {table} ORDER BY rowid", {})
+
+
+def read_prices(con: Connection, tickers: Sequence[str], as_of: AsOf, first: dt.date | None = None) -> pd.DataFrame:
+    """Prices as they were known: of each session up to `as_of.day`, the newest revision stored up to `as_of.known_at`.
+
+    Args:
+        first: the first session wanted; None for all.
+
+    Returns:
+        Columns of `prices`, ordered by ticker and session.
+    """
+    sql = f"""
+        SELECT * FROM prices
+        WHERE {_ASKED} AND known_at <= $known_at AND session BETWEEN coalesce($first, DATE '0001-01-01') AND $day
+        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1
+        ORDER BY ticker, session
+    """
+    return _frame(con, "prices", sql, {**_known(tickers, as_of), "first": first})
+
+
+def read_actions(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """Corporate actions as they were known: of each ticker, session and kind, the row learned last up to `as_of.known_at`.
+
+    Returns:
+        Columns of `corporate_actions`, ordered by ticker, session and kind.
+    """
+    sql = f"""
+        SELECT * FROM corporate_actions
+        WHERE {_ASKED} AND known_at <= $known_at AND session <= $day
+        QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC, rowid DESC) = 1
+        ORDER BY ticker, session, kind
+    """
+    return _frame(con, "corporate_actions", sql, _known(tickers, as_of))
+
+
+def read_models(
+    con: Connection, tickers: Sequence[str], variant: str, before: dt.date, config: str | None = None
+) -> pd.DataFrame:
+    """The newest promoted model of each ticker that was trained on an evening before `before`.
+
+    Where an evening was run more than once, the model stored first counts, so that a rerun finds what the first run found.
+
+    Args:
+        tickers: `*` stands for the pooled model.
+        config: only models of exactly this stored config, as JSON text.
+
+    Returns:
+        Columns of `models`, at most one row a ticker, ordered by ticker.
+    """
+    sql = f"""
+        SELECT * FROM models
+        WHERE {_ASKED} AND variant = $variant AND promoted AND trained_as_of < $before
+            AND ($config IS NULL OR config::VARCHAR = $config)
+        QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY trained_as_of DESC, rowid) = 1
+        ORDER BY ticker
+    """
+    return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before, "config": config})
+
+
+def read_model_history(con: Connection, tickers: Sequence[str], variant: str, before: dt.date) -> pd.DataFrame:
+    """Every model of the tickers and the variant, promoted or not, trained on an evening before `before`; oldest first.
+
+    Returns:
+        Columns of `models`, ordered by ticker, then by the evening and the order of storing.
+    """
+    sql = f"""
+        SELECT * FROM models
+        WHERE {_ASKED} AND variant = $variant AND trained_as_of < $before
+        ORDER BY ticker, trained_as_of, rowid
+    """
+    return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before})
+
+
+def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """Forecasts whose target session is not after `as_of.day` and which have no outcome yet, of every run that did not fail.
+
+    Returns:
+        Columns of `forecasts`, ordered by run, ticker and step.
+    """
+    sql = """
+        SELECT f.* FROM forecasts AS f
+        ANTI JOIN forecast_outcomes USING (run_id, ticker, step)
+        SEMI JOIN (SELECT run_id FROM runs WHERE status <> 'failed') USING (run_id)
+        WHERE f.target_session <= $day
+        ORDER BY f.run_id, f.ticker, f.step
+    """
+    return _frame(con, "forecasts", sql, {"day": as_of.day})
+
+
+def read_latest_backtests(con: Connection, tickers: Sequence[str], through: dt.date | None = None) -> pd.DataFrame:
+    """Scores of each ticker, model and step in its newest backtest; `*` stands for all tickers together.
+
+    Args:
+        through: only backtests whose as-of evening is not after this one, so that a run for an earlier evening sees nothing later.
+
+    Returns:
+        Columns of `backtest_scores`, ordered by ticker, model and step.
+    """
+    sql = f"""
+        SELECT s.* FROM backtest_scores AS s
+        JOIN backtests AS b USING (backtest_id)
+        JOIN runs AS r USING (run_id)
+        WHERE s.{_ASKED} AND ($through IS NULL OR b.as_of <= $through)
+        QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC, s.backtest_id DESC) = 1
+        ORDER BY s.ticker, s.model, s.step
+    """
+    return _frame(con, "backtest_scores", sql, {"tickers": list(tickers), "through": through})
+
+
+def read_outcomes(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """Settled forecasts of the tickers with a target session up to `as_of.day`, and who made them.
+
+    Returns:
+        Columns of `forecast_outcomes` and `made_by`, ordered by ticker, target session, run and step.
+    """
+    sql = f"""
+        SELECT o.*, f.made_by FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
+        WHERE o.{_ASKED} AND o.target_session <= $day
+        ORDER BY o.ticker, o.target_session, o.run_id, o.step
+    """
+    found = con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
+    return found.astype(empty("forecast_outcomes").dtypes.to_dict())
+
+
+def quarantine_keys(con: Connection, tickers: Sequence[str]) -> set[tuple[str, str, str]]:
+    """What is already in quarantine, as (ticker, row, rule)."""
+    sql = f"SELECT DISTINCT ticker, row, rule FROM quarantined_prices WHERE {_ASKED}"
+    return {(ticker, row, rule) for ticker, row, rule in con.execute(sql, {"tickers": list(tickers)}).fetchall()}
+
+
+def _known(tickers: Sequence[str], as_of: AsOf) -> dict[str, Any]:
+    return {"tickers": list(tickers), "known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day}
+
+
+def _frame(con: Connection, table: str, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+    return con.execute(sql, parameters).df().astype(empty(table).dtypes.to_dict())

@@ -1,0 +1,280 @@
+"""The pandera schema of every table that crosses a border, in the order of its columns.
+
+`store/sql/` says the same in SQL, with a comment on each column; a test compares the two. Sessions are timestamps at midnight
+without a zone (the exchange's own date), instants are UTC without a zone, both in microseconds, as DuckDB gives them back.
+Remember that pandera's `gt(0)` lets infinity pass and that an empty frame validates.
+"""
+
+import pandas as pd
+import pandera.pandas as pa
+
+from forecast_lib.domain import QUANTILES, quantile_column
+
+__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "TABLES", "empty", "validate"]
+
+QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
+PRICE_VALUES = ("open", "high", "low", "close", "adj_close", "volume")
+
+# pandera knows datetime64 in nanoseconds only: times are cast before it looks, and checked by name.
+_TIME = "datetime64[us]"
+_IS_TIME = pa.Check(lambda s: s.dtype == _TIME, name="microseconds", error=f"must be {_TIME} without a zone")
+_FINITE = pa.Check(lambda s: s.abs() < float("inf"), name="finite", error="must be finite")
+_POSITIVE = [pa.Check.gt(0), _FINITE]
+
+
+def _text(*choices: str, null: bool = False) -> pa.Column:
+    return pa.Column(str, pa.Check.isin(choices) if choices else None, nullable=null)
+
+
+def _number(*checks: pa.Check, null: bool = False) -> pa.Column:
+    return pa.Column(float, [*checks], nullable=null)
+
+
+def _count(null: bool = False) -> pa.Column:
+    return pa.Column(pd.Int64Dtype() if null else "int64", pa.Check.ge(0), nullable=null)
+
+
+def _time(null: bool = False) -> pa.Column:
+    return pa.Column(None, _IS_TIME, nullable=null, metadata={"dtype": _TIME})
+
+
+def _flag(null: bool = False) -> pa.Column:
+    return pa.Column(pd.BooleanDtype() if null else bool, nullable=null)
+
+
+def _quantiles() -> dict[str, pa.Column]:
+    return {column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS}
+
+
+def _rising_quantiles(frame: pd.DataFrame) -> pd.Series:
+    values = frame[list(QUANTILE_COLUMNS)].to_numpy()
+    return pd.Series((values[:, 1:] >= values[:, :-1]).all(axis=1), index=frame.index)
+
+
+_NO_CROSSING = pa.Check(_rising_quantiles, name="quantiles_rise", error="quantiles must not cross")
+
+
+def _table(columns: dict[str, pa.Column], *checks: pa.Check, unique: list[str] | None = None) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, checks=[*checks], strict=True, ordered=True, coerce=True, unique=unique)
+
+
+TABLES: dict[str, pa.DataFrameSchema] = {
+    "prices": _table(
+        {
+            "ticker": _text(),
+            "session": _time(),
+            "open": _number(*_POSITIVE, null=True),
+            "high": _number(*_POSITIVE, null=True),
+            "low": _number(*_POSITIVE, null=True),
+            "close": _number(*_POSITIVE),
+            "adj_close": _number(*_POSITIVE, null=True),
+            "volume": _number(pa.Check.ge(0), _FINITE, null=True),
+            "currency": _text(null=True),
+            "source": _text(),
+            "revision": _count(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["ticker", "session", "revision"],
+    ),
+    "corporate_actions": _table(
+        {
+            "ticker": _text(),
+            "session": _time(),
+            "kind": _text("dividend", "split"),
+            "value": _number(*_POSITIVE),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+    ),
+    "quarantined_prices": _table(
+        {
+            "ticker": _text(),
+            "session": _time(null=True),
+            "row": _text(),
+            "origin": _text(),
+            "rule": _text(),
+            "reason": _text(),
+            "run_id": _text(),
+            "known_at": _time(),
+            "released_at": _time(null=True),
+        },
+    ),
+    "runs": _table(
+        {
+            "run_id": _text(),
+            "kind": _text("nightly", "ingest", "backtest", "recipe"),
+            "as_of": _time(),
+            "known_at": _time(),
+            "started_at": _time(),
+            "finished_at": _time(),
+            "status": _text("fresh", "degraded", "failed"),
+            "message": _text(),
+            "source": _text(),
+            "config": _text(),
+            "config_hash": _text(),
+            "code_version": _text(),
+            "libraries": _text(),
+            "tickers": _count(),
+            "degraded": _count(),
+            "prices_hash": _text(null=True),
+            "forecasts_hash": _text(null=True),
+            "seconds_per_stage": _text(),
+        },
+        unique=["run_id"],
+    ),
+    "run_tickers": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "status": _text("fresh", "last_good", "naive", "none"),
+            "reason": _text(null=True),
+            "decision": _text("skip", "fine_tune", "retrain", null=True),
+            "trigger": _text(null=True),
+            "model_id": _text(null=True),
+            "made_by": _text(null=True),
+            "train_seconds": _number(pa.Check.ge(0), null=True),
+            "last_session": _time(null=True),
+            "sessions_behind": _count(null=True),
+            "calendar": _text(null=True),
+            "rows_new": _count(),
+            "rows_refused": _count(),
+        },
+        unique=["run_id", "ticker"],
+    ),
+    "models": _table(
+        {
+            "model_id": _text(),
+            "run_id": _text(),
+            "ticker": _text(),
+            "variant": _text(),
+            "parent_id": _text(null=True),
+            "trained_as_of": _time(),
+            "trained_through": _time(),
+            "config": _text(),
+            "weights_sha256": _text(),
+            "seed": _count(),
+            "epochs": _count(),
+            "val_n": _count(),
+            "val_rmse": _number(null=True),
+            "val_rmse_naive": _number(null=True),
+            "val_pinball": _number(null=True),
+            "val_pinball_naive": _number(null=True),
+            "val_cov80": _number(null=True),
+            "val_cov95": _number(null=True),
+            "shrinkage": _number(null=True),
+            "promoted": _flag(),
+            "gate_reason": _text(),
+        },
+        unique=["model_id"],
+    ),
+    "forecasts": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "model_id": _text(null=True),
+            "made_by": _text(),
+            "cutoff": _time(),
+            "step": _count(),
+            "target_session": _time(),
+            "last_close": _number(*_POSITIVE),
+            "point": _number(*_POSITIVE),
+            "sigma": _number(pa.Check.ge(0), _FINITE),
+            **_quantiles(),
+            "currency": _text(null=True),
+        },
+        _NO_CROSSING,
+        unique=["run_id", "ticker", "step"],
+    ),
+    "forecast_outcomes": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "target_session": _time(),
+            "actual": _number(*_POSITIVE),
+            "error": _number(_FINITE),
+            "naive_error": _number(_FINITE),
+            "pinball": _number(pa.Check.ge(0), _FINITE),
+            "inside80": _flag(),
+            "inside95": _flag(),
+            "settled_at": _time(),
+            "settled_by": _text(),
+        },
+        unique=["run_id", "ticker", "step"],
+    ),
+    "backtests": _table(
+        {
+            "backtest_id": _text(),
+            "run_id": _text(),
+            "as_of": _time(),
+            "config": _text(),
+            "splits": _text(),
+            "seconds": _number(pa.Check.ge(0)),
+        },
+        unique=["backtest_id"],
+    ),
+    "backtest_forecasts": _table(
+        {
+            "backtest_id": _text(),
+            "ticker": _text(),
+            "model": _text(),
+            "cutoff": _time(),
+            "step": _count(),
+            "target_session": _time(),
+            "point": _number(*_POSITIVE),
+            **_quantiles(),
+            "actual": _number(*_POSITIVE),
+            "naive": _number(*_POSITIVE),
+        },
+        _NO_CROSSING,
+    ),
+    "backtest_scores": _table(
+        {
+            "backtest_id": _text(),
+            "ticker": _text(),
+            "model": _text(),
+            "step": _count(),
+            "n": _count(),
+            "rmse": _number(null=True),
+            "mae": _number(null=True),
+            "mase": _number(null=True),
+            "rmse_naive": _number(null=True),
+            "rmse_ratio": _number(null=True),
+            "direction_hit": _number(null=True),
+            "up_share": _number(null=True),
+            "pinball": _number(null=True),
+            "winkler95": _number(null=True),
+            "cov80": _number(null=True),
+            "cov95": _number(null=True),
+            "dm_stat": _number(null=True),
+            "dm_pvalue": _number(null=True),
+            "seconds": _number(null=True),
+        },
+        unique=["backtest_id", "ticker", "model", "step"],
+    ),
+}
+"""Every base table of the database, in the order in which they are written."""
+
+
+def _dtype(column: pa.Column) -> object:
+    return column.metadata["dtype"] if column.metadata else column.dtype.type
+
+
+def empty(table: str) -> pd.DataFrame:
+    """A frame without rows that has the table's columns and types."""
+    columns = TABLES[table].columns
+    return pd.DataFrame({name: pd.Series(dtype=_dtype(column)) for name, column in columns.items()})
+
+
+def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the table's columns, order and types, or pandera's `SchemaErrors` naming every breach.
+
+    Columns may come in any order; none may be missing or unknown. Times with a zone are refused, not shifted.
+    """
+    schema = TABLES[table]
+    known = [column for column in schema.columns if column in frame.columns]
+    unknown = [column for column in frame.columns if column not in schema.columns]
+    times = [name for name in known if schema.columns[name].metadata]
+    ordered = frame[known + unknown].reset_index(drop=True)
+    return schema.validate(ordered.astype(dict.fromkeys(times, _TIME)), lazy=True)

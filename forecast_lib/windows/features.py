@@ -1,0 +1,104 @@
+"""Scale-free features of each session, from prices up to and including that session.
+
+A network that reads price levels learns the level of its training years; these features look the same for a price of 3 and of
+3,000, in a calm year and in a crash. Everything is causal: row t uses sessions up to t only (a test scrambles the future and
+compares). What the source does not have (open, high, low, volume) is zero, which is each feature's typical value.
+
+Variance of a session is measured from its range where open, high and low exist: squared overnight return plus the estimator of
+Garman and Klass (1980), about seven times less noisy than the squared close-to-close return; otherwise the squared return.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forecast_lib.windows.series import Array, TickerSeries
+
+__all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "session_features"]
+
+FEATURES = (
+    "return_z",
+    "overnight_z",
+    "intraday_z",
+    "abs_return_z",
+    "log_var_1_22",
+    "log_var_5_22",
+    "log_var_22_66",
+    "log_var_66_long",
+    "close_in_range",
+    "log_volume_22",
+)
+WARM_UP = 22
+"""Sessions at the start whose features are not used: their averages stand on too little."""
+
+_SMALLEST_VARIANCE = 1e-8  # one basis point a session, squared: keeps logarithms of frozen prices finite
+_EWMA_DECAY = 0.94  # RiskMetrics (J.P. Morgan 1996), daily
+_CLIP = 6.0  # standard deviations, or log units: what is beyond carries no more information for a network
+
+
+@dataclass(frozen=True)
+class SessionFeatures:
+    """What is known about each session at its close.
+
+    Attributes:
+        values: (sessions, len(FEATURES)) float32.
+        log_close: (sessions,).
+        variance: (sessions,) estimate of the session's own variance of the log return, positive.
+        log_variances: (sessions, 4) logarithms of the mean variance over the last 1, 5, 22 and 66 sessions.
+        ewma_sigma: (sessions,) daily volatility known at the close, exponentially weighted.
+    """
+
+    values: np.ndarray
+    log_close: Array
+    variance: Array
+    log_variances: Array
+    ewma_sigma: Array
+
+
+def _trailing_mean(values: Array, sessions: int) -> Array:
+    return pd.Series(values).rolling(sessions, min_periods=1).mean().to_numpy()
+
+
+def _session_variance(series: TickerSeries, overnight: Array, returns: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        up, down, body = (np.log(part / series.open) for part in (series.high, series.low, series.close))
+        garman_klass = 0.5 * (up - down) ** 2 - (2 * np.log(2) - 1) * body**2
+        ranged = overnight**2 + np.maximum(garman_klass, 0.0)
+    variance = np.where(np.isfinite(ranged), ranged, returns**2)
+    # A source that repeats the close as open, high and low has no range: then the return is all there is.
+    return np.maximum(np.maximum(variance, np.where(garman_klass == 0.0, returns**2, 0.0)), _SMALLEST_VARIANCE)
+
+
+def session_features(series: TickerSeries) -> SessionFeatures:
+    """The features of every session of `series`; the first `WARM_UP` rows are not fit for use."""
+    log_close = np.log(series.close)
+    returns = np.diff(log_close, prepend=log_close[:1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        overnight = np.log(series.open) - np.concatenate([log_close[:1], log_close[:-1]])
+        intraday = log_close - np.log(series.open)
+        in_range = (series.close - series.low) / (series.high - series.low) - 0.5
+        volume = np.log(series.volume)
+    variance = _session_variance(series, overnight, returns)
+    ewma = pd.Series(variance).ewm(alpha=1 - _EWMA_DECAY, adjust=True).mean().to_numpy()
+    means = np.stack([_trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
+    # A frozen session's tiny variance would be an outlier of many log units: floor it by 2 % of its last 66 sessions' mean.
+    logs = np.log(np.maximum(means, 0.02 * means[:, 3:]))
+    long_run = pd.Series(logs[:, 3]).expanding().mean().to_numpy()
+    sigma_before = np.sqrt(np.concatenate([ewma[:1], ewma[:-1]]))
+    volume = np.where(np.isfinite(volume), volume, np.nan)
+    log_volume = volume - pd.Series(volume).rolling(22, min_periods=5).mean().to_numpy()
+    columns = [
+        returns / sigma_before,
+        overnight / sigma_before,
+        intraday / sigma_before,
+        np.abs(returns) / sigma_before - 0.8,  # 0.8: mean of |z| for a normal z
+        logs[:, 0] - logs[:, 2],
+        logs[:, 1] - logs[:, 2],
+        logs[:, 2] - logs[:, 3],
+        logs[:, 3] - long_run,
+        in_range,
+        log_volume,
+    ]
+    values = np.clip(np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
+    return SessionFeatures(values.astype(np.float32), log_close, variance, logs, np.sqrt(ewma))

@@ -1,0 +1,289 @@
+"""The command as a user meets it: help, wrong input, exit codes, formats, and what it must not import."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import cli
+from flows.commands import HANDLERS
+from flows.options import COMMANDS, options_of
+from tests.store import nights
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("pandas", "numpy", "prefect", "pydantic", "duckdb", "tensorflow", "keras", "rich", "yfinance")
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch, tmp_path):
+    """No setting of the developer's, and no workspace in the repository."""
+    for name in [name for name in os.environ if name.startswith("TICKERCAST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A workspace with two published nights of AAA and BBB, two steps each."""
+    workspace = tmp_path_factory.mktemp("published")
+    for number in range(2):
+        nights.store_and_publish(workspace, number)
+    return workspace
+
+
+def _python(code: str, *, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=variables, capture_output=True, text=True, timeout=60)
+
+
+def _tickercast(*argv: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+    return _python(f"import sys; from flows.cli import main; sys.exit(main({list(argv)!r}))", cwd=cwd, **env)
+
+
+def test_help_answers_in_half_a_second(tmp_path):
+    def seconds() -> float:
+        began = time.perf_counter()
+        assert _tickercast("--help", cwd=tmp_path).returncode == 0
+        return time.perf_counter() - began
+
+    assert statistics.median(seconds() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_the_wiring_of_the_commands_import_nothing_heavy(command, tmp_path):
+    ran = _python(
+        f"import sys; from flows.cli import main; code = main([{command!r}, '--help']); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)",
+        cwd=tmp_path,
+    )
+    assert (ran.returncode, ran.stderr.strip()) == (0, "[]")
+    assert ran.stdout.startswith(f"usage: tickercast {command}")
+
+
+def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
+    code = (
+        f"import sys; from flows.cli import main; code = main(['sql', 'SELECT count(*) AS n FROM prices', '--workspace', {str(published)!r}]); "
+        "print([name for name in ('prefect', 'tensorflow', 'keras', 'pydantic') if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    ran = _python(code, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr.strip()) == (0, "n\n-\n4\n", "[]")
+
+
+def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
+    contract = "nightly ingest backtest recipe forecasts sql tables report status doctor serve deploy restore".split()
+    assert list(COMMANDS) == contract == list(HANDLERS)
+    for name in COMMANDS:
+        module, _, function = HANDLERS[name].partition(":")
+        assert f"def {function}(" in (ROOT / (module.replace(".", "/") + ".py")).read_text()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_in_the_help_with_its_variable_and_its_default(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for option in options_of(COMMANDS[command]):
+        assert option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
+        assert option.default is None or option.kind == "flag" or f"default: {option.default}; {option.variable}" in printed
+
+
+def test_options_that_the_contract_names_for_runs_are_taken_by_nightly():
+    flags = {option.flag for option in options_of(COMMANDS["nightly"])}
+    named = "--workspace --profile --tickers --universe --source --files --as-of --horizon --model --strategy --seed --runner --json"
+    assert set(named.split()) <= flags
+
+
+def test_without_a_command_the_help_is_printed(capsys):
+    assert cli.main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed == cli.overview() and all(f"\n  {name} " in printed for name in COMMANDS)
+
+
+BAD = [
+    (["nigthly"], "command 'nigthly' is not known (did you mean nightly?): expected one of nightly, ingest"),
+    (["--horizon", "3"], "option '--horizon' is not known: expected one of nightly"),
+    (["nightly", "--horizn", "3"], "option '--horizn' is not known (did you mean --horizon?): expected one of --workspace"),
+    (["nightly", "--hor", "3"], "option '--hor' is not known"),
+    (["nightly", "AAPL"], "argument 'AAPL' is not known: expected one of --workspace"),
+    (["nightly", "--model", "transformer"], "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional"),
+    (["nightly", "--tickers"], "argument --tickers: expected one argument; see tickercast nightly --help"),
+    (["nightly", "--horizon", "0"], "horizon 0 is out of range: expected 1 to 20"),
+    (["nightly", "--tickers", "A;B\n,ok"], "1 of 2 tickers are no ticker names: 'A;B\\n'"),
+    (["nightly", "--as-of", "2999-01-01"], "as-of 2999-01-01 lies in the future"),
+    (["nightly", "--source", "files"], "source 'files' needs a path: give --files PATH"),
+    (["nightly", "--universe", "/nowhere"], "universe /nowhere cannot be read"),
+    (["nightly", "--profile", "x"], "profile 'x' is not known: expected one of crypto, demo"),
+    (["backtest", "--test-share", "2"], "test_share 2.0 is out of range"),
+    (["recipe"], "the following arguments are required: NAME"),
+    (["sql"], "the following arguments are required: QUERY"),
+    (["sql", "SELECT 1", "--format", "xml"], "--format 'xml' is not known: expected one of table, csv, json, parquet"),
+    (["serve", "--port", "0"], "port 0 is out of range: expected 1 to 65535"),
+    (["deploy"], "no Prefect server is configured: set PREFECT_API_URL"),
+    (["restore", "--workspace", "/nowhere/at/all"], "workspace /nowhere/at/all does not exist"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), BAD, ids=[" ".join(bad[0])[:40].replace("\n", " ") for bad in BAD])
+def test_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert cli.main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("tickercast: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+@pytest.mark.parametrize("command", [["forecasts"], ["sql", "SELECT 1"], ["tables"], ["report"], ["status"]])
+def test_before_the_first_publication_readers_say_what_to_do(command, capsys, tmp_path):
+    assert cli.main([*command, "--workspace", str(tmp_path / "none")]) == 1
+    assert "run `tickercast nightly` first" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_errors_are_in_the_last_line_of_json_too(capsys, monkeypatch):
+    assert cli.main(["nightly", "--horizon", "0", "--json"]) == 2
+    asked = capsys.readouterr().out
+    monkeypatch.setenv("TICKERCAST_JSON", "true")
+    assert cli.main(["nightly", "--horizon", "0"]) == 2
+    assert asked == capsys.readouterr().out
+    assert json.loads(asked) == {"command": "nightly", "exit_code": 2, "error": "horizon 0 is out of range: expected 1 to 20"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["forecasts"], {"command": "forecasts", "exit_code": 0, "rows": 4, "run_id": "run-1"}),
+        (["forecasts", "aaa"], {"rows": 2}),
+        (["forecasts", "--tickers", "aaa,BBB"], {"rows": 4}),
+        (["sql", "SELECT 1 AS one"], {"command": "sql", "exit_code": 0, "rows": 1}),
+        (["tables"], {"command": "tables", "exit_code": 0, "format": "table"}),
+        (["status"], {"command": "status", "exit_code": 10, "verdict": "degraded", "tickers": 2}),
+        (["doctor"], {"command": "doctor", "exit_code": 0, "failed": 0}),
+        (["restore"], {"command": "restore", "exit_code": 0, "lost_runs": []}),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_the_last_line_of_json_says_how_it_ended(argv, expected, published, capsys):
+    exit_code = cli.main([*argv, "--json", "--workspace", str(published)])
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert expected.items() <= summary.items() and summary["exit_code"] == exit_code
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELEC 1", "the SQL cannot be read"),
+        ("SELECT nope FROM prices", "nope"),
+        ("SELECT * FROM nope", "nope"),
+        ("DROP TABLE prices", "DROP is not allowed"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
+        ("SELECT 1; SELECT 2", "expected one SQL statement, got 2"),
+        ("", "expected one SQL statement, got 0"),
+    ],
+)
+def test_wrong_or_forbidden_sql_is_one_line_and_exit_code_2(query, message, published, capsys):
+    assert cli.main(["sql", query, "--workspace", str(published)]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_an_unknown_ticker_is_refused_with_those_there_are(published, capsys):
+    assert cli.main(["forecasts", "ZZZ", "--workspace", str(published)]) == 2
+    assert "no published forecast for ZZZ: there are 2 tickers, AAA, BBB" in capsys.readouterr().err
+
+
+def test_csv_disarms_formulas_and_leaves_numbers_alone(published, capsys):
+    query = "SELECT '=cmd()' AS \"=a\", '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, 'AAPL' AS f, -1.5 AS g, NULL AS h"
+    assert cli.main(["sql", query, "--format", "csv", "--workspace", str(published)]) == 0
+    assert capsys.readouterr().out == "'=a,b,c,d,e,f,g,h\n'=cmd(),'+1,'-1,'@x,'\tx,AAPL,-1.5,\n"
+
+
+def test_json_has_null_for_what_is_missing_and_dates_as_text(published, capsys):
+    query = "SELECT DATE '2024-05-30' AS day, TIMESTAMP '2024-05-30 22:00:00' AS at, NULL::DOUBLE AS x, 'NaN'::DOUBLE AS y, [1, 2] AS z, true AS t"
+    assert cli.main(["sql", query, "--format", "json", "--workspace", str(published)]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {"day": "2024-05-30", "at": "2024-05-30T22:00:00", "x": None, "y": None, "z": [1, 2], "t": True}
+    ]
+
+
+def test_tables_align_and_no_cell_can_steer_the_terminal(published, capsys):
+    query = "SELECT * FROM (VALUES ('a', 1.23456789), ('b' || chr(27) || '[31m', NULL)) AS t(name, value)"
+    assert cli.main(["sql", query, "--workspace", str(published)]) == 0
+    assert capsys.readouterr().out == "name         value\n---------  -------\na          1.23457\nb\\x1b[31m\n"
+
+
+def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
+    assert cli.main(["forecasts", "--format", "parquet", "--output", "f.parquet", "--workspace", str(published)]) == 0
+    piped = subprocess.run(
+        [sys.executable, "-c", f"import sys; from flows.cli import main; sys.exit(main(['forecasts', '--format', 'parquet', '--workspace', {str(published)!r}]))"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60,
+    )
+    assert piped.returncode == 0 and piped.stdout[:4] == piped.stdout[-4:] == b"PAR1"
+    for content in ((tmp_path / "f.parquet").read_bytes(), piped.stdout):
+        (tmp_path / "again.parquet").write_bytes(content)
+        ran = _python("import duckdb; print(duckdb.sql(\"SELECT count(*) FROM 'again.parquet'\").fetchall())", cwd=tmp_path)
+        assert ran.stdout.strip() == "[(4,)]"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.parquet", "f.parquet"]
+
+
+def test_output_that_cannot_be_written_is_one_line(published, capsys):
+    assert cli.main(["forecasts", "--format", "csv", "--output", "/nowhere/f.csv", "--workspace", str(published)]) == 1
+    assert "/nowhere/f.csv cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
+    ran = subprocess.run(
+        f"{sys.executable} -m flows.cli sql \"SELECT range FROM range(200000)\" --workspace {published} | head -1",
+        shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )
+    assert (ran.stdout, ran.stderr) == (" range\n", "")
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(monkeypatch, capsys, tmp_path):
+    def broken(request):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(cli, "handler", lambda command: broken)
+    assert cli.main(["status", "--workspace", str(tmp_path / "w")]) == 1
+    [log] = (tmp_path / "w" / "logs").iterdir()
+    assert capsys.readouterr().err == f"tickercast: unexpected RuntimeError: two\\nlines; the traceback is in {log}\n"
+    assert "in broken" in log.read_text()
+    assert cli.main(["status", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
+    def interrupted(request):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "handler", lambda command: interrupted)
+    assert cli.main(["status"]) == 130
+    assert capsys.readouterr().err == "tickercast: interrupted; what was published before stays\n"
+
+
+def test_restore_waits_for_nobody(published, capsys):
+    from forecast_lib.store.lock import hold_workspace
+
+    with hold_workspace(published, "run-9"):
+        assert cli.main(["restore", "--workspace", str(published)]) == 75
+    assert "run run-9" in capsys.readouterr().err
+
+
+def test_restore_goes_back_to_a_named_snapshot(tmp_path, capsys):
+    for number in range(2):
+        nights.store_and_publish(tmp_path, number)
+    [older] = [path.stem for path in (tmp_path / "snapshots").iterdir() if path.stem.endswith("run-0")]
+    assert cli.main(["restore", older, "--workspace", str(tmp_path)]) == 0
+    assert cli.main(["forecasts", "--format", "csv", "--workspace", str(tmp_path)]) == 0
+    assert "run-0" in capsys.readouterr().out
+    assert cli.main(["restore", "20000101T000000Z_none", "--workspace", str(tmp_path)]) == 2
+
+
+def test_report_prints_where_it_is(tmp_path, capsys):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "latest.html").write_text("<html></html>")
+    assert cli.main(["report", "--workspace", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'reports' / 'latest.html'}\n"

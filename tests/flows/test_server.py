@@ -1,0 +1,84 @@
+"""A real Prefect server, on loopback: the only place where a set of libraries that silently stops the scheduler is noticed.
+
+With SQLAlchemy 2.1 the server is healthy, `serve` says that it polls, runs by hand work, and no scheduled run is ever made.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flows.deployments import is_up, local_server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SERVE = """
+from flows.deployments import Plan, Timing, build, serve
+from flows.settings import prepare_process
+
+prepare_process(quiet=False)
+timing = Timing("tiny-now", "* * * * * */5", "UTC", "demo")
+serve(build([Plan("every-five-seconds", "tests.flows.tiny.tiny", "A test.", ("test",), (timing,))]), limit=1)
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _ask(address: str, path: str, body: dict) -> list[dict]:
+    request = urllib.request.Request(f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def _until(found, seconds: float):
+    """What `found` returns as soon as it is true, or its last answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := found()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An environment of its own for Prefect, so that nothing of the user's is touched or used."""
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    return tmp_path
+
+
+@pytest.mark.timeout(240)
+def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(home):
+    with local_server(_free_port()) as address:
+        env = {**os.environ, "PREFECT_API_URL": address, "PYTHONPATH": str(ROOT), "PREFECT_RUNNER_POLL_FREQUENCY": "2"}
+        serving = subprocess.Popen([sys.executable, "-c", SERVE], cwd=home, env=env, start_new_session=True)
+        completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+        try:
+            runs = _until(lambda: _ask(address, "flow_runs/filter", completed), 120)
+        finally:
+            serving.send_signal(signal.SIGTERM)
+            try:
+                serving.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(serving.pid, signal.SIGKILL)
+                serving.wait()
+        assert runs, "no scheduled run was completed within 120 s: are fastapi and sqlalchemy those of the lock?"
+        assert runs[0]["auto_scheduled"] is True
+        assert runs[0]["parameters"] == {"parameters": {"profile": "demo"}}
+        assert (home / "ran.txt").read_text().startswith("demo\n")
+        [deployment] = _ask(address, "deployments/filter", {})
+        assert (deployment["paused"], deployment["schedules"][0]["active"]) == (False, True)
+    assert not is_up(address)

@@ -1,0 +1,83 @@
+"""How a workspace stands is told from what is published, and from the text that a dead run leaves in the lock."""
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from forecast_lib.errors import UsageError
+from forecast_lib.jobs.standing import read_holder, sessions_behind, standing
+from tests.store import nights
+
+AFTER_THE_CLOSE = dt.datetime(2024, 1, 2, 23, tzinfo=dt.UTC)
+"""Night 0 of `nights` is Tuesday, 2 January 2024; AAA and BBB are taken for American tickers."""
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    nights.store_and_publish(tmp_path, 0)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("now", "behind"),
+    [
+        (dt.datetime(2024, 1, 3, 20, 0), 0),  # Wednesday, an hour before the close
+        (dt.datetime(2024, 1, 3, 21, 29), 0),  # 16:29 in New York, a minute before the session is known
+        (dt.datetime(2024, 1, 3, 21, 31), 1),
+        (dt.datetime(2024, 1, 8, 12, 0), 3),  # Monday morning: Wednesday, Thursday, Friday
+        (dt.datetime(2024, 1, 16, 12, 0), 8),  # after Martin Luther King Day, which is no session
+    ],
+)
+def test_age_is_counted_in_closed_sessions_of_the_exchange(now, behind):
+    assert sessions_behind("AAPL", pd.Timestamp("2024-01-02"), now.replace(tzinfo=dt.UTC)) == behind
+
+
+def test_a_session_that_is_already_tomorrow_counts_where_it_has_closed():
+    """Tokyo closes at 06:00 UTC (15:00 until November 2024) of its own date."""
+    assert sessions_behind("7203.T", pd.Timestamp("2024-01-04"), dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)) == 1
+
+
+def test_a_night_that_has_just_ended_is_fresh(workspace):
+    stands = standing(workspace, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.tickers, stands.sessions_behind, stands.degraded) == ("fresh", 2, 0, ())
+    assert stands.last_run["run_id"] == stands.last_nightly["run_id"] == "run-0"
+
+
+def test_one_missed_session_is_fresh_and_two_are_stale(workspace):
+    assert standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=1)).verdict == "fresh"
+    stands = standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=2))
+    assert (stands.verdict, stands.sessions_behind) == ("degraded", 2)
+    assert [(t.ticker, t.status, t.reason) for t in stands.degraded] == [
+        ("AAA", "stale", "data are 2 sessions old"),
+        ("BBB", "stale", "data are 2 sessions old"),
+    ]
+
+
+def test_a_run_that_died_shows(workspace):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (workspace / ".lock").write_text(json.dumps({"pid": dead.pid, "run": "run-1", "started": None}))
+    stands = standing(workspace, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.died.run, stands.working) == ("degraded", "run-1", None)
+
+
+def test_a_run_at_work_is_no_fault(workspace):
+    (workspace / ".lock").write_text(json.dumps({"pid": os.getpid(), "run": "run-1", "started": None}))
+    stands = standing(workspace, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.died, stands.working.run) == ("fresh", None, "run-1")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": "x", "run": 1}', "\0\0"])
+def test_an_empty_or_torn_lock_names_nobody(tmp_path, text):
+    (tmp_path / ".lock").write_text(text)
+    assert read_holder(tmp_path) is None
+
+
+def test_without_a_publication_there_is_nothing_to_say(tmp_path):
+    with pytest.raises(UsageError, match="nothing is published"):
+        standing(tmp_path, AFTER_THE_CLOSE)

@@ -1,0 +1,150 @@
+import datetime as dt
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.errors import UnknownTicker
+from forecast_lib.prices.adjust import split_adjusted
+from forecast_lib.prices.checks import check_prices
+from forecast_lib.prices.simulated import FIRST_SESSION, SimulatedMarket
+from forecast_lib.prices.source import FetchedPrices
+from forecast_lib.sessions import TickerCalendar
+from tests.contracts.price_source import PriceSourceContract
+
+LAST = dt.date(2026, 11, 20)
+
+
+def fetch(number: int, *, seed: int = 0, first: dt.date | None = None, last: dt.date = LAST) -> FetchedPrices:
+    return SimulatedMarket(seed).fetch(Ticker(f"SIM{number}"), first, last)
+
+
+def log_returns(fetched: FetchedPrices) -> pd.Series:
+    return np.log(split_adjusted(fetched.prices, fetched.actions)["close"]).diff().dropna()
+
+
+class TestSimulatedMarketKeepsTheContract(PriceSourceContract):
+    ticker = "SIM1"
+    unknown_ticker = "AAPL"
+    first, middle, last = FIRST_SESSION, dt.date(2014, 4, 30), dt.date(2024, 6, 3)
+
+    @pytest.fixture
+    def source(self) -> SimulatedMarket:
+        return SimulatedMarket(seed=0)
+
+
+def test_it_is_named_so_that_nobody_takes_it_for_real() -> None:
+    assert SimulatedMarket().name == "simulated"
+
+
+def test_a_ticker_is_the_same_series_however_many_there_are() -> None:
+    few, many = SimulatedMarket(3, tickers_count=1), SimulatedMarket(3, tickers_count=500)
+    assert many.default_tickers()[-1] == "SIM500"
+    assert_frame_equal(few.fetch(Ticker("SIM2"), None, LAST).prices, many.fetch(Ticker("SIM2"), None, LAST).prices)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_later_last_leaves_earlier_rows_bit_identical(number: int) -> None:
+    """Also across a split, and for the odd lengths at which vector instructions treat the tail differently."""
+    whole = fetch(number)
+    for last in (dt.date(2010, 1, 4), dt.date(2010, 1, 14), dt.date(2016, 12, 30), dt.date(2017, 2, 6), dt.date(2026, 11, 19)):
+        early = fetch(number, last=last)
+        assert_frame_equal(early.prices, whole.prices.iloc[: len(early.prices)], check_exact=True)
+        known = whole.actions[whole.actions["session"] <= pd.Timestamp(last)]
+        assert_frame_equal(early.actions, known.reset_index(drop=True), check_exact=True)
+
+
+def test_seeds_and_tickers_give_different_series() -> None:
+    closes = {tuple(fetch(number, seed=seed).prices["close"].head(20)) for number in (1, 2, 3) for seed in (0, 1)}
+    assert len(closes) == 6
+
+
+def test_series_of_different_tickers_do_not_move_together() -> None:
+    """4,247 independent returns: a correlation has a standard error of 0.015."""
+    returns = pd.DataFrame({number: log_returns(fetch(number)) for number in range(1, 7)})
+    beside = returns.corr().to_numpy()[np.triu_indices(6, 1)]
+    assert np.abs(beside).max() < 0.08
+
+
+def test_sessions_are_new_yorks() -> None:
+    sessions = fetch(1).prices["session"]
+    assert list(sessions) == list(TickerCalendar("XNYS").sessions(FIRST_SESSION, LAST))
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_rows_are_possible_and_in_cents(number: int) -> None:
+    prices = fetch(number).prices
+    lowest, highest = prices[["open", "close"]].min(axis=1), prices[["open", "close"]].max(axis=1)
+    assert (prices["low"] <= lowest).all()
+    assert (prices["high"] >= highest).all()
+    assert (prices["low"] > 0).all()
+    assert (prices["volume"] >= 1).all()
+    figures = prices[["open", "high", "low", "close"]].to_numpy()
+    assert np.array_equal(figures, np.round(figures, 2))
+
+
+def test_returns_have_fat_tails_and_clustered_volatility_but_no_memory() -> None:
+    """A normal series of this length has excess kurtosis 0 +- 0.08 and an autocorrelation of 0 +- 0.015 at any lag."""
+    series = [log_returns(fetch(number)) for number in range(1, 21)]
+    assert np.median([returns.kurt() for returns in series]) > 1.5
+    assert np.median([returns.pow(2).autocorr(1) for returns in series]) > 0.05
+    assert np.median([returns.pow(2).autocorr(20) for returns in series]) > 0.02
+    assert abs(np.median([returns.autocorr(1) for returns in series])) < 0.02
+
+
+def test_prices_are_raw_and_the_split_explains_the_step() -> None:
+    fetched = fetch(1)
+    splits = fetched.actions[fetched.actions["kind"] == "split"]
+    assert len(splits) >= 1
+    closes = fetched.prices.set_index("session")["close"]
+    for session, ratio in zip(splits["session"], splits["value"], strict=True):
+        at = closes.index.get_loc(session)
+        assert closes.iloc[at - 1] > 400, "splits 4:1 on the session after a close above 400"
+        assert ratio == 4.0
+        assert closes.iloc[at - 1] / closes.iloc[at] == pytest.approx(4, rel=0.35)
+    assert log_returns(fetched).abs().max() < np.log(1.4)
+
+
+def test_dividends_are_quarterly_and_the_ex_dates_are_sessions() -> None:
+    """By hand: February, May, August and November of 2010 to 2026, first session from the 10th on."""
+    fetched = fetch(3)
+    dividends = fetched.actions[fetched.actions["kind"] == "dividend"]
+    assert len(dividends) == 17 * 4
+    assert list(dividends["session"].head(4).dt.strftime("%Y-%m-%d")) == ["2010-02-10", "2010-05-10", "2010-08-10", "2010-11-10"]
+    assert dividends["session"].isin(fetched.prices["session"]).all()
+    assert dividends["value"].between(0.01, 5).all()
+
+
+def test_merges_shares_that_have_become_too_cheap() -> None:
+    """Some company of the first 60 falls below 4 dollars in 16 years."""
+    actions = pd.concat([fetch(number).actions.assign(number=number) for number in range(1, 61)])
+    merged = actions[(actions["kind"] == "split") & (actions["value"] < 1)]
+    assert set(merged["value"]) == {0.1}
+
+
+def test_passes_the_checks_without_a_refused_row() -> None:
+    now = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+    for number in range(1, 31):
+        checked = check_prices(fetch(number), TickerCalendar("XNYS"), AsOf(LAST, now, now))
+        assert checked.hold is None
+        assert checked.quarantined.empty
+        assert checked.older_jumps == 0
+
+
+@pytest.mark.parametrize("name", ["SIM", "SIM0", "SIM01", "SIM-1", "SIM1234567", "XSIM1", "SIM1X"])
+def test_other_names_are_unknown(name: str) -> None:
+    with pytest.raises(UnknownTicker, match="expected SIM1, SIM2"):
+        SimulatedMarket().fetch(Ticker(name), None, LAST)
+
+
+def test_sixteen_years_take_well_under_a_tenth_of_a_second() -> None:
+    fetch(1)
+    seconds = []
+    for number in range(2, 8):
+        started = time.perf_counter()
+        fetch(number)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.1

@@ -1,0 +1,179 @@
+"""One small made-up night, in frames with the columns of `tables.TABLES`: three tickers, one of each kind of answer."""
+
+import dataclasses
+from typing import Any
+
+import pandas as pd
+
+from forecast_lib import tables
+from forecast_lib.report import ReportInput
+
+HOSTILE = '<script>alert("x")</script>'
+CUTOFF = pd.Timestamp("2026-11-20")
+TARGETS = (pd.Timestamp("2026-11-23"), pd.Timestamp("2026-11-24"))
+
+
+def run_frame(**changes: Any) -> pd.DataFrame:
+    row = {
+        "run_id": "20261120T213000-ab12cd",
+        "kind": "nightly",
+        "as_of": CUTOFF,
+        "known_at": pd.Timestamp("2026-11-20 21:30"),
+        "started_at": pd.Timestamp("2026-11-20 21:30:00"),
+        "finished_at": pd.Timestamp("2026-11-20 21:31:15"),
+        "status": "degraded",
+        "message": "published: 3 tickers, 2 degraded",
+        "source": "files",
+        "config": "{}",
+        "config_hash": "9f3c1a2b4d5e6f70",
+        "code_version": "0.1.0",
+        "libraries": '{"numpy": "2.4.6", "pandas": "3.1.1"}',
+        "tickers": 3,
+        "degraded": 2,
+        "prices_hash": None,
+        "forecasts_hash": None,
+        "seconds_per_stage": '{"ingest": 4.25, "forecast": 61.0}',
+    }
+    return tables.validate("runs", pd.DataFrame([row | changes]))
+
+
+def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "run_id": "20261120T213000-ab12cd",
+        "ticker": ticker,
+        "status": status,
+        "reason": None,
+        "decision": "retrain",
+        "trigger": "first model",
+        "model_id": f"model-of-{ticker}",
+        "made_by": "stacked",
+        "train_seconds": 2.5,
+        "last_session": CUTOFF,
+        "sessions_behind": 0,
+        "calendar": "XNYS",
+        "rows_new": 10,
+        "rows_refused": 0,
+    } | changes
+
+
+def ticker_frame(*rows: dict[str, Any]) -> pd.DataFrame:
+    frame = pd.DataFrame([*rows]).astype({"sessions_behind": pd.Int64Dtype()})
+    return tables.validate("run_tickers", frame)
+
+
+def forecast_rows(ticker: str, last_close: float, **changes: Any) -> list[dict[str, Any]]:
+    """Two steps; step k has its quantiles 2k apart on either side of the last close, by hand."""
+    return [
+        {
+            "run_id": "20261120T213000-ab12cd",
+            "ticker": ticker,
+            "model_id": f"model-of-{ticker}",
+            "made_by": "stacked",
+            "cutoff": CUTOFF,
+            "step": step,
+            "target_session": target,
+            "last_close": last_close,
+            "point": last_close + step,
+            "sigma": 0.01,
+            **{name: last_close + (k - 4) * 2 * step for k, name in enumerate(tables.QUANTILE_COLUMNS)},
+            "currency": "USD",
+        }
+        | changes
+        for step, target in enumerate(TARGETS, start=1)
+    ]
+
+
+def price_rows(ticker: str, closes: list[float]) -> pd.DataFrame:
+    sessions = pd.bdate_range(end=CUTOFF, periods=len(closes)).astype("datetime64[us]")
+    return pd.DataFrame({"ticker": ticker, "session": sessions, "close": closes})
+
+
+def score_row(ticker: str, model: str, ratio: float, step: int = 1, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(tables.TABLES["backtest_scores"].columns, 0.0)
+    scores = {"rmse": 2.0 * ratio, "rmse_naive": 2.0, "rmse_ratio": ratio, "pinball": 0.5 * ratio, "dm_pvalue": 0.5}
+    return (
+        row
+        | {"backtest_id": "b1", "ticker": ticker, "model": model, "step": step, "n": 100, "cov80": 0.8, "cov95": 0.95}
+        | scores
+        | changes
+    )
+
+
+def score_frame(*rows: dict[str, Any]) -> pd.DataFrame:
+    return tables.validate("backtest_scores", pd.DataFrame([*rows]))
+
+
+def outcome_row(step: int, actual: float, error: float, naive_error: float, inside80: bool) -> dict[str, Any]:
+    return {
+        "run_id": "earlier",
+        "ticker": f"T{actual:g}",
+        "step": step,
+        "target_session": CUTOFF,
+        "actual": actual,
+        "error": error,
+        "naive_error": naive_error,
+        "pinball": 0.1,
+        "inside80": inside80,
+        "inside95": True,
+        "settled_at": CUTOFF,
+        "settled_by": "20261120T213000-ab12cd",
+    }
+
+
+def refused_row(ticker: str, rule: str, reason: str) -> dict[str, Any]:
+    row = {"ticker": ticker, "session": CUTOFF, "row": "{}", "origin": "files", "rule": rule, "reason": reason}
+    return row | {"run_id": "20261120T213000-ab12cd", "known_at": CUTOFF, "released_at": pd.NaT}
+
+
+def model_row(ticker: str, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(tables.TABLES["models"].columns, 0)
+    return (
+        row
+        | {
+            "model_id": f"0123456789abcdef-{ticker}",
+            "run_id": "20261120T213000-ab12cd",
+            "ticker": ticker,
+            "variant": "stacked",
+            "epochs": 7,
+            "promoted": True,
+            "gate_reason": "validation RMSE 0.99 of naive",
+        }
+        | changes
+    )
+
+
+def night(**changes: Any) -> ReportInput:
+    """AAA fresh, BBB answered by naive and two sessions behind, CCC without a forecast and with a hostile reason."""
+    made = ReportInput(
+        run=run_frame(),
+        run_tickers=ticker_frame(
+            ticker_row("AAA", "fresh"),
+            ticker_row(
+                "BBB",
+                "naive",
+                made_by="naive",
+                reason="too few sessions",
+                sessions_behind=2,
+                last_session=pd.Timestamp("2026-11-18"),
+            ),
+            ticker_row("CCC", "none", made_by=None, model_id=None, reason=HOSTILE, rows_new=0, rows_refused=2),
+        ),
+        forecasts=tables.validate(
+            "forecasts", pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0))
+        ),
+        prices=pd.concat([price_rows("AAA", [98.0, 99.0, 100.0]), price_rows("BBB", [51.0, 50.0])]),
+        models=pd.DataFrame([model_row("AAA"), model_row("BBB", promoted=False, gate_reason="worse than naive")]),
+        backtest_scores=score_frame(
+            score_row("AAA", "stacked", 0.8, dm_pvalue=0.01),
+            score_row("BBB", "stacked", 1.25, dm_pvalue=0.2, n=300, cov80=0.6),
+            score_row("AAA", "naive", 1.0),
+            score_row("BBB", "naive", 1.0),
+            score_row("AAA", "drift", 1.1),
+            score_row("AAA", "stacked", 0.9, step=2),
+        ),
+        outcomes=pd.DataFrame([outcome_row(1, 100.0, 3.0, 4.0, True), outcome_row(1, 10.0, 0.4, 0.3, False)]),
+        quarantined=pd.DataFrame(
+            [refused_row("CCC", "high_below_low", "high 9 is below low 10"), refused_row("CCC", "gap", HOSTILE)]
+        ),
+    )
+    return dataclasses.replace(made, **changes)

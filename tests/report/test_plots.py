@@ -1,0 +1,121 @@
+"""Values become coordinates: y grows downwards, time to the right, gaps stay gaps."""
+
+import datetime as dt
+import math
+import re
+
+import pytest
+
+from forecast_lib.report.plots import ForecastPath, Plot, Series, draw_forecast, draw_lines, draw_ratios, nice_ticks
+
+CUTOFF = dt.date(2026, 11, 25)
+TARGETS = (dt.date(2026, 11, 27), dt.date(2026, 11, 30))  # Thanksgiving and a weekend lie between
+PATH = ForecastPath(CUTOFF, 100.0, TARGETS, (101.0, 102.0), ((80, (95.0, 92.0), (107.0, 112.0)),))
+CLOSES = [(dt.date(2026, 11, 23), 90.0), (dt.date(2026, 11, 24), 110.0), (CUTOFF, 100.0)]
+
+
+def points(path: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML](\S+?) ([\d.]+)", path)]
+
+
+def test_forecast_starts_at_the_last_close_on_the_rule() -> None:
+    drawing = draw_forecast("AAA", CLOSES, PATH)
+    shapes = {shape.css: points(shape.path) for shape in drawing.shapes}
+    assert shapes["forecast"][0] == shapes["actual"][-1]
+    assert shapes["forecast"][0][0] == drawing.divider
+    assert len(shapes["forecast"]) == 3  # the cutoff and two steps
+
+
+def test_a_higher_price_is_drawn_higher() -> None:
+    shapes = {shape.css: points(shape.path) for shape in draw_forecast("AAA", CLOSES, PATH).shapes}
+    (_, low), (_, high), _ = shapes["actual"]
+    assert high < low
+
+
+def test_band_runs_out_along_the_upper_and_back_along_the_lower_bound() -> None:
+    shape = draw_forecast("AAA", CLOSES, PATH).shapes[0]
+    outline = points(shape.path)
+    assert shape.css == "b80" and shape.path.count("M") == 1 and shape.path.endswith("Z")
+    assert len(outline) == 6
+    assert outline[2][1] < outline[3][1] and outline[2][0] == outline[3][0]  # upper above lower at the last step
+
+
+def test_target_sessions_label_the_axis_and_the_dots() -> None:
+    drawing = draw_forecast("AAA", CLOSES, PATH)
+    assert [tick.label for tick in drawing.x_ticks] == ["25 Nov", "30 Nov"]
+    assert [mark.text for mark in drawing.marks] == ["Fri 2026-11-27: median 101", "Mon 2026-11-30: median 102"]
+
+
+def test_everything_stays_inside_the_drawing() -> None:
+    drawing = draw_forecast("AAA", CLOSES, PATH)
+    everything = [point for shape in drawing.shapes for point in points(shape.path)]
+    assert all(drawing.left - 0.1 <= x <= drawing.right + 0.1 and drawing.top <= y <= drawing.bottom for x, y in everything)
+
+
+def test_a_forecast_without_closes_is_drawn_from_its_own_last_close() -> None:
+    drawing = draw_forecast("AAA", [], PATH)
+    assert {shape.css for shape in drawing.shapes} == {"actual", "forecast", "b80"}
+
+
+def test_closes_without_a_forecast_use_the_whole_width() -> None:
+    drawing = draw_forecast("AAA", CLOSES, None)
+    assert drawing.divider is None
+    assert points(drawing.shapes[0].path)[-1][0] == drawing.right
+
+
+def test_a_price_that_never_moves_is_still_drawn() -> None:
+    drawing = draw_forecast("AAA", [(day, 5.0) for day, _ in CLOSES], None)
+    assert len({y for _, y in points(drawing.shapes[0].path)}) == 1
+
+
+def test_month_labels_name_the_year_in_january_only() -> None:
+    closes = [(dt.date(2026, 11, 2) + dt.timedelta(days=k), 100.0 + k) for k in range(120)]
+    labels = [tick.label for tick in draw_forecast("AAA", closes, None).x_ticks]
+    assert labels == ["Dec", "Jan 2027", "Feb", "1 Mar"]
+
+
+def test_gaps_in_a_series_break_its_line() -> None:
+    plot = Plot("closes", list("abcde"), [Series("close", [1.0, 2.0, None, math.nan, 3.0])])
+    drawing = draw_lines(plot)
+    assert drawing is not None
+    assert drawing.shapes[0].path.count("M") == 2
+
+
+def test_points_are_dots_and_not_a_line() -> None:
+    drawing = draw_lines(Plot("closes", ["a", "b"], [Series("next", [None, 2.0], "points")]))
+    assert drawing is not None
+    assert (len(drawing.shapes), len(drawing.marks)) == (0, 1)
+
+
+def test_a_plot_without_any_value_is_no_drawing() -> None:
+    assert draw_lines(Plot("nothing", ["a"], [Series("close", [None])])) is None
+    assert draw_lines(Plot("nothing", [], [])) is None
+    assert draw_ratios("nothing", []) is None
+
+
+def test_a_series_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="plot 'closes', series 'close': 1 values for 2 labels"):
+        Plot("closes", ["a", "b"], [Series("close", [1.0])])
+
+
+def test_an_unknown_style_is_refused() -> None:
+    with pytest.raises(ValueError, match="style 'zigzag' is not known; expected one of actual, forecast"):
+        Plot("closes", ["a"], [Series("close", [1.0], "zigzag")])  # type: ignore[arg-type]
+
+
+def test_ratios_below_one_lie_left_of_the_rule_and_above_one_right_of_it() -> None:
+    drawing = draw_ratios("ratios", [("AAA", 0.9999), ("BBB", 1.0001), ("CCC", 1.02)])
+    assert drawing is not None and drawing.divider is not None
+    sides = {mark.text: (mark.css, mark.x < drawing.divider) for mark in drawing.marks}
+    assert sides == {"AAA: 0.9999": ("better", True), "BBB: 1.0001": ("worse", False), "CCC: 1.0200": ("worse", False)}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)]
+)
+def test_ticks_are_round_and_inside(low: float, high: float, step: float) -> None:
+    ticks = nice_ticks(low, high)
+    values = [value for value, _ in ticks]
+    assert low <= values[0] and values[-1] <= high
+    assert values[1] - values[0] == pytest.approx(step)
+    assert [float(label.replace(",", "")) for _, label in ticks] == pytest.approx(values)

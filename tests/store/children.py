@@ -1,0 +1,69 @@
+"""What the tests of the store run in another process: a night that may be killed, a reader in a loop, a holder of a lock or a file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+from forecast_lib.store import lock, reader
+from tests.store.nights import store_and_publish
+
+_REPOSITORY = Path(__file__).parents[2]
+
+
+def start(task: str, *arguments: object) -> subprocess.Popen[str]:
+    """One of the functions below, by name, in a fresh process."""
+    command = [sys.executable, "-m", "tests.store.children", task, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+
+
+def run_night(workspace: str, number: str, killed_at: str) -> None:
+    """Store and publish a night; the process kills itself (SIGKILL) when it reaches the named point."""
+
+    def reached(point: str) -> None:
+        if point == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store_and_publish(Path(workspace), int(number), reached=reached)
+
+
+def read_in_a_loop(workspace: str, stop_file: str) -> None:
+    """Read the latest forecasts until the stop file appears; print a line a read: runs, rows, runs in the status table."""
+    sql = "SELECT list(DISTINCT run_id), count(*), (SELECT max(run_id) FROM runs) FROM latest_forecasts"
+    while True:
+        ending = Path(stop_file).exists()
+        runs, rows, newest = reader.query(Path(workspace), sql).iloc[0]
+        print(len(runs), rows, runs[0] == newest, newest, flush=True)
+        if ending:
+            return
+
+
+def hold_lock(workspace: str) -> None:
+    """Take the workspace, say so, and keep it until standard input ends."""
+    with lock.hold_workspace(Path(workspace), "run-elsewhere"):
+        print("held", flush=True)
+        sys.stdin.read()
+
+
+def hold_file(path: str, purpose: str = "reading") -> None:
+    """Open a database, say so, and keep it until standard input ends."""
+    con = duckdb.connect(path, read_only=purpose == "reading")
+    con.execute("SELECT 1").fetchall()
+    print("held", flush=True)
+    sys.stdin.read()
+
+
+def lock_and_die(workspace: str) -> None:
+    """Take the workspace and be killed with it."""
+    with lock.hold_workspace(Path(workspace), "run-killed"):
+        print("held", flush=True)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

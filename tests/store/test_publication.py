@@ -1,0 +1,145 @@
+"""Readers always see one finished, audited run."""
+
+import os
+import stat
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from forecast_lib.errors import AuditFailed, WorkspaceBusy
+from forecast_lib.store import database, publication, reader
+from tests.store import children
+from tests.store.nights import night, now, store_and_publish, store_night
+
+COUNT = "SELECT run_id, count(*) AS n FROM latest_forecasts GROUP BY run_id"
+
+
+def shown(workspace: Path) -> list[tuple[str, int]]:
+    return list(reader.query(workspace, COUNT).itertuples(index=False, name=None))
+
+
+def test_the_newest_night_is_what_readers_see(workspace: Path) -> None:
+    assert shown(workspace) == [("run-1", 4)]
+    store_and_publish(workspace, 2)
+    assert shown(workspace) == [("run-2", 4)]
+    assert reader.query(workspace, "SELECT count(*) FROM forecasts").iloc[0, 0] == 12
+
+
+def test_others_may_read_the_publication_and_nothing_else_is_left(workspace: Path) -> None:
+    assert stat.S_IMODE((workspace / "published.duckdb").stat().st_mode) == 0o644
+    assert sorted(path.name for path in workspace.iterdir()) == [
+        "ledger.jsonl",
+        "published.duckdb",
+        "snapshots",
+        "working.duckdb",
+    ]
+
+
+def test_failed_backtest_and_ingest_runs_do_not_hide_the_last_forecasts(workspace: Path) -> None:
+    for number, kind, status in ((2, "nightly", "failed"), (3, "ingest", "fresh"), (4, "backtest", "fresh")):
+        frames = night(number, kind=kind, status=status)
+        frames["run_tickers"]["status"] = "none"
+        store_and_publish(workspace, number, {table: frames[table] for table in ("runs", "run_tickers")})
+        assert shown(workspace) == [("run-1", 4)]
+    assert reader.query(workspace, "SELECT count(*) FROM runs").iloc[0, 0] == 5
+
+
+def test_prices_alone_can_be_published(tmp_path: Path) -> None:
+    frames = night(0, kind="ingest")
+    store_and_publish(tmp_path, 0, {table: frames[table] for table in ("prices", "runs", "run_tickers")})
+    assert shown(tmp_path) == []
+    assert len(reader.query(tmp_path, "FROM current_prices")) == 2
+
+
+def test_a_night_without_any_forecast_is_not_published(workspace: Path) -> None:
+    frames = night(2, status="degraded")
+    frames["run_tickers"]["status"] = "none"
+    store_night(workspace, 2, {table: frames[table] for table in ("runs", "run_tickers")})
+    with pytest.raises(AuditFailed, match="latest_forecasts shows 0 runs, expected the newest nightly run, run-2"):
+        publication.publish(workspace, "run-2", 7)
+    assert shown(workspace) == [("run-1", 4)]
+
+
+@pytest.mark.parametrize("run_id", ["run-9", "../run-1", "run-1'; --"])
+def test_a_run_that_is_not_stored_is_not_published(workspace: Path, run_id: str) -> None:
+    with pytest.raises(AuditFailed, match="is not stored"):
+        publication.publish(workspace, run_id, 7)
+
+
+def test_a_copy_that_differs_from_what_is_stored_is_not_published(workspace: Path) -> None:
+    """The finished file is altered before its audit: one price, same number of rows."""
+    store_night(workspace, 2)
+
+    def alter(point: str) -> None:
+        if point == "built":
+            with duckdb.connect(str(next(workspace.glob("published.duckdb.next-*")))) as con:
+                con.execute("UPDATE prices SET close = 1.0 WHERE run_id = 'run-0'")
+
+    with pytest.raises(AuditFailed, match="the copy of prices is not what is stored"):
+        publication.publish(workspace, "run-2", 7, reached=alter)
+    assert shown(workspace) == [("run-1", 4)]
+    assert not list(workspace.glob("*.next-*"))
+
+
+def test_snapshots_are_kept_newest_first_up_to_the_number_asked_for(workspace: Path) -> None:
+    for number in range(2, 5):
+        store_and_publish(workspace, number, keep=3)
+    assert publication.list_snapshots(workspace) == tuple(f"2024010{number + 2}T220500Z_run-{number}" for number in (4, 3, 2))
+    assert reader.query(publication.snapshot_path(workspace, "20240104T220500Z_run-2"), COUNT)["run_id"].tolist() == ["run-2"]
+
+
+def test_a_snapshot_is_a_file_of_its_own(workspace: Path) -> None:
+    newest = publication.snapshot_path(workspace, publication.list_snapshots(workspace)[0])
+    os.truncate(workspace / "published.duckdb", 100)
+    assert reader.query(newest, COUNT)["n"].tolist() == [4]
+
+
+def test_leftovers_of_dead_processes_are_removed_and_those_of_living_ones_stay(workspace: Path) -> None:
+    dead = children.start("run_night", "/nonexistent", "x", "")
+    dead.communicate()
+    for name in (f"published.duckdb.next-{dead.pid}", f"published.duckdb.next-{dead.pid}.wal", "published.duckdb.next-1"):
+        (workspace / name).write_bytes(b"unfinished")
+    publication.publish(workspace, "run-1", 7)
+    assert [path.name for path in workspace.glob("*.next-*")] == ["published.duckdb.next-1"]
+
+
+def test_a_reader_that_stays_keeps_the_publication_it_opened(workspace: Path) -> None:
+    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as analyst:
+        analyst.execute("SELECT count(*) FROM prices").fetchall()
+        store_and_publish(workspace, 2)
+        assert analyst.execute("SELECT count(*) FROM runs").fetchall() == [(2,)]
+    assert shown(workspace) == [("run-2", 4)]
+
+
+def test_a_working_file_that_somebody_writes_is_busy_and_readers_go_on(workspace: Path) -> None:
+    holder = children.start("hold_file", workspace / "working.duckdb", "writing")
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with pytest.raises(WorkspaceBusy, match=f"working.duckdb is open in process {holder.pid}"):
+        publication.publish(workspace, "run-1", 7)
+    assert shown(workspace) == [("run-1", 4)]
+    holder.communicate("")
+    assert not list(workspace.glob("*.next-*"))
+
+
+def test_a_working_file_still_open_in_this_program_is_busy(workspace: Path) -> None:
+    with database.open_working(workspace, now(2)), pytest.raises(WorkspaceBusy, match="working.duckdb is open in this program"):
+        publication.publish(workspace, "run-1", 7)
+
+
+def test_readers_in_a_loop_never_fail_and_never_see_a_mixture(workspace: Path, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    readers = [children.start("read_in_a_loop", workspace, stop) for _ in range(2)]
+    for watched in readers:
+        assert watched.stdout is not None
+        watched.stdout.readline()
+    for number in range(2, 8):
+        store_and_publish(workspace, number)
+    stop.touch()
+    for watched in readers:
+        lines = [line.split() for line in watched.communicate()[0].splitlines()]
+        assert watched.returncode == 0
+        assert len(lines) > 6
+        assert {tuple(line[:3]) for line in lines} == {("1", "4", "True")}
+        assert [line[3] for line in lines] == sorted(line[3] for line in lines)
+        assert lines[-1][3] == "run-7"

@@ -1,0 +1,79 @@
+"""The SQL schema says the same as `tables.py`, and every object and column is explained."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pandera.pandas as pa
+import pytest
+
+from forecast_lib.store import database, reader
+from forecast_lib.tables import TABLES
+from tests.store.nights import now
+
+SESSIONS = {"session", "as_of", "last_session", "trained_as_of", "trained_through", "cutoff", "target_session"}
+JSON = {"config", "libraries", "seconds_per_stage", "splits"}
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with database.open_working(tmp_path_factory.mktemp("schema"), now(0)) as con:
+        yield con
+
+
+def sql_type(name: str, column: pa.Column) -> str:
+    if column.metadata:
+        return "DATE" if name in SESSIONS else "TIMESTAMP"
+    kind = str(column.dtype).lower()
+    if kind.startswith("str"):
+        return "JSON" if name in JSON else "VARCHAR"
+    return {"float64": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN", "boolean": "BOOLEAN"}[kind]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_order_types_and_nulls_are_those_of_the_pandera_schema(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    sql = "SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+    expected = [(name, sql_type(name, column), column.nullable) for name, column in TABLES[table].columns.items()]
+    assert con.execute(sql, [table]).fetchall() == expected
+
+
+def test_the_database_has_no_base_table_beyond_tables_and_its_own_record(con: duckdb.DuckDBPyConnection) -> None:
+    found = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    assert found == {*TABLES, "schema_migrations"}
+
+
+def test_nothing_but_not_null_constrains_a_table(con: duckdb.DuckDBPyConnection) -> None:
+    assert con.execute("SELECT DISTINCT constraint_type FROM duckdb_constraints()").fetchall() == [("NOT NULL",)]
+    assert con.execute("SELECT count(*) FROM duckdb_indexes()").fetchall() == [(0,)]
+
+
+def test_every_table_view_macro_and_column_carries_a_comment(con: duckdb.DuckDBPyConnection) -> None:
+    bare = """
+        SELECT table_name FROM duckdb_tables() WHERE comment IS NULL
+        UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL
+        UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NULL
+        UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE NOT internal AND coalesce(comment, '') = ''
+    """
+    assert con.execute(bare).fetchall() == []
+
+
+@pytest.mark.parametrize(("view", "table"), [("current_prices", "prices"), ("latest_forecasts", "forecasts")])
+def test_a_view_of_whole_rows_has_the_columns_of_its_table(con: duckdb.DuckDBPyConnection, view: str, table: str) -> None:
+    names = [column[0] for column in con.execute(f"SELECT * FROM {view}").description]
+    assert names == list(TABLES[table].columns)
+
+
+def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(workspace: Path) -> None:
+    words = reader.data_dictionary(workspace)
+    assert list(words.columns) == ["object", "kind", "column", "type", "comment"]
+    assert words["comment"].notna().all()
+    close = words[(words["object"] == "prices") & (words["column"] == "close")].iloc[0]
+    assert (close["kind"], close["type"]) == ("table", "DOUBLE")
+    assert close["comment"] == "Last price of the session, as traded, in the ticker's currency"
+    assert words[words["kind"] == "macro"]["object"].tolist() == ["prices_as_of(t)"]
+    assert set(words[words["kind"] == "view"]["object"]) == {
+        "current_prices",
+        "forecast_skill",
+        "latest_backtest_scores",
+        "latest_forecasts",
+    }
