@@ -1,7 +1,6 @@
 """The backtest flow: prices in, every model rolled through each ticker's past, scores out."""
 
-from prefect import flow
-from prefect.states import State
+from prefect import State, flow
 
 from flows.artifacts import leave_artifacts
 from flows.ending import ended, summary_of

@@ -35,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _described(option: Option) -> str:
-    parts = [f"default: {option.default}"] if option.default is not None and option.kind != "flag" else []
+    parts = [f"one or more of {', '.join(option.choices)}"] if option.kind == "choices" else []
+    parts += [f"default: {option.default}"] if option.default is not None and option.kind != "flag" else []
     text = f"{option.help} ({'; '.join([*parts, option.variable])})"
     return text.replace("%", "%%")
 
@@ -57,7 +58,7 @@ def parser_for(command: Command) -> argparse.ArgumentParser:
         if option.kind == "flag":
             parser.add_argument(option.flag, dest=option.name, action="store_const", const="true", help=help_text)
         else:
-            metavar = "{" + ",".join(option.choices) + "}" if option.choices else option.metavar
+            metavar = "{" + ",".join(option.choices) + "}" if option.kind == "choice" else option.metavar
             parser.add_argument(option.flag, dest=option.name, metavar=metavar, help=help_text)
     return parser
 
@@ -148,6 +149,14 @@ def _write_log(argv: Sequence[str], text: str) -> Path | None:
     return None
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames that an error holds, and with them its database connections: they complain when the program ends first."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def _unexpected(argv: Sequence[str], error: Exception) -> int:
     text = "".join(traceback.format_exception(error))
     if "--debug" in argv:
@@ -190,6 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return exit_code
     except TickercastError as error:
+        _let_go(error)
         return _failed(argv, str(error), getattr(error, "exit_code", FAILED))
     except KeyboardInterrupt:
         return _failed(argv, "interrupted; what was published before stays", INTERRUPTED)

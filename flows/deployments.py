@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,13 +103,15 @@ PLANS: tuple[Plan, ...] = (
 
 def build(plans: Sequence[Plan] = PLANS) -> list["RunnerDeployment"]:
     """Prefect's objects for the plans. One run of a deployment at a time; a second waits its turn."""
-    from prefect.deployments.runner import RunnerDeployment
+    from prefect.deployments.runner import EntrypointType, RunnerDeployment
+    from prefect.flows import load_flow_from_entrypoint
     from prefect.schedules import Cron
 
     return [
-        RunnerDeployment.from_entrypoint(
-            plan.entrypoint,
+        RunnerDeployment.from_flow(
+            load_flow_from_entrypoint(plan.entrypoint, use_placeholder_flow=False),
             name=plan.name,
+            entrypoint_type=EntrypointType.MODULE_PATH,  # of the installed package: a worker may stand in any folder
             description=plan.description,
             tags=list(plan.tags),
             parameters=plan.parameters,
@@ -131,8 +133,11 @@ def serve(deployments: Sequence["RunnerDeployment"], limit: int) -> None:
     prefect.serve(*deployments, pause_on_shutdown=False, limit=limit)
 
 
-def deploy(deployments: Sequence["RunnerDeployment"], pool: str) -> list[str]:
+def deploy(deployments: Sequence["RunnerDeployment"], pool: str, variables: Mapping[str, str]) -> list[str]:
     """Register the deployments for a process work pool, which is made when missing; workers run in this folder.
+
+    Args:
+        variables: environment of every run, besides that of its worker.
 
     Returns:
         The full names, `flow/deployment`.
@@ -145,8 +150,8 @@ def deploy(deployments: Sequence["RunnerDeployment"], pool: str) -> list[str]:
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
     for deployment in deployments:
-        deployment.job_variables = {**deployment.job_variables, "working_dir": str(Path.cwd())}
-    prefect.deploy(*deployments, work_pool_name=pool, build=False, push=False, print_next_steps_message=False)
+        deployment.job_variables = {**deployment.job_variables, "working_dir": str(Path.cwd()), "env": dict(variables)}
+    prefect.deploy(*deployments, work_pool_name=pool, build=False, push=False, print_next_steps_message=False, ignore_warnings=True)
     return [deployment.full_name for deployment in deployments]
 
 

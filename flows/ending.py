@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from prefect.states import Completed, Failed, State
+from prefect import State
+from prefect.states import Completed, Failed
 
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.summary import RunSummary

@@ -3,8 +3,7 @@
 Order only: what happens in a step is in `forecast_lib.jobs`, and no step but `record` writes to the database.
 """
 
-from prefect import flow
-from prefect.states import State
+from prefect import State, flow
 
 from flows.artifacts import leave_artifacts
 from flows.ending import ended, summary_of

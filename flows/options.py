@@ -45,7 +45,7 @@ COMMANDS: dict[str, Command] = {
     for command in (
         Command("nightly", "The whole nightly flow: prices, models, forecasts, publication, report.", _RUN),
         Command("ingest", "Prices only: fetch, check and store what is new.", ("run",)),
-        Command("backtest", "Rolling-origin backtest of a model against the baselines.", (*_RUN, "backtest")),
+        Command("backtest", "Rolling-origin backtest of one or more models against the baselines.", (*_RUN, "backtest")),
         Command(
             "recipe",
             "One of the named walkthrough recipes, with its report.",
@@ -87,7 +87,8 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list) or `choice`.
+        kind: `text`, `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice`
+            or `choices` (one or more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
         help: one sentence or two, without the default.
@@ -131,6 +132,8 @@ class Option:
         """
         if self.kind == "choice":
             return _choice(text, called, self.choices)
+        if self.kind == "choices":
+            return tuple(dict.fromkeys(_choice(name.strip(" "), called, self.choices) for name in text.split(",")))
         return _PARSERS[self.kind](text.strip(), called)
 
 
@@ -229,7 +232,7 @@ _TABLE = (
     Option("shard_size", "int", "run", "8", "Tickers trained together in one task.", "N"),
     Option("keep_snapshots", "int", "run", "7", "Published files that are kept.", "N"),
     Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
-    Option("model", "choice", "model", "stacked", "Network variant.", "VARIANT", VARIANTS),
+    Option("model", "choices", "model", "stacked", "Network variant; a backtest compares several, separated by commas.", "VARIANT", VARIANTS),
     Option("layers", "int", "model", None, "Recurrent layers; 2 for stacked and 1 for the others when not given.", "N"),
     Option("units", "int", "model", "50", "Width of each recurrent layer.", "N"),
     Option("lookback", "int", "model", "60", "Sessions that a window sees.", "N"),

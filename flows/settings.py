@@ -26,6 +26,7 @@ __all__ = [
     "as_of_from",
     "environment",
     "export",
+    "forget_prefect_address",
     "gather",
     "prefect_address",
     "prepare_process",
@@ -102,6 +103,11 @@ def prefect_address(use: str | None = None) -> str | None:
     if use is not None:
         os.environ["PREFECT_API_URL"] = use
     return os.environ.get("PREFECT_API_URL") or None
+
+
+def forget_prefect_address() -> None:
+    """Name no server in the environment any more: a flow in this process starts one for its own length."""
+    os.environ.pop("PREFECT_API_URL", None)
 
 
 def prepare_process(*, quiet: bool, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -326,7 +332,7 @@ def resolve(
     started = now or (dt.datetime.fromisoformat(environ[_NOW]) if environ.get(_NOW) else utc_now())
     as_of, source = as_of_from(settings, started), source_from(settings)
     names = ("layers", "units", "lookback", "horizon", "dropout")
-    model = ModelConfig(variant=settings["model"], **{name: settings[name] for name in names})
+    model, *also = (ModelConfig(variant=variant, **{name: settings[name] for name in names}) for variant in settings["model"])
     names = ("strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots")
     return RunConfig(
         run_id=_run_id(as_of.day, environ),
@@ -334,6 +340,7 @@ def resolve(
         source=source,
         as_of=as_of,
         model=model,
+        also=tuple(also),
         train=TrainConfig(epochs=settings["epochs"]),
         backtest=BacktestConfig(test_share=settings["test_share"], folds=settings["folds"]),
         tickers=_asked_for(settings, source, as_of, default_tickers),

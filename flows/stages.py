@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect import Task
-from prefect.futures import as_completed
+from prefect.futures import PrefectFuture, as_completed
 
 from flows.progress import Progress, Stage
 from flows.runners import runner_for
@@ -48,7 +48,7 @@ class Stages:
             if not shards:
                 return []
             with runner_for(self._config) as runner:
-                futures = [
+                futures: list[PrefectFuture[Any]] = [
                     runner.submit(task, {"shard": shard, "names": label, **arguments})
                     for shard, label in zip(shards, names, strict=True)
                 ]

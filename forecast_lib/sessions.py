@@ -39,9 +39,9 @@ _USUAL_YEARS = (1990, 2035)
 _EARLIEST_YEAR = 1885
 
 _MIC_OF_SUFFIX = {
-    # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own (Cboe, regional floors)
-    # keep the days of the country's main exchange. Athens (AT) and Bucharest (RO) are missing on purpose: exchange-calendars 4.13
-    # cannot compute Orthodox Easter with pandas 3.1.
+    # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own (Cboe, regional
+    # floors) keep the days of the country's main exchange. Athens (AT) and Bucharest (RO) are missing on purpose:
+    # exchange-calendars 4.13 cannot compute Orthodox Easter with pandas 3.1.
     "A": "XNYS", "B": "XNYS",  # share classes written with a point (BRK.B), no exchanges
     "BA": "XBUE", "SA": "BVMF", "SN": "XSGO", "CL": "XBOG", "MX": "XMEX",
     "TO": "XTSE", "V": "XTSE", "CN": "XTSE", "NE": "XTSE",
@@ -75,13 +75,15 @@ _MIC_OF_TIMEZONE = {
     "America/Santiago": "XSGO", "America/Bogota": "XBOG", "America/Lima": "XLIM",
     "Europe/London": "XLON", "Europe/Dublin": "XDUB", "Europe/Berlin": "XETR", "Europe/Paris": "XPAR", "Europe/Amsterdam": "XAMS",
     "Europe/Brussels": "XBRU", "Europe/Lisbon": "XLIS", "Europe/Madrid": "XMAD", "Europe/Rome": "XMIL", "Europe/Zurich": "XSWX",
-    "Europe/Vienna": "XWBO", "Europe/Prague": "XPRA", "Europe/Warsaw": "XWAR", "Europe/Budapest": "XBUD", "Europe/Istanbul": "XIST",
-    "Europe/Stockholm": "XSTO", "Europe/Copenhagen": "XCSE", "Europe/Helsinki": "XHEL", "Europe/Oslo": "XOSL",
-    "Europe/Tallinn": "XTAL", "Europe/Riga": "XRIS", "Europe/Vilnius": "XLIT", "Atlantic/Reykjavik": "XICE",
+    "Europe/Vienna": "XWBO", "Europe/Prague": "XPRA", "Europe/Warsaw": "XWAR", "Europe/Budapest": "XBUD",
+    "Europe/Istanbul": "XIST", "Europe/Stockholm": "XSTO", "Europe/Copenhagen": "XCSE", "Europe/Helsinki": "XHEL",
+    "Europe/Oslo": "XOSL", "Europe/Tallinn": "XTAL", "Europe/Riga": "XRIS", "Europe/Vilnius": "XLIT",
+    "Atlantic/Reykjavik": "XICE",
     "Asia/Tokyo": "XTKS", "Asia/Hong_Kong": "XHKG", "Asia/Shanghai": "XSHG", "Asia/Taipei": "XTAI", "Asia/Seoul": "XKRX",
-    "Asia/Kolkata": "XBOM", "Asia/Calcutta": "XBOM", "Asia/Singapore": "XSES", "Asia/Jakarta": "XIDX", "Asia/Kuala_Lumpur": "XKLS",
-    "Asia/Bangkok": "XBKK", "Asia/Manila": "XPHS", "Asia/Karachi": "XKAR", "Asia/Jerusalem": "XTAE", "Asia/Riyadh": "XSAU",
-    "Australia/Sydney": "XASX", "Pacific/Auckland": "XNZE", "Africa/Johannesburg": "XJSE",
+    "Asia/Kolkata": "XBOM", "Asia/Calcutta": "XBOM", "Asia/Singapore": "XSES", "Asia/Jakarta": "XIDX",
+    "Asia/Kuala_Lumpur": "XKLS", "Asia/Bangkok": "XBKK", "Asia/Manila": "XPHS", "Asia/Karachi": "XKAR",
+    "Asia/Jerusalem": "XTAE", "Asia/Riyadh": "XSAU", "Australia/Sydney": "XASX", "Pacific/Auckland": "XNZE",
+    "Africa/Johannesburg": "XJSE",
 }  # fmt: skip
 
 _CURRENCIES = frozenset(
@@ -278,7 +280,7 @@ def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.
 
 
 def _extended(name: str, inside: _Schedule, first: pd.Timestamp, last: pd.Timestamp, calendar: ec.ExchangeCalendar) -> _Schedule:
-    """The schedule with every weekday before and after the library's reach, closing at the time of day of the nearest sessions."""
+    """With every weekday before and after the library's reach, closing at the time of day of the nearest sessions."""
     week = _WEEK_OUTSIDE_REACH.get(name, _MONDAY_TO_FRIDAY)
     # A calendar begins and ends with a session, and the days of its last holidays are its own: look no nearer than two weeks.
     margin = pd.Timedelta(days=14)

@@ -1,12 +1,17 @@
 """Commands that start a run: `nightly`, `ingest`, `backtest`, `recipe`. The work is in the flows; here is what the user sees."""
 
+import atexit
+import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
 from flows.commands.readers import latest_report, published_path
 from flows.output import as_table
-from flows.settings import export, prepare_process, resolve
+from flows.settings import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from forecast_lib.config import RunConfig
+from forecast_lib.errors import UsageError
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.summary import RunSummary
@@ -17,17 +22,34 @@ _SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "
 _ROWS_SHOWN = 60
 
 
+def _mute() -> None:
+    """The last words of the process: DuckDB's binding complains of references that Prefect's threads still hold, pages of them."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _go_without_a_dead_server() -> None:
+    """A night must not be lost because the server that would show it is down."""
+    from flows.deployments import is_up
+
+    address = prefect_address()
+    if address is not None and not is_up(address):
+        print(f"tickercast: no Prefect server answers at {address}: the run goes on, but is not shown there", file=sys.stderr)
+        forget_prefect_address()
+
+
 def _prepared(request: Request) -> RunConfig:
     """The config; the same settings are exported, so that a flow in this process resolves this very run."""
     config = resolve(request.overrides)
+    if config.also and request.command != "backtest":
+        raise UsageError(f"{request.settings.given['model']} names {1 + len(config.also)} variants: {request.command} takes one, backtest several")
     export(request.overrides, run=config)
+    _go_without_a_dead_server()
     prepare_process(quiet=True)
+    atexit.register(_mute)  # before Prefect registers anything, so that it runs after all of it
     return config
 
 
 def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
-    import json
-
     values: dict[str, Any] = json.loads(summary.as_json())
     return Outcome(summary.exit_code, {**values, "workspace": str(config.workspace)})
 

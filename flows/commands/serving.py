@@ -1,6 +1,8 @@
 """`tickercast serve` and `tickercast deploy`: hand the flows to Prefect."""
 
 import contextlib
+import signal
+import sys
 from collections.abc import Iterator
 
 from flows.commands import Outcome, Request
@@ -40,6 +42,8 @@ def serve(request: Request) -> Outcome:
     limit = _checked("limit", request.settings["limit"], 1, 1_000)
     export(request.overrides)
     prepare_process(quiet=False)
+    # Until Prefect listens to SIGTERM itself, it must not leave our server behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with _server(port) as address:
         print(f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C", flush=True)
         deployments.serve(deployments.build(), limit)
@@ -47,16 +51,16 @@ def serve(request: Request) -> Outcome:
 
 
 def deploy(request: Request) -> Outcome:
-    """Registers every deployment; a worker of the pool runs them."""
+    """Registers every deployment; a worker of the pool runs them, with the workspace of the command line where one was given."""
     address = prefect_address()
     if address is None:
         raise UsageError("no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or use `tickercast serve`")
     prepare_process(quiet=True)
     from flows import deployments
 
+    variables: dict[str, str] = {}
+    export({name: text for name, text in request.overrides.items() if name == "workspace"}, environ=variables)
     with _server(0):
-        names = deployments.deploy(deployments.build(), request.settings["pool"])
-    for name in names:
-        print(name)
+        names = deployments.deploy(deployments.build(), request.settings["pool"], variables)
     print(f"start a worker with: prefect worker start --pool {request.settings['pool']}")
     return Outcome(0, {"deployments": names, "pool": request.settings["pool"], "server": address})

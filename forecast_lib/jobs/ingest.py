@@ -7,7 +7,7 @@ new rows travel with the run and are written with everything else it made.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,14 +193,16 @@ def _overlaid(stored: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.Dat
     return joined.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
 
 
-def _market(seen: pd.DataFrame, all_actions: pd.DataFrame, calendars: dict[str, TickerCalendar], new: tuple[pd.DataFrame, ...]) -> Market:
+def _market(
+    seen: pd.DataFrame, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], new: tuple[pd.DataFrame, ...]
+) -> Market:
     by_ticker = {str(name): rows for name, rows in seen.groupby("ticker")}
     actions_of = {str(name): rows for name, rows in all_actions.groupby("ticker")}
     none = all_actions.iloc[:0]
     currencies = {name: rows["currency"].iloc[-1] for name, rows in by_ticker.items()}
     return Market(
         series={name: series_of(name, split_adjusted(rows, actions_of.get(name, none))) for name, rows in by_ticker.items()},
-        calendars=calendars,
+        calendars=dict(calendars),
         currencies={name: currency if pd.notna(currency) else None for name, currency in currencies.items()},
         prices=new[0],
         actions=new[1],
@@ -214,7 +216,7 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of
     prices, actions, quarantined = _new_rows(workspace, fetched, as_of)
     seen = _overlaid(known.prices, prices, ["ticker", "session"])
     all_actions = _overlaid(known.actions, actions, ["ticker", "session", "kind"])
-    market = _market(seen, all_actions, {each.ticker: each.calendar for each in fetched}, (prices, actions, quarantined))
+    market = _market(seen, all_actions, {str(each.ticker): each.calendar for each in fetched}, (prices, actions, quarantined))
     return dataclasses.replace(
         market,
         problems={each.ticker: each.problem for each in fetched if each.problem is not None},
@@ -226,5 +228,5 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of
 def stored_market(known: Known, tickers: Sequence[Ticker]) -> Market:
     """The market of a past night: what was stored by then, and no source asked."""
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
-    calendars = {ticker: calendar_for(ticker) for ticker in tickers}
+    calendars: Mapping[str, TickerCalendar] = {str(ticker): calendar_for(ticker) for ticker in tickers}
     return _market(known.prices.drop(columns="run_id"), known.actions.drop(columns="run_id"), calendars, nothing)

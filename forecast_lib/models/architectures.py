@@ -5,6 +5,7 @@ To add a variant: a builder of its recurrent layer below, its weights in `networ
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -14,7 +15,7 @@ from forecast_lib.windows.sequences import Framing
 
 __all__ = ["build"]
 
-Layer = keras.layers.Layer
+Layer = Any  # Keras ships no types
 
 
 def _lstm(units: int, sequences: bool, name: str) -> Layer:

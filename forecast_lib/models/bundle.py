@@ -61,7 +61,7 @@ def to_bytes(bundle: Bundle) -> bytes:
         "data_sha256": bundle.data_sha256,
         "seed": bundle.seed,
     }
-    arrays = {f"weights/{name}": value for name, value in bundle.weights.items()}
+    arrays: dict[str, np.ndarray] = {f"weights/{name}": value for name, value in bundle.weights.items()}
     arrays["scale"] = bundle.scale.coefficients
     arrays["shrinkage"] = bundle.shrinkage
     buffer = io.BytesIO()

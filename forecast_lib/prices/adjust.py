@@ -1,7 +1,7 @@
 """From prices as they were traded to prices that can be compared across splits and dividends, and back.
 
-The store keeps what was traded. A *split* of value `r` on session `e` means r new shares for one old, from `e` on; a *dividend* of
-value `d` is cash per share on the share's basis of its ex-date. With F(t) the product of all splits after t:
+The store keeps what was traded. A *split* of value `r` on session `e` means r new shares for one old, from `e` on; a *dividend*
+of value `d` is cash per share on the share's basis of its ex-date. With F(t) the product of all splits after t:
 
     split-adjusted price(t)  = traded price(t) / F(t)        split-adjusted volume(t) = traded volume(t) * F(t)
     total-return close(t)    = split-adjusted close(t) * product over later dividends of (1 - d / p)
@@ -44,7 +44,8 @@ def split_adjusted(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         A new frame with the same rows in the same order. Without splits the prices are the same.
 
     >>> days = pd.to_datetime(["2020-08-27", "2020-08-28", "2020-08-31"])
-    >>> traded = pd.DataFrame({"session": days, "close": [500.04, 499.23, 129.04], "volume": [38_888_096.0, 46_907_479.0, 223_505_733.0]})
+    >>> volume = [38_888_096.0, 46_907_479.0, 223_505_733.0]
+    >>> traded = pd.DataFrame({"session": days, "close": [500.04, 499.23, 129.04], "volume": volume})
     >>> split = pd.DataFrame({"session": [pd.Timestamp("2020-08-31")], "kind": ["split"], "value": [4.0]})
     >>> adjusted = split_adjusted(traded, split)  # by hand: 500.04 / 4, 499.23 / 4; 38888096 * 4, 46907479 * 4
     >>> adjusted["close"].round(4).tolist(), adjusted["volume"].tolist()

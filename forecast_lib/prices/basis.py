@@ -1,7 +1,7 @@
 """Are a file's prices as they were traded, or has its maker already divided them by later splits? The prices tell.
 
-On the first session of a 4:1 split the traded price falls to about a quarter; in a split-adjusted file it hardly moves. Small ratios
-(spin-offs such as 1.046) drown in the day's own move, so they follow what the large ones say.
+On the first session of a 4:1 split the traded price falls to about a quarter; in a split-adjusted file it hardly moves. Small
+ratios (spin-offs such as 1.046) drown in the day's own move, so they follow what the large ones say.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ Basis = Literal["as_traded", "split_adjusted", "contradictory", "no_evidence"]
 LARGE_SPLIT = 1.5
 """From this ratio on (or its inverse) a split stands out from an ordinary day."""
 
-# Share of the split that the price went along with: 0 for adjusted prices, 1 for traded ones. In between lies no verdict: at 3:2 the
-# band begins at a day's move of 15 %, at 4:1 at one of 38 %.
+# Share of the split that the price went along with: 0 for adjusted prices, 1 for traded ones. In between lies no verdict: at
+# 3:2 the band begins at a day's move of 15 %, at 4:1 at one of 38 %.
 _ADJUSTED_BELOW, _TRADED_ABOVE = 0.35, 0.65
 # Across a longer hole in the rows the price says too little about one day.
 _LONGEST_HOLE = pd.Timedelta(days=10)

@@ -1,10 +1,11 @@
 """Which rows of a fetch are good, and whether the ticker may go on with them.
 
-Two kinds of rule. A *row rule* refuses one row: it goes to the quarantine with the rule and the reason, the others stay. A *table rule*
-looks at all rows together and holds the whole ticker back for this run.
+Two kinds of rule. A *row rule* refuses one row: it goes to the quarantine with the rule and the reason, the others stay. A
+*table rule* looks at all rows together and holds the whole ticker back for this run.
 
-A row that is merely early (today's unfinished bar) or a mere repetition is set aside too, but is no sign of bad data and does not count
-against the ticker. Rules never repair. They are pandera checks, all evaluated at once, so that the reason names every breach of a row.
+A row that is merely early (today's unfinished bar) or a mere repetition is set aside too, but is no sign of bad data and does
+not count against the ticker. Rules never repair. They are pandera checks, all evaluated at once, so that the reason names every
+breach of a row.
 """
 
 import functools
@@ -24,7 +25,7 @@ from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrice
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import PRICE_VALUES
 
-__all__ = ["CheckedPrices", "GOOD_COLUMNS", "HARMLESS_RULES", "QUARANTINE_COLUMNS", "check_prices"]
+__all__ = ["GOOD_COLUMNS", "HARMLESS_RULES", "QUARANTINE_COLUMNS", "CheckedPrices", "check_prices"]
 
 GOOD_COLUMNS = ("session", *PRICE_VALUES)
 QUARANTINE_COLUMNS = ("session", "row", "origin", "rule", "reason")
@@ -39,13 +40,13 @@ LARGEST_PRICE = 1e9
 """The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
 
 REFUSED_SHARE, REFUSED_ROWS = 0.01, 3
-"""More than this share *and* more than so many rows refused: the table, not the row, is bad. Three are forgiven in a short fetch."""
+"""More than this share *and* more than so many rows refused: then the table is bad. Three are forgiven in a short fetch."""
 
 RECENT_SESSIONS = 250
 """About a year: what the windows and the volatility of tonight's forecast see. Older flaws are counted, and hold nobody."""
 
 LONGEST_GAP = 10
-"""Consecutive missing sessions, two weeks: the longest closure that a calendar may not know; after it a window is not one history."""
+"""Consecutive missing sessions, two weeks: longer than closures that a calendar may not know of."""
 
 MISSING_SHARE = 0.05
 """Of the recent sessions; and never fewer than four, so that a young ticker is not held for one day."""
@@ -55,14 +56,15 @@ FRESH_SESSIONS = 10
 
 JUMP = np.log(1.4)
 """A close up by 40 % or down by 29 % with no split to explain it, in the fresh sessions. None of 132,545 daily
-moves of 32 large US companies, 2005-2021, is as large (the largest: UNH on 2008-10-13, +35 %, 0.30); a missed 3:2 split (0.41) is."""
+moves of 32 large US companies, 2005-2021, is as large (the nearest: UNH, 2008-10-13, +35 %, 0.30); 3:2 is 0.41."""
 
 SPLIT_LIKE_JUMP = np.log(1.9)
-"""Nearly a 2:1 split; holds for all recent sessions, because such a step would rule the model's scale. Large companies hardly ever halve in
-a day (AAPL did on 2000-09-29), splits are missed often."""
+"""Nearly a 2:1 split; holds for all recent sessions, because such a step would rule the model's scale. Large companies hardly
+ever halve in a day (AAPL did on 2000-09-29), splits are missed often."""
 
 CRYPTO_JUMP = np.log(2.5)
-"""Both limits for markets that never close: coins do not split, and do lose 40 % in a day (bitcoin on 2020-03-12); -60 % or +150 %."""
+"""Both limits for markets that never close: coins do not split, and do lose 40 % in a day (bitcoin on 2020-03-12); -60 % or
++150 %."""
 
 _ALWAYS_OPEN = "24/7"
 
@@ -73,7 +75,8 @@ class CheckedPrices:
 
     Attributes:
         good: GOOD_COLUMNS, oldest session first, one row a session, as traded.
-        quarantined: QUARANTINE_COLUMNS; `row` is the row as it came, as JSON; with the rows that the source itself could not read.
+        quarantined: QUARANTINE_COLUMNS; `row` is the row as it came, as JSON; with the rows that the source itself could not
+            read.
         actions: ACTION_COLUMNS, oldest first, on sessions that are known at the as-of.
         hold: why the whole ticker must not go on tonight, or None.
         older_jumps: moves beyond the limit that lie too far back to hold the ticker.
@@ -105,8 +108,8 @@ def check_prices(
         fetched: what a source answered.
         calendar: the ticker's own.
         as_of: rows later than its day, or of sessions not over at its now, are set aside.
-        known: rows stored before, as traded: `session`, `close`, and `currency` if there is one. With them a fetch of the last few
-            sessions is judged as the continuation it is. A fetched row takes the place of a known one.
+        known: rows stored before, as traded: `session`, `close`, and `currency` if there is one. With them a fetch of the last
+            few sessions is judged as the continuation it is. A fetched row takes the place of a known one.
         known_actions: ACTION_COLUMNS stored before.
     """
     prices = _with_plain_index(fetched.prices)
@@ -150,7 +153,10 @@ def _value_rules() -> dict[str, tuple[Passes, str]]:
         "close_missing": (lambda rows: rows["close"].notna(), "no close"),
         "not_finite": (lambda rows: ~np.isinf(rows[_FIGURES]).any(axis=1), "an infinite value"),
         "not_positive": (lambda rows: ~(rows[_PRICES] <= 0).any(axis=1), "a price that is zero or negative"),
-        "too_large": (lambda rows: ~(rows[_PRICES] > LARGEST_PRICE).any(axis=1), f"a price above {LARGEST_PRICE:g}"),
+        "too_large": (
+            lambda rows: ~((rows[_PRICES] > LARGEST_PRICE) & (rows[_PRICES] < np.inf)).any(axis=1),
+            f"a price above {LARGEST_PRICE:g}",
+        ),
         "low_above_open": (_at_most("low", "open"), "low {low:.10g} is above open {open:.10g}"),
         "low_above_close": (_at_most("low", "close"), "low {low:.10g} is above close {close:.10g}"),
         "low_above_high": (_at_most("low", "high"), "low {low:.10g} is above high {high:.10g}"),
@@ -280,13 +286,16 @@ def _too_many_refused(ticker: Ticker, quarantined: pd.DataFrame, rows: int) -> T
     bad = quarantined[~quarantined["rule"].isin(HARMLESS_RULES)]
     if len(bad) <= REFUSED_ROWS or len(bad) <= REFUSED_SHARE * rows:
         return None
-    most = bad["rule"].value_counts()
-    reason = f"{len(bad)} of {rows} rows refused, {most.iloc[0]} by {most.index[0]}; first at {bad['origin'].iloc[0]}: {bad['reason'].iloc[0]}"
+    most, first = bad["rule"].value_counts(), bad.iloc[0]
+    reason = (
+        f"{len(bad)} of {rows} rows refused, {most.iloc[0]} by {most.index[0]}; first at {first['origin']}: {first['reason']}"
+    )
     return TickerHeld(ticker, reason, rule="too_many_refused")
 
 
 def _gap(ticker: Ticker, history: pd.DataFrame, calendar: TickerCalendar) -> TickerHeld | None:
-    """Holes between the rows of the last year. Sessions after the last row are no hole: the data are then old, which is said elsewhere."""
+    """Holes between the rows of the last year. Sessions after the last row are no hole: the data are then old, which is said
+    elsewhere."""
     if history.empty:
         return None
     sessions = calendar.sessions(history["session"].iloc[0], history["session"].iloc[-1])[-RECENT_SESSIONS:]

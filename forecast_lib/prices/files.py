@@ -1,11 +1,11 @@
 """Prices from the user's own files: a CSV, a Parquet file, or a folder of them, one for each ticker.
 
 Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So everything that has two
-readings is decided by the whole file (`dates`, `numbers`, `basis`) or refused with the file, the line and what to do. A row that cannot
-be read is refused alone; the others stay.
+readings is decided by the whole file (`dates`, `numbers`, `basis`) or refused with the file, the line and what to do. A row
+that cannot be read is refused alone; the others stay.
 
-What comes out is as traded: where a file lists its splits and the prices show that they are already divided by them, that is undone.
-A file that lists no splits passes as it stands.
+What comes out is as traded: where a file lists its splits and the prices show that they are already divided by them, that is
+undone. A file that lists no splits passes as it stands.
 """
 
 import csv
@@ -27,7 +27,7 @@ from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker
 from forecast_lib.prices.adjust import as_traded, split_factors
 from forecast_lib.prices.basis import share_basis
 from forecast_lib.prices.dates import read_dates
-from forecast_lib.prices.numbers import read_numbers
+from forecast_lib.prices.numbers import Numbers, read_numbers
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 
 __all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader"]
@@ -71,8 +71,8 @@ class FilesSource:
     Args:
         path: the file or folder.
         tickers: what the user named, if anything.
-        allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one order of day and month
-            fits all of it.
+        allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one order of day and
+            month fits all of it.
         read_parquet: how to read a Parquet file; without it they are refused.
     """
 
@@ -255,8 +255,8 @@ def _read_file(
         cells = _csv_cells(path)
     if "ticker" not in cells.columns and named is None:
         raise FileRefused(
-            f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one name, "
-            "or rename the file to TICKER" + path.suffix
+            f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one "
+            "name, or rename the file to TICKER" + path.suffix
         )
     return _understood(cells, named, allow_mixed_dates)
 
@@ -391,10 +391,11 @@ def _understood(cells: _Cells, named: Ticker | None, allow_mixed_dates: bool) ->
     tickers = _tickers(cells, named)
     bad = list(cells.ragged)
     frame = pd.DataFrame({"ticker": tickers, "session": _sessions(cells, tickers, allow_mixed_dates)})
+    no_numbers: dict[str, list[int]] = {}
     for role in _NUMBERS:
-        frame[role] = _numbers(cells, role)
+        frame[role], no_numbers[role] = _numbers(cells, role)
     frame["origin"] = [cells.origin(position) for position in cells.positions]
-    unreadable = _unreadable(cells, frame)
+    unreadable = _unreadable(cells, frame, no_numbers)
     bad += unreadable.values()
     readable = frame.drop(index=list(unreadable)).fillna({"dividend": 0.0, "split": 0.0})
     refused = _refused_frame(cells, bad, named)
@@ -410,7 +411,8 @@ def _tickers(cells: _Cells, named: Ticker | None) -> list[str]:
     if column is None:
         return [str(named)] * len(cells.positions)
     texts = [str(text) for text in column]
-    known = {text: _ticker_in(text, cells, texts.index(text)) for text in dict.fromkeys(texts)}
+    first_rows = {text: row for row, text in reversed(list(enumerate(texts)))}
+    known = {text: _ticker_in(text, cells, row) for text, row in first_rows.items()}
     return [known[text] for text in texts]
 
 
@@ -430,24 +432,20 @@ def _sessions(cells: _Cells, tickers: list[str], allow_mixed_dates: bool) -> pd.
                 "as the exchange writes them"
             )
         return column.astype("datetime64[us]").dt.normalize().reset_index(drop=True)
-    places = [cells.place(index) for index in range(len(column))]
-    dates = read_dates(column, places, tickers, file=cells.file, allow_mixed=allow_mixed_dates)
+    dates = read_dates(column, cells.place, tickers, file=cells.file, allow_mixed=allow_mixed_dates)
     return pd.Series(np.array(dates, dtype="datetime64[us]"))
 
 
-def _numbers(cells: _Cells, role: str) -> Sequence[float | None] | pd.Series | float:
-    """The column's values: NaN for nothing, None for something that is no number."""
+def _numbers(cells: _Cells, role: str) -> Numbers:
     column = cells.columns.get(role)
     if column is None:
-        return np.nan
+        return Numbers(np.full(len(cells.positions), np.nan), [])
     if isinstance(column, pd.Series):
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             raise FileRefused(f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers")
-        return column.astype(float).reset_index(drop=True)
-    places = [cells.place(index) for index in range(len(column))]
+        return Numbers(column.to_numpy(dtype=float, na_value=np.nan), [])
     commas_group = role == "volume" or _writes_decimal_points(cells)
-    values = read_numbers(column, places, file=cells.file, column=cells.names[role], commas_group=commas_group)
-    return pd.Series(values, dtype=object)
+    return read_numbers(column, cells.place, file=cells.file, column=cells.names[role], commas_group=commas_group)
 
 
 def _writes_decimal_points(cells: _Cells) -> bool:
@@ -455,8 +453,8 @@ def _writes_decimal_points(cells: _Cells) -> bool:
     return any(isinstance(column, pd.Series) or any("." in text for text in column) for column in texts if column is not None)
 
 
-def _unreadable(cells: _Cells, frame: pd.DataFrame) -> dict[int, _Bad]:
-    """Index -> why a row is refused, for rows with something unreadable; turns the columns of `frame` into floats."""
+def _unreadable(cells: _Cells, frame: pd.DataFrame, no_numbers: dict[str, list[int]]) -> dict[int, _Bad]:
+    """Index -> why a row is refused, for rows with something unreadable."""
     bad: dict[int, _Bad] = {}
 
     def refuse(index: int, rule: str, reason: str) -> None:
@@ -467,11 +465,9 @@ def _unreadable(cells: _Cells, frame: pd.DataFrame) -> dict[int, _Bad]:
 
     for index in np.flatnonzero(frame["session"].isna()).tolist():
         refuse(index, "unreadable_date", f"{_cell_text(cells, 'date', index)} is no day: expected one like the other rows'")
-    for role in _NUMBERS:
-        if frame[role].dtype == object:
-            for index in [at for at, value in enumerate(frame[role]) if value is None]:
-                refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
-            frame[role] = frame[role].astype(float)
+    for role, indices in no_numbers.items():
+        for index in indices:
+            refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
     for role, highest in (("dividend", np.inf), ("split", 1e4)):
         values = frame[role].fillna(0.0).to_numpy()
         for index in np.flatnonzero(~((values >= 0) & (values < highest))).tolist():

@@ -1,18 +1,23 @@
 """What a number in a file means: points are decimal, commas group thousands, and everything else is refused.
 
-A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). The second is never assumed. Where a
-comma could be either (`"1,008"` in a file without a single decimal point) the file is refused, because the two differ by a factor of
-a thousand.
+A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). The second is never assumed.
+Where a comma could be either (`"1,008"` in a file without a single decimal point) the file is refused, because the two differ
+by a factor of a thousand.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from forecast_lib.errors import FileRefused
 
-__all__ = ["read_numbers"]
+__all__ = ["Numbers", "read_numbers"]
 
+_ONLY_DIGITS = re.compile(r"[0-9.\n]*", re.ASCII)  # nearly every column; NumPy reads it at once
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 # Thousands, or lakhs (1,16,88,800); spreadsheets also write the latter without its last comma (116,88,800).
 _GROUPED = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?:,\d{2})*,\d{3})(?:\.\d*)?", re.ASCII)
@@ -21,30 +26,43 @@ _NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a", "#n/a", "-"})
 _INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "infinity": math.inf, "-infinity": -math.inf}
 
 
-def read_numbers(
-    texts: Sequence[str], places: Sequence[str], *, file: str, column: str, commas_group: bool
-) -> list[float | None]:
-    """The value of each cell: NaN where nothing stands there, None where something stands there that is no number.
+class Numbers(NamedTuple):
+    """The value of each cell, NaN where there is none, and the rows where something stands that is no number."""
+
+    values: NDArray[np.float64]
+    unreadable: list[int]
+
+
+def read_numbers(texts: Sequence[str], place: Callable[[int], str], *, file: str, column: str, commas_group: bool) -> Numbers:
+    """The numbers of one column.
 
     Args:
         texts: cells of one column.
-        places: how to name each cell in an error, for example `line 2`.
+        place: row number -> how to name it in an error, for example `line 2`.
         file, column: names for errors.
-        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes decimal points elsewhere.
+        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes decimal points
+            elsewhere.
 
     Raises:
         FileRefused: a comma is, or may be, a decimal one.
 
-    >>> read_numbers(["1,008.64", "73,80,500", "", "1e3", "abc"], ["line 2"] * 5, file="a.csv", column="Close", commas_group=True)
-    [1008.64, 7380500.0, nan, 1000.0, None]
+    >>> cells = ["1,008.64", "73,80,500", "", "1e3", "abc"]
+    >>> read_numbers(cells, lambda row: f"line {row + 2}", file="a.csv", column="Close", commas_group=True)
+    Numbers(values=array([1.00864e+03, 7.38050e+06,         nan, 1.00000e+03,         nan]), unreadable=[4])
     """
-    return [
-        float(text) if _PLAIN.fullmatch(text) else _unusual(text.strip(), place, file, column, commas_group)
-        for text, place in zip(texts, places, strict=True)
+    if _ONLY_DIGITS.fullmatch("\n".join(texts)):
+        try:
+            return Numbers(np.array(texts, dtype=float), [])
+        except ValueError:  # an empty cell, or one such as 1.2.3
+            pass
+    found = [
+        float(text) if _PLAIN.fullmatch(text) else _unusual(text.strip(), row, place, file, column, commas_group)
+        for row, text in enumerate(texts)
     ]
+    return Numbers(np.array(found, dtype=float), [row for row, value in enumerate(found) if value is None])
 
 
-def _unusual(text: str, place: str, file: str, column: str, commas_group: bool) -> float | None:
+def _unusual(text: str, row: int, place: Callable[[int], str], file: str, column: str, commas_group: bool) -> float | None:
     lowered = text.lower()
     if lowered in _NOTHING:
         return math.nan
@@ -56,7 +74,7 @@ def _unusual(text: str, place: str, file: str, column: str, commas_group: bool) 
         return float(text.replace(",", ""))
     if _DECIMAL_COMMA.fullmatch(text):
         raise FileRefused(
-            f"{file} {place}: {column} {text!r} may have a decimal comma: expected a decimal point, and commas only between thousands; "
-            "write the file with decimal points"
+            f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point, and commas only between "
+            "thousands; write the file with decimal points"
         )
     return None

@@ -1,10 +1,10 @@
 """A made-up market for trying things out: endless, free, offline, and never to be taken for a real one (its name says so).
 
-Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New York's holidays, splits,
-quarterly dividends. They hold nothing that could be forecast beyond a small drift and the volatility.
+Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New York's holidays,
+splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift and the volatility.
 
-Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session on. So a series is the
-same however many tickers there are, and a later `last` appends rows without changing one.
+Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session on. So a series is
+the same however many tickers there are, and a later `last` appends rows without changing one.
 """
 
 import datetime as dt
@@ -30,8 +30,8 @@ _SESSIONS_PER_YEAR = 252
 
 # GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its mean.
 _ALPHA, _BETA = 0.06, 0.92
-# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its mean: the wildest day of the
-# wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, which `checks.JUMP` still lets pass.
+# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its mean: the wildest
+# day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, which `checks.JUMP` still lets pass.
 _DEGREES_OF_FREEDOM, _WILDEST, _HIGHEST_VARIANCE = 5, 6.0, 4.0
 
 _SPLIT_ABOVE, _SPLIT_RATIO = 400.0, 4.0

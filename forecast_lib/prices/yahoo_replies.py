@@ -136,7 +136,7 @@ def reply_sample(body: bytes) -> str:
 
 
 def verdict_on_all(ticker: Ticker, replies: list[Reply]) -> TickercastError | None:
-    """What stands in the way of prices after all replies of one fetch; None if the last one is a price table.
+    """What stood in the way of prices in a fetch that failed; None if every reply looks like a price table.
 
     Trouble on the line outweighs an answer about the ticker: "not found" beside a server error is no news about the ticker.
     """
@@ -144,7 +144,7 @@ def verdict_on_all(ticker: Ticker, replies: list[Reply]) -> TickercastError | No
         return None
     verdicts = [verdict(ticker, reply) for reply in replies]
     troubles = [found for found in verdicts if isinstance(found, TransientError)]
-    return troubles[-1] if verdicts[-1] is not None and troubles else verdicts[-1]
+    return troubles[-1] if troubles else verdicts[-1]
 
 
 def verdict(ticker: Ticker, reply: Reply) -> TickercastError | None:

@@ -19,6 +19,7 @@ __all__ = [
     "ledger",
     "lock",
     "migrations",
+    "parquet",
     "publication",
     "reader",
     "reads",

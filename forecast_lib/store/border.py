@@ -58,8 +58,8 @@ def _as_ours(error: duckdb.Error, path: Path) -> FatalError:
         named, holder = re.search(r'on file "([^"]+)"', text), re.search(r"PID (\d+)", text)
         who = f"process {holder.group(1)}" if holder else "another process"
         return WorkspaceBusy(f"{named.group(1) if named else path} is open in {who}: close it there, then start again")
-    if isinstance(error, duckdb.ConnectionException):
-        return WorkspaceBusy(f"{path} is open in this program with other settings: close that connection first")
+    if isinstance(error, duckdb.ConnectionException) or "already attached" in text:
+        return WorkspaceBusy(f"{path} is open in this program already: close that connection first")
     if isinstance(error, duckdb.OutOfMemoryException) or any(sign in text for sign in _FULL_DISK_TEXTS):
         return _out_of_space(path, error)
     return StoreDamaged(f"{path} cannot be used: {first_line(error)}; `tickercast restore` brings back the newest good state")

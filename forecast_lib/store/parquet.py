@@ -1,4 +1,4 @@
-"""Reads a user's Parquet file as it stands. A few hundred kilobytes can hold sixty million rows, so the rows are counted first."""
+"""Reads a user's Parquet file as it stands; counts first, for a few hundred kilobytes can hold sixty million rows."""
 
 import re
 from collections.abc import Collection
@@ -32,7 +32,8 @@ def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PA
 
     Args:
         path: an existing file. Names with `* ? [ ] { }` are refused: DuckDB would read them as a pattern for several files.
-        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others are not even unpacked.
+        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others are not even
+            unpacked.
         max_rows: refuse before reading if the file says that it has more.
 
     Returns:
@@ -63,7 +64,7 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection
     if not wanted:
         return pd.DataFrame(index=pd.RangeIndex(rows))
     listed = ", ".join(_quoted(name) for name, _ in wanted)
-    return connection.execute(f"SELECT {listed} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608 - quoted, and file-own
+    return connection.execute(f"SELECT {listed} FROM read_parquet(?)", [str(path)]).df()
 
 
 def _quoted(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from forecast_lib.errors import FatalError, StoreDamaged, UsageError
+from forecast_lib.errors import StoreDamaged, UsageError
 from forecast_lib.store.border import database_errors, disk_errors, first_line
 from forecast_lib.store.files import PUBLISHED, temporary_name
 
@@ -159,13 +159,7 @@ def _user_errors(timeout_s: float) -> Iterator[None]:
         raise UsageError(f"the query took longer than {timeout_s:g} s and was stopped: ask for less") from error
     except duckdb.OutOfMemoryException as error:
         raise UsageError(f"the query needs more memory than {_LOCKED_DOWN['memory_limit']}: ask for less") from error
-    except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException) as error:
-        raise _io_error(error) from error
     except duckdb.Error as error:
+        if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or "Corrupt database file" in str(error):
+            raise StoreDamaged(f"the published file is damaged: {first_line(error)}; run `tickercast restore`") from error
         raise UsageError(f"the SQL cannot be answered: {first_line(error)}") from error
-
-
-def _io_error(error: duckdb.Error) -> FatalError:
-    damaged = "Corrupt database file" in str(error) or not isinstance(error, duckdb.IOException)
-    text = first_line(error)
-    return StoreDamaged(f"the published file is damaged: {text}; run `tickercast restore`") if damaged else UsageError(text)

@@ -48,10 +48,12 @@ def read_prices(con: Connection, tickers: Sequence[str], as_of: AsOf, first: dt.
         Columns of `prices`, ordered by ticker and session.
     """
     sql = f"""
-        SELECT * FROM prices
-        WHERE {_ASKED} AND known_at <= $known_at AND session BETWEEN coalesce($first, DATE '0001-01-01') AND $day
-        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1
-        ORDER BY ticker, session
+        WITH asked AS (SELECT * FROM prices WHERE {_ASKED} AND known_at <= $known_at)
+        SELECT p.* FROM asked AS p
+        ANTI JOIN (SELECT ticker, session, revision FROM asked WHERE revision > 0) AS newer
+            ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision
+        WHERE p.session BETWEEN coalesce($first, DATE '0001-01-01') AND $day
+        ORDER BY p.ticker, p.session
     """
     return _frame(con, "prices", sql, {**_known(tickers, as_of), "first": first})
 

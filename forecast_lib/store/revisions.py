@@ -37,8 +37,9 @@ def diff_prices(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: As
     same = " AND ".join([*(_same(column) for column in _COMPARED_NUMBERS), "f.currency IS NOT DISTINCT FROM s.currency"])
     sql = f"""
         WITH stored AS (
-            SELECT * FROM prices SEMI JOIN (SELECT ticker FROM fetched) USING (ticker)
-            QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1
+            SELECT p.* FROM prices AS p
+            SEMI JOIN (SELECT ticker, session::DATE AS session FROM fetched) USING (ticker, session)
+            QUALIFY row_number() OVER (PARTITION BY p.ticker, p.session ORDER BY p.revision DESC) = 1
         )
         SELECT {", ".join(f"f.{column}" for column in values)}, coalesce(s.revision + 1, 0) AS revision, $now AS known_at
         FROM fetched AS f LEFT JOIN stored AS s ON s.ticker = f.ticker AND s.session = f.session::DATE

@@ -88,7 +88,7 @@ def test_every_option_is_in_the_help_with_its_variable_and_its_default(command, 
     printed = " ".join(capsys.readouterr().out.split())
     for option in options_of(COMMANDS[command]):
         assert option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
-        assert option.default is None or option.kind == "flag" or f"default: {option.default}; {option.variable}" in printed
+        assert option.default is None or option.kind == "flag" or f"default: {option.default}; {option.variable})" in printed
 
 
 def test_options_that_the_contract_names_for_runs_are_taken_by_nightly():
@@ -110,6 +110,8 @@ BAD = [
     (["nightly", "--hor", "3"], "option '--hor' is not known"),
     (["nightly", "AAPL"], "argument 'AAPL' is not known: expected one of --workspace"),
     (["nightly", "--model", "transformer"], "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional"),
+    (["nightly", "--model", "lstm,gru"], "--model names 2 variants: nightly takes one, backtest several"),
+    (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of lstm"),
     (["nightly", "--tickers"], "argument --tickers: expected one argument; see tickercast nightly --help"),
     (["nightly", "--horizon", "0"], "horizon 0 is out of range: expected 1 to 20"),
     (["nightly", "--tickers", "A;B\n,ok"], "1 of 2 tickers are no ticker names: 'A;B\\n'"),

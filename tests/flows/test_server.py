@@ -82,3 +82,25 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
         [deployment] = _ask(address, "deployments/filter", {})
         assert (deployment["paused"], deployment["schedules"][0]["active"]) == (False, True)
     assert not is_up(address)
+
+
+@pytest.mark.timeout(180)
+def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_use(home):
+    """Ends with its summary as the last line of standard output; progress and warnings are on standard error, and nothing else is."""
+    dead = f"http://127.0.0.1:{_free_port()}/api"
+    argv = ["ingest", "--tickers", "SIM1,sim2", "--workspace", "w", "--as-of", "2024-05-30", "--json"]
+    code = f"import sys; from flows.cli import main; sys.exit(main({argv!r}))"
+    env = {**os.environ, "PREFECT_API_URL": dead, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=home, env=env, capture_output=True, text=True, timeout=170)
+    *_, last = ran.stdout.splitlines()
+    summary = json.loads(last)
+    assert (ran.returncode, summary["exit_code"], summary["tickers"]["fresh"]) == (0, 0, 2), ran.stderr
+    assert summary["run_id"].startswith("20240530-") and summary["workspace"] == str(home / "w")
+    warning, *progress = ran.stderr.splitlines()
+    assert warning == f"tickercast: no Prefect server answers at {dead}: the run goes on, but is not shown there"
+    assert "ingest 2/2" in " ".join(progress) and not any("leaked" in line or "Traceback" in line for line in progress)
+    stored = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "sql", "SELECT count(DISTINCT ticker), max(session) FROM prices", "--workspace", str(home / "w"), "--format", "csv"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )
+    assert stored.stdout.splitlines()[1].startswith("2,2024-05-30")

@@ -41,7 +41,7 @@ def test_defaults_in_the_table_are_the_defaults_of_the_configs(tmp_path):
     """The help shows the table's default: it must be what a config built without arguments has."""
     plain = RunConfig(run_id="20240530-00000000", workspace=tmp_path, tickers=("SIM1",), as_of=_resolve().as_of)
     config = _resolve()
-    for part in ("source", "model", "train", "backtest", "strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots"):
+    for part in ("source", "model", "train", "backtest", "strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots", "also"):
         assert getattr(config, part) == getattr(plain, part)
 
 
@@ -193,7 +193,17 @@ def test_known_at_is_utc_and_a_date_means_its_whole_day():
     assert _resolve({"known_at": "2024-05-30"}).as_of.known_at == NOW
 
 
+def test_several_variants_are_for_a_backtest_to_compare():
+    config = _resolve({"model": "gru, stacked,lstm,gru", "units": "10"})
+    assert [(model.variant, model.layers, model.units) for model in (config.model, *config.also)] == [
+        ("gru", 1, 10),
+        ("stacked", 2, 10),
+        ("lstm", 1, 10),
+    ]
+
+
 EXPORTED = [
+    {"model": "gru,lstm"},
     {"tickers": "aapl,msft", "horizon": "3"},
     {"source": "simulated"},
     {"files": "prices.csv", "tickers": "TSLA"},

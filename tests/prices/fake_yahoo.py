@@ -343,6 +343,12 @@ def _second_bar(**values: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def _blank_second_bar(chart: dict[str, Any]) -> None:
+    if "timestamp" in chart["result"][0]:
+        for column in _columns(chart)[1:]:
+            column[1] = None
+
+
 def _repeat_second_bar(close: float | None) -> Callable[[dict[str, Any]], None]:
     def change(chart: dict[str, Any]) -> None:
         if "timestamp" in chart["result"][0]:
@@ -431,6 +437,8 @@ REPLIES: dict[str, Callable[[dict[str, Any], str], _Sent | str]] = {
     "502": _fixed(502, b"<html>Bad Gateway</html>"),
     "503": _fixed(503, _error("Service Unavailable", "try later"), "application/json"),
     "404": _fixed(404, NOT_FOUND, "application/json"),
+    "404 other": _fixed(404, _error("Gateway", "No route"), "application/json"),
+    "200 not found": _fixed(200, NOT_FOUND, "application/json"),
     "404 html": _fixed(404, b"<html>no such page</html>"),
     "400 no data": _fixed(400, _error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"), "application/json"),
     "400": _fixed(400, _error("Bad Request", "Invalid input - interval=1q is not supported"), "application/json"),
@@ -455,7 +463,7 @@ REPLIES: dict[str, Callable[[dict[str, Any], str], _Sent | str]] = {
     "oversize": _fixed(200, b" " * (21 * 1024 * 1024), "application/json"),
     "bomb": _bomb,
     "not gzip": lambda _good, _path: _Sent(200, b"plain text", encoding="gzip"),
-    "nan row": _whole(_second_bar(open=None, high=None, low=None, close=None, volume=None)),
+    "nan row": _whole(_blank_second_bar),
     "negative": _whole(_second_bar(close=-5.0)),
     "zero": _whole(_second_bar(close=0.0)),
     "huge": _whole(_second_bar(close=1e308, volume=1e308)),

@@ -637,8 +637,8 @@ def test_the_google_file_with_mixed_dates_is_refused_or_equals_the_clean_one() -
 @needs_data
 def test_raw_alpha_vantage_prices_meet_yahoos_after_adjustment() -> None:
     """Both sources give Apple's close on each common session: the same after the raw one is adjusted for its four splits. Yahoo's
-    six decimals and Alpha Vantage's cents differ by at most half a cent on the raw share: 0.04 % at 13 dollars, the low of 2003. Some
-    single closes (under 1 %) are different prints."""
+    six decimals and Alpha Vantage's cents differ by at most half a cent on the raw share: 0.04 % at 13 dollars, the low of
+    2003. Some single closes (under 1 %) are different prints."""
     raw, yahoo = read(CLASSICS / "AAPL_daily_adjusted.csv", "AAPL"), read(CLASSICS / "AAPL.csv")
     assert raw.prices["session"].iloc[0] == pd.Timestamp("2020-11-25"), "newest first"
     splits = raw.actions[raw.actions["kind"] == "split"]

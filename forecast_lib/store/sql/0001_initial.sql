@@ -363,8 +363,9 @@ COMMENT ON COLUMN backtest_scores.seconds IS 'Seconds of training and forecastin
 
 CREATE VIEW current_prices AS
 SELECT *
-FROM prices
-QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1;
+FROM prices AS p
+ANTI JOIN (SELECT ticker, session, revision FROM prices WHERE revision > 0) AS newer
+    ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision;
 COMMENT ON VIEW current_prices IS 'The newest revision of every price: one row per ticker and session. Start here for prices.';
 COMMENT ON COLUMN current_prices.ticker IS 'Ticker in capitals, for example AAPL';
 COMMENT ON COLUMN current_prices.session IS 'Trading day, the exchange''s own date';
@@ -382,9 +383,10 @@ COMMENT ON COLUMN current_prices.run_id IS 'Run that stored the row';
 
 CREATE MACRO prices_as_of(t) AS TABLE
 SELECT *
-FROM prices
-WHERE known_at <= t::TIMESTAMP
-QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1;
+FROM prices AS p
+ANTI JOIN (SELECT ticker, session, revision FROM prices WHERE revision > 0 AND known_at <= t::TIMESTAMP) AS newer
+    ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision
+WHERE p.known_at <= t::TIMESTAMP;
 COMMENT ON MACRO TABLE prices_as_of IS 'What was known at the UTC time t: the newest revision of every price stored up to then. Columns as in prices. Example: SELECT * FROM prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'')';
 
 CREATE VIEW latest_forecasts AS

@@ -1,0 +1,98 @@
+"""One real Prefect server for all tests that run a flow, and the command line in a process of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.deployments import local_server
+
+SMALL = ("--units", "4", "--lookback", "10", "--horizon", "2", "--epochs", "1")
+"""A network that trains in a second: what is tested here is the flow, not the forecast."""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; `summary` is the last line of its standard output where it was asked for --json."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return json.loads(self.out.splitlines()[-1])
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs `tickercast` as a user does."""
+
+    env: dict[str, str]
+    folder: Path
+
+    def start(self, *words: str, **env: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "flows.cli", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen(command, cwd=self.folder, env={**self.env, **env}, text=True, **pipes)
+
+    def __call__(self, *words: str, **env: str) -> Ended:
+        process = self.start(*words, **env)
+        out, err = process.communicate(timeout=240)
+        return Ended(process.returncode, out, err)
+
+    def night(self, workspace: Path, *words: str, **env: str) -> Ended:
+        return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **env)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment without anything of the user's own Prefect or Tickercast."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TICKERCAST_"))}
+    return {
+        **kept,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory):
+    """The address of a Prefect server on loopback, with a home of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(clean_environment(home))
+    try:
+        with local_server(free_port()) as address:
+            yield address
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def tickercast(prefect_server, tmp_path_factory) -> CommandLine:
+    """The command line, talking to the test's own server."""
+    home = tmp_path_factory.mktemp("home")
+    return CommandLine({**clean_environment(home / "prefect"), "PREFECT_API_URL": prefect_server}, home)
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory) -> CommandLine:
+    """The command line without a server: a temporary one is started for each run."""
+    home = tmp_path_factory.mktemp("alone")
+    return CommandLine(clean_environment(home / "prefect"), home)

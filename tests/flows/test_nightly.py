@@ -1,0 +1,221 @@
+"""Nights as a user runs them: the command line in its own process, a real Prefect server, DuckDB files, SQL from another process."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.flows.conftest import SMALL
+
+pytestmark = pytest.mark.timeout(420)
+
+FIRST, SECOND = "2024-05-02", "2024-05-03"  # a Thursday and a Friday, both sessions in New York
+
+
+def rows(workspace: Path, sql: str) -> list[tuple]:
+    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def two_nights(tickercast, tmp_path_factory):
+    """A retrain on Thursday, a fine-tune on Friday, on two simulated tickers."""
+    workspace = tmp_path_factory.mktemp("nights") / "workspace"
+    first = tickercast.night(workspace, "--tickers", "SIM1,SIM2", "--as-of", FIRST)
+    second = tickercast.night(workspace, "--tickers", "SIM1,SIM2", "--as-of", SECOND, "--strategy", "fine-tune")
+    assert (first.code in (0, 10), second.code in (0, 10)) == (True, True), first.err + second.err
+    return workspace, first, second
+
+
+def test_a_night_publishes_one_status_row_and_all_steps_for_each_ticker(two_nights):
+    workspace, first, _ = two_nights
+    run = first.summary["run_id"]
+    assert rows(workspace, f"SELECT ticker, decision, trigger FROM run_tickers WHERE run_id = '{run}' ORDER BY 1") == [
+        ("SIM1", "retrain", "no_model"),
+        ("SIM2", "retrain", "no_model"),
+    ]
+    # 2 May 2024 was a Thursday: the next two New York sessions are Friday the 3rd and Monday the 6th.
+    assert rows(workspace, f"SELECT DISTINCT step, target_session::VARCHAR FROM forecasts WHERE run_id = '{run}' ORDER BY 1") == [
+        (1, "2024-05-03"),
+        (2, "2024-05-06"),
+    ]
+    assert rows(workspace, f"SELECT count(*) FROM forecasts WHERE run_id = '{run}'") == [(4,)]
+
+
+def test_the_exit_code_and_the_status_rows_agree(two_nights):
+    workspace, first, second = two_nights
+    for ended in (first, second):
+        degraded = rows(workspace, f"SELECT count(*) FROM run_tickers WHERE run_id = '{ended.summary['run_id']}' AND status <> 'fresh'")
+        assert ended.code == (10 if degraded[0][0] else 0)
+        assert ended.summary["exit_code"] == ended.code
+
+
+def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_forecasts(two_nights):
+    workspace, first, second = two_nights
+    before, after = first.summary["run_id"], second.summary["run_id"]
+    parents = rows(workspace, f"SELECT parent_id IS NOT NULL FROM models WHERE run_id = '{after}'")
+    promoted = rows(workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted")[0][0]
+    assert sum(parent for (parent,) in parents) == promoted
+    outcomes = rows(
+        workspace,
+        f"""SELECT o.ticker, o.step, o.error - (f.point - p.close), o.naive_error - (f.last_close - p.close)
+            FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
+            JOIN current_prices AS p ON p.ticker = o.ticker AND p.session = o.target_session
+            WHERE o.run_id = '{before}' AND o.settled_by = '{after}' ORDER BY 1""",
+    )
+    assert [(ticker, step) for ticker, step, *_ in outcomes] == [("SIM1", 1), ("SIM2", 1)]
+    assert all(abs(difference) < 1e-9 for _, _, *differences in outcomes for difference in differences)
+
+
+def test_the_retrained_night_was_backtested_against_naive_and_drift(two_nights):
+    workspace, first, _ = two_nights
+    models = rows(workspace, f"SELECT DISTINCT model FROM backtest_scores WHERE backtest_id = '{first.summary['run_id']}' ORDER BY 1")
+    assert models == [("drift",), ("naive",), ("served",), ("stacked",)]
+    ratios = rows(workspace, "SELECT rmse_ratio FROM backtest_scores WHERE model = 'naive'")
+    assert {ratio for (ratio,) in ratios} == {1.0}
+
+
+def test_the_same_evening_in_another_workspace_gives_the_same_forecasts(two_nights, alone, tmp_path):
+    """Also without a running server, with other shard mates, another shard size and one worker."""
+    _, first, _ = two_nights
+    again = alone.night(tmp_path / "other", "--tickers", "SIM2,SIM1", "--as-of", FIRST, "--shard-size", "1", "--workers", "1")
+    assert again.code == first.code, again.err
+    columns = "ticker, step, target_session, last_close, point, sigma, q025, q05, q10, q25, q50, q75, q90, q95, q975, model_id, made_by"
+    workspace, _, _ = two_nights
+    mine = rows(workspace, f"SELECT {columns} FROM forecasts WHERE run_id = '{first.summary['run_id']}' ORDER BY 1, 2")
+    assert rows(tmp_path / "other", f"SELECT {columns} FROM latest_forecasts ORDER BY 1, 2") == mine
+
+
+def test_an_evening_run_again_after_later_nights_gives_the_same_forecasts(two_nights, tickercast, tmp_path):
+    workspace, first, _ = two_nights
+    copy = shutil.copytree(workspace, tmp_path / "copy")
+    again = tickercast.night(copy, "--tickers", "SIM1,SIM2", "--as-of", FIRST)
+    assert again.summary["forecasts_hash"] == first.summary["forecasts_hash"]
+
+
+def test_a_bad_ticker_has_a_row_and_changes_nothing_for_the_others(two_nights, tickercast, tmp_path):
+    workspace, first, _ = two_nights
+    with_bad = tickercast.night(tmp_path / "bad", "--tickers", "SIM1,NOSUCH,SIM2", "--as-of", FIRST)
+    assert with_bad.code == 10
+    [bad] = [row for row in with_bad.summary["degraded"] if row["ticker"] == "NOSUCH"]
+    assert bad["status"] == "none"
+    assert "NOSUCH" in bad["reason"]
+    assert with_bad.summary["forecasts_hash"] == first.summary["forecasts_hash"]
+
+
+def test_no_usable_prices_at_all_ends_with_1_and_publishes_nothing(tickercast, tmp_path):
+    ended = tickercast.night(tmp_path / "none", "--tickers", "NOSUCH,NEITHER", "--as-of", FIRST)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "none" / "published.duckdb").exists()
+
+
+def test_a_second_run_in_the_same_workspace_says_so_and_stops(tickercast, tmp_path):
+    workspace = tmp_path / "busy"
+    holder = "import sys, time; from pathlib import Path; from forecast_lib.store.lock import hold_workspace\n"
+    holder += "with hold_workspace(Path(sys.argv[1]), 'the first'): print('held', flush=True); time.sleep(200)"
+    first = subprocess.Popen([sys.executable, "-c", holder, str(workspace)], env=tickercast.env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        second = tickercast.night(workspace, "--tickers", "SIM1", "--as-of", FIRST)
+    finally:
+        first.kill()
+        first.wait()
+    assert second.code == 75
+    assert "the first" in second.err
+    assert "Traceback" not in second.err
+
+
+def test_readers_in_another_process_never_wait_fail_or_see_a_mixture(two_nights, tickercast, tmp_path):
+    """SQL in a loop while two more nights are published."""
+    workspace, _, _ = two_nights
+    copy = shutil.copytree(workspace, tmp_path / "read")
+    loop = """
+import duckdb, sys, time
+path, end, seen, slowest = sys.argv[1], time.time() + float(sys.argv[2]), set(), 0.0
+count = 0
+while time.time() < end:
+    began = time.time()
+    with duckdb.connect(path, read_only=True) as con:
+        found = con.execute("SELECT run_id, count(*), count(DISTINCT ticker) FROM latest_forecasts GROUP BY 1").fetchall()
+    slowest = max(slowest, time.time() - began)
+    assert len(found) == 1 and found[0][1:] == (4, 2), found
+    seen.add(found[0][0])
+    count += 1
+print(count, len(seen), slowest)
+"""
+    path = str(copy / "published.duckdb")
+    night = tickercast.start(
+        "nightly", "--workspace", str(copy), "--json", *SMALL, "--tickers", "SIM1,SIM2", "--as-of", "2024-05-06", "--strategy", "forecast"
+    )
+    reader = subprocess.Popen([sys.executable, "-c", loop, path, "25"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    night.communicate(timeout=240)
+    out, err = reader.communicate(timeout=240)
+    assert reader.returncode == 0, err
+    count, versions, slowest = out.split()
+    assert int(count) > 20
+    assert int(versions) == 2, "the night must be published while the reader reads"
+    assert float(slowest) < 5.0
+
+
+def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(two_nights, tickercast, tmp_path):
+    workspace, _, second = two_nights
+    copy = shutil.copytree(workspace, tmp_path / "killed")
+    before = rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL")
+    words = ("--workspace", str(copy), "--json", *SMALL, "--tickers", "SIM1,SIM2", "--as-of", "2024-05-06")
+    night = tickercast.start("nightly", *words)
+    assert night.stderr is not None
+    for line in night.stderr:
+        if line.startswith("ingest done"):
+            break
+    night.kill()
+    night.communicate()
+    assert rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL") == before
+    again = tickercast("nightly", *words)
+    assert again.code in (0, 10), again.err
+    assert rows(copy, "SELECT count(DISTINCT run_id) FROM runs") == [(3,)]
+
+
+def test_a_damaged_model_file_is_found_and_the_ticker_trained_anew(two_nights, tickercast, tmp_path):
+    workspace, _, _ = two_nights
+    copy = shutil.copytree(workspace, tmp_path / "damaged")
+    for path in (copy / "models").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-7])
+    ended = tickercast.night(copy, "--tickers", "SIM1", "--as-of", "2024-05-06")
+    assert ended.code in (0, 10), ended.err
+    decision = rows(copy, f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{ended.summary['run_id']}'")
+    assert decision in ([("retrain", "model_damaged")], [("skip", "refused_recently")])
+
+
+def test_an_ingest_stores_prices_and_leaves_the_latest_forecasts(two_nights, tickercast, tmp_path):
+    workspace, _, second = two_nights
+    copy = shutil.copytree(workspace, tmp_path / "ingest")
+    ended = tickercast("ingest", "--workspace", str(copy), "--tickers", "SIM1,SIM3", "--as-of", "2024-05-06", "--json")
+    assert ended.code == 0, ended.err
+    assert rows(copy, "SELECT max(session)::VARCHAR FROM current_prices WHERE ticker = 'SIM3'") == [("2024-05-06",)]
+    assert rows(copy, "SELECT DISTINCT run_id FROM latest_forecasts") == [(second.summary["run_id"],)]
+
+
+def test_a_backtest_compares_several_models_in_one_run(tickercast, tmp_path):
+    ended = tickercast(
+        "backtest", "--workspace", str(tmp_path / "b"), "--json", *SMALL, "--model", "lstm,gru", "--tickers", "SIM1",
+        "--as-of", FIRST, "--test-share", "0.05", "--folds", "2",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
+    assert scores == [("drift",), ("gru",), ("lstm",), ("naive",), ("served",)]
+    splits = json.loads(rows(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
+    assert [split["first_cutoff"] for split in splits] == sorted(split["first_cutoff"] for split in splits)
+    assert len(splits) == 2
+
+
+def test_the_runs_page_in_prefect_has_its_artifacts(two_nights, prefect_server):
+    request = urllib.request.Request(f"{prefect_server}/artifacts/filter", b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        keys = {artifact["key"] for artifact in json.load(reply)}
+    assert {"nightly-summary", "nightly-tickers", "nightly-report"} <= keys
