@@ -86,7 +86,7 @@ def _refuse(what: str, name: str, known: Iterable[str], prog: str) -> NoReturn:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(f"{what} {ascii(name[:60])} is not known{hint}: expected one of {', '.join(known)}; see {prog} --help")
+    raise UsageError(f"{what} {name[:60]!a} is not known{hint}: expected one of {', '.join(known)}; see {prog} --help")
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, dict[str, str], tuple[str, ...]]:
@@ -181,7 +181,9 @@ def _answer(argv: Sequence[str]) -> int:
     if argv[0] == "--version":
         print(_version())
         return 0
-    return _do(argv).exit_code
+    exit_code = _do(argv).exit_code
+    sys.stdout.flush()  # a reader that has left is noticed here, not when the interpreter ends
+    return exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,9 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        exit_code = _answer(argv)
-        sys.stdout.flush()
-        return exit_code
+        return _answer(argv)
     except TickercastError as error:
         _let_go(error)
         return _failed(argv, str(error), getattr(error, "exit_code", FAILED))

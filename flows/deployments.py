@@ -1,4 +1,4 @@
-"""When the flows run, said once in Python: `serve` and `deploy` use it, and `deployments/prefect.yaml` says the same for Prefect's own tool.
+"""When the flows run. `serve` and `deploy` use it; `deployments/prefect.yaml` says the same for Prefect's own tool.
 
 A market's nightly run starts after its close, by the exchange's own clock, so that summer time moves with it. Exchange holidays fire
 too: the run then finds no new session and publishes the forecasts that stand. Each market has a profile, and by that a workspace of
@@ -103,9 +103,10 @@ PLANS: tuple[Plan, ...] = (
 
 def build(plans: Sequence[Plan] = PLANS) -> list["RunnerDeployment"]:
     """Prefect's objects for the plans. One run of a deployment at a time; a second waits its turn."""
-    from prefect.deployments.runner import EntrypointType, RunnerDeployment
+    from prefect.deployments.runner import RunnerDeployment
     from prefect.flows import load_flow_from_entrypoint
     from prefect.schedules import Cron
+    from prefect.types.entrypoint import EntrypointType
 
     return [
         RunnerDeployment.from_flow(

@@ -85,10 +85,7 @@ def _installed(name: str) -> str | None:
 
 def check_python(patient: Patient) -> Finding:
     """The interpreter."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding(FAIL, "python", f"{version} is too old", "use Python 3.11 or later")
-    return Finding(OK, "python", version)
+    return Finding(OK, "python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
 
 
 def check_traps(patient: Patient) -> Iterable[Finding]:
@@ -133,7 +130,12 @@ def check_settings(patient: Patient) -> Finding:
     """Variables that nobody reads."""
     unknown = unknown_variables()
     if unknown:
-        return Finding(WARN, "settings", f"{', '.join(unknown[:10])} are set, but no such setting exists", "mend the spelling: see deployments/env.example")
+        return Finding(
+            WARN,
+            "settings",
+            f"{', '.join(unknown[:10])} are set, but no such setting exists",
+            "mend the spelling: see deployments/env.example",
+        )
     return Finding(OK, "settings", f"{len(patient.settings.given)} settings given")
 
 
@@ -192,7 +194,9 @@ def check_runs(patient: Patient) -> Finding:
         return Finding(OK, "runs", "nobody works in the workspace")
     if holder.alive:
         return Finding(OK, "runs", f"run {holder.run} is at work, process {holder.pid}")
-    return Finding(WARN, "runs", f"run {holder.run}, process {holder.pid}, died before it ended", "start a run: it takes the lock and repairs")
+    return Finding(
+        WARN, "runs", f"run {holder.run}, process {holder.pid}, died before it ended", "start a run: it takes the lock and repairs"
+    )
 
 
 def check_published(patient: Patient) -> Finding:
@@ -260,7 +264,9 @@ def check_clock(patient: Patient) -> Finding:
     stamps = [path.stat().st_mtime for path in (*patient.workspace.glob("*"), DEPLOYMENTS) if path.exists()]
     newest = dt.datetime.fromtimestamp(max(stamps), dt.UTC)
     if newest > patient.now + dt.timedelta(minutes=5):
-        return Finding(WARN, "clock", f"says {patient.now:%Y-%m-%d %H:%M} UTC, but files here are of {newest:%Y-%m-%d %H:%M}", "set the clock")
+        return Finding(
+            WARN, "clock", f"says {patient.now:%Y-%m-%d %H:%M} UTC, but files here are of {newest:%Y-%m-%d %H:%M}", "set the clock"
+        )
     return Finding(OK, "clock", f"{patient.now:%Y-%m-%d %H:%M} UTC")
 
 

@@ -165,7 +165,7 @@ def read_profile(name: str, environ: Mapping[str, str] = os.environ) -> dict[str
     """
     path = _profiles_folder(environ) / f"{name}.toml"
     if not _NAME.fullmatch(name) or not path.is_file():
-        raise UsageError(f"profile {ascii(name)} is not known: expected one of {', '.join(profile_names(environ)) or 'none'}")
+        raise UsageError(f"profile {name!a} is not known: expected one of {', '.join(profile_names(environ)) or 'none'}")
     content = _read_toml(path, "profile")
     _refuse_unknown(content, known_keys(), f"profile {name}")
     return {key: as_text(value) for key, value in content.items()}
@@ -186,7 +186,7 @@ def read_universe(name: str) -> tuple[str, ...]:
     _refuse_unknown(content, ("name", "market", "tickers"), f"universe {path}")
     tickers = content.get("tickers")
     if not isinstance(tickers, list) or not all(isinstance(ticker, str) for ticker in tickers):
-        raise UsageError(f"universe {path} has no list of tickers: expected tickers = [\"AAPL\", \"MSFT\"]")
+        raise UsageError(f'universe {path} has no list of tickers: expected tickers = ["AAPL", "MSFT"]')
     return tuple(tickers)
 
 
@@ -196,9 +196,7 @@ def read_universe(name: str) -> tuple[str, ...]:
 def _layers(overrides: Mapping[str, object], environ: Mapping[str, str]) -> list[dict[str, tuple[str, str]]]:
     """The settings that were given, strongest layer first: name to (text, how the user called it)."""
     spoken = {name: (as_text(value), OPTIONS[name].flag) for name, value in overrides.items() if value is not None}
-    exported = {
-        name: (environ[option.variable], option.variable) for name, option in OPTIONS.items() if environ.get(option.variable)
-    }
+    exported = {name: (environ[option.variable], option.variable) for name, option in OPTIONS.items() if environ.get(option.variable)}
     profile = spoken.get("profile") or exported.get("profile")
     written = read_profile(profile[0], environ) if profile else {}
     filed = {name: (text, f"{name} in profile {profile[0]}") for name, text in written.items()} if profile else {}
@@ -331,8 +329,8 @@ def resolve(
     settings = gather(overrides, environ=environ)
     started = now or (dt.datetime.fromisoformat(environ[_NOW]) if environ.get(_NOW) else utc_now())
     as_of, source = as_of_from(settings, started), source_from(settings)
-    names = ("layers", "units", "lookback", "horizon", "dropout")
-    model, *also = (ModelConfig(variant=variant, **{name: settings[name] for name in names}) for variant in settings["model"])
+    shape = {name: settings[name] for name in ("layers", "units", "lookback", "horizon", "dropout")}
+    model, *also = (ModelConfig(variant=variant, **shape) for variant in settings["model"])
     names = ("strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots")
     return RunConfig(
         run_id=_run_id(as_of.day, environ),

@@ -30,6 +30,7 @@ _MIN_SCORES = 40
 _COVERAGES = (0.5, 0.8, 0.9, 0.95)
 # Quantiles of |t| with 6 degrees of freedom and unit variance at those coverages: until there are scores enough.
 _PRIOR_MULTIPLIERS = np.array([0.586, 1.176, 1.587, 1.998])
+_FARTHEST = 5.0  # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that infinite
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Forecasts:
         cutoffs: (n,) indices into the series, ascending, without gaps.
         point: (n, horizon) prices.
         sigma: (n, horizon) standard deviation of the log return up to the step.
-        quantiles: (n, horizon, len(QUANTILES)) prices, ascending.
+        quantiles: (n, horizon, len(QUANTILES)) prices, ascending, positive and finite.
     """
 
     cutoffs: np.ndarray
@@ -57,7 +58,7 @@ def _multipliers(scores: Array, wanted: int) -> tuple[Array, Array]:
     spread = np.ones((wanted, horizon))
     for step in range(horizon):
         # At cutoff c the outcome of cutoff c - (step + 1) has just become known.
-        known = np.concatenate([np.full((CALIBRATION_SESSIONS + step + 1,), np.nan), scores[:, step]])
+        known = np.concatenate([np.full((CALIBRATION_SESSIONS + step,), np.nan), scores[:, step]])
         windows = sliding_window_view(known, CALIBRATION_SESSIONS)[: len(scores)][-wanted:]
         count = np.isfinite(windows).sum(axis=1)
         ordered = np.sort(windows, axis=1)  # NaN last
@@ -76,16 +77,17 @@ def _forecasts(series: TickerSeries, cutoffs: np.ndarray, centre: Array, scale: 
     log_close = np.log(series.close)
     scores = np.abs(future_log_returns(log_close, horizon)[cutoffs] - centre) / scale
     multipliers, spread = _multipliers(scores, wanted)
-    cutoffs, centre, scale = cutoffs[-wanted:], centre[-wanted:], scale[-wanted:]
+    cutoffs, centre, scale = cutoffs[-wanted:], np.clip(centre[-wanted:], -_FARTHEST, _FARTHEST), scale[-wanted:]
     reach = scale[..., None] * multipliers
     returns = np.concatenate([centre[..., None] - reach[..., ::-1], centre[..., None], centre[..., None] + reach], axis=2)
     last = series.close[cutoffs][:, None]  # times the exponential, so that a centre of zero is the last close to the last bit
-    return Forecasts(cutoffs, last * np.exp(centre), scale * spread, last[..., None] * np.exp(returns))
+    quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
+    return Forecasts(cutoffs, last * np.exp(centre), np.minimum(scale * spread, _FARTHEST), quantiles)
 
 
 def _with_history(cutoffs: tuple[int, int], horizon: int, first: int) -> np.ndarray:
     """The cutoffs asked for and, before them, those whose outcomes calibrate them."""
-    return np.arange(max(cutoffs[0] - CALIBRATION_SESSIONS - horizon, first), cutoffs[1])
+    return np.arange(max(cutoffs[0] - CALIBRATION_SESSIONS - horizon + 1, first), cutoffs[1])
 
 
 def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Forecasts:

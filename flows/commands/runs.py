@@ -41,7 +41,9 @@ def _prepared(request: Request) -> RunConfig:
     """The config; the same settings are exported, so that a flow in this process resolves this very run."""
     config = resolve(request.overrides)
     if config.also and request.command != "backtest":
-        raise UsageError(f"{request.settings.given['model']} names {1 + len(config.also)} variants: {request.command} takes one, backtest several")
+        raise UsageError(
+            f"{request.settings.given['model']} names {1 + len(config.also)} variants: {request.command} takes one, backtest several"
+        )
     export(request.overrides, run=config)
     _go_without_a_dead_server()
     prepare_process(quiet=True)

@@ -54,7 +54,9 @@ def deploy(request: Request) -> Outcome:
     """Registers every deployment; a worker of the pool runs them, with the workspace of the command line where one was given."""
     address = prefect_address()
     if address is None:
-        raise UsageError("no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or use `tickercast serve`")
+        raise UsageError(
+            "no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or use `tickercast serve`"
+        )
     prepare_process(quiet=True)
     from flows import deployments
 

@@ -20,8 +20,12 @@ def _lines(stands: "Standing") -> list[str]:
     run, nightly = stands.last_run, stands.last_nightly
     age = "unknown" if stands.sessions_behind is None else f"{stands.sessions_behind} sessions behind at most"
     lines = [
-        f"last run      {run['kind']} {run['run_id']}, {run['status']}, finished {run['finished_at'][:19]} UTC" if run else "last run      none",
-        f"last nightly  {nightly['run_id']}, {nightly['status']}, as of {nightly['as_of'][:10]}; {nightly['message']}" if nightly else "last nightly  none",
+        f"last run      {run['kind']} {run['run_id']}, {run['status']}, finished {run['finished_at'][:19]} UTC"
+        if run
+        else "last run      none",
+        f"last nightly  {nightly['run_id']}, {nightly['status']}, as of {nightly['as_of'][:10]}; {nightly['message']}"
+        if nightly
+        else "last nightly  none",
         f"data          {age}, {stands.tickers} tickers",
         f"degraded      {len(stands.degraded)}",
     ]

@@ -3,6 +3,7 @@
 Both are scored as they would have been served there: the same cutoffs, intervals calibrated night by night on what was known.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,11 @@ def _actuals(series: TickerSeries, forecasts: Forecasts) -> Array:
     return np.where(at < len(series), series.close[np.minimum(at, len(series) - 1)], np.nan)
 
 
+def _share(value: float, of: float) -> float:
+    """`value / of`; frozen prices, where the naive forecast makes no error at all, have no such ratio unless both are zero."""
+    return value / of if of > 0 else 1.0 if value == 0 else math.inf
+
+
 def judge(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Verdict:
     """Score the model against the naive forecast on the validation cutoffs first to last (exclusive) of the series it was fitted on."""
     model = forecast_with_model(bundle, series, cutoffs)
@@ -48,16 +54,17 @@ def judge(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Ver
     actual = _actuals(series, model)
     known = np.isfinite(actual)
     level = series.close[model.cutoffs][:, None]
-    losses = [np.nanmean((pinball(actual, each.quantiles) / level)[known]) for each in (model, naive)]
-    errors = [np.sqrt(np.nanmean(((actual - each.point) / level)[:, 0] ** 2)) for each in (model, naive)]
+    losses = [float(np.nanmean((pinball(actual, each.quantiles) / level)[known])) for each in (model, naive)]
+    errors = [math.sqrt(np.nanmean(((actual - each.point) / level)[:, 0] ** 2)) for each in (model, naive)]
+    pinball_ratio, rmse_ratio = _share(*losses), _share(*errors)
     harmless = errors[0] <= errors[1] * _WORST_RMSE_RATIO
     promoted = bool(losses[0] <= losses[1] and harmless)
     if promoted:
-        reason = f"validation pinball {losses[0] / losses[1]:.4f} and RMSE {errors[0] / errors[1]:.4f} of naive"
+        reason = f"validation pinball {pinball_ratio:.4f} and RMSE {rmse_ratio:.4f} of naive"
     elif harmless:
-        reason = f"validation pinball is {losses[0] / losses[1]:.4f} of naive: above 1, so naive answers"
+        reason = f"validation pinball is {pinball_ratio:.4f} of naive: above 1, so naive answers"
     else:
-        reason = f"validation RMSE is {errors[0] / errors[1]:.4f} of naive: above {_WORST_RMSE_RATIO}, so naive answers"
+        reason = f"validation RMSE is {rmse_ratio:.4f} of naive: above {_WORST_RMSE_RATIO}, so naive answers"
     inside80, inside95 = (inside(actual, model.quantiles, coverage)[known].mean() for coverage in (0.8, 0.95))
     return Verdict(
         promoted, reason, int(known[:, 0].sum()), errors[0], errors[1], losses[0], losses[1], float(inside80), float(inside95)

@@ -92,6 +92,8 @@ def refresh_shard(shard: Sequence[Work], model: ModelConfig, config: TrainConfig
     for work in shard:
         try:
             result = _refresh(work, model, config, seed)
+        except TickerError as error:  # there is a parent, but too little history to judge it on
+            result = Refreshed(work.series.ticker, work.decision, parent_id=work.parent_id, problem=Problem(error.rule, error.reason))
         except Exception as error:  # nobody else's night may end because of this one
             reason = f"unexpected {type(error).__name__}: {error}"
             result = Refreshed(work.series.ticker, work.decision, parent_id=work.parent_id, problem=Problem("internal_error", reason))

@@ -136,7 +136,9 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
         StoreDamaged: the published file cannot be read.
     """
     tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
-    ages = [None if pd.isna(last) else sessions_behind(name, last, now) for name, last in zip(tickers.ticker, tickers.last_session, strict=True)]
+    ages = [
+        None if pd.isna(last) else sessions_behind(name, last, now) for name, last in zip(tickers.ticker, tickers.last_session, strict=True)
+    ]
     rows = zip(tickers.ticker, tickers.status, tickers.reason, ages, strict=True)
     degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)
     holder = read_holder(workspace)

@@ -75,11 +75,11 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> str:
-    """Write `folder/SHA256.npz`, durably and all at once, and return the SHA-256. A file already there is left alone."""
+    """Write `folder/SHA256.npz`, durably and all at once, and return the SHA-256. The same file already there is left alone."""
     content = to_bytes(bundle)
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}.npz"
-    if path.exists() and path.stat().st_size == len(content):
+    if path.exists() and path.read_bytes() == content:
         return digest
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{digest}.{os.getpid()}.tmp"
@@ -88,6 +88,11 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)  # the new name too must survive a power cut: the database is about to refer to it
+    finally:
+        os.close(handle)
     return digest
 
 

@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["as_traded", "split_adjusted", "split_factors", "total_return_close"]
+__all__ = ["SPLIT_RANGE", "as_traded", "split_adjusted", "split_factors", "total_return_close"]
+
+SPLIT_RANGE = (1e-4, 1e4)
+"""Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""
 
 _TRADED_PRICES = ("open", "high", "low", "close")
 

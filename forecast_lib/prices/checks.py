@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TickerHeld
-from forecast_lib.prices.adjust import split_adjusted
+from forecast_lib.prices.adjust import SPLIT_RANGE, split_adjusted
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import PRICE_VALUES
@@ -246,8 +246,10 @@ def _plain(value: object) -> object:
 def _checked_actions(actions: pd.DataFrame, last_known: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Actions that are known and usable, oldest first; and the unusable ones as rows of the quarantine."""
     known = actions[actions["session"] <= last_known].drop_duplicates().sort_values(["session", "kind"], ignore_index=True)
-    usable = np.isfinite(known["value"]) & (known["value"] > 0)
-    rivals = known.duplicated(["session", "kind"], keep=False) & (known["kind"] == "split")
+    is_split = known["kind"] == "split"
+    dividend_fits = known["value"].between(0, LARGEST_PRICE, inclusive="right")
+    usable = dividend_fits.where(~is_split, known["value"].between(*SPLIT_RANGE))
+    rivals = known.duplicated(["session", "kind"], keep=False) & is_split
     bad = known[~usable | rivals]
     if bad.empty:
         return known, None
@@ -255,7 +257,7 @@ def _checked_actions(actions: pd.DataFrame, last_known: pd.Timestamp) -> tuple[p
         row=[_as_json(row) for row in bad.to_dict("records")],
         origin="corporate action",
         rule="bad_action",
-        reason=np.where(usable[bad.index], "several splits of one session, with different ratios", "expected a value above zero"),
+        reason=np.where(usable[bad.index], "several splits of one session, with different ratios", "no possible value"),
     )
     return known.drop(index=bad.index).reset_index(drop=True), refused
 

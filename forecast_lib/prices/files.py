@@ -24,7 +24,7 @@ import pandas as pd
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.adjust import as_traded, split_factors
+from forecast_lib.prices.adjust import SPLIT_RANGE, as_traded, split_factors
 from forecast_lib.prices.basis import share_basis
 from forecast_lib.prices.dates import read_dates
 from forecast_lib.prices.numbers import Numbers, read_numbers
@@ -468,9 +468,9 @@ def _unreadable(cells: _Cells, frame: pd.DataFrame, no_numbers: dict[str, list[i
     for role, indices in no_numbers.items():
         for index in indices:
             refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
-    for role, highest in (("dividend", np.inf), ("split", 1e4)):
+    for role, (lowest, highest) in (("dividend", (0.0, 1e9)), ("split", SPLIT_RANGE)):
         values = frame[role].fillna(0.0).to_numpy()
-        for index in np.flatnonzero(~((values >= 0) & (values < highest))).tolist():
+        for index in np.flatnonzero((values != 0) & ~((values >= lowest) & (values <= highest))).tolist():
             refuse(index, "unreadable_action", f"{cells.names[role]} {values[index]:g} is no {role}")
     return bad
 

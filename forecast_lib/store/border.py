@@ -66,6 +66,4 @@ def _as_ours(error: duckdb.Error, path: Path) -> FatalError:
 
 
 def _out_of_space(path: Path, error: BaseException) -> OutOfSpace:
-    return OutOfSpace(
-        f"no room to write {path}: {first_line(error)}; what was stored is untouched: free some space and start again"
-    )
+    return OutOfSpace(f"no room to write {path}: {first_line(error)}; what was stored is untouched: free some space and start again")

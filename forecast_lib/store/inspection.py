@@ -16,9 +16,7 @@ from forecast_lib.tables import TABLES
 __all__ = ["WorkingState", "published_rows", "published_weights", "working_state"]
 
 _LAST_NIGHTLY = "(SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)"
-_WEIGHTS = (
-    f"SELECT DISTINCT m.weights_sha256 AS name FROM models m JOIN run_tickers t USING (model_id) WHERE t.run_id = {_LAST_NIGHTLY}"
-)
+_WEIGHTS = f"SELECT DISTINCT m.weights_sha256 AS name FROM models m JOIN run_tickers t USING (model_id) WHERE t.run_id = {_LAST_NIGHTLY}"
 
 
 @dataclass(frozen=True)

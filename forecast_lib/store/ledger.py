@@ -67,9 +67,7 @@ def read(workspace: Path) -> Ledger:
     for number, line in enumerate(lines, start=1):
         entry = _parsed(line)
         if entry is None or entry.get("check") != _check(entries, entry):
-            raise StoreDamaged(
-                f"{path} line {number} is damaged: expected JSON that follows the line before it; run `tickercast restore`"
-            )
+            raise StoreDamaged(f"{path} line {number} is damaged: expected JSON that follows the line before it; run `tickercast restore`")
         entries.append(entry)
     size = len(whole) + 1 if whole else 0
     return Ledger(tuple(entries), torn.decode(errors="replace"), size)

@@ -48,16 +48,18 @@ def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = N
 
 def _take(handle: int, workspace: Path, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise WorkspaceBusy(
-                    f"{workspace} is held by {_holder(handle)}: two runs never write together; start again when it has ended"
-                ) from None
+    while not _taken(handle):
+        if time.monotonic() >= deadline:
+            raise WorkspaceBusy(f"{workspace} is held by {_holder(handle)}: two runs never write together; start again when it has ended")
         time.sleep(_PAUSE_S)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write_text(handle: int, text: str) -> None:

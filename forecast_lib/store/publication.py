@@ -114,9 +114,7 @@ def snapshot_path(workspace: Path, name: str) -> Path:
     """
     kept = list_snapshots(workspace)
     if name.removesuffix(".duckdb") not in kept:
-        raise UsageError(
-            f"snapshot {ascii(name)[:150]} is not kept: expected one of {', '.join(kept) or 'none, there are no snapshots'}"
-        )
+        raise UsageError(f"snapshot {ascii(name)[:150]} is not kept: expected one of {', '.join(kept) or 'none, there are no snapshots'}")
     return workspace / SNAPSHOTS / f"{name.removesuffix('.duckdb')}.duckdb"
 
 
@@ -146,9 +144,7 @@ def _audit(built: Path, originals: Fingerprints, run_id: str) -> str:
         _check_latest(con)
     name = f"{found[0][0]:%Y%m%dT%H%M%SZ}_{run_id}"
     if not _SNAPSHOT_NAME.fullmatch(name):
-        raise AuditFailed(
-            f"nothing was published: run_id {run_id!r} cannot be part of a file name: expected letters, digits . _ -"
-        )
+        raise AuditFailed(f"nothing was published: run_id {run_id!r} cannot be part of a file name: expected letters, digits . _ -")
     return name
 
 

@@ -133,9 +133,7 @@ def _refuse_other_statements(sql: str) -> None:
         raise UsageError(f"expected one SQL statement, got {len(statements)}: ask one question at a time")
     kind = statements[0].type
     if kind not in _READING:
-        raise UsageError(
-            f"{kind.name} is not allowed: the published tables are read-only; ask with SELECT, DESCRIBE or SUMMARIZE"
-        )
+        raise UsageError(f"{kind.name} is not allowed: the published tables are read-only; ask with SELECT, DESCRIBE or SUMMARIZE")
 
 
 @contextlib.contextmanager

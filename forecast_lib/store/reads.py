@@ -73,9 +73,7 @@ def read_actions(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Dat
     return _frame(con, "corporate_actions", sql, _known(tickers, as_of))
 
 
-def read_models(
-    con: Connection, tickers: Sequence[str], variant: str, before: dt.date, config: str | None = None
-) -> pd.DataFrame:
+def read_models(con: Connection, tickers: Sequence[str], variant: str, before: dt.date, config: str | None = None) -> pd.DataFrame:
     """The newest promoted model of each ticker that was trained on an evening before `before`.
 
     Where an evening was run more than once, the model stored first counts, so that a rerun finds what the first run found.

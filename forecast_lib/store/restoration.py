@@ -125,9 +125,7 @@ def _recorded_runs(workspace: Path, now: dt.datetime, aside: list[Path]) -> Reco
         return {run: {} for run in named}
 
 
-def _restore_working(
-    workspace: Path, recorded: Recorded, now: dt.datetime, aside: list[Path]
-) -> tuple[str | None, tuple[str, ...]]:
+def _restore_working(workspace: Path, recorded: Recorded, now: dt.datetime, aside: list[Path]) -> tuple[str | None, tuple[str, ...]]:
     path = workspace / WORKING
     sound = _sound_working(workspace, now)
     if sound is not None and not sound.lacks(recorded):
@@ -142,9 +140,7 @@ def _restore_working(
     return best.path.name if best.path != path else None, lost
 
 
-def _restore_published(
-    workspace: Path, named: Path | None, recorded: Recorded, now: dt.datetime, aside: list[Path]
-) -> str | None:
+def _restore_published(workspace: Path, named: Path | None, recorded: Recorded, now: dt.datetime, aside: list[Path]) -> str | None:
     path = workspace / PUBLISHED
     sound = _read_whole(path) is not None
     if named is None and sound:

@@ -75,7 +75,8 @@ def session_features(series: TickerSeries) -> SessionFeatures:
     log_close = np.log(series.close)
     returns = np.diff(log_close, prepend=log_close[:1])
     with np.errstate(invalid="ignore", divide="ignore"):
-        overnight = np.log(series.open) - np.concatenate([log_close[:1], log_close[:-1]])
+        # The first session has no close before it: no overnight return.
+        overnight = np.log(series.open) - np.concatenate([np.log(series.open[:1]), log_close[:-1]])
         intraday = log_close - np.log(series.open)
         in_range = (series.close - series.low) / (series.high - series.low) - 0.5
         volume = np.log(series.volume)

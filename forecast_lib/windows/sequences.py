@@ -94,8 +94,8 @@ def sample(
 ) -> Batches:
     """Random chunks, `shape` (steps, batch), whose targets belong to cutoffs first to last (exclusive).
 
-    Targets outside carry no weight. Ends are drawn half a chunk beyond both borders and moved inside, so that the earliest
-    and the latest cutoffs are drawn about as often as those between.
+    Targets outside carry no weight. Chunks are drawn by their middle and moved to end inside, so that even the earliest and the
+    latest cutoffs are drawn half as often as those between, or more.
     """
     first, last = cutoffs
     half = framing.positions // 2

@@ -30,7 +30,14 @@ def _schedule(slug, cron, timezone, parameters):
 
 def test_python_and_yaml_say_the_same(written, built):
     in_yaml = {
-        entry["name"]: (entry["entrypoint"], entry["description"], sorted(entry["tags"]), entry["parameters"], entry["schedules"], entry["concurrency_limit"])
+        entry["name"]: (
+            entry["entrypoint"],
+            entry["description"],
+            sorted(entry["tags"]),
+            entry["parameters"],
+            entry["schedules"],
+            entry["concurrency_limit"],
+        )
         for entry in written["deployments"]
     }
     in_python = {
@@ -108,3 +115,21 @@ def test_a_server_that_is_there_already_is_not_started_again(monkeypatch):
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/api", "file:///etc/passwd", "nonsense", ""])
 def test_nobody_answers_at_a_wrong_address(address):
     assert deployments.is_up(address) is False
+
+
+def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_command():
+    runbook = (settings.DEPLOYMENTS / "RUNBOOK.md").read_text()
+    assert runbook.splitlines()[2] == "## The run is red: look here first"
+    for plan in PLANS:
+        flow = plan.entrypoint.rpartition(".")[2]
+        assert f"`{flow}/{plan.name}`" in runbook
+    for plan in PLANS[:4]:
+        minute, hour = plan.timings[0].cron.split()[:2]
+        [line] = [line for line in runbook.splitlines() if f"`nightly/{plan.name}`" in line]
+        assert f"{int(hour):02}:{int(minute):02}" in line and line.endswith(f"| {plan.timings[0].profile} |")
+
+
+def test_every_variable_of_the_example_environment_is_a_setting():
+    lines = (settings.DEPLOYMENTS / "env.example").read_text().splitlines()
+    named = {line.removeprefix("# ").partition("=")[0] for line in lines if line.removeprefix("# ").startswith("TICKERCAST_")}
+    assert len(named) >= 4 and settings.unknown_variables(dict.fromkeys(named, "x")) == ()

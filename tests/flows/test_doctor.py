@@ -81,7 +81,9 @@ def test_what_is_installed_is_held_against_the_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "DEPLOYMENTS", tmp_path / "deployments")
     finding = doctor.check_lock(doctor.Patient(settings.gather({}, environ={}), NOW))
     assert finding.level == "WARN"
-    assert finding.detail.startswith("1 of 3 libraries differ, 1 are missing: numpy ") and finding.detail.endswith("no-such-library missing")
+    assert finding.detail.startswith("1 of 3 libraries differ, 1 are missing: numpy ") and finding.detail.endswith(
+        "no-such-library missing"
+    )
 
 
 def test_a_damaged_publication_is_found_although_it_opens(workspace):

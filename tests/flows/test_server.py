@@ -100,7 +100,20 @@ def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_u
     assert warning == f"tickercast: no Prefect server answers at {dead}: the run goes on, but is not shown there"
     assert "ingest 2/2" in " ".join(progress) and not any("leaked" in line or "Traceback" in line for line in progress)
     stored = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "sql", "SELECT count(DISTINCT ticker), max(session) FROM prices", "--workspace", str(home / "w"), "--format", "csv"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [
+            sys.executable,
+            "-m",
+            "flows.cli",
+            "sql",
+            "SELECT count(DISTINCT ticker), max(session) FROM prices",
+            "--workspace",
+            str(home / "w"),
+            "--format",
+            "csv",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert stored.stdout.splitlines()[1].startswith("2,2024-05-30")

@@ -185,8 +185,6 @@ def store_night(workspace: Path, number: int, frames: dict[str, pd.DataFrame] | 
     return entry
 
 
-def store_and_publish(
-    workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, keep: int = 7, **at: Any
-) -> None:
+def store_and_publish(workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, keep: int = 7, **at: Any) -> None:
     entry = store_night(workspace, number, frames, **at)
     publication.publish(workspace, entry["run_id"], keep, **at)

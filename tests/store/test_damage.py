@@ -26,9 +26,7 @@ def test_a_new_workspace_gets_a_working_file_for_its_owner_only(tmp_path: Path) 
 
 def test_a_missing_file_is_damage_when_the_ledger_knows_runs(workspace: Path) -> None:
     (workspace / "working.duckdb").unlink()
-    with pytest.raises(
-        StoreDamaged, match="working.duckdb is missing, but ledger.jsonl records finished runs: run `tickercast restore`"
-    ):
+    with pytest.raises(StoreDamaged, match="working.duckdb is missing, but ledger.jsonl records finished runs: run `tickercast restore`"):
         open_it(workspace)
     assert not (workspace / "working.duckdb").exists()
 
@@ -59,9 +57,7 @@ def test_an_older_copy_of_the_file_lacks_what_the_ledger_records(workspace: Path
     older = (workspace / "working.duckdb").read_bytes()
     store_night(workspace, 2)
     (workspace / "working.duckdb").write_bytes(older)
-    with pytest.raises(
-        LedgerMismatch, match="lacks what ledger.jsonl records: run run-2 has 0 of 4 rows in forecasts .4 more like it."
-    ):
+    with pytest.raises(LedgerMismatch, match="lacks what ledger.jsonl records: run run-2 has 0 of 4 rows in forecasts .4 more like it."):
         open_it(workspace)
 
 

@@ -62,9 +62,7 @@ def test_two_runs_with_the_same_forecasts_have_one_hash() -> None:
 
 def test_the_hash_is_over_bytes_that_are_written_down_here() -> None:
     """Stored hashes are compared over the years. Bytes by hand: rows by t, missing text -1, 1.5 is 3ff8..., NaN 7ff8..., days in us."""
-    frame = pd.DataFrame(
-        {"t": ["B", "A", None], "x": [1.5, np.nan, 0.0], "d": pd.to_datetime(["1970-01-01", "1970-01-02", "1970-01-01"])}
-    )
+    frame = pd.DataFrame({"t": ["B", "A", None], "x": [1.5, np.nan, 0.0], "d": pd.to_datetime(["1970-01-01", "1970-01-02", "1970-01-01"])})
     by_hand = (
         b'["t", 3]["A", "B"]'
         + bytes.fromhex("0000000000000000 0100000000000000 ffffffffffffffff")

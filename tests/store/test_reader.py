@@ -92,9 +92,7 @@ def test_at_most_the_rows_asked_for_in_the_order_asked_for(workspace: Path) -> N
 def test_a_query_that_never_ends_is_stopped(workspace: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(UsageError, match="took longer than 0.5 s and was stopped"):
-        reader.query(
-            workspace, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 = b.range % 11", timeout_s=0.5
-        )
+        reader.query(workspace, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 = b.range % 11", timeout_s=0.5)
     assert time.monotonic() - begin < 10
 
 

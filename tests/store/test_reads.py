@@ -98,9 +98,7 @@ def models(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ]:
             table = [model_row(run_id, number, model_id=f"{run_id} {place}", **row) for place, row in enumerate(rows)]
             frames = night(number, run_id=run_id, kind="recipe")
-            database.record_run(
-                con, {"runs": frames["runs"], "run_tickers": frames["run_tickers"], "models": pd.DataFrame(table)}
-            )
+            database.record_run(con, {"runs": frames["runs"], "run_tickers": frames["run_tickers"], "models": pd.DataFrame(table)})
         yield con
 
 
@@ -141,7 +139,7 @@ def test_unsettled_are_due_forecasts_without_an_outcome(workspace: Path) -> None
 
 
 def score(backtest_id: str, ticker: str, rmse: float) -> dict[str, object]:
-    row = {name: np.nan for name in TABLES["backtest_scores"].columns}
+    row = dict.fromkeys(TABLES["backtest_scores"].columns, np.nan)
     return row | {"backtest_id": backtest_id, "ticker": ticker, "model": "stacked", "step": 1, "n": 10, "rmse": rmse}
 
 
@@ -191,7 +189,5 @@ def test_skill_counts_each_cutoff_once_with_its_newest_run(workspace: Path) -> N
     settled = pd.concat([outcomes(run, "run-2", 2, made) for run, made in (("run-0", 0), ("run-1", 1), ("run-1b", 1))])
     store_night(workspace, 2, night(2) | {"forecast_outcomes": settled})
     with database.open_working(workspace, now(3)) as con:
-        rows = con.execute(
-            "SELECT ticker, made_by, step, n, rmse, rmse_naive, rmse_ratio, cov80 FROM forecast_skill ORDER BY 1"
-        ).fetchall()
+        rows = con.execute("SELECT ticker, made_by, step, n, rmse, rmse_naive, rmse_ratio, cov80 FROM forecast_skill ORDER BY 1").fetchall()
     assert rows == [("AAA", "stacked", 1, 2, 1.0, 0.0, None, 1.0), ("BBB", "stacked", 1, 2, 1.0, 0.0, None, 1.0)]

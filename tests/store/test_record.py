@@ -74,7 +74,7 @@ def again_known(frames: Frames) -> None:
 
 def scores(backtest_id: str) -> pd.DataFrame:
     columns = TABLES["backtest_scores"].columns
-    row = {name: np.nan for name in columns} | {
+    row = dict.fromkeys(columns, np.nan) | {
         "backtest_id": backtest_id,
         "ticker": "AAA",
         "model": "stacked",

@@ -75,9 +75,7 @@ def test_corrections_pile_up_and_the_past_stays(con: duckdb.DuckDBPyConnection) 
         [2, 100.0, "run-3"],
     ]
     assert con.execute("SELECT close FROM current_prices WHERE ticker = 'AAA' AND session = ?", [day(0)]).fetchall() == [(100.0,)]
-    seen = con.execute(
-        "SELECT close FROM prices_as_of(?) WHERE ticker = 'AAA' AND session = ?", [now(2).replace(tzinfo=None), day(0)]
-    )
+    seen = con.execute("SELECT close FROM prices_as_of(?) WHERE ticker = 'AAA' AND session = ?", [now(2).replace(tzinfo=None), day(0)])
     assert seen.fetchall() == [(90.0,)]
 
 

@@ -1,0 +1,87 @@
+"""Made-up series of one ticker, and the tiny sizes that the tests of the numeric core share.
+
+The same sizes everywhere, so that one compiled program serves all of these tests.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from forecast_lib.config import ModelConfig, TrainConfig
+from forecast_lib.models.bundle import Bundle
+from forecast_lib.models.network import first_weights
+from forecast_lib.models.training import network_of
+from forecast_lib.windows.scaling import VolatilityScale
+from forecast_lib.windows.series import TickerSeries
+
+MODEL = ModelConfig(variant="lstm", units=4, lookback=10, horizon=2)
+TRAIN = TrainConfig(
+    batch_size=4, steps_per_epoch=3, epochs=2, fine_tune_epochs=1, patience=2, learning_rate=0.01, validation_sessions=60
+)
+PRICES = ("open", "high", "low", "close", "volume")
+MONDAY = np.datetime64("2020-01-06")
+
+
+def closes_only(closes, ticker="ACME") -> TickerSeries:
+    """A series on weekdays from Monday, 6 January 2020, whose source has nothing but closes."""
+    close = np.asarray(closes, dtype=float)
+    sessions = np.busday_offset(MONDAY, np.arange(len(close)))
+    absent = np.full(len(close), np.nan)
+    return TickerSeries(ticker, sessions, absent, absent, absent, close, absent)
+
+
+def growing(sessions: int, rate: float = 0.01, ticker="ACME") -> TickerSeries:
+    """Closes that rise by the same share each session, from 100."""
+    return closes_only(100.0 * (1 + rate) ** np.arange(sessions), ticker)
+
+
+def noisy(sessions: int, seed: int = 0, ticker="ACME", start: float = 100.0, daily: float = 0.01) -> TickerSeries:
+    """A random walk: Student-t returns with 6 degrees of freedom and standard deviation `daily`, with open, high, low and volume."""
+    random = np.random.default_rng(seed)
+    returns = random.standard_t(6, sessions) * np.sqrt(4 / 6) * daily  # the variance of a t with 6 degrees of freedom is 6/4
+    close = start * np.exp(np.cumsum(returns))
+    before = np.concatenate([[start], close[:-1]])
+    opened = before * np.exp(0.3 * daily * random.standard_normal(sessions))
+    high = np.maximum(opened, close) * np.exp(0.4 * daily * np.abs(random.standard_normal(sessions)))
+    low = np.minimum(opened, close) * np.exp(-0.4 * daily * np.abs(random.standard_normal(sessions)))
+    volume = np.round(np.exp(12 + 0.3 * random.standard_normal(sessions)))
+    return TickerSeries(ticker, closes_only(close).sessions, opened, high, low, close, volume)
+
+
+def times(series: TickerSeries, factor: float) -> TickerSeries:
+    """The same ticker in a unit of money so many times smaller."""
+    changed = {name: getattr(series, name) * factor for name in ("open", "high", "low", "close")}
+    return dataclasses.replace(series, **changed)
+
+
+def scrambled(series: TickerSeries, after: int) -> TickerSeries:
+    """Another future: every price and volume later than the session `after` is a different one, ten times as wild."""
+    other = noisy(len(series), seed=987, start=3.0 * float(series.close[after]), daily=0.1)
+    keep = np.arange(len(series)) <= after
+    return dataclasses.replace(series, **{name: np.where(keep, getattr(series, name), getattr(other, name)) for name in PRICES})
+
+
+def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, horizon: int = MODEL.horizon) -> Bundle:
+    """A model of the tests' size whose head says the same at every session, and whose volatility is always `daily`."""
+    network = network_of(dataclasses.replace(MODEL, horizon=horizon))
+    weights = first_weights(network, 0)
+    weights["head/bias"][:horizon] = location
+    weights["head/bias"][horizon : 2 * horizon] = log_scale
+    coefficients = np.zeros((5, horizon))
+    coefficients[0] = 2 * np.log(daily)
+    return Bundle(network, horizon, weights, VolatilityScale(coefficients), np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+
+
+ODD = {
+    "constant": closes_only(np.full(400, 50.0)),
+    "closes only": closes_only(noisy(400).close),
+    "a hundredth of a cent": noisy(400, start=1e-4),
+    "a million": noisy(400, start=1e6),
+    "doubles once": closes_only(noisy(400).close * np.where(np.arange(400) < 390, 1.0, 2.0)),
+    "ten thousandfold once": closes_only(noisy(400).close * np.where(np.arange(400) < 390, 1.0, 1e4)),
+    "doubles after standing still": closes_only(np.where(np.arange(400) < 395, 50.0, 100.0)),
+    "halves after standing still": closes_only(np.where(np.arange(400) < 395, 50.0, 25.0)),
+    "no trades": dataclasses.replace(noisy(400), volume=np.zeros(400)),
+    "open, high and low repeat the close": dataclasses.replace(noisy(400), **dict.fromkeys(("open", "high", "low"), noisy(400).close)),
+}
+"""Histories that a source may well send."""
