@@ -6,9 +6,9 @@ are in `cells` for training; a test compares both with Keras.
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from forecast_lib.models.network import Network, Weights
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["attention_weights", "forward"]
 
@@ -98,14 +98,13 @@ def forward(network: Network, weights: Weights, windows: Float32) -> Float32:
     Args:
         windows: (windows, lookback, inputs).
     """
-    # One thread: matrix products that small gain nothing from two, and their sums must not depend on how work was divided.
-    with threadpool_limits(limits=1):
-        states = _recurrent_layers(network, weights, windows)
-        last = states[-1]
-        if network.variant == "attention":
-            context, _ = _attention(states, weights["attention/kernel"])
-            last = np.concatenate([context, last], axis=1)
-        return last @ weights["head/kernel"] + weights["head/bias"]
+    use_one_thread()
+    states = _recurrent_layers(network, weights, windows)
+    last = states[-1]
+    if network.variant == "attention":
+        context, _ = _attention(states, weights["attention/kernel"])
+        last = np.concatenate([context, last], axis=1)
+    return last @ weights["head/kernel"] + weights["head/bias"]
 
 
 def attention_weights(network: Network, weights: Weights, windows: Float32) -> Float32:
@@ -116,5 +115,5 @@ def attention_weights(network: Network, weights: Weights, windows: Float32) -> F
     """
     if network.variant != "attention":
         raise ValueError(f"model {network.variant!r} has no attention weights: only 'attention' has")
-    with threadpool_limits(limits=1):
-        return _attention(_recurrent_layers(network, weights, windows), weights["attention/kernel"])[1]
+    use_one_thread()
+    return _attention(_recurrent_layers(network, weights, windows), weights["attention/kernel"])[1]

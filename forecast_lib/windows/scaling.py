@@ -11,6 +11,7 @@ import numpy as np
 
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["VolatilityScale", "fit_volatility_scale", "future_log_returns"]
 
@@ -48,6 +49,7 @@ def fit_volatility_scale(features: SessionFeatures, horizon: int, first: int, la
 
     The caller leaves that much room before anything it wants unseen.
     """
+    use_one_thread()
     design = np.column_stack([np.ones(last - first), features.log_variances[first:last]])
     total = np.concatenate([[0.0], np.cumsum(features.variance)])
     returns = future_log_returns(features.log_close, horizon)[first:last]

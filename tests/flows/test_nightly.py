@@ -104,7 +104,7 @@ def test_a_bad_ticker_has_a_row_and_changes_nothing_for_the_others(two_nights, t
     assert with_bad.code == 10
     [bad] = [row for row in with_bad.summary["degraded"] if row["ticker"] == "NOSUCH"]
     assert bad["status"] == "none"
-    assert "NOSUCH" in bad["reason"]
+    assert bad["reason"] == "unknown_ticker: no ticker of the simulated market: expected SIM1, SIM2, ..."
     assert with_bad.summary["forecasts_hash"] == first.summary["forecasts_hash"]
 
 

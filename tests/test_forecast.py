@@ -1,0 +1,168 @@
+"""Forecasts: their calibration by hand and on simulated prices, odd histories, and that they know no future."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from forecast_lib.domain import QUANTILES
+from forecast_lib.forecast import Forecasts, forecast_rows, forecast_with_baseline, forecast_with_model
+from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.windows.features import session_features
+from tests import made_up
+
+FIRST_WINDOW = 31
+"""The first cutoff that has a window: 22 sessions of warm-up and 10 of window, counted from 0."""
+
+
+def by(maker: str, series, cutoffs, horizon: int = 2) -> Forecasts:
+    if maker == "model":
+        return forecast_with_model(made_up.bundle(location=0.2, shrinkage=0.5, horizon=horizon), series, cutoffs)
+    return forecast_with_baseline(maker, series, horizon, cutoffs)
+
+
+def last(series) -> tuple[int, int]:
+    return len(series) - 1, len(series)
+
+
+def evening(maker: str, series, horizon: int = 2) -> Forecasts:
+    return by(maker, series, last(series), horizon)
+
+
+def multipliers(series) -> np.ndarray:
+    """How many scales the naive forecast's upper quantiles (75, 90, 95, 97.5 %) of step 1 lie above its median."""
+    made = evening("naive", series, 1)
+    scale = session_features(series).ewma_sigma[-1]
+    return np.log(made.quantiles[0, 0, 5:] / made.point[0, 0]) / scale
+
+
+@pytest.mark.parametrize("maker", ["naive", "drift", "model"])
+@pytest.mark.parametrize("kind", made_up.ODD)
+@pytest.mark.parametrize("horizon", [2, 20])
+def test_odd_history_gives_positive_finite_rising_quantiles(maker, kind, horizon):
+    series = made_up.ODD[kind]
+    made = by(maker, series, (FIRST_WINDOW, len(series)), horizon)
+    for values in (made.quantiles, made.point):
+        assert np.isfinite(values).all() and (values > 0).all()
+    assert (np.diff(made.quantiles, axis=2) >= 0).all()
+    assert np.isfinite(made.sigma).all() and (made.sigma >= 0).all()
+
+
+@pytest.mark.parametrize("sessions", [10, 11, 45])
+def test_history_shorter_than_the_horizon_is_answered(sessions):
+    made = evening("naive", made_up.noisy(sessions), 20)
+    assert made.point.shape == (1, 20) and np.isfinite(made.quantiles).all()
+    assert (np.diff(made.quantiles, axis=2) > 0).all()
+
+
+def test_naive_point_is_the_last_close_to_the_last_bit():
+    series = made_up.noisy(300, start=1e-4)
+    assert evening("naive", series).point.tolist() == [[series.close[-1]] * 2]
+
+
+def test_model_whose_location_is_not_believed_says_the_last_close():
+    series = made_up.noisy(300)
+    made = forecast_with_model(made_up.bundle(location=0.9, shrinkage=0.0), series, last(series))
+    assert made.point.tolist() == [[series.close[-1]] * 2]
+
+
+@pytest.mark.parametrize(("location", "side"), [(0.5, 1), (-0.5, -1)])
+def test_location_moves_the_point_by_its_share_of_the_volatility(location, side):
+    series = made_up.noisy(300)
+    made = forecast_with_model(made_up.bundle(location=location, shrinkage=0.5, daily=0.01), series, last(series))
+    # By hand: half of tanh 0.5 = 0.4621172, times 1 % and times 1 % * sqrt(2)
+    np.testing.assert_allclose(np.log(made.point / series.close[-1]), [[side * 0.002310586, side * 0.003267662]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("maker", ["naive", "drift", "model"])
+def test_median_is_the_point(maker):
+    made = evening(maker, made_up.noisy(300))
+    assert made.quantiles[..., QUANTILES.index(0.5)].tobytes() == made.point.tobytes()
+
+
+def test_until_forty_outcomes_are_known_the_quantiles_are_those_of_a_t():
+    expected = stats.t.ppf([0.75, 0.9, 0.95, 0.975], 6) * np.sqrt(4 / 6)
+    np.testing.assert_allclose(multipliers(made_up.noisy(40)), expected, atol=1e-3)  # 40 closes: 39 outcomes
+    assert np.abs(multipliers(made_up.noisy(41)) - expected).min() > 0.01
+
+
+def test_quantiles_are_the_conformal_ranks_of_the_last_250_scores():
+    series = made_up.noisy(600)
+    sigma = session_features(series).ewma_sigma
+    scores = sorted(abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(349, 599))
+    # By hand, n = 250: ranks ceil(251 * 0.5) = 126, ceil(251 * 0.8) = 201, ceil(251 * 0.9) = 226, ceil(251 * 0.95) = 239
+    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (126, 201, 226, 239)], rtol=1e-9)
+
+
+def test_outcome_that_became_known_tonight_counts():
+    """The jump of the last session is the largest score; it must push every other score one rank down tonight."""
+    close = made_up.noisy(600).close.copy()
+    calm, wild = made_up.closes_only(close), made_up.closes_only(np.append(close[:-1], 2 * close[-1]))
+    assert (multipliers(wild) >= multipliers(calm)).all() and (multipliers(wild) != multipliers(calm)).any()
+
+
+def test_sigma_is_calibrated_too():
+    made = by("naive", made_up.noisy(2000, daily=0.02), (1000, 2000))
+    np.testing.assert_allclose(made.sigma.mean(axis=0), [0.02, 0.02 * np.sqrt(2)], rtol=0.1)
+
+
+@pytest.mark.parametrize("maker", ["naive", "drift", "model"])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_intervals_cover_what_they_say(maker, factor):
+    """Simulated Student-t returns; a model that takes the volatility for half or thrice what it is, is put right by calibration.
+
+    Neighbouring outcomes of step 2 overlap, so about 1,300 of 2,600 count: two standard errors of 0.5 are 0.028.
+    """
+    series = made_up.noisy(3000, seed=11)
+    if maker == "model":
+        made = forecast_with_model(made_up.bundle(daily=0.01 * factor), series, (380, 2980))
+    else:
+        made = by(maker, made_up.noisy(3000, seed=11, daily=0.01 * factor), (380, 2980))
+        series = made_up.noisy(3000, seed=11, daily=0.01 * factor)
+    for step in (1, 2):
+        actual = series.close[made.cutoffs + step]
+        for low, high, coverage in ((3, 5, 0.5), (2, 6, 0.8), (1, 7, 0.9), (0, 8, 0.95)):
+            inside = (made.quantiles[:, step - 1, low] <= actual) & (actual <= made.quantiles[:, step - 1, high])
+            assert inside.mean() == pytest.approx(coverage, abs=0.03)
+
+
+@pytest.mark.parametrize("maker", ["naive", "drift", "model"])
+def test_another_future_moves_no_earlier_forecast(maker):
+    series, cut = made_up.noisy(400), 300
+    here, there = (by(maker, each, (FIRST_WINDOW, 400)) for each in (series, made_up.scrambled(series, cut)))
+    count = cut - FIRST_WINDOW + 1
+    for part in ("point", "sigma", "quantiles"):
+        before, after = getattr(here, part), getattr(there, part)
+        assert before[:count].tobytes() == after[:count].tobytes(), part
+        assert (before[count] != after[count]).any(), part
+
+
+@pytest.mark.parametrize("maker", ["naive", "drift", "model"])
+def test_one_evening_says_what_the_backtest_says_of_it(maker):
+    series, cut = made_up.noisy(400), 350
+    alone, among = evening(maker, series.until(cut + 1)), by(maker, series, (300, 400))
+    np.testing.assert_allclose(alone.quantiles[0], among.quantiles[cut - 300], rtol=1e-6)
+    np.testing.assert_allclose(alone.sigma[0], among.sigma[cut - 300], rtol=1e-6)
+
+
+def test_first_and_last_window_are_answered():
+    made = by("model", made_up.noisy(100), (FIRST_WINDOW, 100))
+    assert (made.cutoffs[0], made.cutoffs[-1], len(made.point)) == (31, 99, 69)
+
+
+def test_rows_name_cutoff_and_step():
+    series = made_up.noisy(300)
+    rows = forecast_rows(by("naive", series, (298, 300)), series)
+    assert rows["step"].tolist() == [1, 2, 1, 2]
+    # 300 weekdays from Monday, 6 January 2020: the last is a Friday
+    assert rows["cutoff"].tolist() == [pd.Timestamp("2021-02-25")] * 2 + [pd.Timestamp("2021-02-26")] * 2
+    assert rows["cutoff"].dtype == "datetime64[us]"
+    assert rows["last_close"].tolist() == [series.close[298]] * 2 + [series.close[299]] * 2
+    assert list(rows.columns) == ["cutoff", "step", "last_close", "point", "sigma", *QUANTILE_COLUMNS]
+
+
+def test_prices_in_another_unit_give_the_same_forecast_in_that_unit():
+    series = made_up.noisy(300)
+    for maker in ("naive", "drift", "model"):
+        here, there = evening(maker, series), evening(maker, made_up.times(series, 1e4))
+        np.testing.assert_allclose(there.quantiles, here.quantiles * 1e4, rtol=1e-6)
