@@ -49,7 +49,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "recipe",
             "One of the named walkthrough recipes, with its report.",
-            _RUN,
+            (*_RUN, "recipe"),
             Positional("name", "one", "Name of the recipe, for example tsla-stacked."),
         ),
         Command(
@@ -239,6 +239,13 @@ _TABLE = (
     ),
     Option("source", "choice", "source", "simulated", "Where prices come from.", "NAME", get_args(SourceName)),
     Option("files", "text", "source", None, "CSV or Parquet file, or a folder of TICKER.csv; implies --source files.", "PATH"),
+    Option(
+        "mixed_dates",
+        "flag",
+        "source",
+        "false",
+        "Read a date column that mixes two styles, if one order of day and month fits all of it; else such a file is refused by line.",
+    ),
     Option("market_seed", "int", "source", "0", "Which simulated market: the same number gives the same series.", "N"),
     Option(
         "as_of",
@@ -274,6 +281,14 @@ _TABLE = (
     ),
     Option("folds", "int", "backtest", "1", "How often the model is fitted anew along the test part.", "N"),
     Option("test_share", "float", "backtest", "0.2", "Share of the sessions, at the end, that is scored.", "SHARE"),
+    Option(
+        "test_file",
+        "text",
+        "recipe",
+        None,
+        "File of the days to be forecast, for google-deep. Google_Stock_Price_Test.csv beside the training file when not given.",
+        "FILE",
+    ),
     Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
     Option("open", "flag", "report", "false", "Open the report in the browser too."),

@@ -285,7 +285,7 @@ def source_from(settings: Settings) -> SourceConfig:
     """Where prices come from."""
     files = settings["files"]
     path = Path(files).expanduser().absolute() if files else None
-    return SourceConfig(name=settings["source"], path=path, market_seed=settings["market_seed"])
+    return SourceConfig(name=settings["source"], path=path, market_seed=settings["market_seed"], mixed_dates=settings["mixed_dates"])
 
 
 def as_of_from(settings: Settings, now: dt.datetime) -> AsOf:
@@ -355,7 +355,7 @@ def export(overrides: Mapping[str, object], *, environ: MutableMapping[str, str]
         run: where given, its run id and its start are exported too, so that the flow is that very run.
     """
     given = {name: as_text(value) for name, value in overrides.items() if value is not None}
-    for name in ("workspace", "files"):
+    for name in ("workspace", "files", "test_file"):
         if name in given:
             given[name] = str(Path(given[name]).expanduser().absolute())
     if "universe" in given and not _NAME.fullmatch(given["universe"]):

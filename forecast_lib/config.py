@@ -127,11 +127,16 @@ class BacktestConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where prices come from. `path` is for `files` only; `market_seed` for the simulated market only."""
+    """Where prices come from. `path` and `mixed_dates` are for `files` only; `market_seed` for the simulated market only.
+
+    Attributes:
+        mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it; else it is refused.
+    """
 
     name: SourceName = "simulated"
     path: Path | None = None
     market_seed: int = 0
+    mixed_dates: bool = False
 
     def __post_init__(self) -> None:
         _choice("source", self.name, get_args(SourceName))

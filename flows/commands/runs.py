@@ -37,9 +37,9 @@ def _go_without_a_dead_server() -> None:
         forget_prefect_address()
 
 
-def _prepared(request: Request) -> RunConfig:
+def _prepared(request: Request, config: RunConfig | None = None) -> RunConfig:
     """The config; the same settings are exported, so that a flow in this process resolves this very run."""
-    config = resolve(request.overrides)
+    config = config or resolve(request.overrides)
     if config.also and request.command != "backtest":
         raise UsageError(
             f"{request.settings.given['model']} names {1 + len(config.also)} variants: {request.command} takes one, backtest several"
@@ -79,6 +79,14 @@ def _print_forecasts(config: RunConfig) -> None:
     print(f'SQL     tickercast sql "SELECT ticker, step, point FROM latest_forecasts" --workspace {config.workspace}')
 
 
+def _print_figures(summary: "RunSummary") -> None:
+    import pandas as pd
+
+    print()
+    print(as_table(pd.DataFrame(summary.figures, dtype=object)), end="")
+    print(f"\nreport  {summary.report}")
+
+
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
     config = _prepared(request)
@@ -112,10 +120,13 @@ def backtest(request: Request) -> Outcome:
 
 
 def recipe(request: Request) -> Outcome:
-    """One walkthrough recipe, by name."""
-    config = _prepared(request)
+    """One walkthrough recipe, by name; ends with its figures as a table and the report's place."""
+    from flows.recipe_config import recipe_config
+
+    config = _prepared(request, recipe_config(request.words[0], request.overrides))
     from flows.recipe import run_recipe
 
     summary = run_recipe(request.words[0], config)
     _print_run(summary)
+    _print_figures(summary)
     return _outcome(config, summary)

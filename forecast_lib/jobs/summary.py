@@ -20,6 +20,7 @@ class RunSummary:
         degraded: ticker, status and reason of each ticker that is not fresh.
         seconds: by stage.
         forecasts_hash: of the forecasts' content; equal for equal nights.
+        figures: of a recipe: label, value, unit and note, in the order of its report.
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class RunSummary:
     published: str | None = None
     forecasts_hash: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    figures: tuple[dict[str, object], ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -197,6 +197,7 @@ class Asked:
     variant: Variant | None = None
     layers: int | None = None
     units: int | None = None
+    lookback: int | None = None
     dropout: float | None = None
     epochs: int | None = None
 
@@ -215,7 +216,7 @@ def _layers(recipe: Recipe, asked: Asked) -> int:
 
 
 def with_asked(recipe: Recipe, asked: Asked) -> Recipe:
-    """The recipe with another network. Where a variant alone is named, the recipe's depth stays: `lstm` has one layer, `stacked` two at least.
+    """The recipe with another network. Where only a variant is named the recipe's depth stays, but `lstm` has one layer and `stacked` two.
 
     >>> with_asked(recipe_named("google-deep"), Asked(variant="gru")).network.layers
     4

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.flows.conftest import SMALL
+from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(420)
 

@@ -1,0 +1,119 @@
+"""Backtests of one ticker: the night's own path at past cutoffs, and nothing that was not known there."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast_lib.backtest.run import SERVED, backtest_ticker
+from forecast_lib.config import BacktestConfig
+from forecast_lib.domain import Ticker
+from forecast_lib.errors import TooFewSessions
+from forecast_lib.jobs import evaluate
+from forecast_lib.jobs.evaluate import backtest_tables
+from forecast_lib.tables import validate
+from tests import made_up
+from tests.made_up import MODEL, TRAIN
+
+TWO_FOLDS = BacktestConfig(test_share=0.2, folds=2)
+SERIES = made_up.noisy(300)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return backtest_ticker(SERIES, (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+
+
+def test_every_cutoff_is_forecast_by_every_model(result):
+    counts = result.forecasts.groupby(["model", "step"]).size().to_dict()
+    # 60 cutoffs; the last has one outcome only, so step 2 has one row less
+    assert counts == {(model, step): 61 - step for model in ("naive", "drift", "lstm", SERVED) for step in (1, 2)}
+
+
+def test_last_cutoff_is_the_session_before_the_last(result):
+    assert result.forecasts["cutoff"].max() == pd.Timestamp(SERIES.sessions[-2])
+    assert result.forecasts["target_session"].max() == pd.Timestamp(SERIES.sessions[-1])
+
+
+def test_actual_is_the_close_of_the_target_and_naive_that_of_the_cutoff(result):
+    close = dict(zip(pd.DatetimeIndex(SERIES.sessions), SERIES.close, strict=True))
+    assert (result.forecasts["target_session"].map(close) == result.forecasts["actual"]).all()
+    assert (result.forecasts["cutoff"].map(close) == result.forecasts["naive"]).all()
+    assert (result.forecasts["target_session"] > result.forecasts["cutoff"]).all()
+
+
+def test_served_is_the_model_or_naive_fold_by_fold(result):
+    wide = result.forecasts.pivot(index=["cutoff", "step"], columns="model", values="q975")
+    for split in result.splits:
+        first, last = pd.Timestamp(split["first_cutoff"]), pd.Timestamp(split["last_cutoff"])
+        fold = wide[(wide.index.get_level_values(0) >= first) & (wide.index.get_level_values(0) <= last)]
+        assert (fold[SERVED] == fold[split["served"]]).all()
+    assert [split["fit_sessions"] for split in result.splits] == [240, 270]
+
+
+def test_same_backtest_twice_gives_the_same_rows(result):
+    again = backtest_ticker(SERIES, (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+    pd.testing.assert_frame_equal(result.forecasts, again.forecasts, check_exact=True)
+
+
+@pytest.mark.parametrize("cut", [239, 255, 269])
+def test_another_future_moves_no_earlier_forecast(result, cut):
+    other = backtest_ticker(made_up.scrambled(SERIES, cut), (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+    until = pd.Timestamp(SERIES.sessions[cut])
+    columns = [column for column in result.forecasts.columns if column != "actual"]
+    here, there = (made.forecasts[made.forecasts["cutoff"] <= until][columns].reset_index(drop=True) for made in (result, other))
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
+    if cut < 269:  # what a fold is fitted on is its own past: the first fold's gate says the same
+        assert result.splits[0] == other.splits[0]
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_shuffled_returns_show_no_skill(seed):
+    """The same returns in another order: whatever a network finds in them is chance, and the served forecast must not suffer by it."""
+    returns = np.diff(np.log(made_up.noisy(500).close))
+    shuffled = made_up.closes_only(100 * np.exp(np.cumsum(np.random.default_rng(seed).permutation(returns))))
+    scores = backtest_ticker(shuffled, (MODEL,), TRAIN, BacktestConfig(), seed=seed).scores
+    for _, row in scores[scores["model"].isin(["lstm", SERVED])].iterrows():
+        assert row["rmse_ratio"] == pytest.approx(1.0, abs=0.01)
+        assert not (row["dm_stat"] < 0 and row["dm_pvalue"] < 0.01)
+
+
+def test_naive_is_its_own_measure(result):
+    naive = result.scores[result.scores["model"] == "naive"]
+    assert naive["rmse_ratio"].tolist() == [1.0, 1.0] == naive["mase"].tolist()
+    assert naive["dm_stat"].isna().all()
+
+
+def test_fold_that_cannot_be_fitted_is_served_by_naive_and_says_why():
+    short = made_up.noisy(120)  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
+    made = backtest_ticker(short, (MODEL,), TRAIN, BacktestConfig(), seed=1)
+    assert set(made.forecasts["model"]) == {"naive", "drift", SERVED}
+    assert made.splits[0]["served"] == "naive"
+    assert made.splits[0]["reason"].startswith("96 sessions of history, but a window of 10")
+
+
+def test_history_without_a_test_part_is_refused():
+    with pytest.raises(TooFewSessions, match="ACME: 2 sessions give"):
+        backtest_ticker(made_up.noisy(2), (MODEL,), TRAIN, BacktestConfig(test_share=0.9), seed=1)
+
+
+def test_bad_ticker_leaves_the_others_as_they_were(result):
+    bad = made_up.noisy(1, ticker="BAD")
+    made = evaluate.backtest_shard([bad, SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    assert evaluate.problems(made)["BAD"].rule == "too_short"
+    pd.testing.assert_frame_equal(evaluate.tested(made)[0].forecasts, result.forecasts, check_exact=True)
+
+
+def test_tables_are_those_of_the_store(result):
+    as_of = pd.Timestamp("2021-03-01")
+    tables = backtest_tables([result], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    for name, frame in tables.items():
+        assert len(validate(name, frame)) > 0
+    assert set(tables["backtest_scores"]["ticker"]) == {Ticker("ACME"), "*"}
+    assert len(json.loads(tables["backtests"]["splits"][0])) == 2
+
+
+def test_nothing_tested_gives_empty_tables():
+    tables = backtest_tables([], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0)
+    assert {name: len(frame) for name, frame in tables.items()} == {"backtests": 0, "backtest_forecasts": 0, "backtest_scores": 0}

@@ -1,0 +1,123 @@
+"""What is done about a ticker's model, trigger by trigger, and what the registry says about it."""
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
+from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.jobs.decisions import Decision, Lineage, Promoted, decide, lineages, model_config_json
+from forecast_lib.sessions import calendar_for
+
+NEW_YORK = calendar_for("AAPL")
+CUTOFF = pd.Timestamp("2024-06-28")  # a Friday
+TRAIN = TrainConfig(refit_sessions=60, fine_tune_every=5)
+# Sessions of New York before it, from the exchange's calendar: Juneteenth (Wednesday, 19 June) is none
+FOUR_AGO, FIVE_AGO = pd.Timestamp("2024-06-24"), pd.Timestamp("2024-06-21")
+# April to June 2024 has 63 sessions, 22 + 22 + 19; so 60 sessions before 28 June is 3 April, the third of April
+SIXTY_AGO, FIFTY_NINE_AGO = pd.Timestamp("2024-04-03"), pd.Timestamp("2024-04-04")
+
+
+def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineage:
+    return Lineage(Promoted("m1", "0" * 64, trained, retrained if retrained is not None else trained), trained)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "lineage", "action", "trigger"),
+    [
+        ("auto", Lineage(), "retrain", "no_model"),
+        ("auto", Lineage(other_settings=True), "retrain", "changed_settings"),
+        ("auto", Lineage(tried_through=FOUR_AGO), "skip", "refused_recently"),
+        ("auto", Lineage(tried_through=FIVE_AGO), "retrain", "refused_before"),
+        ("auto", good(CUTOFF), "skip", "recent"),
+        ("auto", good(FOUR_AGO), "skip", "recent"),
+        ("auto", good(FIVE_AGO), "fine_tune", "new_data"),
+        ("auto", good(FIVE_AGO, FIFTY_NINE_AGO), "fine_tune", "new_data"),
+        ("auto", good(FIVE_AGO, SIXTY_AGO), "retrain", "age"),
+        ("retrain", good(CUTOFF), "retrain", "asked_for"),
+        ("fine-tune", good(CUTOFF), "fine_tune", "asked_for"),
+        ("fine-tune", Lineage(), "retrain", "no_model"),
+        ("forecast", Lineage(), "skip", "asked_for"),
+        ("forecast", good(SIXTY_AGO), "skip", "asked_for"),
+    ],
+)
+def test_decision(strategy, lineage, action, trigger):
+    assert decide(strategy, lineage, NEW_YORK, CUTOFF, TRAIN) == Decision(action, trigger)
+
+
+def test_age_is_counted_on_the_tickers_own_exchange():
+    """A share that trades every day is fine-tuned after five days, one of New York after five sessions."""
+    trained = good(pd.Timestamp("2024-06-23"))
+    assert decide("auto", trained, calendar_for("BTC-USD"), CUTOFF, TRAIN).action == "fine_tune"
+    assert decide("auto", good(FOUR_AGO), NEW_YORK, CUTOFF, TRAIN).action == "skip"
+
+
+def row(model_id: str, day: str, *, ticker="ACME", promoted=True, parent=None, config="{}") -> dict[str, object]:
+    return {
+        "model_id": model_id,
+        "ticker": ticker,
+        "parent_id": parent,
+        "trained_as_of": pd.Timestamp(day),
+        "trained_through": pd.Timestamp(day),
+        "config": config,
+        "weights_sha256": model_id * 8,
+        "promoted": promoted,
+    }
+
+
+def lineage(*rows: dict[str, object]) -> Lineage:
+    return lineages(pd.DataFrame(rows), "{}")["ACME"]
+
+
+def test_last_promoted_model_answers():
+    found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10"))
+    assert found.last_good == Promoted("b", "b" * 8, pd.Timestamp("2024-06-10"), pd.Timestamp("2024-06-10"))
+
+
+def test_age_is_that_of_the_retrained_ancestor():
+    found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10", parent="a"), row("c", "2024-06-17", parent="b"))
+    assert found.last_good is not None
+    assert (found.last_good.model_id, found.last_good.retrained_through) == ("c", pd.Timestamp("2024-06-03"))
+
+
+def test_ancestor_that_is_not_known_ends_the_search():
+    found = lineage(row("c", "2024-06-17", parent="gone"))
+    assert found.last_good is not None and found.last_good.retrained_through == pd.Timestamp("2024-06-17")
+
+
+def test_refused_model_counts_as_tried():
+    found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10", promoted=False))
+    assert found.last_good is not None and found.last_good.model_id == "a"
+    assert found.tried_through == pd.Timestamp("2024-06-10")
+
+
+def test_only_refused_models_leave_nobody_to_answer():
+    assert lineage(row("a", "2024-06-03", promoted=False)) == Lineage(None, pd.Timestamp("2024-06-03"))
+
+
+def test_models_of_other_settings_are_no_models():
+    assert lineage(row("a", "2024-06-03", config="other")) == Lineage(other_settings=True)
+
+
+def test_evening_run_twice_finds_what_its_first_run_made():
+    found = lineage(row("first", "2024-06-03"), row("again", "2024-06-03"))
+    assert found.last_good is not None and found.last_good.model_id == "first"
+
+
+def test_each_ticker_has_its_own_lineage():
+    found = lineages(pd.DataFrame([row("a", "2024-06-03"), row("b", "2024-06-10", ticker="OTHER", promoted=False)]), "{}")
+    assert found["ACME"].last_good is not None and found["OTHER"].last_good is None
+
+
+def config(**more) -> RunConfig:
+    now = dt.datetime(2024, 6, 28, 22, tzinfo=dt.UTC)
+    return RunConfig("run-1", Path("w"), (Ticker("ACME"),), AsOf(now.date(), now, now), **more)
+
+
+def test_models_are_of_one_kind_by_network_training_and_seed():
+    plain = model_config_json(config())
+    assert plain == model_config_json(config(workers=7, strategy="retrain"))
+    for other in (config(seed=1), config(model=ModelConfig(units=51)), config(train=TrainConfig(epochs=13))):
+        assert model_config_json(other) != plain

@@ -1,0 +1,145 @@
+"""A shard of models: who answers, why, and that each ticker stands alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.refresh import Refreshed, Work, refresh_shard
+from forecast_lib.models.bundle import to_bytes
+from tests import made_up
+from tests.made_up import MODEL, TRAIN
+
+RETRAIN = Decision("retrain", "no_model")
+SKIP = Decision("skip", "recent")
+HARMFUL = made_up.bundle(location=2.0, shrinkage=1.0)
+"""Calls a rise of nearly one standard deviation every day."""
+
+
+def skilled():
+    """A rise of one per cent a session, plus or minus a little, and a model that knows it."""
+    random = np.random.default_rng(2)
+    series = made_up.closes_only(100 * np.exp(np.cumsum(0.01 + 0.002 * random.standard_normal(300))))
+    return series, made_up.bundle(location=2.0)
+
+
+def refreshed(*works: Work, model=MODEL, train=TRAIN) -> list[Refreshed]:
+    return refresh_shard(works, model, train, 1)
+
+
+def one(work: Work) -> Refreshed:
+    return refreshed(work)[0]
+
+
+def test_skipped_ticker_is_answered_by_the_parent_if_it_still_passes():
+    series, parent = skilled()
+    result = one(Work(series, SKIP, parent, "m1"))
+    assert result.served is parent and not result.served_new and result.trained is None and result.problem is None
+    assert result.verdict is not None and result.verdict.promoted
+
+
+def test_parent_that_no_longer_passes_is_not_served():
+    result = one(Work(made_up.noisy(300), SKIP, HARMFUL, "m1"))
+    assert result.served is None
+    assert result.problem is not None and result.problem.rule == "gate"
+    assert "validation RMSE is" in result.problem.reason and "so naive answers" in result.problem.reason
+
+
+def test_ticker_without_any_model_says_so():
+    result = one(Work(made_up.noisy(300), SKIP))
+    assert result.served is None and result.problem is not None and result.problem.rule == "no_model"
+
+
+def test_new_model_is_judged():
+    result = one(Work(made_up.noisy(300), RETRAIN))
+    assert result.trained is not None and result.verdict is not None
+    assert (result.served is result.trained.bundle) == result.verdict.promoted == result.served_new
+    assert (result.problem is None) == result.verdict.promoted
+
+
+def test_harmful_parent_does_not_keep_a_new_model_from_being_judged():
+    with_parent, alone = one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1")), one(Work(made_up.noisy(300), RETRAIN))
+    assert with_parent.verdict == alone.verdict
+    assert with_parent.served is None or with_parent.served_new
+
+
+def test_better_of_parent_and_new_model_answers():
+    series, parent = skilled()  # two small epochs do not find what the parent knows
+    result = one(Work(series, RETRAIN, parent, "m1"))
+    assert result.trained is not None and result.served is parent and not result.served_new
+    assert result.problem is None
+
+
+def test_training_that_fails_leaves_the_parent_and_says_why():
+    series, parent = skilled()
+    other = made_up.bundle(location=2.0, horizon=2)
+    wrong = dataclasses.replace(other, network=dataclasses.replace(other.network, dropout=0.5))  # another shape: no fine-tuning
+    result = one(Work(series, Decision("fine_tune", "new_data"), wrong, "m1"))
+    assert result.problem is not None and result.problem.rule == "parent_shape"
+    assert result.served is wrong and result.trained is None
+    assert parent is not wrong
+
+
+@pytest.mark.parametrize(
+    ("kind", "sessions", "rule"), [("constant", 400, "constant"), ("closes only", 50, "too_short"), ("closes only", 10, "too_short")]
+)
+def test_ticker_that_cannot_be_trained_says_why(kind, sessions, rule):
+    result = one(Work(made_up.ODD[kind].until(sessions), RETRAIN))
+    assert result.served is None and result.problem is not None and result.problem.rule == rule
+
+
+def test_parent_with_too_little_history_to_be_judged_on_is_not_served():
+    result = one(Work(made_up.noisy(50), SKIP, made_up.bundle(), "m1"))
+    assert result.served is None and result.problem is not None and result.problem.rule == "too_short"
+
+
+def test_fine_tuned_model_descends_from_its_parent():
+    series = made_up.noisy(300)
+    parent = made_up.bundle()
+    result = one(Work(series, Decision("fine_tune", "new_data"), parent, "m1"))
+    assert result.trained is not None and result.parent_id == "m1"
+    assert result.trained.bundle.scale is parent.scale
+
+
+def bad_tickers() -> list[Work]:
+    diverging = made_up.bundle()
+    diverging.weights["rnn0/kernel"] = np.full_like(diverging.weights["rnn0/kernel"], np.inf)
+    broken = dataclasses.replace(made_up.noisy(300, ticker="BROKEN"), close=np.array([1.0]))
+    return [
+        Work(made_up.closes_only(np.full(300, 5.0), "FROZEN"), RETRAIN),
+        Work(made_up.noisy(12, ticker="SHORT"), RETRAIN),
+        Work(made_up.noisy(300, ticker="WILD"), Decision("fine_tune", "new_data"), diverging, "m1"),
+        Work(broken, RETRAIN),
+    ]
+
+
+def test_one_bad_ticker_changes_nothing_for_the_others():
+    works = [Work(made_up.noisy(300, seed, ticker=f"T{seed}"), RETRAIN) for seed in range(3)]
+    alone = [refreshed(work)[0] for work in works]
+    mixed = refreshed(bad_tickers()[0], works[0], *bad_tickers()[1:], works[2], works[1])
+    by_ticker = {result.ticker: result for result in mixed}
+    assert len(mixed) == 7
+    for result in alone:
+        other = by_ticker[result.ticker]
+        assert result.trained is not None and other.trained is not None
+        assert to_bytes(result.trained.bundle) == to_bytes(other.trained.bundle)
+        assert (result.verdict, result.problem) == (other.verdict, other.problem)
+
+
+def test_each_bad_ticker_has_its_own_problem():
+    results = {result.ticker: result for result in refreshed(*bad_tickers())}
+    assert {ticker: result.problem.rule for ticker, result in results.items() if result.problem} == {
+        "FROZEN": "constant",
+        "SHORT": "too_short",
+        "WILD": "diverged",
+        "BROKEN": "internal_error",
+    }
+    assert not any(result.served for result in results.values())
+
+
+def test_order_of_the_shard_does_not_matter():
+    works = [Work(made_up.noisy(300, seed, ticker=f"T{seed}"), RETRAIN) for seed in range(3)]
+    forward = {result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works) if result.trained}
+    backward = {result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works[::-1]) if result.trained}
+    assert forward == backward and len(forward) == 3

@@ -1,0 +1,59 @@
+"""The README is true: every command in it runs, every command and setting is in it."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from flows.options import COMMANDS, OPTIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()]
+QUICK = {"TICKERCAST_UNITS": "4", "TICKERCAST_LOOKBACK": "10", "TICKERCAST_EPOCHS": "1"}
+"""A smaller network than the default one: what is tested is that the commands run as they are written."""
+
+
+def settings_table() -> str:
+    rows = ["| option | setting | default | meaning |", "|---|---|---|---|"]
+    for option in OPTIONS.values():
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        rows.append(f"| `{option.flag}` | `{option.variable}` | {option.default or ''} | {option.help}{choices} |")
+    return "\n".join(rows)
+
+
+def test_every_setting_is_in_the_readme_with_its_default():
+    between = README.partition("<!-- settings -->\n")[2].partition("<!-- end of settings -->")[0]
+    assert between.strip() == settings_table()
+
+
+def test_every_command_is_in_the_readme():
+    missing = [name for name in COMMANDS if f"tickercast {name}" not in README]
+    assert missing == []
+
+
+def test_the_pip_lines_are_those_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
+    makefile = makefile.replace("$(PYTHON)", "python3").replace(" --quiet --disable-pip-version-check", "")
+    for line in SHELL:
+        if not line.startswith(("tickercast", "make")):
+            assert line in makefile
+
+
+@pytest.mark.timeout(600)
+def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
+    """In the order of the page, in one folder; `serve` never ends by itself and has its own test."""
+    lines = [shlex.split(line)[1:] for line in SHELL if line.startswith("tickercast ") and line != "tickercast serve"]
+    assert len(lines) >= 12
+    for words in lines:
+        process = tickercast.start(*words, "--workspace", str(tmp_path / "workspace"), **QUICK)
+        out, err = process.communicate(timeout=240)
+        assert process.returncode in (0, 10), (words, out, err)
+        assert "Traceback" not in err
+        assert out.strip(), words
+
+
+def test_each_file_and_link_that_the_readme_names_is_there():
+    for target in re.findall(r"\]\((?!#|https?:)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
