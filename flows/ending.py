@@ -1,9 +1,10 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-from prefect import State
+from prefect import State, get_run_logger
 from prefect.states import Completed, Failed
 
 from forecast_lib.errors import FatalError, TickercastError
@@ -20,6 +21,10 @@ def ended(run: Callable[[], RunSummary]) -> State[Any]:
         summary = run()
     except TickercastError as error:
         return Failed(message=str(error), data=error)
+    except Exception as error:
+        # Our own mistake. Its traceback belongs on the run's page; on a command line it goes to the log file instead.
+        get_run_logger().info("unexpected %s", traceback.format_exc())
+        return Failed(message=f"unexpected {type(error).__name__}: {error}", data=error)
     if summary.status == "failed":
         return Failed(message=f"nothing was published: {summary.message}", data=summary)
     return Completed(name=_NAMES[summary.status], message=summary.message, data=summary)

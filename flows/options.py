@@ -87,7 +87,7 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice`
+        kind: `text`, `secret` (never shown), `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice`
             or `choices` (one or more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
@@ -153,6 +153,13 @@ def _text(text: str, called: str) -> str:
     return text
 
 
+def _secret(text: str, called: str) -> str:
+    """A proxy's address; whatever is wrong with it, it is not repeated."""
+    if not re.fullmatch(r"(?:https?|socks5h?)://[!-~]+", text, re.ASCII):
+        raise UsageError(f"{called} is not the address of a proxy: expected http://host:port or http://user:password@host:port")
+    return text
+
+
 def _int(text: str, called: str) -> int:
     if not re.fullmatch(r"[+-]?\d{1,12}", text, re.ASCII):
         raise UsageError(f"{called} {_shown(text)} is not a whole number: expected for example 5")
@@ -205,6 +212,7 @@ def _names(text: str, called: str) -> tuple[str, ...]:
 
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "text": _text,
+    "secret": _secret,
     "int": _int,
     "float": _float,
     "flag": _flag,
@@ -246,6 +254,16 @@ _TABLE = (
         "false",
         "Read a date column that mixes two styles, if one order of day and month fits all of it; else such a file is refused by line.",
     ),
+    Option(
+        "proxy",
+        "secret",
+        "source",
+        None,
+        "HTTP proxy for Yahoo, for example http://user:password@host:3128; better set as a variable, where no list of processes shows it.",
+        "URL",
+    ),
+    Option("requests_at_once", "int", "source", "2", "Tickers that Yahoo is asked for at the same time, 1 or 2.", "N"),
+    Option("pause", "float", "source", "0.25", "Seconds to wait after each ticker that Yahoo was asked for.", "SECONDS"),
     Option("market_seed", "int", "source", "0", "Which simulated market: the same number gives the same series.", "N"),
     Option(
         "as_of",
@@ -256,6 +274,14 @@ _TABLE = (
         "DATE",
     ),
     Option("known_at", "instant", "run", None, "Price revisions stored up to this time count. Now when not given.", "TIME"),
+    Option(
+        "rules",
+        "names",
+        "run",
+        None,
+        "Severities of quality rules that differ from the usual ones, RULE=SEVERITY with commas between; see the table of rules.",
+        "RULES",
+    ),
     Option("seed", "int", "run", "0", "Seed of everything random in a run.", "N"),
     Option("runner", "choice", "run", "threads", "What trains shards of tickers side by side.", "NAME", get_args(RunnerName)),
     Option("workers", "int", "run", "2", "How many shards are worked on at once.", "N"),

@@ -31,7 +31,7 @@ def recipe_config(name: str, overrides: Mapping[str, object]) -> RunConfig:
         UsageError: an unknown recipe, sizes out of range, or no source for a recipe that needs prices.
     """
     own = recipe_named(name)
-    changed = withasked_of(own, asked_of(gather(overrides)))
+    changed = with_asked(own, asked_of(gather(overrides)))
     network = {
         "model": changed.variant,
         "layers": changed.layers,

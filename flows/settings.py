@@ -285,7 +285,15 @@ def source_from(settings: Settings) -> SourceConfig:
     """Where prices come from."""
     files = settings["files"]
     path = Path(files).expanduser().absolute() if files else None
-    return SourceConfig(name=settings["source"], path=path, market_seed=settings["market_seed"], mixed_dates=settings["mixed_dates"])
+    return SourceConfig(
+        name=settings["source"],
+        path=path,
+        market_seed=settings["market_seed"],
+        mixed_dates=settings["mixed_dates"],
+        proxy=settings["proxy"],
+        requests_at_once=settings["requests_at_once"],
+        pause_s=settings["pause"],
+    )
 
 
 def as_of_from(settings: Settings, now: dt.datetime) -> AsOf:
@@ -299,6 +307,15 @@ def as_of_from(settings: Settings, now: dt.datetime) -> AsOf:
 def _run_id(day: dt.date, environ: Mapping[str, str]) -> RunId:
     exported = environ.get(_RUN_ID, "")
     return RunId(exported if _RUN_ID_PATTERN.fullmatch(exported) else f"{day:%Y%m%d}-{secrets.token_hex(4)}")
+
+
+def _rules(settings: Settings) -> tuple[str, ...]:
+    """The severities as given, each of them possible."""
+    from forecast_lib.prices.rules import severities_from
+
+    rules = tuple(settings["rules"] or ())
+    severities_from(rules)
+    return rules
 
 
 def _asked_for(settings: Settings, source: SourceConfig, as_of: AsOf, default_tickers: TickerList) -> tuple[Ticker, ...]:
@@ -342,6 +359,7 @@ def resolve(
         train=TrainConfig(epochs=settings["epochs"]),
         backtest=BacktestConfig(test_share=settings["test_share"], folds=settings["folds"]),
         tickers=_asked_for(settings, source, as_of, default_tickers),
+        rules=_rules(settings),
         **{name: settings[name] for name in names},
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -96,7 +96,7 @@ class TrainConfig:
     patience: int = 3
     learning_rate: float = 2e-3
     fine_tune_learning_rate: float = 5e-4
-    validation_sessions: int = 250
+    validation_sessions: int = 500
     refit_sessions: int = 60
     fine_tune_every: int = 5
 
@@ -127,19 +127,28 @@ class BacktestConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where prices come from. `path` and `mixed_dates` are for `files` only; `market_seed` for the simulated market only.
+    """Where prices come from. `path` and `mixed_dates` are for `files` only; `market_seed` for the simulated market only; the
+    rest for `yahoo` only.
 
     Attributes:
         mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it; else it is refused.
+        proxy: address of an HTTP proxy. May hold a password: it is neither shown nor stored.
+        requests_at_once: tickers asked for at the same time.
+        pause_s: seconds that a place stays taken after each ticker.
     """
 
     name: SourceName = "simulated"
     path: Path | None = None
     market_seed: int = 0
     mixed_dates: bool = False
+    proxy: str | None = field(default=None, repr=False, metadata={"secret": True})
+    requests_at_once: int = 2
+    pause_s: float = 0.25
 
     def __post_init__(self) -> None:
         _choice("source", self.name, get_args(SourceName))
+        _within("requests_at_once", self.requests_at_once, 1, 2)  # Yahoo answers larger crowds with 429
+        _within("pause", self.pause_s, 0.0, 60.0)
         if self.name == "files" and self.path is None:
             raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")
 
@@ -150,6 +159,7 @@ class RunConfig:
 
     Attributes:
         also: further models that a backtest compares with `model`.
+        rules: severities of quality rules that differ from the usual ones, for example `zero_volume=drop_row`.
     """
 
     run_id: str
@@ -167,6 +177,7 @@ class RunConfig:
     workers: int = 2
     shard_size: int = 8
     keep_snapshots: int = 7
+    rules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _choice("strategy", self.strategy, get_args(Strategy))
@@ -180,8 +191,15 @@ class RunConfig:
 
 
 def to_json(config: Any) -> str:
-    """A config as JSON with sorted keys; paths and dates as text. What is stored in the tables."""
-    return json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
+    """A config as JSON with sorted keys; paths and dates as text, secrets left out. What is stored in the tables."""
+    return json.dumps(_shown(config), sort_keys=True, default=str)
+
+
+def _shown(value: Any) -> Any:
+    """The value with dataclasses as mappings, without their secret fields."""
+    if dataclasses.is_dataclass(value):
+        return {each.name: _shown(getattr(value, each.name)) for each in dataclasses.fields(value) if not each.metadata.get("secret")}
+    return [_shown(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def config_hash(config: Any) -> str:

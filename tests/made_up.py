@@ -4,20 +4,26 @@ The same sizes everywhere, so that one compiled program serves all of these test
 """
 
 import dataclasses
+import datetime as dt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from forecast_lib.config import ModelConfig, TrainConfig
+from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
+from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
+from forecast_lib.sessions import calendar_for
+from forecast_lib.tables import TABLES, empty, validate
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import TickerSeries
 
 MODEL = ModelConfig(variant="lstm", units=4, lookback=10, horizon=2)
-TRAIN = TrainConfig(
-    batch_size=4, steps_per_epoch=3, epochs=2, fine_tune_epochs=1, patience=2, learning_rate=0.01, validation_sessions=60
-)
+TRAIN = TrainConfig(batch_size=4, steps_per_epoch=3, epochs=2, fine_tune_epochs=1, patience=2, learning_rate=0.01, validation_sessions=60)
 PRICES = ("open", "high", "low", "close", "volume")
 MONDAY = np.datetime64("2020-01-06")
 
@@ -70,6 +76,34 @@ def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, hori
     coefficients = np.zeros((5, horizon))
     coefficients[0] = 2 * np.log(daily)
     return Bundle(network, horizon, weights, VolatilityScale(coefficients), np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+
+
+def run_config(*tickers: str, workspace: Path = Path("workspace"), day: dt.date = dt.date(2021, 2, 26), **more: Any) -> RunConfig:
+    """A run of the tests' size on the evening of `day`, after New York has closed."""
+    now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
+    names = tuple(Ticker(ticker) for ticker in tickers or ("ACME",))
+    return RunConfig("run-1", workspace, names, AsOf(day, now, now), **{"model": MODEL, "train": TRAIN, **more})
+
+
+def market(*series: TickerSeries, problems: dict[str, Problem] | None = None, also: tuple[str, ...] = ()) -> Market:
+    """A market of these series, with nothing new tonight; `also` are tickers without prices."""
+    nothing = {name: empty(table) for name, table in (("prices", "prices"), ("actions", "corporate_actions"))}
+    names = [each.ticker for each in series]
+    return Market(
+        series={each.ticker: each for each in series},
+        calendars={name: calendar_for(name) for name in (*names, *also)},
+        currencies=dict.fromkeys(names, "USD"),
+        quarantined=empty("quarantined_prices"),
+        seen=empty("prices"),
+        problems=problems or {},
+        **nothing,
+    )
+
+
+def stored(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as the store takes it, `source` filled in from the run; whatever breaks the table's rules is refused."""
+    filled = frame.assign(source="simulated") if "source" in TABLES[table].columns and "source" not in frame else frame
+    return validate(table, filled)
 
 
 ODD = {

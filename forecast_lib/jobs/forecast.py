@@ -26,7 +26,7 @@ def forecast_ticker(series: TickerSeries, bundle: Bundle | None, horizon: int) -
 def forecasts_of(
     market: Market, served: Mapping[str, tuple[Bundle, str]], tickers: Sequence[str], horizon: int, run_id: str
 ) -> pd.DataFrame:
-    """Columns of `forecasts` for every ticker with enough history, in the order of `tickers`.
+    """Columns of `forecasts` but the source, for every ticker with enough history, in the order of `tickers`.
 
     Args:
         served: ticker to the model that answers and its id; others are answered by naive.
@@ -49,5 +49,5 @@ def forecasts_of(
                 currency=market.currencies[ticker],
             )
         )
-    columns = list(empty("forecasts").columns)
-    return pd.concat(parts, ignore_index=True)[columns] if parts else empty("forecasts")
+    columns = list(empty("forecasts").columns.drop("source"))
+    return pd.concat(parts, ignore_index=True)[columns] if parts else empty("forecasts")[columns]

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pandas as pd
 
 from forecast_lib.config import RunConfig, config_hash, to_json
+from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.tables import empty
@@ -57,6 +58,13 @@ def _state(answered: bool, data: str | None, refreshed: Refreshed | None) -> _St
     return _State("last_good" if reason else "fresh", reason)
 
 
+def _problem(market: Market, ticker: str) -> Problem | None:
+    sessions = len(market.series[ticker]) if ticker in market.series else 0
+    if ticker in market.problems or not 0 < sessions < FEWEST_SESSIONS:
+        return market.problems.get(ticker)
+    return Problem("too_short", f"{sessions} sessions of history; a forecast needs {FEWEST_SESSIONS}")
+
+
 def _data_state(has_prices: bool, data: str | None) -> _State:
     if not has_prices:
         return _State("none", data or "no prices are known")
@@ -89,7 +97,7 @@ def status_rows(
     rows = []
     for ticker in config.tickers:
         each, behind = refreshed.get(ticker), _behind(market, ticker, config)
-        data = _data_reason(market.problems.get(ticker), behind)
+        data = _data_reason(_problem(market, ticker), behind)
         state = _state(ticker in answered, data, each) if kind == "nightly" else _data_state(ticker in answered, data)
         variant = each.served.network.variant if each and each.served else "naive"
         rows.append(

@@ -41,11 +41,11 @@ def read_lineages(config: RunConfig) -> dict[str, Lineage]:
     """The registry as this run may know it.
 
     Models trained on the run's own evening do not count, so that a rerun of an evening finds what the first run found; except for
-    the strategy `forecast`, which is there to use them.
+    the strategy `forecast`, which is there to use them. Neither do those of runs started after its known-at.
     """
     before = config.as_of.day + dt.timedelta(days=1 if config.strategy == "forecast" else 0)
     with database.open_working(config.workspace, config.as_of.now) as con:
-        history = reads.read_model_history(con, config.tickers, config.model.variant, before)
+        history = reads.read_model_history(con, config.tickers, config.model.variant, before, config.as_of.known_at)
     return lineages(history, model_config_json(config))
 
 

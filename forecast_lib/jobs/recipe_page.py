@@ -70,7 +70,9 @@ def _published_prices(read: ReadSeries, attempt: Attempt) -> tuple[Figure, ...]:
 def _beside_naive(label: str, predicted: Array, read: ReadSeries, targets: range, where: str) -> tuple[Figure, ...]:
     actual, stays = _actual(read, targets), naive(read.series, targets)
     _, pvalue = compare_losses((predicted - actual) ** 2, (stays - actual) ** 2, 1)
-    test = f"Diebold–Mariano p = {pvalue:.2g}" if np.isfinite(pvalue) else "no test: too few or equal forecasts"
+    test = f"Diebold–Mariano p = {pvalue:.2g}" if np.isfinite(pvalue) else "too few targets for a test"
+    if np.array_equal(predicted, stays):
+        test = "the same as naive: it found nothing to add"
     error = rmse(predicted, actual)
     return (
         Figure(f"{label}: RMSE", error, _PRICE, where),
@@ -84,13 +86,17 @@ def _where(parts: Parts, read: ReadSeries) -> str:
     return f"{len(targets)} {kind} targets, {read.series.labels[targets[0]]} to {read.series.labels[targets[-1]]}"
 
 
+def _lag(to_day_before: float, to_day_itself: float) -> Figure:
+    lags = "; smaller than against the day itself: the curve lags the price" if to_day_before < to_day_itself else ""
+    return Figure("the walkthrough's predictions against the day before", to_day_before, _PRICE, f"RMSE{lags}")
+
+
 def _honest_prices(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Figure, ...]:
     published, held_out = answers.published, held_out_parts(recipe, read.series)
     targets = _test(published)
     figures = [Figure("naive (the price stays): RMSE", rmse(naive(read.series, targets), _actual(read, targets)), _PRICE, _where(published.parts, read))]
     figures += _beside_naive("the walkthrough's network", _answered(published), read, targets, _where(published.parts, read))
-    lag = rmse(_answered(published), naive(read.series, targets))
-    figures.append(Figure("the walkthrough's predictions against the day before", lag, _PRICE, "RMSE; smaller than to the day itself: the curve lags"))
+    figures.append(_lag(rmse(_answered(published), naive(read.series, targets)), rmse(_answered(published), _actual(read, targets))))
     assert held_out.test is not None
     where = _where(held_out, read)
     if published.parts.test is None:
@@ -162,7 +168,7 @@ def _published_sine(recipe: Recipe, read: ReadSeries, attempt: Attempt) -> tuple
     seconds = Figure("training time", attempt.learned.seconds, "s", f"{len(attempt.learned.losses)} epochs, compilation included")
     if attempt.parts.test is None:
         truth = sine_beyond(recipe, 1)[0]
-        return Figure("next value", next_value(attempt, read.series), "", f"the sine itself: {truth:.4g}"), seconds
+        return Figure("next value", next_value(attempt, read.series), "", f"the sine itself: {truth:.4f}"), seconds
     last = attempt.parts.test[-1]
     truth = f"the sine itself is {read.series.values[last]:.4g} there"
     return (
@@ -177,11 +183,13 @@ def _honest_sine(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Fi
     assert improved is not None
     targets = _test(improved)
     held_out = f"{len(targets)} windows not trained on"
+    scaler = "" if recipe.scaled == "no" else "; scaler from training data only"
+    error = "test MSE" if recipe.scaled == "no" else "scaled test MSE"
     stays = _mse(improved.scaler.scale(naive(read.series, targets)), improved.scaler.scale(_actual(read, targets)))
-    figures = [Figure("naive (the value stays): scaled test MSE", stays, "", held_out)]
+    figures = [Figure(f"naive (the value stays): {error}", stays, "", held_out)]
     if published.parts.test is None:
         figures.append(Figure("the walkthrough's setting: MSE where it was trained", _scaled_mse(published, read)))
-    figures.append(Figure("improved setting: scaled test MSE", _scaled_mse(improved, read), "", f"{held_out}; scaler from training data only"))
+    figures.append(Figure(f"improved setting: {error}", _scaled_mse(improved, read), "", f"{held_out}{scaler}"))
     for name, attempt in (("the walkthrough's setting", published), ("improved setting", improved)):
         figures.append(Figure(f"{name}: {FREE_STEPS} steps ahead on its own answers, RMSE", rmse(*free_running(attempt, recipe, read.series))))
     batches = "batches of 16, learning rate falling from a higher start to zero along a cosine"

@@ -1,17 +1,18 @@
 """Which rows of a fetch are good, and whether the ticker may go on with them.
 
-Two kinds of rule. A *row rule* refuses one row: it goes to the quarantine with the rule and the reason, the others stay. A
-*table rule* looks at all rows together and holds the whole ticker back for this run.
+Three kinds of rule. A *row rule* looks at one row, a *past rule* at a row beside its neighbours (`prices.past`), a *table rule* at
+all rows together. What happens to what breaks them is the rule's severity (`prices.rules`): the row is refused, one of its values
+is, the whole ticker is held back for this run, or it is only counted. Refused rows go to the quarantine with the rule and the
+reason; rows that a person released from there pass.
 
 A row that is merely early (today's unfinished bar) or a mere repetition is set aside too, but is no sign of bad data and does
-not count against the ticker. Rules never repair. They are pandera checks, all evaluated at once, so that the reason names every
-breach of a row.
+not count against the ticker. Rules never repair. All are evaluated, so that the reason names every breach of a row.
 """
 
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -20,18 +21,18 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TickerHeld
-from forecast_lib.prices.adjust import SPLIT_RANGE, split_adjusted
+from forecast_lib.prices.adjust import SPLIT_RANGE, split_factors
+from forecast_lib.prices.past import CURRENCY_FACTOR, broken_beside_neighbours, split_that_fits
+from forecast_lib.prices.rules import HARMLESS_RULES, RULES, severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import PRICE_VALUES
 
-__all__ = ["GOOD_COLUMNS", "HARMLESS_RULES", "QUARANTINE_COLUMNS", "CheckedPrices", "check_prices"]
+__all__ = ["FINDING_COLUMNS", "GOOD_COLUMNS", "HARMLESS_RULES", "QUARANTINE_COLUMNS", "CheckedPrices", "check_prices"]
 
 GOOD_COLUMNS = ("session", *PRICE_VALUES)
 QUARANTINE_COLUMNS = ("session", "row", "origin", "rule", "reason")
-
-HARMLESS_RULES = frozenset({"future_session", "unfinished_session", "repeated_row"})
-"""Set aside, but no sign of bad data: early, or said twice with the same figures."""
+FINDING_COLUMNS = ("rule", "severity", "rows", "session")
 
 TOLERANCE = 1e-6
 """Relative; re-based prices carry single-precision noise of about 1e-7, real breaches are cents."""
@@ -66,7 +67,12 @@ CRYPTO_JUMP = np.log(2.5)
 """Both limits for markets that never close: coins do not split, and do lose 40 % in a day (bitcoin on 2020-03-12); -60 % or
 +150 %."""
 
+RELEASED_TOLERANCE = 1e-5
+"""Relative: a released row may come back with other last digits, after a source re-based its history."""
+
 _ALWAYS_OPEN = "24/7"
+_DEFAULTS = severities_from(())
+_NOTHING_RELEASED = pd.DataFrame({"session": pd.Series(dtype="datetime64[us]"), "rule": pd.Series(dtype=str), "row": pd.Series(dtype=str)})
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,14 @@ class CheckedPrices:
     """What the rules left of a fetch.
 
     Attributes:
-        good: GOOD_COLUMNS, oldest session first, one row a session, as traded.
+        good: GOOD_COLUMNS, oldest session first, one row a session, as traded; refused values are missing.
         quarantined: QUARANTINE_COLUMNS; `row` is the row as it came, as JSON; with the rows that the source itself could not
-            read.
+            read, with the rows of which one value was refused, and with the row whose jump holds the ticker.
         actions: ACTION_COLUMNS, oldest first, on sessions that are known at the as-of.
         hold: why the whole ticker must not go on tonight, or None.
         older_jumps: moves beyond the limit that lie too far back to hold the ticker.
         rows: how many rows came, readable or not.
+        findings: FINDING_COLUMNS, one row for each rule that was broken: how many rows, the first of them, and what was done.
     """
 
     ticker: Ticker
@@ -92,6 +99,7 @@ class CheckedPrices:
     rows: int
     currency: str | None = None
     exchange_timezone: str | None = None
+    findings: pd.DataFrame = field(default_factory=lambda: _findings([], _DEFAULTS))
 
 
 def check_prices(
@@ -101,6 +109,8 @@ def check_prices(
     *,
     known: pd.DataFrame | None = None,
     known_actions: pd.DataFrame | None = None,
+    severities: Mapping[str, str] = _DEFAULTS,
+    released: pd.DataFrame = _NOTHING_RELEASED,
 ) -> CheckedPrices:
     """The good rows of a fetch, the refused ones with their reasons, and whether the ticker is held.
 
@@ -108,30 +118,50 @@ def check_prices(
         fetched: what a source answered.
         calendar: the ticker's own.
         as_of: rows later than its day, or of sessions not over at its now, are set aside.
-        known: rows stored before, as traded: `session`, `close`, and `currency` if there is one. With them a fetch of the last
-            few sessions is judged as the continuation it is. A fetched row takes the place of a known one.
+        known: rows stored before, as traded: `session`, `close`, and open, high, low, volume and `currency` as far as there are
+            any. With them a fetch of the last few sessions is judged as the continuation it is. A fetched row takes the place of
+            a known one.
         known_actions: ACTION_COLUMNS stored before.
+        severities: by rule, as `rules.severities_from` makes them.
+        released: session, rule and row (as JSON) of the rows of this ticker that a person released.
     """
     prices = _with_plain_index(fetched.prices)
-    breaches = _breaches(prices, calendar, as_of)
-    good = prices.drop(index=breaches.index).sort_values("session", ignore_index=True)[list(GOOD_COLUMNS)]
     actions, bad_actions = _checked_actions(fetched.actions, calendar.last_known(as_of))
-    own = fetched.refused[list(QUARANTINE_COLUMNS)] if len(fetched.refused) else None
-    quarantined = _joined([own, _quarantine(prices, breaches), bad_actions], QUARANTINE_COLUMNS)
-    whole = _history(known, good)
     all_actions = _joined([known_actions, actions], ACTION_COLUMNS).drop_duplicates(["session", "kind"], keep="last")
-    jumps = _unexplained_jumps(whole, all_actions, calendar)
+    breaches = _unreleased(_row_breaches(prices, calendar, as_of), prices, released)
+    candidates = prices.drop(index=breaches.loc[_refuses_row(breaches, severities), "index"].unique())
+    beside = _past_breaches(candidates, known, all_actions, calendar)
+    breaches = pd.concat([breaches, _unreleased(beside, prices, released)], ignore_index=True)
+    good = _good(prices, breaches, severities)
+    own = fetched.refused[list(QUARANTINE_COLUMNS)] if len(fetched.refused) else None
+    quarantined = _joined([own, _quarantine(prices, breaches, severities), bad_actions], QUARANTINE_COLUMNS)
+    whole = _history(known, good)
+    jumps = _unexplained_jumps(whole, all_actions, calendar, released, severities)
     rows = len(prices) + len(fetched.refused)
-    hold = (
-        _currency_changed(fetched, known)
-        or _no_rows(fetched.ticker, good, quarantined, known)
-        or _too_many_refused(fetched.ticker, quarantined, rows)
-        or _gap(fetched.ticker, whole, calendar)
-        or _jump(fetched.ticker, jumps)
+    lost = quarantined[quarantined["rule"].map(dict(severities)) != "null_field"]
+    checks = (
+        _currency_changed(fetched, known),
+        _no_rows(fetched.ticker, good, quarantined, known),
+        _too_many_refused(fetched.ticker, lost, max(rows, len(whole) + len(lost))),
+        _gap(fetched.ticker, whole, calendar),
+        _jump(fetched.ticker, jumps),
+        _broken_for_good(fetched.ticker, breaches, severities),
     )
-    older = int((~jumps["holds"]).sum())
+    struck = [hold for hold in checks if hold is not None]
+    holds = [hold for hold in struck if severities.get(hold.rule, "hold_ticker") == "hold_ticker"]
+    if holds and holds[0].rule in _JUMPS:
+        quarantined = _joined([quarantined, _row_of_the_jump(prices, jumps, holds[0])], QUARANTINE_COLUMNS)
     return CheckedPrices(
-        fetched.ticker, good, quarantined, actions, hold, older, rows, fetched.currency, fetched.exchange_timezone
+        fetched.ticker,
+        good,
+        quarantined,
+        actions,
+        holds[0] if holds else None,
+        int((~jumps["holds"]).sum()),
+        rows,
+        fetched.currency,
+        fetched.exchange_timezone,
+        _findings([own, bad_actions, _with_sessions(prices, breaches), _of_the_ticker(struck)], severities),
     )
 
 
@@ -139,6 +169,9 @@ def check_prices(
 
 Passes = Callable[[pd.DataFrame], pd.Series]
 _FIGURES = list(PRICE_VALUES)
+_FRIDAY = 4
+_STRAY_SHARE = 0.1
+"""Markets with another week trade on a fifth of such days or more."""
 _PRICES = ["open", "high", "low", "close", "adj_close"]
 
 
@@ -170,7 +203,11 @@ def _session_rules(calendar: TickerCalendar, as_of: AsOf) -> dict[str, tuple[Pas
     day, closed = pd.Timestamp(as_of.day), calendar.last_closed(as_of.now)
     return {
         "future_session": (lambda rows: rows["session"] <= day, f"later than the as-of day {day.date()}"),
-        "unknown_session": (lambda rows: _are_sessions(rows["session"], calendar), f"no session of {calendar.name}"),
+        "weekend_session": (lambda rows: ~_strays_into_weekend(rows["session"], calendar), f"a weekend, no session of {calendar.name}"),
+        "unknown_session": (
+            lambda rows: _are_sessions(rows["session"], calendar) | (rows["session"].dt.day_of_week > _FRIDAY),
+            f"no session of {calendar.name}",
+        ),
         "unfinished_session": (
             lambda rows: (rows["session"] <= closed) | (rows["session"] > day),
             f"not over by {as_of.now:%Y-%m-%d %H:%M} UTC, settling time included",
@@ -186,6 +223,14 @@ def _are_sessions(days: pd.Series, calendar: TickerCalendar) -> pd.Series:
     return days.isin(calendar.sessions(days.min(), days.max()))
 
 
+def _strays_into_weekend(days: pd.Series, calendar: TickerCalendar) -> pd.Series:
+    """Saturdays and Sundays that are no session. Without a calendar of its own, a market that often trades then is open then."""
+    weekend = days.dt.day_of_week > _FRIDAY
+    if calendar.recorded_fallback:
+        return weekend & (weekend.mean() < _STRAY_SHARE)
+    return weekend & ~_are_sessions(days, calendar)
+
+
 def _no_rival(rows: pd.DataFrame) -> pd.Series:
     """Passes where no row of the same session says something else."""
     distinct = rows.drop_duplicates(list(GOOD_COLUMNS))
@@ -193,41 +238,116 @@ def _no_rival(rows: pd.DataFrame) -> pd.Series:
     return ~rows["session"].isin(contested)
 
 
-def _schema(rules: dict[str, tuple[Passes, str]]) -> pa.DataFrameSchema:
-    checks = [pa.Check(passes, name=rule, error=rule, ignore_na=False) for rule, (passes, _) in rules.items()]
-    types = {"session": pa.Column(nullable=False), **{figure: pa.Column(float, nullable=True) for figure in _FIGURES}}
-    return pa.DataFrameSchema({**types, "origin": pa.Column(str)}, checks=checks, strict=True)
+_RAW_SCHEMA = pa.DataFrameSchema(
+    {
+        "session": pa.Column(nullable=False),
+        **{figure: pa.Column(float, nullable=True) for figure in _FIGURES},
+        "origin": pa.Column(str),
+    },
+    strict=True,
+)
 
 
-def _breaches(prices: pd.DataFrame, calendar: TickerCalendar, as_of: AsOf) -> pd.DataFrame:
-    """Index of a refused row -> `rule` (the first in order) and `reason` (all of them).
+def _row_breaches(prices: pd.DataFrame, calendar: TickerCalendar, as_of: AsOf) -> pd.DataFrame:
+    """Every breach of a row rule: `index` of the row, `rule` and `reason`.
 
     Raises:
         pandera.errors.SchemaErrors: a source that does not keep to RAW_COLUMNS; a fault of the program, not of the data.
     """
-    rules = _value_rules() | _session_rules(calendar, as_of)
-    try:
-        _schema(rules).validate(prices, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        if not cases["check"].isin(rules).all():
-            raise
-        # pandera reports a breach once for each column of the row.
-        found = cases[["index", "check"]].drop_duplicates().astype({"index": int})
-        found["order"] = found["check"].map({rule: order for order, rule in enumerate(rules)})
-        found = found.sort_values(["index", "order"])
-        figures = prices.loc[found["index"]].to_dict("records")
-        found["reason"] = [rules[rule][1].format(**row) for rule, row in zip(found["check"], figures, strict=True)]
-        return found.groupby("index").agg(rule=("check", "first"), reason=("reason", "; ".join))
-    return pd.DataFrame({"rule": [], "reason": []}, dtype=str)
+    _RAW_SCHEMA.validate(prices, lazy=True)
+    return _breaches(prices, {rule: (~passes(prices), reason) for rule, (passes, reason) in _all_rules(calendar, as_of).items()})
 
 
-def _quarantine(prices: pd.DataFrame, breaches: pd.DataFrame) -> pd.DataFrame | None:
-    if breaches.empty:
+def _all_rules(calendar: TickerCalendar, as_of: AsOf) -> dict[str, tuple[Passes, str]]:
+    return _value_rules() | _session_rules(calendar, as_of)
+
+
+def _breaches(prices: pd.DataFrame, broken: Mapping[str, tuple[pd.Series, str]]) -> pd.DataFrame:
+    """`index`, `rule`, `reason` for each row and rule; `broken` has the rows of a rule, and the reason to be filled in."""
+    found = [
+        (index, rule, reason.format(**row))
+        for rule, (rows, reason) in broken.items()
+        if rows.any()
+        for index, row in zip(prices.index[rows], prices[rows].to_dict("records"), strict=True)
+    ]
+    return pd.DataFrame(found, columns=["index", "rule", "reason"]).astype({"index": int, "rule": str, "reason": str})
+
+
+_PAST_REASONS = {
+    "stale_bar": "the bar of the session before again, volume {volume:.10g} included",
+    "currency_block": "close {close:.10g} is about " + f"{CURRENCY_FACTOR:g}" + " times off, as in the sessions beside it: another unit",
+    "price_spike": "close {close:.10g} jumps beyond the limit and the next session takes it back",
+    "zero_volume": "no trades",
+    "frozen_price": "close {close:.10g} has not moved for a week or longer",
+}
+
+
+def _past_breaches(
+    candidates: pd.DataFrame, known: pd.DataFrame | None, actions: pd.DataFrame, calendar: TickerCalendar
+) -> pd.DataFrame:
+    """Breaches of the past rules by the fetched rows, judged beside what is stored."""
+    columns = ["session", "open", "high", "low", "close", "volume"]
+    before = None if known is None else known.reindex(columns=columns)
+    parts = [part for part in (before, candidates[columns]) if part is not None and len(part)]
+    if not parts:
+        return _breaches(candidates, {})
+    # Rows that a warning let pass may share a session: the first stands for it.
+    history = pd.concat(parts).drop_duplicates("session", keep="last").sort_values("session", ignore_index=True)
+    broken = broken_beside_neighbours(history, split_factors(history["session"], actions), _limits(calendar)[0])
+    sessions = candidates["session"]
+    return _breaches(
+        candidates, {rule: (sessions.isin(history["session"][rows]), _PAST_REASONS[rule]) for rule, rows in broken.items() if rows.any()}
+    )
+
+
+def _unreleased(breaches: pd.DataFrame, prices: pd.DataFrame, released: pd.DataFrame) -> pd.DataFrame:
+    """The breaches of rows that nobody released."""
+    if breaches.empty or released.empty:
+        return breaches
+    forgiven = [_is_released(prices.loc[index], rule, released) for index, rule in zip(breaches["index"], breaches["rule"], strict=True)]
+    return breaches[~np.array(forgiven)]
+
+
+def _is_released(row: pd.Series, rule: str, released: pd.DataFrame) -> bool:
+    """Whether a row with these figures was released. One release forgives all its breaches, not only the rule that named it."""
+    del rule
+    for text in released.loc[released["session"] == row["session"], "row"]:
+        then = json.loads(text)
+        figures = np.array([then.get(name) for name in _FIGURES], dtype=float)
+        if np.allclose(row[_FIGURES].to_numpy(float), figures, rtol=RELEASED_TOLERANCE, atol=0.0, equal_nan=True):
+            return True
+    return False
+
+
+def _refuses_row(breaches: pd.DataFrame, severities: Mapping[str, str]) -> pd.Series:
+    return breaches["rule"].map(dict(severities)).isin(("drop_row", "hold_ticker")).astype(bool)
+
+
+def _good(prices: pd.DataFrame, breaches: pd.DataFrame, severities: Mapping[str, str]) -> pd.DataFrame:
+    """What is left, oldest first: rows without the refused ones, refused values missing."""
+    good = prices.drop(index=breaches.loc[_refuses_row(breaches, severities), "index"].unique())
+    for rule, rows in breaches.groupby("rule"):
+        if severities[str(rule)] == "null_field":
+            good.loc[good.index.isin(rows["index"]), RULES[str(rule)].field] = np.nan
+    return good.sort_values("session", ignore_index=True)[list(GOOD_COLUMNS)]
+
+
+def _quarantine(prices: pd.DataFrame, breaches: pd.DataFrame, severities: Mapping[str, str]) -> pd.DataFrame | None:
+    """Rows that were refused, or of which a value was, with the first rule in order and every reason."""
+    struck = breaches[breaches["rule"].map(dict(severities)) != "warn"]
+    if struck.empty:
         return None
-    rows = prices.loc[breaches.index]
-    texts = [_as_json(row) for row in rows.drop(columns="origin").to_dict("records")]
-    return rows[["session", "origin"]].assign(row=texts, rule=breaches["rule"], reason=breaches["reason"])
+    order = {rule: place for place, rule in enumerate(RULES)}
+    whole = _refuses_row(struck, severities)
+    ranked = struck.assign(value_only=~whole, order=struck["rule"].map(order)).sort_values(["index", "value_only", "order"])
+    named = ranked.groupby("index").agg(rule=("rule", "first"), reason=("reason", "; ".join), value_only=("value_only", "all"))
+    rows = prices.loc[named.index]
+    kept = named["rule"].map(lambda rule: f"; only {RULES[rule].field} was refused")
+    return rows[["session", "origin"]].assign(
+        row=[_as_json(row) for row in rows.drop(columns="origin").to_dict("records")],
+        rule=named["rule"],
+        reason=named["reason"] + kept.where(named["value_only"], ""),
+    )
 
 
 def _as_json(row: dict[str, object]) -> str:
@@ -285,6 +405,7 @@ def _no_rows(ticker: Ticker, good: pd.DataFrame, quarantined: pd.DataFrame, know
 
 
 def _too_many_refused(ticker: Ticker, quarantined: pd.DataFrame, rows: int) -> TickerHeld | None:
+    """`rows`: of the fetch, or of the whole history where that is longer: a few bad days must not hold a ticker of many years."""
     bad = quarantined[~quarantined["rule"].isin(HARMLESS_RULES)]
     if len(bad) <= REFUSED_ROWS or len(bad) <= REFUSED_SHARE * rows:
         return None
@@ -317,29 +438,91 @@ def _longest_run(flags: NDArray[np.bool_]) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _unexplained_jumps(history: pd.DataFrame, actions: pd.DataFrame, calendar: TickerCalendar) -> pd.DataFrame:
-    """Moves of the split-adjusted close beyond the limits: session, log_return, holds (recent enough to hold the ticker)."""
-    close = split_adjusted(history[["session", "close"]], actions)["close"]
-    log_return = np.log(close).diff()
-    always_open = calendar.name == _ALWAYS_OPEN
+def _limits(calendar: TickerCalendar) -> tuple[float, float]:
+    """From which log return a fresh move, and a less fresh one, is a jump."""
+    return (CRYPTO_JUMP, CRYPTO_JUMP) if calendar.name == _ALWAYS_OPEN else (JUMP, SPLIT_LIKE_JUMP)
+
+
+_JUMPS = ("jump", "unrecorded_split")
+
+
+def _unexplained_jumps(
+    history: pd.DataFrame, actions: pd.DataFrame, calendar: TickerCalendar, released: pd.DataFrame, severities: Mapping[str, str]
+) -> pd.DataFrame:
+    """Moves of the split-adjusted close beyond the limits: session, log_return, rule, holds (recent enough to hold the ticker).
+
+    A move that a person released, or whose rule only warns, holds nobody.
+    """
+    close = history["close"].to_numpy(float) / split_factors(history["session"], actions)
+    log_return = pd.Series(np.log(close)).diff()
+    fresh_limit, limit = _limits(calendar)
     age = len(history) - 1 - np.arange(len(history))
     size = log_return.abs()
-    fresh = (size > (CRYPTO_JUMP if always_open else JUMP)) & (age < FRESH_SESSIONS)
-    split_like = (size > (CRYPTO_JUMP if always_open else SPLIT_LIKE_JUMP)) & (age < RECENT_SESSIONS)
-    jumps = pd.DataFrame({"session": history["session"], "log_return": log_return, "holds": fresh | split_like})
-    return jumps[size > (CRYPTO_JUMP if always_open else JUMP)]
+    recent = ((size > fresh_limit) & (age < FRESH_SESSIONS)) | ((size > limit) & (age < RECENT_SESSIONS))
+    jumps = pd.DataFrame({"session": history["session"], "log_return": log_return, "holds": recent})[size > fresh_limit]
+    rules = ["jump" if split_that_fits(move) is None else "unrecorded_split" for move in jumps["log_return"]]
+    accepted = jumps["session"].isin(released.loc[released["rule"].isin(_JUMPS), "session"])
+    stays = np.array([severities[rule] == "hold_ticker" for rule in rules], dtype=bool)
+    return jumps.assign(rule=rules, holds=jumps["holds"] & ~accepted & stays)
 
 
 def _jump(ticker: Ticker, jumps: pd.DataFrame) -> TickerHeld | None:
     holding = jumps[jumps["holds"]]
     if holding.empty:
         return None
-    session, log_return, _ = holding.iloc[-1]
+    last = holding.iloc[-1]
+    moved = f"close moved by {np.expm1(last['log_return']):+.0%} on {last['session'].date()}"
+    split = split_that_fits(last["log_return"])
+    if split is None:
+        return TickerHeld(
+            ticker,
+            f"{moved} without a split to explain it; check the source for a missing split or a change of unit, or release the row",
+            rule="jump",
+        )
+    unit = ", or a change of unit" if split in ("100:1", "1:100") else ""
     reason = (
-        f"close moved by {np.expm1(log_return):+.0%} on {session.date()} without a split to explain it; "
-        "check the source for a missing split or a change of unit"
+        f"{moved}, which fits a split of {split}{unit}, and no such split is recorded: add it to the source, or release the row if the "
+        "move is real"
     )
-    return TickerHeld(ticker, reason, rule="jump")
+    return TickerHeld(ticker, reason, rule="unrecorded_split")
+
+
+def _row_of_the_jump(prices: pd.DataFrame, jumps: pd.DataFrame, hold: TickerHeld) -> pd.DataFrame | None:
+    """The row that holds the ticker, as it came, so that a person can look at it and release it."""
+    rows = prices[prices["session"] == jumps.loc[jumps["holds"], "session"].iloc[-1]].head(1)
+    texts = [_as_json(row) for row in rows.drop(columns="origin").to_dict("records")]
+    return rows[["session", "origin"]].assign(row=texts, rule=hold.rule, reason=hold.reason)
+
+
+def _broken_for_good(ticker: Ticker, breaches: pd.DataFrame, severities: Mapping[str, str]) -> TickerHeld | None:
+    """A row rule whose severity is to hold the ticker."""
+    holding = breaches[breaches["rule"].map(dict(severities)) == "hold_ticker"]
+    if holding.empty:
+        return None
+    first = holding.iloc[0]
+    reason = f"{len(holding)} rows refused by rules that hold the ticker; first {first['rule']}: {first['reason']}"
+    return TickerHeld(ticker, reason, rule=str(first["rule"]))
+
+
+# -- what was found -----------------------------------------------------------------------------------------------------------
+
+
+def _with_sessions(prices: pd.DataFrame, breaches: pd.DataFrame) -> pd.DataFrame:
+    return breaches.assign(session=prices["session"].reindex(breaches["index"]).to_numpy())
+
+
+def _of_the_ticker(holds: list[TickerHeld]) -> pd.DataFrame:
+    return pd.DataFrame({"rule": [hold.rule for hold in holds], "session": pd.Series([pd.NaT] * len(holds), dtype="datetime64[us]")})
+
+
+def _findings(parts: list[pd.DataFrame | None], severities: Mapping[str, str]) -> pd.DataFrame:
+    """FINDING_COLUMNS, in the order of the rules; a rule of a source's own reading refuses the row."""
+    found = _joined(parts, ("rule", "session"))
+    counted = found.groupby("rule", sort=False).agg(rows=("rule", "size"), session=("session", "min")).reset_index()
+    counted["severity"] = [severities.get(rule, "drop_row") for rule in counted["rule"]]
+    order = {rule: place for place, rule in enumerate(RULES)}
+    ranked = counted.sort_values("rule", key=lambda rules: rules.map(order).fillna(-1), ignore_index=True)
+    return ranked[list(FINDING_COLUMNS)].astype({"rule": str, "severity": str, "rows": "int64", "session": "datetime64[us]"})
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def _refuse_mixed(cells: list[_Cell], place: Place, file: str) -> None:
     if other is not None:
         raise FileRefused(
             f"{file} mixes two date styles: {first.style} at {place(first.row)} ({first.text!r}) and "
-            f"{other.style} at {place(other.row)} ({other.text!r}); {_WHAT_TO_DO}"
+            f"{other.style} at {place(other.row)} ({other.text!r}); {_WHAT_TO_DO}, or give --mixed-dates"
         )
 
 

@@ -192,7 +192,7 @@ def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
 def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> TickercastError:
     said = reply_sample(str(error.get("description", "")).encode())
     if reply.status == 404 and error.get("code") == "Not Found":
-        return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="unknown_ticker")
+        return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found")
     if said.startswith("Data doesn't exist for startDate"):
         return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
     return _bad(ticker, reply, "it is an error")

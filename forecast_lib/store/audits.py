@@ -18,6 +18,8 @@ WRITERS = {
     "prices": "SELECT run_id AS writer, * FROM prices",
     "corporate_actions": "SELECT run_id AS writer, * FROM corporate_actions",
     "quarantined_prices": "SELECT run_id AS writer, * FROM quarantined_prices",
+    "price_gaps": "SELECT run_id AS writer, * FROM price_gaps",
+    "quality_counts": "SELECT run_id AS writer, * FROM quality_counts",
     "runs": "SELECT run_id AS writer, * FROM runs",
     "run_tickers": "SELECT run_id AS writer, * FROM run_tickers",
     "models": "SELECT run_id AS writer, * FROM models",
@@ -32,6 +34,8 @@ WRITERS = {
 KEYS = {
     "prices": "ticker, session, revision",
     "corporate_actions": "ticker, session, kind, known_at",
+    "price_gaps": "ticker, session, run_id",
+    "quality_counts": "run_id, ticker, rule",
     "runs": "run_id",
     "run_tickers": "run_id, ticker",
     "models": "model_id",
@@ -46,6 +50,8 @@ KEYS = {
 _DATED = {
     "prices": ("session",),
     "corporate_actions": ("session",),
+    "price_gaps": ("session",),
+    "quality_counts": ("session",),
     "run_tickers": ("last_session",),
     "models": ("trained_as_of", "trained_through"),
     "forecasts": ("cutoff",),

@@ -80,7 +80,8 @@ def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame
     """Append everything that one run made, in one transaction, once the audits allow it.
 
     Args:
-        frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run.
+        frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run. Where
+            `source` is left out, it is the run's: no row is without a word on whether its prices are real.
         reached: called at the named points of the write.
 
     Returns:
@@ -90,7 +91,8 @@ def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame
     Raises:
         AuditFailed: a table or a rule is broken; nothing was stored.
     """
-    checked = {table: _checked(table, frames[table]) for table in [*TABLES, *frames] if table in frames}
+    sourced = {table: _with_source(table, frame, frames["runs"]) for table, frame in frames.items()} if "runs" in frames else frames
+    checked = {table: _checked(table, sourced[table]) for table in [*TABLES, *sourced] if table in sourced}
     run_id = _only_run(checked)
     con.begin()
     try:
@@ -110,6 +112,13 @@ def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame
     con.execute("CHECKPOINT")
     reached("after checkpoint")
     return entry
+
+
+def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    if table in ("prices", "runs") or table not in TABLES or "source" not in TABLES[table].columns or runs.empty:
+        return frame
+    source = runs["source"].iloc[0]
+    return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
 
 
 def counts_by_run(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:

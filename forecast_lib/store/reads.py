@@ -17,11 +17,14 @@ from forecast_lib.tables import TABLES, empty
 __all__ = [
     "quarantine_keys",
     "read_actions",
+    "read_gaps",
     "read_latest_backtests",
     "read_model_history",
     "read_models",
     "read_outcomes",
     "read_prices",
+    "read_released",
+    "read_statuses",
     "read_table",
     "read_unsettled",
 ]
@@ -95,8 +98,14 @@ def read_models(con: Connection, tickers: Sequence[str], variant: str, before: d
     return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before, "config": config})
 
 
-def read_model_history(con: Connection, tickers: Sequence[str], variant: str, before: dt.date) -> pd.DataFrame:
+def read_model_history(
+    con: Connection, tickers: Sequence[str], variant: str, before: dt.date, known_at: dt.datetime | None = None
+) -> pd.DataFrame:
     """Every model of the tickers and the variant, promoted or not, trained on an evening before `before`; oldest first.
+
+    Args:
+        known_at: only models of runs that were started up to this UTC instant: what a run stores is known from its start, its
+            prices and its models alike. None: of all runs.
 
     Returns:
         Columns of `models`, ordered by ticker, then by the evening and the order of storing.
@@ -104,9 +113,47 @@ def read_model_history(con: Connection, tickers: Sequence[str], variant: str, be
     sql = f"""
         SELECT * FROM models
         WHERE {_ASKED} AND variant = $variant AND trained_as_of < $before
+            AND run_id IN (SELECT run_id FROM runs WHERE $known_at IS NULL OR started_at <= $known_at)
         ORDER BY ticker, trained_as_of, rowid
     """
-    return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before})
+    until = known_at.replace(tzinfo=None) if known_at else None
+    return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before, "known_at": until})
+
+
+def read_gaps(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """The newest state of every gap, as it was known: of each ticker and session the row learned last up to `as_of.known_at`.
+
+    Returns:
+        Columns of `price_gaps`, ordered by ticker and session.
+    """
+    sql = f"""
+        SELECT * FROM price_gaps
+        WHERE {_ASKED} AND known_at <= $known_at AND session <= $day
+        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, rowid DESC) = 1
+        ORDER BY ticker, session
+    """
+    return _frame(con, "price_gaps", sql, _known(tickers, as_of))
+
+
+def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """The rows that a person had released from the quarantine up to `as_of.known_at`: columns of `quarantined_prices`."""
+    sql = f"SELECT * FROM quarantined_prices WHERE {_ASKED} AND released_at <= $known_at AND session <= $day ORDER BY rowid"
+    return _frame(con, "quarantined_prices", sql, _known(tickers, as_of))
+
+
+def read_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """How the tickers fared in the nightly and ingest runs that were started up to `as_of.known_at`, for evenings up to `as_of.day`.
+
+    Returns:
+        ticker, as_of, known_at (of the run), kind, reason, trigger and calendar; the newest run first.
+    """
+    sql = f"""
+        SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar
+        FROM run_tickers AS t JOIN runs AS r USING (run_id)
+        WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day
+        ORDER BY r.started_at DESC, r.run_id DESC, t.ticker
+    """
+    return con.execute(sql, _known(tickers, as_of)).df()
 
 
 def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:

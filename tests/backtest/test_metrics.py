@@ -40,9 +40,7 @@ def test_winkler_by_hand(actual, score):
     assert winkler(one(actual), LADDER, 0.95) == pytest.approx(score)
 
 
-@pytest.mark.parametrize(
-    ("coverage", "low", "high"), [(0.5, 96.0, 104.0), (0.8, 93.0, 107.0), (0.9, 92.0, 108.0), (0.95, 91.0, 109.0)]
-)
+@pytest.mark.parametrize(("coverage", "low", "high"), [(0.5, 96.0, 104.0), (0.8, 93.0, 107.0), (0.9, 92.0, 108.0), (0.95, 91.0, 109.0)])
 def test_interval_of_each_coverage_includes_its_borders(coverage, low, high):
     prices = np.array([low - 0.01, low, high, high + 0.01])
     assert inside(prices, np.repeat(LADDER, 4, axis=0), coverage).tolist() == [False, True, True, False]

@@ -12,7 +12,6 @@ from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs import evaluate
 from forecast_lib.jobs.evaluate import backtest_tables
-from forecast_lib.tables import validate
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
@@ -109,7 +108,7 @@ def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
     tables = backtest_tables([result], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
     for name, frame in tables.items():
-        assert len(validate(name, frame)) > 0
+        assert len(made_up.stored(name, frame)) > 0
     assert set(tables["backtest_scores"]["ticker"]) == {Ticker("ACME"), "*"}
     assert len(json.loads(tables["backtests"]["splits"][0])) == 2
 

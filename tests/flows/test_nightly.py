@@ -8,8 +8,10 @@ import urllib.request
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
+from forecast_lib.sessions import calendar_for
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(420)
@@ -106,6 +108,42 @@ def test_a_bad_ticker_has_a_row_and_changes_nothing_for_the_others(two_nights, t
     assert bad["status"] == "none"
     assert bad["reason"] == "unknown_ticker: no ticker of the simulated market: expected SIM1, SIM2, ..."
     assert with_bad.summary["forecasts_hash"] == first.summary["forecasts_hash"]
+
+
+def write_csv(path: Path, closes: list[str], header: str = "Date,Open,High,Low,Close,Volume") -> None:
+    """One row a New York session up to 2 May 2024, oldest first; open, high and low equal the close."""
+    sessions = calendar_for("SIM1").sessions(pd.Timestamp("2022-01-03"), pd.Timestamp(FIRST))[-len(closes) :]
+    rows = [f"{session.date()},{close},{close},{close},{close},1000" for session, close in zip(sessions, closes, strict=True)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecast(tickercast, tmp_path):
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    write_csv(folder / "GOOD.csv", [f'"1,{100 + number * 7 % 50}.{number % 10}"' for number in range(400)])
+    write_csv(folder / "SHORT.csv", ["10.5", "10.6", "10.7"])
+    write_csv(folder / "CONST.csv", ["10"] * 400)
+    write_csv(folder / "NOCLOSE.csv", ["10"] * 400, "Date,Open,High,Low,Settle,Volume")
+    write_csv(folder / "COMMA.csv", ['"10,5"'] * 400)
+    (folder / "TWO.csv").write_text("Date,Close\n01-02-2024,10\n1/30/2024,11\n")
+    ended = tickercast.night(tmp_path / "w", "--files", str(folder), "--as-of", FIRST)
+    assert ended.code == 10, ended.err
+    assert "Traceback" not in ended.err
+    found = dict(rows(tmp_path / "w", "SELECT ticker, status || ' ' || coalesce(split_part(reason, ':', 1), '') FROM run_tickers"))
+    good = found.pop("GOOD")
+    assert good.split()[0] in ("fresh", "naive")
+    assert found == {
+        "SHORT": "none too_short",
+        "CONST": "naive constant",
+        "NOCLOSE": "none file_refused",
+        "COMMA": "none file_refused",
+        "TWO": "none file_refused",
+    }
+    # Refused files say what came, what was expected and what to do, naming the place.
+    reasons = dict(rows(tmp_path / "w", "SELECT ticker, reason FROM run_tickers"))
+    assert "no column 'close'" in reasons["NOCLOSE"]
+    assert "line 2" in reasons["COMMA"]
+    assert "line 3" in reasons["TWO"]
 
 
 def test_no_usable_prices_at_all_ends_with_1_and_publishes_nothing(tickercast, tmp_path):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.jobs.settle import settle
-from forecast_lib.tables import QUANTILE_COLUMNS, validate
+from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
 
 NOW = dt.datetime(2024, 1, 10, 22, tzinfo=dt.UTC)
@@ -88,7 +88,7 @@ def test_nothing_to_settle_gives_an_empty_table():
 
 def test_rows_are_those_of_the_store():
     made = settled(forecast(1, "2020-01-07"), forecast(2, "2020-01-08"))
-    assert len(validate("forecast_outcomes", made.drop(columns="made_by"))) == 2
+    assert len(made_up.stored("forecast_outcomes", made.drop(columns="made_by"))) == 2
 
 
 def test_step_and_error_keep_their_row_when_some_wait():

@@ -208,7 +208,9 @@ def test_first_cutoff_has_a_window_without_warm_up():
     assert first_cutoff(10) == 31  # sessions 22 to 31
 
 
-@pytest.mark.parametrize(("variant", "drawn", "held_out"), [("lstm", (3, 4, 20, 10), (1, 6, 20, 10)), ("bidirectional", (3, 64, 10, 10), (1, 60, 10, 10))])
+@pytest.mark.parametrize(
+    ("variant", "drawn", "held_out"), [("lstm", (3, 4, 20, 10), (1, 6, 20, 10)), ("bidirectional", (3, 64, 10, 10), (1, 60, 10, 10))]
+)
 def test_network_that_looks_back_learns_from_windows(monkeypatch, variant, drawn, held_out):
     from forecast_lib.models import engine
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.errors import UsageError
 from forecast_lib.prices.checks import GOOD_COLUMNS, HARMLESS_RULES, QUARANTINE_COLUMNS, CheckedPrices, check_prices
 from forecast_lib.prices.files import FilesSource
+from forecast_lib.prices.rules import severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import read_parquet
@@ -34,12 +36,13 @@ def as_of(day: dt.date, *now: int) -> AsOf:
 
 
 def prices(count: int = 300, last: dt.date = LAST, calendar: TickerCalendar = NEW_YORK) -> pd.DataFrame:
-    """`count` good rows up to `last`: open 100, high 102, low 98, close 100 or 101 in turn."""
+    """`count` good rows up to `last`: open 100, high 102, low 98, close 100 or 101 in turn, one share more each session from 1000."""
     sessions = calendar.sessions(last - dt.timedelta(days=2 * count + 30), last)[-count:]
     close = 100.0 + np.arange(len(sessions)) % 2
-    figures = {"open": 100.0, "high": 102.0, "low": 98.0, "close": close, "adj_close": close, "volume": 1000.0}
+    figures = {"open": 100.0, "high": 102.0, "low": 98.0, "close": close, "adj_close": close}
     origins = [f"made up {number}" for number in range(len(sessions))]
-    return pd.DataFrame({"session": sessions, **figures, "origin": origins})
+    volume = 1000.0 + np.arange(len(sessions))
+    return pd.DataFrame({"session": sessions, **figures, "volume": volume, "origin": origins})
 
 
 def actions(*rows: tuple[str, str, float]) -> pd.DataFrame:
@@ -51,7 +54,7 @@ def fetched(frame: pd.DataFrame, *events: tuple[str, str, float], **fields: obje
     return FetchedPrices(ticker=Ticker("ACME"), prices=frame, actions=actions(*events), **fields)  # type: ignore[arg-type]
 
 
-def checked(frame: pd.DataFrame, *events: tuple[str, str, float], when: AsOf = EVENING, **known: pd.DataFrame) -> CheckedPrices:
+def checked(frame: pd.DataFrame, *events: tuple[str, str, float], when: AsOf = EVENING, **known: object) -> CheckedPrices:
     return check_prices(fetched(frame, *events), NEW_YORK, when, **known)  # type: ignore[arg-type]
 
 
@@ -119,7 +122,7 @@ def test_nothing_warns() -> None:
         ({"low": 103.0, "open": np.nan, "close": 104.0}, "low_above_high", 
             "low 103 is above high 102; close 104 is above high 102"),
         ({"volume": -1.0}, "negative_volume", "volume -1 is negative"),
-        ({"session": pd.Timestamp("2024-06-22")}, "unknown_session", "no session of XNYS"),
+        ({"session": pd.Timestamp("2024-06-22")}, "weekend_session", "a weekend, no session of XNYS"),
         ({"session": pd.Timestamp("2024-06-19")}, "unknown_session", "no session of XNYS"),
     ],
 )  # fmt: skip
@@ -141,7 +144,7 @@ def test_the_quarantine_has_the_row_as_it_came() -> None:
     frame.loc[299, ["close", "open"]] = [np.inf, np.nan]
     (text,) = checked(frame).quarantined["row"]
     assert json.loads(text) == {
-        "session": "2024-06-28", "open": None, "high": 102.0, "low": 98.0, "close": "inf", "adj_close": 101.0, "volume": 1000.0,
+        "session": "2024-06-28", "open": None, "high": 102.0, "low": 98.0, "close": "inf", "adj_close": 101.0, "volume": 1299.0,
     }  # fmt: skip
 
 
@@ -303,12 +306,12 @@ def stepped(at: int, factor: float, count: int = 600) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("at", "factor", "rule"),
     [
-        (595, 1.5, "jump"),  # fresh, +50 %
-        (595, 1 / 1.5, "jump"),  # a missed 3:2 split
+        (595, 1.8, "jump"),  # fresh, +80 %
+        (595, 1 / 1.5, "unrecorded_split"),  # a missed 3:2 split
         (595, 1.35, None),  # the size of UNH on 2008-10-13
         (580, 1 / 1.5, None),  # after two weeks a fall by a third is a fact
-        (400, 0.25, "jump"),  # a missed 4:1 split is never one
-        (400, 100.0, "jump"),  # pence for pounds
+        (400, 0.25, "unrecorded_split"),  # a missed 4:1 split is never a fact
+        (400, 100.0, "unrecorded_split"),  # pence for pounds, or 1:100
         (300, 0.25, None),  # older than the last 250 rows
     ],
 )
@@ -322,8 +325,8 @@ def test_the_split_that_explains_a_jump_releases_it() -> None:
     frame = stepped(400, 0.25)
     session = str(frame["session"][400].date())
     assert rule_of(checked(frame, (session, "split", 4.0))) is None
-    assert rule_of(checked(frame, (session, "split", 2.0))) == "jump", "2:1 leaves a halving unexplained"
-    assert rule_of(checked(frame, (session, "dividend", 4.0))) == "jump"
+    assert rule_of(checked(frame, (session, "split", 2.0))) == "unrecorded_split", "2:1 leaves a halving unexplained"
+    assert rule_of(checked(frame, (session, "dividend", 4.0))) == "unrecorded_split"
 
 
 def test_the_hold_says_how_far_and_when() -> None:
@@ -332,10 +335,187 @@ def test_the_hold_says_how_far_and_when() -> None:
 
 def test_coins_may_lose_half_but_not_a_factor_of_a_hundred() -> None:
     always = TickerCalendar("24/7")
-    for factor, rule in ((0.5, None), (2.0, None), (0.01, "jump")):
+    for factor, rule in ((0.5, None), (2.0, None), (0.01, "unrecorded_split")):
         frame = prices(calendar=always)
         frame.loc[295:, ["open", "high", "low", "close", "adj_close"]] *= factor
         assert rule_of(check_prices(fetched(frame), always, EVENING)) == rule
+
+
+# -- rows beside their neighbours
+
+
+FIGURES = ["open", "high", "low", "close", "adj_close"]
+
+
+def changed(frame: pd.DataFrame, rows: slice | int, factor: float) -> pd.DataFrame:
+    frame.loc[rows, FIGURES] *= factor
+    return frame
+
+
+def test_a_bar_that_repeats_the_one_before_is_refused() -> None:
+    frame = prices()
+    frame.loc[299, ["close", "volume"]] = frame.loc[298, ["close", "volume"]]
+    result = checked(frame)
+    assert refused_rules(result) == ["stale_bar"]
+    assert result.good["session"].iloc[-1] == pd.Timestamp("2024-06-27")
+
+
+def test_a_thin_share_without_a_range_may_stand_still() -> None:
+    frame = prices()
+    frame.loc[298:299, FIGURES] = 100.0
+    frame.loc[298:299, "volume"] = 7.0
+    assert checked(frame).quarantined.empty
+
+
+def test_a_spike_that_the_next_session_takes_back_is_refused_and_one_that_stays_is_a_jump() -> None:
+    result = checked(changed(prices(), 290, 1.7))
+    assert refused_rules(result) == ["price_spike"]
+    assert result.hold is None
+    assert rule_of(checked(changed(prices(), slice(290, None), 1.8))) == "jump"
+
+
+def test_a_wild_share_has_no_spikes() -> None:
+    """A close that doubles and halves in turn all year is the share's way."""
+    frame = prices()
+    frame.loc[frame.index % 2 == 0, FIGURES] *= 2.0
+    assert "price_spike" not in refused_rules(checked(frame))
+
+
+def test_a_block_in_pence_is_refused_as_a_whole() -> None:
+    result = checked(changed(prices(1000), slice(500, 509), 100.0))
+    assert refused_rules(result) == ["currency_block"] * 10
+    assert (result.hold, len(result.good)) == (None, 990)
+
+
+def test_a_block_that_has_not_ended_holds_the_ticker() -> None:
+    result = checked(changed(prices(1000), slice(990, None), 100.0))
+    assert rule_of(result) == "unrecorded_split"
+    assert "or a change of unit" in str(result.hold)
+
+
+def test_a_split_inside_a_block_is_no_end_of_it() -> None:
+    frame = changed(changed(prices(1000), slice(500, 509), 100.0), slice(505, None), 0.25)
+    result = checked(frame, (str(frame["session"][505].date()), "split", 4.0))
+    assert refused_rules(result) == ["currency_block"] * 10
+    assert result.hold is None
+
+
+def test_zero_volume_and_frozen_closes_are_counted_and_kept() -> None:
+    frame = prices()
+    frame.loc[290, "volume"] = 0.0
+    frame.loc[290:296, "close"] = 100.0
+    result = checked(frame)
+    assert result.quarantined.empty
+    assert len(result.good) == 300
+    found = result.findings.set_index("rule")
+    # Rows 290 to 296 stand still: the fifth, sixth and seventh of them count.
+    assert found.loc["frozen_price", ["severity", "rows"]].tolist() == ["warn", 3]
+    assert found.loc["frozen_price", "session"] == frame["session"][294]
+    assert found.loc["zero_volume", "rows"] == 1
+
+
+def test_an_index_that_never_has_a_volume_breaks_no_rule() -> None:
+    assert checked(prices().assign(volume=0.0)).findings.empty
+
+
+def test_stray_weekends_are_refused_also_where_no_calendar_is_known() -> None:
+    frame = prices()
+    frame.loc[299, "session"] = pd.Timestamp("2024-06-29")
+    result = check_prices(fetched(frame), TickerCalendar("weekdays", recorded_fallback=True), as_of(dt.date(2024, 6, 30), 2024, 7, 1))
+    assert refused_rules(result) == ["weekend_session"]
+
+
+# -- severities
+
+
+def test_every_breach_is_counted_with_what_was_done() -> None:
+    frame = prices()
+    frame.loc[299, "open"] = 97.0
+    frame.loc[250, "close"] = 0.0
+    found = checked(frame).findings
+    assert found[["rule", "severity", "rows"]].to_numpy().tolist() == [
+        ["not_positive", "drop_row", 1],
+        ["low_above_open", "drop_row", 1],
+        ["low_above_close", "drop_row", 1],
+    ]
+    assert found["session"].tolist() == [frame["session"][250], frame["session"][299], frame["session"][250]]
+
+
+def test_a_universe_may_refuse_the_open_alone_and_keep_the_row() -> None:
+    frame = prices()
+    frame.loc[299, "open"] = 97.0
+    result = checked(frame, severities=severities_from(["low_above_open=null_field"]))
+    assert np.isnan(result.good["open"].iloc[-1])
+    assert result.good["close"].iloc[-1] == 101.0
+    assert len(result.good) == 300
+    (reason,) = result.quarantined["reason"]
+    assert reason == "low 98 is above open 97; only open was refused"
+    assert json.loads(result.quarantined["row"].iloc[0])["open"] == 97.0
+
+
+def test_values_that_were_refused_do_not_count_towards_a_bad_table() -> None:
+    frame = prices()
+    frame.loc[100:200, "open"] = 97.0
+    assert rule_of(checked(frame)) == "too_many_refused"
+    assert rule_of(checked(frame, severities=severities_from(["low_above_open=null_field"]))) is None
+
+
+def test_a_universe_may_hold_what_others_only_count() -> None:
+    frame = prices()
+    frame.loc[299, "volume"] = 0.0
+    assert rule_of(checked(frame, severities=severities_from(["zero_volume=hold_ticker"]))) == "zero_volume"
+    assert refused_rules(checked(frame, severities=severities_from(["zero_volume=drop_row"]))) == ["zero_volume"]
+
+
+def test_a_universe_may_let_jumps_pass() -> None:
+    result = checked(stepped(400, 0.25), severities=severities_from(["unrecorded_split=warn"]))
+    assert result.hold is None
+    assert result.older_jumps == 1
+
+
+def test_what_would_look_into_the_future_or_cannot_be_stored_is_not_for_choice() -> None:
+    for choice in ("future_session=warn", "unfinished_session=warn", "close_missing=warn", "not_positive=null_field"):
+        with pytest.raises(UsageError, match="cannot be"):
+            severities_from([choice])
+    with pytest.raises(UsageError, match="rule 'no_such' is not known"):
+        severities_from(["no_such=warn"])
+
+
+# -- an unrecorded split
+
+
+def test_an_unrecorded_split_is_named_with_its_ratio() -> None:
+    held = checked(stepped(595, 0.25)).hold
+    assert held is not None
+    assert "close moved by -75% on 2024-06-24, which fits a split of 4:1, and no such split is recorded" in held.reason
+
+
+def test_the_row_whose_jump_holds_can_be_looked_at_and_released() -> None:
+    frame = stepped(595, 0.25)
+    held = checked(frame)
+    assert refused_rules(held) == ["unrecorded_split"]
+    assert held.quarantined["session"].iloc[0] == frame["session"][595]
+    assert checked(frame, released=held.quarantined).hold is None
+
+
+# -- released rows
+
+
+def test_a_released_row_passes_every_rule_it_broke() -> None:
+    frame = prices()
+    frame.loc[299, ["open", "close"]] = [97.0, 105.0]
+    refused = checked(frame).quarantined
+    result = checked(frame, released=refused)
+    assert result.quarantined.empty
+    assert result.good["close"].iloc[-1] == 105.0
+
+
+def test_another_row_of_a_released_session_is_refused_again() -> None:
+    frame = prices()
+    frame.loc[299, "close"] = 105.0
+    refused = checked(frame).quarantined
+    frame.loc[299, "close"] = 106.0
+    assert refused_rules(checked(frame, released=refused)) == ["close_above_high"]
 
 
 # -- a fetch of a few sessions after what is stored
@@ -344,14 +524,14 @@ def test_coins_may_lose_half_but_not_a_factor_of_a_hundred() -> None:
 def test_a_short_fetch_is_judged_as_the_continuation_of_what_is_stored() -> None:
     stored, new = prices().iloc[:-5], prices().tail(5)
     assert rule_of(checked(new, known=stored)) is None
-    assert rule_of(checked(new.assign(close=25.0, low=24.0), known=stored)) == "jump"
+    assert rule_of(checked(new.assign(close=25.0, low=24.0), known=stored)) == "unrecorded_split"
     assert rule_of(checked(new, known=stored.iloc[:-12])) == "gap"
 
 
 def test_splits_stored_before_explain_stored_steps() -> None:
     frame = stepped(400, 0.25)
     split = actions((str(frame["session"][400].date()), "split", 4.0))
-    assert rule_of(checked(frame.tail(5), known=frame.iloc[:-5])) == "jump"
+    assert rule_of(checked(frame.tail(5), known=frame.iloc[:-5])) == "unrecorded_split"
     assert rule_of(checked(frame.tail(5), known=frame.iloc[:-5], known_actions=split)) is None
 
 
@@ -413,8 +593,8 @@ def test_any_frame_is_sorted_into_good_and_refused_rows(
     frame = pd.DataFrame([(*row, "made up") for row in rows], columns=list(RAW_COLUMNS))
     types = {"session": "datetime64[us]", "origin": str, **dict.fromkeys(GOOD_COLUMNS[1:], float)}
     result = checked(frame.astype(types), *[(str(when), "split", value) for when, value in splits])
-    from_actions = (result.quarantined["rule"] == "bad_action").sum()
-    assert len(result.good) + len(result.quarantined) - from_actions == len(rows)
+    no_row_of_its_own = result.quarantined["rule"].isin(["bad_action", "jump", "unrecorded_split"]).sum()
+    assert len(result.good) + len(result.quarantined) - no_row_of_its_own == len(rows)
     assert (result.good["close"] > 0).all()
     assert np.isfinite(result.good["close"]).all()
     assert result.good["session"].is_unique

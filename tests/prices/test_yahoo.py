@@ -399,7 +399,7 @@ class TestFailures:
     def test_unknown_ticker_is_named_with_yahoos_own_words(self, new_source: NEW_SOURCE) -> None:
         with pytest.raises(UnknownTicker) as caught:
             fetch(new_source(), "NOSUCH")
-        assert (caught.value.ticker, caught.value.rule) == ("NOSUCH", "unknown_ticker")
+        assert (caught.value.ticker, caught.value.rule) == ("NOSUCH", "not_found")
         assert "No data found" in caught.value.reason
 
     def test_isin_is_refused_without_a_request(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:

@@ -77,13 +77,14 @@ def night(number: int, tickers: tuple[str, ...] = ("AAA", "BBB"), horizon: int =
     """Prices, statuses, one pooled model and forecasts of the nightly run `run-<number>`; `run` overrides columns of `runs`."""
     run_id = run.get("run_id", f"run-{number}")
     seen = stamp(now(number))
-    return {
+    made = {
         "prices": prices(number, tickers).assign(revision=0, known_at=seen, run_id=run_id),
         "runs": pd.DataFrame([run_row(number, len(tickers)) | run]),
         "run_tickers": pd.DataFrame([ticker_row(run_id, ticker, number) for ticker in tickers]),
         "models": pd.DataFrame([model_row(run_id, number)]),
         "forecasts": forecasts(run_id, number, tickers, horizon, f"model-{run_id}"),
     }
+    return {table: frame.assign(source="simulated") for table, frame in made.items()}
 
 
 def run_row(number: int, tickers: int) -> dict[str, Any]:

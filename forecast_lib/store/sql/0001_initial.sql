@@ -41,7 +41,8 @@ CREATE TABLE corporate_actions (
     kind VARCHAR NOT NULL,
     value DOUBLE NOT NULL,
     known_at TIMESTAMP NOT NULL,
-    run_id VARCHAR NOT NULL
+    run_id VARCHAR NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE corporate_actions IS 'Dividends and splits as the source reports them, append-only: one row per ticker, session, kind and time of learning it. Where a value was corrected, the row with the newest known_at counts.';
 COMMENT ON COLUMN corporate_actions.ticker IS 'Ticker in capitals';
@@ -50,6 +51,7 @@ COMMENT ON COLUMN corporate_actions.kind IS 'dividend or split';
 COMMENT ON COLUMN corporate_actions.value IS 'Dividend: cash per share in the ticker''s currency, on that day''s share basis. Split: new shares for one old share';
 COMMENT ON COLUMN corporate_actions.known_at IS 'UTC time from which the action was known here';
 COMMENT ON COLUMN corporate_actions.run_id IS 'Run that stored the row';
+COMMENT ON COLUMN corporate_actions.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE quarantined_prices (
     ticker VARCHAR NOT NULL,
@@ -60,7 +62,8 @@ CREATE TABLE quarantined_prices (
     reason VARCHAR NOT NULL,
     run_id VARCHAR NOT NULL,
     known_at TIMESTAMP NOT NULL,
-    released_at TIMESTAMP
+    released_at TIMESTAMP,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE quarantined_prices IS 'Rows of the source that were refused, with the rule they broke: a log, never used for a forecast. A row that was accepted later is logged again with released_at.';
 COMMENT ON COLUMN quarantined_prices.ticker IS 'Ticker in capitals';
@@ -72,6 +75,7 @@ COMMENT ON COLUMN quarantined_prices.reason IS 'Why it was refused, as a sentenc
 COMMENT ON COLUMN quarantined_prices.run_id IS 'Run that refused (or released) the row';
 COMMENT ON COLUMN quarantined_prices.known_at IS 'UTC time at which it was refused';
 COMMENT ON COLUMN quarantined_prices.released_at IS 'UTC time at which the row was accepted after all; NULL while it is held';
+COMMENT ON COLUMN quarantined_prices.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE runs (
     run_id VARCHAR NOT NULL,
@@ -127,7 +131,8 @@ CREATE TABLE run_tickers (
     sessions_behind BIGINT,
     calendar VARCHAR,
     rows_new BIGINT NOT NULL,
-    rows_refused BIGINT NOT NULL
+    rows_refused BIGINT NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE run_tickers IS 'How each ticker fared in each run: exactly one row per run and ticker asked for.';
 COMMENT ON COLUMN run_tickers.run_id IS 'The run';
@@ -144,6 +149,7 @@ COMMENT ON COLUMN run_tickers.sessions_behind IS 'Closed sessions missing betwee
 COMMENT ON COLUMN run_tickers.calendar IS 'Exchange calendar used for the ticker, for example XNYS; NULL where none was needed';
 COMMENT ON COLUMN run_tickers.rows_new IS 'New prices and new revisions that the run stored for the ticker';
 COMMENT ON COLUMN run_tickers.rows_refused IS 'Rows of the source that the run refused for the ticker';
+COMMENT ON COLUMN run_tickers.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE models (
     model_id VARCHAR NOT NULL,
@@ -166,7 +172,8 @@ CREATE TABLE models (
     val_cov95 DOUBLE,
     shrinkage DOUBLE,
     promoted BOOLEAN NOT NULL,
-    gate_reason VARCHAR NOT NULL
+    gate_reason VARCHAR NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE models IS 'Trained models: one row each, whether or not the model was good enough to be used. Weights are files in models/, named by their hash.';
 COMMENT ON COLUMN models.model_id IS 'Name of the model';
@@ -190,6 +197,7 @@ COMMENT ON COLUMN models.val_cov95 IS 'Share of validation targets inside the 95
 COMMENT ON COLUMN models.shrinkage IS 'Share of the model''s own signal kept when its forecast is drawn towards the naive one: 0 none, 1 all';
 COMMENT ON COLUMN models.promoted IS 'True where the model passed the gate against the baselines and may answer';
 COMMENT ON COLUMN models.gate_reason IS 'Why the model was promoted or not';
+COMMENT ON COLUMN models.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE forecasts (
     run_id VARCHAR NOT NULL,
@@ -211,7 +219,8 @@ CREATE TABLE forecasts (
     q90 DOUBLE NOT NULL,
     q95 DOUBLE NOT NULL,
     q975 DOUBLE NOT NULL,
-    currency VARCHAR
+    currency VARCHAR,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE forecasts IS 'Forecasts of every finished run: one row per run, ticker and step. Append-only.';
 COMMENT ON COLUMN forecasts.run_id IS 'Run that made the forecast';
@@ -234,6 +243,7 @@ COMMENT ON COLUMN forecasts.q90 IS '90 % quantile of the forecast close, in the 
 COMMENT ON COLUMN forecasts.q95 IS '95 % quantile of the forecast close, in the ticker''s currency';
 COMMENT ON COLUMN forecasts.q975 IS '97.5 % quantile of the forecast close, in the ticker''s currency';
 COMMENT ON COLUMN forecasts.currency IS 'Currency code of the prices in this row; NULL where the source gives none';
+COMMENT ON COLUMN forecasts.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE forecast_outcomes (
     run_id VARCHAR NOT NULL,
@@ -247,7 +257,8 @@ CREATE TABLE forecast_outcomes (
     inside80 BOOLEAN NOT NULL,
     inside95 BOOLEAN NOT NULL,
     settled_at TIMESTAMP NOT NULL,
-    settled_by VARCHAR NOT NULL
+    settled_by VARCHAR NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE forecast_outcomes IS 'What became of each forecast, once the close of its target session was known: one row per run, ticker and step.';
 COMMENT ON COLUMN forecast_outcomes.run_id IS 'Run that made the forecast';
@@ -262,6 +273,7 @@ COMMENT ON COLUMN forecast_outcomes.inside80 IS 'True where the actual lay betwe
 COMMENT ON COLUMN forecast_outcomes.inside95 IS 'True where the actual lay between q025 and q975';
 COMMENT ON COLUMN forecast_outcomes.settled_at IS 'UTC time at which the outcome was worked out';
 COMMENT ON COLUMN forecast_outcomes.settled_by IS 'Run that worked it out';
+COMMENT ON COLUMN forecast_outcomes.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE backtests (
     backtest_id VARCHAR NOT NULL,
@@ -269,7 +281,8 @@ CREATE TABLE backtests (
     as_of DATE NOT NULL,
     config JSON NOT NULL,
     splits JSON NOT NULL,
-    seconds DOUBLE NOT NULL
+    seconds DOUBLE NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE backtests IS 'Rolling-origin backtests, one row each.';
 COMMENT ON COLUMN backtests.backtest_id IS 'Name of the backtest';
@@ -278,6 +291,7 @@ COMMENT ON COLUMN backtests.as_of IS 'Evening whose knowledge the backtest used:
 COMMENT ON COLUMN backtests.config IS 'Models, shares and folds, as JSON';
 COMMENT ON COLUMN backtests.splits IS 'The training and test sessions of each fold, as JSON';
 COMMENT ON COLUMN backtests.seconds IS 'Wall-clock seconds of the whole backtest';
+COMMENT ON COLUMN backtests.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE backtest_forecasts (
     backtest_id VARCHAR NOT NULL,
@@ -297,7 +311,8 @@ CREATE TABLE backtest_forecasts (
     q95 DOUBLE NOT NULL,
     q975 DOUBLE NOT NULL,
     actual DOUBLE NOT NULL,
-    naive DOUBLE NOT NULL
+    naive DOUBLE NOT NULL,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE backtest_forecasts IS 'Every forecast of every backtest with what really happened: one row per backtest, ticker, model, cutoff and step.';
 COMMENT ON COLUMN backtest_forecasts.backtest_id IS 'The backtest';
@@ -318,6 +333,7 @@ COMMENT ON COLUMN backtest_forecasts.q95 IS '95 % quantile of the forecast close
 COMMENT ON COLUMN backtest_forecasts.q975 IS '97.5 % quantile of the forecast close, in the ticker''s currency';
 COMMENT ON COLUMN backtest_forecasts.actual IS 'Close of the target session, in the ticker''s currency';
 COMMENT ON COLUMN backtest_forecasts.naive IS 'Naive forecast: the close of the cutoff, in the ticker''s currency';
+COMMENT ON COLUMN backtest_forecasts.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE TABLE backtest_scores (
     backtest_id VARCHAR NOT NULL,
@@ -338,7 +354,8 @@ CREATE TABLE backtest_scores (
     cov95 DOUBLE,
     dm_stat DOUBLE,
     dm_pvalue DOUBLE,
-    seconds DOUBLE
+    seconds DOUBLE,
+    source VARCHAR NOT NULL
 );
 COMMENT ON TABLE backtest_scores IS 'Scores of every backtest: one row per backtest, ticker (* for all together), model and step.';
 COMMENT ON COLUMN backtest_scores.backtest_id IS 'The backtest';
@@ -360,6 +377,7 @@ COMMENT ON COLUMN backtest_scores.cov95 IS 'Share of actuals inside the 95 % int
 COMMENT ON COLUMN backtest_scores.dm_stat IS 'Diebold-Mariano statistic against the naive forecast: below 0 the model was better';
 COMMENT ON COLUMN backtest_scores.dm_pvalue IS 'Two-sided p-value of dm_stat: small means the difference is unlikely to be chance';
 COMMENT ON COLUMN backtest_scores.seconds IS 'Seconds of training and forecasting behind these scores';
+COMMENT ON COLUMN backtest_scores.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE VIEW current_prices AS
 SELECT *
@@ -420,6 +438,7 @@ COMMENT ON COLUMN latest_forecasts.q90 IS '90 % quantile of the forecast close, 
 COMMENT ON COLUMN latest_forecasts.q95 IS '95 % quantile of the forecast close, in the ticker''s currency';
 COMMENT ON COLUMN latest_forecasts.q975 IS '97.5 % quantile of the forecast close, in the ticker''s currency';
 COMMENT ON COLUMN latest_forecasts.currency IS 'Currency code of the prices in this row; NULL where the source gives none';
+COMMENT ON COLUMN latest_forecasts.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE VIEW latest_backtest_scores AS
 SELECT s.*, b.as_of
@@ -448,6 +467,7 @@ COMMENT ON COLUMN latest_backtest_scores.dm_stat IS 'Diebold-Mariano statistic a
 COMMENT ON COLUMN latest_backtest_scores.dm_pvalue IS 'Two-sided p-value of dm_stat: small means the difference is unlikely to be chance';
 COMMENT ON COLUMN latest_backtest_scores.seconds IS 'Seconds of training and forecasting behind these scores';
 COMMENT ON COLUMN latest_backtest_scores.as_of IS 'Evening whose knowledge the backtest used';
+COMMENT ON COLUMN latest_backtest_scores.source IS 'Where the prices behind this row came from: yahoo, files or simulated; simulated ones are made up';
 
 CREATE VIEW forecast_skill AS
 WITH settled AS (

@@ -1,0 +1,87 @@
+"""`tickercast recipe`: a real flow run with its page, its figures on the screen, and what is refused before anything starts."""
+
+import datetime as dt
+
+import pytest
+
+from flows.cli import main
+from flows.recipe_config import recipe_config
+from forecast_lib.errors import UsageError
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def ended(tickercast, tmp_path_factory):
+    workspace = tmp_path_factory.mktemp("recipe") / "workspace"
+    small = ("--units", "2", "--epochs", "1", "--model", "attention", "--seed", "3")
+    return workspace, tickercast("recipe", "sine-small", "--workspace", str(workspace), "--json", *small)
+
+
+def test_sine_recipe_runs_without_ticker_file_or_published_tables(ended):
+    workspace, result = ended
+    assert result.code == 0, result.err
+    assert (result.summary["kind"], result.summary["status"]) == ("recipe", "fresh")
+    assert not (workspace / "published.duckdb").exists()
+
+
+def test_figures_are_on_the_screen_in_the_summary_and_on_the_page(ended):
+    workspace, result = ended
+    labels = [figure["label"] for figure in result.summary["figures"]]
+    assert labels[0] == "next value"
+    assert "improved setting: 200 steps ahead on its own answers, RMSE" in labels
+    page = (workspace / "reports" / result.summary["run_id"] / "index.html").read_text()
+    for label in labels:
+        assert label in result.out
+        assert label.replace("'", "&#39;") in page
+
+
+def test_page_says_what_was_changed_what_flatters_and_what_attention_weighs(ended):
+    workspace, result = ended
+    page = (workspace / "reports" / result.summary["run_id"] / "index.html").read_text()
+    assert "changed by you: variant attention, units 2, epochs 1" in page
+    assert "An off-by-one in the loop leaves out the last complete window." in page
+    assert "how much the decoder weighs each value of the window" in page
+
+
+def test_latest_report_of_the_night_is_left_alone(ended):
+    workspace, _ = ended
+    assert not (workspace / "reports" / "latest.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("aapl-stacked",), "recipe aapl-stacked needs the daily closes of AAPL: give --files PATH (AAPL.csv), or --source yahoo"),
+        (("google-deep",), "give --files PATH (the folder of Google_Stock_Price_Train.csv and Google_Stock_Price_Test.csv)"),
+        (("sine-wave",), "recipe 'sine-wave' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small, sine-unit"),
+        (("sine-unit", "--model", "rnn"), "--model 'rnn' is not known: expected one of lstm, stacked, bidirectional, attention, peephole"),
+        (("sine-unit", "--model", "gru,lstm"), "--model names 2 variants: recipe takes one"),
+        (("sine-unit", "--units", "0"), "units 0 is out of range: expected 1 to 1024"),
+        (("sine-unit", "--layers", "-2"), "layers -2 is out of range: expected 1 to 8"),
+    ],
+)
+def test_what_cannot_be_run_ends_with_2_and_one_line(words, message, tmp_path, capsys):
+    assert main(["recipe", *words, "--workspace", str(tmp_path / "w")]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "w").exists()
+
+
+def test_recipe_takes_its_own_ticker_and_network_where_none_is_named(tmp_path):
+    config = recipe_config("google-deep", {"source": "yahoo", "as_of": dt.date(2024, 5, 3)})
+    assert config.tickers == ("GOOGL",)
+    assert (config.model.layers, config.model.dropout, config.train.epochs) == (4, 0.2, 100)
+
+
+def test_nights_own_defaults_do_not_change_a_recipe():
+    config = recipe_config("sine-unit", {})
+    assert (config.model.variant, config.model.units, config.model.lookback, config.train.epochs) == ("lstm", 50, 10, 50)
+
+
+def test_profile_with_a_bad_size_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "wide.toml").write_text("units = 5000\n")
+    monkeypatch.setenv("TICKERCAST_PROFILES", str(tmp_path))
+    with pytest.raises(UsageError, match="units 5000 is out of range"):
+        recipe_config("sine-unit", {"profile": "wide"})

@@ -1,0 +1,161 @@
+"""One status row a ticker, and the rows of models and of the run."""
+
+import dataclasses
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from forecast_lib.backtest.gate import Verdict
+from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.ingest import Problem
+from forecast_lib.jobs.outcome import model_rows, run_row, status_rows
+from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.models.training import Split, Trained
+from tests import made_up
+
+BUNDLE = made_up.bundle()
+RETRAIN, SKIP = Decision("retrain", "no_model"), Decision("skip", "recent")
+PASSED = Verdict(True, "validation pinball 0.9000 and RMSE 1.0000 of naive", 60, 0.01, 0.01, 0.9, 1.0, 0.8, 0.95)
+REFUSED = dataclasses.replace(PASSED, promoted=False, reason="validation RMSE is 2.0000 of naive: above 1.002, so naive answers")
+TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), 2, (1.0, 0.9, 0.8), 0.5)
+FRIDAY = dt.date(2021, 2, 26)
+"""The last of the 300 weekdays of `made_up` series."""
+SERIES = made_up.noisy(300)
+
+
+def served(problem: Problem | None = None, *, new: bool = False) -> Refreshed:
+    return Refreshed("ACME", SKIP, BUNDLE, new, "m1", None, PASSED, problem)
+
+
+def status(refreshed: Refreshed | None, *, problem: Problem | None = None, day=FRIDAY, answered=True, kind="nightly") -> pd.Series:
+    market = made_up.market(SERIES, problems={"ACME": problem} if problem else None)
+    rows = status_rows(
+        market,
+        {"ACME": refreshed} if refreshed else {},
+        {"ACME": "m1"} if refreshed and refreshed.served else {},
+        frozenset({"ACME"} if answered else ()),
+        made_up.run_config(day=day),
+        kind,
+    )
+    assert len(made_up.stored("run_tickers", rows)) == 1
+    return rows.iloc[0]
+
+
+def test_served_on_fresh_prices_is_fresh():
+    row = status(served())
+    assert (row["status"], row["reason"], row["model_id"], row["made_by"]) == ("fresh", None, "m1", "lstm")
+    assert (row["decision"], row["trigger"], row["sessions_behind"]) == ("skip", "recent", 0)
+    assert (row["last_session"], row["calendar"]) == (pd.Timestamp(FRIDAY), "XNYS")
+
+
+@pytest.mark.parametrize(
+    ("day", "behind", "reason"),
+    [
+        (dt.date(2021, 2, 28), 0, None),  # Sunday
+        (dt.date(2021, 3, 1), 1, "prices are 1 session behind"),
+        (dt.date(2021, 3, 3), 3, "prices are 3 sessions behind"),
+    ],
+)
+def test_old_prices_are_counted(day, behind, reason):
+    row = status(served(), day=day)
+    assert (row["sessions_behind"], row["reason"], row["status"]) == (behind, reason, "last_good" if behind else "fresh")
+
+
+def test_source_that_failed_is_named_first():
+    row = status(served(Problem("diverged", "a weight became NaN")), problem=Problem("SourceOutage", "HTTP 503"))
+    assert row["status"] == "last_good"
+    assert row["reason"] == "SourceOutage: HTTP 503; diverged: a weight became NaN"
+
+
+def test_model_that_answers_although_tonights_training_failed_is_the_last_good():
+    row = status(served(Problem("diverged", "a weight became NaN")))
+    assert (row["status"], row["made_by"]) == ("last_good", "lstm")
+
+
+def test_naive_answers_where_no_model_passed():
+    row = status(Refreshed("ACME", RETRAIN, verdict=REFUSED, problem=Problem("gate", REFUSED.reason)))
+    assert (row["status"], row["made_by"], row["model_id"]) == ("naive", "naive", None)
+    assert row["reason"] == f"gate: {REFUSED.reason}"
+
+
+def test_ticker_that_was_not_refreshed_is_naive_with_a_reason():
+    assert status(None)["reason"] == "no model answers"
+
+
+def test_no_forecast_is_none():
+    row = status(None, answered=False)
+    assert (row["status"], row["made_by"], row["reason"]) == ("none", None, "no prices are known")
+
+
+def test_ingest_has_no_models_that_answer():
+    row = status(None, kind="ingest")
+    assert (row["status"], row["made_by"]) == ("fresh", None)
+    assert status(None, kind="ingest", problem=Problem("SourceOutage", "HTTP 503"))["status"] == "last_good"
+
+
+def test_every_ticker_asked_for_has_exactly_one_row_in_order():
+    config = made_up.run_config("ZZZ", "ACME", "AAA")
+    market = made_up.market(SERIES, problems={"ZZZ": Problem("unknown", "no such ticker")}, also=("ZZZ",))
+    rows = status_rows(market, {"ACME": served()}, {"ACME": "m1"}, frozenset({"ACME"}), config, "nightly")
+    assert rows[["ticker", "status"]].to_numpy().tolist() == [["ZZZ", "none"], ["ACME", "fresh"], ["AAA", "none"]]
+    assert rows["reason"].fillna("-").tolist() == ["unknown: no such ticker", "-", "no prices are known"]
+    assert len(made_up.stored("run_tickers", rows)) == 3
+
+
+def models(*refreshed: Refreshed) -> pd.DataFrame:
+    weights = {each.ticker: "ab" * 32 for each in refreshed if each.trained}
+    return model_rows(refreshed, weights, made_up.run_config(), "{}")
+
+
+def test_promoted_model_is_recorded_with_its_scores():
+    rows = models(Refreshed("ACME", RETRAIN, BUNDLE, True, "m0", TRAINED, PASSED))
+    row = made_up.stored("models", rows).iloc[0]
+    assert (row["model_id"], row["promoted"], row["val_n"]) == ("ab" * 8, True, 60)
+    assert pd.isna(row["parent_id"])  # a retrained model descends from nobody, though "m0" stood ready to answer
+    assert (row["val_pinball"], row["val_pinball_naive"], row["shrinkage"]) == (0.9, 1.0, 1.0)
+    assert row["trained_as_of"] == pd.Timestamp(FRIDAY) and row["trained_through"] == pd.Timestamp("2024-01-02")
+
+
+def test_fine_tuned_model_names_its_parent():
+    rows = models(Refreshed("ACME", Decision("fine_tune", "new_data"), BUNDLE, True, "m0", TRAINED, PASSED))
+    assert rows["parent_id"].tolist() == ["m0"]
+
+
+def test_refused_model_is_recorded_with_the_reason():
+    rows = models(Refreshed("ACME", RETRAIN, None, False, None, TRAINED, REFUSED, Problem("gate", REFUSED.reason)))
+    assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, REFUSED.reason)
+
+
+def test_model_that_passed_but_lost_to_its_parent_says_so():
+    rows = models(Refreshed("ACME", RETRAIN, made_up.bundle(), False, "m0", TRAINED, PASSED))
+    assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, f"{PASSED.reason}; the parent's is lower, so it stays")
+
+
+def test_night_without_training_has_no_model_rows():
+    assert models(served()).empty
+    assert made_up.stored("models", models(served())).empty
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "degraded", "message"),
+    [
+        (["fresh", "fresh"], "fresh", 0, "2 of 2 tickers fresh"),
+        (["fresh", "naive", "last_good", "none"], "degraded", 3, "1 of 4 tickers fresh"),
+        (["naive"], "degraded", 1, "0 of 1 tickers fresh"),
+        (["none", "none"], "failed", 2, "no ticker has usable prices"),
+    ],
+)
+def test_run_is_as_good_as_its_tickers(statuses, status, degraded, message):
+    row = run_row(
+        made_up.run_config(),
+        "nightly",
+        pd.DataFrame({"status": statuses}),
+        finished_at=pd.Timestamp("2021-02-26 22:40"),
+        prices_hash=None,
+        forecasts_hash=None,
+        seconds={"ingest": 1.23456},
+    )
+    valid = made_up.stored("runs", row).iloc[0]
+    assert (valid["status"], valid["degraded"], valid["message"]) == (status, degraded, message)
+    assert valid["started_at"] == pd.Timestamp("2021-02-26 22:30") and valid["seconds_per_stage"] == '{"ingest": 1.235}'

@@ -1,0 +1,136 @@
+"""Tonight's work: who is worked on, with which parent, in which shards."""
+
+import dataclasses
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from forecast_lib.jobs.decisions import Decision, Lineage, Promoted
+from forecast_lib.jobs.forecast import forecasts_of
+from forecast_lib.jobs.ingest import Problem
+from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards
+from forecast_lib.jobs.workspace import models_folder
+from forecast_lib.models.bundle import save_bundle, to_bytes
+from tests import made_up
+
+FRIDAY = pd.Timestamp("2021-02-26")
+SERIES = made_up.noisy(300)
+BUNDLE = made_up.bundle()
+
+
+@pytest.fixture
+def config(tmp_path):
+    return made_up.run_config(workspace=tmp_path)
+
+
+@pytest.fixture
+def known(config) -> dict[str, Lineage]:
+    digest = save_bundle(BUNDLE, models_folder(config.workspace))
+    return {"ACME": Lineage(Promoted("m1", digest, FRIDAY, FRIDAY), FRIDAY)}
+
+
+def planned(config, known, market=None):
+    (work,) = plan_refresh(config, market or made_up.market(SERIES), known)
+    return work
+
+
+def test_new_ticker_is_trained(config):
+    work = planned(config, {})
+    assert (work.decision, work.parent, work.parent_id) == (Decision("retrain", "no_model"), None, None)
+    assert work.series is SERIES
+
+
+def test_last_good_model_comes_along(config, known):
+    work = planned(config, known)
+    assert (work.decision, work.parent_id) == (Decision("skip", "recent"), "m1")
+    assert work.parent is not None and to_bytes(work.parent) == to_bytes(BUNDLE)
+
+
+def test_damaged_model_is_replaced(config, known):
+    (path,) = models_folder(config.workspace).iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    work = planned(config, known)
+    assert (work.decision, work.parent, work.parent_id) == (Decision("retrain", "model_damaged"), None, None)
+
+
+def test_missing_model_is_replaced_but_not_where_only_forecasts_were_asked_for(config, known):
+    (path,) = models_folder(config.workspace).iterdir()
+    path.unlink()
+    assert planned(config, known).decision == Decision("retrain", "model_damaged")
+    asked = dataclasses.replace(config, strategy="forecast")
+    assert planned(asked, known).decision == Decision("skip", "model_damaged")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "retrain", "fine-tune"])
+def test_without_new_prices_nothing_is_trained(config, known, strategy):
+    market = made_up.market(SERIES, problems={"ACME": Problem("SourceOutage", "HTTP 503")})
+    work = planned(dataclasses.replace(config, strategy=strategy), known, market)
+    assert work.decision == Decision("skip", "no_new_prices") and work.parent is not None
+
+
+def test_tickers_without_history_are_no_work(config):
+    config = made_up.run_config("NONE", "TEN", "NINE", "ACME", workspace=config.workspace)
+    market = made_up.market(made_up.noisy(9, ticker="NINE"), SERIES, made_up.noisy(10, ticker="TEN"), also=("NONE",))
+    assert [work.series.ticker for work in plan_refresh(config, market, {})] == ["TEN", "ACME"]
+
+
+def test_registry_of_a_new_workspace_is_empty(config):
+    assert read_lineages(config) == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "workers", "size", "lengths"),
+    [
+        (10, 2, 8, [3, 3, 3, 1]),  # 10 / (2 * 2), rounded up
+        (100, 2, 8, [8] * 12 + [4]),
+        (1, 4, 8, [1]),
+        (3, 4, 8, [1, 1, 1]),
+        (0, 2, 8, []),
+    ],
+)
+def test_every_worker_gets_several_shards(config, items, workers, size, lengths):
+    cut = shards(range(items), dataclasses.replace(config, workers=workers, shard_size=size))
+    assert [len(shard) for shard in cut] == lengths
+    assert [item for shard in cut for item in shard] == list(range(items))
+
+
+def test_shard_is_called_by_its_ends():
+    assert (label(["A"]), label(["A", "B", "C"])) == ("A", "A..C")
+
+
+def test_forecasts_name_the_sessions_they_are_for(config):
+    config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
+    market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
+    made = made_up.stored("forecasts", forecasts_of(market, {"ACME": (BUNDLE, "m1")}, config.tickers, 2, "run-1"))
+    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "lstm"]] * 2 + [["TEN", "naive"]] * 2
+    # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is Friday, 17 January,
+    # and Monday, 20 January 2020 is Martin Luther King Day, no session
+    assert made["target_session"].tolist() == [pd.Timestamp(day) for day in ("2021-03-01", "2021-03-02", "2020-01-21", "2020-01-22")]
+    assert made["model_id"].isna().tolist() == [False, False, True, True]
+
+
+def test_forecasts_of_nobody_are_an_empty_table(config):
+    market = made_up.market(also=("ACME",))
+    assert made_up.stored("forecasts", forecasts_of(market, {}, config.tickers, 2, "run-1")).empty
+
+
+def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):
+    """A rerun of an evening must find what its first run found."""
+    from forecast_lib.jobs.decisions import model_config_json
+    from forecast_lib.store import database
+    from tests.store import nights
+
+    evening = nights.night(0, tickers=("ACME",))
+    row = evening["models"].iloc[[0]].assign(ticker="ACME", variant="lstm", promoted=True, parent_id=None)
+    config = dataclasses.replace(config, as_of=nights.as_of(0))
+    evening["models"] = row.assign(config=model_config_json(config), trained_as_of=pd.Timestamp(nights.day(0)))
+    with database.open_working(tmp_path, nights.now(0)) as con:
+        database.record_run(con, evening)
+    assert read_lineages(config) == {}
+    asked = dataclasses.replace(config, strategy="forecast")
+    assert read_lineages(asked)["ACME"].last_good is not None
+    later = dataclasses.replace(config, as_of=nights.as_of(1))
+    assert read_lineages(later)["ACME"].last_good is not None
+    assert read_lineages(dataclasses.replace(later, seed=5))["ACME"] == Lineage(other_settings=True)
+    assert dt.date(2024, 1, 2) == nights.day(0)

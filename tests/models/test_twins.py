@@ -1,0 +1,103 @@
+"""Networks against plain twins written from the papers: what they answer, how they learn, and what attention weighs."""
+
+import numpy as np
+import pytest
+
+from forecast_lib.models.forward import attention_weights, forward
+from forecast_lib.models.network import Network
+from forecast_lib.models.tensorflow_quietly import tf
+from forecast_lib.windows.sequences import Framing
+from tests.contracts.model_variant import keras_model, lively
+from tests.models import twins
+
+VARIANTS = ("lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru")
+WINDOWS = np.random.default_rng(2).standard_normal((3, 5, 2))
+TOWARDS = np.random.default_rng(4).standard_normal((3, 2))
+"""The loss is the sum of outputs times these."""
+
+
+def network_of(variant: str) -> Network:
+    return Network(variant, 2, 3, 2, 2, 5, zero_head=False)
+
+
+def exact(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value.astype(np.float64) for name, value in weights.items()}
+
+
+def twin_loss(network: Network, weights: dict[str, np.ndarray]) -> float:
+    return sum(float(twins.answer(network, weights, window) @ towards) for window, towards in zip(WINDOWS, TOWARDS, strict=True))
+
+
+def differences(network: Network, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The gradient by central differences; 64 bits leave about ten digits at this width."""
+    gradient, width = np.zeros_like(weights[name]), 1e-5
+    for at in np.ndindex(gradient.shape):
+        sides = []
+        for sign in (1, -1):
+            moved = weights[name].copy()
+            moved[at] += sign * width
+            sides.append(twin_loss(network, {**weights, name: moved}))
+        gradient[at] = (sides[0] - sides[1]) / (2 * width)
+    return gradient
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_forecast_is_the_twins(variant):
+    network = network_of(variant)
+    weights = lively(network)
+    expected = [twins.answer(network, exact(weights), window) for window in WINDOWS]
+    np.testing.assert_allclose(forward(network, weights, WINDOWS.astype(np.float32)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_keras_gradient_is_the_twins(variant):
+    network = network_of(variant)
+    weights = lively(network)
+    model = keras_model(network, Framing(5, 1), weights)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(WINDOWS.astype(np.float32))[:, 0] * TOWARDS.astype(np.float32))
+    assert float(loss) == pytest.approx(twin_loss(network, exact(weights)), abs=1e-5)
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    for name, gradient in zip(weights, gradients, strict=True):
+        np.testing.assert_allclose(gradient.numpy(), differences(network, exact(weights), name), atol=1e-5, err_msg=name)
+
+
+def test_attention_weights_are_the_twins_and_sum_to_one():
+    network = network_of("attention")
+    weights = lively(network)
+    found = attention_weights(network, weights, WINDOWS.astype(np.float32))
+    np.testing.assert_allclose(found, [twins.shares(network, exact(weights), window) for window in WINDOWS], atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_network_without_attention_has_no_weights_to_show():
+    network = network_of("gru")
+    with pytest.raises(ValueError, match="model 'gru' has no attention weights: only 'attention' has"):
+        attention_weights(network, lively(network), WINDOWS.astype(np.float32))
+
+
+def test_peepholes_at_zero_leave_a_plain_lstm():
+    peephole, plain = network_of("peephole"), network_of("stacked")
+    weights = lively(peephole)
+    for layer in range(2):
+        weights[f"rnn{layer}/peepholes"][:] = 0.0
+    windows = WINDOWS.astype(np.float32)
+    same = {name: value for name, value in weights.items() if not name.endswith("peepholes")}
+    np.testing.assert_allclose(forward(peephole, weights, windows), forward(plain, same, windows), atol=1e-7)
+
+
+def test_attention_of_a_sequence_sees_its_own_window_only():
+    """Trained on chunks twice as long as a window, the last position must answer as on its window alone, and no position sees a later one."""
+    network = Network("attention", 1, 3, 2, 2, 5, zero_head=False)
+    weights, random = lively(network), np.random.default_rng(6)
+    chunk = random.standard_normal((1, 10, 2)).astype(np.float32)
+    model = keras_model(network, Framing(10, 6), weights)
+    whole = model(chunk).numpy()
+    later = chunk.copy()
+    later[:, 7:] += 1.0
+    np.testing.assert_allclose(model(later).numpy()[:, :3], whole[:, :3], atol=1e-6)  # positions of sessions 4, 5 and 6
+    states = twins.hidden(network, exact(weights), chunk[0].astype(np.float64))
+    scores = states[9] @ weights["attention/kernel"].astype(np.float64) @ states[5:].T
+    share = np.exp(scores) / np.exp(scores).sum()
+    seen = np.concatenate([share @ states[5:], states[9]])
+    np.testing.assert_allclose(whole[0, -1], seen @ weights["head/kernel"] + weights["head/bias"], atol=1e-5)
