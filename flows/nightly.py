@@ -25,10 +25,10 @@ def read_market(config: RunConfig, stages: Stages) -> ingest.Market:
     """Prices in: what is stored, and what the source has beyond it."""
     known = ingest.read_known(config.workspace, config.tickers, config.as_of)
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        return ingest.stored_market(known, config.tickers)
+        return ingest.stored_market(known, config.tickers, config.as_of)
     source = price_source(config.source, config.as_of, config.workspace, config.tickers)
     shards = plan.shards(config.tickers, config)
-    arguments = {"source": source, "known": known, "as_of": config.as_of}
+    arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.spread("ingest", fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
         return ingest.join_market(config.workspace, fetched, known, config.as_of)

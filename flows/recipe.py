@@ -25,6 +25,7 @@ from forecast_lib.store.lock import hold_workspace
 
 __all__ = ["recipe", "run_recipe"]
 
+
 def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
     settings, config = gather(overrides), recipe_config(name, overrides)
     asked = asked_of(settings)
@@ -52,4 +53,4 @@ def recipe(name: RecipeName, parameters: NightlyParameters = NightlyParameters()
 
 def run_recipe(name: str, config: RunConfig) -> RunSummary:
     """The flow in this process, with the settings that `config` was resolved from and exported."""
-    return summary_of(recipe(name, return_state=True))  # type: ignore[arg-type]  # checked by recipe_config
+    return summary_of(recipe(name, return_state=True))

@@ -10,9 +10,9 @@ __all__ = ["backtest_shard", "fetch_shard", "refresh_shard"]
 
 
 @task(name="fetch", task_run_name="fetch-{names}", cache_policy=NO_CACHE)
-def fetch_shard(source, shard, known, as_of, names):  # type: ignore[no-untyped-def]  # see ingest.fetch_ticker
+def fetch_shard(source, shard, known, as_of, rules, names):  # type: ignore[no-untyped-def]  # see ingest.fetch_ticker
     """Fetch and check the tickers of a shard, retrying what may pass."""
-    return [ingest.fetch_ticker(source, ticker, known.of(ticker), as_of, fetching()) for ticker in shard]
+    return [ingest.fetch_ticker(source, ticker, known.of(ticker), as_of, fetching(), rules) for ticker in shard]
 
 
 @task(name="refresh", task_run_name="refresh-{names}", cache_policy=NO_CACHE)

@@ -202,6 +202,7 @@ def _shown(value: Any) -> Any:
     return [_shown(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def config_hash(config: Any) -> str:
-    """First 16 hex digits of the SHA-256 of the config's JSON."""
-    return hashlib.sha256(to_json(config).encode()).hexdigest()[:16]
+def config_hash(config: RunConfig) -> str:
+    """First 16 hex digits of the SHA-256 of a run's settings; the same for two nights that differ only in run, evening and place."""
+    settings = {name: value for name, value in _shown(config).items() if name not in ("run_id", "workspace", "as_of")}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -30,6 +30,7 @@ _MIN_SCORES = 40
 _COVERAGES = (0.5, 0.8, 0.9, 0.95)
 # Quantiles of |t| with 6 degrees of freedom and unit variance at those coverages: until there are scores enough.
 _PRIOR_MULTIPLIERS = np.array([0.586, 1.176, 1.587, 1.998])
+_NARROWEST = 0.1  # of the prior multipliers: after a standstill every score is zero, and an interval without width says "certainly"
 _FARTHEST = 5.0  # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that infinite
 
 
@@ -66,7 +67,7 @@ def _multipliers(scores: Array, wanted: int) -> tuple[Array, Array]:
         for at, coverage in enumerate(_COVERAGES):
             rank = np.minimum(np.ceil((count + 1) * coverage), count).astype(int)
             values = ordered[np.arange(wanted), np.maximum(rank - 1, 0)]
-            multipliers[enough, step, at] = values[enough]
+            multipliers[enough, step, at] = np.maximum(values[enough], _NARROWEST * _PRIOR_MULTIPLIERS[at])
         mean_square = np.nansum(windows**2, axis=1) / np.maximum(count, 1)
         spread[enough, step] = np.sqrt(mean_square[enough])
     return multipliers, spread

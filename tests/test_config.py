@@ -99,3 +99,10 @@ def test_run_of_the_same_settings_reads_the_same():
     first, second = made_up.run_config("AAPL"), made_up.run_config("AAPL")
     assert isinstance(first, RunConfig) and first == second
     assert hashlib.sha256(to_json(first).encode()).hexdigest() == hashlib.sha256(to_json(second).encode()).hexdigest()
+
+
+def test_two_nights_of_the_same_settings_have_the_same_hash():
+    first = made_up.run_config("AAPL")
+    other = dataclasses.replace(first, run_id="another", workspace=first.workspace / "elsewhere")
+    assert config_hash(other) == config_hash(first)
+    assert config_hash(dataclasses.replace(first, seed=first.seed + 1)) != config_hash(first)

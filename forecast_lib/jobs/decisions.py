@@ -71,17 +71,17 @@ def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
 
 
 def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:
-    good = lineage.last_good
+    good, tried = lineage.last_good, lineage.tried_through
+    if tried is None:
+        return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
+    # Also a training whose model was refused, or lost to its parent, counts: the next night would decide the same again.
+    if calendar.count_between(tried, cutoff) < train.fine_tune_every:
+        return Decision("skip", "recent" if good else "refused_recently")
     if good is None:
-        if lineage.tried_through is None:
-            return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
-        waited = calendar.count_between(lineage.tried_through, cutoff) >= train.fine_tune_every
-        return Decision("retrain", "refused_before") if waited else Decision("skip", "refused_recently")
+        return Decision("retrain", "refused_before")
     if calendar.count_between(good.retrained_through, cutoff) >= train.refit_sessions:
         return Decision("retrain", "age")
-    if calendar.count_between(good.trained_through, cutoff) >= train.fine_tune_every:
-        return Decision("fine_tune", "new_data")
-    return Decision("skip", "recent")
+    return Decision("fine_tune", "new_data")
 
 
 def decide(strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:

@@ -1,23 +1,28 @@
 """Prices in: ask the source for what is missing, check it, and say what is new.
 
-Each ticker is asked from a few sessions before its last stored one. Where that overlap differs from what is stored, or a corporate
-action turns up that was not known, the whole history is read again, because sources rewrite it. Nothing is stored here: the
-new rows travel with the run and are written with everything else it made.
+Each ticker is asked from a few sessions before its last stored one, or from its oldest open gap. Where that overlap differs from
+what is stored, or a corporate action turns up that was not known, the whole history is read again, because sources rewrite it.
+Nothing is stored here: the new rows travel with the run and are written with everything else it made.
 """
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError
-from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.checks import CheckedPrices, check_prices
+from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError, UnknownTicker
+from forecast_lib.jobs.absence import judged_absence
+from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
+from forecast_lib.prices.adjust import split_adjusted, split_factors
+from forecast_lib.prices.checks import FINDING_COLUMNS, CheckedPrices, check_prices
+from forecast_lib.prices.rules import severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, FetchedPrices, PriceSource
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store import database, reads, revisions
@@ -28,6 +33,10 @@ __all__ = ["OVERLAP_SESSIONS", "Fetched", "Known", "Market", "Problem", "fetch_t
 
 OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are asked for again."""
+
+_STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar")
+_NOWHERE = np.empty(0, dtype=np.intp)
+_NO_CALENDAR = "weekdays"
 
 Fetch = Callable[[PriceSource, Ticker, dt.date | None, dt.date], FetchedPrices]
 
@@ -42,14 +51,42 @@ class Problem:
 
 @dataclass(frozen=True)
 class Known:
-    """What the store knew before the run, as of its evening: columns of `prices` and of `corporate_actions`."""
+    """What the store knew before the run, as of its evening. Each frame has the rows of a ticker beside each other.
+
+    Attributes:
+        prices, actions: columns of `prices` and of `corporate_actions`.
+        gaps: the newest state of every gap: columns of `price_gaps`.
+        released: rows that a person released: columns of `quarantined_prices`.
+        statuses: how the tickers fared in earlier runs (`reads.read_statuses`), newest run first.
+    """
 
     prices: pd.DataFrame
     actions: pd.DataFrame
+    gaps: pd.DataFrame = field(default_factory=lambda: empty("price_gaps"))
+    released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
+    statuses: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(_STATUS_COLUMNS)))
 
     def of(self, ticker: str) -> "Known":
         """One ticker's part."""
-        return Known(self.prices[self.prices["ticker"] == ticker], self.actions[self.actions["ticker"] == ticker])
+        return Known(*(frame.iloc[places.get(ticker, _NOWHERE)] for frame, places in zip(self._frames, self._places, strict=True)))
+
+    def calendar_of(self, ticker: str) -> TickerCalendar:
+        """The calendar that the ticker's newest run used, the source's time zone considered; else the one its name tells."""
+        mine = self.statuses.iloc[self._places[-1].get(ticker, _NOWHERE)]
+        names = mine["calendar"].dropna()
+        usual = calendar_for(ticker)
+        if names.empty or names.iloc[0] == usual.name:
+            return usual
+        return TickerCalendar(names.iloc[0], recorded_fallback=names.iloc[0] == _NO_CALENDAR)
+
+    @property
+    def _frames(self) -> tuple[pd.DataFrame, ...]:
+        return self.prices, self.actions, self.gaps, self.released, self.statuses
+
+    @functools.cached_property
+    def _places(self) -> tuple[dict[str, NDArray[np.intp]], ...]:
+        """Where each ticker's rows lie in each frame: found once, not once a ticker."""
+        return tuple(frame.groupby("ticker").indices for frame in self._frames)
 
 
 @dataclass(frozen=True)
@@ -60,6 +97,7 @@ class Fetched:
         good: rows fit to be stored: columns of `prices` without revision, known_at, run_id.
         actions: ticker, session, kind, value.
         quarantined: ticker, session, row, origin, rule, reason.
+        findings: ticker, rule, severity, rows, session: how often each rule struck.
     """
 
     ticker: Ticker
@@ -68,6 +106,7 @@ class Fetched:
     actions: pd.DataFrame
     quarantined: pd.DataFrame
     problem: Problem | None = None
+    findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +115,9 @@ class Market:
 
     Attributes:
         series: split-adjusted history of each ticker that has one.
-        prices, actions, quarantined: new rows, as they will be stored (without run_id).
+        prices, actions, quarantined, gaps, findings: new rows of `prices`, `corporate_actions`, `quarantined_prices`, `price_gaps`
+            and `quality_counts`, as they will be stored (without run_id).
+        missing: by ticker, how many sessions lack a price and were not declared closed.
         seen: every price row that the run looked at, columns of `prices` without run_id.
         problems: by ticker, why its newest prices are not here.
         rows_new, rows_refused: by ticker.
@@ -92,12 +133,25 @@ class Market:
     problems: dict[str, Problem] = field(default_factory=dict)
     rows_new: dict[str, int] = field(default_factory=dict)
     rows_refused: dict[str, int] = field(default_factory=dict)
+    gaps: pd.DataFrame = field(default_factory=lambda: _no_rows("price_gaps", "run_id"))
+    findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
+    missing: dict[str, int] = field(default_factory=dict)
+
+
+def _no_rows(table: str, *left_out: str) -> pd.DataFrame:
+    return empty(table).drop(columns=["source", *left_out])
 
 
 def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Known:
-    """Prices and actions of the tickers, as the store knows them at `as_of`."""
+    """What the store knows about the tickers at `as_of`."""
     with database.open_working(workspace, as_of.now) as con:
-        return Known(reads.read_prices(con, tickers, as_of), reads.read_actions(con, tickers, as_of))
+        return Known(
+            reads.read_prices(con, tickers, as_of),
+            reads.read_actions(con, tickers, as_of),
+            reads.read_gaps(con, tickers, as_of),
+            reads.read_released(con, tickers, as_of),
+            reads.read_statuses(con, tickers, as_of),
+        )
 
 
 def _nothing(ticker: Ticker, calendar: TickerCalendar, problem: Problem, quarantined: pd.DataFrame | None = None) -> Fetched:
@@ -128,41 +182,65 @@ def _currency_problem(fetched: FetchedPrices, known: Known) -> Problem | None:
     )
 
 
-def fetch_ticker(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fetch: Fetch) -> Fetched:
+def _first_asked(known: Known) -> dt.date | None:
+    """From the overlap's first session, or the oldest open gap; None: the whole history."""
+    stored = known.prices["session"]
+    if stored.empty:
+        return None
+    overlap, gap = stored.iloc[-OVERLAP_SESSIONS:].min(), first_open_gap(known.gaps)
+    first: dt.date = (overlap if gap is None else min(overlap, gap)).date()
+    return first
+
+
+def fetch_ticker(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fetch: Fetch, rules: Sequence[str] = ()) -> Fetched:
     """Ask the source for one ticker and check the answer; whatever goes wrong is that ticker's problem, not an exception.
 
     Args:
         known: the ticker's stored rows.
         fetch: asks the source, with retries.
+        rules: severities that differ from the usual ones.
     """
-    calendar = calendar_for(ticker)
-    try:
-        stored = known.prices["session"]
-        first = stored.iloc[-OVERLAP_SESSIONS:].min().date() if len(stored) else None
+    calendar = known.calendar_of(ticker)
+    severities = severities_from(rules)
+
+    def checked_from(first: dt.date | None) -> tuple[FetchedPrices, TickerCalendar, CheckedPrices]:
         fetched = fetch(source, ticker, first, as_of.day)
-        calendar = calendar_for(ticker, fetched.exchange_timezone)
-        checked = check_prices(fetched, calendar, as_of, known=known.prices, known_actions=known.actions[list(ACTION_COLUMNS)])
+        zone = fetched.exchange_timezone
+        own = calendar if zone is None else calendar_for(ticker, zone)
+        past = {"known": known.prices, "known_actions": known.actions[list(ACTION_COLUMNS)], "released": known.released}
+        return fetched, own, check_prices(fetched, own, as_of, severities=severities, **past)
+
+    try:
+        first = _first_asked(known)
+        fetched, calendar, checked = checked_from(first)
         if first is not None and checked.hold is None and _differs(checked, known):
-            fetched = fetch(source, ticker, None, as_of.day)
-            checked = check_prices(fetched, calendar, as_of, known=known.prices, known_actions=known.actions[list(ACTION_COLUMNS)])
+            fetched, calendar, checked = checked_from(None)
     except FileRefused as error:
         return _nothing(ticker, calendar, Problem("file_refused", str(error)))
     except FatalError:
         raise
+    except UnknownTicker as error:
+        return _nothing(ticker, calendar, Problem(*judged_absence(error, known.statuses, calendar, as_of)))
     except TickerError as error:
         return _nothing(ticker, calendar, Problem(error.rule, error.reason))
     except TickercastError as error:
         return _nothing(ticker, calendar, Problem(type(error).__name__, str(error)))
     except Exception as error:  # one odd reply must not end everybody's night
         return _nothing(ticker, calendar, Problem("internal_error", f"{ticker}: unexpected {type(error).__name__}: {error}"))
+    return _judged(checked, fetched, known, calendar, source.name)
+
+
+def _judged(checked: CheckedPrices, fetched: FetchedPrices, known: Known, calendar: TickerCalendar, source: str) -> Fetched:
+    ticker = checked.ticker
     quarantined = checked.quarantined.assign(ticker=ticker)
+    findings = checked.findings[list(FINDING_COLUMNS)].assign(ticker=ticker)
     problem = _currency_problem(fetched, known)
     if checked.hold is not None:
         problem = Problem(checked.hold.rule, checked.hold.reason)
     if problem is not None:
-        return _nothing(ticker, calendar, problem, quarantined)
-    good = checked.good[["session", *PRICE_VALUES]].assign(ticker=ticker, currency=fetched.currency, source=source.name)
-    return Fetched(ticker, calendar, good, checked.actions.assign(ticker=ticker), quarantined)
+        return dataclasses.replace(_nothing(ticker, calendar, problem, quarantined), findings=findings)
+    good = checked.good[["session", *PRICE_VALUES]].assign(ticker=ticker, currency=fetched.currency, source=source)
+    return Fetched(ticker, calendar, good, checked.actions.assign(ticker=ticker), quarantined, findings=findings)
 
 
 def _typed(table: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -193,6 +271,10 @@ def _overlaid(stored: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.Dat
     return joined.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
 
 
+def _series(ticker: str, prices: pd.DataFrame, actions: pd.DataFrame) -> TickerSeries:
+    return series_of(ticker, split_adjusted(prices, actions), split_factors(prices["session"], actions))
+
+
 def _market(
     seen: pd.DataFrame, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], new: tuple[pd.DataFrame, ...]
 ) -> Market:
@@ -201,7 +283,7 @@ def _market(
     none = all_actions.iloc[:0]
     currencies = {name: rows["currency"].iloc[-1] for name, rows in by_ticker.items()}
     return Market(
-        series={name: series_of(name, split_adjusted(rows, actions_of.get(name, none))) for name, rows in by_ticker.items()},
+        series={name: _series(name, rows, actions_of.get(name, none)) for name, rows in by_ticker.items()},
         calendars=dict(calendars),
         currencies={name: currency if pd.notna(currency) else None for name, currency in currencies.items()},
         prices=new[0],
@@ -217,16 +299,48 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of
     seen = _overlaid(known.prices, prices, ["ticker", "session"])
     all_actions = _overlaid(known.actions, actions, ["ticker", "session", "kind"])
     market = _market(seen, all_actions, {str(each.ticker): each.calendar for each in fetched}, (prices, actions, quarantined))
+    gaps = changed_gaps(_sessions_of(market), market.calendars, known.gaps, as_of)
     return dataclasses.replace(
         market,
         problems={each.ticker: each.problem for each in fetched if each.problem is not None},
         rows_new=prices["ticker"].value_counts().to_dict(),
         rows_refused={each.ticker: len(each.quarantined) for each in fetched},
+        gaps=gaps,
+        findings=_typed("quality_counts", [each.findings for each in fetched]).drop(columns=["run_id", "source"], errors="ignore"),
+        missing=_still_missing(known.gaps, gaps),
     )
 
 
-def stored_market(known: Known, tickers: Sequence[Ticker]) -> Market:
-    """The market of a past night: what was stored by then, and no source asked."""
+def _sessions_of(market: Market) -> dict[str, pd.DatetimeIndex]:
+    return {ticker: pd.DatetimeIndex(series.sessions).as_unit("us") for ticker, series in market.series.items()}
+
+
+def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int]:
+    newest = pd.concat([frame[["ticker", "session", "state"]] for frame in (before, tonight)], ignore_index=True)
+    newest = newest.drop_duplicates(["ticker", "session"], keep="last")
+    return {str(ticker): int(count) for ticker, count in newest.loc[newest["state"] == "missing", "ticker"].value_counts().items()}
+
+
+def stored_market(known: Known, tickers: Sequence[Ticker], as_of: AsOf) -> Market:
+    """The market of a past night: what was stored by then, and no source asked.
+
+    A ticker whose prices did not come that night keeps its model as it did then: its problem is recalled from the night's status row.
+    """
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
-    calendars: Mapping[str, TickerCalendar] = {str(ticker): calendar_for(ticker) for ticker in tickers}
-    return _market(known.prices.drop(columns="run_id"), known.actions.drop(columns="run_id"), calendars, nothing)
+    calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
+    market = _market(known.prices.drop(columns="run_id"), known.actions.drop(columns="run_id"), calendars, nothing)
+    none = known.gaps.iloc[:0]
+    return dataclasses.replace(market, problems=_recalled(known, as_of), missing=_still_missing(known.gaps, none))
+
+
+def _recalled(known: Known, as_of: AsOf) -> dict[str, Problem]:
+    """Why prices were not new on that evening, from its last nightly run; not where some came later that was known then."""
+    of_the_evening = known.statuses[(known.statuses["as_of"] == pd.Timestamp(as_of.day)) & (known.statuses["kind"] == "nightly")]
+    last = of_the_evening.drop_duplicates("ticker")
+    held = last[last["trigger"] == "no_new_prices"]
+    newest = known.prices.groupby("ticker")["known_at"].max()
+    return {
+        str(row.ticker): Problem(*str(row.reason).partition(": ")[::2])
+        for row in held.itertuples()
+        if not newest.get(row.ticker, pd.Timestamp.min) > row.known_at
+    }

@@ -115,11 +115,14 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         prices_hash=prices_hash(market.seen) if len(market.seen) else None,
         forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
         seconds=seconds,
+        missing=market.missing,
     )
     return {
         "prices": market.prices.assign(run_id=config.run_id),
         "corporate_actions": market.actions.assign(run_id=config.run_id),
         "quarantined_prices": market.quarantined.assign(run_id=config.run_id),
+        "price_gaps": market.gaps.assign(run_id=config.run_id),
+        "quality_counts": market.findings.assign(run_id=config.run_id),
         "runs": run,
         "run_tickers": statuses,
         "models": outcome.model_rows(tonight.refreshed, tonight.weights, config, model_config_json(config)),

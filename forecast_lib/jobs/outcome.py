@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -177,12 +178,19 @@ def run_row(
     prices_hash: str | None,
     forecasts_hash: str | None,
     seconds: Mapping[str, float],
+    missing: Mapping[str, int] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Columns of `runs`: one row."""
+    """Columns of `runs`: one row.
+
+    Args:
+        missing: by ticker, how many sessions lack a price (`open_price_gaps`); said in the message until they are filled or closed.
+    """
     degraded = int(statuses["status"].isin(DEGRADED).sum())
     source = config.source.name
     nothing = bool((statuses["status"] == "none").all())
     message = f"{len(statuses) - degraded} of {len(statuses)} tickers fresh" if not nothing else "no ticker has usable prices"
+    if missing:
+        message += f"; {sum(missing.values())} sessions without a price in {len(missing)} tickers, see open_price_gaps"
     return pd.DataFrame(
         {
             "run_id": [config.run_id],

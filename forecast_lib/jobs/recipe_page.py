@@ -29,7 +29,12 @@ class Ours:
 
 @dataclass(frozen=True)
 class Answers:
-    """What was run. `honest`: the same network, its scaler fitted on training data only; None where that is the walkthrough itself."""
+    """What was run.
+
+    Attributes:
+        honest: the same network, its scaler fitted on training data only; None where that is the walkthrough itself.
+        improved: a sine's network, better trained; None for prices.
+    """
 
     published: Attempt
     honest: Attempt | None
@@ -43,14 +48,6 @@ def _actual(read: ReadSeries, targets: range) -> Array:
 
 def _mse(predicted: Array, actual: Array) -> float:
     return float(np.mean((predicted - actual) ** 2))
-
-
-def _test(attempt: Attempt) -> range:
-    return attempt.parts.test if attempt.parts.test is not None else attempt.parts.train
-
-
-def _answered(attempt: Attempt) -> Array:
-    return attempt.tested if attempt.parts.test is not None else attempt.fitted
 
 
 # --- prices --------------------------------------------------------------------------------------------------------------------
@@ -93,21 +90,29 @@ def _lag(to_day_before: float, to_day_itself: float) -> Figure:
 
 def _honest_prices(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Figure, ...]:
     published, held_out = answers.published, held_out_parts(recipe, read.series)
-    targets = _test(published)
-    figures = [Figure("naive (the price stays): RMSE", rmse(naive(read.series, targets), _actual(read, targets)), _PRICE, _where(published.parts, read))]
-    figures += _beside_naive("the walkthrough's network", _answered(published), read, targets, _where(published.parts, read))
-    figures.append(_lag(rmse(_answered(published), naive(read.series, targets)), rmse(_answered(published), _actual(read, targets))))
-    assert held_out.test is not None
+    targets = published.parts.scored
+    figures = [
+        Figure(
+            "naive (the price stays): RMSE",
+            rmse(naive(read.series, targets), _actual(read, targets)),
+            _PRICE,
+            _where(published.parts, read),
+        )
+    ]
+    figures += _beside_naive("the walkthrough's network", published.scored, read, targets, _where(published.parts, read))
+    figures.append(_lag(rmse(published.scored, naive(read.series, targets)), rmse(published.scored, _actual(read, targets))))
     where = _where(held_out, read)
     if published.parts.test is None:
-        stays = rmse(naive(read.series, held_out.test), _actual(read, held_out.test))
+        stays = rmse(naive(read.series, held_out.scored), _actual(read, held_out.scored))
         figures.append(Figure("naive on held-out data: RMSE", stays, _PRICE, where))
     if answers.honest is not None:
-        figures += _beside_naive("same network, scaler from training data only", answers.honest.tested, read, held_out.test, where)
+        figures += _beside_naive("same network, scaler from training data only", answers.honest.tested, read, held_out.scored, where)
     else:
-        figures.append(Figure("same network, scaler from training data only", "as above", "", "this walkthrough fits its scaler on the training file"))
+        figures.append(
+            Figure("same network, scaler from training data only", "as above", "", "this walkthrough fits its scaler on the training file")
+        )
     if answers.ours.tested is not None:
-        figures += _beside_naive("our default model", answers.ours.tested, read, held_out.test, where)
+        figures += _beside_naive("our default model", answers.ours.tested, read, held_out.scored, where)
     else:
         figures.append(Figure("our default model", None, "", f"not trained: {answers.ours.reason}"))
     return (*figures, *_checks(read))
@@ -123,10 +128,10 @@ def _checks(read: ReadSeries) -> tuple[Figure, ...]:
 
 
 def _price_plots(recipe: Recipe, read: ReadSeries, answers: Answers) -> list[Plot]:
-    series, targets = read.series, _test(answers.published)
+    series, targets = read.series, answers.published.parts.scored
     first = targets.start if recipe.split in ("none", "files") else 0
     shown = range(first, len(series.values))
-    predicted = dict(zip(targets, _answered(answers.published).tolist(), strict=True))
+    predicted = dict(zip(targets, answers.published.scored.tolist(), strict=True))
     zoom = targets[-_ZOOM:]
     return [
         Plot(
@@ -161,7 +166,7 @@ def _note_of_published(recipe: Recipe, name: str) -> str:
 
 def _scaled_mse(attempt: Attempt, read: ReadSeries) -> float:
     """Of the test windows, in the units of the scaler."""
-    return _mse(attempt.scaler.scale(_answered(attempt)), attempt.scaler.scale(_actual(read, _test(attempt))))
+    return _mse(attempt.scaler.scale(attempt.scored), attempt.scaler.scale(_actual(read, attempt.parts.scored)))
 
 
 def _published_sine(recipe: Recipe, read: ReadSeries, attempt: Attempt) -> tuple[Figure, ...]:
@@ -173,15 +178,18 @@ def _published_sine(recipe: Recipe, read: ReadSeries, attempt: Attempt) -> tuple
     truth = f"the sine itself is {read.series.values[last]:.4g} there"
     return (
         Figure("scaled test MSE", _scaled_mse(attempt, read), "", _note_of_published(recipe, "test_mse_scaled")),
-        Figure("forecast from the last test window", float(attempt.tested[-1]), "", f"{_note_of_published(recipe, 'forecast_last_window')}; {truth}"),
+        Figure(
+            "forecast from the last test window",
+            float(attempt.tested[-1]),
+            "",
+            f"{_note_of_published(recipe, 'forecast_last_window')}; {truth}",
+        ),
         seconds,
     )
 
 
-def _honest_sine(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Figure, ...]:
-    improved, published = answers.improved, answers.published
-    assert improved is not None
-    targets = _test(improved)
+def _honest_sine(recipe: Recipe, read: ReadSeries, published: Attempt, improved: Attempt) -> tuple[Figure, ...]:
+    targets = improved.parts.scored
     held_out = f"{len(targets)} windows not trained on"
     scaler = "" if recipe.scaled == "no" else "; scaler from training data only"
     error = "test MSE" if recipe.scaled == "no" else "scaled test MSE"
@@ -191,7 +199,9 @@ def _honest_sine(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Fi
         figures.append(Figure("the walkthrough's setting: MSE where it was trained", _scaled_mse(published, read)))
     figures.append(Figure(f"improved setting: {error}", _scaled_mse(improved, read), "", f"{held_out}{scaler}"))
     for name, attempt in (("the walkthrough's setting", published), ("improved setting", improved)):
-        figures.append(Figure(f"{name}: {FREE_STEPS} steps ahead on its own answers, RMSE", rmse(*free_running(attempt, recipe, read.series))))
+        figures.append(
+            Figure(f"{name}: {FREE_STEPS} steps ahead on its own answers, RMSE", rmse(*free_running(attempt, recipe, read.series)))
+        )
     batches = "batches of 16, learning rate falling from a higher start to zero along a cosine"
     note = f"{len(improved.learned.losses)} epochs; {batches}; compilation included"
     figures.append(Figure("improved setting: training time", improved.learned.seconds, "s", note))
@@ -199,15 +209,14 @@ def _honest_sine(recipe: Recipe, read: ReadSeries, answers: Answers) -> tuple[Fi
     return tuple(figures)
 
 
-def _sine_plots(recipe: Recipe, read: ReadSeries, answers: Answers) -> list[Plot]:
-    assert answers.improved is not None
-    walkthrough, truth = free_running(answers.published, recipe, read.series)
-    improved, _ = free_running(answers.improved, recipe, read.series)
+def _sine_plots(recipe: Recipe, read: ReadSeries, published: Attempt, improved: Attempt) -> list[Plot]:
+    before, truth = free_running(published, recipe, read.series)
+    after, _ = free_running(improved, recipe, read.series)
     labels = [str(len(read.series.values) + step) for step in range(FREE_STEPS)]
     title = f"{FREE_STEPS} steps ahead, fed with its own answers only"
     return [
         Plot(f"{title}: {name}", labels, [Series("sine", truth.tolist()), Series("forecast", answer.tolist(), "forecast")])
-        for name, answer in (("the walkthrough's setting", walkthrough), ("improved setting", improved))
+        for name, answer in (("the walkthrough's setting", before), ("improved setting", after))
     ]
 
 
@@ -248,15 +257,20 @@ def recipe_page(
     recipe: Recipe, changes: dict[str, object], read: ReadSeries, answers: Answers, origin: tuple[tuple[str, str], ...]
 ) -> RecipeReport:
     """The page's content."""
-    is_sine = recipe.ticker is None
-    plots = _sine_plots(recipe, read, answers) if is_sine else _price_plots(recipe, read, answers)
+    published, improved = answers.published, answers.improved
+    if improved is not None:
+        figures, honest = _published_sine(recipe, read, published), _honest_sine(recipe, read, published, improved)
+        plots = _sine_plots(recipe, read, published, improved)
+    else:
+        figures, honest = _published_prices(read, published), _honest_prices(recipe, read, answers)
+        plots = _price_plots(recipe, read, answers)
     return RecipeReport(
         name=recipe.name,
         title=recipe.title,
-        figures=_published_sine(recipe, read, answers.published) if is_sine else _published_prices(read, answers.published),
-        honest=_honest_sine(recipe, read, answers) if is_sine else _honest_prices(recipe, read, answers),
+        figures=figures,
+        honest=honest,
         flattery=recipe.flattery,
-        plots=(*plots, *_attention_plot(answers.published)),
+        plots=(*plots, *_attention_plot(published)),
         about=_about(recipe, changes),
         origin=origin,
     )

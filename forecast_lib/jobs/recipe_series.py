@@ -55,9 +55,7 @@ def refuse_without_prices(recipe: Recipe, source: SourceConfig) -> None:
         return
     file = f"the folder of {_TRAIN_FILE} and {_TEST_FILE}" if recipe.split == "files" else f"{recipe.ticker}.csv"
     what = "opens" if recipe.column == "open" else "closes"
-    raise UsageError(
-        f"recipe {recipe.name} needs the daily {what} of {recipe.ticker}: give --files PATH ({file}), or --source yahoo"
-    )
+    raise UsageError(f"recipe {recipe.name} needs the daily {what} of {recipe.ticker}: give --files PATH ({file}), or --source yahoo")
 
 
 def _ticker(recipe: Recipe, config: RunConfig) -> Ticker:

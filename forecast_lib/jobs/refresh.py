@@ -20,6 +20,13 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["Refreshed", "Work", "refresh_shard"]
 
 
+_NO_MODEL = Problem("no_model", "there is no trained model yet")
+_WITHOUT_MODEL = {
+    "refused_recently": Problem("gate", "the gate refused the last model a few sessions ago; a new one is trained when more are in"),
+    "model_damaged": Problem("model_damaged", "the file of the last good model is missing or damaged; the next training replaces it"),
+}
+
+
 @dataclass(frozen=True)
 class Work:
     """One ticker's part of a shard."""
@@ -79,7 +86,7 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         if parent_verdict.promoted:
             passed.append((parent_verdict.pinball, work.parent, False))
     if not passed and problem is None:
-        problem = Problem("gate", verdict.reason) if verdict else Problem("no_model", "there is no trained model yet")
+        problem = Problem("gate", verdict.reason) if verdict else _WITHOUT_MODEL.get(work.decision.trigger, _NO_MODEL)
     _, served, served_new = min(passed, key=lambda candidate: candidate[0]) if passed else (0.0, None, False)
     return Refreshed(
         ticker, work.decision, served, served_new, work.parent_id, trained, verdict, problem, time.perf_counter() - began

@@ -13,16 +13,23 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["settle"]
 
 
+_REVISION = 1.25
+"""Closes are corrected by cents; a factor beyond this is another share basis."""
+
+
 def _actuals(rows: pd.DataFrame, series: TickerSeries) -> np.ndarray:
     """The close of each target session on the share basis on which the forecast was made; NaN where it is not known.
 
-    A split between cutoff and target re-bases the series: the ratio of target to cutoff close does not change by it.
+    The splits since the cutoff are undone. A source that re-based its history without reporting a split shows in the cutoff's close, which is
+    then far from the one that the forecast started from; a correction of that close is near it, and does not move the actual.
     """
     sessions = pd.DatetimeIndex(series.sessions)
     cutoff, target = (sessions.get_indexer(pd.DatetimeIndex(rows[name])) for name in ("cutoff", "target_session"))
     known = (cutoff >= 0) & (target >= 0)
-    ratio = np.where(known, series.close[target] / series.close[cutoff], np.nan)
-    return rows["last_close"].to_numpy() * ratio
+    reported = series.shares[cutoff] if series.shares is not None else np.ones(len(rows))
+    unreported = rows["last_close"].to_numpy() / (series.close[cutoff] * reported)
+    rebased = (unreported > _REVISION) | (unreported < 1 / _REVISION)
+    return np.where(known, series.close[target] * reported * np.where(rebased, unreported, 1.0), np.nan)
 
 
 def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_at: dt.datetime, run_id: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -113,6 +113,17 @@ class _Program:
     epoch: Any
     evaluate: Any
     random_states: tuple[tf.DType, ...]
+    traced: set[tuple[Any, ...]] = field(default_factory=set)
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        """Call `epoch` or `evaluate`; the first call with arguments of a shape traces it, and only that one waits for its turn."""
+        key = (name, *(tuple(argument.shape) for argument in arguments[-3:]))
+        if key in self.traced:
+            return getattr(self, name)(*arguments)
+        with _TRACING:
+            result = getattr(self, name)(*arguments)
+            self.traced.add(key)
+            return result
 
 
 @functools.lru_cache(maxsize=32)
@@ -193,10 +204,9 @@ def fit(
     losses = [_evaluate(program, weights, state, held_out)] if held_out is not None else []
     best, best_epoch = weights, 0
     for epoch in range(schedule.epochs):
-        with _TRACING if epoch == 0 else _NOTHING:
-            weights, state, adam, value = program.epoch(
-                weights, state, adam, tf.constant(schedule.rate(epoch)), *_tensors(training(epoch))
-            )
+        weights, state, adam, value = program(
+            "epoch", weights, state, adam, tf.constant(schedule.rate(epoch)), *_tensors(training(epoch))
+        )
         training_losses.append(float(value))
         if not np.isfinite(training_losses[-1]):
             raise TrainingDiverged(ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged")
@@ -215,14 +225,5 @@ def fit(
     return Fit(arrays, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds)
 
 
-class _Nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *error: object) -> None: ...
-
-
-_NOTHING = _Nothing()
-
-
 def _evaluate(program: _Program, weights: Tensors, state: Tensors, held_out: tuple[Any, Any, Any]) -> float:
-    with _TRACING:
-        return float(program.evaluate(weights, state, *held_out))
+    return float(program("evaluate", weights, state, *held_out))

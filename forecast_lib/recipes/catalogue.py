@@ -6,7 +6,7 @@ one place.
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from forecast_lib.config import ModelConfig, Variant
 from forecast_lib.errors import UsageError
@@ -60,7 +60,9 @@ class Recipe:
         return Network(self.variant, self.layers, self.units, 1, 1, self.lookback, self.dropout, zero_head=False)
 
 
-_FUTURE_SCALER = "The scaler is fitted on the whole series, so every training value already tells where the price will be in the test years."
+_FUTURE_SCALER = (
+    "The scaler is fitted on the whole series, so every training value already tells where the price will be in the test years."
+)
 _LAG = (
     "The plot shows one-day-ahead predictions, each made from true prices up to the day before: a line that merely repeats "
     "yesterday's price looks just as close."
@@ -186,7 +188,7 @@ def recipe_named(name: str) -> Recipe:
         UsageError: there is none; the message lists those there are.
     """
     if name not in RECIPES:
-        raise UsageError(f"recipe {ascii(name[:60])} is not known: expected one of {', '.join(get_args(RecipeName))}")
+        raise UsageError(f"recipe {name[:60]!a} is not known: expected one of {', '.join(get_args(RecipeName))}")
     return RECIPES[name]
 
 
@@ -202,7 +204,7 @@ class Asked:
     epochs: int | None = None
 
     @property
-    def changes(self) -> dict[str, object]:
+    def changes(self) -> dict[str, Any]:
         """What is changed, by name."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
@@ -224,7 +226,7 @@ def with_asked(recipe: Recipe, asked: Asked) -> Recipe:
     Raises:
         UsageError: sizes that are not positive, or out of range.
     """
-    own = {**asked.changes, "layers": _layers(recipe, asked)}
+    own: dict[str, Any] = {**asked.changes, "layers": _layers(recipe, asked)}
     if own["layers"] == 1 and recipe.variant == "stacked":
         own.setdefault("variant", "lstm")
     if isinstance(asked.layers, int) and asked.layers > 1 and recipe.variant == "lstm":

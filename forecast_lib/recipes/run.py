@@ -53,6 +53,11 @@ class Attempt:
     tested: Array
     attention: Array | None
 
+    @property
+    def scored(self) -> Array:
+        """Its answers on the targets that are scored."""
+        return self.fitted if self.parts.test is None else self.tested
+
 
 def rmse(predicted: Array, actual: Array) -> float:
     """Root of the mean squared error.
@@ -72,7 +77,7 @@ def _attempt(recipe: Recipe, series: RecipeSeries, parts: Parts, scaler: MinMax,
     scaled = scaler.scale(series.values)
     learned = learn(recipe.network, scaled, parts.train, pace, seed=seed, name=series.name)
     tested = scaler.unscale(predict(learned, scaled, parts.test)) if parts.test is not None else np.empty(0)
-    attention = attention_of(learned, scaled, parts.train if parts.test is None else parts.test)
+    attention = attention_of(learned, scaled, parts.scored)
     return Attempt(learned, parts, scaler, scaler.unscale(predict(learned, scaled, parts.train)), tested, attention)
 
 

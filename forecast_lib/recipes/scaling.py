@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from forecast_lib.windows.series import Array
 
-__all__ = ["MinMax", "NOT_SCALED", "fit_min_max"]
+__all__ = ["NOT_SCALED", "MinMax", "fit_min_max"]
 
 
 @dataclass(frozen=True)

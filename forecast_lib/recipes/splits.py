@@ -35,6 +35,11 @@ class Parts:
     test: range | None
     known: int
 
+    @property
+    def scored(self) -> range:
+        """The targets that the walkthrough scores: the test part, or, without one, what it was trained on."""
+        return self.train if self.test is None else self.test
+
 
 def _split(recipe: Recipe, count: int, first_file: int | None) -> Parts:
     lookback, lost = recipe.lookback, int(recipe.drops_last)
@@ -51,8 +56,7 @@ def _split(recipe: Recipe, count: int, first_file: int | None) -> Parts:
 
 
 def _checked(parts: Parts, recipe: Recipe, count: int) -> Parts:
-    smallest = min(len(parts.train), len(parts.test) if parts.test is not None else len(parts.train))
-    if smallest < 1:
+    if min(len(parts.train), len(parts.scored)) < 1:
         needed = recipe.lookback + 1 + int(recipe.drops_last)
         where = "in each part" if parts.test is not None else "in all"
         raise UsageError(f"recipe {recipe.name}: {count} rows are too few: a window of {recipe.lookback} needs {needed} or more {where}")

@@ -16,6 +16,7 @@ from forecast_lib.windows.threads import use_one_thread
 __all__ = ["VolatilityScale", "fit_volatility_scale", "future_log_returns"]
 
 _RIDGE = 10.0  # in sessions: what a handful of outliers may not overrule
+_CORRECTIONS = 3  # where the first is large, scores are cut at the wrong place in it
 _LARGEST_SCORE = 25.0  # squared standard score; one crash must not blow up the scale of all other sessions
 
 
@@ -66,7 +67,8 @@ def fit_volatility_scale(features: SessionFeatures, horizon: int, first: int, la
         beta = prior + np.linalg.solve(centred.T @ centred + penalty, centred.T @ residual)
         beta[0] += centre - beta[1:].sum() * centre
         # The mean of a logarithm is below the logarithm of the mean: rescale to unit mean squared score of the returns.
-        score = returns[:, step - 1] ** 2 / (np.exp(design @ beta) * step)
-        beta[0] += np.log(max(np.minimum(score, _LARGEST_SCORE).mean(), 1e-4))
+        for _ in range(_CORRECTIONS):
+            score = returns[:, step - 1] ** 2 / (np.exp(design @ beta) * step)
+            beta[0] += np.log(max(np.minimum(score, _LARGEST_SCORE).mean(), 1e-4))
         columns.append(beta)
     return VolatilityScale(np.stack(columns, axis=1))

@@ -36,6 +36,8 @@ def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineag
         ("auto", good(FIVE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, FIFTY_NINE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, SIXTY_AGO), "retrain", "age"),
+        # a retrain whose model lost to its parent four sessions ago is not done again tonight
+        ("auto", Lineage(good(FIVE_AGO, SIXTY_AGO).last_good, FOUR_AGO), "skip", "recent"),
         ("retrain", good(CUTOFF), "retrain", "asked_for"),
         ("fine-tune", good(CUTOFF), "fine_tune", "asked_for"),
         ("fine-tune", Lineage(), "retrain", "no_model"),

@@ -87,16 +87,18 @@ def test_sine_needs_nothing():
 
 def test_google_without_its_second_file_names_it(tmp_path):
     train = written(tmp_path / "GOOGL.csv", "2016-01-04", np.full(80, 700.0))
-    with pytest.raises(UsageError, match="Google_Stock_Price_Test.csv is not in .*: expected a file of daily prices; give --test-file PATH"):
+    with pytest.raises(
+        UsageError, match="Google_Stock_Price_Test.csv is not in .*: expected a file of daily prices; give --test-file PATH"
+    ):
         read_series(GOOGLE, config(train, "GOOGL"))
 
 
 def test_second_file_may_be_named_and_must_follow_the_first(tmp_path):
     train = written(tmp_path / "GOOGL.csv", "2016-01-04", 700.0 + np.arange(80))
-    test = written(tmp_path / "later.csv", "2017-01-02", 800.0 + np.arange(5))
+    test = written(tmp_path / "Later_days.csv", "2017-01-02", 800.0 + np.arange(5))
     read = read_series(GOOGLE, config(train, "GOOGL"), test)
     assert read.series.values[79:81].tolist() == [778.5, 799.5]  # opens lie half below the closes
-    assert read.origin == "GOOGL.csv and later.csv"
+    assert read.origin == "GOOGL.csv and Later_days.csv"
     with pytest.raises(UsageError, match="the test file begins before the training file ends"):
         read_series(GOOGLE, config(test, "GOOGL"), train)
 

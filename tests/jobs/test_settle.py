@@ -94,3 +94,16 @@ def test_rows_are_those_of_the_store():
 def test_step_and_error_keep_their_row_when_some_wait():
     made = settled(forecast(9, "2021-01-07", point=1.0), forecast(1, "2020-01-07", point=103.0))
     assert made[["step", "error"]].to_numpy().tolist() == [[1, 2.0]]
+
+
+def test_a_correction_of_the_cutoffs_close_does_not_move_the_actual():
+    """The close that the forecast started from, 100, turned out to be 98; the next day's 101 is 101 all the same."""
+    corrected = dataclasses.replace(WEEK, close=np.array([98.0, 101.0, 99.0, 104.0, 110.0]))
+    row = settled(forecast(1, "2020-01-07"), series=corrected).iloc[0]
+    assert (row["actual"], row["naive_error"]) == (101.0, -1.0)
+
+
+def test_a_reported_split_between_cutoff_and_target_is_undone():
+    """Two for one on Wednesday: the series is halved up to Tuesday, and Monday's share is two of today's."""
+    split = dataclasses.replace(WEEK, close=np.array([50.0, 50.5, 49.5, 52.0, 55.0]), shares=np.array([2.0, 2.0, 1.0, 1.0, 1.0]))
+    assert settled(forecast(2, "2020-01-08"), series=split).iloc[0]["actual"] == 99.0

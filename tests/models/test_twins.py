@@ -87,7 +87,7 @@ def test_peepholes_at_zero_leave_a_plain_lstm():
 
 
 def test_attention_of_a_sequence_sees_its_own_window_only():
-    """Trained on chunks twice as long as a window, the last position must answer as on its window alone, and no position sees a later one."""
+    """Trained on chunks twice as long as a window, the last position answers as on its window alone; none sees a later one."""
     network = Network("attention", 1, 3, 2, 2, 5, zero_head=False)
     weights, random = lively(network), np.random.default_rng(6)
     chunk = random.standard_normal((1, 10, 2)).astype(np.float32)

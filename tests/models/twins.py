@@ -16,7 +16,11 @@ def sigma(x):
 def gate(weights, prefix, which, units):
     """Kernel, recurrent kernel and bias of the gate at place `which`."""
     columns = slice(which * units, (which + 1) * units)
-    return weights[f"{prefix}/kernel"][:, columns], weights[f"{prefix}/recurrent_kernel"][:, columns], weights[f"{prefix}/bias"][..., columns]
+    return (
+        weights[f"{prefix}/kernel"][:, columns],
+        weights[f"{prefix}/recurrent_kernel"][:, columns],
+        weights[f"{prefix}/bias"][..., columns],
+    )
 
 
 def lstm(weights, prefix, window, units):

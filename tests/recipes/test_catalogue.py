@@ -32,7 +32,9 @@ def test_head_starts_as_keras_does_and_what_flatters_is_said(name):
 
 
 def test_unknown_recipe_names_those_there_are():
-    with pytest.raises(UsageError, match="recipe 'tesla' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small"):
+    with pytest.raises(
+        UsageError, match="recipe 'tesla' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small"
+    ):
         recipe_named("tesla")
 
 

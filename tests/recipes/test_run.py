@@ -47,7 +47,10 @@ def test_published_scaler_sees_the_future_and_the_honest_one_does_not(small):
 def test_our_model_is_trained_before_the_test_part(small):
     """Another future after the first test cutoff changes no answer at that cutoff."""
     parts = Parts(range(10, 170), range(170, 219), 170)
-    first, second = (our_model(of(prices), parts, seed=1, model=made_up.MODEL, train_config=made_up.TRAIN) for prices in (PRICES, made_up.scrambled(PRICES, 169)))
+    first, second = (
+        our_model(of(prices), parts, seed=1, model=made_up.MODEL, train_config=made_up.TRAIN)
+        for prices in (PRICES, made_up.scrambled(PRICES, 169))
+    )
     assert (len(first), first[0]) == (49, second[0])
 
 

@@ -4,8 +4,9 @@ import duckdb
 import pytest
 
 from forecast_lib.errors import SchemaTooNew, StoreDamaged
-from forecast_lib.store import database, migrations, publication
+from forecast_lib.store import audits, database, migrations, publication
 from forecast_lib.store.migrations import Migration
+from forecast_lib.tables import TABLES
 from tests.store.nights import now, store_and_publish
 
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
@@ -70,21 +71,61 @@ def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -
 
 
 def test_an_older_working_file_is_copied_before_it_is_upgraded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = (*migrations.released(), Migration(2, "notes", "CREATE TABLE notes (text VARCHAR);"))
+    next_version = len(migrations.released()) + 1
+    newer = (*migrations.released(), Migration(next_version, "notes", "CREATE TABLE notes (text VARCHAR);"))
     monkeypatch.setattr(migrations, "released", lambda: newer)
     with database.open_working(workspace, now(5)) as con:
         assert "notes" in tables(con)
         assert con.execute("SELECT count(*) FROM prices").fetchall() == [(4,)]
-    copy = publication.snapshot_path(workspace, "20240107T220000Z_before-schema-2")
+    copy = publication.snapshot_path(workspace, f"20240107T220000Z_before-schema-{next_version}")
     with duckdb.connect(str(copy), read_only=True) as con:
         assert "notes" not in tables(con)
         assert con.execute("SELECT count(*) FROM prices").fetchall() == [(4,)]
 
 
 def test_a_publication_after_an_upgrade_has_the_new_schema(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = (*migrations.released(), Migration(2, "view", "CREATE VIEW closes AS SELECT ticker, close FROM current_prices;"))
+    next_version = len(migrations.released()) + 1
+    newer = (*migrations.released(), Migration(next_version, "view", "CREATE VIEW closes AS SELECT ticker, close FROM current_prices;"))
     monkeypatch.setattr(migrations, "released", lambda: newer)
     store_and_publish(workspace, 2)
     with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM closes").fetchall() == [(6,)]
-        assert con.execute("SELECT max(version) FROM schema_migrations").fetchall() == [(2,)]
+        assert con.execute("SELECT max(version) FROM schema_migrations").fetchall() == [(next_version,)]
+
+
+def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nights stored and published by the first release; then today's program opens the workspace and runs a third."""
+    now_released = migrations.released()
+    first_tables = {name: schema for name, schema in TABLES.items() if name not in ("price_gaps", "quality_counts")}
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "released", lambda: now_released[:1])
+        for module in (publication, audits):
+            then.setattr(module, "TABLES" if module is publication else "AUDITS", first_tables if module is publication else ())
+        store_and_publish(tmp_path, 0)
+        store_and_publish(tmp_path, 1)
+    old_rows = rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL")
+    store_and_publish(tmp_path, 2)
+    assert [row for row in rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL") if row in old_rows] == old_rows
+    assert rows_of(tmp_path / "published.duckdb", "SELECT version FROM schema_migrations ORDER BY 1") == [
+        (file.version,) for file in now_released
+    ]
+    assert rows_of(tmp_path / "published.duckdb", "SELECT count(*) FROM adjusted_prices") == [(6,)]
+    snapshot = publication.snapshot_path(tmp_path, "20240104T220000Z_before-schema-2")
+    assert rows_of(snapshot, "SELECT * FROM prices ORDER BY ALL") == old_rows
+    assert rows_of(snapshot, "SELECT max(version) FROM schema_migrations") == [(1,)]
+
+
+def test_the_upgraded_workspace_is_refused_by_the_first_release(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = migrations.released()[:1]
+    newest = len(migrations.released())
+    monkeypatch.setattr(migrations, "released", lambda: first)
+    message = f"has schema {newest}, this Tickercast knows 1: install the newer Tickercast"
+    with pytest.raises(SchemaTooNew, match=message), database.open_working(workspace, now(5)):
+        pass
+
+
+def rows_of(path: Path, sql: str) -> list[tuple]:
+    with duckdb.connect(str(path), read_only=True) as con:
+        return con.execute(sql).fetchall()
