@@ -20,7 +20,7 @@ run: $(READY)
 	@$(BIN)/tickercast nightly --profile demo; code=$$?; test $$code -eq 0 -o $$code -eq 10
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

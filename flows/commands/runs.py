@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
-_SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "q025", "q975", "made_by"]
+_SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "q025", "q975", "made_by", "source"]
 _ROWS_SHOWN = 60
 
 
@@ -61,6 +61,8 @@ def _print_run(summary: "RunSummary") -> None:
     print(f"run {summary.run_id}: {summary.status}, as of {summary.as_of}" + (f"; {counts}" if counts else ""))
     if summary.message:
         print(summary.message)
+    if summary.simulated:
+        print("simulated market: these are not real prices")
     for row in summary.degraded[:20]:
         print(f"  {row['ticker']}: {row['status']}, {row['reason']}")
     if len(summary.degraded) > 20:

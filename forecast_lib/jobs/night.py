@@ -155,6 +155,7 @@ def summary(
         status=run["status"],
         as_of=config.as_of.day,
         message=run["message"],
+        simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in _STATUSES},
         degraded=tuple(degraded[["ticker", "status", "reason"]].to_dict("records")),
         report=str(report) if report else None,

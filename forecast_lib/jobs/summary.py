@@ -19,6 +19,7 @@ class RunSummary:
         tickers: how many tickers ended in which status.
         degraded: ticker, status and reason of each ticker that is not fresh.
         seconds: by stage.
+        simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.
         figures: of a recipe: label, value, unit and note, in the order of its report.
     """
@@ -28,6 +29,7 @@ class RunSummary:
     status: str
     as_of: dt.date
     message: str
+    simulated: bool = False
     tickers: dict[str, int] = field(default_factory=dict)
     degraded: tuple[dict[str, str], ...] = ()
     report: str | None = None

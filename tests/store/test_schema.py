@@ -70,10 +70,13 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
     close = words[(words["object"] == "prices") & (words["column"] == "close")].iloc[0]
     assert (close["kind"], close["type"]) == ("table", "DOUBLE")
     assert close["comment"] == "Last price of the session, as traded, in the ticker's currency"
-    assert words[words["kind"] == "macro"]["object"].tolist() == ["prices_as_of(t)"]
+    assert words[words["kind"] == "macro"]["object"].tolist() == ["adjusted_prices_as_of(t)", "prices_as_of(t)"]
     assert set(words[words["kind"] == "view"]["object"]) == {
+        "adjusted_prices",
         "current_prices",
         "forecast_skill",
         "latest_backtest_scores",
         "latest_forecasts",
+        "open_price_gaps",
+        "quarantine",
     }

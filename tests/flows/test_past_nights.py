@@ -1,0 +1,153 @@
+"""A past night again, after the source has rewritten its past and its future: the flow's own steps, the real Yahoo client, a
+Yahoo on the loopback. Prefect is left out; it decides nothing."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from flows import nightly
+from flows.settings import resolve
+from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.prices.yahoo import YahooSource
+from forecast_lib.sessions import TickerCalendar
+from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
+
+pytestmark = pytest.mark.timeout(180)
+
+DAY = dt.date
+SMALL = {"units": "4", "lookback": "10", "horizon": "1", "epochs": "1", "test_share": "0.01", "source": "yahoo"}
+LATER = DAY(2024, 6, 25)
+Night = Callable[..., RunSummary]
+
+
+class PlainStages:
+    """`flows.stages.Stages` without Prefect and without a progress bar."""
+
+    def __init__(self, config: object) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def single(self, name: str) -> "contextlib.nullcontext[None]":
+        return contextlib.nullcontext()
+
+    def spread(self, name: str, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
+        return [item for shard, label in zip(shards, names, strict=True) for item in task.fn(shard=shard, names=label, **arguments)]
+
+
+def listing(ticker: str, seed: int, last: dt.date) -> Listing:
+    """Daily returns that repeat half of the day before's: a model that learns will beat the naive forecast."""
+    sessions = TickerCalendar("XNYS").sessions(DAY(2021, 6, 1), last)
+    random = np.random.default_rng(seed)
+    returns = np.zeros(len(sessions))
+    for at in range(1, len(sessions)):
+        returns[at] = 0.7 * returns[at - 1] + 0.01 * random.standard_normal()
+    close = (400.0 * np.exp(np.cumsum(returns) - returns.mean() * np.arange(len(returns)))).round(2)
+    bars = [
+        Bar(session.date(), price, round(price * 1.01, 2), round(price * 0.99, 2), price, float(1000 + place))
+        for place, (session, price) in enumerate(zip(sessions, close, strict=True))
+    ]
+    return Listing(ticker, bars)
+
+
+def rewrite(yahoo: FakeYahoo) -> None:
+    """A 4:1 split on 20 June that re-bases the whole past, a dividend, three revised closes, and four more sessions."""
+    for seed, ticker in enumerate(("ACME", "BOLT")):
+        told = listing(ticker, seed, LATER)
+        told.splits = {DAY(2024, 6, 20): (4.0, 1.0)}
+        told.dividends = {DAY(2024, 6, 18): 1.0}
+        since = {bar.session: place for place, bar in enumerate(told.bars)}
+        for day, factor in ((DAY(2024, 6, 12), 1.05), (DAY(2024, 5, 1), 0.97), (DAY(2023, 3, 1), 1.1)):
+            old = told.bars[since[day]]
+            told.bars[since[day]] = Bar(day, *(round(price * factor, 2) for price in (old.open, old.high, old.low, old.close)), old.volume)
+        told.bars = [
+            Bar(bar.session, *(price / 4 for price in (bar.open, bar.high, bar.low, bar.close)), bar.volume * 4)
+            if bar.session >= DAY(2024, 6, 20)
+            else bar
+            for bar in told.bars
+        ]
+        yahoo.listings[ticker] = told
+
+
+@pytest.fixture
+def yahoo():
+    with FakeYahoo([listing("ACME", 0, DAY(2024, 6, 17)), listing("BOLT", 1, DAY(2024, 6, 17))]) as yahoo:
+        yield yahoo
+
+
+@pytest.fixture
+def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    def source(config: Any, as_of: Any, workspace: Path, tickers: Any = ()) -> YahooSource:
+        return YahooSource(tmp_path / "cache", as_of.now, session=yahoo.session(timeout_s=5.0), sleep=lambda _: None)
+
+    monkeypatch.setattr(nightly, "Stages", PlainStages)
+    monkeypatch.setattr(nightly, "price_source", source)
+    monkeypatch.setattr(nightly, "leave_artifacts", lambda summary: None)
+
+    def run(now: str, kind: str = "nightly", **options: str) -> RunSummary:
+        given = {**SMALL, "tickers": "ACME,BOLT", "workspace": str(tmp_path / "workspace"), **options}
+        config = resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00"))
+        return nightly._night(config) if kind == "nightly" else nightly._ingest(config)
+
+    return run
+
+
+def rows(workspace: Path, sql: str) -> list[tuple]:
+    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+FORECASTS = "SELECT * EXCLUDE (run_id) FROM forecasts WHERE run_id = '{}' ORDER BY ticker, step"
+
+
+def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(night: Night, yahoo: FakeYahoo, tmp_path: Path) -> None:
+    """On the night in question ACME's model of the evening before was tuned, and BOLT's prices did not come."""
+    workspace = tmp_path / "workspace"
+    night("2024-06-14T22:30:00", as_of="2024-06-14", strategy="retrain")
+    yahoo.script("BOLT", "404")
+    first = night("2024-06-17T22:30:00", as_of="2024-06-17", strategy="fine-tune")
+    assert rows(workspace, f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{first.run_id}' ORDER BY ticker") == [
+        ("fine_tune", "asked_for"),
+        ("skip", "no_new_prices"),
+    ]
+    assert [row["reason"].partition(":")[0] for row in first.degraded] == ["no_data_yet"]
+    before = rows(workspace, FORECASTS.format(first.run_id))
+
+    yahoo.script("BOLT", "ok")
+    rewrite(yahoo)
+    night("2024-06-25T22:30:00", kind="ingest", as_of="2024-06-25")
+    night("2024-06-25T23:00:00", as_of="2024-06-16", strategy="retrain")  # newer models, of an evening before the night's
+    assert rows(workspace, "SELECT max(revision) FROM prices WHERE session = DATE '2024-06-12'") == [(1,)]
+    assert rows(workspace, "SELECT count(*) FROM corporate_actions WHERE kind = 'split' AND value = 4.0") == [(2,)]
+
+    again = night("2024-06-26T10:00:00", as_of="2024-06-17", known_at="2024-06-17T22:30:00", strategy="fine-tune")
+    assert again.forecasts_hash == first.forecasts_hash
+    assert rows(workspace, FORECASTS.format(again.run_id)) == before
+    assert again.degraded == first.degraded
+    assert prices_hash(workspace, again) == prices_hash(workspace, first)
+    knowing = night("2024-06-26T11:00:00", kind="ingest", as_of="2024-06-17")
+    assert prices_hash(workspace, knowing) != prices_hash(workspace, first), "what is known today about the same evening differs"
+
+
+def prices_hash(workspace: Path, run: RunSummary) -> list[tuple]:
+    return rows(workspace, f"SELECT prices_hash FROM runs WHERE run_id = '{run.run_id}'")
+
+
+def test_a_symbol_is_unknown_only_after_three_sessions_in_a_row(night: Night, yahoo: FakeYahoo) -> None:
+    """Twice on one evening, on a Sunday and in an outage count for nothing more; NOSUCH beside ACME, so that the run does not fail."""
+    yahoo.listings["NOSUCH"] = listing("NOSUCH", 5, DAY(2024, 6, 10))
+
+    def said(now: str) -> str:
+        summary = night(now, kind="ingest", tickers="ACME,NOSUCH", as_of=now[:10])
+        return next(row["reason"] for row in summary.degraded if row["ticker"] == "NOSUCH").partition(":")[0]
+
+    yahoo.script("NOSUCH", "404")
+    assert said("2024-06-13T22:30:00") == "no_data_yet"
+    assert said("2024-06-13T23:30:00") == "no_data_yet"
+    assert said("2024-06-14T22:30:00") == "no_data_yet"
+    assert said("2024-06-16T22:30:00") == "no_data_yet"
+    assert said("2024-06-17T22:30:00") == "unknown_ticker"
