@@ -3,6 +3,8 @@
 Order only: what happens in a step is in `forecast_lib.jobs`, and no step but `record` writes to the database.
 """
 
+from collections.abc import Sequence
+
 from prefect import State, flow
 
 from flows.artifacts import leave_artifacts
@@ -12,7 +14,8 @@ from flows.settings import resolve, utc_now
 from flows.stages import Stages
 from flows.tasks import backtest_shard, fetch_shard, refresh_shard
 from forecast_lib.config import RunConfig
-from forecast_lib.jobs import evaluate, forecast, ingest, night, plan, publish
+from forecast_lib.domain import Ticker
+from forecast_lib.jobs import bulk, evaluate, forecast, ingest, night, plan, publish
 from forecast_lib.jobs.night import Night
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.workspace import price_source
@@ -21,13 +24,14 @@ from forecast_lib.store.lock import hold_workspace
 __all__ = ["ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
 
 
-def read_market(config: RunConfig, stages: Stages) -> ingest.Market:
-    """Prices in: what is stored, and what the source has beyond it."""
-    known = ingest.read_known(config.workspace, config.tickers, config.as_of)
+def read_market(config: RunConfig, stages: Stages, tickers: Sequence[Ticker] | None = None) -> ingest.Market:
+    """Prices in: what is stored, and what the source has beyond it; of some tickers, or of all that were asked for."""
+    tickers = config.tickers if tickers is None else tickers
+    known = ingest.read_known(config.workspace, tickers, config.as_of)
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        return ingest.stored_market(known, config.tickers, config.as_of)
-    source = price_source(config.source, config.as_of, config.workspace, config.tickers)
-    shards = plan.shards(config.tickers, config)
+        return ingest.stored_market(known, tickers, config.as_of)
+    source = price_source(config.source, config.as_of, config.workspace, tickers)
+    shards = plan.shards(tickers, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.spread("ingest", fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
@@ -52,12 +56,12 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
     return night.with_backtest(tonight, config, evaluate.tested(results), stages.seconds.get("backtest", 0.0))
 
 
-def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
+def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages, taken: bulk.Taken | None = None) -> RunSummary:
     """The end of every run: one transaction, the ledger, the report, the publication."""
     frames = night.frames(config, kind, tonight, utc_now(), stages.seconds)
     page = publish.report_page(config, frames, tonight.market, tonight.settled)
     with stages.single("store"):
-        publish.record(config, frames)
+        publish.record(config, frames, taken.rows if taken else None)
     if night.failed(frames):
         publish.show_report(config, page, latest=False)
         return night.summary(config, frames, stages.seconds)
@@ -84,8 +88,11 @@ def _night(config: RunConfig) -> RunSummary:
 def _ingest(config: RunConfig) -> RunSummary:
     stages = Stages(config)
     with hold_workspace(config.workspace, config.run_id, started=config.as_of.now):
-        market = read_market(config, stages)
-        summary = store_and_publish(config, "ingest", Night(market), stages)
+        with stages.single("screen"):
+            taken = bulk.take_whole(config)
+        market = read_market(config, stages, taken.others if taken else config.tickers)
+        market = bulk.with_taken(market, taken) if taken else market
+        summary = store_and_publish(config, "ingest", Night(market), stages, taken)
     leave_artifacts(summary)
     return summary
 

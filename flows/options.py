@@ -71,6 +71,18 @@ COMMANDS: dict[str, Command] = {
         Command("serve", "Runs the deployments on this machine, with their schedules.", (*_RUN, "backtest", "serve")),
         Command("deploy", "Registers the deployments with a Prefect server, for a process work pool.", ("deploy",)),
         Command(
+            "quarantine",
+            "Refused rows: list [TICKER…], show ID, or release ID with --note; a release is a new revision of the price.",
+            ("output", "upkeep"),
+            Positional("action", "many", "list (the default), list TICKER…, show ID, release ID."),
+        ),
+        Command(
+            "gaps",
+            "Sessions without a price: list [TICKER…], or close TICKER DATE with --note, when there is none to wait for.",
+            ("output", "upkeep"),
+            Positional("action", "many", "list (the default), list TICKER…, close TICKER DATE."),
+        ),
+        Command(
             "restore",
             "Brings back a kept snapshot of the published database.",
             (),
@@ -317,6 +329,7 @@ _TABLE = (
     ),
     Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
+    Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released or closed.", "TEXT"),
     Option("open", "flag", "report", "false", "Open the report in the browser too."),
     Option("port", "int", "serve", "4200", "Port of the Prefect server on this machine, where none is configured.", "N"),
     Option("limit", "int", "serve", "1", "Flow runs at the same time; the workspace allows one each.", "N"),
@@ -326,7 +339,7 @@ _TABLE = (
 OPTIONS: dict[str, Option] = {option.name: option for option in _TABLE}
 """Every option by name, in the order of the help."""
 
-_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output")
+_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output", "note")
 _WITHIN = {"source": ("source", "run"), "tickers": ("tickers", "run")}
 """The options of these groups are also taken by every command that takes `run`."""
 

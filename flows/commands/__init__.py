@@ -48,6 +48,8 @@ HANDLERS = {
     "doctor": "flows.doctor:doctor",
     "serve": "flows.commands.serving:serve",
     "deploy": "flows.commands.serving:deploy",
+    "quarantine": "flows.commands.prices:quarantine",
+    "gaps": "flows.commands.prices:gaps",
     "restore": "flows.commands.upkeep:restore",
 }
 

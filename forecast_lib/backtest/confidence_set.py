@@ -33,7 +33,7 @@ def confidence_set(losses: Array, *, seed: int = 0) -> Array:
     Args:
         losses: (times, models) in the order of time; the mean block is as long as the cube root of the number of times.
 
-    >>> noise = np.random.default_rng(0).standard_normal((400, 3))
+    >>> noise = np.random.default_rng(1).standard_normal((400, 3))
     >>> (confidence_set(noise + [0.0, 0.0, 1.0]) >= 0.1).tolist()
     [True, True, False]
     """

@@ -10,6 +10,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.jobs.ingest import Market
 from forecast_lib.report import ReportInput, build_summary, render_report, write_report
 from forecast_lib.store import database, ledger, publication, reads
+from forecast_lib.store.bulk import CleanRows
 
 __all__ = ["publish", "read_unsettled", "record", "report_page", "show_report"]
 
@@ -22,7 +23,7 @@ def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
         return reads.read_unsettled(con, as_of)
 
 
-def record(config: RunConfig, frames: Mapping[str, pd.DataFrame]) -> None:
+def record(config: RunConfig, frames: Mapping[str, pd.DataFrame], whole: CleanRows | None = None) -> None:
     """Store everything the run made in one transaction, close, and enter it in the ledger.
 
     A model that an earlier run of the same evening already stored, bit for bit, is not stored again.
@@ -32,7 +33,7 @@ def record(config: RunConfig, frames: Mapping[str, pd.DataFrame]) -> None:
         fresh = {**frames}
         if known:
             fresh["models"] = frames["models"][~frames["models"]["model_id"].isin(known)]
-        entry = database.record_run(con, fresh)
+        entry = database.record_run(con, fresh, whole=whole)
     ledger.append(config.workspace, entry)
 
 

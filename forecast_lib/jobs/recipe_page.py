@@ -46,6 +46,11 @@ def _actual(read: ReadSeries, targets: range) -> Array:
     return read.series.values[np.asarray(targets)]
 
 
+def _epochs(attempt: Attempt) -> str:
+    count = len(attempt.learned.losses)
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
 def _mse(predicted: Array, actual: Array) -> float:
     return float(np.mean((predicted - actual) ** 2))
 
@@ -55,7 +60,7 @@ def _mse(predicted: Array, actual: Array) -> float:
 
 def _published_prices(read: ReadSeries, attempt: Attempt) -> tuple[Figure, ...]:
     fitted = rmse(attempt.fitted, _actual(read, attempt.parts.train))
-    seconds = Figure("training time", attempt.learned.seconds, "s", f"{len(attempt.learned.losses)} epochs, compilation included")
+    seconds = Figure("training time", attempt.learned.seconds, "s", f"{_epochs(attempt)}, compilation included")
     if attempt.parts.test is None:
         error = _mse(attempt.fitted, _actual(read, attempt.parts.train))
         return Figure("MSE on the training data", error, "price²"), Figure("RMSE on the training data", fitted, _PRICE), seconds
@@ -170,7 +175,7 @@ def _scaled_mse(attempt: Attempt, read: ReadSeries) -> float:
 
 
 def _published_sine(recipe: Recipe, read: ReadSeries, attempt: Attempt) -> tuple[Figure, ...]:
-    seconds = Figure("training time", attempt.learned.seconds, "s", f"{len(attempt.learned.losses)} epochs, compilation included")
+    seconds = Figure("training time", attempt.learned.seconds, "s", f"{_epochs(attempt)}, compilation included")
     if attempt.parts.test is None:
         truth = sine_beyond(recipe, 1)[0]
         return Figure("next value", next_value(attempt, read.series), "", f"the sine itself: {truth:.4f}"), seconds
@@ -203,7 +208,7 @@ def _honest_sine(recipe: Recipe, read: ReadSeries, published: Attempt, improved:
             Figure(f"{name}: {FREE_STEPS} steps ahead on its own answers, RMSE", rmse(*free_running(attempt, recipe, read.series)))
         )
     batches = "batches of 16, learning rate falling from a higher start to zero along a cosine"
-    note = f"{len(improved.learned.losses)} epochs; {batches}; compilation included"
+    note = f"{_epochs(improved)}; {batches}; compilation included"
     figures.append(Figure("improved setting: training time", improved.learned.seconds, "s", note))
     figures.append(Figure("our default model", None, "", "none: it forecasts log returns, and a sine is no price"))
     return tuple(figures)

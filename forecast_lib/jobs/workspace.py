@@ -1,5 +1,6 @@
 """The one place that wires a run's settings to a price source and a workspace's folders."""
 
+import functools
 import random
 import time
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ def models_folder(workspace: Path) -> Path:
 def price_source(source: SourceConfig, as_of: AsOf, workspace: Path, tickers: Sequence[Ticker] = ()) -> PriceSource:
     """The source of a run; nothing is fetched yet."""
     cache = workspace / "cache" / "yahoo"
-    return open_source(source, as_of, tickers=tuple(tickers), cache_dir=cache, read_parquet=read_parquet)
+    reader = functools.partial(read_parquet, tickers=tuple(tickers) or None)
+    return open_source(source, as_of, tickers=tuple(tickers), cache_dir=cache, read_parquet=reader)
 
 
 def source_tickers(source: SourceConfig, as_of: AsOf) -> tuple[Ticker, ...]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecast_lib.domain import Ticker, parse_ticker
+from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.adjust import SPLIT_RANGE, as_traded, split_factors
 from forecast_lib.prices.basis import share_basis
@@ -30,12 +30,13 @@ from forecast_lib.prices.dates import read_dates
 from forecast_lib.prices.numbers import Numbers, read_numbers
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 
-__all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader"]
+__all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader", "parquet_roles"]
 
 MAX_FILE_BYTES = 200_000_000
 
 ParquetReader = Callable[[Path, Collection[str]], pd.DataFrame]
-"""Path and wanted columns (lower-case letters and digits) -> the file's rows. Handed in, because only `store` knows DuckDB."""
+"""Path and wanted columns (lower-case letters and digits) -> the file's rows, the index counting them from 0. Handed in, because
+only `store` knows DuckDB. A reader may leave out rows of tickers that nobody asks for."""
 
 _ROLES = {
     "date": ("date", "timestamp", "datetime"),
@@ -102,7 +103,20 @@ class FilesSource:
         """
         if self._path.is_dir():
             return tuple(sorted(self._folder()))
-        return tuple(self._file())
+        listed = self._tickers_of_parquet()
+        return tuple(self._file()) if listed is None else listed
+
+    def _tickers_of_parquet(self) -> tuple[Ticker, ...] | None:
+        """The names in a Parquet file, from that column alone; None for other files, and where a name needs to be told by its row."""
+        if self._path.suffix.lower() != ".parquet" or self._read_parquet is None or not self._path.is_file():
+            return None
+        names = self._read_parquet(self._path, _ROLES["ticker"])
+        if names.shape[1] != 1:
+            return None
+        try:
+            return tuple(sorted(parse_tickers(names.iloc[:, 0].unique())))
+        except (UsageError, AttributeError, TypeError):
+            return None
 
     def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
         """The rows of `ticker` from `first` to `last`, both inclusive.
@@ -352,7 +366,7 @@ def _parquet_cells(path: Path, frame: pd.DataFrame) -> _Cells:
         is_text = pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
         columns[role] = column.astype(object).where(column.notna(), "").astype(str).tolist() if is_text else column
     return _Cells(
-        path.name, "row", list(range(1, len(frame) + 1)), columns, names, [], lambda index: _as_json(frame.iloc[index].items())
+        path.name, "row", [int(place) + 1 for place in frame.index], columns, names, [], lambda index: _as_json(frame.iloc[index].items())
     )
 
 
@@ -376,6 +390,17 @@ def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, s
             shown = ", ".join(repr(name[:20]) for name in header[:10])
             raise FileRefused(f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}")
     return roles, {role: header[at] for role, at in roles.items()}
+
+
+def parquet_roles(header: list[str], file: str) -> dict[str, str] | None:
+    """Role (ticker, date, open and so on) -> the column's own name; None where not all is as traded prices of many tickers need it:
+    there is no ticker column, or there are splits or dividends.
+
+    Raises:
+        FileRefused: no date or no close, or two columns for one role.
+    """
+    _, names = _roles_of(header, file)
+    return names if "ticker" in names and not {"split", "dividend"} & set(names) else None
 
 
 def _plain(name: str) -> str:

@@ -149,7 +149,7 @@ def improved_pace(recipe: Recipe) -> Pace:
     Fewer steps than the walkthrough's take less time; the falling rate is what brings the error to the floor.
     """
     fast = recipe.units < 16  # a small network stands, and needs, larger steps and more of them
-    return Pace(4 * recipe.epochs if fast else recipe.epochs, 16, 2e-2 if fast else 1e-2, 0.0)
+    return Pace(4 * recipe.epochs if fast else 2 * recipe.epochs, 16, 2e-2 if fast else 1e-2, 0.0)
 
 
 def improved_sine(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt:

@@ -76,11 +76,36 @@ def check_run(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
     Raises:
         AuditFailed: names the first broken rule, how often it is broken and one example.
     """
+    proven = _PROVEN_BY_ORDER if _prices_are_new_and_in_order(con, run_id) else ()
     for audit in AUDITS:
+        if audit.rule in proven:
+            continue
         parameters = {"run": run_id} if "$run" in audit.sql else {}
         count, example = con.execute(f"SELECT count(*), min(breach) FROM ({audit.sql})", parameters).fetchall()[0]
         if count:
             raise AuditFailed(f"run {run_id} was not stored: {audit.rule}: {count} found, for example {example}")
+
+
+def _prices_are_new_and_in_order(con: duckdb.DuckDBPyConnection, run_id: str) -> bool:
+    """Whether the run's prices are first revisions of tickers that had none, each in one block, its sessions rising.
+
+    Then no key is there twice and no revision is missing, and one pass in the order of storing has shown it: for millions of rows
+    that takes a tenth of the time of grouping them.
+    """
+    sql = """
+        WITH mine AS (
+            SELECT ticker, session, revision, lag(ticker) OVER () AS before, lag(session) OVER () AS session_before
+            FROM (SELECT ticker, session, revision FROM prices WHERE run_id = $run)
+        )
+        SELECT
+            count(*) FILTER (WHERE before IS DISTINCT FROM ticker) = count(DISTINCT ticker)
+            AND coalesce(bool_and(revision = 0 AND (before IS DISTINCT FROM ticker OR session > session_before)), true)
+        FROM mine
+    """
+    others = "SELECT count(*) FROM prices WHERE run_id <> $run AND ticker IN (SELECT ticker FROM prices WHERE run_id = $run)"
+    if con.execute(sql, {"run": run_id}).fetchall() != [(True,)]:
+        return False
+    return con.execute(others, {"run": run_id}).fetchall() == [(0,)]
 
 
 def _duplicates(table: str) -> Audit:
@@ -130,6 +155,7 @@ def _quantiles(table: str) -> Audit:
     )
 
 
+_REVISIONS = "revisions of a price are 0, 1, 2 and so on"
 _STORY = (
     Audit(
         "a run has one run_tickers row for each ticker asked for",
@@ -140,7 +166,7 @@ _STORY = (
         """,
     ),
     Audit(
-        "revisions of a price are 0, 1, 2 and so on",
+        _REVISIONS,
         """
         SELECT concat_ws(' ', ticker, session, 'has', count(*), 'revisions up to', max(revision)) AS breach
         FROM prices SEMI JOIN (SELECT ticker, session FROM prices WHERE run_id = $run) USING (ticker, session)
@@ -209,3 +235,5 @@ AUDITS: tuple[Audit, ...] = (
     *(_future(table, column) for table, columns in _DATED.items() for column in columns),
 )
 """Every rule, in the order in which they are checked."""
+
+_PROVEN_BY_ORDER = (_duplicates("prices").rule, _REVISIONS)

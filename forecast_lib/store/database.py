@@ -16,7 +16,7 @@ import pandas as pd
 import pandera.errors
 
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
-from forecast_lib.store import audits, ledger, migrations
+from forecast_lib.store import audits, bulk, ledger, migrations
 from forecast_lib.store.border import database_errors, disk_errors, first_line
 from forecast_lib.store.faults import Reached, go_on
 from forecast_lib.store.files import (
@@ -76,12 +76,19 @@ def open_working(
         yield con
 
 
-def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame], *, reached: Reached = go_on) -> dict[str, Any]:
+def record_run(
+    con: duckdb.DuckDBPyConnection,
+    frames: Mapping[str, pd.DataFrame],
+    *,
+    whole: bulk.CleanRows | None = None,
+    reached: Reached = go_on,
+) -> dict[str, Any]:
     """Append everything that one run made, in one transaction, once the audits allow it.
 
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run. Where
             `source` is left out, it is the run's: no row is without a word on whether its prices are real.
+        whole: prices that go from a file to the table in the same transaction, beside those of the frames.
         reached: called at the named points of the write.
 
     Returns:
@@ -99,7 +106,10 @@ def record_run(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pd.DataFrame
         for table, frame in checked.items():
             _append(con, table, frame)
             reached(f"appended {table}")
-        _check_writer(con, run_id, checked)
+        expected = {table: len(frame) for table, frame in checked.items()}
+        if whole is not None:
+            expected["prices"] = expected.get("prices", 0) + bulk.insert_clean(con, whole, run_id)
+        _check_writer(con, run_id, expected)
         audits.check_run(con, run_id)
         reached("before commit")
         con.commit()
@@ -258,11 +268,11 @@ def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     return [column for (column,) in found.fetchall()]
 
 
-def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, frames: Mapping[str, pd.DataFrame]) -> None:
+def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping[str, int]) -> None:
     stored = counts_by_run(con).get(run_id, {})
-    for table, frame in frames.items():
-        if stored.get(table, 0) != len(frame):
+    for table, rows in expected.items():
+        if stored.get(table, 0) != rows:
             raise AuditFailed(
-                f"run {run_id} was not stored: {table} has {stored.get(table, 0)} rows written by it, {len(frame)} were given:"
+                f"run {run_id} was not stored: {table} has {stored.get(table, 0)} rows written by it, {rows} were given:"
                 " expected a new run and only its own rows"
             )

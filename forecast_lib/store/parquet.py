@@ -14,6 +14,7 @@ __all__ = ["MAX_PARQUET_ROWS", "read_parquet"]
 MAX_PARQUET_ROWS = 20_000_000
 """500 tickers over a century are 13 million rows."""
 
+_TICKER_NAMES = ("ticker", "symbol")
 _WILDCARDS = re.compile(r"[*?\[\]{}]")
 # A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it any more.
 _SIMPLE_TYPES = re.compile(
@@ -27,7 +28,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PARQUET_ROWS) -> pd.DataFrame:
+def read_parquet(
+    path: Path, columns: Collection[str], *, max_rows: int = MAX_PARQUET_ROWS, tickers: Collection[str] | None = None
+) -> pd.DataFrame:
     """The rows of a Parquet file, in its order.
 
     Args:
@@ -35,9 +38,10 @@ def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PA
         columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others are not even
             unpacked.
         max_rows: refuse before reading if the file says that it has more.
+        tickers: only rows whose `ticker` or `symbol` is one of these; all where None, or where there is no such column.
 
     Returns:
-        The columns found, with their names as in the file.
+        The columns found, with their names as in the file; the index is the place of the row in the file, from 0.
 
     Raises:
         FileRefused: no Parquet file, damaged, too many rows, or a column of lists, structures or times with a zone.
@@ -46,13 +50,15 @@ def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PA
         raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
     try:
         with duckdb.connect(":memory:", config=_SETTINGS) as connection:
-            return _read(connection, path, columns, max_rows)
+            return _read(connection, path, columns, max_rows, tickers)
     except duckdb.Error as error:
         first_line = str(error).partition("\n")[0]
         raise FileRefused(f"{path.name}: not a readable Parquet file ({first_line}); write it anew") from error
 
 
-def _read(connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection[str], max_rows: int) -> pd.DataFrame:
+def _read(
+    connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection[str], max_rows: int, tickers: Collection[str] | None
+) -> pd.DataFrame:
     (rows,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]).fetchall()[0]
     if rows > max_rows:
         raise FileRefused(f"{path.name}: {rows:,} rows: expected at most {max_rows:,}; split the file")
@@ -64,7 +70,18 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, columns: Collection
     if not wanted:
         return pd.DataFrame(index=pd.RangeIndex(rows))
     listed = ", ".join(_quoted(name) for name, _ in wanted)
-    return connection.execute(f"SELECT {listed} FROM read_parquet(?)", [str(path)]).df()
+    named = [name for name, kind in wanted if re.sub(r"[\W_]", "", name).lower() in _TICKER_NAMES and kind == "VARCHAR"]
+    every = f"SELECT {listed} FROM read_parquet(?)"
+    if tickers is None or len(named) != 1:
+        return connection.execute(every, [str(path)]).df()
+    chosen = f"""
+        SELECT {listed}, file_row_number AS "row's place" FROM read_parquet($path, file_row_number = true)
+        WHERE upper(trim({_quoted(named[0])})) IN (SELECT unnest($tickers::VARCHAR[]))
+    """
+    found = connection.execute(chosen, {"path": str(path), "tickers": list(tickers)}).df()
+    if found.empty:  # then it must be seen which tickers there are
+        return connection.execute(every, [str(path)]).df()
+    return found.set_index("row's place").rename_axis(None)
 
 
 def _quoted(name: str) -> str:

@@ -21,8 +21,10 @@ __all__ = [
     "read_latest_backtests",
     "read_model_history",
     "read_models",
+    "read_open_gaps",
     "read_outcomes",
     "read_prices",
+    "read_quarantine",
     "read_released",
     "read_statuses",
     "read_table",
@@ -205,6 +207,34 @@ def read_outcomes(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
     """
     found = con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
     return found.astype(empty("forecast_outcomes").dtypes.to_dict())
+
+
+def read_quarantine(con: Connection, tickers: Sequence[str] = ()) -> pd.DataFrame:
+    """The view `quarantine` with the `source` of each line, held lines first, then by ticker and session; all tickers if none is named."""
+    return con.execute(
+        """
+        SELECT q.*, s.source
+        FROM quarantine AS q
+        JOIN (SELECT ticker, row, rule, arg_min(source, known_at) AS source FROM quarantined_prices GROUP BY ALL) AS s
+            USING (ticker, row, rule)
+        WHERE len($tickers::VARCHAR[]) = 0 OR ticker IN (SELECT unnest($tickers::VARCHAR[]))
+        ORDER BY released_at IS NOT NULL, ticker, session, quarantine_id
+        """,
+        {"tickers": list(tickers)},
+    ).df()
+
+
+def read_open_gaps(con: Connection, tickers: Sequence[str] = ()) -> pd.DataFrame:
+    """The view `open_price_gaps` with the `source` of each line, by ticker and session; all tickers if none is named."""
+    return con.execute(
+        """
+        SELECT o.*, g.source
+        FROM open_price_gaps AS o JOIN price_gaps AS g USING (ticker, session, known_at, run_id)
+        WHERE len($tickers::VARCHAR[]) = 0 OR ticker IN (SELECT unnest($tickers::VARCHAR[]))
+        ORDER BY ticker, session
+        """,
+        {"tickers": list(tickers)},
+    ).df()
 
 
 def quarantine_keys(con: Connection, tickers: Sequence[str]) -> set[tuple[str, str, str]]:

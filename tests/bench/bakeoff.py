@@ -289,7 +289,7 @@ def publish(output: Path, tables: dict[str, pd.DataFrame], seconds: float) -> No
 
 def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.bakeoff", description="All variants at the same budget.")
-    parser.add_argument("--output", type=Path, default=Path("workspace/bakeoff"), help="folder of the tables; workspace/bakeoff when not given")
+    parser.add_argument("--output", type=Path, default=Path("workspace/bakeoff"), help="folder of the tables")
     parser.add_argument("--tickers", default="", help="separated by commas; all of the development prices when not given")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")

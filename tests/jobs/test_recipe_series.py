@@ -5,12 +5,15 @@ import datetime as dt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import FileRefused, UsageError
+from forecast_lib.jobs import recipe_series
 from forecast_lib.jobs.recipe_series import read_series
+from forecast_lib.prices import FetchedPrices
 from forecast_lib.recipes.catalogue import recipe_named
 from tests import made_up
 
@@ -126,3 +129,30 @@ def test_several_tickers_are_refused_unless_the_recipes_own_is_among_them(tmp_pa
     assert read_series(TSLA, config(path, "MSFT", "TSLA")).series.name == "TSLA"
     with pytest.raises(UsageError, match="recipe tsla-stacked takes one ticker, 2 are set: give --tickers NAME"):
         read_series(TSLA, config(path, "MSFT", "AAPL"))
+
+
+class Listed:
+    """A source that lists a split 2:1 on 27 March 2014, and gives prices as traded, as sources do."""
+
+    name = "yahoo"
+
+    def default_tickers(self):
+        return ()
+
+    def fetch(self, ticker, first, last):
+        days = pd.bdate_range(first, last)
+        traded = np.where(days < "2014-03-27", 1000.0, 500.0)
+        prices = pd.DataFrame(
+            {"session": days.astype("datetime64[us]"), **dict.fromkeys(("open", "high", "low", "close", "adj_close"), traded)}
+        )
+        prices["volume"], prices["origin"] = 1000.0, "listed"
+        split = pd.DataFrame({"session": [pd.Timestamp("2014-03-27")], "kind": ["split"], "value": [2.0]})
+        return FetchedPrices(ticker, prices, split, exchange_timezone="America/New_York")
+
+
+def test_google_from_a_source_is_cut_by_date_and_split_adjusted(monkeypatch):
+    monkeypatch.setattr(recipe_series, "price_source", lambda *_: Listed())
+    read = read_series(GOOGLE, config(None, "GOOGL", name="yahoo"))
+    assert (read.series.labels[0], read.series.labels[-1]) == ("2012-01-02", "2017-01-31")
+    assert read.series.labels[read.series.first_file] == "2017-01-02"
+    assert set(read.series.values) == {500.0}

@@ -1,0 +1,79 @@
+"""`tickercast quarantine` and `tickercast gaps`: a person looks at what was refused or is missing, and decides.
+
+They open the working database, so that a first run that published nothing can be looked at too; while a run works they say so.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from flows.commands import Outcome, Request
+from flows.options import OPTIONS
+from flows.output import write_rows
+from flows.settings import utc_now
+from forecast_lib.domain import parse_tickers
+from forecast_lib.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast_lib.jobs.upkeep import Done
+
+__all__ = ["gaps", "quarantine"]
+
+_LISTED = ["quarantine_id", "ticker", "session", "rule", "reason", "origin", "released_at"]
+
+
+def _words(request: Request, counts: Mapping[str, int | None]) -> tuple[str, tuple[str, ...]]:
+    """The action and what follows it; `counts` says how many words an action takes, None for any number."""
+    action, *words = request.words or ("list",)
+    if action not in counts:
+        raise UsageError(f"{action[:60]!a} is not known: expected tickercast {request.command} {'|'.join(counts)}")
+    wanted = counts[action]
+    if wanted is not None and len(words) != wanted:
+        raise UsageError(f"{request.command} {action} takes {wanted} words, {len(words)} came: see tickercast {request.command} --help")
+    return action, tuple(words)
+
+
+def _note(request: Request) -> str:
+    return request.settings["note"] or ""
+
+
+def _rows(request: Request, frame: "pd.DataFrame") -> Outcome:
+    write_rows(frame, request.settings["format"], request.settings["output"])
+    return Outcome(0, {"rows": len(frame)})
+
+
+def _done(done: "Done") -> Outcome:
+    print(f"{done.message}\nrun {done.run_id}, published {done.published}")
+    return Outcome(0, dataclasses.asdict(done))
+
+
+def quarantine(request: Request) -> Outcome:
+    """Lists, shows or releases refused rows."""
+    from forecast_lib.jobs import upkeep
+
+    action, words = _words(request, {"list": None, "show": 1, "release": 1})
+    workspace = request.settings.workspace
+    if action == "release":
+        return _done(upkeep.release(workspace, words[0], _note(request), utc_now(), keep_snapshots=request.settings["keep_snapshots"]))
+    if action == "list":
+        return _rows(request, upkeep.quarantined(workspace, utc_now(), parse_tickers(words))[_LISTED])
+    lines = upkeep.quarantined(workspace, utc_now())
+    found = lines[lines["quarantine_id"] == words[0]]
+    if found.empty:
+        raise UsageError(f"{words[0][:40]!a} is no line of the quarantine: see tickercast quarantine list")
+    return _rows(request, found.astype(object).T.reset_index().set_axis(["column", "value"], axis="columns").astype(str))
+
+
+def gaps(request: Request) -> Outcome:
+    """Lists sessions without a price, or declares one closed."""
+    from forecast_lib.jobs import upkeep
+
+    action, words = _words(request, {"list": None, "close": 2})
+    workspace = request.settings.workspace
+    if action == "list":
+        return _rows(request, upkeep.open_gaps(workspace, utc_now(), parse_tickers(words)))
+    session = OPTIONS["as_of"].parse(words[1], "the gap's date")
+    keep = request.settings["keep_snapshots"]
+    return _done(upkeep.close_gap(workspace, words[0], session, _note(request), utc_now(), keep_snapshots=keep))

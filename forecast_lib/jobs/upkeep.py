@@ -1,0 +1,193 @@
+"""What a person decides about prices: a refused row is released, a gap is declared closed. Each is a small run of its own.
+
+Nothing is changed in place. A release appends the row as a new revision of its price and logs the line of the quarantine again, with
+`released_at` and the note; a closed gap is a new state of it. The run, its rows and the ledger's line are one transaction, as for
+every run, and the publication shows them at once.
+"""
+
+import datetime as dt
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from forecast_lib.domain import AsOf, Ticker, parse_ticker
+from forecast_lib.errors import UsageError
+from forecast_lib.jobs.outcome import code_version, libraries
+from forecast_lib.prices.rules import HARMLESS_RULES
+from forecast_lib.store import database, ledger, publication, reads, revisions
+from forecast_lib.store.lock import hold_workspace
+from forecast_lib.tables import PRICE_VALUES
+
+__all__ = ["Done", "close_gap", "open_gaps", "quarantined", "release"]
+
+_ID = re.compile(r"[0-9a-f]{10}", re.ASCII)
+_LONGEST_NOTE = 500
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done, as a run."""
+
+    run_id: str
+    ticker: str
+    session: dt.date
+    message: str
+    published: str
+
+
+def quarantined(workspace: Path, now: dt.datetime, tickers: Sequence[str] = ()) -> pd.DataFrame:
+    """The lines of the view `quarantine`, released ones too; of all tickers where none is named."""
+    with _held(workspace, "look", now), database.open_working(workspace, now) as con:
+        return reads.read_quarantine(con, tickers)
+
+
+def open_gaps(workspace: Path, now: dt.datetime, tickers: Sequence[str] = ()) -> pd.DataFrame:
+    """The lines of the view `open_price_gaps`; of all tickers where none is named."""
+    with _held(workspace, "look", now), database.open_working(workspace, now) as con:
+        return reads.read_open_gaps(con, tickers)
+
+
+def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
+    """Accept a refused row: it becomes the newest revision of its price, and later fetches of the same row pass.
+
+    Raises:
+        UsageError: no such line, it was released before, or it holds no row that could be a price.
+    """
+    note = _checked_note(note)
+    with _held(workspace, "release", now):
+        with database.open_working(workspace, now) as con:
+            line = _line(reads.read_quarantine(con), quarantine_id)
+            ticker, session = parse_ticker(line["ticker"]), line["session"].date()
+            stored = reads.read_prices(con, [ticker], _as_of(now))
+            price = pd.DataFrame([{**_figures(line), "ticker": ticker, "session": line["session"], **_provenance(stored, line)}])
+            revision = revisions.diff_prices(con, price, _as_of(now))
+            run = _run("release", ticker, f"released {line['rule']} of {ticker} {session}: {note}", now, line["source"])
+            logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
+            logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now)}
+            frames = {"prices": revision, "quarantined_prices": pd.DataFrame([logged])}
+            entry = database.record_run(con, _frames(run, ticker, len(revision), frames))
+        return _published(workspace, entry, run, ticker, session, keep_snapshots)
+
+
+def close_gap(workspace: Path, ticker: str, session: dt.date, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
+    """Declare that no price will come for a session: it is neither asked for nor reported any more.
+
+    Raises:
+        UsageError: the session is no open gap of the ticker.
+    """
+    note, name = _checked_note(note), parse_ticker(ticker)
+    with _held(workspace, "close", now):
+        with database.open_working(workspace, now) as con:
+            gaps = reads.read_open_gaps(con, [name])
+            mine = gaps[gaps["session"] == pd.Timestamp(session)]
+            if mine.empty:
+                days = ", ".join(str(day.date()) for day in gaps["session"][:10]) or "none"
+                raise UsageError(f"{name} {session} is no open gap: expected one of {days}; see `tickercast gaps list`")
+            run = _run("close", name, f"closed the gap of {name} {session}: {note}", now, mine["source"].iloc[0])
+            state = {"ticker": name, "session": pd.Timestamp(session), "state": "closed", "note": note, "known_at": _naive(now)}
+            entry = database.record_run(con, _frames(run, name, 0, {"price_gaps": pd.DataFrame([state])}))
+        return _published(workspace, entry, run, name, session, keep_snapshots)
+
+
+def _held(workspace: Path, what: str, now: dt.datetime):  # type: ignore[no-untyped-def]  # a context manager
+    if not workspace.is_dir():
+        raise UsageError(f"workspace {workspace} does not exist: give --workspace DIR")
+    return hold_workspace(workspace, f"upkeep {what}", started=now)
+
+
+def _checked_note(note: str) -> str:
+    text = note.strip()
+    if not text or not text.isprintable() or len(text) > _LONGEST_NOTE:
+        raise UsageError(f'a note of 1 to {_LONGEST_NOTE} printable characters is needed: give --note "who decided, and why"')
+    return text
+
+
+def _line(lines: pd.DataFrame, quarantine_id: str) -> pd.Series:
+    found = lines[lines["quarantine_id"] == quarantine_id] if _ID.fullmatch(quarantine_id) else lines.iloc[:0]
+    if found.empty:
+        raise UsageError(f"{quarantine_id[:40]!a} is no line of the quarantine: expected ten hex digits from `tickercast quarantine list`")
+    line = found.iloc[0]
+    if pd.notna(line["released_at"]):
+        raise UsageError(f"{quarantine_id} was released before, on {line['released_at']:%Y-%m-%d %H:%M} UTC: {line['note']}")
+    if line["rule"] in HARMLESS_RULES:
+        raise UsageError(f"{quarantine_id} was only early or a repetition ({line['rule']}): there is nothing to release")
+    return line
+
+
+def _figures(line: pd.Series) -> dict[str, float | None]:
+    """The row's prices and volume.
+
+    Raises:
+        UsageError: the row was no price, or its close cannot be stored.
+    """
+    try:
+        row = json.loads(line["row"])
+        figures = {name: None if row.get(name) is None else float(row[name]) for name in PRICE_VALUES}
+    except (ValueError, TypeError, AttributeError):
+        figures = {}
+    prices = [value for name, value in figures.items() if name != "volume" and value is not None]
+    fits = all(0 < value < float("inf") for value in prices) and figures.get("close") is not None
+    volume = figures.get("volume")
+    if not fits or pd.isna(line["session"]) or (volume is not None and not 0 <= volume < float("inf")):
+        raise UsageError(
+            f"{line['quarantine_id']} holds no row that could be stored ({line['rule']}: {line['reason'][:100]}): mend it in the source"
+        )
+    return figures
+
+
+def _provenance(stored: pd.DataFrame, line: pd.Series) -> dict[str, object]:
+    return {"currency": None if stored.empty else stored["currency"].iloc[-1], "source": line["source"]}
+
+
+def _naive(now: dt.datetime) -> pd.Timestamp:
+    return pd.Timestamp(now).tz_localize(None).as_unit("us")
+
+
+def _as_of(now: dt.datetime) -> AsOf:
+    return AsOf(now.date(), now, now)
+
+
+def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str) -> dict[str, object]:
+    return {
+        "run_id": f"{now:%Y%m%d}-{secrets.token_hex(4)}",
+        "kind": "upkeep",
+        "as_of": pd.Timestamp(now.date()),
+        "known_at": _naive(now),
+        "started_at": _naive(now),
+        "finished_at": _naive(now),
+        "status": "fresh",
+        "message": message,
+        "source": source,
+        "config": json.dumps({"upkeep": what, "ticker": ticker}),
+        "config_hash": "0" * 16,
+        "code_version": code_version(),
+        "libraries": json.dumps(libraries(), sort_keys=True),
+        "tickers": 1,
+        "degraded": 0,
+        "prices_hash": None,
+        "forecasts_hash": None,
+        "seconds_per_stage": "{}",
+    }
+
+
+def _frames(run: dict[str, object], ticker: Ticker, rows_new: int, more: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    status = {
+        "run_id": run["run_id"], "ticker": ticker, "status": "fresh", "reason": run["message"], "decision": None, "trigger": None,
+        "model_id": None, "made_by": None, "train_seconds": None, "last_session": pd.NaT, "sessions_behind": None, "calendar": None,
+        "rows_new": rows_new, "rows_refused": 0,
+    }  # fmt: skip
+    own = {table: frame.assign(run_id=run["run_id"]) for table, frame in more.items()}
+    return {**own, "runs": pd.DataFrame([run]), "run_tickers": pd.DataFrame([status])}
+
+
+def _published(
+    workspace: Path, entry: dict[str, object], run: dict[str, object], ticker: Ticker, session: dt.date, keep_snapshots: int
+) -> Done:
+    ledger.append(workspace, entry)
+    path = publication.publish(workspace, str(run["run_id"]), keep_snapshots)
+    return Done(str(run["run_id"]), ticker, session, str(run["message"]), str(path))

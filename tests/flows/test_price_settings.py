@@ -1,0 +1,84 @@
+"""Settings of the price source and of the quality rules: what is refused, and that a proxy's password stays where it was said."""
+
+import dataclasses
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from flows import settings
+from flows.cli import main
+from forecast_lib.config import RunConfig, SourceConfig, to_json
+from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.errors import TransientError, UsageError
+from forecast_lib.prices import open_source
+
+NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
+PASSWORD = "hunter2"
+PROXY = f"http://user:{PASSWORD}@127.0.0.1:9"
+
+
+def resolved(environ: dict[str, str] | None = None, **options: str) -> RunConfig:
+    return settings.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
+
+
+def test_the_proxy_reaches_the_source_and_no_text() -> None:
+    config = resolved({"TICKERCAST_PROXY": PROXY}, source="yahoo")
+    assert config.source.proxy == PROXY
+    for text in (to_json(config), repr(config), str(config), str(config.source)):
+        assert PASSWORD not in text
+    assert "proxy" not in json.loads(to_json(config))["source"]
+
+
+def test_two_runs_that_differ_in_the_proxy_alone_have_the_same_stored_config() -> None:
+    with_proxy, without = resolved(proxy=PROXY), resolved()
+    run_id = {"run_id": without.run_id}
+    assert to_json(dataclasses.replace(with_proxy, **run_id)) == to_json(without)
+
+
+@pytest.mark.parametrize("bad", [f"user:{PASSWORD}@host", f"ftp://{PASSWORD}@host", f"http://{PASSWORD} @host"])
+def test_a_proxy_that_is_none_is_refused_without_repeating_it(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ingest", "--proxy", bad, "--source", "yahoo"]) == 2
+    err = capsys.readouterr().err
+    assert "--proxy is not the address of a proxy" in err
+    assert PASSWORD not in err
+
+
+def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(tmp_path: Path) -> None:
+    """Port 9 of this machine (discard) is closed."""
+    config = SourceConfig("yahoo", proxy=PROXY, pause_s=0.0)
+    source = open_source(config, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
+    with pytest.raises(TransientError) as caught:
+        source.fetch(Ticker("AAPL"), None, NOW.date())
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_the_rate_has_bounds() -> None:
+    config = resolved(requests_at_once="1", pause="2.5")
+    assert (config.source.requests_at_once, config.source.pause_s) == (1, 2.5)
+    with pytest.raises(UsageError, match="requests_at_once 3 is out of range: expected 1 to 2"):
+        resolved(requests_at_once="3")
+    with pytest.raises(UsageError, match=r"pause -1\.0 is out of range"):
+        resolved(pause="-1")
+
+
+def test_severities_come_from_a_profile_as_a_list(tmp_path: Path) -> None:
+    (tmp_path / "thin.toml").write_text('rules = ["zero_volume=drop_row", "low_above_open=null_field"]\n')
+    config = resolved({"TICKERCAST_PROFILES": str(tmp_path)}, profile="thin")
+    assert config.rules == ("zero_volume=drop_row", "low_above_open=null_field")
+    assert json.loads(to_json(config))["rules"] == list(config.rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("no_such=warn", "rule 'no_such' is not known: expected RULE=SEVERITY"),
+        ("zero_volume", "rule zero_volume cannot be ''"),
+        ("future_session=warn", "rule future_session cannot be 'warn': expected one of drop_row"),
+    ],
+)
+def test_severities_that_cannot_be_are_refused_before_the_run(rules: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolved(rules=rules)

@@ -1,0 +1,143 @@
+"""Refused rows that a person releases, gaps that a person closes: in a workspace filled by real ingests from a CSV file."""
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from flows import nightly
+from flows.settings import resolve
+from forecast_lib.errors import UsageError
+from forecast_lib.jobs import upkeep
+from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.sessions import TickerCalendar
+from forecast_lib.store import ledger
+from tests.flows.test_past_nights import PlainStages
+
+BAD, MISSING = "2024-06-05", "2024-06-12"
+LATER = dt.datetime(2024, 6, 20, 9, 0, tzinfo=dt.UTC)
+
+
+def write_prices(path: Path, *, bad_close: float = 105.0, drop: str | None = MISSING, last: str = "2024-06-18") -> None:
+    """Sessions from 2 January: open 100, high 102, low 98, close 100 or 101 in turn; a close above its high on 5 June."""
+    sessions = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date.fromisoformat(last))
+    rows = {"Date": sessions.strftime("%Y-%m-%d"), "Open": 100.0, "High": 102.0, "Low": 98.0}
+    frame = pd.DataFrame(rows).assign(Close=[100.0 + place % 2 for place in range(len(sessions))])
+    frame["Volume"] = range(1000, 1000 + len(frame))
+    frame.loc[frame["Date"] == BAD, "Close"] = bad_close
+    frame[frame["Date"] != drop].to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("upkeep")
+    write_prices(folder / "ACME.csv")
+    with pytest.MonkeyPatch.context() as patched:
+        ingest(folder, "2024-06-18T22:30:00", patched)
+    return folder
+
+
+@pytest.fixture
+def folder(_ingested: Path, tmp_path: Path) -> Path:
+    """Prices of ACME were ingested on 18 June: 5 June was refused, and 12 June was not in the file."""
+    return Path(shutil.copytree(_ingested, tmp_path / "folder"))
+
+
+def ingest(folder: Path, now: str, patched: pytest.MonkeyPatch) -> RunSummary:
+    patched.setattr(nightly, "Stages", PlainStages)
+    patched.setattr(nightly, "leave_artifacts", lambda summary: None)
+    given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
+    return nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
+
+
+def rows(folder: Path, sql: str) -> list[tuple]:
+    with duckdb.connect(str(folder / "workspace" / "published.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+GAPS = "SELECT session::VARCHAR FROM open_price_gaps ORDER BY 1"
+
+
+def test_a_refused_row_is_held_counted_and_a_gap(folder: Path) -> None:
+    assert rows(folder, "SELECT rule, severity, rows, session::VARCHAR FROM quality_counts") == [
+        ("close_above_high", "drop_row", 1, BAD)
+    ]
+    assert rows(folder, GAPS) == [(BAD,), (MISSING,)]
+    assert rows(folder, "SELECT message FROM runs") == [("1 of 1 tickers fresh; 2 sessions without a price in 1 tickers, see open_price_gaps",)]
+
+
+def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
+    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    done = upkeep.release(folder / "workspace", line["quarantine_id"], "checked with the exchange, M. Mustermann", LATER)
+    price = f"SELECT close, revision, run_id FROM current_prices WHERE session = DATE '{BAD}'"
+    assert rows(folder, price) == [(105.0, 0, done.run_id)]
+    assert rows(folder, "SELECT released_at IS NOT NULL, note FROM quarantine") == [(True, "checked with the exchange, M. Mustermann")]
+    assert rows(folder, "SELECT count(*), count(released_at) FROM quarantined_prices") == [(2, 1)], "the refusal itself stays"
+    assert rows(folder, f"SELECT kind, tickers, message FROM runs WHERE run_id = '{done.run_id}'") == [
+        ("upkeep", 1, f"released close_above_high of ACME {BAD}: checked with the exchange, M. Mustermann")
+    ]
+    assert ledger.read(folder / "workspace").runs()[done.run_id]["rows"] == {
+        "prices": 1, "quarantined_prices": 1, "runs": 1, "run_tickers": 1,
+    }  # fmt: skip
+
+
+def test_the_next_fetch_of_a_released_row_passes_and_fills_the_gap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+    before = rows(folder, "SELECT count(*) FROM prices")
+    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    assert rows(folder, "SELECT count(*) FROM prices") == before, "what is there already adds nothing"
+    assert rows(folder, f"SELECT count(*) FROM quality_counts WHERE run_id = '{summary.run_id}'") == [(0,)]
+    assert rows(folder, GAPS) == [(MISSING,)]
+
+
+def test_a_gap_is_asked_for_again_until_it_is_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prices(folder / "ACME.csv", bad_close=101.5, drop=None, last="2024-06-20")
+    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    assert rows(folder, GAPS) == []
+    assert rows(folder, f"SELECT session::VARCHAR, state FROM price_gaps WHERE run_id = '{summary.run_id}' ORDER BY 1") == [
+        (BAD, "filled"), (MISSING, "filled"),
+    ]  # fmt: skip
+    assert "without a price" not in summary.message
+
+
+def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 12), "trading was halted", LATER)
+    assert rows(folder, GAPS) == [(BAD,)]
+    assert rows(folder, "SELECT state, note FROM price_gaps WHERE note IS NOT NULL") == [("closed", "trading was halted")]
+    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    assert "1 sessions without a price" in summary.message
+    write_prices(folder / "ACME.csv", drop=None)
+    ingest(folder, "2024-06-20T23:30:00", monkeypatch)
+    assert rows(folder, f"SELECT state FROM price_gaps WHERE session = DATE '{MISSING}' ORDER BY known_at") == [
+        ("missing",), ("closed",), ("filled",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["", "0123456789", "'; DROP TABLE prices; --", "../../etc/passwd", "a" * 5000])
+def test_what_is_no_line_of_the_quarantine_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no line of the quarantine"):
+        upkeep.release(folder / "workspace", name, "note", LATER)
+
+
+def test_no_release_and_no_closing_without_a_note_or_twice(folder: Path) -> None:
+    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    with pytest.raises(UsageError, match="a note of 1 to 500 printable characters"):
+        upkeep.release(folder / "workspace", line["quarantine_id"], " \n", LATER)
+    upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+    with pytest.raises(UsageError, match="was released before, on 2024-06-20 09:00 UTC: right"):
+        upkeep.release(folder / "workspace", line["quarantine_id"], "again", LATER + dt.timedelta(hours=1))
+    with pytest.raises(UsageError, match=f"ACME 2024-06-13 is no open gap: expected one of {BAD}, {MISSING}"):
+        upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 13), "note", LATER)
+
+
+def test_a_row_that_can_be_no_price_cannot_be_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prices(folder / "ACME.csv", bad_close=-3.0)
+    ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    lines = upkeep.quarantined(folder / "workspace", LATER)
+    (negative,) = lines.loc[lines["rule"] == "not_positive", "quarantine_id"]
+    with pytest.raises(UsageError, match="holds no row that could be stored"):
+        upkeep.release(folder / "workspace", negative, "note", LATER)
