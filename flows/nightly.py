@@ -15,7 +15,7 @@ from flows.stages import Stages
 from flows.tasks import backtest_shard, fetch_shard, refresh_shard
 from forecast_lib.config import RunConfig
 from forecast_lib.domain import Ticker
-from forecast_lib.jobs import bulk, evaluate, forecast, ingest, night, plan, publish
+from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, publish
 from forecast_lib.jobs.night import Night
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.workspace import price_source

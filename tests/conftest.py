@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import curl_cffi  # noqa: F401  # before TensorFlow, which some tests import by themselves: see models.tensorflow_quietly
 import pytest
 
 from flows.deployments import local_server

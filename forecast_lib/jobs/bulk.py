@@ -31,7 +31,7 @@ class Taken:
     """What of a file can be stored as it stands.
 
     Attributes:
-        clean: ticker, rows, first, last of the tickers beyond suspicion.
+        clean: ticker, rows, first and last session of the tickers beyond suspicion.
         others: tickers asked for that go the usual way.
         rows: what the run's transaction stores of them.
     """
@@ -51,7 +51,13 @@ def take_whole(config: RunConfig, *, fewest_rows: int = FEWEST_ROWS) -> Taken | 
     path = config.source.path
     usual = severities_from(config.rules) == severities_from(())
     known_now = config.as_of.known_at >= config.as_of.now
-    if path is None or config.source.name != "files" or path.suffix.lower() != ".parquet" or not path.is_file() or not (usual and known_now):
+    if (
+        path is None
+        or config.source.name != "files"
+        or path.suffix.lower() != ".parquet"
+        or not path.is_file()
+        or not (usual and known_now)
+    ):
         return None
     calendar = calendar_for(config.tickers[0])
     with database.open_working(config.workspace, config.as_of.now) as con:
@@ -67,8 +73,9 @@ def take_whole(config: RunConfig, *, fewest_rows: int = FEWEST_ROWS) -> Taken | 
         return None
     fits = found["ticker"].isin(_of_calendar(config.tickers, calendar)) & ~found["ticker"].isin(stored)
     clean = found[found["clean"] & fits].reset_index(drop=True)
-    rows = bulk.CleanRows(file, tuple(clean["ticker"]), "files", config.as_of.now)
-    mine = set(rows.tickers)
+    mine = set(clean["ticker"])
+    left_out = tuple(ticker for ticker in found["ticker"] if ticker not in mine)
+    rows = bulk.CleanRows(file, tuple(clean["ticker"]), left_out, "files", config.as_of.now)
     return Taken(clean, tuple(ticker for ticker in config.tickers if ticker not in mine), calendar, rows)
 
 
@@ -77,14 +84,8 @@ def _of_calendar(tickers: tuple[Ticker, ...], calendar: TickerCalendar) -> list[
 
 
 def with_taken(market: Market, taken: Taken) -> Market:
-    """The market of the others, and of each ticker taken whole its last session: what the status rows need to know."""
-    absent = np.full(1, np.nan)
-    series = {
-        row.ticker: TickerSeries(
-            row.ticker, np.array([row.last], dtype="datetime64[D]"), absent, absent, absent, np.array([row.last_close]), absent
-        )
-        for row in taken.clean.itertuples()
-    }
+    """The market of the others, and of each ticker taken whole its sessions, without figures: what the status rows need to know."""
+    series = {row.ticker: _without_figures(row.ticker, taken.calendar.sessions(row.first, row.last)) for row in taken.clean.itertuples()}
     calendars = dict.fromkeys(series, taken.calendar)
     rows_new = dict(zip(taken.clean["ticker"], taken.clean["rows"], strict=True))
     return dataclasses.replace(
@@ -94,3 +95,9 @@ def with_taken(market: Market, taken: Taken) -> Market:
         rows_new={**market.rows_new, **rows_new},
         seen=market.seen.iloc[:0],  # a hash over a part of what was seen would mislead
     )
+
+
+def _without_figures(ticker: str, sessions: pd.DatetimeIndex) -> TickerSeries:
+    """A ticker beyond suspicion has a price on each session from its first to its last."""
+    absent = np.broadcast_to(np.nan, len(sessions))
+    return TickerSeries(ticker, sessions.to_numpy("datetime64[D]"), absent, absent, absent, absent, absent)

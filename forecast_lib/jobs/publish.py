@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
@@ -52,6 +53,7 @@ def _recent_closes(market: Market) -> pd.DataFrame:
             }
         )
         for ticker, series in market.series.items()
+        if np.isfinite(series.close[-1])  # a file that was taken in whole did not pass through here
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 

@@ -23,6 +23,11 @@ def _native_stderr_aside() -> Iterator[None]:
         os.close(nowhere)
 
 
+# The client that asks Yahoo must be loaded before TensorFlow: loaded after it, its calls reach TensorFlow's own libcurl, which cannot
+# impersonate a browser ("Impersonating chrome is not supported").
+with contextlib.suppress(ImportError):
+    import curl_cffi  # noqa: F401
+
 with _native_stderr_aside():
     import tensorflow as tf
 

@@ -34,6 +34,9 @@ __all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader", "parquet_roles"]
 
 MAX_FILE_BYTES = 200_000_000
 
+MAX_PARQUET_BYTES = 1_000_000_000
+"""5,000 tickers over ten years take 330 MB; how many rows there may be is for the reader to say."""
+
 ParquetReader = Callable[[Path, Collection[str]], pd.DataFrame]
 """Path and wanted columns (lower-case letters and digits) -> the file's rows, the index counting them from 0. Handed in, because
 only `store` knows DuckDB. A reader may leave out rows of tickers that nobody asks for."""
@@ -284,8 +287,9 @@ def _refuse_unless_plain(path: Path) -> None:
         ) from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
-    if found.st_size > MAX_FILE_BYTES:
-        raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {MAX_FILE_BYTES:,}; split the file by ticker")
+    limit = MAX_PARQUET_BYTES if path.suffix.lower() == ".parquet" else MAX_FILE_BYTES
+    if found.st_size > limit:
+        raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker")
 
 
 def _text_of(path: Path) -> str:

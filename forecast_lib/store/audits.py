@@ -87,23 +87,30 @@ def check_run(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
 
 
 def _prices_are_new_and_in_order(con: duckdb.DuckDBPyConnection, run_id: str) -> bool:
-    """Whether the run's prices are first revisions of tickers that had none, each in one block, its sessions rising.
+    """Whether the run's prices are first revisions of tickers that had none, stored in blocks of one ticker whose sessions rise and
+    that do not overlap.
 
     Then no key is there twice and no revision is missing, and one pass in the order of storing has shown it: for millions of rows
     that takes a tenth of the time of grouping them.
     """
-    sql = """
+    blocks = """
         WITH mine AS (
             SELECT ticker, session, revision, lag(ticker) OVER () AS before, lag(session) OVER () AS session_before
             FROM (SELECT ticker, session, revision FROM prices WHERE run_id = $run)
+        ),
+        numbered AS (
+            SELECT *, count(*) FILTER (WHERE before IS DISTINCT FROM ticker) OVER (ROWS UNBOUNDED PRECEDING) AS block FROM mine
+        ),
+        blocks AS (
+            SELECT any_value(ticker) AS ticker, min(session) AS first, max(session) AS last,
+                bool_and(revision = 0 AND (before IS DISTINCT FROM ticker OR session > session_before)) AS rises
+            FROM numbered GROUP BY block
         )
-        SELECT
-            count(*) FILTER (WHERE before IS DISTINCT FROM ticker) = count(DISTINCT ticker)
-            AND coalesce(bool_and(revision = 0 AND (before IS DISTINCT FROM ticker OR session > session_before)), true)
-        FROM mine
+        SELECT coalesce(bool_and(rises AND coalesce(first > last_before, true)), true)
+        FROM (SELECT *, lag(last) OVER (PARTITION BY ticker ORDER BY first, last) AS last_before FROM blocks)
     """
     others = "SELECT count(*) FROM prices WHERE run_id <> $run AND ticker IN (SELECT ticker FROM prices WHERE run_id = $run)"
-    if con.execute(sql, {"run": run_id}).fetchall() != [(True,)]:
+    if con.execute(blocks, {"run": run_id}).fetchall() != [(True,)]:
         return False
     return con.execute(others, {"run": run_id}).fetchall() == [(0,)]
 

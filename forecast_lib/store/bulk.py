@@ -21,6 +21,8 @@ __all__ = ["CleanRows", "Limits", "WholeFile", "can_be_taken_whole", "described"
 _FIGURES = ("open", "high", "low", "close", "adj_close", "volume")
 _NUMBERS = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER")
 
+_FEW = 200
+
 
 @dataclass(frozen=True)
 class WholeFile:
@@ -31,7 +33,9 @@ class WholeFile:
 
     def row(self) -> str:
         """The file as SQL: ticker, session and figures, numbers as DOUBLE, a figure that is not in the file as NULL."""
-        figures = [f"{_quoted(self.columns[name])}::DOUBLE AS {name}" if name in self.columns else f"NULL::DOUBLE AS {name}" for name in _FIGURES]
+        figures = [
+            f"{_quoted(self.columns[name])}::DOUBLE AS {name}" if name in self.columns else f"NULL::DOUBLE AS {name}" for name in _FIGURES
+        ]
         ticker, session = (_quoted(self.columns[role]) for role in ("ticker", "date"))
         return f"SELECT {ticker} AS ticker, {session} AS session, {', '.join(figures)} FROM read_parquet($path)"
 
@@ -51,11 +55,13 @@ class CleanRows:
     """Rows of a file that can be stored as they stand: those of `tickers`, of which nothing is stored yet.
 
     Attributes:
+        left_out: the file's other tickers.
         known_at: the UTC instant from which they are known here.
     """
 
     file: WholeFile
     tickers: tuple[str, ...]
+    left_out: tuple[str, ...]
     source: str
     known_at: dt.datetime
 
@@ -83,7 +89,7 @@ def screened(con: duckdb.DuckDBPyConnection, file: WholeFile, sessions: pd.Datet
         sessions: of the exchange, as far as they are known at the as-of; all tickers are held against these.
 
     Returns:
-        ticker, rows, first and last (sessions), last_close, clean; in the order of their names. A missing name is a row too.
+        ticker, rows, first and last (sessions), clean; in the order of their names. A missing name is a row too.
     """
     con.register("known_sessions", pd.DataFrame({"session": sessions, "place": range(len(sessions))}))
     prices = [name for name in _FIGURES[:-1] if name in file.columns]
@@ -91,7 +97,10 @@ def screened(con: duckdb.DuckDBPyConnection, file: WholeFile, sessions: pd.Datet
     broken = [
         "close IS NULL",
         *(f"{name} <= 0 OR {name} > {limits.largest_price!r}" for name in prices),
-        *(f"{low} > {high} * {tolerance}" for low, high in (("low", "open"), ("low", "close"), ("low", "high"), ("open", "high"), ("close", "high"))),
+        *(
+            f"{low} > {high} * {tolerance}"
+            for low, high in (("low", "open"), ("low", "close"), ("low", "high"), ("open", "high"), ("close", "high"))
+        ),
         "volume <= 0 OR isinf(volume) OR isnan(volume)",
     ]
     beside = [
@@ -108,7 +117,7 @@ def screened(con: duckdb.DuckDBPyConnection, file: WholeFile, sessions: pd.Datet
             FROM ({file.row()})
         )
         SELECT
-            ticker, count(*) AS rows, min(session) AS first, max(session) AS last, arg_max(close, session) AS last_close,
+            ticker, count(*) AS rows, min(session) AS first, max(session) AS last,
             count(*) FILTER (WHERE coalesce(before.ticker <> ticker, true)) = 1
                 AND NOT coalesce(bool_or({" OR ".join(f"({each})" for each in broken)}), false)
                 AND NOT coalesce(bool_or({" OR ".join(f"({each})" for each in beside)}) FILTER (WHERE before.ticker = ticker), false)
@@ -118,7 +127,7 @@ def screened(con: duckdb.DuckDBPyConnection, file: WholeFile, sessions: pd.Datet
     """
     in_session = f"SELECT ticker, count(*) AS on_sessions FROM ({file.row()}) SEMI JOIN known_sessions USING (session) GROUP BY ticker"
     whole = f"""
-        SELECT s.ticker, s.rows, s.first, s.last, s.last_close,
+        SELECT s.ticker, s.rows, s.first, s.last,
             coalesce(s.tidy AND i.on_sessions = s.rows AND b.place - a.place + 1 = s.rows, false) AS clean
         FROM ({sql}) AS s
         LEFT JOIN ({in_session}) AS i USING (ticker)
@@ -134,14 +143,13 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
     """Store the rows as first revisions, inside the transaction that is open; says how many."""
     con.register("clean_tickers", pd.DataFrame({"ticker": list(clean.tickers)}, dtype=str))
     columns = ", ".join(f"f.{name}" for name in ("ticker", "session", *_FIGURES))
-    sql = f"""
-        INSERT INTO prices
-        SELECT {columns}, NULL, $source, 0, $now, $run
-        FROM ({clean.file.row()}) AS f SEMI JOIN clean_tickers USING (ticker)
-    """
+    # Few are left out, as a rule: then a filter keeps the file's order and takes a quarter less time than the join.
+    few = len(clean.left_out) <= _FEW
+    chosen = "WHERE NOT list_contains($left_out::VARCHAR[], f.ticker)" if few else "SEMI JOIN clean_tickers USING (ticker)"
+    sql = f"INSERT INTO prices SELECT {columns}, NULL, $source, 0, $now, $run FROM ({clean.file.row()}) AS f {chosen}"
     now = clean.known_at.replace(tzinfo=None)
     values = {"path": str(clean.file.path), "source": clean.source, "now": now, "run": run_id}
-    ((rows,),) = con.execute(sql, values).fetchall()
+    ((rows,),) = con.execute(sql, values | ({"left_out": list(clean.left_out)} if few else {})).fetchall()
     con.unregister("clean_tickers")
     return int(rows)
 

@@ -17,9 +17,7 @@ MAX_PARQUET_ROWS = 20_000_000
 _TICKER_NAMES = ("ticker", "symbol")
 _WILDCARDS = re.compile(r"[*?\[\]{}]")
 # A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it any more.
-_SIMPLE_TYPES = re.compile(
-    r"VARCHAR|DATE|TIMESTAMP(?:_\w+)?|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?"
-)
+_SIMPLE_TYPES = re.compile(r"VARCHAR|DATE|TIMESTAMP(?:_\w+)?|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "2GB",
     "threads": "2",

@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -101,6 +101,7 @@ def test_a_dividend_as_large_as_the_price_is_refused() -> None:
         total_return_close(prices(10.0, 1.0), actions(("2024-01-03", "dividend", 10.0)))
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     closes=st.lists(st.floats(0.01, 1e5), min_size=1, max_size=30),
     splits=st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0.1, 0.5, 1.5, 2.0, 4.0, 7.0])), max_size=4),

@@ -119,7 +119,7 @@ def test_nothing_warns() -> None:
         ({"low": 101.5, "open": 103.5}, "low_above_close", "low 101.5 is above close 101; open 103.5 is above high 102"),
         ({"open": 102.5}, "open_above_high", "open 102.5 is above high 102"),
         ({"close": 663.59}, "close_above_high", "close 663.59 is above high 102"),
-        ({"low": 103.0, "open": np.nan, "close": 104.0}, "low_above_high", 
+        ({"low": 103.0, "open": np.nan, "close": 104.0}, "low_above_high",
             "low 103 is above high 102; close 104 is above high 102"),
         ({"volume": -1.0}, "negative_volume", "volume -1 is negative"),
         ({"session": pd.Timestamp("2024-06-22")}, "weekend_session", "a weekend, no session of XNYS"),

@@ -13,6 +13,12 @@ CUTOFF = pd.Timestamp("2026-11-20")
 TARGETS = (pd.Timestamp("2026-11-23"), pd.Timestamp("2026-11-24"))
 
 
+def checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as it comes from the database, where every table but `runs` of a run says where its prices came from."""
+    wanted = "source" in tables.TABLES[table].columns and "source" not in frame
+    return tables.validate(table, frame.assign(source="files") if wanted else frame)
+
+
 def run_frame(**changes: Any) -> pd.DataFrame:
     row = {
         "run_id": "20261120T213000-ab12cd",
@@ -34,7 +40,7 @@ def run_frame(**changes: Any) -> pd.DataFrame:
         "forecasts_hash": None,
         "seconds_per_stage": '{"ingest": 4.25, "forecast": 61.0}',
     }
-    return tables.validate("runs", pd.DataFrame([row | changes]))
+    return checked("runs", pd.DataFrame([row | changes]))
 
 
 def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
 
 def ticker_frame(*rows: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame([*rows]).astype({"sessions_behind": pd.Int64Dtype()})
-    return tables.validate("run_tickers", frame)
+    return checked("run_tickers", frame)
 
 
 def forecast_rows(ticker: str, last_close: float, **changes: Any) -> list[dict[str, Any]]:
@@ -100,7 +106,7 @@ def score_row(ticker: str, model: str, ratio: float, step: int = 1, **changes: A
 
 
 def score_frame(*rows: dict[str, Any]) -> pd.DataFrame:
-    return tables.validate("backtest_scores", pd.DataFrame([*rows]))
+    return checked("backtest_scores", pd.DataFrame([*rows]))
 
 
 def outcome_row(step: int, actual: float, error: float, naive_error: float, inside80: bool) -> dict[str, Any]:
@@ -158,7 +164,7 @@ def night(**changes: Any) -> ReportInput:
             ),
             ticker_row("CCC", "none", made_by=None, model_id=None, reason=HOSTILE, rows_new=0, rows_refused=2),
         ),
-        forecasts=tables.validate(
+        forecasts=checked(
             "forecasts", pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0))
         ),
         prices=pd.concat([price_rows("AAA", [98.0, 99.0, 100.0]), price_rows("BBB", [51.0, 50.0])]),
