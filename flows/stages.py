@@ -49,8 +49,7 @@ class Stages:
                 return []
             with runner_for(self._config) as runner:
                 futures: list[PrefectFuture[Any]] = [
-                    runner.submit(task, {"shard": shard, "names": label, **arguments})
-                    for shard, label in zip(shards, names, strict=True)
+                    runner.submit(task, {"shard": shard, "names": label, **arguments}) for shard, label in zip(shards, names, strict=True)
                 ]
                 place = {id(future): at for at, future in enumerate(futures)}
                 for future in as_completed(futures):

@@ -11,6 +11,7 @@ from forecast_lib.domain import MAX_HORIZON, AsOf, Ticker
 from forecast_lib.errors import UsageError
 
 __all__ = [
+    "VARIANTS",
     "BacktestConfig",
     "ModelConfig",
     "RunConfig",
@@ -19,7 +20,6 @@ __all__ = [
     "SourceName",
     "Strategy",
     "TrainConfig",
-    "VARIANTS",
     "Variant",
     "config_hash",
     "to_json",

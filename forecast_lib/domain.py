@@ -41,17 +41,15 @@ def parse_ticker(text: str) -> Ticker:
 
     >>> parse_ticker(" brk-b ")
     'BRK-B'
-    >>> parse_ticker("../../etc")
+    >>> parse_ticker("../../etc")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    forecast_lib.errors.UsageError: ticker '../../etc' is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or BTC-USD
+    forecast_lib.errors.UsageError: ticker '../../etc' is not a ticker name: ... for example AAPL or BTC-USD
     """
     candidate = text.strip(" ").upper() if text.isascii() else text
     if not _TICKER_PATTERN.fullmatch(candidate):
         shown = ascii(text if len(text) <= 40 else text[:37] + "...")
-        raise UsageError(
-            f"ticker {shown} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or BTC-USD"
-        )
+        raise UsageError(f"ticker {shown} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or BTC-USD")
     return Ticker(candidate)
 
 
@@ -85,6 +83,4 @@ class AsOf:
                 raise UsageError(f"as-of {name} {value.isoformat()} is not in UTC: expected a time with offset +00:00")
         # A market east of Greenwich closes its session of date D before D begins in UTC: allow one day.
         if self.day > self.now.date() + dt.timedelta(days=1):
-            raise UsageError(
-                f"as-of {self.day} lies in the future: today is {self.now.date()} (UTC); give a date up to today"
-            )
+            raise UsageError(f"as-of {self.day} lies in the future: today is {self.now.date()} (UTC); give a date up to today")

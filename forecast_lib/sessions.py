@@ -261,9 +261,7 @@ def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         calendar = _library_calendar(name, first, last)
-    inside = _Schedule(
-        calendar.sessions.to_numpy().astype("M8[us]"), calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]")
-    )
+    inside = _Schedule(calendar.sessions.to_numpy().astype("M8[us]"), calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]"))
     return _extended(name, inside, first, last, calendar)
 
 

@@ -66,6 +66,4 @@ def judge(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Ver
     else:
         reason = f"validation RMSE is {rmse_ratio:.4f} of naive: above {_WORST_RMSE_RATIO}, so naive answers"
     inside80, inside95 = (inside(actual, model.quantiles, coverage)[known].mean() for coverage in (0.8, 0.95))
-    return Verdict(
-        promoted, reason, int(known[:, 0].sum()), errors[0], errors[1], losses[0], losses[1], float(inside80), float(inside95)
-    )
+    return Verdict(promoted, reason, int(known[:, 0].sum()), errors[0], errors[1], losses[0], losses[1], float(inside80), float(inside95))

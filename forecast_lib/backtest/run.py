@@ -110,4 +110,3 @@ def backtest_ticker(
                 )
     forecasts_table = pd.concat(parts, ignore_index=True)
     return TickerBacktest(series.ticker, forecasts_table, ticker_scores(forecasts_table, seconds), splits)
-

@@ -89,4 +89,3 @@ def pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame
             }
         )
     return pd.DataFrame(rows, columns=scores.columns)
-

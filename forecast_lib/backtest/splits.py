@@ -8,6 +8,7 @@
 A fold's model is fitted on the series cut off at its first cutoff, by the same function as at night, so nothing later exists for it.
 """
 
+import itertools
 from dataclasses import dataclass
 
 from forecast_lib.errors import TooFewSessions
@@ -37,4 +38,4 @@ def rolling_folds(sessions: int, test_share: float, folds: int, ticker: str) -> 
     if count < folds or count >= last:
         raise TooFewSessions(ticker, f"{sessions} sessions give {count} test cutoffs; {folds} folds need more", rule="too_short")
     edges = [last - count + count * fold // folds for fold in range(folds + 1)]
-    return tuple(Fold(first + 1, (first, end)) for first, end in zip(edges, edges[1:], strict=False))
+    return tuple(Fold(first + 1, (first, end)) for first, end in itertools.pairwise(edges))

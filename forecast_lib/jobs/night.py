@@ -24,7 +24,18 @@ from forecast_lib.store.hashing import forecasts_hash, prices_hash
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["Night", "failed", "frames", "keep_models", "summary", "to_backtest", "with_backtest", "with_forecasts", "with_outcomes", "with_problems"]
+__all__ = [
+    "Night",
+    "failed",
+    "frames",
+    "keep_models",
+    "summary",
+    "to_backtest",
+    "with_backtest",
+    "with_forecasts",
+    "with_outcomes",
+    "with_problems",
+]
 
 _STATUSES = ("fresh", "last_good", "naive", "none")
 
@@ -63,9 +74,7 @@ def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed
 
 def to_backtest(tonight: Night) -> list[TickerSeries]:
     """Tickers that were trained anew tonight: their method is tried on their own past."""
-    return [
-        tonight.market.series[each.ticker] for each in tonight.refreshed if each.trained and each.decision.action == "retrain"
-    ]
+    return [tonight.market.series[each.ticker] for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
 
 
 def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:

@@ -88,9 +88,7 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
     if not passed and problem is None:
         problem = Problem("gate", verdict.reason) if verdict else _WITHOUT_MODEL.get(work.decision.trigger, _NO_MODEL)
     _, served, served_new = min(passed, key=lambda candidate: candidate[0]) if passed else (0.0, None, False)
-    return Refreshed(
-        ticker, work.decision, served, served_new, work.parent_id, trained, verdict, problem, time.perf_counter() - began
-    )
+    return Refreshed(ticker, work.decision, served, served_new, work.parent_id, trained, verdict, problem, time.perf_counter() - began)
 
 
 def refresh_shard(shard: Sequence[Work], model: ModelConfig, config: TrainConfig, seed: int) -> list[Refreshed]:

@@ -20,8 +20,8 @@ _REVISION = 1.25
 def _actuals(rows: pd.DataFrame, series: TickerSeries) -> np.ndarray:
     """The close of each target session on the share basis on which the forecast was made; NaN where it is not known.
 
-    The splits since the cutoff are undone. A source that re-based its history without reporting a split shows in the cutoff's close, which is
-    then far from the one that the forecast started from; a correction of that close is near it, and does not move the actual.
+    The splits since the cutoff are undone. A source that re-based its history without reporting a split shows in the cutoff's close,
+    which is then far from the one that the forecast started from; a correction of that close is near it, and does not move the actual.
     """
     sessions = pd.DatetimeIndex(series.sessions)
     cutoff, target = (sessions.get_indexer(pd.DatetimeIndex(rows[name])) for name in ("cutoff", "target_session"))

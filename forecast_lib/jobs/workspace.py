@@ -37,8 +37,6 @@ def fetching() -> Fetch:
     """Asks a source with retries, by the real clock: the pauses between tries decide nothing that is stored."""
 
     def fetch(source, ticker, first, last):  # type: ignore[no-untyped-def]  # the types are Fetch's
-        return fetch_with_retries(
-            source, ticker, first, last, sleep=time.sleep, clock=time.monotonic, random=random.random
-        )
+        return fetch_with_retries(source, ticker, first, last, sleep=time.sleep, clock=time.monotonic, random=random.random)
 
     return fetch

@@ -64,9 +64,9 @@ class PeepholeLSTMCell(_LSTMCell):
 class CoupledLSTMCell(_LSTMCell):
     """LSTM with one gate for both input and forgetting (CIFG in Greff et al. 2017)::
 
-        i = sigmoid(x Wi + h Ri + bi)
-        c = (1 - i) * c_before + i * tanh(x Wg + h Rg + bg)
-        h = sigmoid(x Wo + h Ro + bo) * tanh(c)
+    i = sigmoid(x Wi + h Ri + bi)
+    c = (1 - i) * c_before + i * tanh(x Wg + h Rg + bg)
+    h = sigmoid(x Wo + h Ro + bo) * tanh(c)
     """
 
     gates = 3

@@ -204,9 +204,7 @@ def fit(
     losses = [_evaluate(program, weights, state, held_out)] if held_out is not None else []
     best, best_epoch = weights, 0
     for epoch in range(schedule.epochs):
-        weights, state, adam, value = program(
-            "epoch", weights, state, adam, tf.constant(schedule.rate(epoch)), *_tensors(training(epoch))
-        )
+        weights, state, adam, value = program("epoch", weights, state, adam, tf.constant(schedule.rate(epoch)), *_tensors(training(epoch)))
         training_losses.append(float(value))
         if not np.isfinite(training_losses[-1]):
             raise TrainingDiverged(ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.config import Variant
 
-__all__ = ["Network", "Weights", "WeightSpec", "first_weights", "weight_specs"]
+__all__ = ["Network", "WeightSpec", "Weights", "first_weights", "weight_specs"]
 
 Weights = dict[str, NDArray[np.float32]]
 Start = Literal["glorot", "orthogonal", "zeros", "forget_one"]

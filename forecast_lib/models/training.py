@@ -119,9 +119,7 @@ def _scores(features: SessionFeatures, scale: VolatilityScale, horizon: int) -> 
     return np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE)
 
 
-def train(
-    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int, parent: Bundle | None = None
-) -> Trained:
+def train(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int, parent: Bundle | None = None) -> Trained:
     """Train on everything in `series`: from the seed, or, given a parent, on from its weights and scale (fine-tuning).
 
     Args:

@@ -36,9 +36,7 @@ def open_source(
             raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
         from forecast_lib.prices.yahoo import YahooSource  # yfinance takes a second to import
 
-        return YahooSource(
-            cache_dir, as_of.now, proxy=config.proxy, requests_at_once=config.requests_at_once, pause_s=config.pause_s
-        )
+        return YahooSource(cache_dir, as_of.now, proxy=config.proxy, requests_at_once=config.requests_at_once, pause_s=config.pause_s)
     if config.name == "files":
         if config.path is None:
             raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")

@@ -84,9 +84,7 @@ file fits both; write the dates as YYYY-MM-DD
         if (found := understood[text]) is not None
     ]
     if not cells:
-        raise FileRefused(
-            f"{file} {place(0)}: {_shown(texts[0])} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date column"
-        )
+        raise FileRefused(f"{file} {place(0)}: {_shown(texts[0])} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date column")
     if not allow_mixed:
         _refuse_mixed(cells, place, file)
     year_last = any(cell.style in _YEAR_LAST for cell in cells)

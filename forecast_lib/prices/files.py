@@ -140,9 +140,7 @@ class FilesSource:
         held = self._file()
         if ticker not in held:
             shown = ", ".join(list(held)[:5]) + (", ..." if len(held) > 5 else "")
-            raise UnknownTicker(
-                ticker, f"{self._path.name} holds {shown}; name one of these, or rename the file", rule="unknown_ticker"
-            )
+            raise UnknownTicker(ticker, f"{self._path.name} holds {shown}; name one of these, or rename the file", rule="unknown_ticker")
         return held[ticker]
 
     def _from_folder(self, ticker: Ticker) -> _Answer:
@@ -159,17 +157,13 @@ class FilesSource:
 
     def _only_ticker_of(self, ticker: Ticker, paths: tuple[Path, ...]) -> _Answer:
         if len(paths) > 1:
-            raise FileRefused(
-                f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other"
-            )
+            raise FileRefused(f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other")
         if not paths[0].resolve().is_relative_to(self._path.resolve()):
             raise FileRefused(f"{paths[0].name} is a link out of the folder: expected a file; copy the file there")
         held = _read_file(paths[0], ticker, self._allow_mixed_dates, self._read_parquet)
         if set(held) != {ticker}:
             other = next(iter(set(held) - {ticker}))
-            raise FileRefused(
-                f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself"
-            )
+            raise FileRefused(f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself")
         return held[ticker]
 
     def _folder(self) -> dict[Ticker, tuple[Path, ...]]:
@@ -182,9 +176,7 @@ class FilesSource:
                     if ticker and path.suffix.lower() in (".csv", ".parquet"):
                         listed[ticker] = (*listed.get(ticker, ()), path)
                 if not listed:
-                    raise FileRefused(
-                        f"folder {self._path.name} holds no TICKER.csv: expected one file for each ticker, such as AAPL.csv"
-                    )
+                    raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: expected one file for each ticker, such as AAPL.csv")
                 self._listed = listed
             return self._listed
 
@@ -206,8 +198,7 @@ def _ticker_of(path: Path) -> Ticker | None:
 def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> FetchedPrices:
     low, high = pd.Timestamp(first or dt.date(1, 1, 1)), pd.Timestamp(last)
     prices, actions, refused = (
-        frame[frame["session"].between(low, high)].reset_index(drop=True)
-        for frame in (fetched.prices, fetched.actions, fetched.refused)
+        frame[frame["session"].between(low, high)].reset_index(drop=True) for frame in (fetched.prices, fetched.actions, fetched.refused)
     )
     undated = fetched.refused[fetched.refused["session"].isna()]
     if prices.empty:
@@ -259,9 +250,7 @@ class _Cells:
         return f"{self.file} {self.unit} {position}"
 
 
-def _read_file(
-    path: Path, named: Ticker | None, allow_mixed_dates: bool, read_parquet: ParquetReader | None
-) -> dict[Ticker, _Answer]:
+def _read_file(path: Path, named: Ticker | None, allow_mixed_dates: bool, read_parquet: ParquetReader | None) -> dict[Ticker, _Answer]:
     """Every ticker of one file. `named` is the ticker of a file without a ticker column."""
     _refuse_unless_plain(path)
     if path.suffix.lower() == ".parquet":
@@ -282,9 +271,7 @@ def _refuse_unless_plain(path: Path) -> None:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise FileRefused(
-            f"{path.name}: cannot be opened ({type(error).__name__}): expected a CSV or Parquet file, or a folder"
-        ) from error
+        raise FileRefused(f"{path.name}: cannot be opened ({type(error).__name__}): expected a CSV or Parquet file, or a folder") from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
     limit = MAX_PARQUET_BYTES if path.suffix.lower() == ".parquet" else MAX_FILE_BYTES
@@ -336,9 +323,7 @@ def _csv_cells(path: Path) -> _Cells:
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
     if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise FileRefused(
-            f"{path.name} line {header_line}: the header has no comma: expected comma-separated columns; save it with commas"
-        )
+        raise FileRefused(f"{path.name} line {header_line}: the header has no comma: expected comma-separated columns; save it with commas")
     roles, names = _roles_of(header, path.name)
     positions, kept, ragged = [], [], []
     for line, cells in rows:
@@ -350,9 +335,7 @@ def _csv_cells(path: Path) -> _Cells:
         else:
             ragged.append(_ragged(line, cells, len(header), roles))
     columns: dict[str, list[str] | pd.Series] = {role: [cells[at] for cells in kept] for role, at in roles.items()}
-    return _Cells(
-        path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True))
-    )
+    return _Cells(path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True)))
 
 
 def _ragged(line: int, cells: list[str], expected: int, roles: dict[str, int]) -> _Bad:
@@ -384,9 +367,7 @@ def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, s
     for at, name in enumerate(header):
         role = _ROLE_OF_NAME.get(_plain(name))
         if role in roles:
-            raise FileRefused(
-                f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one; remove the other"
-            )
+            raise FileRefused(f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one; remove the other")
         if role:
             roles[role] = at
     for needed in ("date", "close"):
@@ -531,9 +512,7 @@ def _owner(cells: _Cells, row: _Bad, named: Ticker | None) -> str:
     try:
         return parse_ticker(row.ticker or "")
     except UsageError:
-        raise FileRefused(
-            f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct the row"
-        ) from None
+        raise FileRefused(f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct the row") from None
 
 
 def _fetched(ticker: Ticker, rows: pd.DataFrame, refused: pd.DataFrame, cells: _Cells) -> _Answer:
@@ -561,14 +540,10 @@ def _undone(fetched: FetchedPrices) -> FetchedPrices:
 
 
 def _actions(rows: pd.DataFrame) -> pd.DataFrame:
-    dividends = (
-        rows.loc[rows["dividend"] > 0, ["session", "dividend"]].rename(columns={"dividend": "value"}).assign(kind="dividend")
-    )
+    dividends = rows.loc[rows["dividend"] > 0, ["session", "dividend"]].rename(columns={"dividend": "value"}).assign(kind="dividend")
     # Writers put 0 or 1 where there is no split.
     splits = (
-        rows.loc[(rows["split"] > 0) & (rows["split"] != 1), ["session", "split"]]
-        .rename(columns={"split": "value"})
-        .assign(kind="split")
+        rows.loc[(rows["split"] > 0) & (rows["split"] != 1), ["session", "split"]].rename(columns={"split": "value"}).assign(kind="split")
     )
     actions = pd.concat([dividends, splits])[list(ACTION_COLUMNS)].drop_duplicates()
     return actions.astype({"kind": str, "value": float}).sort_values(["session", "kind"], ignore_index=True)

@@ -83,9 +83,7 @@ class SimulatedMarket:
         begin = max(first or FIRST_SESSION, FIRST_SESSION)
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
         if not len(sessions) or sessions[-1] < pd.Timestamp(begin):
-            raise NoPrices(
-                ticker, f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}", rule="no_rows"
-            )
+            raise NoPrices(ticker, f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}", rule="no_rows")
         prices, actions = _history(sessions, self._seed, int(match[1]))
         return FetchedPrices(
             ticker=ticker,
@@ -118,9 +116,7 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int) -> tuple[pd.Dat
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
-    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
-        deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility
-    )
+    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility)
     cents = {name: np.round(values, 2) for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()}
     prices = pd.DataFrame(
         {

@@ -19,7 +19,8 @@ RAW_COLUMNS = ("session", "open", "high", "low", "close", "adj_close", "volume",
 `origin` says where the row stands in the source, for example `TSLA.csv line 17`."""
 
 ACTION_COLUMNS = ("session", "kind", "value")
-"""Columns of `FetchedPrices.actions`: kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares per old)."""
+"""Columns of `FetchedPrices.actions`: kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares
+per old)."""
 
 
 @dataclass(frozen=True)

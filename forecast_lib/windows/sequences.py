@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batches", "Framing", "cut_windows", "framing_for", "tile", "sample"]
+__all__ = ["Batches", "Framing", "cut_windows", "framing_for", "sample", "tile"]
 
 Float32 = NDArray[np.float32]
 
@@ -103,9 +103,7 @@ def sample(
     return _cut(values, targets, _between(len(values), cutoffs), np.clip(ends, first, last - 1), framing)
 
 
-def tile(
-    values: NDArray[np.floating], targets: NDArray[np.floating], cutoffs: tuple[int, int], framing: Framing, chunks: int
-) -> Batches:
+def tile(values: NDArray[np.floating], targets: NDArray[np.floating], cutoffs: tuple[int, int], framing: Framing, chunks: int) -> Batches:
     """Every cutoff from first to last (exclusive) exactly once, as one step of `chunks` chunks; spare chunks carry no weight.
 
     Raises:

@@ -101,7 +101,7 @@ def test_an_evening_run_again_after_later_nights_gives_the_same_forecasts(two_ni
 
 
 def test_a_bad_ticker_has_a_row_and_changes_nothing_for_the_others(two_nights, tickercast, tmp_path):
-    workspace, first, _ = two_nights
+    _, first, _ = two_nights
     with_bad = tickercast.night(tmp_path / "bad", "--tickers", "SIM1,NOSUCH,SIM2", "--as-of", FIRST)
     assert with_bad.code == 10
     [bad] = [row for row in with_bad.summary["degraded"] if row["ticker"] == "NOSUCH"]
@@ -202,7 +202,7 @@ print(count, len(seen), slowest)
 
 
 def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(two_nights, tickercast, tmp_path):
-    workspace, _, second = two_nights
+    workspace, _, _ = two_nights
     copy = shutil.copytree(workspace, tmp_path / "killed")
     before = rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL")
     words = ("--workspace", str(copy), "--json", *SMALL, "--tickers", "SIM1,SIM2", "--as-of", "2024-05-06")

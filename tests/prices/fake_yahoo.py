@@ -103,9 +103,7 @@ class Listing:
             return value if value is None else value / self.shares_since(bar.session)
 
         quote = {name: [rebased(getattr(bar, name), bar) for bar in bars] for name in ("open", "high", "low", "close")}
-        quote["volume"] = [
-            bar.volume if bar.volume is None else round(bar.volume * self.shares_since(bar.session)) for bar in bars
-        ]
+        quote["volume"] = [bar.volume if bar.volume is None else round(bar.volume * self.shares_since(bar.session)) for bar in bars]
         return {"quote": [quote], "adjclose": [{"adjclose": list(quote["close"])}]}
 
     def _events(self, start: int, end: int) -> dict[str, Any]:

@@ -586,9 +586,7 @@ day = st.dates(dt.date(1960, 1, 1), dt.date(2060, 1, 1))
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.tuples(day, *[number] * 6), max_size=8), splits=st.lists(st.tuples(day, number), max_size=3))
-def test_any_frame_is_sorted_into_good_and_refused_rows(
-    rows: list[tuple[object, ...]], splits: list[tuple[dt.date, float]]
-) -> None:
+def test_any_frame_is_sorted_into_good_and_refused_rows(rows: list[tuple[object, ...]], splits: list[tuple[dt.date, float]]) -> None:
     """Every row ends on exactly one side, and a good one is fit to be stored."""
     frame = pd.DataFrame([(*row, "made up") for row in rows], columns=list(RAW_COLUMNS))
     types = {"session": "datetime64[us]", "origin": str, **dict.fromkeys(GOOD_COLUMNS[1:], float)}

@@ -255,9 +255,7 @@ def test_in_a_long_file_each_ticker_runs_on_its_own(tmp_path: Path) -> None:
 
 def test_two_date_styles_are_refused_unless_allowed(tmp_path: Path) -> None:
     text = "Date,Close\n01-11-2024,1\n01-12-2024,2\n1/16/2024,3\n"
-    assert "mixes two date styles: N-N-YYYY at line 2 ('01-11-2024') and N/N/YYYY at line 4 ('1/16/2024')" in refusal(
-        tmp_path, text
-    )
+    assert "mixes two date styles: N-N-YYYY at line 2 ('01-11-2024') and N/N/YYYY at line 4 ('1/16/2024')" in refusal(tmp_path, text)
     allowed = read(tmp_path / "ACME.csv", mixed=True)
     assert list(closes(allowed)) == ["2024-01-11", "2024-01-12", "2024-01-16"]
 
@@ -347,9 +345,7 @@ def test_a_file_with_no_readable_row_says_so(tmp_path: Path) -> None:
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
 
 
-def with_actions(
-    closing: list[float], splits: list[float], dividends: list[float], header: str = "Dividends,Stock Splits"
-) -> str:
+def with_actions(closing: list[float], splits: list[float], dividends: list[float], header: str = "Dividends,Stock Splits") -> str:
     rows = zip(DAYS, closing, dividends, splits, strict=True)
     return f"Date,Close,Volume,{header}\n" + "".join(f"{day},{close},600,{cash},{split}\n" for day, close, cash, split in rows)
 
@@ -366,9 +362,7 @@ def test_a_split_adjusted_file_is_taken_back_to_what_was_traded(tmp_path: Path) 
 
 
 def test_a_raw_file_is_taken_as_it_stands(tmp_path: Path) -> None:
-    text = with_actions(
-        [30, 30.6, 10.1, 10], splits=[1, 1, 3, 1], dividends=[0, 0.3, 0, 0.2], header="dividend_amount,split_coefficient"
-    )
+    text = with_actions([30, 30.6, 10.1, 10], splits=[1, 1, 3, 1], dividends=[0, 0.3, 0, 0.2], header="dividend_amount,split_coefficient")
     fetched = read(written(tmp_path, "ACME.csv", text))
     assert list(fetched.prices["close"]) == [30, 30.6, 10.1, 10]
     assert list(fetched.prices["volume"]) == [600] * 4
@@ -482,9 +476,7 @@ def test_a_file_is_read_once_also_by_several_threads(tmp_path: Path) -> None:
     path = written(tmp_path, "ACME.csv", PLAIN)
     source = FilesSource(path)
     found: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(len(source.fetch(Ticker("ACME"), None, FAR).prices))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(len(source.fetch(Ticker("ACME"), None, FAR).prices))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -522,9 +514,7 @@ header = st.lists(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=header, rows=st.lists(st.lists(cell, max_size=9), max_size=8), end=st.sampled_from(["\n", "\r\n", "\r"]))
-def test_any_table_is_read_or_refused_with_an_error_of_ours(
-    tmp_path: Path, names: list[str], rows: list[list[str]], end: str
-) -> None:
+def test_any_table_is_read_or_refused_with_an_error_of_ours(tmp_path: Path, names: list[str], rows: list[list[str]], end: str) -> None:
     path = written(tmp_path, "ACME.csv", end.join(",".join(cells) for cells in [names, *rows]))
     try:
         source = FilesSource(path)

@@ -46,10 +46,7 @@ def weekdays(first: str, last: str) -> list[dt.date]:
 
 def plain_bars(days: list[dt.date], base: float = 100.0) -> list[Bar]:
     """Prices that rise by 1 a session."""
-    return [
-        Bar(day, base + place, base + place + 2, base + place - 1, base + place + 1, 1000.0 + place)
-        for place, day in enumerate(days)
-    ]
+    return [Bar(day, base + place, base + place + 2, base + place - 1, base + place + 1, 1000.0 + place) for place, day in enumerate(days)]
 
 
 JUNE = weekdays("2024-06-03", "2024-06-28")
@@ -204,9 +201,7 @@ class TestRows:
         assert prices.loc[1, ["open", "high", "low", "close", "adj_close"]].isna().all()
 
     @pytest.mark.parametrize(("reply", "close"), [("negative", -5.0), ("zero", 0.0), ("huge", 1e308), ("infinite", np.inf)])
-    def test_impossible_number_is_passed_on_to_the_checks(
-        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str, close: float
-    ) -> None:
+    def test_impossible_number_is_passed_on_to_the_checks(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str, close: float) -> None:
         yahoo.script("ACME", reply)
         found = closes(fetch(new_source(), "ACME"))
         assert found[JUNE[1]] == close
@@ -380,9 +375,7 @@ class TestFailures:
         assert list(closes(fetch(source, "ACME"))) == JUNE
 
     @pytest.mark.parametrize("trouble", ["503", "429", "403"])
-    def test_not_found_beside_trouble_is_no_news_of_the_ticker(
-        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, trouble: str
-    ) -> None:
+    def test_not_found_beside_trouble_is_no_news_of_the_ticker(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, trouble: str) -> None:
         fetch(new_source(), "ACME")
         yahoo.script("ACME", trouble, "404")
         with pytest.raises(TransientError):

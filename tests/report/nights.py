@@ -164,9 +164,7 @@ def night(**changes: Any) -> ReportInput:
             ),
             ticker_row("CCC", "none", made_by=None, model_id=None, reason=HOSTILE, rows_new=0, rows_refused=2),
         ),
-        forecasts=checked(
-            "forecasts", pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0))
-        ),
+        forecasts=checked("forecasts", pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0))),
         prices=pd.concat([price_rows("AAA", [98.0, 99.0, 100.0]), price_rows("BBB", [51.0, 50.0])]),
         models=pd.DataFrame([model_row("AAA"), model_row("BBB", promoted=False, gate_reason="worse than naive")]),
         backtest_scores=score_frame(
@@ -178,8 +176,6 @@ def night(**changes: Any) -> ReportInput:
             score_row("AAA", "stacked", 0.9, step=2),
         ),
         outcomes=pd.DataFrame([outcome_row(1, 100.0, 3.0, 4.0, True), outcome_row(1, 10.0, 0.4, 0.3, False)]),
-        quarantined=pd.DataFrame(
-            [refused_row("CCC", "high_below_low", "high 9 is below low 10"), refused_row("CCC", "gap", HOSTILE)]
-        ),
+        quarantined=pd.DataFrame([refused_row("CCC", "high_below_low", "high 9 is below low 10"), refused_row("CCC", "gap", HOSTILE)]),
     )
     return dataclasses.replace(made, **changes)

@@ -44,9 +44,7 @@ def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     figures = (Figure("test RMSE of a model with quite a long label", 7.9, "USD", "n" * 250),)
     plot = Plot("Closes", [f"2020-01-{day:02}" for day in range(1, 31)], (Series("close", [float(k % 7) for k in range(30)]),))
-    report = RecipeReport(
-        name="aapl-stacked", title="T" * 120, figures=figures, honest=figures, flattery=("f" * 200,), plots=(plot,)
-    )
+    report = RecipeReport(name="aapl-stacked", title="T" * 120, figures=figures, honest=figures, flattery=("f" * 200,), plots=(plot,))
     return write_report(tmp_path_factory.mktemp("workspace"), "recipe-1", render_recipe(report))
 
 

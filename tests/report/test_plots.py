@@ -110,9 +110,7 @@ def test_ratios_below_one_lie_left_of_the_rule_and_above_one_right_of_it() -> No
     assert sides == {"AAA: 0.9999": ("better", True), "BBB: 1.0001": ("worse", False), "CCC: 1.0200": ("worse", False)}
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "step"), [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)]
-)
+@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)])
 def test_ticks_are_round_and_inside(low: float, high: float, step: float) -> None:
     ticks = nice_ticks(low, high)
     values = [value for value, _ in ticks]

@@ -70,9 +70,7 @@ def test_skill_is_the_geometric_mean_over_tickers_at_the_first_step() -> None:
 
 
 def test_the_row_over_all_tickers_stands_first_and_is_not_counted_as_a_ticker() -> None:
-    scores = nights.score_frame(
-        nights.score_row("AAA", "stacked", 0.5), nights.score_row("*", "stacked", 0.9, rmse=None, rmse_naive=None)
-    )
+    scores = nights.score_frame(nights.score_row("AAA", "stacked", 0.5), nights.score_row("*", "stacked", 0.9, rmse=None, rmse_naive=None))
     summary = build_summary(nights.night(backtest_scores=scores))
     assert [row.ticker for row in summary.scores] == ["*", "AAA"]
     assert summary.skills[0].ratio == pytest.approx(0.5)
@@ -91,17 +89,13 @@ def test_drift_has_its_own_figure() -> None:
 
 
 def test_a_repeated_score_counts_once_and_the_last_one_wins() -> None:
-    scores = nights.score_frame(
-        nights.score_row("AAA", "stacked", 0.5), nights.score_row("AAA", "stacked", 0.7, backtest_id="b2")
-    )
+    scores = nights.score_frame(nights.score_row("AAA", "stacked", 0.5), nights.score_row("AAA", "stacked", 0.7, backtest_id="b2"))
     summary = build_summary(nights.night(backtest_scores=scores))
     assert [row.ratio for row in summary.scores] == [0.7]
 
 
 def test_scores_without_figures_leave_the_ratio_open() -> None:
-    scores = nights.score_frame(
-        nights.score_row("AAA", "stacked", 1.0, n=0, rmse=None, rmse_ratio=None, dm_pvalue=None, cov80=None)
-    )
+    scores = nights.score_frame(nights.score_row("AAA", "stacked", 1.0, n=0, rmse=None, rmse_ratio=None, dm_pvalue=None, cov80=None))
     (skill,) = build_summary(nights.night(backtest_scores=scores)).skills
     assert (skill.ratio, skill.tickers, skill.cov80) == (None, 0, None)
 
