@@ -60,11 +60,12 @@ CHANGES: dict[str, Change] = {
     "OPEN": with_value("open", 1.0), "NAN": with_value("close", np.nan), "INF": with_value("high", np.inf), "ZERO": with_value("low", 0.0),
     "HUGE": with_value("close", 1e300), "NEGATIVE": with_value("volume", -1.0), "QUIET": with_value("volume", 0.0),
     "SPLIT": times(0.25, 300, 400), "SPIKE": times(2.0, 300, 300), "PENCE": times(100.0, 300, 302),
-    "FROZEN": lambda rows: rows.assign(open=rows["close"][300], high=rows["close"][300], low=rows["close"][300], close=rows["close"][300]).where(
+    "FROZEN": lambda rows: rows.assign(**dict.fromkeys(("open", "high", "low", "close"), rows["close"][300])).where(
         rows.index.to_series().between(300, 310), rows),
     "STALE": lambda rows: pd.concat([rows[:300], rows[299:300].assign(date=rows["date"][300]), rows[301:]]),
     "GAP": lambda rows: rows.drop(index=250), "WEEKEND": moved("2023-10-21"), "HOLIDAY": moved("2023-11-23"),
-    "TWICE": lambda rows: pd.concat([rows, rows[100:101]]), "RIVALS": lambda rows: pd.concat([rows[:101], rows[100:101].assign(close=1.0), rows[101:]]),
+    "TWICE": lambda rows: pd.concat([rows, rows[100:101]]),
+    "RIVALS": lambda rows: pd.concat([rows[:101], rows[100:101].assign(close=1.0), rows[101:]]),
     "BACKWARDS": lambda rows: rows[::-1],
 }  # fmt: skip
 
@@ -138,8 +139,8 @@ def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_pat
         ):
             con.begin()
             con.execute(
-                "INSERT INTO prices SELECT ticker, day::DATE, NULL, NULL, NULL, 1, NULL, NULL, NULL, 'files', 0, TIMESTAMP '2024-02-03', 'x'"
-                f" FROM (VALUES {insert}) AS v(ticker, day)"
+                "INSERT INTO prices SELECT ticker, day::DATE, NULL, NULL, NULL, 1, NULL, NULL, NULL, 'files', 0,"
+                f" TIMESTAMP '2024-02-03', 'x' FROM (VALUES {insert}) AS v(ticker, day)"
             )
             assert audits._prices_are_new_and_in_order(con, "x") == proven, insert
             con.rollback()
