@@ -33,7 +33,7 @@ def read_market(config: RunConfig, stages: Stages, tickers: Sequence[Ticker] | N
     source = price_source(config.source, config.as_of, config.workspace, tickers)
     shards = plan.shards(tickers, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
-    fetched = stages.spread("ingest", fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
+    fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
         return ingest.join_market(config.workspace, fetched, known, config.as_of)
 

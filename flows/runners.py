@@ -5,7 +5,12 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import UsageError
 
-__all__ = ["runner_for"]
+__all__ = ["runner_for", "threads"]
+
+
+def threads(config: RunConfig) -> TaskRunner:
+    """Threads of this process."""
+    return ThreadPoolTaskRunner(max_workers=config.workers)
 
 
 def runner_for(config: RunConfig) -> TaskRunner:
@@ -15,7 +20,7 @@ def runner_for(config: RunConfig) -> TaskRunner:
         UsageError: `dask` without the extra of that name installed.
     """
     if config.runner == "threads":
-        return ThreadPoolTaskRunner(max_workers=config.workers)
+        return threads(config)
     if config.runner == "processes":
         return ProcessPoolTaskRunner(max_workers=config.workers)
     try:

@@ -7,9 +7,10 @@ from typing import Any
 
 from prefect import Task
 from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import TaskRunner
 
 from flows.progress import Progress, Stage
-from flows.runners import runner_for
+from flows.runners import runner_for, threads
 from forecast_lib.config import RunConfig
 
 __all__ = ["Stages"]
@@ -38,16 +39,31 @@ class Stages:
             yield
             stage.advance()
 
+    def fetch(self, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
+        """As `spread`, always in threads of this process: a price source holds connections and locks, and waits more than it works."""
+        return self._spread("ingest", threads(self._config), task, shards, names, arguments)
+
     def spread(self, name: str, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
-        """Run the task on every shard and join what they return, in the order of the shards.
+        """Run the task on every shard with the runner that was asked for, and join what they return, in the order of the shards.
 
         Args:
             names: of each shard, for the progress and the task run.
         """
+        return self._spread(name, runner_for(self._config), task, shards, names, arguments)
+
+    def _spread(
+        self,
+        name: str,
+        task_runner: TaskRunner[Any],
+        task: Task[..., Any],
+        shards: Sequence[Sequence[Any]],
+        names: Sequence[str],
+        arguments: dict[str, Any],
+    ) -> list[Any]:
         with self.stage(name, sum(map(len, shards))) as stage:
             if not shards:
                 return []
-            with runner_for(self._config) as runner:
+            with task_runner as runner:
                 futures: list[PrefectFuture[Any]] = [
                     runner.submit(task, {"shard": shard, "names": label, **arguments}) for shard, label in zip(shards, names, strict=True)
                 ]

@@ -10,6 +10,7 @@ A copy of each publication is kept among the snapshots, as a file of its own, so
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -119,6 +120,16 @@ def snapshot_path(workspace: Path, name: str) -> Path:
 
 
 def _build(built: Path, working: Path) -> Fingerprints:
+    """The working database's tables in a new file, and the fingerprints of the originals.
+
+    A database that was closed well is one file, and is copied as such: for 25 million rows that takes a second, where
+    writing them anew takes ten. One that was not (a write-ahead log lies beside it) is copied row by row, with what the log holds.
+    """
+    if not wal_of(working).exists():
+        with attached(working) as con:
+            originals = fingerprints(con, "looked_at")
+        shutil.copyfile(working, built)
+        return originals
     with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=dict(_OFFLINE))) as con:
         with database_errors(working):
             con.execute("ATTACH $path AS working (READ_ONLY)", {"path": str(working)})
