@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from flows.options import COMMANDS, OPTIONS
+from forecast_lib.config import ModelConfig, TrainConfig
+from forecast_lib.errors import TooFewSessions
+from forecast_lib.jobs.forecast import FEWEST_SESSIONS
+from forecast_lib.models.training import split_cutoffs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +56,16 @@ def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
         assert process.returncode in (0, 10), (words, out, err)
         assert "Traceback" not in err
         assert out.strip(), words
+
+
+def test_the_fewest_sessions_are_as_the_readme_says():
+    said = re.search(r"needs (\d+) sessions of history to be trained,\s+(\d+) to have a forecast", README)
+    assert said is not None
+    fewest = int(said[1])
+    assert split_cutoffs(fewest, ModelConfig(), TrainConfig(), "ACME").training[1] > 0
+    with pytest.raises(TooFewSessions):
+        split_cutoffs(fewest - 1, ModelConfig(), TrainConfig(), "ACME")
+    assert int(said[2]) == FEWEST_SESSIONS
 
 
 def test_each_file_and_link_that_the_readme_names_is_there():

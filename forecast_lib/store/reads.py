@@ -20,7 +20,6 @@ __all__ = [
     "read_gaps",
     "read_latest_backtests",
     "read_model_history",
-    "read_models",
     "read_open_gaps",
     "read_outcomes",
     "read_prices",
@@ -76,28 +75,6 @@ def read_actions(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Dat
         ORDER BY ticker, session, kind
     """
     return _frame(con, "corporate_actions", sql, _known(tickers, as_of))
-
-
-def read_models(con: Connection, tickers: Sequence[str], variant: str, before: dt.date, config: str | None = None) -> pd.DataFrame:
-    """The newest promoted model of each ticker that was trained on an evening before `before`.
-
-    Where an evening was run more than once, the model stored first counts, so that a rerun finds what the first run found.
-
-    Args:
-        tickers: `*` stands for the pooled model.
-        config: only models of exactly this stored config, as JSON text.
-
-    Returns:
-        Columns of `models`, at most one row a ticker, ordered by ticker.
-    """
-    sql = f"""
-        SELECT * FROM models
-        WHERE {_ASKED} AND variant = $variant AND promoted AND trained_as_of < $before
-            AND ($config IS NULL OR config::VARCHAR = $config)
-        QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY trained_as_of DESC, rowid) = 1
-        ORDER BY ticker
-    """
-    return _frame(con, "models", sql, {"tickers": list(tickers), "variant": variant, "before": before, "config": config})
 
 
 def read_model_history(

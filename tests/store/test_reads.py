@@ -106,21 +106,6 @@ def ids(frame: pd.DataFrame) -> list[str]:
     return frame["model_id"].tolist()
 
 
-def test_the_newest_promoted_model_of_an_earlier_evening_is_found(models: duckdb.DuckDBPyConnection) -> None:
-    assert ids(reads.read_models(models, ["AAA"], "stacked", before=day(2))) == ["run-0 0"]
-    assert reads.read_models(models, ["AAA"], "stacked", before=day(0)).empty
-
-
-def test_a_rerun_of_an_evening_does_not_change_which_model_is_found(models: duckdb.DuckDBPyConnection) -> None:
-    assert ids(reads.read_models(models, ["BBB"], "stacked", before=day(2))) == ["run-1 1"]
-    assert reads.read_models(models, ["BBB"], "stacked", before=day(1)).empty
-
-
-def test_a_model_of_another_config_or_variant_is_not_taken(models: duckdb.DuckDBPyConnection) -> None:
-    assert ids(reads.read_models(models, ["AAA", "CCC"], "stacked", day(2), config='{"units": 99}')) == ["run-0 1"]
-    assert ids(reads.read_models(models, ["AAA", "BBB"], "gru", day(2))) == ["run-1b 1"]
-
-
 def test_the_history_has_the_models_that_were_not_promoted_too(models: duckdb.DuckDBPyConnection) -> None:
     assert ids(reads.read_model_history(models, ["AAA"], "stacked", before=day(2))) == ["run-0 0", "run-1 0"]
 
