@@ -38,6 +38,9 @@ class PlainStages:
     def spread(self, name: str, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
         return [item for shard, label in zip(shards, names, strict=True) for item in task.fn(shard=shard, names=label, **arguments)]
 
+    def fetch(self, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
+        return self.spread("ingest", task, shards, names, **arguments)
+
 
 def listing(ticker: str, seed: int, last: dt.date) -> Listing:
     """Daily returns that repeat half of the day before's: a model that learns will beat the naive forecast."""
