@@ -128,9 +128,16 @@ def _wants_json(argv: Sequence[str]) -> bool:
     return False
 
 
+def _typed(argv: Sequence[str]) -> dict[str, str]:
+    """The options of the command line, as far as it can be read."""
+    with contextlib.suppress(TickercastError, SystemExit, IndexError):
+        return parse(argv)[1]
+    return {}
+
+
 def _failed(argv: Sequence[str], message: str, exit_code: int) -> int:
     """One line for people, and, where it was asked for, one for programs."""
-    message = one_line(message.strip())
+    message = one_line(settings_module.without_secrets(message.strip(), settings_module.secret_texts(_typed(argv))))
     print(f"tickercast: {message}", file=sys.stderr)
     if _wants_json(argv):
         _print_summary(argv[0] if argv else "", exit_code, {"error": message})
@@ -158,7 +165,7 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _unexpected(argv: Sequence[str], error: Exception) -> int:
-    text = "".join(traceback.format_exception(error))
+    text = settings_module.without_secrets("".join(traceback.format_exception(error)), settings_module.secret_texts(_typed(argv)))
     if "--debug" in argv:
         print(text, file=sys.stderr, end="")
         where = "the traceback is above"

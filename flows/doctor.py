@@ -4,6 +4,8 @@ Each check looks at one thing, changes nothing, and answers in a line. A check t
 """
 
 import datetime as dt
+import email.utils
+import http.client
 import importlib.metadata
 import json
 import os
@@ -12,6 +14,9 @@ import shutil
 import stat
 import sys
 import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +34,7 @@ from flows.settings import (
     utc_now,
 )
 from forecast_lib.domain import parse_tickers
-from forecast_lib.errors import SchemaTooNew, TickercastError
+from forecast_lib.errors import SchemaTooNew, StoreDamaged, TickercastError
 
 __all__ = ["CHECKS", "Finding", "doctor", "examine"]
 
@@ -45,7 +50,10 @@ TRAPS = {
 
 MIN_FREE_BYTES = 1_000_000_000
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs")
-_PROBE_DAYS = 14
+CLOCK_TOLERANCE = dt.timedelta(minutes=5)
+YAHOO = "https://query2.finance.yahoo.com"
+_PROBE_DAYS, _PATIENCE_S = 14, 5.0
+_SET_CLOCK = "set the clock, and let the system keep it: timedatectl set-ntp true"
 _REINSTALL = "install what the lock says: pip install --no-deps --require-hashes -r requirements.lock"
 
 
@@ -154,7 +162,19 @@ def check_workspace(patient: Patient) -> Finding:
         return Finding(FAIL, "workspace", f"{folder} is not writable: {error.strerror}", "give --workspace DIR, or the rights")
     if folder.stat().st_mode & stat.S_IWOTH:
         return Finding(WARN, "workspace", f"{folder} can be changed by every user of this machine", f"chmod o-w {folder}")
+    foreign = _foreign(folder)
+    if foreign:
+        shown = ", ".join(path.name for path in foreign[:5])
+        cure = f"chown -R --reference={folder} {folder}, and run it as that user only"
+        return Finding(FAIL, "workspace", f"{len(foreign)} files in {folder} belong to another user or cannot be written: {shown}", cure)
     return Finding(OK, "workspace", str(folder))
+
+
+def _foreign(folder: Path) -> list[Path]:
+    """What a run must write, and cannot or could not once it is run as the owner of the folder: left by a run as root, most likely."""
+    owner = folder.stat().st_uid
+    needed = [*folder.glob("*.duckdb"), *folder.glob("*.jsonl"), folder / ".lock", *(path for path in folder.iterdir() if path.is_dir())]
+    return sorted(path for path in needed if path.exists() and (path.stat().st_uid != owner or not os.access(path, os.W_OK)))
 
 
 def _existing(folder: Path) -> Path:
@@ -236,7 +256,10 @@ def check_weights(patient: Patient) -> Finding:
     path, folder = patient.workspace / PUBLISHED, patient.workspace / "models"
     if not path.is_file():
         return Finding(OK, "weights", "nothing was published yet")
-    names = published_weights(path)
+    try:
+        names = published_weights(path)
+    except StoreDamaged:
+        return Finding(OK, "weights", "not looked at while the published file cannot be read")
     there = {file.name.partition(".")[0] for file in folder.rglob("*") if file.is_file()}
     missing = [name for name in names if name not in there]
     if missing:
@@ -260,14 +283,39 @@ def check_source(patient: Patient) -> Finding:
 
 
 def check_clock(patient: Patient) -> Finding:
-    """A clock that was set back makes runs look at yesterday's world."""
+    """A clock that is wrong makes runs look at another evening's world: held against the files here, and the clocks of others."""
     stamps = [path.stat().st_mtime for path in (*patient.workspace.glob("*"), DEPLOYMENTS) if path.exists()]
-    newest = dt.datetime.fromtimestamp(max(stamps), dt.UTC)
-    if newest > patient.now + dt.timedelta(minutes=5):
-        return Finding(
-            WARN, "clock", f"says {patient.now:%Y-%m-%d %H:%M} UTC, but files here are of {newest:%Y-%m-%d %H:%M}", "set the clock"
-        )
+    newest, says = dt.datetime.fromtimestamp(max(stamps), dt.UTC), f"says {patient.now:%Y-%m-%d %H:%M} UTC"
+    if newest > patient.now + CLOCK_TOLERANCE:
+        return Finding(WARN, "clock", f"{says}, but files here are of {newest:%Y-%m-%d %H:%M}", _SET_CLOCK)
+    for address in _clocks(patient):
+        there = _date_of(address, patient.settings["proxy"])
+        if there is not None and abs(there - patient.now) > CLOCK_TOLERANCE:
+            return Finding(WARN, "clock", f"{says}, but {urllib.parse.urlsplit(address).netloc} says {there:%Y-%m-%d %H:%M}", _SET_CLOCK)
     return Finding(OK, "clock", f"{patient.now:%Y-%m-%d %H:%M} UTC")
+
+
+def _clocks(patient: Patient) -> list[str]:
+    """Servers that are asked anyway, whose answers carry the time."""
+    address = prefect_address()
+    yahoo = [YAHOO] if patient.settings["source"] == "yahoo" else []
+    return [*([f"{address.rstrip('/')}/health"] if address else []), *yahoo]
+
+
+def _date_of(address: str, proxy: str | None) -> dt.datetime | None:
+    """The `Date` of a server's answer, whatever else it answers; None where there is none."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else None))
+    try:
+        with opener.open(urllib.request.Request(address, method="HEAD"), timeout=_PATIENCE_S) as reply:
+            date = reply.headers["Date"]
+    except urllib.error.HTTPError as error:
+        date = error.headers["Date"]
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    try:
+        return email.utils.parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
 
 
 def check_prefect(patient: Patient) -> Finding:
@@ -301,7 +349,12 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 """Name and function of every check, in the order of the answer."""
 
-_CURES = {"source": "see the message; for yahoo, check the network and try again later", "published": "run `tickercast restore`"}
+_RESTORE = "run `tickercast restore`"
+_CURES = {
+    "source": "see the message; for yahoo, check the network and the proxy, and try again later",
+    "published": _RESTORE,
+    "working": _RESTORE,
+}
 
 
 def _looked_at(name: str, check: Check, patient: Patient) -> list[Finding]:

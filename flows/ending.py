@@ -1,30 +1,35 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import State, get_run_logger
 from prefect.states import Completed, Failed
 
+from flows.settings import without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.summary import RunSummary
 
 __all__ = ["ended", "summary_of"]
 
-_NAMES = {"fresh": "Fresh", "degraded": "Degraded"}
+_NAMES = {"fresh": "Fresh", "degraded": "Degraded", "no_new_session": "NoNewSession", "superseded": "Superseded"}
 
 
-def ended(run: Callable[[], RunSummary]) -> State[Any]:
-    """Do the run and say how it ended: Fresh and Degraded are completed states, everything else is Failed with a sentence."""
+def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[Any]:
+    """Do the run and say how it ended: Fresh, Degraded, NoNewSession and Superseded are completed states, the rest is Failed.
+
+    Args:
+        hidden: secrets that an error's text might repeat.
+    """
     try:
         summary = run()
     except TickercastError as error:
-        return Failed(message=str(error), data=error)
+        return Failed(message=without_secrets(str(error), hidden), data=error)
     except Exception as error:
         # Our own mistake. Its traceback belongs on the run's page; on a command line it goes to the log file instead.
-        get_run_logger().info("unexpected %s", traceback.format_exc())
-        return Failed(message=f"unexpected {type(error).__name__}: {error}", data=error)
+        get_run_logger().info("unexpected %s", without_secrets(traceback.format_exc(), hidden))
+        return Failed(message=without_secrets(f"unexpected {type(error).__name__}: {error}", hidden), data=error)
     if summary.status == "failed":
         return Failed(message=f"nothing was published: {summary.message}", data=summary)
     return Completed(name=_NAMES[summary.status], message=summary.message, data=summary)

@@ -7,21 +7,28 @@ from collections.abc import Sequence
 
 from prefect import State, flow
 
-from flows.artifacts import leave_artifacts
-from flows.ending import ended, summary_of
+from flows.aftermath import followed
+from flows.ending import summary_of
 from flows.parameters import NightlyParameters
+from flows.scheduled import evening, once, say
 from flows.settings import resolve, utc_now
 from flows.stages import Stages
-from flows.tasks import backtest_shard, fetch_shard, refresh_shard
-from forecast_lib.config import RunConfig
+from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, pool_shard, refresh_shard
+from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import Ticker
-from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, publish
+from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish
+from forecast_lib.jobs.decisions import Lineage
+from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.night import Night
+from forecast_lib.jobs.pool import KeptPool
+from forecast_lib.jobs.refresh import Work
 from forecast_lib.jobs.summary import RunSummary
-from forecast_lib.jobs.workspace import price_source
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.jobs.takeover import hold
+from forecast_lib.jobs.workspace import models_folder, price_source
+from forecast_lib.models.training import POOL
+from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
+__all__ = ["backtested", "ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
 
 
 def read_market(config: RunConfig, stages: Stages, tickers: Sequence[Ticker] | None = None) -> ingest.Market:
@@ -38,28 +45,59 @@ def read_market(config: RunConfig, stages: Stages, tickers: Sequence[Ticker] | N
         return ingest.join_market(config.workspace, fetched, known, config.as_of)
 
 
+def _pool(
+    config: RunConfig, market: ingest.Market, work: Sequence[Work], known: dict[str, Lineage], stages: Stages
+) -> KeptPool | Problem | None:
+    anew = [each.decision for each in work if each.decision.action == "retrain"]
+    if not anew:
+        return None
+    if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
+        return kept
+    series = pool.learners(market, config.tickers, config.model, config.train)
+    shards = [(member,) for member in range(config.train.members)] if series else []
+    names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
+    arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
+    trained = stages.spread("pool", pool_shard, shards, names, **arguments)
+    return pool.keep_pool(trained, series, config.model, config.seed, models_folder(config.workspace))
+
+
 def _refresh(config: RunConfig, market: ingest.Market, stages: Stages) -> Night:
-    work = plan.plan_refresh(config, market, plan.read_lineages(config))
+    known = plan.read_lineages(config)
+    work = plan.plan_refresh(config, market, known, plan.read_drifted(config, known))
+    kept = _pool(config, market, work, known, stages)
+    work = plan.with_pool(work, kept)
     shards = plan.shards(work, config)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments = {"model": config.model, "train": config.train, "seed": config.seed}
     refreshed = stages.spread("models", refresh_shard, shards, names, **arguments)
-    return night.keep_models(config, market, refreshed)
+    return night.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
+
+
+def backtested(
+    config: RunConfig, series: Sequence[TickerSeries], models: tuple[ModelConfig, ...], baselines: Sequence[str], stages: Stages
+) -> list[evaluate.Result]:
+    """Each ticker's backtest: first the pooled networks of every fold, then the tickers in shards."""
+    same = {"models": models, "train": config.train, "config": config.backtest, "seed": config.seed}
+    members = evaluate.members(series, models, config.train, config.backtest)
+    names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
+    trained = stages.spread("backtest pool", backtest_pool_shard, [(each,) for each in members], names, series=series, **same)
+    pools = evaluate.join_pools(members, trained, series, models, config.train, config.backtest, config.seed)
+    shards = plan.shards(series, config)
+    names = [plan.label([each.ticker for each in shard]) for shard in shards]
+    return stages.spread("backtest", backtest_shard, shards, names, pools=pools, baselines=baselines, **same)
 
 
 def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    retrained = night.to_backtest(tonight)
-    shards = plan.shards(retrained, config)
-    names = [plan.label([series.ticker for series in shard]) for shard in shards]
-    arguments = {"models": (config.model,), "train": config.train, "config": config.backtest, "seed": config.seed}
-    results = stages.spread("backtest", backtest_shard, shards, names, **arguments)
-    return night.with_backtest(tonight, config, evaluate.tested(results), stages.seconds.get("backtest", 0.0))
+    results = backtested(config, night.to_backtest(tonight), (config.model,), ("naive", "drift"), stages)
+    seconds = sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
+    return night.with_backtest(tonight, config, evaluate.tested(results), seconds)
 
 
 def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages, taken: bulk.Taken | None = None) -> RunSummary:
     """The end of every run: one transaction, the ledger, the report, the publication."""
     frames = night.frames(config, kind, tonight, utc_now(), stages.seconds)
     page = publish.report_page(config, frames, tonight.market, tonight.settled)
+    stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
         publish.record(config, frames, taken.rows if taken else None)
     if night.failed(frames):
@@ -72,41 +110,36 @@ def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stag
 
 
 def _night(config: RunConfig) -> RunSummary:
-    stages = Stages(config)
-    with hold_workspace(config.workspace, config.run_id, started=config.as_of.now):
+    with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
         market = read_market(config, stages)
         tonight = _refresh(config, market, stages)
         tonight = _backtest(config, tonight, stages)
         with stages.single("forecast"):
             tonight = night.with_forecasts(tonight, config)
             tonight = night.with_outcomes(tonight, config, publish.read_unsettled(config.workspace, config.as_of), utc_now())
-        summary = store_and_publish(config, "nightly", tonight, stages)
-    leave_artifacts(summary)
-    return summary
+        return store_and_publish(config, "nightly", tonight, stages)
 
 
 def _ingest(config: RunConfig) -> RunSummary:
-    stages = Stages(config)
-    with hold_workspace(config.workspace, config.run_id, started=config.as_of.now):
+    with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
         with stages.single("screen"):
             taken = bulk.take_whole(config)
         market = read_market(config, stages, taken.others if taken else config.tickers)
         market = bulk.with_taken(market, taken) if taken else market
-        summary = store_and_publish(config, "ingest", Night(market), stages, taken)
-    leave_artifacts(summary)
-    return summary
+        return store_and_publish(config, "ingest", Night(market), stages, taken)
 
 
 @flow(name="nightly", flow_run_name="nightly", retries=0)
 def nightly(parameters: NightlyParameters = NightlyParameters()) -> State:
     """Forecast every ticker: prices, models, forecasts, settlement, publication, report."""
-    return ended(lambda: _night(resolve(parameters.overrides())))
+    overrides = parameters.overrides()
+    return followed("nightly", overrides, lambda: once("nightly", resolve(overrides), lambda config: evening(config, overrides, _night)))
 
 
 @flow(name="ingest", flow_run_name="ingest", retries=0)
 def ingest_flow(parameters: NightlyParameters = NightlyParameters()) -> State:
     """Prices only."""
-    return ended(lambda: _ingest(resolve(parameters.overrides())))
+    return followed("ingest", parameters.overrides(), lambda: _ingest(resolve(parameters.overrides())))
 
 
 def run_nightly(config: RunConfig) -> RunSummary:

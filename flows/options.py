@@ -14,7 +14,19 @@ from typing import Any, get_args
 from forecast_lib.config import VARIANTS, RunnerName, SourceName, Strategy
 from forecast_lib.errors import UsageError
 
-__all__ = ["COMMANDS", "FORMATS", "OPTIONS", "Command", "Option", "Positional", "as_text", "known_keys", "options_of"]
+__all__ = [
+    "COMMANDS",
+    "FORMATS",
+    "OPTIONS",
+    "SECRET_KINDS",
+    "Command",
+    "Option",
+    "Positional",
+    "as_text",
+    "is_secret",
+    "known_keys",
+    "options_of",
+]
 
 FORMATS = ("table", "csv", "json", "parquet")
 PREFIX = "TICKERCAST_"
@@ -43,7 +55,7 @@ _RUN = ("run", "model")
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("nightly", "The whole nightly flow: prices, models, forecasts, publication, report.", _RUN),
+        Command("nightly", "The whole nightly flow: prices, models, forecasts, publication, report.", (*_RUN, "nightly")),
         Command("ingest", "Prices only: fetch, check and store what is new.", ("run",)),
         Command("backtest", "Rolling-origin backtest of one or more models against the baselines.", (*_RUN, "backtest")),
         Command(
@@ -66,9 +78,13 @@ COMMANDS: dict[str, Command] = {
         ),
         Command("tables", "The data dictionary: every table and column with its comment.", ("output",)),
         Command("report", "Where the latest report is.", ("report",)),
-        Command("status", "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 not, 1 nothing published."),
+        Command(
+            "status",
+            "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 degraded, 1 failed, stale or died.",
+            ("status",),
+        ),
         Command("doctor", "Checks environment, lock, workspace and source; says what to do.", ("source",)),
-        Command("serve", "Runs the deployments on this machine, with their schedules.", (*_RUN, "backtest", "serve")),
+        Command("serve", "Runs the deployments on this machine, with their schedules.", (*_RUN, "nightly", "backtest", "serve")),
         Command("deploy", "Registers the deployments with a Prefect server, for a process work pool.", ("deploy",)),
         Command(
             "quarantine",
@@ -88,6 +104,7 @@ COMMANDS: dict[str, Command] = {
             (),
             Positional("snapshot", "maybe", "Name of the snapshot; the newest when none is given."),
         ),
+        Command("maintain", "Removes old models and reports that nothing needs, and compacts the working database.", ("maintain",)),
     )
 }
 """Every command, in the order of the help."""
@@ -99,8 +116,8 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `secret` (never shown), `int`, `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice`
-            or `choices` (one or more of them, separated by commas).
+        kind: `text`, `secret` and `addresses` (never shown), `scheduler` (an address), `int`, `float`, `flag`, `day`, `instant`,
+            `names` (a comma-separated list), `choice` or `choices` (one or more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
         help: one sentence or two, without the default.
@@ -172,6 +189,28 @@ def _secret(text: str, called: str) -> str:
     return text
 
 
+_ADDRESS = re.compile(r"prefect:[a-z0-9-]+/[a-z0-9-]+|[A-Za-z][A-Za-z0-9+.-]*://[!-~]+", re.ASCII)
+
+
+def _notify(text: str, called: str) -> str:
+    """Addresses of Apprise, or Prefect blocks; whatever is wrong with one, it is not repeated."""
+    parts = re.split(r"[\s,]+", text)
+    if not all(map(_ADDRESS.fullmatch, parts)):
+        raise UsageError(
+            f"{called} has a part that is no address: expected addresses of Apprise, for example mailto://user:password@host,"
+            " or prefect:TYPE/NAME of a notification block"
+        )
+    return " ".join(parts)
+
+
+def _scheduler(text: str, called: str) -> str:
+    """The address of a Dask scheduler; a host by name, IPv4 or bracketed IPv6."""
+    found = re.fullmatch(r"(?:tcp|tls)://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text, re.ASCII)
+    if not found or not 1 <= int(found[1]) <= 65535:
+        raise UsageError(f"{called} {_shown(text)} is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port")
+    return text
+
+
 def _int(text: str, called: str) -> int:
     if not re.fullmatch(r"[+-]?\d{1,12}", text, re.ASCII):
         raise UsageError(f"{called} {_shown(text)} is not a whole number: expected for example 5")
@@ -225,6 +264,8 @@ def _names(text: str, called: str) -> tuple[str, ...]:
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "text": _text,
     "secret": _secret,
+    "addresses": _notify,
+    "scheduler": _scheduler,
     "int": _int,
     "float": _float,
     "flag": _flag,
@@ -297,6 +338,15 @@ _TABLE = (
     Option("seed", "int", "run", "0", "Seed of everything random in a run.", "N"),
     Option("runner", "choice", "run", "threads", "What trains shards of tickers side by side.", "NAME", get_args(RunnerName)),
     Option("workers", "int", "run", "2", "How many shards are worked on at once.", "N"),
+    Option(
+        "dask_scheduler",
+        "scheduler",
+        "run",
+        None,
+        "Scheduler whose workers --runner dask uses, for example tcp://10.0.0.5:8786; implies that runner. When not given, that runner"
+        " starts --workers processes of its own.",
+        "ADDRESS",
+    ),
     Option("shard_size", "int", "run", "8", "Tickers trained together in one task.", "N"),
     Option("keep_snapshots", "int", "run", "7", "Published files that are kept.", "N"),
     Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
@@ -317,6 +367,14 @@ _TABLE = (
         "NAME",
         get_args(Strategy),
     ),
+    Option(
+        "backfill",
+        "int",
+        "nightly",
+        "5",
+        "Make up for at most so many missed nights, the newest ones, oldest first; a run by hand does so only where this is given.",
+        "N",
+    ),
     Option("folds", "int", "backtest", "1", "How often the model is fitted anew along the test part.", "N"),
     Option("test_share", "float", "backtest", "0.2", "Share of the sessions, at the end, that is scored.", "SHARE"),
     Option(
@@ -327,6 +385,34 @@ _TABLE = (
         "File of the days to be forecast, for google-deep. Google_Stock_Price_Test.csv beside the training file when not given.",
         "FILE",
     ),
+    Option(
+        "notify",
+        "addresses",
+        "after",
+        None,
+        "Who is told of a run that failed, is degraded or stale: addresses of Apprise, or prefect:TYPE/NAME of a notification block,"
+        " separated by commas; better set as a variable, where no list of processes shows it.",
+        "ADDRESSES",
+    ),
+    Option(
+        "metrics_dir",
+        "text",
+        "after",
+        None,
+        "Folder for the metrics in Prometheus's text format, for example node exporter's; metrics.prom in the workspace when not given.",
+        "DIR",
+    ),
+    Option("tell", "flag", "status", "false", "Tell the notify addresses if it is not fresh: for a timer that does not depend on Prefect."),
+    Option("keep_reports", "int", "maintain", "60", "Reports that are kept, besides those of the kept snapshots.", "N"),
+    Option(
+        "keep_models_days",
+        "int",
+        "maintain",
+        "90",
+        "Days within which no model is removed; an evening since then can be run again with the models of its time.",
+        "DAYS",
+    ),
+    Option("dry_run", "flag", "maintain", "false", "Only list what would be removed."),
     Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
     Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released or closed.", "TEXT"),
@@ -339,9 +425,20 @@ _TABLE = (
 OPTIONS: dict[str, Option] = {option.name: option for option in _TABLE}
 """Every option by name, in the order of the help."""
 
-_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output", "note")
-_WITHIN = {"source": ("source", "run"), "tickers": ("tickers", "run")}
-"""The options of these groups are also taken by every command that takes `run`."""
+_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output", "note", "dry_run", "tell")
+_WITHIN = {"source": ("source", "run"), "tickers": ("tickers", "run"), "after": ("run", "maintain", "status")}
+"""Option group to the groups of the commands that take it, where these are others than itself."""
+
+SECRET_KINDS = ("secret", "addresses")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the option's value is never shown.
+
+    >>> is_secret("proxy"), is_secret("horizon")
+    (True, False)
+    """
+    return OPTIONS[name].kind in SECRET_KINDS
 
 
 def options_of(command: Command) -> tuple[Option, ...]:

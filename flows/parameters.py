@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from forecast_lib.config import Strategy, Variant
-from forecast_lib.domain import MAX_HORIZON, parse_tickers
+from forecast_lib.domain import MAX_BACKFILL, MAX_HORIZON, parse_tickers
 from forecast_lib.errors import UsageError
 
-__all__ = ["MAX_TICKERS", "NightlyParameters"]
+__all__ = ["MAX_TICKERS", "MaintenanceParameters", "NightlyParameters"]
 
 MAX_TICKERS = 5_000
 
@@ -33,6 +33,9 @@ class NightlyParameters(BaseModel):
     horizon: int | None = Field(None, title="Horizon", description="Sessions ahead to forecast.", ge=1, le=MAX_HORIZON)
     model: Variant | None = Field(None, title="Model", description="Network variant.")
     strategy: Strategy | None = Field(None, title="Strategy", description="What to do with yesterday's models.")
+    backfill: int | None = Field(
+        None, title="Missed nights", description="Make up for at most so many nights that were missed.", ge=0, le=MAX_BACKFILL
+    )
     seed: int | None = Field(None, title="Seed", description="Seed of everything random in a run.", ge=0, le=2**31 - 1)
 
     @field_validator("tickers")
@@ -49,4 +52,19 @@ class NightlyParameters(BaseModel):
         >>> NightlyParameters(profile="demo", horizon=3).overrides()
         {'profile': 'demo', 'horizon': 3}
         """
+        return self.model_dump(exclude_none=True)
+
+
+class MaintenanceParameters(BaseModel):
+    """Parameters of the maintenance flow; the policy itself is in the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="What to maintain")
+
+    profile: str | None = Field(
+        None, title="Profile", description="Name of a profile file on the machine that runs the flow.", pattern="^[a-z0-9][a-z0-9_-]{0,40}$"
+    )
+    dry_run: bool | None = Field(None, title="Dry run", description="Only list what would be removed.")
+
+    def overrides(self) -> dict[str, Any]:
+        """As for `NightlyParameters`."""
         return self.model_dump(exclude_none=True)

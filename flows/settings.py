@@ -5,20 +5,26 @@ profile file, default. A flow that is called in this process gets its options by
 so that paths never travel as flow parameters, where anybody with the address of the server could set them.
 """
 
+import contextlib
 import datetime as dt
 import os
 import re
 import secrets
 import tomllib
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from flows.options import OPTIONS, PREFIX, as_text, known_keys
+from flows.options import OPTIONS, PREFIX, SECRET_KINDS, as_text, is_secret, known_keys
 from forecast_lib.config import BacktestConfig, ModelConfig, RunConfig, SourceConfig, TrainConfig
 from forecast_lib.domain import AsOf, RunId, Ticker, parse_ticker
-from forecast_lib.errors import UsageError
+from forecast_lib.errors import TickercastError, UsageError
+
+if TYPE_CHECKING:
+    from forecast_lib.jobs.maintenance import Policy
 
 __all__ = [
     "DEPLOYMENTS",
@@ -28,16 +34,20 @@ __all__ = [
     "export",
     "forget_prefect_address",
     "gather",
+    "new_run_id",
+    "policy_from",
     "prefect_address",
     "prepare_process",
     "profile_names",
     "read_profile",
     "read_universe",
     "resolve",
+    "secret_texts",
     "source_from",
     "source_tickers",
     "unknown_variables",
     "utc_now",
+    "without_secrets",
 ]
 
 DEPLOYMENTS = Path(__file__).resolve().parent.parent / "deployments"
@@ -57,8 +67,10 @@ _PREFECT = {
     "PREFECT_SERVER_API_HOST": "127.0.0.1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
-_QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING", "TF_CPP_MIN_LOG_LEVEL": "3"}
+"""On the command line the run's log goes to the server's page, where there is one; the terminal shows progress."""
 
 TickerList = Callable[[SourceConfig, AsOf], Iterable[str]]
 
@@ -72,7 +84,7 @@ class Settings:
         given: option name to what the user called it, for example `--horizon` or `TICKERCAST_HORIZON`; without the defaults.
     """
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)  # some of them are secrets
     given: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Any:
@@ -208,12 +220,18 @@ def _refuse_both(layer: Mapping[str, tuple[str, str]]) -> None:
         raise UsageError(f"{layer['tickers'][1]} and {layer['universe'][1]} were both given: give one of them")
     if "files" in layer and layer.get("source", ("files", ""))[0] != "files":
         raise UsageError(f"{layer['files'][1]} was given, but {layer['source'][1]} is {layer['source'][0]!r}: it needs --source files")
+    if "dask_scheduler" in layer and layer.get("runner", ("dask", ""))[0] != "dask":
+        runner = f"{layer['runner'][1]} is {layer['runner'][0]!r}"
+        raise UsageError(f"{layer['dask_scheduler'][1]} was given, but {runner}: it needs --runner dask")
 
 
 def _implied(name: str, layer: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """What a setting says about others: files imply their source, another source forgets the files, tickers silence the universe."""
+    """What a setting says about others: files imply their source, another source forgets the files, tickers silence the universe, and
+    a scheduler implies its runner."""
     if name == "files" and "source" not in layer:
         return {"source": ("files", layer["files"][1])}
+    if name == "dask_scheduler" and "runner" not in layer:
+        return {"runner": ("dask", layer["dask_scheduler"][1])}
     if name == "source" and "files" not in layer and layer["source"][0] != "files":
         return {"files": ("", "")}
     return {_RIVALS[name]: ("", "")} if name in _RIVALS else {}
@@ -242,6 +260,40 @@ def gather(overrides: Mapping[str, object], *, environ: Mapping[str, str] = os.e
     texts = {name: said.get(name, (option.default, option.flag)) for name, option in OPTIONS.items()}
     values = {name: None if text is None else OPTIONS[name].parse(text, called) for name, (text, called) in texts.items()}
     return Settings(values=values, given={name: called for name, (_, called) in said.items()})
+
+
+_SECRET_VARIABLES = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_KEY")
+_SHORTEST_SECRET = 4
+"""A shorter password would be replaced inside ordinary words."""
+
+
+def secret_texts(overrides: Mapping[str, object] = MappingProxyType({}), *, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """What must not be shown: the values of secret settings and of Prefect's, and the passwords in them; the longest first.
+
+    >>> secret_texts({"proxy": "http://me:letmein@host:1"}, environ={})
+    ('http://me:letmein@host:1', 'letmein')
+    """
+    whole = {environ[name] for name in _SECRET_VARIABLES if environ.get(name)}
+    for option in OPTIONS.values():
+        if option.kind in SECRET_KINDS:
+            whole |= {str(value) for value in (overrides.get(option.name), environ.get(option.variable)) if value}
+    with contextlib.suppress(TickercastError):
+        whole |= {str(value) for name, value in gather(overrides, environ=environ).values.items() if value and is_secret(name)}
+    parts = {part for text in whole for part in re.split(r"[\s,]+", text)}
+    passwords = {found[1] for text in parts if (found := re.search(r":([^:/@]+)@", text) or re.fullmatch(r"[^:/]+:([^/]+)", text))}
+    shown = {each for text in whole | parts | passwords for each in (text, urllib.parse.unquote(text))}
+    return tuple(sorted((text for text in shown if len(text) >= _SHORTEST_SECRET), key=lambda text: (-len(text), text)))
+
+
+def without_secrets(text: str, hidden: Iterable[str]) -> str:
+    """The text with every secret replaced by `***`: for messages that were made by others.
+
+    >>> without_secrets("no answer from http://me:letmein@host:1", ("letmein",))
+    'no answer from http://me:***@host:1'
+    """
+    for secret in hidden:
+        text = text.replace(secret, "***")
+    return text
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -296,6 +348,13 @@ def source_from(settings: Settings) -> SourceConfig:
     )
 
 
+def policy_from(settings: Settings) -> "Policy":
+    """What maintenance keeps."""
+    from forecast_lib.jobs.maintenance import Policy
+
+    return Policy(reports=settings["keep_reports"], models_days=settings["keep_models_days"])
+
+
 def as_of_from(settings: Settings, now: dt.datetime) -> AsOf:
     """The evening to look from: today in UTC and everything known now, unless told otherwise."""
     known_at = settings["known_at"] or now
@@ -304,9 +363,14 @@ def as_of_from(settings: Settings, now: dt.datetime) -> AsOf:
     return AsOf(day=settings["as_of"] or now.date(), now=now, known_at=min(known_at, now))
 
 
+def new_run_id(day: dt.date) -> RunId:
+    """A run id for that evening that nobody had before."""
+    return RunId(f"{day:%Y%m%d}-{secrets.token_hex(4)}")
+
+
 def _run_id(day: dt.date, environ: Mapping[str, str]) -> RunId:
     exported = environ.get(_RUN_ID, "")
-    return RunId(exported if _RUN_ID_PATTERN.fullmatch(exported) else f"{day:%Y%m%d}-{secrets.token_hex(4)}")
+    return RunId(exported) if _RUN_ID_PATTERN.fullmatch(exported) else new_run_id(day)
 
 
 def _rules(settings: Settings) -> tuple[str, ...]:
@@ -348,7 +412,7 @@ def resolve(
     as_of, source = as_of_from(settings, started), source_from(settings)
     shape = {name: settings[name] for name in ("layers", "units", "lookback", "horizon", "dropout")}
     model, *also = (ModelConfig(variant=variant, **shape) for variant in settings["model"])
-    names = ("strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots")
+    names = ("strategy", "seed", "runner", "workers", "dask_scheduler", "shard_size", "keep_snapshots")
     return RunConfig(
         run_id=_run_id(as_of.day, environ),
         workspace=settings.workspace,
@@ -373,7 +437,7 @@ def export(overrides: Mapping[str, object], *, environ: MutableMapping[str, str]
         run: where given, its run id and its start are exported too, so that the flow is that very run.
     """
     given = {name: as_text(value) for name, value in overrides.items() if value is not None}
-    for name in ("workspace", "files", "test_file"):
+    for name in ("workspace", "files", "test_file", "metrics_dir"):
         if name in given:
             given[name] = str(Path(given[name]).expanduser().absolute())
     if "universe" in given and not _NAME.fullmatch(given["universe"]):

@@ -1,28 +1,51 @@
 """Stages of a run: shown while they work, timed, their shards spread over the task runner."""
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
 
-from prefect import Task
+import pandas as pd
+from prefect import Task, get_run_logger
+from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner
 
+from flows.artifacts import LiveProgress
 from flows.progress import Progress, Stage
-from flows.runners import runner_for, threads
-from forecast_lib.config import RunConfig
+from flows.runners import runner_for
+from forecast_lib.config import RunConfig, RunnerName
+from forecast_lib.jobs.lines import line_of, line_of_status
 
 __all__ = ["Stages"]
 
 
 class Stages:
-    """The stages of one run; `seconds` has each one's duration, in the order in which they ended."""
+    """The stages of one run; `seconds` has each one's duration, in the order in which they ended.
+
+    A context: workers are started for the first stage that needs them, and stay until the end of the run.
+    """
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
+        self._runners: dict[RunnerName, TaskRunner[Any]] = {}
+        self._open = ExitStack()
         self._progress = Progress()
         self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        if self._config.runner == "dask" and self._config.dask_scheduler:  # one that does not answer is said before anything is fetched
+            self._runner("dask")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.close()
+
+    def _runner(self, kind: RunnerName) -> TaskRunner[Any]:
+        if kind not in self._runners:
+            self._runners[kind] = self._open.enter_context(runner_for(kind, self._config))
+        return self._runners[kind]
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
@@ -41,7 +64,7 @@ class Stages:
 
     def fetch(self, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
         """As `spread`, always in threads of this process: a price source holds connections and locks, and waits more than it works."""
-        return self._spread("ingest", threads(self._config), task, shards, names, arguments)
+        return self._spread("ingest", "threads", task, shards, names, arguments)
 
     def spread(self, name: str, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
         """Run the task on every shard with the runner that was asked for, and join what they return, in the order of the shards.
@@ -49,26 +72,46 @@ class Stages:
         Args:
             names: of each shard, for the progress and the task run.
         """
-        return self._spread(name, runner_for(self._config), task, shards, names, arguments)
+        return self._spread(name, self._config.runner, task, shards, names, arguments)
 
     def _spread(
         self,
         name: str,
-        task_runner: TaskRunner[Any],
+        kind: RunnerName,
         task: Task[..., Any],
         shards: Sequence[Sequence[Any]],
         names: Sequence[str],
         arguments: dict[str, Any],
     ) -> list[Any]:
-        with self.stage(name, sum(map(len, shards))) as stage:
+        with self.stage(name, total := sum(map(len, shards))) as stage:
             if not shards:
                 return []
-            with task_runner as runner:
-                futures: list[PrefectFuture[Any]] = [
-                    runner.submit(task, {"shard": shard, "names": label, **arguments}) for shard, label in zip(shards, names, strict=True)
-                ]
-                place = {id(future): at for at, future in enumerate(futures)}
-                for future in as_completed(futures):
-                    at = place[id(future)]
-                    stage.advance(names[at], len(shards[at]))
-                return [item for future in futures for item in future.result()]
+            live, runner = LiveProgress(name, total), self._runner(kind)
+            futures: list[PrefectFuture[Any]] = [
+                runner.submit(task, {"shard": shard, "names": label, **arguments}) for shard, label in zip(shards, names, strict=True)
+            ]
+            place = {id(future): at for at, future in enumerate(futures)}
+            for future in as_completed(futures):
+                at = place[id(future)]
+                stage.advance(names[at], len(shards[at]))
+                live.advance(len(shards[at]), names[at])
+                self._say(name, future)
+            return [item for future in futures for item in future.result()]
+
+    def say_statuses(self, run_tickers: pd.DataFrame) -> None:
+        """A line a ticker: what came of it."""
+        self._log(line_of_status(self._config.run_id, row) for row in run_tickers.to_dict("records"))
+
+    def _say(self, stage: str, future: PrefectFuture[Any]) -> None:
+        """A line a ticker: what the stage made of it."""
+        made = future.result(raise_on_failure=False)  # not `future.state`: the server may not have heard of its end yet
+        if isinstance(made, list):
+            self._log(line_of(self._config.run_id, stage, item) for item in made)
+
+    def _log(self, lines: Iterable[str | None]) -> None:
+        try:
+            logger: Any = get_run_logger()
+        except MissingContextError:
+            logger = logging.getLogger("tickercast")
+        for line in filter(None, lines):
+            logger.info(line)

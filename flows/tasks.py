@@ -3,16 +3,28 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from forecast_lib.jobs import evaluate, ingest, refresh
+from forecast_lib.jobs import evaluate, ingest, pool, refresh
 from forecast_lib.jobs.workspace import fetching
 
-__all__ = ["backtest_shard", "fetch_shard", "refresh_shard"]
+__all__ = ["backtest_pool_shard", "backtest_shard", "fetch_shard", "pool_shard", "refresh_shard"]
 
 
 @task(name="fetch", task_run_name="fetch-{names}", cache_policy=NO_CACHE)
 def fetch_shard(source, shard, known, as_of, rules, names):  # type: ignore[no-untyped-def]  # see ingest.fetch_ticker
     """Fetch and check the tickers of a shard, retrying what may pass."""
     return [ingest.fetch_ticker(source, ticker, known.of(ticker), as_of, fetching(), rules) for ticker in shard]
+
+
+@task(name="pool", task_run_name="pool-{names}", cache_policy=NO_CACHE)
+def pool_shard(shard, series, model, train, seed, names):  # type: ignore[no-untyped-def]  # see pool.train_members
+    """Train the pooled networks of a shard."""
+    return pool.train_members(shard, series, model, train, seed)
+
+
+@task(name="backtest-pool", task_run_name="backtest-pool-{names}", cache_policy=NO_CACHE)
+def backtest_pool_shard(shard, series, models, train, config, seed, names):  # type: ignore[no-untyped-def]  # see evaluate.train_pool_shard
+    """Train the pooled networks of a shard of a backtest."""
+    return evaluate.train_pool_shard(shard, series, models, train, config, seed)
 
 
 @task(name="refresh", task_run_name="refresh-{names}", cache_policy=NO_CACHE)
@@ -22,6 +34,6 @@ def refresh_shard(shard, model, train, seed, names):  # type: ignore[no-untyped-
 
 
 @task(name="backtest", task_run_name="backtest-{names}", cache_policy=NO_CACHE)
-def backtest_shard(shard, models, train, config, seed, names):  # type: ignore[no-untyped-def]  # see evaluate.backtest_shard
+def backtest_shard(shard, models, pools, train, config, seed, baselines, names):  # type: ignore[no-untyped-def]  # see evaluate.backtest_shard
     """Roll the tickers of a shard through their past."""
-    return evaluate.backtest_shard(shard, models, train, config, seed)
+    return evaluate.backtest_shard(shard, models, pools, train, config, seed, baselines)

@@ -78,31 +78,37 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How much, and how, a model is trained. One *epoch* is `steps_per_epoch` optimiser steps, followed by a validation.
+    """How much, and how, models are trained. One *epoch* is some optimiser steps followed by a validation.
 
     Attributes:
-        batch_size: chunks of the series in one optimiser step.
-        epochs: at most so many for a retrain, and `fine_tune_epochs` for a fine-tune.
+        members: pooled networks, each with its own seed, whose answers are averaged.
+        batch_size: chunks in one optimiser step of a pooled network; `steps_per_epoch` and at most `epochs` of them.
+        fine_tune_batch_size: the same of one ticker's fine-tuning, with `fine_tune_steps` and `fine_tune_epochs`.
         patience: epochs without a better validation loss before training stops; the best epoch's weights are kept.
         validation_sessions: the last sessions before the cutoff, never fitted on.
         refit_sessions: with strategy `auto`, a model older than so many sessions is retrained.
         fine_tune_every: with strategy `auto`, a model older than so many sessions is fine-tuned.
     """
 
+    members: int = 3
     batch_size: int = 32
-    steps_per_epoch: int = 10
-    epochs: int = 12
+    steps_per_epoch: int = 20
+    epochs: int = 30
+    fine_tune_batch_size: int = 8
+    fine_tune_steps: int = 4
     fine_tune_epochs: int = 3
-    patience: int = 3
-    learning_rate: float = 2e-3
+    patience: int = 5
+    learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 5e-4
-    validation_sessions: int = 500
+    validation_sessions: int = 250
     refit_sessions: int = 60
     fine_tune_every: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "steps_per_epoch", "epochs", "fine_tune_epochs", "patience", "refit_sessions", "fine_tune_every"):
-            _within(name, getattr(self, name), 1, 100_000)
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, int):
+                _within(name, value, 1, 100_000)
+        _within("members", self.members, 1, 100)
         _within("validation_sessions", self.validation_sessions, 20, 5_000)
         for name in ("learning_rate", "fine_tune_learning_rate"):
             _within(name, getattr(self, name), 1e-7, 1.0)
@@ -159,7 +165,9 @@ class RunConfig:
 
     Attributes:
         also: further models that a backtest compares with `model`.
+        dask_scheduler: address of the scheduler whose workers `runner` dask uses; None starts some on this machine.
         rules: severities of quality rules that differ from the usual ones, for example `zero_volume=drop_row`.
+        backfilled: the night of an earlier evening on which no run finished, made up for by a scheduled run.
     """
 
     run_id: str
@@ -175,9 +183,11 @@ class RunConfig:
     seed: int = 0
     runner: RunnerName = "threads"
     workers: int = 2
+    dask_scheduler: str | None = None
     shard_size: int = 8
     keep_snapshots: int = 7
     rules: tuple[str, ...] = ()
+    backfilled: bool = False
 
     def __post_init__(self) -> None:
         _choice("strategy", self.strategy, get_args(Strategy))
@@ -188,6 +198,9 @@ class RunConfig:
         _within("keep_snapshots", self.keep_snapshots, 1, 10_000)
         if not self.tickers:
             raise UsageError("the universe is empty: expected at least one ticker; give --tickers A,B or --universe FILE")
+
+
+_PLACE_AND_TIME = ("run_id", "workspace", "as_of", "backfilled", "dask_scheduler")
 
 
 def to_json(config: Any) -> str:
@@ -204,5 +217,5 @@ def _shown(value: Any) -> Any:
 
 def config_hash(config: RunConfig) -> str:
     """First 16 hex digits of the SHA-256 of a run's settings; the same for two nights that differ only in run, evening and place."""
-    settings = {name: value for name, value in _shown(config).items() if name not in ("run_id", "workspace", "as_of")}
+    settings = {name: value for name, value in _shown(config).items() if name not in _PLACE_AND_TIME}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

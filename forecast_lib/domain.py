@@ -12,13 +12,14 @@ from typing import NewType
 
 from forecast_lib.errors import UsageError
 
-__all__ = ["MAX_HORIZON", "QUANTILES", "AsOf", "RunId", "Session", "Ticker", "parse_ticker", "parse_tickers", "quantile_column"]
+__all__ = ["MAX_BACKFILL", "MAX_HORIZON", "QUANTILES", "AsOf", "RunId", "Session", "Ticker", "parse_ticker", "parse_tickers", "quantile_column"]
 
 Ticker = NewType("Ticker", str)
 RunId = NewType("RunId", str)
 Session = dt.date
 
 MAX_HORIZON = 20
+MAX_BACKFILL = 250
 QUANTILES = (0.025, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.975)
 """Levels of the published quantiles, in the order of their columns."""
 

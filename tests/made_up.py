@@ -14,7 +14,7 @@ import pandas as pd
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.jobs.ingest import Market, Problem
-from forecast_lib.models.bundle import Bundle
+from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
 from forecast_lib.sessions import calendar_for
@@ -23,7 +23,18 @@ from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import TickerSeries
 
 MODEL = ModelConfig(variant="lstm", units=4, lookback=10, horizon=2)
-TRAIN = TrainConfig(batch_size=4, steps_per_epoch=3, epochs=2, fine_tune_epochs=1, patience=2, learning_rate=0.01, validation_sessions=60)
+TRAIN = TrainConfig(
+    members=2,
+    batch_size=4,
+    steps_per_epoch=3,
+    epochs=2,
+    fine_tune_batch_size=4,
+    fine_tune_steps=3,
+    fine_tune_epochs=1,
+    patience=2,
+    learning_rate=0.01,
+    validation_sessions=60,
+)
 PRICES = ("open", "high", "low", "close", "volume")
 MONDAY = np.datetime64("2020-01-06")
 
@@ -75,7 +86,14 @@ def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, hori
     weights["head/bias"][horizon : 2 * horizon] = log_scale
     coefficients = np.zeros((5, horizon))
     coefficients[0] = 2 * np.log(daily)
-    return Bundle(network, horizon, weights, VolatilityScale(coefficients), np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+    scale = VolatilityScale(coefficients)
+    return Bundle(network, horizon, (weights,), None, scale, np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+
+
+def pool(seed: int = 0, horizon: int = MODEL.horizon) -> Pool:
+    """Two untrained networks of the tests' size."""
+    network = network_of(dataclasses.replace(MODEL, horizon=horizon))
+    return Pool(network, horizon, (first_weights(network, seed), first_weights(network, seed + 1)), "2024-01-02", "0" * 64, 0)
 
 
 def run_config(*tickers: str, workspace: Path = Path("workspace"), day: dt.date = dt.date(2021, 2, 26), **more: Any) -> RunConfig:

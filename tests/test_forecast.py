@@ -86,12 +86,12 @@ def test_until_forty_outcomes_are_known_the_quantiles_are_those_of_a_t():
     assert np.abs(multipliers(made_up.noisy(41)) - expected).min() > 0.01
 
 
-def test_quantiles_are_the_conformal_ranks_of_the_last_250_scores():
-    series = made_up.noisy(600)
+def test_quantiles_are_the_conformal_ranks_of_the_last_500_scores():
+    series = made_up.noisy(800)
     sigma = session_features(series).ewma_sigma
-    scores = sorted(abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(349, 599))
-    # By hand, n = 250: ranks ceil(251 * 0.5) = 126, ceil(251 * 0.8) = 201, ceil(251 * 0.9) = 226, ceil(251 * 0.95) = 239
-    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (126, 201, 226, 239)], rtol=1e-9)
+    scores = sorted(abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(299, 799))
+    # By hand, n = 500: ranks ceil(501 * 0.5) = 251, ceil(501 * 0.8) = 401, ceil(501 * 0.9) = 451, ceil(501 * 0.95) = 476
+    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (251, 401, 451, 476)], rtol=1e-9)
 
 
 def test_outcome_that_became_known_tonight_counts():

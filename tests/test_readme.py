@@ -53,7 +53,8 @@ def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
     for words in lines:
         process = tickercast.start(*words, "--workspace", str(tmp_path / "workspace"), **QUICK)
         out, err = process.communicate(timeout=240)
-        assert process.returncode in (0, 10), (words, out, err)
+        # The nights of the page are of 2024: by today their data are stale, and status says so.
+        assert process.returncode in ((1,) if words[0] == "status" else (0, 10)), (words, out, err)
         assert "Traceback" not in err
         assert out.strip(), words
 

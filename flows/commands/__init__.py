@@ -51,6 +51,7 @@ HANDLERS = {
     "quarantine": "flows.commands.prices:quarantine",
     "gaps": "flows.commands.prices:gaps",
     "restore": "flows.commands.upkeep:restore",
+    "maintain": "flows.commands.upkeep:maintain",
 }
 
 

@@ -34,6 +34,14 @@ def _checked(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
+def _say_silent_runs() -> None:
+    """Runs that died while nobody looked."""
+    from flows.supervision import crash_silent_runs
+
+    for run in crash_silent_runs():
+        print(f"marked as crashed: {run}", flush=True)
+
+
 def serve(request: Request) -> Outcome:
     """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile says."""
     from flows import deployments
@@ -46,6 +54,7 @@ def serve(request: Request) -> Outcome:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with _server(port) as address:
         print(f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C", flush=True)
+        _say_silent_runs()
         deployments.serve(deployments.build(), limit)
     return Outcome(0, {"server": address})
 
@@ -63,6 +72,7 @@ def deploy(request: Request) -> Outcome:
     variables: dict[str, str] = {}
     export({name: text for name, text in request.overrides.items() if name == "workspace"}, environ=variables)
     with _server(0):
-        names = deployments.deploy(deployments.build(), request.settings["pool"], variables)
+        names = deployments.deploy(request.settings["pool"], variables)
+        _say_silent_runs()
     print(f"start a worker with: prefect worker start --pool {request.settings['pool']}")
     return Outcome(0, {"deployments": names, "pool": request.settings["pool"], "server": address})

@@ -1,19 +1,22 @@
 """`tickercast status`: what was published last, how old its data are, and who is degraded."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.commands import Outcome, Request
 from flows.commands.readers import published_path
 from flows.output import as_table, one_line
 from flows.settings import utc_now
+from forecast_lib.errors import FatalError, UsageError
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.standing import Standing
 
 __all__ = ["EXIT_CODES", "status"]
 
-EXIT_CODES = {"fresh": 0, "degraded": 10, "failed": 1}
+EXIT_CODES = {"fresh": 0, "degraded": 10, "stale": 1, "dead": 1, "failed": 1}
+"""Of each verdict, for monitoring systems: 1 is for a person to look at now."""
 
 
 def _lines(stands: "Standing") -> list[str]:
@@ -29,6 +32,9 @@ def _lines(stands: "Standing") -> list[str]:
         f"data          {age}, {stands.tickers} tickers",
         f"degraded      {len(stands.degraded)}",
     ]
+    if stands.failure:
+        failure = stands.failure
+        lines.append(f"failed        run {failure.run_id or 'without a name'}, {failure.finished_at[:19]} UTC: {failure.message}")
     if stands.working:
         lines.append(f"working       run {stands.working.run}, process {stands.working.pid}")
     if stands.died:
@@ -36,17 +42,43 @@ def _lines(stands: "Standing") -> list[str]:
     return lines
 
 
+def _published(workspace: Path) -> Path:
+    """The published file; where there is none, the error says how the last try ended."""
+    from forecast_lib.jobs.endings import recall
+
+    try:
+        return published_path(workspace)
+    except FatalError as error:
+        last = recall(workspace).get("nightly")
+        if last is None:
+            raise
+        raise FatalError(f"{error}; the last try: {last.message}") from None
+
+
+def _tell(request: Request, stands: "Standing") -> None:
+    """For a timer: whoever is to be told of a bad night is told of a night that did not come, too."""
+    from flows.notify import message_of_standing, tell
+
+    if not request.settings["notify"]:
+        raise UsageError("--tell has nobody to tell: set TICKERCAST_NOTIFY, or give --notify ADDRESSES")
+    if stands.verdict != "fresh":
+        problem = tell(request.settings["notify"], *message_of_standing(stands, request.settings.workspace))
+        print(f"told          {problem or 'the notify addresses'}")
+
+
 def status(request: Request) -> Outcome:
-    """Exit code 0 fresh; 10 degraded, stale, or a run died; 1 nothing published."""
+    """Exit code 0 fresh, 10 some tickers degraded, 1 failed, dead or stale."""
     import pandas as pd
 
     from forecast_lib.jobs.standing import standing
 
-    path = published_path(request.settings.workspace)
+    path = _published(request.settings.workspace)
     stands = standing(request.settings.workspace, utc_now())
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
         print(one_line(line))
     if stands.degraded:
         print(as_table(pd.DataFrame([asdict(ticker) for ticker in stands.degraded]).astype({"sessions_behind": "Int64"})), end="")
+    if request.settings["tell"]:
+        _tell(request, stands)
     return Outcome(EXIT_CODES[stands.verdict], {"published": str(path), **asdict(stands)})

@@ -1,12 +1,12 @@
-"""`tickercast restore`: back to a kept snapshot."""
+"""`tickercast restore`: back to a kept snapshot; `tickercast maintain`: what nothing needs any more is removed."""
 
 import dataclasses
 
 from flows.commands import Outcome, Request
-from flows.settings import utc_now
+from flows.settings import policy_from, utc_now
 from forecast_lib.errors import UsageError
 
-__all__ = ["restore"]
+__all__ = ["maintain", "restore"]
 
 
 def restore(request: Request) -> Outcome:
@@ -21,3 +21,15 @@ def restore(request: Request) -> Outcome:
         restored = bring_back(workspace, request.words[0] if request.words else None, now=now)
     print(restored.message)
     return Outcome(1 if restored.lost_runs else 0, dataclasses.asdict(restored))
+
+
+def maintain(request: Request) -> Outcome:
+    """Prunes by policy and compacts, while nobody else holds the workspace; lists what goes."""
+    from forecast_lib.jobs.maintenance import maintain as prune
+
+    settings = request.settings
+    done = prune(settings.workspace, policy_from(settings), utc_now(), dry_run=settings["dry_run"])
+    for each in done.removed:
+        print(f"{each.path}  {each.bytes} bytes: {each.why}")
+    print(done.message)
+    return Outcome(0, {"message": done.message, **dataclasses.asdict(done)})

@@ -4,27 +4,32 @@ The worst model is dropped as long as its loss above the mean of those left is m
 bootstrap of Politis and Romano (1994), which keeps neighbouring times together.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["confidence_set"]
 
 _DRAWS = 1000
 
 
-def _resampled_means(losses: Array, block: float, seed: int) -> Array:
-    """(draws, models): mean losses of `_DRAWS` resampled histories, made of blocks of `block` times on average."""
+@functools.lru_cache(maxsize=2)
+def _weights(count: int, block: float, seed: int) -> Array:
+    """(draws, times): how often each of `count` times comes up in `_DRAWS` resampled histories of blocks of `block` times on average.
+
+    The same for every ticker with as many times, and most of the cost.
+    """
     random = np.random.default_rng(seed)
-    count = len(losses)
     at: NDArray[np.int64] = random.integers(count, size=(_DRAWS, count))
     goes_on = random.random((_DRAWS, count)) >= 1 / block
     for time in range(1, count):
         at[:, time] = np.where(goes_on[:, time], (at[:, time - 1] + 1) % count, at[:, time])
-    weights = np.zeros((_DRAWS, count))
-    np.add.at(weights, (np.arange(_DRAWS)[:, None], at), 1.0)
-    return weights @ losses / count
+    cell = at + np.arange(_DRAWS)[:, None] * count
+    return np.bincount(cell.ravel(), minlength=_DRAWS * count).reshape(_DRAWS, count).astype(float)
 
 
 def confidence_set(losses: Array, *, seed: int = 0) -> Array:
@@ -37,8 +42,9 @@ def confidence_set(losses: Array, *, seed: int = 0) -> Array:
     >>> (confidence_set(noise + [0.0, 0.0, 1.0]) >= 0.1).tolist()
     [True, True, False]
     """
+    use_one_thread()
     means = losses.mean(axis=0)
-    centred = _resampled_means(losses, max(len(losses) ** (1 / 3), 1.0), seed) - means
+    centred = _weights(len(losses), max(len(losses) ** (1 / 3), 1.0), seed) @ losses / len(losses) - means
     same = 1e-9 * float(np.abs(centred).max())
     pvalues, left, highest = np.ones(losses.shape[1]), list(range(losses.shape[1])), 0.0
     while len(left) > 1:

@@ -1,23 +1,33 @@
 """Losses and scores of forecasts. All take arrays of the same shape and refuse others; sums never broadcast by accident.
 
 Pinball loss: Koenker and Bassett (1978). Winkler (interval) score: Winkler (1972), Gneiting and Raftery (2007). MASE: Hyndman and
-Koehler (2006), scaled by the naive forecast's error on the same cutoffs.
+Koehler (2006), scaled by the naive forecast's error on the same cutoffs. QLIKE: Patton (2011). PIT: Diebold, Gunther and Tay (1998).
 """
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import kolmogorov, ndtr, ndtri
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.series import Array
 
-__all__ = ["inside", "pinball", "winkler"]
+__all__ = ["inside", "pinball", "pit", "qlike", "thirds", "uniform_pvalue", "winkler"]
 
 _LEVELS = np.array(QUANTILES)
 _AT = {level: at for at, level in enumerate(QUANTILES)}
+_NORMAL = ndtri(_LEVELS)
+_SMALLEST_VARIANCE = 1e-12
+_FEWEST = 30
 
 
 def _check(actual: Array, quantiles: Array) -> None:
     if quantiles.shape != (*actual.shape, len(QUANTILES)):
         raise ValueError(f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}")
+
+
+def _check_same(name: str, values: NDArray[np.generic], expected: tuple[int, ...]) -> None:
+    if values.shape != expected:
+        raise ValueError(f"{name} has shape {values.shape}, expected {expected}")
 
 
 def pinball(actual: Array, quantiles: Array) -> Array:
@@ -52,3 +62,61 @@ def winkler(actual: Array, quantiles: Array, coverage: float) -> Array:
     low, high = _bounds(quantiles, coverage)
     penalty = 2 / (1 - coverage)
     return (high - low) + penalty * (np.maximum(low - actual, 0) + np.maximum(actual - high, 0))
+
+
+def qlike(sigma: Array, realised_variance: Array) -> Array:
+    """Loss of a variance forecast: ratio of realised to forecast variance, less its logarithm, less one. 0 where they are the same.
+
+    It ranks forecasts rightly though the realised variance is only measured with noise, as long as that is not biased (Patton 2011).
+
+    Args:
+        sigma: (...,) forecast standard deviations. realised_variance: (...,) measured variances over the same sessions, positive.
+
+    >>> qlike(np.array([0.01, 0.02]), np.array([0.0001, 0.0001])).round(6).tolist()
+    [0.0, 0.636294]
+    """
+    _check_same("realised_variance", realised_variance, sigma.shape)
+    ratio = realised_variance / np.maximum(sigma**2, _SMALLEST_VARIANCE)
+    return ratio - np.log(ratio) - 1
+
+
+def pit(actual: Array, quantiles: Array) -> Array:
+    """Probability integral transform: the probability that the forecast gave to prices up to the actual; uniform if it is right.
+
+    Between the published levels the normal score is interpolated along the log price; beyond the outermost it goes on with the slope
+    of the outermost pair. In a forecast without width everything above the actual is 1, everything below 0.
+
+    Args:
+        actual: (n,) prices, positive. quantiles: (n, 9) prices, positive, ascending.
+    """
+    _check(actual, quantiles)
+    x, grid = np.log(actual)[..., None], np.log(quantiles)
+    right = np.clip((grid < x).sum(axis=-1), 1, len(_LEVELS) - 1)[..., None]  # the pair's upper end
+    low, high = (np.take_along_axis(grid, right - shift, axis=-1) for shift in (1, 0))
+    width = np.maximum(high - low, 1e-12)
+    score = _NORMAL[right - 1] + (_NORMAL[right] - _NORMAL[right - 1]) * (x - low) / width
+    return ndtr(score[..., 0])
+
+
+def uniform_pvalue(values: Array) -> float:
+    """p-value of the Kolmogorov-Smirnov test that independent `values` (n,) are uniform on 0 to 1; NaN for fewer than thirty.
+
+    The limit distribution with Stephens' (1970) correction for n, good to the second digit from ten values on.
+    """
+    count = len(values)
+    if count < _FEWEST:
+        return float("nan")
+    ordered, steps = np.sort(values), np.arange(count + 1) / count
+    distance = max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max())
+    return float(kolmogorov((np.sqrt(count) + 0.12 + 0.11 / np.sqrt(count)) * distance))
+
+
+def thirds(values: Array) -> NDArray[np.int64]:
+    """(n,) 0, 1 or 2: the lowest, the middle and the highest third of `values` (n,), of the same size but for one.
+
+    >>> thirds(np.array([5.0, 1.0, 3.0, 2.0, 9.0, 8.0])).tolist()
+    [1, 0, 1, 0, 2, 2]
+    """
+    place = np.empty(len(values), dtype=np.int64)
+    place[np.argsort(values, kind="stable")] = np.arange(len(values)) * 3 // max(len(values), 1)
+    return place

@@ -1,91 +1,236 @@
-"""Scores of a backtest's forecasts, per ticker and for all, always beside the naive forecast's."""
+"""Scores of a backtest's forecasts, per ticker and for all, always beside the naive forecast's and GARCH's."""
 
+import functools
+import itertools
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from forecast_lib.backtest.metrics import inside, pinball, winkler
-from forecast_lib.backtest.significance import compare_losses
+from forecast_lib.backtest.confidence_set import confidence_set
+from forecast_lib.backtest.metrics import inside, pinball, pit, qlike, thirds, uniform_pvalue, winkler
+from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.windows.series import Array
 
-__all__ = ["pooled_scores", "ticker_scores"]
+__all__ = ["scores_of_all", "ticker_scores"]
 
-_MEANS = ["rmse", "mae", "mase", "rmse_naive", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"]
+_REFERENCE = "garch"
+"""The baseline to which whole distributions are compared; point forecasts are compared to naive."""
+
+_COLUMNS = [
+    *("ticker", "model", "step"),
+    *("n", "rmse", "mae", "mase", "rmse_naive", "rmse_ratio", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
+    *("dm_stat", "dm_pvalue", "seconds", "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue"),
+    *("pinball_per_garch", "winkler95_per_garch", "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue"),
+]
+_MEANS = [
+    *("rmse", "mae", "mase", "rmse_naive", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
+    *("qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol"),
+]
+_RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
+_VALUES = ("cutoff", "actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
+_FEWEST = 30  # times below which no confidence set is worth its name
 
 
-def _score(rows: pd.DataFrame, step: int) -> dict[str, float]:
-    actual, point, naive = (rows[name].to_numpy() for name in ("actual", "point", "naive"))
-    quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy()
-    squared, squared_naive = (point - actual) ** 2, (naive - actual) ** 2
-    naive_mae = np.abs(naive - actual).mean()
+@dataclass(frozen=True)
+class _Part:
+    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n, 9)."""
+
+    cutoff: NDArray[np.datetime64]
+    actual: Array
+    point: Array
+    naive: Array
+    sigma: Array
+    trailing_sigma: Array
+    realised_variance: Array
+    quantiles: Array
+
+    @functools.cached_property
+    def squared(self) -> Array:
+        return (self.point - self.actual) ** 2
+
+    @functools.cached_property
+    def squared_naive(self) -> Array:
+        return (self.naive - self.actual) ** 2
+
+    @functools.cached_property
+    def pinball(self) -> Array:
+        return pinball(self.actual, self.quantiles)
+
+    @functools.cached_property
+    def winkler95(self) -> Array:
+        return winkler(self.actual, self.quantiles, 0.95)
+
+
+Parts = Mapping[tuple[str, int], _Part]
+
+
+def _parts(forecasts: pd.DataFrame) -> Parts:
+    """One ticker's rows by model and step. As arrays: frames of so many small groups would take longer than their scores."""
+    model, names = pd.factorize(forecasts["model"], sort=True)
+    step = forecasts["step"].to_numpy()
+    order = np.lexsort((forecasts["cutoff"].to_numpy(), step, model))
+    model, step = model[order], step[order]
+    values = {name: forecasts[name].to_numpy()[order] for name in _VALUES}
+    quantiles = forecasts[list(QUANTILE_COLUMNS)].to_numpy()[order]
+    starts = np.flatnonzero(np.diff(model, prepend=-1) | np.diff(step, prepend=-1))
+    return {
+        (str(names[model[first]]), int(step[first])): _Part(
+            **{name: each[first:end] for name, each in values.items()}, quantiles=quantiles[first:end]
+        )
+        for first, end in itertools.pairwise([*starts.tolist(), len(order)])
+    }
+
+
+def _ratio(value: float, base: float) -> float:
+    return value / base if base > 0 else math.nan
+
+
+def _point_scores(part: _Part, step: int) -> dict[str, float]:
+    actual, point, naive = part.actual, part.point, part.naive
     moved = actual != naive
     called = moved & (point != naive)  # a forecast of "no change" calls no direction
-    stat, pvalue = compare_losses(squared, squared_naive, step)
-    rmse, rmse_naive = math.sqrt(squared.mean()), math.sqrt(squared_naive.mean())
+    stat, pvalue = compare_losses(part.squared, part.squared_naive, step)
+    rmse, rmse_naive = math.sqrt(part.squared.mean()), math.sqrt(part.squared_naive.mean())
+    mae = float(np.abs(point - actual).mean())
     return {
-        "n": len(rows),
+        "n": len(actual),
         "rmse": rmse,
-        "mae": np.abs(point - actual).mean(),
-        "mase": np.abs(point - actual).mean() / naive_mae if naive_mae > 0 else math.nan,
+        "mae": mae,
+        "mase": _ratio(mae, float(np.abs(naive - actual).mean())),
         "rmse_naive": rmse_naive,
-        "rmse_ratio": rmse / rmse_naive if rmse_naive > 0 else math.nan,
+        "rmse_ratio": _ratio(rmse, rmse_naive),
         "direction_hit": (np.sign(point - naive) == np.sign(actual - naive))[called].mean() if called.any() else math.nan,
         "up_share": (actual > naive)[moved].mean() if moved.any() else math.nan,
-        "pinball": pinball(actual, quantiles).mean(),
-        "winkler95": winkler(actual, quantiles, 0.95).mean(),
-        "cov80": inside(actual, quantiles, 0.8).mean(),
-        "cov95": inside(actual, quantiles, 0.95).mean(),
         "dm_stat": stat,
         "dm_pvalue": pvalue,
     }
 
 
+def _interval_scores(part: _Part, step: int) -> dict[str, float]:
+    inside95, third = inside(part.actual, part.quantiles, 0.95), thirds(part.trailing_sigma)
+    low, mid, high = (inside95[third == at].mean() if (third == at).any() else math.nan for at in range(3))
+    return {
+        "pinball": part.pinball.mean(),
+        "winkler95": part.winkler95.mean(),
+        "cov80": inside(part.actual, part.quantiles, 0.8).mean(),
+        "cov95": inside95.mean(),
+        "qlike": qlike(part.sigma, part.realised_variance).mean(),
+        "cov95_low_vol": low,
+        "cov95_mid_vol": mid,
+        "cov95_high_vol": high,
+        "pit_pvalue": uniform_pvalue(pit(part.actual[::step], part.quantiles[::step])),  # outcomes that do not overlap
+    }
+
+
+def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[str, float]:
+    """Ratios to GARCH on the cutoffs of both, and the test of the pinball loss."""
+    if reference is None:
+        return dict.fromkeys(("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan)
+    _, ours, theirs = np.intersect1d(part.cutoff, reference.cutoff, assume_unique=True, return_indices=True)
+    stat, pvalue = compare_losses(part.pinball[ours], reference.pinball[theirs], step)
+    return {
+        "pinball_per_garch": _ratio(part.pinball[ours].sum(), reference.pinball[theirs].sum()),
+        "winkler95_per_garch": _ratio(part.winkler95[ours].sum(), reference.winkler95[theirs].sum()),
+        "dm_garch_stat": stat,
+        "dm_garch_pvalue": pvalue,
+    }
+
+
+def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
+    """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that all have."""
+    common = functools.reduce(np.intersect1d, [cutoff for cutoff, _ in losses.values()])
+    if len(losses) < 2 or len(common) < _FEWEST:
+        return dict.fromkeys(losses, math.nan)
+    table = np.column_stack([values[np.searchsorted(cutoff, common)] for cutoff, values in losses.values()])
+    return dict(zip(losses, confidence_set(table).tolist(), strict=True))
+
+
 def ticker_scores(forecasts: pd.DataFrame, seconds: dict[str, float]) -> pd.DataFrame:
-    """Scores of one ticker's `backtest_forecasts` rows, one row a model and step; `seconds` per model."""
-    rows = [
-        {"ticker": ticker, "model": model, "step": step, **_score(part, step), "seconds": seconds.get(model, 0.0)}
-        for (ticker, model, step), part in forecasts.groupby(["ticker", "model", "step"], sort=True)
-    ]
-    return pd.DataFrame(rows)
+    """Scores of one ticker's `backtest_forecasts` rows, one row a model and step; `seconds` per model.
 
-
-def _panel_losses(forecasts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    squared = pd.DataFrame(
-        {
-            "model": (forecasts["point"] - forecasts["actual"]) ** 2,
-            "naive": (forecasts["naive"] - forecasts["actual"]) ** 2,
-            "ticker": forecasts["ticker"],
-            "cutoff": forecasts["cutoff"],
-        }
-    )
-    unit = squared.groupby("ticker")["naive"].transform("mean")
-    by_date = squared[["model", "naive"]].div(unit.where(unit > 0), axis=0).groupby(squared["cutoff"]).mean().dropna().sort_index()
-    return by_date["model"].to_numpy(), by_date["naive"].to_numpy()
-
-
-def pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Rows for all tickers together (`ticker` is `*`).
-
-    `n` is the sum over tickers, `rmse_ratio` the geometric mean of the tickers' ratios, the other scores are means over tickers, each
-    with the same weight; the test is on losses averaged by date.
+    q-values are left open: they take all tickers (`scores_of_all`).
     """
+    parts = _parts(forecasts)
+    # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
+    times = min(len(part.cutoff) for part in parts.values())
     rows = []
-    for (model, step), part in scores.groupby(["model", "step"], sort=True):
-        ratios = part["rmse_ratio"].to_numpy()
-        chosen = forecasts[(forecasts["model"] == model) & (forecasts["step"] == step)]
-        stat, pvalue = compare_losses(*_panel_losses(chosen), horizon=int(step))
-        rows.append(
+    for step in sorted({step for _, step in parts}):
+        own = {model: part for (model, at), part in parts.items() if at == step}
+        in_set = _in_the_set({model: (part.cutoff[:times], part.pinball[:times]) for model, part in own.items()})
+        rows += [
             {
-                "ticker": "*",
+                "ticker": forecasts["ticker"].iloc[0],
                 "model": model,
                 "step": step,
-                "n": part["n"].sum(),
-                **part[_MEANS].mean().to_dict(),
-                "rmse_ratio": float(np.exp(np.nanmean(np.log(ratios)))) if np.isfinite(ratios).any() else math.nan,
-                "dm_stat": stat,
-                "dm_pvalue": pvalue,
-                "seconds": part["seconds"].sum(),
+                **_point_scores(part, step),
+                **_interval_scores(part, step),
+                **_against_reference(part, own.get(_REFERENCE), step),
+                "seconds": seconds.get(model, 0.0),
+                "mcs_pvalue": in_set[model],
             }
-        )
-    return pd.DataFrame(rows, columns=scores.columns)
+            for model, part in own.items()
+        ]
+    return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
+
+
+def _panel(rows: pd.DataFrame) -> pd.DataFrame:
+    """Losses by cutoff, averaged over tickers, each in units of what its price usually moves: squared, naive's squared, pinball."""
+    moves = (rows["naive"] - rows["actual"]).abs()
+    pinballs = pinball(rows["actual"].to_numpy(), rows[list(QUANTILE_COLUMNS)].to_numpy())
+    squared = (rows["point"] - rows["actual"]) ** 2
+    losses = pd.DataFrame({"squared": squared, "naive": moves**2, "pinball": pinballs})
+    unit = pd.DataFrame({"squared": moves**2, "naive": moves**2, "pinball": moves}).groupby(rows["ticker"]).transform("mean")
+    return losses.div(unit.where(unit > 0)).groupby(rows["cutoff"]).mean().dropna().sort_index()
+
+
+def _pooled_row(scores: pd.DataFrame, panel: pd.DataFrame, reference: pd.DataFrame | None, step: int) -> dict[str, object]:
+    logs = np.log(scores[_RATIOS].where(scores[_RATIOS] > 0))
+    stat, pvalue = compare_losses(panel["squared"].to_numpy(), panel["naive"].to_numpy(), step)
+    garch = (math.nan, math.nan)
+    if reference is not None:
+        both = panel.join(reference["pinball"].rename("reference"), how="inner")
+        garch = compare_losses(both["pinball"].to_numpy(), both["reference"].to_numpy(), step)
+    return {
+        "n": scores["n"].sum(),
+        **scores[_MEANS].mean().to_dict(),
+        **np.exp(logs.mean()).to_dict(),
+        "dm_stat": stat,
+        "dm_pvalue": pvalue,
+        "dm_garch_stat": garch[0],
+        "dm_garch_pvalue": garch[1],
+        "seconds": scores["seconds"].sum(),
+    }
+
+
+def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    panels = {(str(model), int(step)): _panel(part) for (model, step), part in forecasts.groupby(["model", "step"], sort=True)}
+    rows = []
+    for step in sorted({step for _, step in panels}):
+        own = {model: panel for (model, at), panel in panels.items() if at == step}
+        in_set = _in_the_set({model: (panel.index.to_numpy(), panel["pinball"].to_numpy()) for model, panel in own.items()})
+        for model, panel in own.items():
+            chosen = scores[(scores["model"] == model) & (scores["step"] == step)]
+            row = _pooled_row(chosen, panel, own.get(_REFERENCE), step)
+            rows.append({"ticker": "*", "model": model, "step": step, **row, "mcs_pvalue": in_set[model]})
+    return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
+
+
+def scores_of_all(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """The tickers' scores with their q-values, and rows for all tickers together (`ticker` is `*`).
+
+    There `n` is the sum over tickers, ratios are geometric means over tickers, the other scores are means over tickers, each with the
+    same weight; the tests and the confidence set are on losses averaged by date. A q-value has no meaning there.
+
+    Args:
+        forecasts: `backtest_forecasts` rows of all tickers. scores: what `ticker_scores` made of them, one ticker after the other.
+    """
+    by_model = scores.groupby(["model", "step"])
+    for pvalue, rate in (("dm_pvalue", "dm_qvalue"), ("dm_garch_pvalue", "dm_garch_qvalue")):
+        scores = scores.assign(**{rate: by_model[pvalue].transform(lambda values: false_discovery_rates(values.to_numpy(float)))})
+    pooled = _pooled_scores(forecasts, scores)
+    return pd.concat([scores, pooled.astype(scores.dtypes.to_dict())], ignore_index=True)

@@ -9,11 +9,15 @@ A fold's model is fitted on the series cut off at its first cutoff, by the same 
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forecast_lib.errors import TooFewSessions
+import numpy as np
 
-__all__ = ["Fold", "rolling_folds"]
+from forecast_lib.errors import TooFewSessions
+from forecast_lib.windows.series import TickerSeries
+
+__all__ = ["Fold", "fold_days", "rolling_folds"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,18 @@ def rolling_folds(sessions: int, test_share: float, folds: int, ticker: str) -> 
         raise TooFewSessions(ticker, f"{sessions} sessions give {count} test cutoffs; {folds} folds need more", rule="too_short")
     edges = [last - count + count * fold // folds for fold in range(folds + 1)]
     return tuple(Fold(first + 1, (first, end)) for first, end in itertools.pairwise(edges))
+
+
+def fold_days(series: Sequence[TickerSeries], test_share: float, folds: int) -> tuple[np.datetime64, ...]:
+    """For each fold the first session on which one of the tickers is fitted: a pooled network may know nothing later.
+
+    Tickers too short for a test part are left out; no days where that leaves none.
+    """
+    starts = []
+    for each in series:
+        try:
+            own = rolling_folds(len(each), test_share, folds, each.ticker)
+        except TooFewSessions:
+            continue
+        starts.append([each.sessions[fold.fit_sessions - 1] for fold in own])
+    return tuple(min(days) for days in zip(*starts, strict=True))

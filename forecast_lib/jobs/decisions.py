@@ -70,7 +70,7 @@ def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
     return {str(ticker): _lineage(rows, config_json) for ticker, rows in history.groupby("ticker")}
 
 
-def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:
+def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, drifted: bool) -> Decision:
     good, tried = lineage.last_good, lineage.tried_through
     if tried is None:
         return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
@@ -81,15 +81,19 @@ def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp,
         return Decision("retrain", "refused_before")
     if calendar.count_between(good.retrained_through, cutoff) >= train.refit_sessions:
         return Decision("retrain", "age")
+    if drifted:
+        return Decision("retrain", "drift")
     return Decision("fine_tune", "new_data")
 
 
-def decide(strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig) -> Decision:
-    """The decision for one ticker whose last session is `cutoff`."""
+def decide(
+    strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, *, drifted: bool = False
+) -> Decision:
+    """The decision for one ticker whose last session is `cutoff`; `drifted`: its forecasts have become worse than naive ones."""
     if strategy == "forecast":
         return Decision("skip", "asked_for")
     if strategy == "retrain":
         return Decision("retrain", "asked_for")
     if strategy == "fine-tune":
         return Decision("fine_tune", "asked_for") if lineage.last_good else Decision("retrain", "no_model")
-    return _automatic(lineage, calendar, cutoff, train)
+    return _automatic(lineage, calendar, cutoff, train, drifted)

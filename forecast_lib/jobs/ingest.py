@@ -8,6 +8,7 @@ Nothing is stored here: the new rows travel with the run and are written with ev
 import dataclasses
 import datetime as dt
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,7 @@ class Fetched:
         actions: ticker, session, kind, value.
         quarantined: ticker, session, row, origin, rule, reason.
         findings: ticker, rule, severity, rows, session: how often each rule struck.
+        seconds: how long it took to come and be checked.
     """
 
     ticker: Ticker
@@ -107,6 +109,7 @@ class Fetched:
     quarantined: pd.DataFrame
     problem: Problem | None = None
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,12 @@ def fetch_ticker(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf,
         fetch: asks the source, with retries.
         rules: severities that differ from the usual ones.
     """
+    began = time.perf_counter()
+    fetched = _fetched(source, ticker, known, as_of, fetch, rules)
+    return dataclasses.replace(fetched, seconds=time.perf_counter() - began)
+
+
+def _fetched(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fetch: Fetch, rules: Sequence[str]) -> Fetched:
     calendar = known.calendar_of(ticker)
     severities = severities_from(rules)
 

@@ -15,11 +15,12 @@ from forecast_lib.jobs.decisions import model_config_json
 from forecast_lib.jobs.evaluate import backtest_tables
 from forecast_lib.jobs.forecast import forecasts_of
 from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.jobs.settle import settle
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.workspace import models_folder
-from forecast_lib.models.bundle import Bundle, save_bundle
+from forecast_lib.models.bundle import Bundle, save
 from forecast_lib.store.hashing import forecasts_hash, prices_hash
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
@@ -46,7 +47,9 @@ class Night:
 
     Attributes:
         served: ticker to the model that answers and its id.
+        instead: ticker to the baseline that answers where no model does.
         weights: ticker to the SHA-256 of the model trained tonight.
+        pool: the pooled networks that tickers were fitted anew from, where any were.
         settled: columns of `forecast_outcomes`, and `made_by`.
         backtest: frames of the three backtest tables.
     """
@@ -54,22 +57,25 @@ class Night:
     market: Market
     refreshed: tuple[Refreshed, ...] = ()
     served: Mapping[str, tuple[Bundle, str]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    pool: KeptPool | None = None
     forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed]) -> Night:
+def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None) -> Night:
     """Write tonight's weights to disk; until the run is stored nothing refers to them."""
     folder = models_folder(config.workspace)
-    weights = {each.ticker: save_bundle(each.trained.bundle, folder) for each in refreshed if each.trained}
+    weights = {each.ticker: save(each.trained.bundle, folder) for each in refreshed if each.trained}
     served = {
         each.ticker: (each.served, weights[each.ticker][:16] if each.served_new else str(each.parent_id))
         for each in refreshed
         if each.served
     }
-    return Night(market, tuple(refreshed), served, weights)
+    instead = {each.ticker: each.instead for each in refreshed if not each.served}
+    return Night(market, tuple(refreshed), served, instead, weights, pool)
 
 
 def to_backtest(tonight: Night) -> list[TickerSeries]:
@@ -100,7 +106,7 @@ def with_backtest(
 
 def with_forecasts(tonight: Night, config: RunConfig) -> Night:
     """Add the forecasts of every ticker with a history."""
-    made = forecasts_of(tonight.market, tonight.served, config.tickers, config.model.horizon, config.run_id)
+    made = forecasts_of(tonight.market, tonight.served, tonight.instead, config.tickers, config.model.horizon, config.run_id)
     return dataclasses.replace(tonight, forecasts=made)
 
 
@@ -134,7 +140,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         "quality_counts": market.findings.assign(run_id=config.run_id),
         "runs": run,
         "run_tickers": statuses,
-        "models": outcome.model_rows(tonight.refreshed, tonight.weights, config, model_config_json(config)),
+        "models": outcome.model_rows(tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)),
         "forecasts": tonight.forecasts,
         "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
         **tonight.backtest,

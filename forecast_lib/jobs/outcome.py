@@ -12,7 +12,9 @@ import pandas as pd
 from forecast_lib.config import RunConfig, config_hash, to_json
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.models.training import POOL, Trained
 from forecast_lib.tables import empty
 
 __all__ = ["code_version", "libraries", "model_rows", "run_row", "status_rows"]
@@ -100,7 +102,7 @@ def status_rows(
         each, behind = refreshed.get(ticker), _behind(market, ticker, config)
         data = _data_reason(_problem(market, ticker), behind)
         state = _state(ticker in answered, data, each) if kind == "nightly" else _data_state(ticker in answered, data)
-        variant = each.served.network.variant if each and each.served else "naive"
+        variant = each.served.network.variant if each and each.served else each.instead if each else "naive"
         rows.append(
             {
                 "run_id": config.run_id,
@@ -117,48 +119,72 @@ def status_rows(
                 "calendar": market.calendars[ticker].name if ticker in market.calendars else None,
                 "rows_new": market.rows_new.get(ticker, 0),
                 "rows_refused": market.rows_refused.get(ticker, 0),
+                "cost_seconds": each.seconds if each else None,
+                "expected_gain": _expected_gain(each),
             }
         )
     return pd.DataFrame(rows)
 
 
-def model_rows(refreshed: Sequence[Refreshed], weights: Mapping[str, str], config: RunConfig, config_json: str) -> pd.DataFrame:
-    """Columns of `models` for what was trained tonight.
+def model_rows(
+    refreshed: Sequence[Refreshed], weights: Mapping[str, str], pool: KeptPool | None, config: RunConfig, config_json: str
+) -> pd.DataFrame:
+    """Columns of `models` for what was trained tonight: the pool, then each ticker's.
 
     Args:
         weights: ticker to the SHA-256 of tonight's bundle.
     """
-    rows = []
-    for each in refreshed:
-        if each.trained is None:
-            continue
-        bundle, verdict = each.trained.bundle, each.verdict
-        rows.append(
-            {
-                "model_id": weights[each.ticker][:16],
-                "run_id": config.run_id,
-                "ticker": each.ticker,
-                "variant": bundle.network.variant,
-                "parent_id": each.parent_id if each.decision.action == "fine_tune" else None,
-                "trained_as_of": pd.Timestamp(config.as_of.day),
-                "trained_through": pd.Timestamp(bundle.trained_through),
-                "config": config_json,
-                "weights_sha256": weights[each.ticker],
-                "seed": bundle.seed,
-                "epochs": each.trained.epochs,
-                "val_n": verdict.n if verdict else 0,
-                "val_rmse": verdict.rmse if verdict else None,
-                "val_rmse_naive": verdict.rmse_naive if verdict else None,
-                "val_pinball": verdict.pinball if verdict else None,
-                "val_pinball_naive": verdict.pinball_naive if verdict else None,
-                "val_cov80": verdict.cov80 if verdict else None,
-                "val_cov95": verdict.cov95 if verdict else None,
-                "shrinkage": float(bundle.shrinkage.mean()),
-                "promoted": each.served_new,
-                "gate_reason": _gate_reason(each),
-            }
-        )
-    return pd.DataFrame(rows) if rows else empty("models")
+    same = {"run_id": config.run_id, "trained_as_of": pd.Timestamp(config.as_of.day), "config": config_json}
+    rows = [{**same, **_pool_row(pool)}] if pool and pool.fits else []
+    rows += [{**same, **_ticker_row(each, each.trained, weights[each.ticker])} for each in refreshed if each.trained]
+    columns = list(empty("models").columns.drop("source"))
+    return pd.DataFrame(rows).reindex(columns=columns) if rows else empty("models")
+
+
+def _pool_row(pool: KeptPool) -> dict[str, object]:
+    return {
+        "model_id": pool.model_id,
+        "ticker": POOL,
+        "variant": pool.pool.network.variant,
+        "parent_id": None,
+        "trained_through": pd.Timestamp(pool.pool.trained_through),
+        "weights_sha256": pool.sha256,
+        "seed": pool.pool.seed,
+        "epochs": max(fit.epochs for fit in pool.fits),
+        "val_n": 0,
+        "promoted": True,
+        "gate_reason": "pooled: its tickers' own models are judged",
+    }
+
+
+def _ticker_row(each: Refreshed, trained: Trained, sha256: str) -> dict[str, object]:
+    bundle, verdict = trained.bundle, each.verdict
+    return {
+        "model_id": sha256[:16],
+        "ticker": each.ticker,
+        "variant": bundle.network.variant,
+        "parent_id": each.start_id,
+        "trained_through": pd.Timestamp(bundle.trained_through),
+        "weights_sha256": sha256,
+        "seed": bundle.seed,
+        "epochs": trained.epochs if trained.own else 0,
+        "val_n": verdict.n if verdict else 0,
+        "val_rmse": verdict.rmse if verdict else None,
+        "val_rmse_naive": verdict.rmse_naive if verdict else None,
+        "val_pinball": verdict.pinball if verdict else None,
+        "val_pinball_naive": verdict.pinball_naive if verdict else None,
+        "val_cov80": verdict.cov80 if verdict else None,
+        "val_cov95": verdict.cov95 if verdict else None,
+        "shrinkage": float(bundle.shrinkage.mean()),
+        "promoted": each.served_new,
+        "gate_reason": _gate_reason(each),
+    }
+
+
+def _expected_gain(each: Refreshed | None) -> float | None:
+    if each is None or each.verdict is None or each.verdict.pinball_naive <= 0:
+        return None
+    return 1 - each.verdict.pinball / each.verdict.pinball_naive
 
 
 def _gate_reason(each: Refreshed) -> str:
@@ -189,6 +215,8 @@ def run_row(
     source = config.source.name
     nothing = bool((statuses["status"] == "none").all())
     message = f"{len(statuses) - degraded} of {len(statuses)} tickers fresh" if not nothing else "no ticker has usable prices"
+    if config.backfilled:
+        message += "; back-filled"
     if missing:
         message += f"; {sum(missing.values())} sessions without a price in {len(missing)} tickers, see open_price_gaps"
     return pd.DataFrame(

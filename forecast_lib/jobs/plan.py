@@ -1,5 +1,6 @@
 """What tonight's work is: a decision for each ticker, its last good model, and the work cut into shards."""
 
+import dataclasses
 import datetime as dt
 import math
 from collections.abc import Sequence
@@ -10,14 +11,17 @@ import pandas as pd
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import ModelDamaged
 from forecast_lib.jobs.decisions import Decision, Lineage, decide, lineages, model_config_json
+from forecast_lib.jobs.drift import has_drifted
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
-from forecast_lib.jobs.ingest import Market
+from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Work
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, load_bundle
+from forecast_lib.models.training import POOL
 from forecast_lib.store import database, reads
 
-__all__ = ["label", "plan_refresh", "read_lineages", "shards"]
+__all__ = ["label", "plan_refresh", "read_drifted", "read_lineages", "shards", "with_pool"]
 
 Item = TypeVar("Item")
 
@@ -38,15 +42,29 @@ def label(tickers: Sequence[str]) -> str:
 
 
 def read_lineages(config: RunConfig) -> dict[str, Lineage]:
-    """The registry as this run may know it.
+    """The registry as this run may know it, the pool's own lineage under `*`.
 
     Models trained on the run's own evening do not count, so that a rerun of an evening finds what the first run found; except for
     the strategy `forecast`, which is there to use them. Neither do those of runs started after its known-at.
     """
     before = config.as_of.day + dt.timedelta(days=1 if config.strategy == "forecast" else 0)
     with database.open_working(config.workspace, config.as_of.now) as con:
-        history = reads.read_model_history(con, config.tickers, config.model.variant, before, config.as_of.known_at)
+        history = reads.read_model_history(con, (*config.tickers, POOL), config.model.variant, before, config.as_of.known_at)
     return lineages(history, model_config_json(config))
+
+
+def read_drifted(config: RunConfig, known: dict[str, Lineage]) -> frozenset[str]:
+    """Tickers whose forecasts have become worse than the naive ones since their model was fitted anew, as this run may know it."""
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        losses = reads.read_losses(con, config.tickers, config.model.variant, config.as_of.day, config.as_of.known_at)
+    return frozenset(str(ticker) for ticker, rows in losses.groupby("ticker") if _drifted(rows, known.get(str(ticker), Lineage())))
+
+
+def _drifted(rows: pd.DataFrame, lineage: Lineage) -> bool:
+    if lineage.last_good is None:
+        return False
+    since = rows[rows["target_session"] > lineage.last_good.retrained_through]
+    return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
 
 
 def _parent(config: RunConfig, ticker: str, lineage: Lineage) -> tuple[Bundle | None, bool]:
@@ -59,10 +77,10 @@ def _parent(config: RunConfig, ticker: str, lineage: Lineage) -> tuple[Bundle | 
         return None, True
 
 
-def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage) -> Work:
+def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage, drifted: bool) -> Work:
     series = market.series[ticker]
     cutoff = pd.Timestamp(series.sessions[-1])
-    decision = decide(config.strategy, lineage, market.calendars[ticker], cutoff, config.train)
+    decision = decide(config.strategy, lineage, market.calendars[ticker], cutoff, config.train, drifted=drifted)
     parent, damaged = _parent(config, ticker, lineage)
     if damaged:
         lineage = Lineage(tried_through=lineage.tried_through)
@@ -72,7 +90,22 @@ def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage) -> W
     return Work(series, decision, parent, lineage.last_good.model_id if lineage.last_good else None)
 
 
-def plan_refresh(config: RunConfig, market: Market, known: dict[str, Lineage]) -> list[Work]:
+def with_pool(work: Sequence[Work], kept: KeptPool | Problem | None) -> list[Work]:
+    """The work with what each training goes on from."""
+    return [_started(each, kept) for each in work]
+
+
+def _started(work: Work, kept: KeptPool | Problem | None) -> Work:
+    if work.decision.action == "skip":
+        return work
+    if work.decision.action == "fine_tune":
+        return dataclasses.replace(work, start=work.parent, start_id=work.parent_id)
+    if isinstance(kept, KeptPool):
+        return dataclasses.replace(work, start=kept.pool, start_id=kept.model_id, pool_sha256=kept.sha256)
+    return dataclasses.replace(work, problem=kept)
+
+
+def plan_refresh(config: RunConfig, market: Market, known: dict[str, Lineage], drifted: frozenset[str] = frozenset()) -> list[Work]:
     """Work for every ticker with enough history, in the order asked for."""
     able = [ticker for ticker in config.tickers if ticker in market.series and len(market.series[ticker]) >= FEWEST_SESSIONS]
-    return [_work(config, market, ticker, known.get(ticker, Lineage())) for ticker in able]
+    return [_work(config, market, ticker, known.get(ticker, Lineage()), ticker in drifted) for ticker in able]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.backtest.metrics import inside, pinball
+from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.tables import QUANTILE_COLUMNS, empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -32,6 +33,19 @@ def _actuals(rows: pd.DataFrame, series: TickerSeries) -> np.ndarray:
     return np.where(known, series.close[target] * reported * np.where(rebased, unreported, 1.0), np.nan)
 
 
+def _baseline_losses(rows: pd.DataFrame, actual: np.ndarray, series: TickerSeries) -> np.ndarray:
+    """What the naive forecast from the same cutoffs lost, on the share basis of the rows; NaN where the cutoff is not in the series."""
+    at = pd.DatetimeIndex(series.sessions).get_indexer(pd.DatetimeIndex(rows["cutoff"]))
+    losses, known = np.full(len(rows), np.nan), at >= 0
+    if not known.any():
+        return losses
+    first, step = int(at[known].min()), rows["step"].to_numpy()
+    naive = forecast_with_baseline("naive", series, int(step.max()), (first, int(at[known].max()) + 1))
+    basis = rows["last_close"].to_numpy()[known] / series.close[at[known]]
+    losses[known] = pinball(actual[known], naive.quantiles[at[known] - first, step[known] - 1] * basis[:, None])
+    return losses
+
+
 def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_at: dt.datetime, run_id: str) -> pd.DataFrame:
     """Columns of `forecast_outcomes`, and `made_by`, for those forecasts whose target session has a known close.
 
@@ -45,6 +59,8 @@ def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_
             continue
         actual = _actuals(rows, series[str(ticker)])
         rows, actual = rows[np.isfinite(actual)], actual[np.isfinite(actual)]
+        if rows.empty:
+            continue
         quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy()
         parts.append(
             rows[["run_id", "ticker", "step", "target_session", "made_by"]].assign(
@@ -52,6 +68,7 @@ def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_
                 error=rows["point"].to_numpy() - actual,
                 naive_error=rows["last_close"].to_numpy() - actual,
                 pinball=pinball(actual, quantiles),
+                baseline_pinball=_baseline_losses(rows, actual, series[str(ticker)]),
                 inside80=inside(actual, quantiles, 0.8),
                 inside95=inside(actual, quantiles, 0.95),
                 settled_at=pd.Timestamp(settled_at).tz_localize(None),

@@ -1,16 +1,22 @@
-"""How things stand, from the published tables alone: the last run, the age of the data, and who is degraded."""
+"""How things stand: the last run, the age of the data, and who is degraded.
+
+From the published tables, the text of the lock (a run that died could not clear it), and the last words of runs that failed.
+"""
 
 import datetime as dt
 import json
-import os
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from forecast_lib.domain import AsOf
+from forecast_lib.jobs.endings import Ending, recall
 from forecast_lib.sessions import calendar_for
 from forecast_lib.store import reader
+from forecast_lib.store.lock import is_held
 
 __all__ = ["MAX_SESSIONS_BEHIND", "Behind", "Holder", "Standing", "latest_forecasts", "read_holder", "sessions_behind", "standing"]
 
@@ -55,11 +61,14 @@ class Standing:
     """The answer of `standing`.
 
     Attributes:
-        verdict: `fresh`, `degraded` (some ticker, stale data, or a run that died) or `failed` (no nightly run is published).
+        verdict: the first of these that holds: `failed` (no nightly run is published, or one failed since), `dead` (a run ended
+            without being able to say so), `stale` (more than half of the tickers lack more than the newest session), `degraded`
+            (some ticker is not as it should be), `fresh`.
         last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no run.
         last_nightly: likewise.
         tickers: how many the last nightly run was asked for.
         sessions_behind: of the ticker that is furthest behind; None where no ticker has a session.
+        failure: the nightly run that failed since the published one.
         died: a run that ended without being able to say so.
         working: a run that is at work.
     """
@@ -70,6 +79,7 @@ class Standing:
     tickers: int
     sessions_behind: int | None
     degraded: tuple[Behind, ...]
+    failure: Ending | None
     died: Holder | None
     working: Holder | None
 
@@ -86,19 +96,9 @@ def read_holder(workspace: Path) -> Holder | None:
     """
     try:
         held = json.loads((workspace / ".lock").read_text())
-        return Holder(int(held["pid"]), str(held["run"]), held.get("started"), _is_alive(int(held["pid"])))
+        return Holder(int(held["pid"]), str(held["run"]), held.get("started"), is_held(workspace))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def sessions_behind(ticker: str, last_session: pd.Timestamp, now: dt.datetime) -> int:
@@ -122,10 +122,30 @@ def _row(frame: pd.DataFrame) -> dict[str, str] | None:
     return None if frame.empty else {str(name): str(value) for name, value in frame.iloc[0].items()}
 
 
-def _verdict(nightly: dict[str, str] | None, degraded: tuple[Behind, ...], died: Holder | None) -> str:
-    if nightly is None or nightly["status"] == "failed":
+def _failure(workspace: Path, nightly: dict[str, str] | None) -> Ending | None:
+    last = recall(workspace).get("nightly")
+    if last is None or last.status != "failed":
+        return None
+    published = pd.Timestamp(nightly["finished_at"]).tz_localize("UTC") if nightly else None
+    return last if published is None or pd.Timestamp(last.finished_at) > published else None
+
+
+def _stale(ages: Sequence[int | None]) -> bool:
+    """Not for the sake of one delisted ticker, nor of those that never had a price."""
+    known = [age for age in ages if age is not None]
+    return not known or statistics.median(known) > MAX_SESSIONS_BEHIND
+
+
+def _verdict(
+    nightly: dict[str, str] | None, failure: Ending | None, died: Holder | None, ages: Sequence[int | None], degraded: Sequence[Behind]
+) -> str:
+    if nightly is None or nightly["status"] == "failed" or failure:
         return "failed"
-    return "degraded" if degraded or died or nightly["status"] == "degraded" else "fresh"
+    if died:
+        return "dead"
+    if _stale(ages):
+        return "stale"
+    return "degraded" if degraded or nightly["status"] == "degraded" else "fresh"
 
 
 def standing(workspace: Path, now: dt.datetime) -> Standing:
@@ -143,13 +163,15 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
     degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)
     holder = read_holder(workspace)
     died, working = (None, holder) if holder and holder.alive else (holder, None)
+    failure = _failure(workspace, nightly)
     return Standing(
-        verdict=_verdict(nightly, degraded, died),
+        verdict=_verdict(nightly, failure, died, ages, degraded),
         last_run=_row(reader.query(workspace, _LAST_RUN)),
         last_nightly=nightly,
         tickers=len(tickers),
         sessions_behind=max((age for age in ages if age is not None), default=None),
         degraded=degraded,
+        failure=failure,
         died=died,
         working=working,
     )

@@ -5,9 +5,11 @@ import datetime as dt
 import json
 from dataclasses import dataclass, field
 
-__all__ = ["EXIT_CODES", "RunSummary"]
+__all__ = ["EXIT_CODES", "NOTHING_DONE", "RunSummary"]
 
-EXIT_CODES = {"fresh": 0, "degraded": 10, "failed": 1}
+EXIT_CODES = {"fresh": 0, "degraded": 10, "failed": 1, "no_new_session": 0, "superseded": 0}
+NOTHING_DONE = ("no_new_session", "superseded")
+"""Ends of a scheduled run that found nothing to do: what was published stands."""
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,14 @@ class RunSummary:
     """What a run reports when it has ended.
 
     Attributes:
-        status: `fresh`, `degraded` or `failed`.
+        status: `fresh`, `degraded` or `failed`; of a scheduled run also `no_new_session`, or `superseded` by a later one that is due too.
         tickers: how many tickers ended in which status.
         degraded: ticker, status and reason of each ticker that is not fresh.
         seconds: by stage.
         simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.
         figures: of a recipe: label, value, unit and note, in the order of its report.
+        notices: what could not be done after the run, for example that nobody was told.
     """
 
     run_id: str
@@ -37,6 +40,7 @@ class RunSummary:
     forecasts_hash: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     figures: tuple[dict[str, object], ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

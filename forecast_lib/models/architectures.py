@@ -10,24 +10,25 @@ from typing import Any
 import keras
 
 from forecast_lib.models.cells import CoupledLSTMCell, PeepholeLSTMCell, WindowAttention
-from forecast_lib.models.network import Network
+from forecast_lib.models.network import Network, Weights, weight_specs
 from forecast_lib.windows.sequences import Framing
 
-__all__ = ["build"]
+__all__ = ["build", "from_keras", "to_keras"]
 
 Layer = Any  # Keras ships no types
 
 
 def _lstm(units: int, sequences: bool, name: str) -> Layer:
-    return keras.layers.LSTM(units, return_sequences=sequences, name=name)
+    # use_cudnn=False: on a GPU, XLA cannot compile cuDNN's own operations.
+    return keras.layers.LSTM(units, return_sequences=sequences, use_cudnn=False, name=name)
 
 
 def _gru(units: int, sequences: bool, name: str) -> Layer:
-    return keras.layers.GRU(units, return_sequences=sequences, reset_after=True, name=name)
+    return keras.layers.GRU(units, return_sequences=sequences, reset_after=True, use_cudnn=False, name=name)
 
 
 def _bidirectional(units: int, sequences: bool, name: str) -> Layer:
-    return keras.layers.Bidirectional(keras.layers.LSTM(units, return_sequences=sequences), merge_mode="concat", name=name)
+    return keras.layers.Bidirectional(_lstm(units, sequences, "lstm"), merge_mode="concat", name=name)
 
 
 def _peephole(units: int, sequences: bool, name: str) -> Layer:
@@ -73,3 +74,23 @@ def build(network: Network, framing: Framing) -> keras.Model:
     else:
         x = x[:, framing.length - framing.positions :]
     return keras.Model(inputs, keras.layers.Dense(network.outputs, name="head")(x), name=network.variant)
+
+
+def to_keras(network: Network, framing: Framing, weights: Weights) -> keras.Model:
+    """The Keras model of `network` that holds these weights."""
+    model = build(network, framing)
+    for variable, spec in zip(model.trainable_variables, weight_specs(network), strict=True):
+        variable.assign(weights[spec.name])
+    return model
+
+
+def from_keras(network: Network, model: keras.Model) -> Weights:
+    """The weights of a Keras model that `build` made for `network`, by their names in it.
+
+    Raises:
+        ValueError: the model was built for another network.
+    """
+    specs, arrays = weight_specs(network), [variable.numpy() for variable in model.trainable_variables]
+    if [array.shape for array in arrays] != [spec.shape for spec in specs]:
+        raise ValueError(f"the model {model.name!r} has other weights than {network}: {[array.shape for array in arrays]}")
+    return {spec.name: array for spec, array in zip(specs, arrays, strict=True)}

@@ -4,14 +4,18 @@ The file holds plain arrays and a JSON text, written byte for byte the same for 
 recorded SHA-256 before it is parsed, and parsed without pickle; the network itself is rebuilt in code.
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,30 +24,50 @@ from forecast_lib.models.network import Network, Weights, weight_specs
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import Array
 
-__all__ = ["Bundle", "load_bundle", "save_bundle", "to_bytes"]
+__all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
 
-_FORMAT = 1
+_FORMAT = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Networks that learned from many tickers; every member forecasts, and the answers are averaged.
+
+    Attributes:
+        network: the shape of each.
+        horizon: steps it forecasts.
+        members: weights by name, as in `network.weight_specs`; one mapping a seed.
+        trained_through: last session whose price it has seen in any form, as ISO date.
+        data_sha256: of the arrays it was trained on.
+        seed: the run's.
+    """
+
+    network: Network
+    horizon: int
+    members: tuple[Weights, ...]
+    trained_through: str
+    data_sha256: str
+    seed: int
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model.
+    """One ticker's model.
 
     Attributes:
-        network: its shape.
-        horizon: steps it forecasts.
-        weights: by name, as in `network.weight_specs`.
+        network, horizon, members, trained_through, data_sha256: as in `Pool`.
+        pool_sha256: of the pool whose members these are; None where they are the ticker's own.
         scale: volatility scale, fitted on its training part.
         shrinkage: (horizon,) how much of the location is used, 0 to 1.
-        trained_through: last session whose price it has seen in any form, as ISO date.
-        data_sha256: of the arrays it was trained on.
         seed: the ticker's seed.
     """
 
     network: Network
     horizon: int
-    weights: Weights
+    members: tuple[Weights, ...]
+    pool_sha256: str | None
     scale: VolatilityScale
     shrinkage: Array
     trained_through: str
@@ -51,19 +75,7 @@ class Bundle:
     seed: int
 
 
-def to_bytes(bundle: Bundle) -> bytes:
-    """The file's content; equal bundles give equal bytes."""
-    meta = {
-        "format": _FORMAT,
-        "network": dataclasses.asdict(bundle.network),
-        "horizon": bundle.horizon,
-        "trained_through": bundle.trained_through,
-        "data_sha256": bundle.data_sha256,
-        "seed": bundle.seed,
-    }
-    arrays: dict[str, np.ndarray] = {f"weights/{name}": value for name, value in bundle.weights.items()}
-    arrays["scale"] = bundle.scale.coefficients
-    arrays["shrinkage"] = bundle.shrinkage
+def _archive(meta: dict[str, object], arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo("meta.json", _EPOCH), json.dumps(meta, sort_keys=True))
@@ -74,9 +86,27 @@ def to_bytes(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> str:
+def _meta(model: Pool | Bundle) -> dict[str, object]:
+    own = {name: getattr(model, name) for name in ("horizon", "trained_through", "data_sha256", "seed")}
+    return {"format": _FORMAT, "network": dataclasses.asdict(model.network), "members": len(model.members), **own}
+
+
+def _member_arrays(members: tuple[Weights, ...]) -> Arrays:
+    return {f"member{place}/{name}": value for place, weights in enumerate(members) for name, value in weights.items()}
+
+
+def to_bytes(model: Pool | Bundle) -> bytes:
+    """The file's content; equal models give equal bytes. A ticker's file refers to its pool instead of repeating its weights."""
+    if isinstance(model, Pool):
+        return _archive(_meta(model), _member_arrays(model.members))
+    own = {} if model.pool_sha256 else _member_arrays(model.members)
+    arrays = {**own, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
+    return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
+
+
+def save(model: Pool | Bundle, folder: Path) -> str:
     """Write `folder/SHA256.npz`, durably and all at once, and return the SHA-256. The same file already there is left alone."""
-    content = to_bytes(bundle)
+    content = to_bytes(model)
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}.npz"
     if path.exists() and path.read_bytes() == content:
@@ -96,12 +126,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     return digest
 
 
-def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
-    """The bundle with this SHA-256.
-
-    Raises:
-        ModelDamaged: the file is missing, its SHA-256 differs, or its content is not what this version reads.
-    """
+def _read(folder: Path, digest: str, ticker: str) -> tuple[dict[str, Any], Arrays]:
     path = folder / f"{digest}.npz"
     try:
         content = path.read_bytes()
@@ -112,13 +137,6 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         raise ModelDamaged(
             ticker, f"model file {path.name} is damaged: its SHA-256 is {found[:12]}..., not {digest[:12]}...", rule="model_damaged"
         )
-    try:
-        return _parse(content)
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelDamaged(ticker, f"model file {path.name} is not understood: {error}", rule="model_damaged") from None
-
-
-def _parse(content: bytes) -> Bundle:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         meta = json.loads(archive.read("meta.json"))
         if meta["format"] != _FORMAT:
@@ -128,18 +146,50 @@ def _parse(content: bytes) -> Bundle:
             for name in archive.namelist()
             if name.endswith(".npy")
         }
-    network = Network(**meta["network"])
-    weights = {spec.name: arrays[f"weights/{spec.name}"] for spec in weight_specs(network)}
-    for spec in weight_specs(network):
-        if weights[spec.name].shape != spec.shape:
-            raise ValueError(f"weight {spec.name} has shape {weights[spec.name].shape}, expected {spec.shape}")
-    return Bundle(
-        network,
-        meta["horizon"],
-        weights,
-        VolatilityScale(arrays["scale"]),
-        arrays["shrinkage"],
-        meta["trained_through"],
-        meta["data_sha256"],
-        meta["seed"],
-    )
+    return meta, arrays
+
+
+def _members(network: Network, count: int, arrays: Arrays) -> tuple[Weights, ...]:
+    members = tuple({spec.name: arrays[f"member{place}/{spec.name}"] for spec in weight_specs(network)} for place in range(count))
+    for weights in members:
+        for spec in weight_specs(network):
+            if weights[spec.name].shape != spec.shape:
+                raise ValueError(f"weight {spec.name} has shape {weights[spec.name].shape}, expected {spec.shape}")
+    return members
+
+
+@contextlib.contextmanager
+def _understood(digest: str, ticker: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise ModelDamaged(ticker, f"model file {digest}.npz is not understood: {error}", rule="model_damaged") from None
+
+
+@functools.lru_cache(maxsize=8)
+def load_pool(folder: Path, digest: str) -> Pool:
+    """The pool with this SHA-256; a few are kept in memory, as many tickers refer to the same one.
+
+    Raises:
+        ModelDamaged: the file is missing, its SHA-256 differs, or its content is not what this version reads.
+    """
+    with _understood(digest, "*"):
+        meta, arrays = _read(folder, digest, "*")
+        network = Network(**meta["network"])
+        members = _members(network, meta["members"], arrays)
+        return Pool(network, meta["horizon"], members, meta["trained_through"], meta["data_sha256"], meta["seed"])
+
+
+def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
+    """The ticker's model with this SHA-256, its pool's weights filled in.
+
+    Raises:
+        ModelDamaged: a file is missing, its SHA-256 differs, or its content is not what this version reads.
+    """
+    with _understood(digest, ticker):
+        meta, arrays = _read(folder, digest, ticker)
+        network, pool = Network(**meta["network"]), meta["pool_sha256"]
+        members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
+        scale = VolatilityScale(arrays["scale"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        return Bundle(network, meta["horizon"], members, pool, scale, arrays["shrinkage"], *own)

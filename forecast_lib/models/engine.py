@@ -1,38 +1,32 @@
-"""Training: one compiled program a shape serves every ticker; weights go in and come out as arrays.
+"""Training: start weights and batches go in, the best epoch's weights come out, the same bits for the same arguments.
 
-A Keras model is built once a shape and traced once into a program that runs a whole epoch (`steps` optimiser steps) without
-returning to Python; weights, optimiser state and batches are its arguments, so nothing is kept from one ticker to the next,
-memory does not grow with their number, and a ticker's result depends on its own data and seed only. XLA compiles it for one
-thread: several tickers train side by side in several threads.
+Two programs do the arithmetic, each a whole epoch in one call, each several tickers side by side in threads:
 
-The optimiser is Adam (Kingma and Ba 2015) with Keras's defaults, its gradient clipped to a global norm where asked for. It is written
-out here because Keras's own has no stateless form on TensorFlow.
+- `kernel`, compiled code for LSTM networks on a processor: about four times as fast as
+- `program`, TensorFlow's: every variant, dropout, GPUs.
+
+Which one trains is decided by the network and the machine alone (`path_of`) and recorded in the `Fit`.
+Neither is imported before it is needed.
 """
 
 import functools
 import math
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 
-from forecast_lib.models.tensorflow_quietly import tf  # isort: skip  # first: sets TensorFlow up before Keras imports it
 from forecast_lib.errors import TrainingDiverged
-from forecast_lib.models.architectures import build
-from forecast_lib.models.heads import DF_OFFSET, LOG_SCALE_OFFSET, MIN_DF
-from forecast_lib.models.network import Network, Weights, weight_specs
+from forecast_lib.models.network import Network, Weights
 from forecast_lib.windows.sequences import Batches, Framing
 
-__all__ = ["Fit", "Loss", "Schedule", "fit"]
+__all__ = ["Fit", "Loss", "Schedule", "TrainingPath", "fit", "path_of"]
 
 Loss = Literal["student_t", "mse"]
-Tensors = list[tf.Tensor]
-
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # keras.optimizers.Adam's defaults
-_TRACING = threading.Lock()  # Keras builds and traces models through process-wide state
+TrainingPath = Literal["kernel", "tensorflow-cpu", "tensorflow-gpu"]
 
 
 @dataclass(frozen=True)
@@ -74,99 +68,48 @@ class Fit:
     training_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     seconds: float
+    path: TrainingPath
 
 
-def _student_t(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    # Negative log likelihood of a Student-t, up to nothing; parameters as in heads.standardised.
-    raw_location, raw_log_scale, raw_df = tf.split(outputs, 3, axis=-1)
-    log_scale = 2.0 * tf.tanh(raw_log_scale / 2.0) + LOG_SCALE_OFFSET
-    df = MIN_DF + tf.nn.softplus(raw_df + DF_OFFSET)
-    score = (targets - tf.tanh(raw_location)) * tf.exp(-log_scale)
-    constant = tf.math.lgamma(df / 2) - tf.math.lgamma((df + 1) / 2) + 0.5 * tf.math.log(np.float32(np.pi) * df)
-    return constant + log_scale + (df + 1) / 2 * tf.math.log1p(score * score / df)
+class _Trainer(Protocol):
+    def epoch(self, rate: float, batches: Batches) -> float: ...
+    def evaluate(self, batches: Batches) -> float: ...
+    def weights(self) -> Weights: ...
 
 
-def _squared_error(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    return tf.square(outputs - targets)
+def path_of(network: Network) -> TrainingPath:
+    """Which program trains this network on this machine: a GPU where TensorFlow sees one, else the kernel where it can."""
+    if _sees_gpu():
+        return "tensorflow-gpu"
+    return "kernel" if _kernel_runs(network) else "tensorflow-cpu"
 
 
-_LOSSES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {"student_t": _student_t, "mse": _squared_error}
+@functools.cache
+def _sees_gpu() -> bool:
+    # The devices of NVIDIA's driver, AMD's, and Windows's for Linux: without one of them TensorFlow need not be imported to know.
+    if not any(path for pattern in ("nvidia[0-9]*", "kfd", "dxg") for path in Path("/dev").glob(pattern)):
+        return False
+    from forecast_lib.models.tensorflow_quietly import tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _adam(weights: Tensors, state: Tensors, gradients: Tensors, rate: tf.Tensor, clip_norm: float | None) -> tuple[Tensors, Tensors]:
-    count = len(weights)
-    if clip_norm is not None:
-        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(g)) for g in gradients]))
-        gradients = [g * (clip_norm / tf.maximum(norm, clip_norm)) for g in gradients]
-    step = state[0] + 1.0
-    first = [_BETA_1 * m + (1 - _BETA_1) * g for m, g in zip(state[1 : count + 1], gradients, strict=True)]
-    second = [_BETA_2 * v + (1 - _BETA_2) * tf.square(g) for v, g in zip(state[count + 1 :], gradients, strict=True)]
-    rate = rate * tf.sqrt(1.0 - tf.pow(_BETA_2, step)) / (1.0 - tf.pow(_BETA_1, step))
-    moved = [w - rate * m / (tf.sqrt(v) + _EPSILON) for w, m, v in zip(weights, first, second, strict=True)]
-    return moved, [step, *first, *second]
+def _kernel_runs(network: Network) -> bool:
+    try:
+        from forecast_lib.models import kernel
+    except ImportError:  # Numba and LLVM are not made for every machine, nor for the newest Python and NumPy at once
+        return False
+    return kernel.supports(network)
 
 
-@dataclass(frozen=True)
-class _Program:
-    """`epoch(weights, state, adam, rate, inputs, targets, weights)` and `evaluate(weights, state, inputs, ...)`."""
+def _trainer(network: Network, framing: Framing, start: Weights, loss: Loss, clip_norm: float | None, seed: int) -> _Trainer:
+    if path_of(network) == "kernel":
+        from forecast_lib.models.kernel import Kernel
 
-    epoch: Any
-    evaluate: Any
-    random_states: tuple[tf.DType, ...]
-    traced: set[tuple[Any, ...]] = field(default_factory=set)
+        return Kernel(network, framing, start, loss=loss, clip_norm=clip_norm)
+    from forecast_lib.models.program import Trainer  # TensorFlow takes seconds to import
 
-    def __call__(self, name: str, *arguments: Any) -> Any:
-        """Call `epoch` or `evaluate`; the first call with arguments of a shape traces it, and only that one waits for its turn."""
-        key = (name, *(tuple(argument.shape) for argument in arguments[-3:]))
-        if key in self.traced:
-            return getattr(self, name)(*arguments)
-        with _TRACING:
-            result = getattr(self, name)(*arguments)
-            self.traced.add(key)
-            return result
-
-
-@functools.lru_cache(maxsize=32)
-def _program(network: Network, framing: Framing, loss: Loss, clip_norm: float | None) -> _Program:
-    model = build(network, framing)
-    shapes = [tuple(variable.shape) for variable in model.trainable_variables]
-    expected = [spec.shape for spec in weight_specs(network)]
-    if shapes != expected:
-        raise ValueError(f"{network.variant}: Keras built weights {shapes}, expected {expected}")
-    mean_loss = _weighted_mean(_LOSSES[loss])
-
-    def epoch(weights: Tensors, state: Tensors, adam: Tensors, rate: Any, inputs: Any, targets: Any, shares: Any) -> Any:
-        total = tf.constant(0.0)
-        for step in tf.range(tf.shape(inputs)[0]):
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                outputs, state = model.stateless_call(weights, state, inputs[step], training=True)
-                value = mean_loss(outputs, targets[step], shares[step])
-            gradients = tape.gradient(value, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            weights, adam = _adam(weights, adam, gradients, rate, clip_norm)
-            total += value
-        return weights, state, adam, total / tf.cast(tf.shape(inputs)[0], tf.float32)
-
-    def evaluate(weights: Tensors, state: Tensors, inputs: Any, targets: Any, shares: Any) -> Any:
-        outputs, _ = model.stateless_call(weights, state, inputs[0], training=False)
-        return mean_loss(outputs, targets[0], shares[0])
-
-    return _Program(
-        tf.function(epoch, jit_compile=True),
-        tf.function(evaluate, jit_compile=True),
-        tuple(tf.as_dtype(variable.dtype) for variable in model.non_trainable_variables),
-    )
-
-
-def _weighted_mean(loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable[[Any, Any, Any], tf.Tensor]:
-    def mean_loss(outputs: Any, targets: Any, shares: Any) -> tf.Tensor:
-        return tf.reduce_sum(loss(outputs, targets) * shares) / tf.maximum(tf.reduce_sum(shares), 1.0)
-
-    return mean_loss
-
-
-def _tensors(batches: Batches) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return tf.constant(batches.inputs), tf.constant(batches.targets), tf.constant(batches.weights)
+    return Trainer(network, framing, start, loss=loss, clip_norm=clip_norm, seed=seed)
 
 
 def fit(
@@ -193,35 +136,25 @@ def fit(
         TrainingDiverged: the loss or a weight became NaN or infinite.
     """
     began = time.perf_counter()
-    with _TRACING:
-        program = _program(network, framing, loss, schedule.clip_norm)
-    names = [spec.name for spec in weight_specs(network)]
-    weights = [tf.constant(start[name]) for name in names]
-    state = [tf.constant([seed, layer], dtype) for layer, dtype in enumerate(program.random_states)]
-    adam = [tf.constant(0.0)] + [tf.zeros_like(weight) for weight in weights] * 2
-    held_out = _tensors(validation) if validation is not None else None
+    trainer = _trainer(network, framing, start, loss, schedule.clip_norm, seed)
     training_losses: list[float] = []
-    losses = [_evaluate(program, weights, state, held_out)] if held_out is not None else []
-    best, best_epoch = weights, 0
+    losses = [trainer.evaluate(validation)] if validation is not None else []
+    best, best_epoch = trainer.weights(), 0
     for epoch in range(schedule.epochs):
-        weights, state, adam, value = program("epoch", weights, state, adam, tf.constant(schedule.rate(epoch)), *_tensors(training(epoch)))
-        training_losses.append(float(value))
+        training_losses.append(trainer.epoch(schedule.rate(epoch), training(epoch)))
         if not np.isfinite(training_losses[-1]):
             raise TrainingDiverged(ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged")
-        if held_out is None or schedule.patience is None:
-            best, best_epoch = weights, epoch + 1
+        if validation is None or schedule.patience is None:
+            best_epoch = epoch + 1
             continue
-        losses.append(_evaluate(program, weights, state, held_out))
+        losses.append(trainer.evaluate(validation))
         if losses[-1] < min(losses[:-1]):
-            best, best_epoch = weights, epoch + 1
+            best, best_epoch = trainer.weights(), epoch + 1
         elif epoch + 1 - best_epoch >= schedule.patience:
             break
-    arrays = {name: weight.numpy() for name, weight in zip(names, best, strict=True)}
-    if not all(np.isfinite(array).all() for array in arrays.values()):
+    if validation is None or schedule.patience is None:
+        best = trainer.weights()
+    if not all(np.isfinite(array).all() for array in best.values()):
         raise TrainingDiverged(ticker, "a weight became NaN or infinite", rule="diverged")
     seconds = time.perf_counter() - began
-    return Fit(arrays, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds)
-
-
-def _evaluate(program: _Program, weights: Tensors, state: Tensors, held_out: tuple[Any, Any, Any]) -> float:
-    return float(program("evaluate", weights, state, *held_out))
+    return Fit(best, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds, path_of(network))

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.models.network import Network, Weights
+from forecast_lib.windows.sequences import cut_windows
 from forecast_lib.windows.threads import use_one_thread
 
-__all__ = ["attention_weights", "forward"]
+__all__ = ["attention_weights", "forward", "outputs"]
 
 Float32 = NDArray[np.float32]
 
@@ -104,6 +105,28 @@ def forward(network: Network, weights: Weights, windows: Float32) -> Float32:
     if network.variant == "attention":
         context, _ = _attention(states, weights["attention/kernel"])
         last = np.concatenate([context, last], axis=1)
+    return last @ weights["head/kernel"] + weights["head/bias"]
+
+
+def outputs(network: Network, weights: Weights, values: Float32, cutoffs: NDArray[np.integer], *, first: int) -> Float32:
+    """The head's raw outputs (cutoffs, outputs) along one ticker's sessions; each uses sessions up to its own cutoff only.
+
+    A network that runs forward in time reads the sessions as it was trained: in chunks of twice its lookback less one, of which the
+    second half answers, so that each answer has seen at least `lookback` sessions. Others read one window a cutoff.
+
+    Args:
+        values: (sessions, inputs).
+        first: the first cutoff that has a whole lookback; chunks are counted from it, so that the answer at a cutoff is the same
+            whichever others are asked for.
+    """
+    if network.variant in ("bidirectional", "attention"):
+        return forward(network, weights, cut_windows(values, cutoffs, network.lookback))
+    use_one_thread()
+    chunks, chunk = np.unique((cutoffs - first) // network.lookback, return_inverse=True)
+    starts = first + chunks * network.lookback - network.lookback + 1
+    at = starts[:, None] + np.arange(2 * network.lookback - 1)
+    states = _recurrent_layers(network, weights, values[np.minimum(at, len(values) - 1)])  # a causal network is not disturbed by what follows
+    last = states[cutoffs - starts[chunk], chunk]
     return last @ weights["head/kernel"] + weights["head/bias"]
 
 

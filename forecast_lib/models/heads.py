@@ -5,14 +5,26 @@ return (the return divided by the volatility known at the cutoff). A head of zer
 variance, six degrees of freedom.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from forecast_lib.windows.series import Array
 
-__all__ = ["DF_OFFSET", "LOG_SCALE_OFFSET", "MIN_DF", "OUTPUTS_PER_STEP", "Standardised", "shrinkage_of", "standardised"]
+__all__ = [
+    "DF_OFFSET",
+    "LOG_SCALE_OFFSET",
+    "MIN_DF",
+    "OUTPUTS_PER_STEP",
+    "Standardised",
+    "combined",
+    "negative_log_likelihood",
+    "shrinkage_of",
+    "standardised",
+]
 
 OUTPUTS_PER_STEP = 3
 MIN_DF = 2.5  # above 2, so that the variance exists
@@ -44,6 +56,20 @@ def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
         np.exp(2 * np.tanh(log_scale / 2) + LOG_SCALE_OFFSET),
         MIN_DF + np.logaddexp(0.0, df + DF_OFFSET),
     )
+
+
+def combined(raws: Sequence[NDArray[np.floating]], horizon: int) -> Standardised:
+    """The members of an ensemble as one distribution: means of their locations, scales and degrees of freedom.
+
+    For members of one shape that is the average of their quantiles (Vincent 1912; Lichtendahl et al. 2013).
+    """
+    members = [standardised(raw, horizon) for raw in raws]
+    return Standardised(*(np.mean([getattr(each, name) for each in members], axis=0) for name in ("location", "scale", "df")))
+
+
+def negative_log_likelihood(head: Standardised, score: Array) -> Array:
+    """(windows, horizon): of standard scores under the Student-t; NaN where the score is."""
+    return -stats.t.logpdf(score, head.df, head.location, head.scale)
 
 
 def shrinkage_of(location: Array, score: Array) -> Array:

@@ -34,4 +34,6 @@ with _native_stderr_aside():
     # TensorFlow takes thread counts only before its first operation, so here. One thread a program makes sums reproducible.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
-    tf.config.list_physical_devices()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)  # else each process takes the whole of its memory
+        tf.config.experimental.enable_op_determinism()  # the same bits again; on a processor one thread sees to it

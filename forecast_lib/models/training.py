@@ -1,36 +1,57 @@
-"""Training one ticker's model from its series: what is fitted on, what is held out, what comes out.
+"""Training: pooled networks learn from every ticker, and each ticker's model starts from them.
 
 ::
 
     |<- warm-up + window ->|<------ training cutoffs ------>|<- horizon ->|<-- validation cutoffs -->| last session
                             targets end before validation ->|             |
 
-Validation is the last part before the cutoff, never fitted on: it chooses the epoch and the shrinkage of the location. The gap of
-one horizon keeps every training target's sessions out of it.
+Validation is the last part before the cutoff, never fitted on: it chooses the epoch, whether a ticker's own fine-tuning is better than
+the pooled weights, and the shrinkage of the location. The gap of one horizon keeps every training target's sessions out of it.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TickerError, TooFewSessions
-from forecast_lib.models.bundle import Bundle
-from forecast_lib.models.forward import forward
-from forecast_lib.models.heads import OUTPUTS_PER_STEP, shrinkage_of, standardised
-from forecast_lib.models.network import Network, first_weights
+from forecast_lib.models import engine
+from forecast_lib.models.bundle import Bundle, Pool
+from forecast_lib.models.forward import outputs
+from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
+from forecast_lib.models.network import Network, Weights, first_weights
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import VolatilityScale, fit_volatility_scale, future_log_returns
-from forecast_lib.windows.sequences import Batches, cut_windows, framing_for, sample, tile
+from forecast_lib.windows.sequences import Batches, Corpus, corpus, framing_for, sample, tile
 from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["Split", "Trained", "first_cutoff", "network_of", "split_cutoffs", "ticker_seed", "train"]
+__all__ = [
+    "POOL",
+    "Split",
+    "Trained",
+    "check_trainable",
+    "first_cutoff",
+    "join_pool",
+    "network_of",
+    "poolable",
+    "split_cutoffs",
+    "ticker_seed",
+    "train",
+    "train_alone",
+    "train_member",
+]
+
+POOL = "*"
+"""In the place of a ticker: the networks that learn from all of them."""
 
 _MIN_TRAINING_CUTOFFS = 60
 _LARGEST_SCORE = 15.0  # standard deviations; a split nobody recorded must not make a gradient of its own size
 _MOST_CONSTANT = 0.5  # share of unchanged closes in the last year above which there is nothing to learn
 _WINDOW_BATCH = 64  # windows a step, for networks trained on windows
+_VALIDATION_CHUNKS = 256  # of a pool: enough to choose an epoch by, whatever the universe
+_POOL_TICKERS = 256  # that one pooled network learns from; a larger universe is drawn from, anew for each network
 
 
 @dataclass(frozen=True)
@@ -43,13 +64,28 @@ class Split:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model and how its training went."""
+    """A ticker's model and how its training went.
+
+    Attributes:
+        bundle: the model.
+        own: its weights are its own, not the pool's.
+        validation_loss: before and after fine-tuning.
+    """
 
     bundle: Bundle
     split: Split
+    own: bool
     epochs: int
     validation_loss: tuple[float, ...]
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    split: Split
+    features: SessionFeatures
+    scale: VolatilityScale
+    scores: Array
 
 
 def network_of(config: ModelConfig) -> Network:
@@ -107,72 +143,181 @@ def _refuse_constant(series: TickerSeries) -> None:
         )
 
 
-def _data_sha256(series: TickerSeries) -> str:
+def _data_sha256(series: Sequence[TickerSeries]) -> str:
     digest = hashlib.sha256()
-    for part in (series.sessions.astype("int64"), series.open, series.high, series.low, series.close, series.volume):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    for each in series:
+        for part in (each.sessions.astype("int64"), each.open, each.high, each.low, each.close, each.volume):
+            digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
 
 
-def _scores(features: SessionFeatures, scale: VolatilityScale, horizon: int) -> Array:
-    scores = future_log_returns(features.log_close, horizon) / scale.sigma(features)
-    return np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE)
+def _prepared(series: TickerSeries, config: ModelConfig, train_config: TrainConfig) -> _Prepared:
+    check_trainable(series, config, train_config)
+    split = split_cutoffs(len(series), config, train_config, series.ticker)
+    features = session_features(series)
+    scale = fit_volatility_scale(features, config.horizon, *split.training)
+    scores = future_log_returns(features.log_close, config.horizon) / scale.sigma(features)
+    return _Prepared(split, features, scale, np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE))
 
 
-def train(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int, parent: Bundle | None = None) -> Trained:
-    """Train on everything in `series`: from the seed, or, given a parent, on from its weights and scale (fine-tuning).
+def check_trainable(series: TickerSeries, config: ModelConfig, train_config: TrainConfig) -> None:
+    """Refuse a history from which nothing can be learned.
+
+    Raises:
+        TooFewSessions: it is too short.
+        TickerError: its price does not move.
+    """
+    split_cutoffs(len(series), config, train_config, series.ticker)
+    _refuse_constant(series)
+
+
+def poolable(series: TickerSeries, config: ModelConfig, train_config: TrainConfig) -> bool:
+    """Whether a ticker's history is long and lively enough to learn from."""
+    try:
+        check_trainable(series, config, train_config)
+    except TickerError:
+        return False
+    return True
+
+
+def _fit(
+    network: Network,
+    start: Weights,
+    training: Corpus,
+    held_out: Batches,
+    schedule: engine.Schedule,
+    shape: tuple[int, int],
+    seed: int,
+    purpose: int,
+    ticker: str,
+) -> engine.Fit:
+    framing = framing_for(network.lookback, looks_back=network.reads_backwards)
+    steps, batch = shape if framing.positions > 1 else (shape[0], _WINDOW_BATCH)
+
+    def epoch_batches(epoch: int) -> Batches:
+        return sample(training, framing, (steps, batch), np.random.default_rng([seed, epoch, purpose]))
+
+    return engine.fit(network, framing, start, epoch_batches, held_out, schedule, loss="student_t", seed=seed, ticker=ticker)
+
+
+def _corpora(prepared: Sequence[_Prepared]) -> tuple[Corpus, Corpus]:
+    return tuple(  # type: ignore[return-value]
+        corpus([(each.features.values, each.scores, getattr(each.split, part)) for each in prepared]) for part in ("training", "validation")
+    )
+
+
+def _drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
+    return sorted(series, key=lambda each: (ticker_seed(seed, each.ticker), each.ticker))[:_POOL_TICKERS]
+
+
+def train_member(series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, *, seed: int, member: int) -> engine.Fit:
+    """Train one of a pool's networks on every ticker given, or on 256 of them where there are more.
 
     Args:
+        member: 0, 1, ...: its place in the pool; each has a seed of its own.
+
+    Raises:
+        TrainingDiverged: the network became NaN or infinite.
+    """
+    own_seed = ticker_seed(seed, f"{POOL}{member}")
+    chosen = [_prepared(each, config, train_config) for each in _drawn(series, own_seed)]
+    training, validation = _corpora(chosen)
+    network = network_of(config)
+    framing = framing_for(network.lookback, looks_back=network.reads_backwards)
+    schedule = engine.Schedule(train_config.epochs, train_config.learning_rate, train_config.patience, clip_norm=1.0)
+    shape = (train_config.steps_per_epoch, train_config.batch_size)
+    held_out = tile(validation, framing, most=_VALIDATION_CHUNKS)
+    return _fit(network, first_weights(network, own_seed), training, held_out, schedule, shape, own_seed, 0, POOL)
+
+
+def join_pool(members: Sequence[engine.Fit], series: Sequence[TickerSeries], config: ModelConfig, seed: int) -> Pool:
+    """The pool that these networks, trained on these series, make up."""
+    return Pool(
+        network=network_of(config),
+        horizon=config.horizon,
+        members=tuple(fit.weights for fit in members),
+        trained_through=str(max(each.sessions[-1] for each in series)),
+        data_sha256=_data_sha256(series),
+        seed=seed,
+    )
+
+
+def _tuned(prepared: _Prepared, start: Bundle | Pool, config: TrainConfig, seed: int, ticker: str) -> list[engine.Fit]:
+    network = start.network
+    framing = framing_for(network.lookback, looks_back=network.reads_backwards)
+    training, validation = _corpora([prepared])
+    schedule = engine.Schedule(config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0)
+    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
+    held_out = tile(validation, framing)
+    return [
+        _fit(network, weights, training, held_out, schedule, shape, seed + member, 1, ticker)
+        for member, weights in enumerate(start.members)
+    ]
+
+
+def _losses(network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int) -> tuple[Array, Array]:
+    """Of the combined members on validation: (cutoffs,) mean loss over the known steps, (cutoffs, horizon) location."""
+    cutoffs = np.arange(*prepared.split.validation)
+    first = first_cutoff(network.lookback)
+    raw = [outputs(network, weights, prepared.features.values, cutoffs, first=first) for weights in members]
+    head = combined(raw, horizon)
+    losses = negative_log_likelihood(head, prepared.scores[cutoffs])
+    return np.nanmean(losses, axis=1), head.location
+
+
+def _clearly_better(tuned: Array, pooled: Array) -> bool:
+    """Better by more than one standard error of the mean difference: a tie goes to what all tickers agree on."""
+    gain = pooled - tuned
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
+def train(
+    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, start: Pool | Bundle, seed: int, pool_sha256: str | None = None
+) -> Trained:
+    """A ticker's model: fine-tuned from `start` on everything in `series`, or `start` itself where that is as good.
+
+    Args:
+        start: the pool, or the ticker's last model.
         seed: the run's; the ticker's own is derived from it.
+        pool_sha256: of the file that holds `start`, where it is a pool.
 
     Raises:
         TooFewSessions, TrainingDiverged, TickerError: there is no model for this ticker tonight.
     """
-    from forecast_lib.models import engine  # TensorFlow takes seconds to import; only training needs it
-
-    split = split_cutoffs(len(series), config, train_config, series.ticker)
-    _refuse_constant(series)
-    network = network_of(config)
-    if parent is not None and parent.network != network:
+    if start.network != network_of(config):
         raise TickerError(series.ticker, "the last good model has another shape: retrain it", rule="parent_shape")
-    features = session_features(series)
-    scale = parent.scale if parent else fit_volatility_scale(features, config.horizon, *split.training)
-    scores = _scores(features, scale, config.horizon)
+    parent = start if isinstance(start, Bundle) else None
+    prepared = _prepared(series, config, train_config)
     own_seed = ticker_seed(seed, series.ticker)
-    framing = framing_for(config.lookback, looks_back=network.reads_backwards)
-    batch = train_config.batch_size if framing.positions > 1 else _WINDOW_BATCH
-
-    def epoch_batches(epoch: int) -> Batches:
-        random = np.random.default_rng([own_seed, epoch, 1 if parent else 0])
-        return sample(features.values, scores, split.training, framing, (train_config.steps_per_epoch, batch), random)
-
-    fitted = engine.fit(
-        network,
-        framing,
-        parent.weights if parent else first_weights(network, own_seed),
-        epoch_batches,
-        tile(features.values, scores, split.validation, framing, -(-train_config.validation_sessions // framing.positions)),
-        engine.Schedule(
-            epochs=train_config.fine_tune_epochs if parent else train_config.epochs,
-            learning_rate=train_config.fine_tune_learning_rate if parent else train_config.learning_rate,
-            patience=train_config.patience,
-            clip_norm=1.0,
-        ),
-        loss="student_t",
-        seed=own_seed,
-        ticker=series.ticker,
-    )
-    cutoffs = np.arange(*split.validation)
-    raw = forward(network, fitted.weights, cut_windows(features.values, cutoffs, config.lookback))
-    shrinkage = shrinkage_of(standardised(raw, config.horizon).location, scores[cutoffs])
+    fits = _tuned(prepared, start, train_config, own_seed, series.ticker)
+    before, location = _losses(start.network, start.members, prepared, config.horizon)
+    tuned = tuple(fit.weights for fit in fits)
+    after, tuned_location = _losses(start.network, tuned, prepared, config.horizon)
+    better = _clearly_better(after, before)
+    cutoffs = np.arange(*prepared.split.validation)
+    shrinkage = shrinkage_of(tuned_location if better else location, prepared.scores[cutoffs])
     bundle = Bundle(
-        network=network,
+        network=start.network,
         horizon=config.horizon,
-        weights=fitted.weights,
-        scale=scale,
+        members=tuned if better else start.members,
+        pool_sha256=None if better else parent.pool_sha256 if parent else pool_sha256,
+        scale=prepared.scale,
         shrinkage=shrinkage,
         trained_through=str(series.sessions[-1]),
-        data_sha256=_data_sha256(series),
+        data_sha256=_data_sha256([series]),
         seed=own_seed,
     )
-    return Trained(bundle, split, fitted.epochs, fitted.validation_loss, fitted.seconds)
+    seconds = sum(fit.seconds for fit in fits)
+    own = bundle.pool_sha256 is None
+    return Trained(bundle, prepared.split, own, max(fit.epochs for fit in fits), (float(before.mean()), float(after.mean())), seconds)
+
+
+def train_alone(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int) -> Trained:
+    """A model of one ticker that nothing else was learned from: its pool is its own history.
+
+    Raises:
+        TooFewSessions, TrainingDiverged, TickerError: nothing can be learned from it.
+    """
+    check_trainable(series, config, train_config)
+    fits = [train_member([series], config, train_config, seed=seed, member=member) for member in range(train_config.members)]
+    return train(series, config, train_config, start=join_pool(fits, [series], config, seed), seed=seed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.forecast import forecast_with_model
-from forecast_lib.models.training import train
+from forecast_lib.models.training import train_alone
 from forecast_lib.recipes.catalogue import Recipe
 from forecast_lib.recipes.learning import Learned, Pace, attention_of, learn, predict, run_free
 from forecast_lib.recipes.scaling import NOT_SCALED, MinMax, fit_min_max
@@ -125,7 +125,7 @@ def our_model(
     """
     if series.prices is None or parts.test is None:
         return None
-    trained = train(series.prices.until(parts.known), model, train_config, seed=seed)
+    trained = train_alone(series.prices.until(parts.known), model, train_config, seed=seed)
     return forecast_with_model(trained.bundle, series.prices, (parts.test.start - 1, parts.test.stop - 1)).point[:, 0]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.domain import quantile_column
+from forecast_lib.models.baselines import BASELINES
 from forecast_lib.report.plots import Drawing, ForecastPath, draw_forecast, draw_ratios
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Quality",
     "RefusedRule",
     "ReportInput",
+    "Rival",
     "RunFacts",
     "ScoreRow",
     "Settled",
@@ -37,8 +39,6 @@ __all__ = [
 STATUSES = ("fresh", "last_good", "naive", "none")
 ALL_TICKERS = "*"
 NAIVE, DRIFT = "naive", "drift"
-BASELINES = (NAIVE, DRIFT)
-"""Names, in `backtest_scores.model`, of what a model is judged against."""
 
 CLOSES_SHOWN = 120
 SIGNIFICANT = 0.05
@@ -186,6 +186,29 @@ class Skill:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """All tickers' figures of one model or baseline at the first step: its whole distribution, with GARCH(1,1)-t as the measure.
+
+    Attributes:
+        pinball, winkler95: loss divided by GARCH's, geometric mean over the tickers.
+        qlike: mean loss of its variance forecast.
+        tercile95: coverage of the 95 % interval in the calm, the middle and the wild third of the sessions.
+        mcs_pvalue: below 0.1 it is surely not the best of them.
+    """
+
+    model: str
+    is_baseline: bool
+    ratio: float | None
+    pinball: float
+    winkler95: float | None
+    qlike: float | None
+    cov80: float | None
+    cov95: float | None
+    tercile95: tuple[float | None, float | None, float | None]
+    mcs_pvalue: float | None
+
+
+@dataclass(frozen=True)
 class Settled:
     """Forecasts of earlier runs whose actual is known, by step and by what made them (`None`: not told apart).
 
@@ -267,6 +290,7 @@ class Summary:
     skills: tuple[Skill, ...]
     skills_by_step: tuple[Skill, ...]
     drift: Skill | None
+    rivals: tuple[Rival, ...]
     ratio_plot: Drawing | None
     settled: tuple[Settled, ...]
     plots: tuple[TickerPlot, ...]
@@ -300,6 +324,7 @@ def build_summary(report: ReportInput) -> Summary:
         skills=tuple(skill for skill in skills if skill.step == first_step and skill.model not in BASELINES),
         skills_by_step=tuple(skill for skill in skills if skill.model not in BASELINES),
         drift=next((skill for skill in skills if skill.step == first_step and skill.model == DRIFT), None),
+        rivals=_rivals([row for row in scores if row["step"] == first_step and row["ticker"] == ALL_TICKERS]),
         ratio_plot=draw_ratios("RMSE divided by naive RMSE, one dot a ticker", ratios),
         settled=_settled(report.outcomes),
         plots=_plots(report, {state.ticker: state for state in states}),
@@ -433,6 +458,27 @@ def _score_rows(scores: list[Record]) -> tuple[ScoreRow, ...]:
         )
         for row in rows
     )
+
+
+def _rivals(scores: list[Record]) -> tuple[Rival, ...]:
+    """The best distribution first; none where the backtest had no GARCH beside it."""
+    rows = [
+        Rival(
+            model=row["model"],
+            is_baseline=row["model"] in BASELINES,
+            ratio=row["rmse_ratio"],
+            pinball=row["pinball_per_garch"],
+            winkler95=row["winkler95_per_garch"],
+            qlike=row["qlike"],
+            cov80=row["cov80"],
+            cov95=row["cov95"],
+            tercile95=(row["cov95_low_vol"], row["cov95_mid_vol"], row["cov95_high_vol"]),
+            mcs_pvalue=row["mcs_pvalue"],
+        )
+        for row in scores
+        if row.get("pinball_per_garch")
+    ]
+    return tuple(sorted(rows, key=lambda row: row.pinball))
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:

@@ -12,6 +12,7 @@ The modules are imported one by one, so that a reader need not wait for what onl
 __all__ = [
     "audits",
     "border",
+    "compaction",
     "database",
     "faults",
     "files",

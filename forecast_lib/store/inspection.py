@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from forecast_lib.store import ledger, migrations, reader
+from forecast_lib.store import ledger, migrations, publication, reader
 from forecast_lib.store.border import database_errors
 from forecast_lib.store.database import check_against_ledger
 from forecast_lib.store.files import WORKING
@@ -35,7 +35,9 @@ class WorkingState:
 
 
 def working_state(workspace: Path) -> WorkingState:
-    """Opens the working database read-only, and holds it against the ledger. A run that starts meanwhile is told that it is busy.
+    """Opens the working database read-only, reads every block of it, and holds it against the ledger.
+
+    A run that starts meanwhile is told that it is busy.
 
     Raises:
         LedgerMismatch: it lacks what the ledger records.
@@ -49,6 +51,7 @@ def working_state(workspace: Path) -> WorkingState:
     with database_errors(path), contextlib.closing(duckdb.connect(str(path), read_only=True)) as con:
         waiting = migrations.pending(con, migrations.released())
         check_against_ledger(con, known)
+        publication.fingerprints(con, con.execute("SELECT current_database()").fetchall()[0][0])
         return WorkingState(True, len(known.runs()), len(waiting))
 
 

@@ -11,18 +11,30 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from forecast_lib.errors import WorkspaceBusy
 
-__all__ = ["hold_workspace"]
+__all__ = ["Left", "hold_workspace", "is_held"]
 
 _NAME = ".lock"
 _PAUSE_S = 0.1
+_PATIENCE_S = 0.3
+"""`is_held` takes the lock for an instant: a run that starts just then tries again."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """The run whose process died while it held the workspace: nobody was left to clear the text of the lock."""
+
+    run: str
+    pid: int
+    started: str | None
 
 
 @contextlib.contextmanager
-def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = None, wait_s: float = 0.0) -> Iterator[None]:
+def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = None, wait_s: float = 0.0) -> Iterator[Left | None]:
     """Keep every other run out of the workspace for the length of the block; creates the folder.
 
     Args:
@@ -30,16 +42,20 @@ def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = N
         started: when it began, told likewise.
         wait_s: how long to wait for the holder before giving up; 0 does not wait.
 
+    Yields:
+        The run that died here before, or None where the last holder ended by itself.
+
     Raises:
         WorkspaceBusy: another run holds the workspace; names its process and run.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     handle = os.open(workspace / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _take(handle, workspace, wait_s)
+        _take(handle, workspace, max(wait_s, _PATIENCE_S))
+        left = _left(handle)
         _write_text(handle, json.dumps({"pid": os.getpid(), "run": who, "started": started.isoformat() if started else None}))
         try:
-            yield
+            yield left
         finally:
             _write_text(handle, "")
     finally:
@@ -60,6 +76,29 @@ def _taken(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_held(workspace: Path) -> bool:
+    """Whether a living process holds the workspace, whatever the text of the lock says. A process number alone may be another's by now."""
+    try:
+        handle = os.open(workspace / _NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _left(handle: int) -> Left | None:
+    try:
+        text = json.loads(os.pread(handle, 4096, 0))
+        return Left(str(text["run"]), int(text["pid"]), text.get("started"))
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
 
 
 def _write_text(handle: int, text: str) -> None:

@@ -34,7 +34,7 @@ from forecast_lib.store.files import (
 )
 from forecast_lib.tables import TABLES
 
-__all__ = ["attached", "fingerprints", "list_snapshots", "publish", "snapshot_path"]
+__all__ = ["attached", "copy_rows", "fingerprints", "list_snapshots", "publish", "snapshot_path"]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
 _OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -130,14 +130,19 @@ def _build(built: Path, working: Path) -> Fingerprints:
             originals = fingerprints(con, "looked_at")
         shutil.copyfile(working, built)
         return originals
+    return copy_rows(working, built)
+
+
+def copy_rows(working: Path, built: Path) -> Fingerprints:
+    """Write every row of a working database, in its order, into a new file; the fingerprints of the originals."""
     with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=dict(_OFFLINE))) as con:
         with database_errors(working):
-            con.execute("ATTACH $path AS working (READ_ONLY)", {"path": str(working)})
-            migrations.copy_record(con, "working")
+            con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
+            migrations.copy_record(con, "original")
             for table in TABLES:
-                con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM working.{table}")
-            originals = fingerprints(con, "working")
-            con.execute("DETACH working")
+                con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM original.{table}")
+            originals = fingerprints(con, "original")
+            con.execute("DETACH original")
         con.execute("CHECKPOINT")
     return originals
 

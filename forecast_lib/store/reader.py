@@ -35,6 +35,8 @@ _LOCKED_DOWN: Mapping[str, str] = {
 # A PIVOT is several statements to DuckDB, which hides a type for its columns among them; the file is read-only for all of them.
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
+_DAMAGED = ("Corrupt database file", "Could not read enough bytes")
+
 _DICTIONARY = """
 WITH objects AS (
     SELECT table_name AS object, 'table' AS kind, comment FROM duckdb_tables() WHERE NOT internal
@@ -158,6 +160,6 @@ def _user_errors(timeout_s: float) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise UsageError(f"the query needs more memory than {_LOCKED_DOWN['memory_limit']}: ask for less") from error
     except duckdb.Error as error:
-        if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or "Corrupt database file" in str(error):
+        if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or any(sign in str(error) for sign in _DAMAGED):
             raise StoreDamaged(f"the published file is damaged: {first_line(error)}; run `tickercast restore`") from error
         raise UsageError(f"the SQL cannot be answered: {first_line(error)}") from error

@@ -19,6 +19,7 @@ __all__ = [
     "read_actions",
     "read_gaps",
     "read_latest_backtests",
+    "read_losses",
     "read_model_history",
     "read_open_gaps",
     "read_outcomes",
@@ -184,6 +185,28 @@ def read_outcomes(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
     """
     found = con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
     return found.astype(empty("forecast_outcomes").dtypes.to_dict())
+
+
+def read_losses(con: Connection, tickers: Sequence[str], variant: str, before: dt.date, known_at: dt.datetime) -> pd.DataFrame:
+    """What the variant's published forecasts of one step lost beside the naive ones, settled on evenings before `before`.
+
+    Args:
+        known_at: only what runs settled that were started up to this UTC instant.
+
+    Returns:
+        ticker, target_session, pinball and baseline_pinball, by ticker and session; of several runs' forecasts the newest.
+    """
+    sql = f"""
+        SELECT o.ticker, o.target_session, o.pinball, o.baseline_pinball
+        FROM forecast_outcomes AS o
+        JOIN forecasts AS f USING (run_id, ticker, step)
+        JOIN runs AS r ON r.run_id = o.settled_by
+        WHERE o.{_ASKED} AND o.step = 1 AND f.made_by = $variant AND r.as_of < $before AND r.started_at <= $known_at
+        QUALIFY row_number() OVER (PARTITION BY o.ticker, o.target_session ORDER BY r.finished_at DESC, o.run_id DESC) = 1
+        ORDER BY o.ticker, o.target_session
+    """
+    parameters = {"tickers": list(tickers), "variant": variant, "before": before, "known_at": known_at.replace(tzinfo=None)}
+    return con.execute(sql, parameters).df()
 
 
 def read_quarantine(con: Connection, tickers: Sequence[str] = ()) -> pd.DataFrame:

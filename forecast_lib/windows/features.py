@@ -8,6 +8,7 @@ Variance of a session is measured from its range where open, high and low exist:
 Garman and Klass (1980), about seven times less noisy than the squared close-to-close return; otherwise the squared return.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,7 @@ def _session_variance(series: TickerSeries, overnight: Array, returns: Array) ->
     return np.maximum(np.maximum(variance, np.where(garman_klass == 0.0, returns**2, 0.0)), _SMALLEST_VARIANCE)
 
 
+@functools.lru_cache(maxsize=16)  # a model and each baseline of one ticker ask for the same, one after the other
 def session_features(series: TickerSeries) -> SessionFeatures:
     """The features of every session of `series`; the first `WARM_UP` rows are not fit for use."""
     log_close = np.log(series.close)

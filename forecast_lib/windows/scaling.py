@@ -51,24 +51,22 @@ def fit_volatility_scale(features: SessionFeatures, horizon: int, first: int, la
     The caller leaves that much room before anything it wants unseen.
     """
     use_one_thread()
-    design = np.column_stack([np.ones(last - first), features.log_variances[first:last]])
+    logs = features.log_variances[first:last]
     total = np.concatenate([[0.0], np.cumsum(features.variance)])
-    returns = future_log_returns(features.log_close, horizon)[first:last]
-    centre = features.log_variances[first:last].mean()
+    centre = logs.mean()
+    centred = np.column_stack([np.ones(last - first), logs - centre])
     penalty = _RIDGE * np.diag([0.0, 1.0, 1.0, 1.0, 1.0])
     # Ridge towards "tomorrow is like the last 22 sessions", the sane answer when there are few sessions.
-    prior = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
-    columns = []
-    at = np.arange(first, last)
-    for step in range(1, horizon + 1):
-        realised = np.log((total[at + 1 + step] - total[at + 1]) / step)
-        centred = design - np.array([0.0, centre, centre, centre, centre])
-        residual = (realised - centre) - centred @ prior
-        beta = prior + np.linalg.solve(centred.T @ centred + penalty, centred.T @ residual)
-        beta[0] += centre - beta[1:].sum() * centre
-        # The mean of a logarithm is below the logarithm of the mean: rescale to unit mean squared score of the returns.
-        for _ in range(_CORRECTIONS):
-            score = returns[:, step - 1] ** 2 / (np.exp(design @ beta) * step)
-            beta[0] += np.log(max(np.minimum(score, _LARGEST_SCORE).mean(), 1e-4))
-        columns.append(beta)
-    return VolatilityScale(np.stack(columns, axis=1))
+    prior = np.array([0.0, 0.0, 0.0, 1.0, 0.0])[:, None]
+    steps = np.arange(1, horizon + 1)
+    starts = np.arange(first, last)[:, None] + 1
+    realised = np.log((total[starts + steps] - total[starts]) / steps) - centre  # (cutoffs, horizon)
+    beta = prior + np.linalg.solve(centred.T @ centred + penalty, centred.T @ (realised - centred @ prior))
+    # The mean of a logarithm is below the logarithm of the mean: rescale to unit mean squared score of the returns.
+    scores = future_log_returns(features.log_close, horizon)[first:last] ** 2 / (np.exp(centred @ beta + centre) * steps)
+    for _ in range(_CORRECTIONS):
+        factor = np.maximum(np.minimum(scores, _LARGEST_SCORE).mean(axis=0), 1e-4)
+        beta[0] += np.log(factor)
+        scores /= factor
+    beta[0] += centre - beta[1:].sum(axis=0) * centre
+    return VolatilityScale(beta)

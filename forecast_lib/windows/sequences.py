@@ -8,15 +8,16 @@ Two framings of the same targets::
 
 A network that runs forward in time can be trained on sequences, about thirty times less work per target than on windows
 (truncated back-propagation; each target still sees at least `lookback` sessions). One that looks at the window backwards cannot.
-Forecasts are always made from windows.
+Forecasts of such a network are made from sequences too (`models.forward.outputs`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batches", "Framing", "cut_windows", "framing_for", "sample", "tile"]
+__all__ = ["Batches", "Corpus", "Framing", "corpus", "cut_windows", "framing_for", "sample", "tile"]
 
 Float32 = NDArray[np.float32]
 
@@ -64,53 +65,69 @@ def cut_windows(values: NDArray[np.floating], cutoffs: NDArray[np.integer], look
     return values[cutoffs[:, None] + np.arange(1 - lookback, 1)].astype(np.float32)
 
 
-def _between(sessions: int, cutoffs: tuple[int, int]) -> NDArray[np.bool_]:
-    at = np.arange(sessions)
-    return (at >= cutoffs[0]) & (at < cutoffs[1])
+@dataclass(frozen=True)
+class Corpus:
+    """The sessions of one or more tickers, one ticker after the other, and which of them carry a target.
+
+    Attributes:
+        values: (sessions, features).
+        targets: (sessions, target columns), NaN where not known.
+        usable: (sessions,) whether the session is one of the cutoffs.
+        cutoffs: (cutoffs,) their indices, ascending.
+        first, last: (sessions,) index of the ticker's own first session, and of its last cutoff.
+    """
+
+    values: Float32
+    targets: NDArray[np.floating]
+    usable: NDArray[np.bool_]
+    cutoffs: NDArray[np.integer]
+    first: NDArray[np.integer]
+    last: NDArray[np.integer]
 
 
-def _cut(
-    values: NDArray[np.floating],
-    targets: NDArray[np.floating],
-    usable: NDArray[np.bool_],
-    ends: NDArray[np.integer],
-    framing: Framing,
-) -> Batches:
+def corpus(parts: Sequence[tuple[Float32, NDArray[np.floating], tuple[int, int]]]) -> Corpus:
+    """Of each ticker's features, targets and cutoffs first to last (exclusive)."""
+    lengths = np.array([len(values) for values, _, _ in parts])
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    usable = np.concatenate([(np.arange(len(values)) >= low) & (np.arange(len(values)) < high) for values, _, (low, high) in parts])
+    return Corpus(
+        np.concatenate([values for values, _, _ in parts]).astype(np.float32),
+        np.concatenate([targets for _, targets, _ in parts]),
+        usable,
+        np.flatnonzero(usable),
+        np.repeat(starts, lengths),
+        np.repeat(starts + np.array([high - 1 for _, _, (_, high) in parts]), lengths),
+    )
+
+
+def _cut(source: Corpus, ends: NDArray[np.integer], framing: Framing) -> Batches:
     at = ends[..., None] + np.arange(1 - framing.length, 1)
-    inputs = np.where((at >= 0)[..., None], values[np.maximum(at, 0)], 0.0).astype(np.float32)
-    placed = at[..., -framing.positions :]
-    wanted = targets[np.maximum(placed, 0)]
-    known = (usable[np.maximum(placed, 0)] & (placed >= 0))[..., None] & np.isfinite(wanted)
+    own = at >= source.first[ends][..., None]
+    inputs = np.where(own[..., None], source.values[np.maximum(at, 0)], np.float32(0.0))
+    placed, own = np.maximum(at[..., -framing.positions :], 0), own[..., -framing.positions :]
+    wanted = source.targets[placed]
+    known = (source.usable[placed] & own)[..., None] & np.isfinite(wanted)
     return Batches(inputs, np.where(known, wanted, 0.0).astype(np.float32), known.astype(np.float32))
 
 
-def sample(
-    values: NDArray[np.floating],
-    targets: NDArray[np.floating],
-    cutoffs: tuple[int, int],
-    framing: Framing,
-    shape: tuple[int, int],
-    random: np.random.Generator,
-) -> Batches:
-    """Random chunks, `shape` (steps, batch), whose targets belong to cutoffs first to last (exclusive).
+def sample(source: Corpus, framing: Framing, shape: tuple[int, int], random: np.random.Generator) -> Batches:
+    """Random chunks, `shape` (steps, batch), of one ticker each; every cutoff of every ticker is as likely.
 
-    Targets outside carry no weight. Chunks are drawn by their middle and moved to end inside, so that even the earliest and the
-    latest cutoffs are drawn half as often as those between, or more.
+    Sessions that are no cutoff carry no weight. A chunk is drawn by its middle and moved to end inside, so that even a ticker's earliest
+    and latest cutoffs are drawn half as often as those between, or more.
     """
-    first, last = cutoffs
-    half = framing.positions // 2
-    ends = random.integers(first + half, last + half, shape)
-    return _cut(values, targets, _between(len(values), cutoffs), np.clip(ends, first, last - 1), framing)
+    middle = source.cutoffs[random.integers(0, len(source.cutoffs), shape)]
+    return _cut(source, np.minimum(middle + framing.positions // 2, source.last[middle]), framing)
 
 
-def tile(values: NDArray[np.floating], targets: NDArray[np.floating], cutoffs: tuple[int, int], framing: Framing, chunks: int) -> Batches:
-    """Every cutoff from first to last (exclusive) exactly once, as one step of `chunks` chunks; spare chunks carry no weight.
+def tile(source: Corpus, framing: Framing, *, most: int | None = None) -> Batches:
+    """Every cutoff exactly once, as one step of chunks that end at each ticker's last cutoff; spare places carry no weight.
 
-    Raises:
-        ValueError: so many cutoffs do not fit into so many chunks.
+    Args:
+        most: where there are more chunks, so many of them, evenly spread.
     """
-    first, last = cutoffs
-    ends = last - 1 - framing.positions * np.arange(chunks)[::-1]
-    if first < ends[0] - framing.positions + 1:
-        raise ValueError(f"{chunks} chunks of {framing.positions} targets cannot hold {last - first} cutoffs")
-    return _cut(values, targets, _between(len(values), cutoffs), ends[None, :], framing)
+    before = source.last[source.cutoffs] - source.cutoffs
+    ends = source.cutoffs[before % framing.positions == 0]
+    if most is not None and len(ends) > most:
+        ends = ends[np.linspace(0, len(ends) - 1, most).astype(int)]
+    return _cut(source, ends[None, :], framing)

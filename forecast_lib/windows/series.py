@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 __all__ = ["Array", "TickerSeries", "series_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two series are the same only if they are one: what is derived from one can be kept
 class TickerSeries:
     """Prices of one ticker up to a cutoff; all arrays have one entry a session.
 

@@ -1,10 +1,13 @@
-"""Losses of quantile forecasts, by hand and against scikit-learn."""
+"""Losses of forecasts, by hand and against scikit-learn and SciPy."""
+
+import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import mean_pinball_loss
 
-from forecast_lib.backtest.metrics import inside, pinball, winkler
+from forecast_lib.backtest.metrics import inside, pinball, pit, qlike, thirds, uniform_pvalue, winkler
 from forecast_lib.domain import QUANTILES
 
 LADDER = np.array([[91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0]])
@@ -55,3 +58,68 @@ def test_unknown_actual_is_in_no_interval():
 def test_shapes_that_would_broadcast_are_refused(measure, shape):
     with pytest.raises(ValueError, match="quantiles have shape"):
         measure(np.ones(shape), np.ones((3, 9)))
+
+
+def normal_quantiles(count: int, sigma: float = 0.02) -> np.ndarray:
+    """Of a price of 100 whose log return is normal."""
+    return np.tile(100 * np.exp(sigma * stats.norm.ppf(QUANTILES)), (count, 1))
+
+
+def test_pit_at_a_quantile_is_its_level():
+    quantiles = normal_quantiles(9)
+    np.testing.assert_allclose(pit(quantiles[0], quantiles), QUANTILES, atol=1e-9)
+
+
+@pytest.mark.parametrize("score", [-4.0, -2.2, -0.9, 0.1, 1.4, 3.5])
+def test_pit_between_and_beyond_the_quantiles_of_a_normal_is_exact(score):
+    # A normal's quantiles lie on a line in normal scores: interpolation and extrapolation along it are exact.
+    assert pit(one(100 * math.exp(0.02 * score)), normal_quantiles(1))[0] == pytest.approx(stats.norm.cdf(score), abs=1e-12)
+
+
+def test_pit_of_right_forecasts_is_uniform_and_of_wrong_ones_not():
+    actual = 100 * np.exp(0.02 * np.random.default_rng(1).standard_normal(800))
+    assert uniform_pvalue(pit(actual, normal_quantiles(800))) > 0.1
+    assert uniform_pvalue(pit(actual, normal_quantiles(800, sigma=0.025))) < 0.01
+    assert uniform_pvalue(pit(actual, 1.003 * normal_quantiles(800))) < 0.01
+
+
+def test_pit_of_a_forecast_without_width_is_certain():
+    assert pit(np.array([9.0, 11.0]), np.full((2, 9), 10.0)).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("count", "power"), [(30, 1.0), (200, 1.3), (2000, 1.05)])
+def test_uniform_pvalue_is_nearly_the_exact_one(count, power):
+    values = np.random.default_rng(7).random(count) ** power
+    assert uniform_pvalue(values) == pytest.approx(stats.kstest(values, "uniform", method="exact").pvalue, rel=0.05, abs=0.005)
+
+
+def test_too_few_values_have_no_pvalue():
+    assert math.isnan(uniform_pvalue(np.linspace(0, 1, 29)))
+
+
+def test_qlike_by_hand():
+    # Forecast 1 % against a variance of 4e-4: ratio 4: 4 - ln 4 - 1 = 1.613706; against 0.25e-4: 0.25 + 1.386294 - 1 = 0.636294
+    np.testing.assert_allclose(qlike(np.array([0.01, 0.01]), np.array([4e-4, 0.25e-4])), [1.613706, 0.636294], atol=1e-6)
+
+
+def test_qlike_is_least_for_the_true_volatility_though_the_variance_is_measured_with_noise():
+    measured = 1e-4 * np.random.default_rng(0).standard_normal(20_000) ** 2
+    losses = {sigma: qlike(np.full(20_000, sigma), measured).mean() for sigma in (0.008, 0.009, 0.01, 0.011, 0.012)}
+    assert min(losses, key=losses.__getitem__) == 0.01
+
+
+def test_qlike_refuses_shapes_that_would_broadcast():
+    with pytest.raises(ValueError, match="realised_variance has shape"):
+        qlike(np.ones((3, 1)), np.ones(3))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 10, 100])
+def test_thirds_are_of_one_size(count):
+    sizes = np.bincount(thirds(np.random.default_rng(0).random(count)), minlength=3)
+    assert sizes.sum() == count and sizes.max() - sizes.min() <= 1
+
+
+def test_thirds_rise_with_the_values():
+    values = np.random.default_rng(0).random(50)
+    third = thirds(values)
+    assert values[third == 0].max() < values[third == 1].min() < values[third == 2].min()

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.run import SERVED, backtest_ticker
+from forecast_lib.backtest.run import SERVED, backtest_pool, backtest_ticker, fold_pool_series
+from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs import evaluate
 from forecast_lib.jobs.evaluate import backtest_tables
+from forecast_lib.models.baselines import BASELINES
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
@@ -19,15 +21,19 @@ TWO_FOLDS = BacktestConfig(test_share=0.2, folds=2)
 SERIES = made_up.noisy(300)
 
 
+def tried(series, config=TWO_FOLDS, seed=1):
+    return backtest_pool([series], (MODEL,), TRAIN, config, seed=seed)[0]
+
+
 @pytest.fixture(scope="module")
 def result():
-    return backtest_ticker(SERIES, (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+    return tried(SERIES)
 
 
 def test_every_cutoff_is_forecast_by_every_model(result):
     counts = result.forecasts.groupby(["model", "step"]).size().to_dict()
     # 60 cutoffs; the last has one outcome only, so step 2 has one row less
-    assert counts == {(model, step): 61 - step for model in ("naive", "drift", "lstm", SERVED) for step in (1, 2)}
+    assert counts == {(model, step): 61 - step for model in (*BASELINES, "lstm", SERVED) for step in (1, 2)}
 
 
 def test_last_cutoff_is_the_session_before_the_last(result):
@@ -52,15 +58,15 @@ def test_served_is_the_model_or_naive_fold_by_fold(result):
 
 
 def test_same_backtest_twice_gives_the_same_rows(result):
-    again = backtest_ticker(SERIES, (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+    again = tried(SERIES)
     pd.testing.assert_frame_equal(result.forecasts, again.forecasts, check_exact=True)
 
 
 @pytest.mark.parametrize("cut", [239, 255, 269])
 def test_another_future_moves_no_earlier_forecast(result, cut):
-    other = backtest_ticker(made_up.scrambled(SERIES, cut), (MODEL,), TRAIN, TWO_FOLDS, seed=1)
+    other = tried(made_up.scrambled(SERIES, cut))
     until = pd.Timestamp(SERIES.sessions[cut])
-    columns = [column for column in result.forecasts.columns if column != "actual"]
+    columns = [column for column in result.forecasts.columns if column not in ("actual", "realised_variance")]
     here, there = (made.forecasts[made.forecasts["cutoff"] <= until][columns].reset_index(drop=True) for made in (result, other))
     pd.testing.assert_frame_equal(here, there, check_exact=True)
     if cut < 269:  # what a fold is fitted on is its own past: the first fold's gate says the same
@@ -72,7 +78,7 @@ def test_shuffled_returns_show_no_skill(seed):
     """The same returns in another order: whatever a network finds in them is chance, and the served forecast must not suffer by it."""
     returns = np.diff(np.log(made_up.noisy(500).close))
     shuffled = made_up.closes_only(100 * np.exp(np.cumsum(np.random.default_rng(seed).permutation(returns))))
-    scores = backtest_ticker(shuffled, (MODEL,), TRAIN, BacktestConfig(), seed=seed).scores
+    scores = tried(shuffled, BacktestConfig(), seed).scores
     for _, row in scores[scores["model"].isin(["lstm", SERVED])].iterrows():
         assert row["rmse_ratio"] == pytest.approx(1.0, abs=0.01)
         assert not (row["dm_stat"] < 0 and row["dm_pvalue"] < 0.01)
@@ -86,22 +92,42 @@ def test_naive_is_its_own_measure(result):
 
 def test_fold_that_cannot_be_fitted_is_served_by_naive_and_says_why():
     short = made_up.noisy(120)  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
-    made = backtest_ticker(short, (MODEL,), TRAIN, BacktestConfig(), seed=1)
-    assert set(made.forecasts["model"]) == {"naive", "drift", SERVED}
+    made = tried(short, BacktestConfig())
+    assert set(made.forecasts["model"]) == {*BASELINES, SERVED}
     assert made.splits[0]["served"] == "naive"
-    assert made.splits[0]["reason"].startswith("96 sessions of history, but a window of 10")
+    assert made.splits[0]["reason"] == "no ticker has a history long enough to learn from"
 
 
 def test_history_without_a_test_part_is_refused():
     with pytest.raises(TooFewSessions, match="ACME: 2 sessions give"):
-        backtest_ticker(made_up.noisy(2), (MODEL,), TRAIN, BacktestConfig(test_share=0.9), seed=1)
+        backtest_ticker(made_up.noisy(2), (MODEL,), [[None]], TRAIN, BacktestConfig(test_share=0.9), seed=1)
+
+
+def spread(shard):
+    """As the flow does it: the networks of every fold, one task each, then the tickers."""
+    same = ((MODEL,), TRAIN, TWO_FOLDS)
+    wanted = evaluate.members(shard, *same)
+    trained = [fit for each in wanted for fit in evaluate.train_pool_shard((each,), shard, *same, 1)]
+    pools = evaluate.join_pools(wanted, trained, shard, *same, 1)
+    return evaluate.backtest_shard(shard, (MODEL,), pools, TRAIN, TWO_FOLDS, 1, BASELINES)
 
 
 def test_bad_ticker_leaves_the_others_as_they_were(result):
-    bad = made_up.noisy(1, ticker="BAD")
-    made = evaluate.backtest_shard([bad, SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    made = spread([made_up.noisy(1, ticker="BAD"), SERIES])
     assert evaluate.problems(made)["BAD"].rule == "too_short"
     pd.testing.assert_frame_equal(evaluate.tested(made)[0].forecasts, result.forecasts, check_exact=True)
+
+
+def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fitted():
+    """The second ticker's history is longer and ends earlier: whatever comes after the earliest start moves no forecast of its first fold."""
+    long = made_up.noisy(320, 5, ticker="LONG").until(310)
+    day = fold_days([SERIES, long], TWO_FOLDS.test_share, TWO_FOLDS.folds)[0]
+    assert day == min(SERIES.sessions[239], long.sessions[247])
+    known = fold_pool_series([SERIES, long], day, MODEL, TRAIN)
+    assert max(each.sessions[-1] for each in known) == day
+    here, there = (spread([SERIES, other])[0] for other in (long, made_up.scrambled(long, int(np.searchsorted(long.sessions, day)))))
+    first = here.forecasts["cutoff"] < pd.Timestamp(SERIES.sessions[269])
+    pd.testing.assert_frame_equal(here.forecasts[first], there.forecasts[first], check_exact=True)
 
 
 def test_tables_are_those_of_the_store(result):

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import pooled_scores, ticker_scores
+from forecast_lib.backtest.scores import scores_of_all, ticker_scores
 from forecast_lib.tables import QUANTILE_COLUMNS
 
 
-def forecasts(actual, point, naive, *, ticker="ACME", model="lstm", step=1, half_width=5.0) -> pd.DataFrame:
+def forecasts(
+    actual, point, naive, *, ticker="ACME", model="lstm", step=1, half_width=5.0, sigma=0.01, trailing=0.01, realised=1e-4
+) -> pd.DataFrame:
     """Quantiles evenly from `half_width` below to `half_width` above the point."""
     count = len(actual)
     ladder = np.asarray(point, float)[:, None] + np.linspace(-half_width, half_width, 9)
@@ -23,6 +25,9 @@ def forecasts(actual, point, naive, *, ticker="ACME", model="lstm", step=1, half
             "point": np.asarray(point, float),
             "actual": np.asarray(actual, float),
             "naive": np.asarray(naive, float),
+            "sigma": sigma,
+            "trailing_sigma": trailing,
+            "realised_variance": realised,
             **{column: ladder[:, at] for at, column in enumerate(QUANTILE_COLUMNS)},
         }
     )
@@ -68,15 +73,29 @@ def test_coverage_is_a_share():
 
 
 def test_each_model_and_step_has_its_row():
-    rows = pd.concat([forecasts([1.0], [1.0], [1.0], model=model, step=step) for model in ("lstm", "naive") for step in (1, 2)])
+    rows = pd.concat([forecasts([10.0], [10.0], [10.0], model=model, step=step) for model in ("lstm", "naive") for step in (1, 2)])
     scores = ticker_scores(rows, {"lstm": 2.0})
     assert scores[["model", "step"]].to_numpy().tolist() == [["lstm", 1], ["lstm", 2], ["naive", 1], ["naive", 2]]
     assert scores["seconds"].tolist() == [2.0, 2.0, 0.0, 0.0]
 
 
+def all_scores(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    by_ticker = pd.concat(parts).groupby("ticker", sort=False)
+    scores = pd.concat([ticker_scores(part, {}) for _, part in by_ticker], ignore_index=True)
+    return scores_of_all(pd.concat(parts, ignore_index=True), scores)
+
+
 def pooled(parts: list[pd.DataFrame]) -> pd.Series:
-    scores = pd.concat([ticker_scores(part, {}) for part in parts], ignore_index=True)
-    return pooled_scores(pd.concat(parts, ignore_index=True), scores).iloc[0]
+    """The row of all tickers, of the only model and step."""
+    scores = all_scores(parts)
+    return scores[scores["ticker"] == "*"].iloc[0]
+
+
+def near(count: int, seed: int, *, off: float, model: str = "lstm", ticker: str = "ACME", half_width: float = 2.5, step: int = 1):
+    """Prices that move by one in standard deviation around 100; a point forecast beside 100 by `off` in standard deviation."""
+    actual = 100 + np.random.default_rng(seed).standard_normal(count)
+    point = 100 + off * np.random.default_rng(seed + 1).standard_normal(count)
+    return forecasts(actual, point, np.full(count, 100.0), ticker=ticker, model=model, half_width=half_width, step=step)
 
 
 def test_ratio_of_all_is_the_geometric_mean():
@@ -91,7 +110,7 @@ def test_dear_ticker_does_not_outvote_the_others():
     """A costs 1 and is forecast far better than naive; B costs 1,000 and is a little worse: in money B alone would decide."""
     random = np.random.default_rng(0)
     moves, called = random.choice([-1.0, 1.0], 60), random.uniform(0.6, 0.8, 60)
-    cheap = forecasts(1 + 0.01 * moves, 1 + 0.01 * moves * called, np.ones(60), ticker="A")
+    cheap = forecasts(1 + 0.01 * moves, 1 + 0.01 * moves * called, np.ones(60), ticker="A", half_width=0.5)
     dear = forecasts(1000 + 10 * moves, 1000 - moves * called, np.full(60, 1000.0), ticker="B")
     assert ticker_scores(dear, {}).iloc[0]["dm_stat"] > 10
     assert pooled([cheap, dear])["dm_stat"] < -10
@@ -110,5 +129,93 @@ def test_pooled_losses_count_a_date_once():
 def test_frozen_ticker_leaves_the_others_their_test():
     random = np.random.default_rng(1)
     moving = forecasts(100 + random.standard_normal(60), 100 + 0.2 * random.standard_normal(60), np.full(60, 100.0), ticker="A")
-    frozen = forecasts(np.full(60, 5.0), np.full(60, 5.0), np.full(60, 5.0), ticker="B")
+    frozen = forecasts(np.full(60, 50.0), np.full(60, 50.0), np.full(60, 50.0), ticker="B")
     assert pooled([moving, frozen])["dm_stat"] == pytest.approx(pooled([moving])["dm_stat"])
+
+
+def test_variance_forecast_is_scored_against_what_was_measured():
+    row = scored(actual=[101.0, 99.0], point=[100.0] * 2, naive=[100.0] * 2, sigma=0.01, realised=[4e-4, 0.25e-4])
+    assert row["qlike"] == pytest.approx((1.613706 + 0.636294) / 2, abs=1e-6)  # by hand in test_metrics
+
+
+def test_coverage_is_told_apart_by_volatility_known_at_the_cutoff():
+    # The two calmest cutoffs: one hit of two; the middle ones: none; the two wildest: both. The interval is 95 to 105.
+    row = scored(
+        actual=[100.0, 120.0, 90.0, 80.0, 104.0, 96.0],
+        point=[100.0] * 6,
+        naive=[101.0] * 6,
+        trailing=[0.001, 0.002, 0.003, 0.004, 0.02, 0.01],
+    )
+    assert (row["cov95_low_vol"], row["cov95_mid_vol"], row["cov95_high_vol"]) == (0.5, 0.0, 1.0)
+
+
+def test_intervals_are_compared_with_garch_on_the_cutoffs_of_both():
+    garch = near(60, 3, off=0.0, model="garch", half_width=5.0)
+    lstm = near(60, 3, off=0.0, half_width=2.5)
+    scores = ticker_scores(pd.concat([garch, lstm.iloc[20:]]), {}).set_index("model")
+    assert scores.loc["garch", ["pinball_per_garch", "winkler95_per_garch"]].tolist() == [1.0, 1.0]
+    assert math.isnan(scores.loc["garch", "dm_garch_stat"])
+    # The narrower interval, 97.5 to 102.5, is the better one for a standard deviation of 1; both widths are by hand.
+    missed = np.maximum(np.abs(lstm["actual"].iloc[20:] - 100) - 2.5, 0).mean()
+    assert scores.loc["lstm", "winkler95_per_garch"] == pytest.approx((5 + 40 * missed) / 10)
+    assert scores.loc["lstm", "dm_garch_stat"] < 0 and scores.loc["lstm", "n"] == 40
+
+
+def test_without_garch_there_is_no_comparison_with_it():
+    row = scored(actual=[101.0, 99.0], point=[100.0] * 2, naive=[100.0] * 2)
+    assert math.isnan(row["pinball_per_garch"]) and math.isnan(row["dm_garch_pvalue"])
+
+
+def test_overlapping_outcomes_do_not_prove_that_the_intervals_are_wrong():
+    """Each outcome five times, as if seen from five neighbouring cutoffs: at step 5 it is still one piece of evidence."""
+    once = near(40, 6, off=0.0)
+    five = once.loc[once.index.repeat(5)].assign(step=5, cutoff=pd.date_range("2024-01-01", periods=200, unit="us"))
+    assert ticker_scores(five, {}).iloc[0]["pit_pvalue"] == pytest.approx(ticker_scores(once, {}).iloc[0]["pit_pvalue"])
+
+
+def test_model_that_is_clearly_worse_is_not_in_the_confidence_set():
+    rows = pd.concat([near(200, 1, off=0.0), near(200, 1, off=0.0, model="naive"), near(200, 1, off=3.0, model="wild")])
+    in_set = ticker_scores(rows, {}).set_index("model")["mcs_pvalue"]
+    assert in_set["lstm"] == in_set["naive"] == 1.0 and in_set["wild"] < 0.1
+
+
+def test_all_tickers_together_have_a_confidence_set_of_their_own():
+    tickers = [
+        near(100, seed, off=off, model=model, ticker=f"T{seed}") for seed in (1, 5, 9) for model, off in (("lstm", 0.0), ("wild", 3.0))
+    ]
+    rows = all_scores(tickers).query("ticker == '*'").set_index("model")
+    assert rows.loc["lstm", "mcs_pvalue"] == 1.0 and rows.loc["wild", "mcs_pvalue"] < 0.1
+
+
+def test_q_values_count_the_tickers():
+    scores = all_scores([near(60, seed, off=1.0, ticker=f"T{seed}") for seed in range(8)])
+    tickers = scores[scores["ticker"] != "*"]
+    assert (tickers["dm_qvalue"] >= tickers["dm_pvalue"]).all()
+    assert tickers["dm_qvalue"].min() <= 8 * tickers["dm_pvalue"].min()
+    assert scores.loc[scores["ticker"] == "*", "dm_qvalue"].isna().all()
+
+
+def test_ratio_to_garch_of_all_is_the_geometric_mean():
+    parts = [
+        near(60, 2, off=0.0, model=model, ticker=ticker, half_width=width)
+        for ticker, model, width in (("A", "garch", 2.0), ("A", "lstm", 4.0), ("B", "garch", 4.0), ("B", "lstm", 2.0))
+    ]
+    rows = all_scores(parts).set_index(["ticker", "model"])["pinball_per_garch"]
+    assert rows["A", "lstm"] * rows["B", "lstm"] == pytest.approx(1.0)
+    assert rows["*", "lstm"] == pytest.approx(1.0)
+
+
+def test_panel_is_tested_against_garch_too():
+    parts = [
+        near(60, seed, off=0.0, model=model, ticker=f"T{seed}", half_width=width)
+        for seed in (1, 5)
+        for model, width in (("garch", 8.0), ("lstm", 2.5))
+    ]
+    rows = all_scores(parts).query("ticker == '*'").set_index("model")
+    assert rows.loc["lstm", "dm_garch_stat"] < -5 and math.isnan(rows.loc["garch", "dm_garch_stat"])
+
+
+def test_order_of_rows_does_not_matter():
+    rows = pd.concat([near(60, 2, off=1.0, step=step) for step in (1, 2)])
+    shuffled = rows.sample(frac=1.0, random_state=0)
+    pd.testing.assert_frame_equal(ticker_scores(rows, {}), ticker_scores(shuffled, {}), check_exact=True)

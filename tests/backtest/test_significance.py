@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.tsa.stattools import diebold_mariano_test
 
-from forecast_lib.backtest.significance import compare_losses
+from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 
 PATTERN = np.tile([1.0, 1.0, -0.5], 10)
 """Thirty differences: mean 0.5, deviations 0.5, 0.5, -1, variance 15 / 30 = 0.5."""
@@ -38,7 +39,7 @@ def test_smaller_losses_give_a_negative_statistic():
     assert compared(-PATTERN, 1)[0] == pytest.approx(-3.807887, abs=1e-6)
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 5])
+@pytest.mark.parametrize("horizon", [1, 2, 5, 20])
 def test_squared_errors_give_what_statsmodels_gives(horizon):
     random = np.random.default_rng(4)
     actual, ours, theirs = random.standard_normal((3, 200))
@@ -60,3 +61,26 @@ def test_too_few_are_not_tested(count, horizon):
 def test_equal_losses_are_not_tested():
     losses = np.arange(50.0)
     assert all(math.isnan(value) for value in compare_losses(losses, losses, 1))
+
+
+def test_false_discovery_rates_by_hand():
+    # Benjamini and Hochberg, four tickers: p times 4 over its rank: 0.004, 0.04, 0.04, 0.5; from the largest down never rising
+    assert false_discovery_rates(np.array([0.02, 0.5, 0.001, 0.03])) == pytest.approx([0.04, 0.5, 0.004, 0.04])
+
+
+def test_false_discovery_rates_are_those_of_statsmodels():
+    pvalues = np.random.default_rng(3).random(60) ** 2
+    np.testing.assert_allclose(false_discovery_rates(pvalues), multipletests(pvalues, method="fdr_bh")[1])
+
+
+def test_ticker_that_could_not_be_tested_is_not_counted():
+    assert np.isnan(false_discovery_rates(np.array([math.nan, math.nan]))).all()
+    with_gap = false_discovery_rates(np.array([0.02, math.nan, 0.04]))
+    assert with_gap[[0, 2]].tolist() == false_discovery_rates(np.array([0.02, 0.04])).tolist()
+
+
+def test_of_many_tickers_without_skill_hardly_any_is_called_better():
+    random = np.random.default_rng(0)
+    pvalues = np.array([compare_losses(*random.standard_normal((2, 120)), horizon=1)[1] for _ in range(300)])
+    assert (pvalues < 0.05).sum() >= 6  # 15 expected
+    assert (false_discovery_rates(pvalues) < 0.05).sum() == 0

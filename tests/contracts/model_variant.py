@@ -19,10 +19,11 @@ from forecast_lib.config import ModelConfig, Variant
 from forecast_lib.errors import TickerError
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.models import engine
-from forecast_lib.models.architectures import build
+from forecast_lib.models.architectures import from_keras, to_keras
 from forecast_lib.models.bundle import load_bundle, save_bundle
 from forecast_lib.models.forward import forward
 from forecast_lib.models.network import Network, Weights, first_weights, weight_specs
+from forecast_lib.models.program import program_of
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.models.training import Trained, network_of, train
 from forecast_lib.windows.sequences import Batches, Framing, framing_for
@@ -57,13 +58,6 @@ def lively(network: Network) -> Weights:
     """Weights none of which is zero: a head, a bias or a peephole at zero would hide an error behind it."""
     random = np.random.default_rng(11)
     return {spec.name: (0.4 * random.standard_normal(spec.shape)).astype(np.float32) for spec in weight_specs(network)}
-
-
-def keras_model(network: Network, framing: Framing, weights: Weights) -> Any:
-    model = build(network, framing)
-    for variable, spec in zip(model.trainable_variables, weight_specs(network), strict=True):
-        variable.assign(weights[spec.name])
-    return model
 
 
 def inputs_of(network: Network, framing: Framing, batch: int) -> np.ndarray:
@@ -118,13 +112,13 @@ class ModelVariantContract:
     def test_any_depth_and_width_answers_as_keras_does(self, network: Network, layers: int, units: int) -> None:
         other = dataclasses.replace(network, layers=layers, units=units)
         windows, weights = inputs_of(other, Framing(other.lookback, 1), 4), lively(other)
-        expected = keras_model(other, Framing(other.lookback, 1), weights)(windows, training=False)[:, 0].numpy()
+        expected = to_keras(other, Framing(other.lookback, 1), weights)(windows, training=False)[:, 0].numpy()
         np.testing.assert_allclose(forward(other, weights, windows), expected, atol=1e-5)
 
     def test_dropout_follows_each_layer_and_is_off_in_forecasts(self, network: Network) -> None:
         dropping = dataclasses.replace(network, layers=3, dropout=0.4)
         windows, weights = inputs_of(network, Framing(network.lookback, 1), 4), lively(dropping)
-        model = keras_model(dropping, Framing(network.lookback, 1), weights)
+        model = to_keras(dropping, Framing(network.lookback, 1), weights)
         assert [layer.rate for layer in model.layers if "dropout" in layer.name] == [0.4] * 3
         np.testing.assert_allclose(model(windows, training=False)[:, 0].numpy(), forward(dropping, weights, windows), atol=1e-5)
         assert np.abs(model(windows, training=True)[:, 0].numpy() - forward(dropping, weights, windows)).max() > 1e-3
@@ -142,14 +136,14 @@ class ModelVariantContract:
         targets = random.standard_normal((steps, batch, framing.positions, made_up.MODEL.horizon)).astype(np.float32)
         shares = np.ones_like(targets)
         shares[1:] = 0.0  # steps without targets have no gradient: the moments only fade, by 0.9 a step
-        program = engine._program(network, framing, "student_t", CLIP)
+        program = program_of(network, framing, "student_t", CLIP)
         start = [tf.constant(weights[spec.name]) for spec in weight_specs(network)]
         state = [tf.constant([SEED, layer], dtype) for layer, dtype in enumerate(program.random_states)]
         adam = [tf.constant(0.0)] + [tf.zeros_like(weight) for weight in start] * 2
         _, _, adam, loss = program.epoch(start, state, adam, tf.constant(0.0), inputs, targets, shares)
         gradients = [moment.numpy() / (0.1 * 0.9 ** (steps - 1)) for moment in adam[1 : len(start) + 1]]
 
-        model = keras_model(network, framing, weights)
+        model = to_keras(network, framing, weights)
         with tf.GradientTape() as tape:
             expected_loss = textbook_loss(model(inputs[0], training=True), tf.constant(targets[0]))
         raw = tape.gradient(expected_loss, [variable.value for variable in model.trainable_variables])
@@ -185,9 +179,15 @@ class ModelVariantContract:
         with pytest.raises(TickerError, match="another shape"):
             train(SERIES, dataclasses.replace(config, units=config.units + 1), made_up.TRAIN, seed=SEED, parent=trained.bundle)
 
+    def test_weights_move_to_keras_and_back(self, network: Network, framing: Framing) -> None:
+        model, there = to_keras(network, framing, lively(network)), lively(network)
+        assert bits(from_keras(network, model)) == bits(there)
+        with pytest.raises(ValueError, match="other weights"):
+            from_keras(dataclasses.replace(network, units=network.units + 1), model)
+
     def test_keras_rebuilds_it_from_its_configuration(self, network: Network, framing: Framing) -> None:
         weights, windows = lively(network), inputs_of(network, framing, 3)
-        model = keras_model(network, framing, weights)
+        model = to_keras(network, framing, weights)
         rebuilt = type(model).from_config(json.loads(json.dumps(model.get_config())))
         rebuilt.set_weights(model.get_weights())
         assert np.array_equal(rebuilt(windows, training=False).numpy(), model(windows, training=False).numpy())

@@ -76,7 +76,7 @@ def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
 
 
 def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
-    contract = "nightly ingest backtest recipe forecasts sql tables report status doctor serve deploy quarantine gaps restore"
+    contract = "nightly ingest backtest recipe forecasts sql tables report status doctor serve deploy quarantine gaps restore maintain"
     assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
     for name in COMMANDS:
         module, _, function = HANDLERS[name].partition(":")
@@ -163,9 +163,10 @@ def test_errors_are_in_the_last_line_of_json_too(capsys, monkeypatch):
         (["forecasts", "--tickers", "aaa,BBB"], {"rows": 4}),
         (["sql", "SELECT 1 AS one"], {"command": "sql", "exit_code": 0, "rows": 1}),
         (["tables"], {"command": "tables", "exit_code": 0, "format": "table"}),
-        (["status"], {"command": "status", "exit_code": 10, "verdict": "degraded", "tickers": 2}),
+        (["status"], {"command": "status", "exit_code": 1, "verdict": "stale", "tickers": 2}),
         (["doctor"], {"command": "doctor", "exit_code": 0, "failed": 0}),
         (["restore"], {"command": "restore", "exit_code": 0, "lost_runs": []}),
+        (["maintain", "--dry-run"], {"command": "maintain", "exit_code": 0, "dry_run": True, "removed": [], "compacted": None}),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )

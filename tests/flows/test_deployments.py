@@ -9,7 +9,8 @@ import yaml
 
 from flows import deployments, settings
 from flows.deployments import PLANS, build
-from flows.parameters import NightlyParameters
+from flows.parameters import MaintenanceParameters, NightlyParameters
+from flows.supervision import HEARTBEAT_VARIABLE, TAG, heartbeats
 
 UTC = dt.UTC
 
@@ -36,7 +37,7 @@ def test_python_and_yaml_say_the_same(written, built):
             sorted(entry["tags"]),
             entry["parameters"],
             entry["schedules"],
-            entry["concurrency_limit"],
+            entry["work_pool"]["work_queue_name"],
         )
         for entry in written["deployments"]
     }
@@ -47,17 +48,54 @@ def test_python_and_yaml_say_the_same(written, built):
             sorted(d.tags),
             d.parameters,
             [_schedule(s.slug, s.schedule.cron, s.schedule.timezone, s.parameters) for s in d.schedules],
-            d.concurrency_limit,
+            plan.queue,
         )
-        for d in built
+        for d, plan in zip(built, PLANS, strict=True)
     }
     assert in_python == in_yaml
     assert {entry["work_pool"]["name"] for entry in written["deployments"]} == {"tickercast"}
 
 
+def test_every_run_sends_heartbeats_and_can_be_found_by_its_tag(written):
+    """Prefect's own default is one in 180 s: too slow for a death to show within three minutes."""
+    environment: dict[str, str] = {}
+    settings.prepare_process(quiet=True, environ=environment)
+    assert heartbeats() == {HEARTBEAT_VARIABLE: "30"} == {HEARTBEAT_VARIABLE: environment[HEARTBEAT_VARIABLE]}
+    assert all(entry["work_pool"]["job_variables"]["env"] == heartbeats() for entry in written["deployments"])
+    assert all(TAG in plan.tags for plan in PLANS)
+
+
+def test_no_deployment_has_a_lease_that_a_new_server_would_not_know(written, built):
+    """Prefect's deployment limits are leases in the server's memory: see flows/deployments.py."""
+    assert not any("concurrency_limit" in entry for entry in written["deployments"])
+    assert all(deployment.concurrency_limit is None for deployment in built)
+
+
+def test_the_yaml_names_every_queue_that_needs_its_limit():
+    text = (settings.DEPLOYMENTS / "prefect.yaml").read_text()
+    [line] = [line for line in text.splitlines() if "set-concurrency-limit" in line]
+    assert set(line.partition(" in ")[2].partition(";")[0].split()) == {plan.queue for plan in PLANS}
+
+
+def test_prefects_page_shows_the_parameters_as_a_form(built):
+    """Titles, choices and ranges are in the schema that the server keeps of a deployment."""
+    by_name = {deployment.name: deployment for deployment in built}
+    night = by_name["new-york"]._parameter_openapi_schema.model_dump()["definitions"]["NightlyParameters"]
+    upkeep = by_name["monthly-maintenance"]._parameter_openapi_schema.model_dump()["definitions"]["MaintenanceParameters"]
+    assert night["additionalProperties"] is upkeep["additionalProperties"] is False
+    for form in (night, upkeep):
+        assert all(field["title"] and field["description"] for field in form["properties"].values())
+    variants = {name: field["anyOf"][0] for name, field in night["properties"].items()}
+    assert variants["strategy"]["enum"] == ["auto", "retrain", "fine-tune", "forecast"]
+    assert "stacked" in variants["model"]["enum"]
+    assert (variants["horizon"]["minimum"], variants["horizon"]["maximum"]) == (1, 20)
+    assert (variants["backfill"]["minimum"], variants["backfill"]["maximum"]) == (0, 250)
+    assert variants["as_of"]["format"] == "date"
+
+
 def test_every_deployment_is_switched_on_and_every_schedule_has_a_slug_of_its_own(built):
     slugs = [schedule.slug for deployment in built for schedule in deployment.schedules]
-    assert len(slugs) == len(set(slugs)) == 12 and all(slugs)
+    assert len(slugs) == len(set(slugs)) == 16 and all(slugs)
     assert all(schedule.active for deployment in built for schedule in deployment.schedules)
     assert not any(deployment.paused for deployment in built)
 
@@ -65,7 +103,8 @@ def test_every_deployment_is_switched_on_and_every_schedule_has_a_slug_of_its_ow
 def test_the_parameters_of_every_schedule_are_ones_that_the_flow_takes():
     for plan in PLANS:
         for timing in plan.timings:
-            given = NightlyParameters(**timing.parameters["parameters"])
+            kind = MaintenanceParameters if plan.name == "monthly-maintenance" else NightlyParameters
+            given = kind(**timing.parameters["parameters"])
             assert given.profile in settings.profile_names({})
 
 
@@ -100,16 +139,22 @@ def test_serve_leaves_the_schedules_on_when_it_ends_and_limits_the_backlog(monke
     """SIGTERM would otherwise pause every deployment, and a server that was away for days would start them all at once."""
     import prefect
 
+    from flows import supervision
+
     seen = {}
+    monkeypatch.setattr(supervision, "set_up", lambda: seen.update(supervised=True))
     monkeypatch.setattr(prefect, "serve", lambda *given, **options: seen.update(given=given, **options))
     deployments.serve(["a", "b"], limit=1)
-    assert seen == {"given": ("a", "b"), "pause_on_shutdown": False, "limit": 1}
+    assert seen == {"supervised": True, "given": ("a", "b"), "pause_on_shutdown": False, "limit": 1}
 
 
-def test_a_server_that_is_there_already_is_not_started_again(monkeypatch):
-    monkeypatch.setattr(deployments, "is_up", lambda address: True)
-    with pytest.raises(deployments.FatalError, match="answers at http://127.0.0.1:4200/api already"), deployments.local_server(4200):
-        pass
+def test_a_server_that_outlived_its_serve_is_used_and_stays(prefect_server, capsys):
+    """Else a `serve` that was killed could not be started again: its server would still have the port."""
+    port = int(prefect_server.rpartition(":")[2].partition("/")[0])
+    with deployments.local_server(port) as address:
+        assert address == prefect_server
+    assert deployments.is_up(prefect_server)
+    assert "answers at" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/api", "file:///etc/passwd", "nonsense", ""])

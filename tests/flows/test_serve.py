@@ -1,38 +1,19 @@
-"""`tickercast serve`, the real thing: its server, its schedules, and a night started from the server like a scheduled one."""
+"""`tickercast serve`, the real thing: its server, its schedules, a night started from the server like a scheduled one, and one killed."""
 
-import json
+import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pandas as pd
 import pytest
 
+from forecast_lib.jobs.standing import read_holder
+from forecast_lib.store import ledger
 from tests.conftest import SMALL, free_port
-
-
-def ask(address: str, path: str, body: dict | None = None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.load(reply)
-
-
-def until(found, seconds: float):
-    """What `found` returns as soon as it is true, or its last answer; the server may not be there yet."""
-    deadline, answer = time.monotonic() + seconds, None
-    while time.monotonic() < deadline:
-        try:
-            if answer := found():
-                return answer
-        except OSError:
-            pass
-        time.sleep(1.0)
-    return answer
+from tests.flows.machine import ENDED, ask, audited, leftovers, until
 
 
 @pytest.fixture
@@ -68,8 +49,34 @@ def test_a_served_market_night_runs_and_its_schedule_follows_the_exchanges_clock
     assert all(start.weekday() < 5 for start in starts)
 
     run = ask(address, f"deployments/{new_york['id']}/create_flow_run", {})
-    state = until(lambda: (s := ask(address, f"flow_runs/{run['id']}"))["state_type"] in ("COMPLETED", "FAILED", "CRASHED") and s, 200)
+    state = until(lambda: (s := ask(address, f"flow_runs/{run['id']}"))["state_type"] in ENDED and s, 200)
     assert state and state["state_type"] == "COMPLETED", log.read_text()[-3000:]
     assert state["state"]["name"] in ("Fresh", "Degraded")
     with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM latest_forecasts").fetchone() == (2,)
+    assert {each["name"] for each in ask(address, "automations/filter", {})} >= {
+        "Tickercast: a run that is silent has crashed",
+        "Tickercast: a run that never began has crashed",
+    }
+    _killed_in_the_middle(address, new_york["id"], workspace, log)
+
+
+def _killed_in_the_middle(address, deployment, workspace, log):
+    """Prefect says so at once, so does the lock; readers keep what they had, and the next run goes on by itself."""
+    stands, _ = audited(workspace)
+    doomed = ask(address, f"deployments/{deployment}/create_flow_run", {"parameters": {"parameters": {"strategy": "retrain"}}})
+    working = until(lambda: (holder := read_holder(workspace)) is not None and holder.alive and holder, 120, pause=0.01)
+    assert working, log.read_text()[-3000:]
+    os.kill(working.pid, signal.SIGKILL)
+    dead = read_holder(workspace)
+    assert (dead.run, dead.pid, dead.alive) == (working.run, working.pid, False)
+    state = until(lambda: (s := ask(address, f"flow_runs/{doomed['id']}")["state"])["type"] in ENDED and s, 60)
+    assert state["type"] == "CRASHED", state
+    assert audited(workspace)[0] == stands
+
+    again = ask(address, f"deployments/{deployment}/create_flow_run", {})
+    state = until(lambda: (s := ask(address, f"flow_runs/{again['id']}")["state"])["type"] in ENDED and s, 120)
+    assert state["type"] == "COMPLETED", state
+    newest, _ = audited(workspace)
+    assert newest not in (stands, dead.run) and leftovers(workspace) == []
+    assert [line["run"] for line in ledger.read(workspace).entries if line["kind"] == ledger.DIED] == [dead.run]

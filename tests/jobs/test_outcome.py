@@ -6,26 +6,28 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.gate import Verdict
+from forecast_lib.backtest.gate import Baseline, Verdict
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.outcome import model_rows, run_row, status_rows
+from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import Split, Trained
 from tests import made_up
 
 BUNDLE = made_up.bundle()
 RETRAIN, SKIP = Decision("retrain", "no_model"), Decision("skip", "recent")
-PASSED = Verdict(True, "validation pinball 0.9000 and RMSE 1.0000 of naive", 60, 0.01, 0.01, 0.9, 1.0, 0.8, 0.95)
-REFUSED = dataclasses.replace(PASSED, promoted=False, reason="validation RMSE is 2.0000 of naive: above 1.002, so naive answers")
-TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), 2, (1.0, 0.9, 0.8), 0.5)
+PASSED = Verdict(True, "validation pinball 0.9500 of har, the best baseline", 60, 0.01, 0.01, 0.9, 1.0, Baseline("har", 0.947), 0.8, 0.95)
+REFUSED = dataclasses.replace(PASSED, promoted=False, reason="validation RMSE is 2.0000 of naive: above 1.002, so har answers")
+TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), True, 2, (1.0, 0.9), 0.5)
 FRIDAY = dt.date(2021, 2, 26)
 """The last of the 300 weekdays of `made_up` series."""
 SERIES = made_up.noisy(300)
 
 
 def served(problem: Problem | None = None, *, new: bool = False) -> Refreshed:
-    return Refreshed("ACME", SKIP, BUNDLE, new, "m1", None, PASSED, problem)
+    return Refreshed("ACME", SKIP, BUNDLE, "naive", new, "m1", None, None, PASSED, problem)
 
 
 def status(refreshed: Refreshed | None, *, problem: Problem | None = None, day=FRIDAY, answered=True, kind="nightly") -> pd.Series:
@@ -73,9 +75,9 @@ def test_model_that_answers_although_tonights_training_failed_is_the_last_good()
     assert (row["status"], row["made_by"]) == ("last_good", "lstm")
 
 
-def test_naive_answers_where_no_model_passed():
-    row = status(Refreshed("ACME", RETRAIN, verdict=REFUSED, problem=Problem("gate", REFUSED.reason)))
-    assert (row["status"], row["made_by"], row["model_id"]) == ("naive", "naive", None)
+def test_best_baseline_answers_where_no_model_passed():
+    row = status(Refreshed("ACME", RETRAIN, instead="har", verdict=REFUSED, problem=Problem("gate", REFUSED.reason)))
+    assert (row["status"], row["made_by"], row["model_id"]) == ("naive", "har", None)
     assert row["reason"] == f"gate: {REFUSED.reason}"
 
 
@@ -103,33 +105,47 @@ def test_every_ticker_asked_for_has_exactly_one_row_in_order():
     assert len(made_up.stored("run_tickers", rows)) == 3
 
 
-def models(*refreshed: Refreshed) -> pd.DataFrame:
+def models(*refreshed: Refreshed, pool: KeptPool | None = None) -> pd.DataFrame:
     weights = {each.ticker: "ab" * 32 for each in refreshed if each.trained}
-    return model_rows(refreshed, weights, made_up.run_config(), "{}")
+    return model_rows(refreshed, weights, pool, made_up.run_config(), "{}")
 
 
 def test_promoted_model_is_recorded_with_its_scores():
-    rows = models(Refreshed("ACME", RETRAIN, BUNDLE, True, "m0", TRAINED, PASSED))
+    rows = models(Refreshed("ACME", RETRAIN, BUNDLE, "har", True, "m0", "p1", TRAINED, PASSED))
     row = made_up.stored("models", rows).iloc[0]
     assert (row["model_id"], row["promoted"], row["val_n"]) == ("ab" * 8, True, 60)
-    assert pd.isna(row["parent_id"])  # a retrained model descends from nobody, though "m0" stood ready to answer
+    assert row["parent_id"] == "p1"  # a retrained model descends from the pool, though "m0" stood ready to answer
     assert (row["val_pinball"], row["val_pinball_naive"], row["shrinkage"]) == (0.9, 1.0, 1.0)
     assert row["trained_as_of"] == pd.Timestamp(FRIDAY) and row["trained_through"] == pd.Timestamp("2024-01-02")
 
 
 def test_fine_tuned_model_names_its_parent():
-    rows = models(Refreshed("ACME", Decision("fine_tune", "new_data"), BUNDLE, True, "m0", TRAINED, PASSED))
+    rows = models(Refreshed("ACME", Decision("fine_tune", "new_data"), BUNDLE, "har", True, "m0", "m0", TRAINED, PASSED))
     assert rows["parent_id"].tolist() == ["m0"]
 
 
 def test_refused_model_is_recorded_with_the_reason():
-    rows = models(Refreshed("ACME", RETRAIN, None, False, None, TRAINED, REFUSED, Problem("gate", REFUSED.reason)))
+    rows = models(Refreshed("ACME", RETRAIN, None, "har", False, None, "p1", TRAINED, REFUSED, Problem("gate", REFUSED.reason)))
     assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, REFUSED.reason)
 
 
 def test_model_that_passed_but_lost_to_its_parent_says_so():
-    rows = models(Refreshed("ACME", RETRAIN, made_up.bundle(), False, "m0", TRAINED, PASSED))
+    rows = models(Refreshed("ACME", RETRAIN, made_up.bundle(), "har", False, "m0", "p1", TRAINED, PASSED))
     assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, f"{PASSED.reason}; the parent's is lower, so it stays")
+
+
+def test_pool_trained_tonight_has_a_row_of_its_own_and_a_kept_one_has_none():
+    fit = Fit(made_up.pool().members[0], 2, 3, (1.0, 0.9, 0.9), (1.0, 0.9, 0.95, 0.96), 0.5, "kernel")
+    rows = made_up.stored("models", models(pool=KeptPool(made_up.pool(), "cd" * 32, (fit, fit))))
+    assert rows[["model_id", "ticker", "variant", "epochs", "promoted"]].to_numpy().tolist() == [["cd" * 8, "*", "lstm", 3, True]]
+    assert models(pool=KeptPool(made_up.pool(), "cd" * 32)).empty
+
+
+def test_decision_has_its_cost_and_the_gain_that_validation_promises():
+    row = status(Refreshed("ACME", RETRAIN, BUNDLE, "har", True, None, "p1", TRAINED, PASSED, seconds=1.5))
+    assert row["cost_seconds"] == 1.5 and row["expected_gain"] == pytest.approx(0.1)  # 0.9 of naive's 1.0
+    assert status(served())["expected_gain"] == pytest.approx(0.1)
+    assert status(Refreshed("ACME", SKIP, BUNDLE))["expected_gain"] is None
 
 
 def test_night_without_training_has_no_model_rows():

@@ -9,9 +9,10 @@ import pytest
 from forecast_lib.jobs.decisions import Decision, Lineage, Promoted
 from forecast_lib.jobs.forecast import forecasts_of
 from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards
+from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards, with_pool
+from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
-from forecast_lib.models.bundle import save_bundle, to_bytes
+from forecast_lib.models.bundle import save, to_bytes
 from tests import made_up
 
 FRIDAY = pd.Timestamp("2021-02-26")
@@ -26,7 +27,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def known(config) -> dict[str, Lineage]:
-    digest = save_bundle(BUNDLE, models_folder(config.workspace))
+    digest = save(BUNDLE, models_folder(config.workspace))
     return {"ACME": Lineage(Promoted("m1", digest, FRIDAY, FRIDAY), FRIDAY)}
 
 
@@ -69,6 +70,24 @@ def test_without_new_prices_nothing_is_trained(config, known, strategy):
     assert work.decision == Decision("skip", "no_new_prices") and work.parent is not None
 
 
+def test_training_goes_on_from_the_pool_or_from_the_last_good_model(config, known):
+    kept = KeptPool(made_up.pool(), "ab" * 32)
+    (anew,) = with_pool(plan_refresh(config, made_up.market(SERIES), {}), kept)
+    assert (anew.start, anew.start_id, anew.pool_sha256) == (kept.pool, "ab" * 8, "ab" * 32)
+    (tuned,) = with_pool(plan_refresh(dataclasses.replace(config, strategy="fine-tune"), made_up.market(SERIES), known), None)
+    assert tuned.start is tuned.parent is not None and tuned.start_id == "m1"
+    (kept_as_it_is,) = with_pool(plan_refresh(config, made_up.market(SERIES), known), kept)
+    assert kept_as_it_is.start is None
+    (lost,) = with_pool(plan_refresh(config, made_up.market(SERIES), {}), Problem("diverged", "NaN"))
+    assert lost.start is None and lost.problem == Problem("diverged", "NaN")
+
+
+def test_drift_of_the_loss_fits_a_model_anew(config, known):
+    older = {"ACME": dataclasses.replace(known["ACME"], tried_through=FRIDAY - pd.Timedelta(days=14))}
+    (work,) = plan_refresh(config, made_up.market(SERIES), older, frozenset({"ACME"}))
+    assert work.decision == Decision("retrain", "drift")
+
+
 def test_tickers_without_history_are_no_work(config):
     config = made_up.run_config("NONE", "TEN", "NINE", "ACME", workspace=config.workspace)
     market = made_up.market(made_up.noisy(9, ticker="NINE"), SERIES, made_up.noisy(10, ticker="TEN"), also=("NONE",))
@@ -102,8 +121,8 @@ def test_shard_is_called_by_its_ends():
 def test_forecasts_name_the_sessions_they_are_for(config):
     config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
-    made = made_up.stored("forecasts", forecasts_of(market, {"ACME": (BUNDLE, "m1")}, config.tickers, 2, "run-1"))
-    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "lstm"]] * 2 + [["TEN", "naive"]] * 2
+    made = made_up.stored("forecasts", forecasts_of(market, {"ACME": (BUNDLE, "m1")}, {"TEN": "ewma"}, config.tickers, 2, "run-1"))
+    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "lstm"]] * 2 + [["TEN", "ewma"]] * 2
     # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is Friday, 17 January,
     # and Monday, 20 January 2020 is Martin Luther King Day, no session
     assert made["target_session"].tolist() == [pd.Timestamp(day) for day in ("2021-03-01", "2021-03-02", "2020-01-21", "2020-01-22")]
@@ -112,7 +131,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
 
 def test_forecasts_of_nobody_are_an_empty_table(config):
     market = made_up.market(also=("ACME",))
-    assert made_up.stored("forecasts", forecasts_of(market, {}, config.tickers, 2, "run-1")).empty
+    assert made_up.stored("forecasts", forecasts_of(market, {}, {}, config.tickers, 2, "run-1")).empty
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):

@@ -5,9 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from forecast_lib.jobs import refresh
 from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.refresh import Refreshed, Work, refresh_shard
-from forecast_lib.models.bundle import to_bytes
+from forecast_lib.models import training
+from forecast_lib.models.baselines import QUICK
+from forecast_lib.models.bundle import Pool, to_bytes
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
@@ -24,31 +28,57 @@ def skilled():
     return series, made_up.bundle(location=2.0)
 
 
+POOL = made_up.pool()
+
+
+def started(work: Work) -> Work:
+    """With what the flow gives it to go on from: the pool, or its own last model."""
+    if work.decision.action == "skip":
+        return work
+    own = work.decision.action == "fine_tune"
+    return dataclasses.replace(work, start=work.parent if own else POOL, start_id=work.parent_id if own else "p1")
+
+
 def refreshed(*works: Work, model=MODEL, train=TRAIN) -> list[Refreshed]:
-    return refresh_shard(works, model, train, 1)
+    return refresh_shard([started(work) for work in works], model, train, 1)
 
 
 def one(work: Work) -> Refreshed:
     return refreshed(work)[0]
 
 
-def test_skipped_ticker_is_answered_by_the_parent_if_it_still_passes():
+def test_skipped_ticker_is_answered_by_its_last_good_model():
     series, parent = skilled()
     result = one(Work(series, SKIP, parent, "m1"))
     assert result.served is parent and not result.served_new and result.trained is None and result.problem is None
-    assert result.verdict is not None and result.verdict.promoted
 
 
-def test_parent_that_no_longer_passes_is_not_served():
-    result = one(Work(made_up.noisy(300), SKIP, HARMFUL, "m1"))
-    assert result.served is None
+def test_parent_that_no_longer_passes_does_not_answer_beside_a_new_model():
+    result = one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1"))
+    assert result.served is not HARMFUL
+
+
+def test_model_is_refused_where_it_does_harm_and_the_best_baseline_answers():
+    harmful = Pool(HARMFUL.network, HARMFUL.horizon, HARMFUL.members, "2024-01-02", "0" * 64, 0)
+    work = dataclasses.replace(Work(made_up.noisy(300), RETRAIN), start=harmful)
+    with pytest.MonkeyPatch.context() as patch:  # its rise of one standard deviation a session is believed
+        patch.setattr(training, "shrinkage_of", lambda location, score: np.ones(MODEL.horizon))
+        result = refresh_shard([work], MODEL, TRAIN, 1)[0]
+    assert result.served is None and result.verdict is not None and result.instead == result.verdict.best.name
     assert result.problem is not None and result.problem.rule == "gate"
-    assert "validation RMSE is" in result.problem.reason and "so naive answers" in result.problem.reason
+    assert "validation RMSE is" in result.problem.reason and f"so {result.instead} answers" in result.problem.reason
 
 
 def test_ticker_without_any_model_says_so():
     result = one(Work(made_up.noisy(300), SKIP))
     assert result.served is None and result.problem is not None and result.problem.rule == "no_model"
+    assert result.instead in QUICK
+
+
+def test_ticker_whose_pool_could_not_be_trained_says_why():
+    lost = Problem("diverged", "the pooled network could not be trained")
+    work = dataclasses.replace(Work(made_up.noisy(300), RETRAIN), problem=lost)
+    assert refresh_shard([work], MODEL, TRAIN, 1)[0].problem == lost
 
 
 def test_new_model_is_judged():
@@ -60,11 +90,13 @@ def test_new_model_is_judged():
 
 def test_harmful_parent_does_not_keep_a_new_model_from_being_judged():
     with_parent, alone = one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1")), one(Work(made_up.noisy(300), RETRAIN))
-    assert with_parent.verdict == alone.verdict
+    assert with_parent.verdict == alone.verdict  # the new model's
     assert with_parent.served is None or with_parent.served_new
 
 
-def test_better_of_parent_and_new_model_answers():
+def test_better_of_parent_and_new_model_answers(monkeypatch):
+    for names in ("BASELINES", "QUICK"):  # the drift, too, knows a steady rise
+        monkeypatch.setattr(refresh, names, ("naive",))
     series, parent = skilled()  # two small epochs do not find what the parent knows
     result = one(Work(series, RETRAIN, parent, "m1"))
     assert result.trained is not None and result.served is parent and not result.served_new
@@ -89,22 +121,16 @@ def test_ticker_that_cannot_be_trained_says_why(kind, sessions, rule):
     assert result.served is None and result.problem is not None and result.problem.rule == rule
 
 
-def test_parent_with_too_little_history_to_be_judged_on_is_not_served():
-    result = one(Work(made_up.noisy(50), SKIP, made_up.bundle(), "m1"))
-    assert result.served is None and result.problem is not None and result.problem.rule == "too_short"
-
-
 def test_fine_tuned_model_descends_from_its_parent():
     series = made_up.noisy(300)
     parent = made_up.bundle()
     result = one(Work(series, Decision("fine_tune", "new_data"), parent, "m1"))
-    assert result.trained is not None and result.parent_id == "m1"
-    assert result.trained.bundle.scale is parent.scale
+    assert result.trained is not None and (result.parent_id, result.start_id) == ("m1", "m1")
 
 
 def bad_tickers() -> list[Work]:
     diverging = made_up.bundle()
-    diverging.weights["rnn0/kernel"] = np.full_like(diverging.weights["rnn0/kernel"], np.inf)
+    diverging.members[0]["rnn0/kernel"].fill(np.inf)
     broken = dataclasses.replace(made_up.noisy(300, ticker="BROKEN"), close=np.array([1.0]))
     return [
         Work(made_up.closes_only(np.full(300, 5.0), "FROZEN"), RETRAIN),
@@ -141,7 +167,8 @@ def test_each_bad_ticker_has_its_own_problem():
         "WILD": "diverged",
         "BROKEN": "internal_error",
     }
-    assert not any(result.served for result in results.values())
+    served = {ticker for ticker, result in results.items() if result.served}
+    assert served == {"WILD"}  # by its last good model
 
 
 def test_order_of_the_shard_does_not_matter():

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from forecast_lib.errors import UsageError
+from forecast_lib.jobs.endings import Ending, remember
 from forecast_lib.jobs.standing import read_holder, sessions_behind, standing
+from forecast_lib.store.lock import hold_workspace
 from tests.store import nights
 
 AFTER_THE_CLOSE = dt.datetime(2024, 1, 2, 23, tzinfo=dt.UTC)
@@ -51,7 +53,7 @@ def test_a_night_that_has_just_ended_is_fresh(workspace):
 def test_one_missed_session_is_fresh_and_two_are_stale(workspace):
     assert standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=1)).verdict == "fresh"
     stands = standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=2))
-    assert (stands.verdict, stands.sessions_behind) == ("degraded", 2)
+    assert (stands.verdict, stands.sessions_behind) == ("stale", 2)
     assert [(t.ticker, t.status, t.reason) for t in stands.degraded] == [
         ("AAA", "stale", "data are 2 sessions old"),
         ("BBB", "stale", "data are 2 sessions old"),
@@ -63,13 +65,36 @@ def test_a_run_that_died_shows(workspace):
     dead.wait()
     (workspace / ".lock").write_text(json.dumps({"pid": dead.pid, "run": "run-1", "started": None}))
     stands = standing(workspace, AFTER_THE_CLOSE)
-    assert (stands.verdict, stands.died.run, stands.working) == ("degraded", "run-1", None)
+    assert (stands.verdict, stands.died.run, stands.working) == ("dead", "run-1", None)
 
 
 def test_a_run_at_work_is_no_fault(workspace):
+    with hold_workspace(workspace, "run-1"):
+        stands = standing(workspace, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.died, stands.working.run) == ("fresh", None, "run-1")
+
+
+def test_a_process_that_was_given_the_number_of_a_dead_one_is_not_at_work(workspace):
+    """After a restart, in a container above all, the number in the lock may well be that of somebody else."""
     (workspace / ".lock").write_text(json.dumps({"pid": os.getpid(), "run": "run-1", "started": None}))
     stands = standing(workspace, AFTER_THE_CLOSE)
-    assert (stands.verdict, stands.died, stands.working.run) == ("fresh", None, "run-1")
+    assert (stands.died.run, stands.working) == ("run-1", None)
+
+
+def test_a_night_that_failed_after_the_published_one_shows_until_the_next_succeeds(workspace):
+    remember(workspace, Ending("nightly", "failed", 1, "no room", "2024-01-03T22:10:00+00:00"))
+    stands = standing(workspace, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.failure.message) == ("failed", "no room")
+    nights.store_and_publish(workspace, 2)  # finished on 4 January
+    assert standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=2)).verdict == "fresh"
+
+
+def test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale(tmp_path):
+    made = nights.night(0, ("AAA", "BBB", "CCC"))
+    made["run_tickers"].loc[0, "last_session"] = pd.Timestamp("2020-01-02")
+    nights.store_and_publish(tmp_path, 0, made)
+    stands = standing(tmp_path, AFTER_THE_CLOSE)
+    assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == ("degraded", ["AAA"])
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": "x", "run": 1}', "\0\0"])

@@ -11,13 +11,13 @@ import pytest
 
 from forecast_lib.errors import ModelDamaged
 from forecast_lib.forecast import forecast_with_model
-from forecast_lib.models.bundle import load_bundle, save_bundle, to_bytes
+from forecast_lib.models.bundle import load_bundle, load_pool, save, to_bytes
 from tests import made_up
 
 
 @pytest.fixture
 def saved(tmp_path):
-    digest = save_bundle(made_up.bundle(location=0.3), tmp_path)
+    digest = save(made_up.bundle(location=0.3), tmp_path)
     return tmp_path, digest
 
 
@@ -42,7 +42,7 @@ def test_everything_comes_back(saved):
 
 def test_equal_content_gives_equal_bytes_whatever_the_order_of_the_weights():
     bundle = made_up.bundle()
-    turned = dataclasses.replace(bundle, weights=dict(reversed(bundle.weights.items())))
+    turned = dataclasses.replace(bundle, members=tuple(dict(reversed(each.items())) for each in bundle.members))
     assert to_bytes(bundle) == to_bytes(turned)
 
 
@@ -53,7 +53,7 @@ def test_equal_content_gives_equal_bytes_whatever_the_order_of_the_weights():
         {"data_sha256": "1" * 64},
         {"seed": 1},
         {"shrinkage": np.array([1.0, 0.5])},
-        {"weights": made_up.bundle(location=1e-6).weights},
+        {"members": made_up.bundle(location=1e-6).members},
         {"scale": made_up.bundle(daily=0.011).scale},
     ],
     ids=lambda change: next(iter(change)),
@@ -102,7 +102,7 @@ def repacked(content: bytes, **meta) -> bytes:
     ("content", "reason"),
     [
         (b"not an archive", "not understood"),
-        (repacked(to_bytes(made_up.bundle()), format=2), "format 2, expected 1"),
+        (repacked(to_bytes(made_up.bundle()), format=3), "format 3, expected 2"),
         (repacked(to_bytes(made_up.bundle()), network={"variant": "lstm"}), "not understood"),
         (
             repacked(to_bytes(made_up.bundle()), network={**dataclasses.asdict(made_up.bundle().network), "units": 5}),
@@ -130,10 +130,34 @@ def test_archive_with_pickled_objects_is_not_opened(tmp_path):
         load_bundle(tmp_path, digest, "ACME")
 
 
+def test_ticker_that_answers_with_its_pool_does_not_repeat_its_weights(tmp_path):
+    pool = made_up.pool()
+    digest = save(pool, tmp_path)
+    bundle = dataclasses.replace(made_up.bundle(), members=pool.members, pool_sha256=digest)
+    path = tmp_path / f"{save(bundle, tmp_path)}.npz"
+    assert path.stat().st_size < (tmp_path / f"{digest}.npz").stat().st_size / 2
+    there = load_bundle(tmp_path, path.stem, "ACME")
+    assert to_bytes(there) == to_bytes(bundle) and there.pool_sha256 == digest
+    series = made_up.noisy(200)
+    first, second = (forecast_with_model(each, series, (190, 200)) for each in (bundle, there))
+    assert first.quantiles.tobytes() == second.quantiles.tobytes()
+    assert load_bundle(tmp_path, path.stem, "ACME").members is there.members  # read from the disk once
+
+
+def test_ticker_whose_pool_is_gone_is_damaged(tmp_path):
+    bundle = dataclasses.replace(made_up.bundle(), pool_sha256="5" * 64)
+    with pytest.raises(ModelDamaged, match="model file 5+.npz cannot be read"):
+        load_bundle(tmp_path, save(bundle, tmp_path), "ACME")
+
+
+def test_pool_comes_back_byte_for_byte(tmp_path):
+    assert to_bytes(load_pool(tmp_path, save(made_up.pool(), tmp_path))) == to_bytes(made_up.pool()) != to_bytes(made_up.pool(seed=5))
+
+
 def test_saving_twice_leaves_the_file_alone(saved):
     folder, digest = saved
     before = (folder / f"{digest}.npz").stat()
-    assert save_bundle(made_up.bundle(location=0.3), folder) == digest
+    assert save(made_up.bundle(location=0.3), folder) == digest
     after = (folder / f"{digest}.npz").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -142,5 +166,5 @@ def test_saving_again_heals_a_damaged_file_of_the_same_size(saved):
     folder, digest = saved
     path = folder / f"{digest}.npz"
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
-    assert save_bundle(made_up.bundle(location=0.3), folder) == digest
+    assert save(made_up.bundle(location=0.3), folder) == digest
     assert load_bundle(folder, digest, "ACME").horizon == 2

@@ -1,4 +1,4 @@
-"""The training engine: its loss against SciPy, its first step by hand, the same bits again, divergence, and what it keeps."""
+"""Training by either program: the loss against SciPy, first steps by hand, the same bits again, divergence, and what is kept."""
 
 import ctypes
 import gc
@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from forecast_lib.errors import TrainingDiverged
-from forecast_lib.models import engine
+from forecast_lib.models import engine, program
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
 from forecast_lib.windows.sequences import Batches, framing_for
@@ -27,6 +27,12 @@ def batches(seed: int, steps: int = STEPS, batch: int = BATCH) -> Batches:
     inputs = random.standard_normal((steps, batch, FRAMING.length, NETWORK.inputs)).astype(np.float32)
     targets = random.standard_normal((steps, batch, FRAMING.positions, made_up.MODEL.horizon)).astype(np.float32)
     return Batches(inputs, targets, np.ones_like(targets))
+
+
+@pytest.fixture(params=["kernel", "tensorflow-cpu"], autouse=True)
+def path(request, monkeypatch):
+    monkeypatch.setattr(engine, "path_of", lambda network: request.param)
+    return request.param
 
 
 def fit(training=batches, *, validation=batches(99, 1, HELD_OUT_CHUNKS), epochs=2, rate=0.01, patience=2, seed=1, ticker="ACME"):
@@ -70,6 +76,10 @@ def test_steps_of_adam_by_hand():
 
 def test_same_arguments_give_the_same_bits():
     assert bits(fit()) == bits(fit())
+
+
+def test_tells_which_program_trained(path):
+    assert fit().path == path
 
 
 def test_another_seed_gives_others():
@@ -121,6 +131,19 @@ def test_rate_beyond_all_measure_diverges_or_keeps_what_it_had():
         fit(rate=3e38, epochs=4, patience=4)
 
 
+def test_one_that_diverges_leaves_its_neighbours_as_they_are():
+    """Trained side by side: a ticker whose target is no number, one whose rate is beyond all measure, and two that are well."""
+    poisoned = batches(0)
+    poisoned.targets[1, 2, 3, 0] = np.nan
+    ill = [lambda: fit(lambda epoch: poisoned, epochs=6), lambda: fit(rate=3e38, epochs=6, patience=6)]
+    alone = [bits(fit(seed=seed, epochs=6)) for seed in (1, 2)]
+    with ThreadPoolExecutor(4) as threads:
+        failing = [threads.submit(each) for each in ill * 4]
+        well = [threads.submit(lambda seed: bits(fit(seed=seed, epochs=6)), seed) for seed in (1, 2) * 4]
+        assert all(isinstance(each.exception(), TrainingDiverged) for each in failing)
+    assert [each.result() for each in well] == alone * 4
+
+
 def test_divergence_leaves_nothing_behind():
     before = bits(fit())
     with pytest.raises(TrainingDiverged):
@@ -128,12 +151,13 @@ def test_divergence_leaves_nothing_behind():
     assert bits(fit()) == before
 
 
+@pytest.mark.parametrize("path", ["tensorflow-cpu"], indirect=True)
 def test_one_traced_program_serves_all():
     for seed in range(3):
         fit(seed=seed, epochs=seed + 1, rate=0.01 * (seed + 1), ticker=f"T{seed}")
-    program = engine._program(NETWORK, FRAMING, "student_t", 1.0)
-    assert program.epoch.experimental_get_tracing_count() == 1
-    assert program.evaluate.experimental_get_tracing_count() == 1
+    traced = program.program_of(NETWORK, FRAMING, "student_t", 1.0)
+    assert traced.epoch.experimental_get_tracing_count() == 1
+    assert traced.evaluate.experimental_get_tracing_count() == 1
 
 
 def _resident_mib() -> float:

@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import http.server, threading
-from forecast_lib.models import engine
+from forecast_lib.models import program
 from curl_cffi import requests
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)

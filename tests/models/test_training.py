@@ -10,16 +10,20 @@ from forecast_lib.config import TrainConfig
 from forecast_lib.errors import TickerError, TooFewSessions, UsageError
 from forecast_lib.models import training
 from forecast_lib.models.bundle import to_bytes
-from forecast_lib.models.training import first_cutoff, network_of, split_cutoffs, ticker_seed, train
+from forecast_lib.models.training import first_cutoff, join_pool, network_of, split_cutoffs, ticker_seed, train, train_alone, train_member
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.scaling import future_log_returns
-from forecast_lib.windows.sequences import framing_for, sample
+from forecast_lib.windows.sequences import corpus, framing_for, sample
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
 
-def trained(series, seed=1, **more):
-    return train(series, MODEL, TRAIN, seed=seed, **more)
+def trained(series, seed=1):
+    return train_alone(series, MODEL, TRAIN, seed=seed)
+
+
+def same_weights(first, second) -> bool:
+    return all(one[name].tobytes() == other[name].tobytes() for one, other in zip(first, second, strict=True) for name in one)
 
 
 def test_split_by_hand():
@@ -74,7 +78,7 @@ def test_hardly_any_history_is_too_short(sessions):
 
 def test_horizon_longer_than_the_data_is_too_short():
     with pytest.raises(TooFewSessions, match="horizon of 20"):
-        train(made_up.noisy(15), dataclasses.replace(MODEL, horizon=20), TRAIN, seed=1)
+        train_alone(made_up.noisy(15), dataclasses.replace(MODEL, horizon=20), TRAIN, seed=1)
 
 
 def test_prices_that_stand_still_teach_nothing():
@@ -128,7 +132,7 @@ def _epoch(series, scale, cutoffs):
     features = session_features(series)
     scores = future_log_returns(features.log_close, MODEL.horizon) / scale.sigma(features)
     framing = framing_for(MODEL.lookback, looks_back=False)
-    return sample(features.values, scores, cutoffs, framing, (3, 4), np.random.default_rng(0))
+    return sample(corpus([(features.values, scores, cutoffs)]), framing, (3, 4), np.random.default_rng(0))
 
 
 def test_weights_after_fixed_epochs_do_not_depend_on_validation(monkeypatch):
@@ -143,10 +147,10 @@ def test_weights_after_fixed_epochs_do_not_depend_on_validation(monkeypatch):
     monkeypatch.setattr(engine, "fit", last_epoch)
     series = made_up.noisy(300)
     last_seen = split_cutoffs(300, MODEL, TRAIN, "ACME").training[1] - 1 + MODEL.horizon
-    here, there = (trained(each).bundle.weights for each in (series, made_up.scrambled(series, last_seen)))
-    assert all(here[name].tobytes() == there[name].tobytes() for name in here)
-    sooner = trained(made_up.scrambled(series, last_seen - 20)).bundle.weights  # the test would notice
-    assert any(here[name].tobytes() != sooner[name].tobytes() for name in here)
+    here, there = (train_member([each], MODEL, TRAIN, seed=1, member=0).weights for each in (series, made_up.scrambled(series, last_seen)))
+    assert same_weights([here], [there])
+    sooner = train_member([made_up.scrambled(series, last_seen - 20)], MODEL, TRAIN, seed=1, member=0).weights  # the test would notice
+    assert not same_weights([here], [sooner])
 
 
 def test_sessions_after_the_evening_do_not_exist():
@@ -168,35 +172,78 @@ def test_shrinkage_looks_at_validation_only():
     assert np.isnan(score).sum(axis=0).tolist() == [0, 1]
 
 
-def test_fine_tuning_goes_on_from_the_parent():
+def test_members_of_a_pool_differ_and_learn_from_all_tickers():
+    many = [made_up.noisy(300, seed, ticker=f"T{seed}") for seed in range(3)]
+    first, second = (train_member(many, MODEL, TRAIN, seed=1, member=member) for member in range(2))
+    assert not same_weights([first.weights], [second.weights])
+    other = [*many[:2], made_up.noisy(300, 9, ticker="T2")]
+    assert not same_weights([first.weights], [train_member(other, MODEL, TRAIN, seed=1, member=0).weights])
+
+
+def test_order_of_the_tickers_does_not_matter_to_the_pool():
+    many = [made_up.noisy(300, seed, ticker=f"T{seed}") for seed in range(3)]
+    here, there = (train_member(each, MODEL, TRAIN, seed=1, member=0) for each in (many, many[::-1]))
+    assert same_weights([here.weights], [there.weights])
+
+
+def test_large_universe_is_drawn_from_and_each_member_draws_its_own(monkeypatch):
+    monkeypatch.setattr(training, "_POOL_TICKERS", 2)
+    many = [made_up.noisy(300, seed, ticker=f"T{seed}") for seed in range(6)]
+    drawn = [{each.ticker for each in training._drawn(many, seed)} for seed in range(5)]
+    assert all(len(tickers) == 2 for tickers in drawn) and len(set(map(frozenset, drawn))) > 1
+    # One that is not there does not move who else is drawn, but for the one in its place.
+    assert training._drawn(many[1:], 0)[0] in training._drawn(many, 0)
+
+
+def test_tie_goes_to_the_pool_and_a_clear_gain_to_the_ticker():
+    rng = np.random.default_rng(0)
+    pooled = rng.standard_normal(100)
+    assert not training._clearly_better(pooled, pooled)
+    assert not training._clearly_better(pooled - 0.01 * rng.standard_normal(100), pooled)
+    assert training._clearly_better(pooled - 0.1, pooled) and not training._clearly_better(pooled + 0.1, pooled)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_model_has_its_own_weights_or_refers_to_its_pool(monkeypatch, better):
+    monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: better)
+    pool = join_pool([train_member([made_up.noisy(300)], MODEL, TRAIN, seed=1, member=0)], [made_up.noisy(300)], MODEL, 1)
+    made = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
+    assert made.own is better and made.bundle.pool_sha256 == (None if better else "5" * 64)
+    assert same_weights(made.bundle.members, pool.members) is not better
+
+
+def test_fine_tuning_goes_on_from_the_parent(monkeypatch):
+    monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: True)
     series = made_up.noisy(320)
     parent = trained(series.until(300)).bundle
-    tuned = trained(series, parent=parent)
-    assert tuned.epochs <= TRAIN.fine_tune_epochs
-    assert tuned.bundle.scale is parent.scale
-    kernel = "rnn0/kernel"
-    assert np.abs(tuned.bundle.weights[kernel] - parent.weights[kernel]).max() < 0.05  # three small steps, not a new draw
+    tuned = train(series, MODEL, TRAIN, start=parent, seed=1)
+    assert tuned.epochs <= TRAIN.fine_tune_epochs and len(tuned.bundle.members) == len(parent.members)
+    for own, before in zip(tuned.bundle.members, parent.members, strict=True):
+        moved = np.abs(own["rnn0/kernel"] - before["rnn0/kernel"]).max()
+        assert moved < 0.05  # three small steps, not a new draw
 
 
 def test_parent_of_another_shape_is_refused():
     parent = made_up.bundle(horizon=3)
     with pytest.raises(TickerError, match="ACME: the last good model has another shape") as caught:
-        trained(made_up.noisy(300), parent=parent)
+        train(made_up.noisy(300), MODEL, TRAIN, start=parent, seed=1)
     assert caught.value.rule == "parent_shape"
 
 
 @pytest.mark.parametrize("kind", sorted(set(made_up.ODD) - {"constant", "doubles after standing still", "halves after standing still"}))
 def test_odd_history_trains_to_finite_weights(kind):
     bundle = trained(made_up.ODD[kind]).bundle
-    assert all(np.isfinite(array).all() for array in bundle.weights.values())
+    assert all(np.isfinite(array).all() for member in bundle.members for array in member.values())
     assert np.isfinite(bundle.scale.coefficients).all()
     assert ((bundle.shrinkage >= 0) & (bundle.shrinkage <= 1)).all()
 
 
 def test_direction_of_a_random_walk_is_hardly_ever_believed():
-    """Of 20 tickers with 2 steps each, 2.3 % would pass two standard errors by chance: 1 of 40; 4 would be far beyond."""
-    shrinkage = [trained(made_up.noisy(300, seed, ticker=f"T{seed}")).bundle.shrinkage for seed in range(20)]
-    assert np.count_nonzero(shrinkage) < 4
+    """Of 25 tickers 2.3 % would pass two standard errors by chance, half a ticker; four or more would do so once in 300 tries."""
+    calm = TrainConfig(members=2, batch_size=8, steps_per_epoch=5, epochs=5, validation_sessions=250)
+    walks = [made_up.noisy(1300, seed, ticker=f"T{seed}") for seed in range(25)]
+    believed = [train_alone(series, MODEL, calm, seed=1).bundle.shrinkage.any() for series in walks]
+    assert sum(believed) < 4
 
 
 def test_held_out_part_fits_its_tiles_for_every_length():
@@ -222,7 +269,7 @@ def test_network_that_looks_back_learns_from_windows(monkeypatch, variant, drawn
 
     monkeypatch.setattr(engine, "fit", refuse)
     with pytest.raises(TickerError, match="seen enough"):
-        train(made_up.noisy(300), dataclasses.replace(MODEL, variant=variant), TRAIN, seed=1)
+        train_alone(made_up.noisy(300), dataclasses.replace(MODEL, variant=variant), TRAIN, seed=1)
     assert asked == [drawn, held_out]
 
 

@@ -59,6 +59,8 @@ def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
         "calendar": "XNYS",
         "rows_new": 10,
         "rows_refused": 0,
+        "cost_seconds": 2.0,
+        "expected_gain": 0.001,
     } | changes
 
 

@@ -100,6 +100,14 @@ def test_backtest_line_holds_ratio_significance_and_coverage() -> None:
     assert expected in rows
 
 
+def test_whole_distributions_are_set_against_garch_with_all_baselines() -> None:
+    figures = {"winkler95_per_garch": 0.95, "qlike": 0.46, "cov95_low_vol": 0.94, "cov95_mid_vol": 0.95, "cov95_high_vol": 0.96}
+    scores = [nights.score_row("*", model, 1.0, pinball_per_garch=0.98, mcs_pvalue=0.5, **figures) for model in ("stacked", "har")]
+    page = page_of(backtest_scores=nights.score_frame(*scores))
+    figures_shown = ["0.9800", "0.9500", "0.4600", "1.0000", "80.0 %", "95.0 %", "94.0 %", "95.0 %", "96.0 %", "0.500"]
+    assert ["stacked", *figures_shown] in _Page(page).rows and ["har baseline", *figures_shown] in _Page(page).rows
+
+
 def test_the_page_says_what_a_ratio_of_one_means() -> None:
     assert "a ratio of 1 means no better than “the price stays”" in page_of()
 

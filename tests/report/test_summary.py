@@ -88,6 +88,22 @@ def test_drift_has_its_own_figure() -> None:
     assert drift is not None and drift.ratio == pytest.approx(1.1)
 
 
+def test_distributions_stand_side_by_side_the_best_first_and_baselines_are_told_apart() -> None:
+    rows = [nights.score_row("*", model, 1.0, pinball_per_garch=ratio) for model, ratio in (("garch", 1.0), ("stacked", 0.98), ("har", 0.99))]
+    summary = build_summary(nights.night(backtest_scores=nights.score_frame(*rows, nights.score_row("AAA", "stacked", 0.9))))
+    assert [(row.model, row.is_baseline, row.pinball) for row in summary.rivals] == [
+        ("stacked", False, 0.98),
+        ("har", True, 0.99),
+        ("garch", True, 1.0),
+    ]
+    assert [row.model for row in summary.scores] == ["stacked", "stacked"]  # what is judged: no baseline among it
+
+
+def test_backtest_without_garch_shows_no_distributions() -> None:
+    scores = nights.score_frame(nights.score_row("*", "stacked", 0.9, pinball_per_garch=None))
+    assert build_summary(nights.night(backtest_scores=scores)).rivals == ()
+
+
 def test_a_repeated_score_counts_once_and_the_last_one_wins() -> None:
     scores = nights.score_frame(nights.score_row("AAA", "stacked", 0.5), nights.score_row("AAA", "stacked", 0.7, backtest_id="b2"))
     summary = build_summary(nights.night(backtest_scores=scores))

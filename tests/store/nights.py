@@ -126,6 +126,8 @@ def ticker_row(run_id: str, ticker: str, number: int) -> dict[str, Any]:
         "calendar": "XNYS",
         "rows_new": 1,
         "rows_refused": 0,
+        "cost_seconds": 2.0,
+        "expected_gain": 0.001,
     }
 
 
@@ -168,6 +170,7 @@ def outcomes(run_id: str, settled_by: str, number: int, made: int, tickers: tupl
                 "error": 1.0,
                 "naive_error": 0.0,
                 "pinball": 0.4,
+                "baseline_pinball": 0.5,
                 "inside80": True,
                 "inside95": True,
                 "settled_at": stamp(now(number)),

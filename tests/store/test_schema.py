@@ -76,7 +76,11 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
         "current_prices",
         "forecast_skill",
         "latest_backtest_scores",
+        "latest_coverage",
         "latest_forecasts",
+        "model_skill",
         "open_price_gaps",
         "quarantine",
+        "rolling_coverage",
+        "run_ticker_gains",
     }

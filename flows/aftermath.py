@@ -1,0 +1,93 @@
+"""What follows every run, however it ended: its ending is noted, the metrics are written, people are told, artifacts are left.
+
+None of it can fail a run. What could not be done is a notice in the run's summary and in its log.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import State, get_run_logger
+
+from flows.artifacts import leave_artifacts, leave_failure
+from flows.ending import ended
+from flows.notify import message_of_run, tell
+from flows.settings import Settings, gather, secret_texts, utc_now, without_secrets
+from forecast_lib.errors import TickercastError, WorkspaceBusy
+from forecast_lib.jobs.endings import Ending, recall, remember
+from forecast_lib.jobs.metrics import exposition, metrics_path, write_metrics
+from forecast_lib.jobs.standing import standing
+from forecast_lib.jobs.summary import NOTHING_DONE, RunSummary
+
+__all__ = ["followed"]
+
+
+def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSummary]) -> State[Any]:
+    """Do the run, then what follows every run; how it ended, as `ended` says it.
+
+    Args:
+        kind: of the run, for its ending and its metrics.
+        overrides: the flow's parameters, as `settings.gather` takes them.
+    """
+    hidden = secret_texts(overrides)
+    state = ended(run, hidden)
+    ending, summary = _ending(kind, state), state.data if isinstance(state.data, RunSummary) else None
+    notices: list[str] = []
+    settings = _settings(overrides)
+
+    def attempt(what: str, step: Callable[[], str | None]) -> None:
+        try:
+            notice = step()
+        except Exception as error:
+            notice = f"{what}: {type(error).__name__}: {error}"
+        if notice:
+            notices.append(without_secrets(notice, hidden))
+            get_run_logger().warning(notices[-1])
+
+    if settings and settings.workspace.is_dir() and not isinstance(state.data, WorkspaceBusy):
+        attempt("the metrics were not written", lambda: _note(settings, ending))
+    if settings and settings["notify"] and ending.exit_code != 0:
+        attempt("nobody was told", lambda: _tell(settings, ending, summary))
+    summary = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
+    attempt("the artifacts were not left", lambda: leave_artifacts(summary) if summary else leave_failure(kind, ending.message))
+    if summary:
+        return state.model_copy(update={"data": dataclasses.replace(summary, notices=tuple(notices))})
+    return state.model_copy(update={"message": "; ".join([ending.message, *notices])})
+
+
+def _settings(overrides: Mapping[str, object]) -> Settings | None:
+    """None where the settings are what is wrong."""
+    try:
+        return gather(overrides)
+    except TickercastError:
+        return None
+
+
+def _ending(kind: str, state: State[Any]) -> Ending:
+    data = state.data
+    at = utc_now().isoformat(timespec="seconds")
+    if isinstance(data, RunSummary):
+        return Ending(kind, data.status, data.exit_code, data.message, at, data.run_id, data.seconds)
+    return Ending(kind, "failed", int(getattr(data, "exit_code", 1)), state.message or "no reason given", at)
+
+
+def _note(settings: Settings, ending: Ending) -> str | None:
+    endings = recall(settings.workspace) if ending.status in NOTHING_DONE else remember(settings.workspace, ending)
+    folder = Path(settings["metrics_dir"]).expanduser().absolute() if settings["metrics_dir"] else None
+    write_metrics(metrics_path(settings.workspace, folder), exposition(settings.workspace, endings, utc_now()))
+    return None
+
+
+def _tell(settings: Settings, ending: Ending, summary: RunSummary | None) -> str | None:
+    stale = ending.kind == "nightly" and ending.status == "degraded" and _is_stale(settings.workspace, utc_now())
+    problem = tell(settings["notify"], *message_of_run(ending, settings.workspace, summary, stale=stale))
+    return f"not everybody was told: {problem}" if problem else None
+
+
+def _is_stale(workspace: Path, now: dt.datetime) -> bool:
+    try:
+        return standing(workspace, now).verdict == "stale"
+    except TickercastError:
+        return False

@@ -1,0 +1,93 @@
+"""A shard's work on its way to another process or machine, as bytes: a function with its arrays there, what it made of them back.
+
+Workers import this and what the function calls, nothing of Prefect. A worker whose installation differs from the flow's is refused:
+its results would be of another program, and nobody would see it.
+"""
+
+import functools
+import hashlib
+import os
+import pickle
+import platform
+import threading
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from forecast_lib.errors import UsageError
+
+__all__ = ["check", "checked_work", "end_with_parent", "installation", "pack", "unpack", "work"]
+
+_LIBRARIES = ("arch", "keras", "numba", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "tensorflow")
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def pack(value: Any) -> bytes:
+    """A value as bytes; functions that no module has by name travel with their code.
+
+    >>> unpack(pack({"close": [1.0, 2.0]}))
+    {'close': [1.0, 2.0]}
+    """
+    return cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpack(content: bytes) -> Any:
+    """What `pack` packed."""
+    return pickle.loads(content)
+
+
+@functools.lru_cache(maxsize=1)
+def installation() -> Mapping[str, str]:
+    """What results may depend on: Python, the libraries that compute, and a digest of Tickercast's own source."""
+    digest = hashlib.sha256()
+    for package in ("flows", "forecast_lib"):
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return {"python": platform.python_version(), "tickercast": digest.hexdigest()[:12], **{name: _version(name) for name in _LIBRARIES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def check(expected: Mapping[str, str]) -> None:
+    """Compare this process's installation with the flow's.
+
+    Raises:
+        UsageError: they differ; says in what.
+    """
+    here = installation()
+    differing = [f"{name} {here.get(name)} instead of {value}" for name, value in expected.items() if here.get(name) != value]
+    if differing:
+        raise UsageError(f"a Dask worker has another installation than this run: {', '.join(differing)}; install the same release there")
+
+
+def work(content: bytes) -> bytes:
+    """Call the packed (function, positional arguments, named arguments), and pack what it returns."""
+    function, positional, named = unpack(content)
+    return pack(function(*positional, **named))
+
+
+def checked_work(content: bytes, expected: Mapping[str, str]) -> bytes:
+    """As `work`, after `check`: a worker may have joined since the run began."""
+    check(expected)
+    return work(content)
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does, however that ended: a killed flow leaves nobody behind."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

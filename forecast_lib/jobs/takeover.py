@@ -1,0 +1,63 @@
+"""What the next run does about one that died: says so in the ledger, and removes what it left half built.
+
+Nothing else is needed. The lock went with the process, its transaction was never committed or is in the tables, its weights are named
+by nothing, and readers kept the publication before it.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from forecast_lib.errors import StoreDamaged
+from forecast_lib.jobs.workspace import models_folder
+from forecast_lib.store import ledger
+from forecast_lib.store.files import SNAPSHOTS, remove_leftovers
+from forecast_lib.store.lock import Left, hold_workspace
+
+__all__ = ["hold", "take_over"]
+
+
+@contextlib.contextmanager
+def hold(workspace: Path, run_id: str, now: dt.datetime, say: Callable[[str], object]) -> Iterator[None]:
+    """Keep every other run out for the length of the block; first clean up behind a run that died here.
+
+    Args:
+        now: UTC time.
+        say: told, in one sentence, of a run that died.
+
+    Raises:
+        WorkspaceBusy: another run holds the workspace.
+    """
+    with hold_workspace(workspace, run_id, started=now) as left:
+        if left is not None:
+            say(take_over(workspace, left, now))
+        yield
+
+
+def take_over(workspace: Path, left: Left, now: dt.datetime) -> str:
+    """Note the death in the ledger and remove half-built files; the caller holds the workspace.
+
+    Returns:
+        A sentence for people.
+    """
+    before = _half_built(workspace)
+    for path in _named_by_nobody(workspace):
+        path.unlink(missing_ok=True)
+    for folder in (workspace, workspace / SNAPSHOTS):
+        remove_leftovers(folder)
+    removed = sum(not path.exists() for path in before)
+    line = {"kind": ledger.DIED, "run": left.run, "pid": left.pid, "started": left.started, "found_at": now.isoformat()}
+    with contextlib.suppress(StoreDamaged):  # of the ledger: the run that comes will say so
+        ledger.append(workspace, line)
+    files = f"; {removed} half-built files removed" if removed else ""
+    return f"run {left.run}, process {left.pid}, died before it ended{files}; this run goes on from what was stored"
+
+
+def _half_built(workspace: Path) -> list[Path]:
+    return [*_named_by_nobody(workspace), *workspace.glob("*.next-*"), *(workspace / SNAPSHOTS).glob("*.next-*")]
+
+
+def _named_by_nobody(workspace: Path) -> list[Path]:
+    """Weights and pages that were being written."""
+    return [*models_folder(workspace).glob(".*.tmp"), *(workspace / "reports").rglob(".*.new")]

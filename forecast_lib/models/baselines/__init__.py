@@ -1,0 +1,49 @@
+"""The baselines that stand beside every figure, in the same form as a network's prediction: a centre and a scale of the log return.
+
+Each is causal: what it says at a cutoff comes from sessions up to it, and what it says at one cutoff does not depend on which others
+are asked for. Three bring quantiles of their own; the intervals of the others are calibrated like a network's.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from forecast_lib.models.baselines.autoregression import ar1
+from forecast_lib.models.baselines.garch_t import garch
+from forecast_lib.models.baselines.har_ranges import har
+from forecast_lib.models.baselines.historical import empirical
+from forecast_lib.models.baselines.prediction import Prediction
+from forecast_lib.models.baselines.random_walk import drift, naive
+from forecast_lib.models.baselines.riskmetrics import ewma
+from forecast_lib.models.baselines.smoothing import ets
+from forecast_lib.windows.features import SessionFeatures
+
+__all__ = ["BASELINES", "QUICK", "WITH_OWN_QUANTILES", "Prediction", "predict"]
+
+_MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
+    "naive": naive,
+    "drift": drift,
+    "ar1": ar1,
+    "ewma": ewma,
+    "garch": garch,
+    "har": har,
+    "ets": ets,
+    "empirical": empirical,
+}
+BASELINES = tuple(_MAKERS)
+"""Their names, as in `made_by` and in the tables of backtests."""
+QUICK = tuple(name for name in BASELINES if name not in ("garch", "empirical"))
+"""Those that take milliseconds a ticker."""
+WITH_OWN_QUANTILES = frozenset({"ewma", "garch", "empirical"})
+"""Those whose prediction has `returns`; they need no earlier cutoffs for calibration."""
+
+
+def predict(name: str, features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
+    """What the baseline says at each cutoff (ascending indices into the series) about the log return to each step up to `horizon`.
+
+    Raises:
+        ValueError: there is no baseline of that name.
+    """
+    if name not in _MAKERS:
+        raise ValueError(f"baseline {name!r} is not known: expected one of {', '.join(BASELINES)}")
+    return _MAKERS[name](features, cutoffs, horizon)

@@ -1,0 +1,156 @@
+"""Nights whose shards are worked on elsewhere: a real Dask scheduler and workers, one of them killed at work, and processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import shards
+from flows.runners import runner_for
+from forecast_lib.errors import UsageError
+from tests import made_up
+from tests.conftest import SMALL, CommandLine, Ended, clean_environment, free_port
+
+pytestmark = pytest.mark.timeout(300)
+
+WORDS = (*SMALL, "--tickers", "SIM1,SIM2,SIM3,SIM4,SIM5,SIM6", "--as-of", "2024-05-02", "--shard-size", "1", "--json")
+BRIEF = {"TICKERCAST_TEST_SHARE": "0.02"}
+
+NO_DATABASE = """
+import duckdb
+def connect(*path, **_):
+    raise AssertionError(f"a worker opened the database {path}")
+duckdb.connect = connect
+"""
+STUCK = """
+import os, pathlib, time
+from forecast_lib.jobs import refresh
+def stuck(*_):
+    pathlib.Path("at-work").touch()
+    time.sleep(600)
+refresh.refresh_shard = stuck
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A scheduler with two workers, one thread each; the first never gets done with a shard of models."""
+
+    address: str
+    stuck: "subprocess.Popen[bytes]"
+    at_work: Path
+
+
+def _start(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        env = clean_environment(folder)
+        return subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=folder, env=env, stdout=log, stderr=log)
+
+
+def _worker(folder: Path, address: str, preload: str) -> "subprocess.Popen[bytes]":
+    plain = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--local-directory", str(folder))
+    return _start(folder, "worker", address, *plain, "--preload", preload)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder, address = tmp_path_factory.mktemp("cluster"), f"tcp://127.0.0.1:{free_port()}"
+    scheduler = (
+        "scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        address.rpartition(":")[2],
+        "--no-dashboard",
+        "--dashboard-address",
+        "127.0.0.1:0",
+    )
+    processes = [_start(folder / "scheduler", *scheduler)]
+    try:
+        processes.append(_worker(folder / "stuck", address, NO_DATABASE + STUCK))
+        processes.append(_worker(folder / "well", address, NO_DATABASE))
+        yield Cluster(address, processes[1], folder / "stuck" / "at-work")
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def results(workspace: Path, ended: Ended) -> dict[str, object]:
+    """What a night made: its forecasts by hash, its models by their weights' hash, its backtest."""
+    assert ended.code in (0, 10), ended.err
+    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
+        models = con.execute("SELECT ticker, weights_sha256 FROM models ORDER BY ALL").fetchall()
+        backtest = con.execute("SELECT * EXCLUDE (backtest_id) FROM backtest_forecasts ORDER BY ALL").fetchall()
+    return {"forecasts": ended.summary["forecasts_hash"], "models": models, "backtest": backtest}
+
+
+@pytest.fixture(scope="module")
+def local(tickercast: CommandLine, tmp_path_factory) -> dict[str, object]:
+    """The same night in threads of one process."""
+    workspace = tmp_path_factory.mktemp("local") / "w"
+    made = results(workspace, tickercast("nightly", "--workspace", str(workspace), *WORDS, **BRIEF))
+    assert {f"SIM{number}" for number in range(1, 7)} <= {ticker for ticker, _ in made["models"]}
+    assert made["backtest"]
+    return made
+
+
+def test_a_night_on_dask_is_the_local_one_though_a_worker_is_killed_and_none_can_open_a_database(cluster, local, tickercast, tmp_path):
+    night = tickercast.start("nightly", "--workspace", str(tmp_path / "w"), "--dask-scheduler", cluster.address, *WORDS, **BRIEF)
+    until = time.monotonic() + 120
+    while not cluster.at_work.exists() and night.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    killed_at_work = cluster.at_work.exists() and night.poll() is None
+    cluster.stuck.send_signal(signal.SIGKILL)
+    out, err = night.communicate(timeout=240)
+    assert killed_at_work, err
+    assert results(tmp_path / "w", Ended(night.returncode, out, err)) == local
+    assert not list((Path(tickercast.env["PREFECT_HOME"]) / "storage").glob("*")), "Prefect must keep no result"
+
+
+def test_a_night_in_processes_is_the_local_one(local, tickercast, tmp_path):
+    ended = tickercast("nightly", "--workspace", str(tmp_path / "w"), "--runner", "processes", *WORDS, **BRIEF)
+    assert results(tmp_path / "w", ended) == local
+
+
+@task(cache_policy=NO_CACHE)
+def dies_once(shard, marks, names):
+    """Kills its own process the first time that it comes to a name."""
+    mark = Path(marks) / names
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [(name, os.getpid()) for name in shard]
+
+
+def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(prefect_server, tmp_path):
+    with temporary_settings({PREFECT_API_URL: prefect_server}), runner_for("processes", made_up.run_config(workspace=tmp_path)) as runner:
+        [(name, process)] = runner.submit(dies_once, {"shard": ["ACME"], "marks": str(tmp_path), "names": "first"}).result()
+    assert (name, (tmp_path / "first").exists()) == ("ACME", True)
+    assert process != os.getpid()
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=address)
+    with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address} .*: start one with `dask scheduler`, or correct"):
+        runner_for("dask", config)
+
+
+def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp_path):
+    other = {**shards.installation(), "numpy": "1.0"}
+    monkeypatch.setattr(shards, "installation", lambda: other)
+    config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
+    with pytest.raises(UsageError, match="a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"):
+        runner_for("dask", config)
