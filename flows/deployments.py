@@ -27,7 +27,7 @@ from forecast_lib.errors import FatalError
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-__all__ = ["PLANS", "RUNS_AT_ONCE", "Plan", "Timing", "build", "deploy", "is_up", "local_server", "serve"]
+__all__ = ["JOB", "PLANS", "RUNS_AT_ONCE", "Plan", "Timing", "build", "deploy", "is_up", "local_server", "serve"]
 
 HOST = "127.0.0.1"
 _START_S, _STOP_S = 120.0, 15.0
@@ -79,6 +79,8 @@ _UPKEEP = "upkeep"
 """Queue of the work on all markets: one after another, so that it never fills the machine."""
 RUNS_AT_ONCE = 1
 """Of each queue."""
+JOB: Mapping[str, Any] = {"stream_output": False}
+"""A run that writes to its worker's pipe ends when the worker is killed. Its log is on its page."""
 
 
 def _nightly_plan(market: str, timezone: str, cron: str) -> Plan:
@@ -178,7 +180,7 @@ def deploy(pool: str, variables: Mapping[str, str], plans: Sequence[Plan] = PLAN
         client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
     for deployment, plan in zip(deployments, plans, strict=True):
         deployment.work_queue_name = plan.queue
-        deployment.job_variables = {"working_dir": str(Path.cwd()), "env": {**heartbeats(), **variables}}
+        deployment.job_variables = {**JOB, "working_dir": str(Path.cwd()), "env": {**heartbeats(), **variables}}
     prefect.deploy(*deployments, work_pool_name=pool, build=False, push=False, print_next_steps_message=False, ignore_warnings=True)
     _limit_queues(pool, {plan.queue for plan in plans})
     set_up()

@@ -15,7 +15,6 @@ from flows.settings import resolve, utc_now
 from flows.stages import Stages
 from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, pool_shard, refresh_shard
 from forecast_lib.config import ModelConfig, RunConfig
-from forecast_lib.domain import Ticker
 from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish
 from forecast_lib.jobs.decisions import Lineage
 from forecast_lib.jobs.ingest import Problem
@@ -31,18 +30,20 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["backtested", "ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
 
 
-def read_market(config: RunConfig, stages: Stages, tickers: Sequence[Ticker] | None = None) -> ingest.Market:
-    """Prices in: what is stored, and what the source has beyond it; of some tickers, or of all that were asked for."""
-    tickers = config.tickers if tickers is None else tickers
-    known = ingest.read_known(config.workspace, tickers, config.as_of)
+def read_market(config: RunConfig, stages: Stages) -> ingest.Market:
+    """Prices in: what is stored, and what the source has beyond it."""
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        return ingest.stored_market(known, tickers, config.as_of)
-    source = price_source(config.source, config.as_of, config.workspace, tickers)
-    shards = plan.shards(tickers, config)
+        return ingest.stored_market(config.workspace, config.tickers, config.as_of)
+    with stages.single("known"):
+        known = ingest.read_known(config.workspace, config.tickers, config.as_of)
+    with stages.single("screen"):
+        taken, left = bulk.take_whole(config, known)
+    source = price_source(config.source, config.as_of, config.workspace, left)
+    shards = plan.shards(left, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
-        return ingest.join_market(config.workspace, fetched, known, config.as_of)
+        return ingest.join_market(config.workspace, fetched, known, config.as_of, taken)
 
 
 def _pool(
@@ -88,18 +89,18 @@ def backtested(
 
 
 def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    results = backtested(config, night.to_backtest(tonight), (config.model,), ("naive", "drift"), stages)
+    results = backtested(config, night.to_backtest(tonight), (config.model,), ("naive", "drift", "garch"), stages)
     seconds = sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
     return night.with_backtest(tonight, config, evaluate.tested(results), seconds)
 
 
-def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages, taken: bulk.Taken | None = None) -> RunSummary:
+def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
     """The end of every run: one transaction, the ledger, the report, the publication."""
     frames = night.frames(config, kind, tonight, utc_now(), stages.seconds)
     page = publish.report_page(config, frames, tonight.market, tonight.settled)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
-        publish.record(config, frames, taken.rows if taken else None)
+        publish.record(config, frames, tonight.market.whole)
     if night.failed(frames):
         publish.show_report(config, page, latest=False)
         return night.summary(config, frames, stages.seconds)
@@ -122,11 +123,7 @@ def _night(config: RunConfig) -> RunSummary:
 
 def _ingest(config: RunConfig) -> RunSummary:
     with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
-        with stages.single("screen"):
-            taken = bulk.take_whole(config)
-        market = read_market(config, stages, taken.others if taken else config.tickers)
-        market = bulk.with_taken(market, taken) if taken else market
-        return store_and_publish(config, "ingest", Night(market), stages, taken)
+        return store_and_publish(config, "ingest", Night(read_market(config, stages)), stages)
 
 
 @flow(name="nightly", flow_run_name="nightly", retries=0)

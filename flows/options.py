@@ -357,7 +357,7 @@ _TABLE = (
     Option("units", "int", "model", "50", "Width of each recurrent layer.", "N"),
     Option("lookback", "int", "model", "60", "Sessions that a window sees.", "N"),
     Option("dropout", "float", "model", "0", "Share of each layer's outputs dropped in training.", "SHARE"),
-    Option("epochs", "int", "model", "12", "At most so many training epochs for a retrain.", "N"),
+    Option("epochs", "int", "model", "30", "At most so many training epochs of the pooled networks.", "N"),
     Option(
         "strategy",
         "choice",

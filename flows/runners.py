@@ -139,14 +139,14 @@ class _Dask:
             ) from None
         return sum(self._client.nthreads().values())
 
-    def _wait(self, future: Any) -> bytes:
+    def _wait(self, future: Any) -> shards.Parcel:
         """The result when it is there; Dask would wait for ever for a worker to come."""
         while True:
             try:
                 return future.result(timeout=_LOOK_S)
             except TimeoutError:
-                if future.done():  # the task's own error
-                    raise
+                if future.done():  # just now, or the error is the function's own: no limit says which
+                    return future.result()
             if self._client.nthreads():
                 self._workers_seen = time.monotonic()
             elif time.monotonic() - self._workers_seen > _ALONE_S:
@@ -156,7 +156,7 @@ class _Dask:
         from distributed import CancelledError, KilledWorker
         from distributed.comm import CommClosedError
 
-        content = shards.pack((function, positional, named))
+        content = shards.parcel(shards.pack((function, positional, named)))
         try:
             future = self._client.submit(shards.checked_work, content, self._installation, pure=False)
             return shards.unpack(self._wait(future))

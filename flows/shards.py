@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
 
 from forecast_lib.errors import UsageError
 
-__all__ = ["check", "checked_work", "end_with_parent", "installation", "pack", "unpack", "work"]
+__all__ = ["check", "checked_work", "end_with_parent", "installation", "pack", "parcel", "unpack", "work"]
+
+Parcel = NDArray[np.uint8]
 
 _LIBRARIES = ("arch", "keras", "numba", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "tensorflow")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -35,9 +39,9 @@ def pack(value: Any) -> bytes:
     return cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def unpack(content: bytes) -> Any:
+def unpack(content: bytes | Parcel) -> Any:
     """What `pack` packed."""
-    return pickle.loads(content)
+    return pickle.loads(content if isinstance(content, bytes) else content.data)
 
 
 @functools.lru_cache(maxsize=1)
@@ -69,16 +73,21 @@ def check(expected: Mapping[str, str]) -> None:
         raise UsageError(f"a Dask worker has another installation than this run: {', '.join(differing)}; install the same release there")
 
 
-def work(content: bytes) -> bytes:
+def parcel(content: bytes) -> Parcel:
+    """The same bytes as an array, which Dask sends as they are; bytes it would copy several times."""
+    return np.frombuffer(content, np.uint8)
+
+
+def work(content: bytes | Parcel) -> bytes:
     """Call the packed (function, positional arguments, named arguments), and pack what it returns."""
     function, positional, named = unpack(content)
     return pack(function(*positional, **named))
 
 
-def checked_work(content: bytes, expected: Mapping[str, str]) -> bytes:
+def checked_work(content: Parcel, expected: Mapping[str, str]) -> Parcel:
     """As `work`, after `check`: a worker may have joined since the run began."""
     check(expected)
-    return work(content)
+    return parcel(work(content))
 
 
 def end_with_parent() -> None:

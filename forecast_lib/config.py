@@ -105,9 +105,9 @@ class TrainConfig:
     fine_tune_every: int = 5
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, int):
-                _within(name, value, 1, 100_000)
+        for each in dataclasses.fields(self):
+            if each.type is int and each.name not in ("members", "validation_sessions"):
+                _within(each.name, getattr(self, each.name), 1, 100_000)
         _within("members", self.members, 1, 100)
         _within("validation_sessions", self.validation_sessions, 20, 5_000)
         for name in ("learning_rate", "fine_tune_learning_rate"):

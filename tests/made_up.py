@@ -112,7 +112,6 @@ def market(*series: TickerSeries, problems: dict[str, Problem] | None = None, al
         calendars={name: calendar_for(name) for name in (*names, *also)},
         currencies=dict.fromkeys(names, "USD"),
         quarantined=empty("quarantined_prices"),
-        seen=empty("prices"),
         problems=problems or {},
         **nothing,
     )

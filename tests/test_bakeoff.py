@@ -45,7 +45,7 @@ def worked(variant: str, naive: dict[str, np.ndarray], factor: float) -> Worked:
     random = np.random.default_rng(len(variant))
     losses = {ticker: stays * factor * random.uniform(0.95, 1.05, (2, *stays.shape)) for ticker, stays in naive.items()}
     rows = [{"ticker": ticker, "seed": seed, "seconds": 1.0, "forecast_seconds": 0.1} for ticker in naive for seed in range(2)]
-    return Worked(variant, {}, rows, losses, 100.0)
+    return Worked(variant, {}, rows, [1.0, 1.0], losses, 100.0)
 
 
 def test_leaderboard_ranks_and_tests_what_it_was_given(tmp_path):

@@ -31,8 +31,11 @@ def test_imports_point_down():
 
 
 def test_stored_files_are_never_unpickled():
+    """Only work on its way to a worker process and back is pickled, and what does that reads no file."""
     code = r"\b(import pickle|import joblib|import cloudpickle|import dill|load_model\(|allow_pickle=True|safe_mode=False)"
-    assert found(code, SOURCES) == []
+    carrier = ROOT / "flows" / "shards.py"
+    assert found(code, [path for path in SOURCES if path != carrier]) == []
+    assert found(r"\bopen\(|pickle\.load\(|np\.load\(", [carrier]) == []
 
 
 def test_below_the_settings_nobody_reads_the_clock_or_the_environment():

@@ -20,7 +20,7 @@ from forecast_lib.backtest.splits import Fold, fold_days, rolling_folds
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.errors import TickerError
 from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
-from forecast_lib.models.baselines import BASELINES
+from forecast_lib.models.baselines import BASELINES, RIVALS
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.training import join_pool, poolable, train, train_member
 from forecast_lib.windows.features import session_features
@@ -73,7 +73,7 @@ def _network_fold(series: TickerSeries, fold: Fold, model: ModelConfig, train_co
         trained = train(known, model, train_config, start=pool, seed=seed)
     except TickerError as error:
         return _Answer(None, "naive", error.reason)
-    verdict = judge(trained.bundle, known, trained.split.validation, BASELINES)
+    verdict = judge(trained.bundle, known, trained.split.validation, RIVALS)
     return _Answer(
         forecast_with_model(trained.bundle, series, fold.cutoffs), None if verdict.promoted else verdict.best.name, verdict.reason
     )

@@ -10,10 +10,11 @@ from forecast_lib.domain import AsOf
 from forecast_lib.errors import UnknownTicker
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["HEARD_IN_A_ROW", "judged_absence"]
+__all__ = ["HEARD_IN_A_ROW", "SAID_BEFORE", "judged_absence"]
 
 HEARD_IN_A_ROW = 3
-_SAID_BEFORE = ("no_data_yet: ", "unknown_ticker: ")
+SAID_BEFORE = ("no_data_yet: ", "unknown_ticker: ")
+"""How the reason of a status row begins where the ticker was not found."""
 
 
 def judged_absence(error: UnknownTicker, statuses: pd.DataFrame, calendar: TickerCalendar, as_of: AsOf) -> tuple[str, str]:
@@ -40,7 +41,7 @@ def _heard_before(statuses: pd.DataFrame, calendar: TickerCalendar, tonight: pd.
         session = _session(calendar, day)
         if session >= tonight:
             continue
-        if not (isinstance(reason, str) and reason.startswith(_SAID_BEFORE)):
+        if not (isinstance(reason, str) and reason.startswith(SAID_BEFORE)):
             break
         heard.add(session)
     return heard

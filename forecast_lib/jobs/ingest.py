@@ -19,18 +19,36 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError, UnknownTicker
-from forecast_lib.jobs.absence import judged_absence
+from forecast_lib.jobs.absence import SAID_BEFORE, judged_absence
 from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
-from forecast_lib.prices.adjust import split_adjusted, split_factors
+from forecast_lib.prices.actions import checked_actions
 from forecast_lib.prices.checks import FINDING_COLUMNS, CheckedPrices, check_prices
+from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers
+from forecast_lib.prices.refusals import GOOD_COLUMNS
 from forecast_lib.prices.rules import severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, FetchedPrices, PriceSource
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store import database, reads, revisions
+from forecast_lib.store.bulk import CleanRows
+from forecast_lib.store.hashing import histories_hash
+from forecast_lib.store.histories import read_histories
 from forecast_lib.tables import PRICE_VALUES, empty
-from forecast_lib.windows.series import TickerSeries, series_of
+from forecast_lib.windows.histories import Histories, Splits, series_from, splits_of
+from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["OVERLAP_SESSIONS", "Fetched", "Known", "Market", "Problem", "fetch_ticker", "join_market", "read_known", "stored_market"]
+__all__ = [
+    "OVERLAP_SESSIONS",
+    "Fetched",
+    "Known",
+    "Market",
+    "Problem",
+    "Taken",
+    "fetch_ticker",
+    "join_market",
+    "nothing_taken",
+    "read_known",
+    "stored_market",
+]
 
 OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are asked for again."""
@@ -52,42 +70,95 @@ class Problem:
 
 @dataclass(frozen=True)
 class Known:
-    """What the store knew before the run, as of its evening. Each frame has the rows of a ticker beside each other.
+    """What the store knew before the run, as of its evening.
 
     Attributes:
-        prices, actions: columns of `prices` and of `corporate_actions`.
-        gaps: the newest state of every gap: columns of `price_gaps`.
-        released: rows that a person released: columns of `quarantined_prices`.
-        statuses: how the tickers fared in earlier runs (`reads.read_statuses`), newest run first.
+        histories: the prices of all tickers asked for.
+        actions, gaps, released, statuses: as `reads` has them: the newest state of each action and gap; rows that a person released;
+            how the tickers fared in the runs that still tell something, newest first.
     """
 
-    prices: pd.DataFrame
-    actions: pd.DataFrame
+    histories: Histories
+    actions: pd.DataFrame = field(default_factory=lambda: empty("corporate_actions"))
     gaps: pd.DataFrame = field(default_factory=lambda: empty("price_gaps"))
     released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
     statuses: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(_STATUS_COLUMNS)))
 
-    def of(self, ticker: str) -> "Known":
+    def of(self, ticker: str) -> "KnownTicker":
         """One ticker's part."""
-        return Known(*(frame.iloc[places.get(ticker, _NOWHERE)] for frame, places in zip(self._frames, self._places, strict=True)))
+        place = self._place[ticker]
+        histories = self.histories.of_ticker(place, slice(*self._bounds[place : place + 2]))
+        parts = zip(self._frames, self._places, strict=True)
+        frames = [frame.iloc[places[ticker]] if ticker in places else frame.iloc[:0] for frame, places in parts]
+        splits = {ticker: self.splits[ticker]} if ticker in self.splits else {}
+        return KnownTicker(histories, self.calendar_of(ticker), splits, *frames)
+
+    def sessions_of(self, ticker: str) -> NDArray[np.datetime64]:
+        """Of one ticker's stored rows, ascending."""
+        place = self._place[ticker]
+        return self.histories.sessions[slice(*self._bounds[place : place + 2])]
+
+    def tails(self, tickers: Sequence[str], count: int) -> Histories:
+        """The last rows of some tickers, in the order in which they are named, that of their names; at most `count` of each."""
+        ends = [self._bounds[self._place[ticker] : self._place[ticker] + 2] for ticker in tickers]
+        rows = [np.arange(max(low, high - count), high) for low, high in ends]
+        of = np.repeat(np.arange(len(tickers), dtype=np.int32), [len(each) for each in rows])
+        tail = self.histories.rows(np.concatenate(rows) if rows else _NOWHERE)
+        return dataclasses.replace(tail, tickers=tuple(tickers), of=of)
 
     def calendar_of(self, ticker: str) -> TickerCalendar:
         """The calendar that the ticker's newest run used, the source's time zone considered; else the one its name tells."""
-        mine = self.statuses.iloc[self._places[-1].get(ticker, _NOWHERE)]
-        names = mine["calendar"].dropna()
+        name = self._calendars.get(ticker)
         usual = calendar_for(ticker)
-        if names.empty or names.iloc[0] == usual.name:
+        if name is None or name == usual.name:
             return usual
-        return TickerCalendar(names.iloc[0], recorded_fallback=names.iloc[0] == _NO_CALENDAR)
+        return TickerCalendar(name, recorded_fallback=name == _NO_CALENDAR)
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        """Of the tickers that have any."""
+        return splits_of(self.actions)
 
     @property
     def _frames(self) -> tuple[pd.DataFrame, ...]:
-        return self.prices, self.actions, self.gaps, self.released, self.statuses
+        return self.actions, self.gaps, self.released, self.statuses
 
     @functools.cached_property
     def _places(self) -> tuple[dict[str, NDArray[np.intp]], ...]:
         """Where each ticker's rows lie in each frame: found once, not once a ticker."""
         return tuple(frame.groupby("ticker").indices for frame in self._frames)
+
+    @functools.cached_property
+    def _place(self) -> dict[str, int]:
+        return {ticker: place for place, ticker in enumerate(self.histories.tickers)}
+
+    @functools.cached_property
+    def _bounds(self) -> list[int]:
+        bounds: list[int] = self.histories.bounds().tolist()
+        return bounds
+
+    @functools.cached_property
+    def _calendars(self) -> dict[str, str]:
+        used = self.statuses[["ticker", "calendar"]].dropna().drop_duplicates("ticker")
+        return dict(zip(used["ticker"], used["calendar"], strict=True))
+
+
+@dataclass(frozen=True)
+class KnownTicker:
+    """What was known of one ticker: its part of `Known`, and its calendar."""
+
+    histories: Histories
+    calendar: TickerCalendar
+    splits: Splits
+    actions: pd.DataFrame
+    gaps: pd.DataFrame
+    released: pd.DataFrame
+    statuses: pd.DataFrame
+
+    @functools.cached_property
+    def prices(self) -> pd.DataFrame:
+        """The rows as a frame: ticker, session, figures, currency."""
+        return self.histories.frame()
 
 
 @dataclass(frozen=True)
@@ -121,7 +192,8 @@ class Market:
         prices, actions, quarantined, gaps, findings: new rows of `prices`, `corporate_actions`, `quarantined_prices`, `price_gaps`
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
-        seen: every price row that the run looked at, columns of `prices` without run_id.
+        whole: more new rows of `prices`, that go from the file to the table.
+        prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
         rows_new, rows_refused: by ticker.
     """
@@ -132,13 +204,37 @@ class Market:
     prices: pd.DataFrame
     actions: pd.DataFrame
     quarantined: pd.DataFrame
-    seen: pd.DataFrame
+    prices_hash: str | None = None
     problems: dict[str, Problem] = field(default_factory=dict)
     rows_new: dict[str, int] = field(default_factory=dict)
     rows_refused: dict[str, int] = field(default_factory=dict)
     gaps: pd.DataFrame = field(default_factory=lambda: _no_rows("price_gaps", "run_id"))
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
     missing: dict[str, int] = field(default_factory=dict)
+    whole: CleanRows | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of many tickers at once (`jobs.bulk`): they are plain, so there is nothing to say about them but their rows.
+
+    Attributes:
+        new: the rows that are not stored yet.
+        calendars, rows_new: by ticker.
+        prices: the new rows as they will be stored, columns of `prices` without run_id; not those of `whole`.
+        whole: rows that go from the file to the table.
+    """
+
+    new: Histories
+    calendars: Mapping[str, TickerCalendar]
+    rows_new: Mapping[str, int]
+    prices: pd.DataFrame
+    whole: CleanRows | None = None
+
+
+def nothing_taken() -> Taken:
+    """Every ticker goes its own way."""
+    return Taken(Histories.none(), {}, {}, empty("prices").drop(columns="run_id"))
 
 
 def _no_rows(table: str, *left_out: str) -> pd.DataFrame:
@@ -147,59 +243,70 @@ def _no_rows(table: str, *left_out: str) -> pd.DataFrame:
 
 def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Known:
     """What the store knows about the tickers at `as_of`."""
+    names = sorted(tickers)
     with database.open_working(workspace, as_of.now) as con:
         return Known(
-            reads.read_prices(con, tickers, as_of),
-            reads.read_actions(con, tickers, as_of),
-            reads.read_gaps(con, tickers, as_of),
-            reads.read_released(con, tickers, as_of),
-            reads.read_statuses(con, tickers, as_of),
+            read_histories(con, names, as_of),
+            reads.read_actions(con, names, as_of),
+            reads.read_gaps(con, names, as_of),
+            reads.read_released(con, names, as_of),
+            reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
         )
 
 
-def _nothing(ticker: Ticker, calendar: TickerCalendar, problem: Problem, quarantined: pd.DataFrame | None = None) -> Fetched:
-    prices = empty("prices").drop(columns=["revision", "known_at", "run_id"])
-    actions = empty("corporate_actions").drop(columns=["known_at", "run_id"])
-    refused = empty("quarantined_prices").drop(columns=["run_id", "known_at", "released_at"])
-    return Fetched(ticker, calendar, prices, actions, refused if quarantined is None else quarantined, problem)
+def _nothing(ticker: Ticker, calendar: TickerCalendar, problem: Problem | None, quarantined: pd.DataFrame | None = None) -> Fetched:
+    prices, actions, refused, findings = _empty_answer()
+    return Fetched(ticker, calendar, prices, actions, refused if quarantined is None else quarantined, problem, findings)
 
 
-def _differs(checked: CheckedPrices, known: Known) -> bool:
+@functools.cache
+def _empty_answer() -> tuple[pd.DataFrame, ...]:
+    """Typed frames without rows, made once; nobody changes a frame in place."""
+    return (
+        empty("prices").drop(columns=["revision", "known_at", "run_id"]),
+        empty("corporate_actions").drop(columns=["known_at", "run_id"]),
+        empty("quarantined_prices").drop(columns=["run_id", "known_at", "released_at"]),
+        _no_rows("quality_counts", "run_id"),
+    )
+
+
+def _differs(checked: CheckedPrices, known: KnownTicker) -> bool:
     """Whether what the source says about sessions already stored is not what is stored, or an action is new."""
     both = checked.good.merge(known.prices, on="session", suffixes=("", "_known"))
     for column in ("open", "high", "low", "close", "volume"):
         now, then = both[column].to_numpy(float), both[f"{column}_known"].to_numpy(float)
         if not np.allclose(now, then, rtol=revisions.TOLERANCE, atol=0.0, equal_nan=True):
             return True
-    listed = checked.actions.merge(known.actions, on=["session", "kind"], how="left", suffixes=("", "_known"))
-    return bool(listed["value_known"].isna().any())
+    return _has_new(checked.actions, known)
 
 
-def _currency_problem(fetched: FetchedPrices, known: Known) -> Problem | None:
-    stored = known.prices["currency"].dropna().unique()
-    if fetched.currency is None or len(stored) == 0 or fetched.currency == stored[-1]:
+def _has_new(actions: pd.DataFrame, known: KnownTicker) -> bool:
+    """Whether there is an action of a kind and session of which none was known."""
+    if actions.empty:
+        return False
+    before = set(zip(known.actions["session"], known.actions["kind"], strict=True))
+    return any(each not in before for each in zip(actions["session"], actions["kind"], strict=True))
+
+
+def _first_asked(sessions: NDArray[np.datetime64], gaps: pd.DataFrame) -> dt.date | None:
+    """From the overlap's first session, or the oldest open gap; None: the whole history.
+
+    Args:
+        sessions: of one ticker's stored rows, ascending.
+        gaps: the ticker's, as known.
+    """
+    if not len(sessions):
         return None
-    return Problem(
-        "currency_changed",
-        f"{fetched.ticker}: the source now quotes {fetched.currency}, the stored prices are in {stored[-1]}; held until that is explained",
-    )
-
-
-def _first_asked(known: Known) -> dt.date | None:
-    """From the overlap's first session, or the oldest open gap; None: the whole history."""
-    stored = known.prices["session"]
-    if stored.empty:
-        return None
-    overlap, gap = stored.iloc[-OVERLAP_SESSIONS:].min(), first_open_gap(known.gaps)
+    overlap, gap = pd.Timestamp(sessions[-OVERLAP_SESSIONS:][0]), first_open_gap(gaps)
     first: dt.date = (overlap if gap is None else min(overlap, gap)).date()
     return first
 
 
-def fetch_ticker(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fetch: Fetch, rules: Sequence[str] = ()) -> Fetched:
+def fetch_ticker(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsOf, fetch: Fetch, rules: Sequence[str] = ()) -> Fetched:
     """Ask the source for one ticker and check the answer; whatever goes wrong is that ticker's problem, not an exception.
 
     Args:
-        known: the ticker's stored rows.
+        known: what is stored of it.
         fetch: asks the source, with retries.
         rules: severities that differ from the usual ones.
     """
@@ -208,22 +315,29 @@ def fetch_ticker(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf,
     return dataclasses.replace(fetched, seconds=time.perf_counter() - began)
 
 
-def _fetched(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fetch: Fetch, rules: Sequence[str]) -> Fetched:
-    calendar = known.calendar_of(ticker)
+def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsOf, fetch: Fetch, rules: Sequence[str]) -> Fetched:
+    calendar = known.calendar
     severities = severities_from(rules)
 
-    def checked_from(first: dt.date | None) -> tuple[FetchedPrices, TickerCalendar, CheckedPrices]:
+    def ask(first: dt.date | None) -> tuple[FetchedPrices, TickerCalendar]:
         fetched = fetch(source, ticker, first, as_of.day)
         zone = fetched.exchange_timezone
-        own = calendar if zone is None else calendar_for(ticker, zone)
+        return fetched, calendar if zone is None else calendar_for(ticker, zone)
+
+    def check(fetched: FetchedPrices, own: TickerCalendar) -> CheckedPrices:
         past = {"known": known.prices, "known_actions": known.actions[list(ACTION_COLUMNS)], "released": known.released}
-        return fetched, own, check_prices(fetched, own, as_of, severities=severities, **past)
+        return check_prices(fetched, own, as_of, severities=severities, **past)
 
     try:
-        first = _first_asked(known)
-        fetched, calendar, checked = checked_from(first)
+        first = _first_asked(known.histories.sessions, known.gaps)
+        fetched, calendar = ask(first)
+        plain = _plain(fetched, known, calendar, as_of, source.name)
+        if plain is not None:
+            return plain
+        checked = check(fetched, calendar)
         if first is not None and checked.hold is None and _differs(checked, known):
-            fetched, calendar, checked = checked_from(None)
+            fetched, calendar = ask(None)
+            checked = check(fetched, calendar)
     except FileRefused as error:
         return _nothing(ticker, calendar, Problem("file_refused", str(error)))
     except FatalError:
@@ -236,19 +350,46 @@ def _fetched(source: PriceSource, ticker: Ticker, known: Known, as_of: AsOf, fet
         return _nothing(ticker, calendar, Problem(type(error).__name__, str(error)))
     except Exception as error:  # one odd reply must not end everybody's night
         return _nothing(ticker, calendar, Problem("internal_error", f"{ticker}: unexpected {type(error).__name__}: {error}"))
-    return _judged(checked, fetched, known, calendar, source.name)
+    return _judged(checked, _currency(fetched, known), calendar, source.name)
 
 
-def _judged(checked: CheckedPrices, fetched: FetchedPrices, known: Known, calendar: TickerCalendar, source: str) -> Fetched:
+def _plain(fetched: FetchedPrices, known: KnownTicker, calendar: TickerCalendar, as_of: AsOf, source: str) -> Fetched | None:
+    """The answer as it stands where it is plain (`prices.plain`): the rules would find nothing; None where they must be asked."""
+    waiting = len(known.gaps) > 0 and (known.gaps["state"] != "filled").any()
+    if len(fetched.refused) or len(known.released) or waiting or calendar.recorded_fallback:
+        return None
+    actions, bad = checked_actions(fetched.actions, calendar.last_known(as_of))
+    if bad is not None or (len(known.histories) and _has_new(actions, known)):
+        return None
+    ticker, currency, stored = str(fetched.ticker), _currency(fetched, known), known.histories.rows(slice(-TAIL_SESSIONS, None))
+    offered = Histories.of_one(ticker, fetched.prices, currency)
+    if not len(offered):
+        return None
+    first = min([offered.sessions[0], *stored.sessions[:1]])
+    sessions = calendar.sessions(pd.Timestamp(first), calendar.last_known(as_of)).to_numpy("datetime64[D]")
+    splits = splits_of(pd.concat([known.actions, actions.assign(ticker=ticker)])) if (actions["kind"] == "split").any() else known.splits
+    if not len(sessions) or not plain_tickers(offered, stored, splits, [sessions], np.zeros(1, dtype=np.intp))[0]:
+        return None
+    good = fetched.prices[list(GOOD_COLUMNS)]
+    good = good if good["session"].is_monotonic_increasing else good.sort_values("session", ignore_index=True)
+    added = good.assign(ticker=ticker, currency=currency, source=source)
+    return dataclasses.replace(_nothing(fetched.ticker, calendar, None), good=added, actions=actions.assign(ticker=ticker))
+
+
+def _currency(fetched: FetchedPrices, known: KnownTicker) -> str | None:
+    """What the source says; where it says nothing, what the newest stored row with a currency has."""
+    stored = known.histories.currency[known.histories.currency >= 0]
+    return known.histories.currencies[stored[-1]] if fetched.currency is None and len(stored) else fetched.currency
+
+
+def _judged(checked: CheckedPrices, currency: str | None, calendar: TickerCalendar, source: str) -> Fetched:
     ticker = checked.ticker
     quarantined = checked.quarantined.assign(ticker=ticker)
     findings = checked.findings[list(FINDING_COLUMNS)].assign(ticker=ticker)
-    problem = _currency_problem(fetched, known)
     if checked.hold is not None:
         problem = Problem(checked.hold.rule, checked.hold.reason)
-    if problem is not None:
         return dataclasses.replace(_nothing(ticker, calendar, problem, quarantined), findings=findings)
-    good = checked.good[["session", *PRICE_VALUES]].assign(ticker=ticker, currency=fetched.currency, source=source)
+    good = checked.good[["session", *PRICE_VALUES]].assign(ticker=ticker, currency=currency, source=source)
     return Fetched(ticker, calendar, good, checked.actions.assign(ticker=ticker), quarantined, findings=findings)
 
 
@@ -280,48 +421,46 @@ def _overlaid(stored: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.Dat
     return joined.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
 
 
-def _series(ticker: str, prices: pd.DataFrame, actions: pd.DataFrame) -> TickerSeries:
-    return series_of(ticker, split_adjusted(prices, actions), split_factors(prices["session"], actions))
-
-
-def _market(
-    seen: pd.DataFrame, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], new: tuple[pd.DataFrame, ...]
-) -> Market:
-    by_ticker = {str(name): rows for name, rows in seen.groupby("ticker")}
-    actions_of = {str(name): rows for name, rows in all_actions.groupby("ticker")}
-    none = all_actions.iloc[:0]
-    currencies = {name: rows["currency"].iloc[-1] for name, rows in by_ticker.items()}
+def _market(seen: Histories, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], new: tuple[pd.DataFrame, ...]) -> Market:
+    series = series_from(seen, splits_of(all_actions))
+    last = dict(zip(seen.tickers, (seen.bounds()[1:] - 1).tolist(), strict=True))
+    codes = (*seen.currencies, None)
     return Market(
-        series={name: _series(name, rows, actions_of.get(name, none)) for name, rows in by_ticker.items()},
+        series=series,
         calendars=dict(calendars),
-        currencies={name: currency if pd.notna(currency) else None for name, currency in currencies.items()},
+        currencies={ticker: codes[seen.currency[last[ticker]]] for ticker in series},
         prices=new[0],
         actions=new[1],
         quarantined=new[2],
-        seen=seen,
+        prices_hash=histories_hash(seen) if len(seen) else None,
     )
 
 
-def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of: AsOf) -> Market:
-    """The market as the run sees it: what was stored, overlaid with what the source said tonight."""
+def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of: AsOf, taken: Taken | None = None) -> Market:
+    """The market as the run sees it: what was stored, overlaid with what the source said tonight.
+
+    Args:
+        taken: tickers that came all at once.
+    """
+    taken = nothing_taken() if taken is None else taken
     prices, actions, quarantined = _new_rows(workspace, fetched, as_of)
-    seen = _overlaid(known.prices, prices, ["ticker", "session"])
+    seen = known.histories.overlaid(taken.new.overlaid(Histories.from_frame(prices, known.histories.tickers)))
     all_actions = _overlaid(known.actions, actions, ["ticker", "session", "kind"])
-    market = _market(seen, all_actions, {str(each.ticker): each.calendar for each in fetched}, (prices, actions, quarantined))
-    gaps = changed_gaps(_sessions_of(market), market.calendars, known.gaps, as_of)
+    calendars = {str(each.ticker): each.calendar for each in fetched}
+    market = _market(seen, all_actions, {**calendars, **taken.calendars}, (prices, actions, quarantined))
+    sessions = {name: pd.DatetimeIndex(market.series[name].sessions).as_unit("us") for name in calendars if name in market.series}
+    gaps = changed_gaps(sessions, calendars, known.gaps, as_of)
     return dataclasses.replace(
         market,
+        prices=_typed("prices", [prices, taken.prices]).drop(columns="run_id", errors="ignore"),
         problems={each.ticker: each.problem for each in fetched if each.problem is not None},
-        rows_new=prices["ticker"].value_counts().to_dict(),
+        rows_new={**prices["ticker"].value_counts().to_dict(), **taken.rows_new},
         rows_refused={each.ticker: len(each.quarantined) for each in fetched},
         gaps=gaps,
         findings=_typed("quality_counts", [each.findings for each in fetched]).drop(columns=["run_id", "source"], errors="ignore"),
         missing=_still_missing(known.gaps, gaps),
+        whole=taken.whole,
     )
-
-
-def _sessions_of(market: Market) -> dict[str, pd.DatetimeIndex]:
-    return {ticker: pd.DatetimeIndex(series.sessions).as_unit("us") for ticker, series in market.series.items()}
 
 
 def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int]:
@@ -330,26 +469,32 @@ def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int
     return {str(ticker): int(count) for ticker, count in newest.loc[newest["state"] == "missing", "ticker"].value_counts().items()}
 
 
-def stored_market(known: Known, tickers: Sequence[Ticker], as_of: AsOf) -> Market:
+def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Market:
     """The market of a past night: what was stored by then, and no source asked.
 
     A ticker whose prices did not come that night keeps its model as it did then: its problem is recalled from the night's status row.
     """
+    known = read_known(workspace, tickers, as_of)
+    with database.open_working(workspace, as_of.now) as con:
+        statuses, learned = reads.read_statuses(con, tickers, as_of), reads.read_learned(con, tickers, as_of)
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
     calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
-    market = _market(known.prices.drop(columns="run_id"), known.actions.drop(columns="run_id"), calendars, nothing)
-    none = known.gaps.iloc[:0]
-    return dataclasses.replace(market, problems=_recalled(known, as_of), missing=_still_missing(known.gaps, none))
+    market = _market(known.histories, known.actions, calendars, nothing)
+    problems = _recalled(statuses, learned, as_of)
+    return dataclasses.replace(market, problems=problems, missing=_still_missing(known.gaps, known.gaps.iloc[:0]))
 
 
-def _recalled(known: Known, as_of: AsOf) -> dict[str, Problem]:
-    """Why prices were not new on that evening, from its last nightly run; not where some came later that was known then."""
-    of_the_evening = known.statuses[(known.statuses["as_of"] == pd.Timestamp(as_of.day)) & (known.statuses["kind"] == "nightly")]
+def _recalled(statuses: pd.DataFrame, learned: Mapping[str, pd.Timestamp], as_of: AsOf) -> dict[str, Problem]:
+    """Why prices were not new on that evening, from its last nightly run; not where some came later that was known then.
+
+    Args:
+        learned: by ticker, when its newest row was.
+    """
+    of_the_evening = statuses[(statuses["as_of"] == pd.Timestamp(as_of.day)) & (statuses["kind"] == "nightly")]
     last = of_the_evening.drop_duplicates("ticker")
     held = last[last["trigger"] == "no_new_prices"]
-    newest = known.prices.groupby("ticker")["known_at"].max()
     return {
         str(row.ticker): Problem(*str(row.reason).partition(": ")[::2])
         for row in held.itertuples()
-        if not newest.get(row.ticker, pd.Timestamp.min) > row.known_at
+        if not learned.get(str(row.ticker), pd.Timestamp.min) > row.known_at
     }

@@ -21,7 +21,7 @@ from forecast_lib.jobs.settle import settle
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, save
-from forecast_lib.store.hashing import forecasts_hash, prices_hash
+from forecast_lib.store.hashing import forecasts_hash
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -127,7 +127,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         kind,
         statuses,
         finished_at=pd.Timestamp(now).tz_localize(None),
-        prices_hash=prices_hash(market.seen) if len(market.seen) else None,
+        prices_hash=market.prices_hash,
         forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
         seconds=seconds,
         missing=market.missing,

@@ -19,7 +19,7 @@ from forecast_lib.tables import empty
 
 __all__ = ["code_version", "libraries", "model_rows", "run_row", "status_rows"]
 
-_LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numpy", "pandas", "prefect", "tensorflow", "yfinance")
+_LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numba", "numpy", "pandas", "prefect", "scipy", "tensorflow", "yfinance")
 DEGRADED = ("last_good", "naive", "none")
 
 

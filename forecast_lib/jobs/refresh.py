@@ -13,7 +13,7 @@ from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TickerError
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
-from forecast_lib.models.baselines import BASELINES, QUICK
+from forecast_lib.models.baselines import RIVALS
 from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.training import Trained, check_trainable, split_cutoffs, train
 from forecast_lib.windows.series import TickerSeries
@@ -88,12 +88,12 @@ def _train(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> tu
 
 
 def _instead(series: TickerSeries, model: ModelConfig, config: TrainConfig) -> str:
-    """The best of the quick baselines, where no verdict names one."""
+    """The best baseline, where no verdict names one."""
     try:
         cutoffs = split_cutoffs(len(series), model, config, series.ticker).validation
     except TickerError:
         return "naive"
-    return best_baseline(series, cutoffs, model.horizon, QUICK).name
+    return best_baseline(series, cutoffs, model.horizon, RIVALS).name
 
 
 def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> Refreshed:
@@ -108,9 +108,8 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         return Refreshed(
             ticker, work.decision, parent, instead, parent_id=work.parent_id, problem=problem, seconds=time.perf_counter() - began
         )
-    baselines = BASELINES if work.decision.action == "retrain" else QUICK
-    verdict = judge(trained.bundle, series, trained.split.validation, baselines)
-    before = judge(parent, series, trained.split.validation, QUICK) if parent else None
+    verdict = judge(trained.bundle, series, trained.split.validation, RIVALS)
+    before = judge(parent, series, trained.split.validation, RIVALS) if parent else None
     candidates = [(verdict, trained.bundle, True)] + ([(before, parent, False)] if before and parent else [])
     passed = [(judged.pinball, bundle, new) for judged, bundle, new in candidates if judged.promoted]
     _, served, served_new = min(passed, key=lambda candidate: candidate[0]) if passed else (0.0, None, False)

@@ -6,6 +6,7 @@ every run, and the publication shows them at once.
 """
 
 import datetime as dt
+import hashlib
 import json
 import re
 import secrets
@@ -21,7 +22,7 @@ from forecast_lib.jobs.outcome import code_version, libraries
 from forecast_lib.prices.rules import HARMLESS_RULES
 from forecast_lib.store import database, ledger, publication, reads, revisions
 from forecast_lib.store.lock import hold_workspace
-from forecast_lib.tables import PRICE_VALUES
+from forecast_lib.tables import PRICE_VALUES, TABLES
 
 __all__ = ["Done", "close_gap", "open_gaps", "quarantined", "release"]
 
@@ -153,6 +154,7 @@ def _as_of(now: dt.datetime) -> AsOf:
 
 
 def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str) -> dict[str, object]:
+    asked = json.dumps({"upkeep": what, "ticker": ticker}, sort_keys=True)
     return {
         "run_id": f"{now:%Y%m%d}-{secrets.token_hex(4)}",
         "kind": "upkeep",
@@ -163,8 +165,8 @@ def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str)
         "status": "fresh",
         "message": message,
         "source": source,
-        "config": json.dumps({"upkeep": what, "ticker": ticker}),
-        "config_hash": "0" * 16,
+        "config": asked,
+        "config_hash": hashlib.sha256(asked.encode()).hexdigest()[:16],  # nothing in it tells one evening from another
         "code_version": code_version(),
         "libraries": json.dumps(libraries(), sort_keys=True),
         "tickers": 1,
@@ -176,11 +178,9 @@ def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str)
 
 
 def _frames(run: dict[str, object], ticker: Ticker, rows_new: int, more: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    status = {
-        "run_id": run["run_id"], "ticker": ticker, "status": "fresh", "reason": run["message"], "decision": None, "trigger": None,
-        "model_id": None, "made_by": None, "train_seconds": None, "last_session": pd.NaT, "sessions_behind": None, "calendar": None,
-        "rows_new": rows_new, "rows_refused": 0,
-    }  # fmt: skip
+    nothing = dict.fromkeys(TABLES["run_tickers"].columns)
+    said = {"run_id": run["run_id"], "ticker": ticker, "status": "fresh", "reason": run["message"]}
+    status = {**nothing, **said, "rows_new": rows_new, "rows_refused": 0}
     own = {table: frame.assign(run_id=run["run_id"]) for table, frame in more.items()}
     return {**own, "runs": pd.DataFrame([run]), "run_tickers": pd.DataFrame([status])}
 

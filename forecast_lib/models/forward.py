@@ -1,9 +1,10 @@
-"""A trained network's answer, computed in NumPy: no framework is loaded to make a forecast.
+"""A trained network's answer, computed in NumPy and a compiled loop for the LSTMs: no framework is loaded to make a forecast.
 
 Gates are in Keras's order: LSTM input, forget, cell, output; GRU update, reset, candidate ("reset after"). The same equations
 are in `cells` for training; a test compares both with Keras.
 """
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,10 +21,44 @@ def _sigmoid(x: Float32) -> Float32:
     return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
 
 
-def _lstm_step(z: Float32, cell: Float32) -> tuple[Float32, Float32]:
-    i, f, g, o = np.split(z, 4, axis=1)
-    cell = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(cell), cell
+@numba.njit(cache=True, nogil=True, inline="always")
+def _rational_tanh(x: float) -> float:
+    """tanh by Eigen's rational polynomial, exact to seven digits; what is no number stays none."""
+    x = np.float32(7.90531110763549805) if x > np.float32(7.90531110763549805) else x
+    x = np.float32(-7.90531110763549805) if x < np.float32(-7.90531110763549805) else x
+    y = x * x
+    p = np.float32(-2.76076847742355e-16) * y + np.float32(2.00018790482477e-13)
+    p = p * y + np.float32(-8.60467152213735e-11)
+    p = p * y + np.float32(5.12229709037114e-08)
+    p = p * y + np.float32(1.48572235717979e-05)
+    p = p * y + np.float32(6.37261928875436e-04)
+    p = p * y + np.float32(4.89352455891786e-03)
+    q = np.float32(1.19825839466702e-06) * y + np.float32(1.18534705686654e-04)
+    q = q * y + np.float32(2.26843463243900e-03)
+    q = q * y + np.float32(4.89352518554385e-03)
+    return x * p / q
+
+
+@numba.njit(cache=True, nogil=True)
+def _lstm_states(projected: Float32, recurrent: Float32) -> Float32:
+    """(time, windows, units): the states of an LSTM layer whose input, projected on the gates, is (time, windows, 4 units)."""
+    half, one = np.float32(0.5), np.float32(1.0)
+    length, windows, units = projected.shape[0], projected.shape[1], recurrent.shape[0]
+    states = np.zeros((length + 1, windows, units), np.float32)
+    cell = np.zeros((windows, units), np.float32)
+    z = np.empty((windows, 4 * units), np.float32)
+    for t in range(length):
+        np.dot(states[t], recurrent, z)
+        for w in range(windows):
+            for k in range(4 * units):
+                x = z[w, k] + projected[t, w, k]
+                gate = k < 2 * units or k >= 3 * units  # a sigmoid is a tanh of half the argument
+                y = _rational_tanh(half * x if gate else x)
+                z[w, k] = half * (y + one) if gate else y
+            for k in range(units):
+                cell[w, k] = z[w, units + k] * cell[w, k] + z[w, k] * z[w, 2 * units + k]
+                states[t + 1, w, k] = z[w, 3 * units + k] * _rational_tanh(cell[w, k])
+    return states[1:]
 
 
 def _coupled_step(z: Float32, cell: Float32) -> tuple[Float32, Float32]:
@@ -51,6 +86,8 @@ def _run_layer(variant: str, weights: Weights, prefix: str, x: Float32) -> Float
     # x: (time, windows, inputs) -> (time, windows, units)
     kernel, recurrent, bias = (weights[f"{prefix}/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
     projected = x @ kernel + (bias[0] if variant == "gru" else bias)
+    if variant in ("lstm", "stacked", "bidirectional", "attention"):
+        return _lstm_states(np.ascontiguousarray(projected), np.ascontiguousarray(recurrent))
     state = cell = np.zeros((x.shape[1], recurrent.shape[0]), np.float32)
     states = np.empty((len(x), *state.shape), np.float32)
     for t, z in enumerate(projected):
@@ -59,10 +96,8 @@ def _run_layer(variant: str, weights: Weights, prefix: str, x: Float32) -> Float
             state = _gru_step(z, inner + bias[1], state)
         elif variant == "coupled":
             state, cell = _coupled_step(z + inner, cell)
-        elif variant == "peephole":
-            state, cell = _peephole_step(z + inner, cell, weights[f"{prefix}/peepholes"])
         else:
-            state, cell = _lstm_step(z + inner, cell)
+            state, cell = _peephole_step(z + inner, cell, weights[f"{prefix}/peepholes"])
         states[t] = state
     return states
 
@@ -125,7 +160,9 @@ def outputs(network: Network, weights: Weights, values: Float32, cutoffs: NDArra
     chunks, chunk = np.unique((cutoffs - first) // network.lookback, return_inverse=True)
     starts = first + chunks * network.lookback - network.lookback + 1
     at = starts[:, None] + np.arange(2 * network.lookback - 1)
-    states = _recurrent_layers(network, weights, values[np.minimum(at, len(values) - 1)])  # a causal network is not disturbed by what follows
+    states = _recurrent_layers(
+        network, weights, values[np.minimum(at, len(values) - 1)]
+    )  # a causal network is not disturbed by what follows
     last = states[cutoffs - starts[chunk], chunk]
     return last @ weights["head/kernel"] + weights["head/bias"]
 

@@ -35,12 +35,11 @@ __all__ = ["Kernel", "supports"]
 Float32 = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FEATURES = llvm.get_host_cpu_features()
-_VECTOR = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4  # floats in a register
-_TILE_COLUMNS = 2 * _VECTOR
+# Two vectors of 8 floats where the processor has them, else of 4. Those of 16 gain nothing where they are worked on in halves (AMD's
+# Zen 4), and fill small batches up with twice as many columns.
+_TILE_COLUMNS = 16 if llvm.get_host_cpu_features().get("avx2") else 8
 _TILE_ROWS = 5  # ten running sums: enough to hide a multiply-add's latency, and with two vectors and a factor still in 16 registers
-_SQUARE = 8  # rows and columns transposed at once
-_COLUMN_MULTIPLE = max(_TILE_COLUMNS, _SQUARE)
+_SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multiple of it
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
 _FUSED = ("contract",)
 
@@ -546,7 +545,7 @@ class Kernel:
         return parts
 
     def _workspace(self, batch: int) -> _Work:
-        columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _COLUMN_MULTIPLE)
+        columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _TILE_COLUMNS)
         if columns not in self._workspaces:
             network, layers, units, length = self._network, self._shape.layers, self._shape.units, self._shape.length
             work = _Work(
@@ -591,10 +590,10 @@ def _aligned(*shape: int) -> Float32:
 def _places(network: Network) -> NDArray[np.int64]:
     """(layers + 1, 3): where each layer's matrix, then the head's, begins in flat weights, floats a row, rows in use."""
     places, begin, inputs = [], 0, network.inputs
-    width = _up(4 * network.units, _COLUMN_MULTIPLE)
+    width = _up(4 * network.units, _TILE_COLUMNS)
     for _ in range(network.layers):
         depth = 1 + network.units + inputs
         places.append((begin, width, depth))
         begin, inputs = begin + _up(depth, _TILE_ROWS) * width, network.units
-    places.append((begin, _up(network.outputs, _COLUMN_MULTIPLE), 1 + network.units))
+    places.append((begin, _up(network.outputs, _TILE_COLUMNS), 1 + network.units))
     return np.array(places, np.int64)

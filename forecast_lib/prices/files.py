@@ -126,7 +126,7 @@ class FilesSource:
 
         Raises:
             UnknownTicker: neither a file nor a row bears its name.
-            NoPrices: no readable row in the range.
+            NoPrices: no row in the range, readable or not.
             TickerHeld: its file in the folder is refused (`file_refused`), or its splits and prices contradict each other
                 (`split_basis`): the other tickers are not concerned.
             FileRefused: the one file cannot be read without guessing.
@@ -139,8 +139,11 @@ class FilesSource:
     def _from_file(self, ticker: Ticker) -> _Answer:
         held = self._file()
         if ticker not in held:
+            # Of a Parquet file only the rows that were asked for are read, so not all its names are known.
             shown = ", ".join(list(held)[:5]) + (", ..." if len(held) > 5 else "")
-            raise UnknownTicker(ticker, f"{self._path.name} holds {shown}; name one of these, or rename the file", rule="unknown_ticker")
+            partly = self._path.suffix.lower() == ".parquet"
+            holding, advice = ("has no row of it", "see its ticker column") if partly else (f"holds {shown}", "name one of these")
+            raise UnknownTicker(ticker, f"{self._path.name} {holding}; {advice}, or rename the file", rule="unknown_ticker")
         return held[ticker]
 
     def _from_folder(self, ticker: Ticker) -> _Answer:
@@ -201,9 +204,9 @@ def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> Fe
         frame[frame["session"].between(low, high)].reset_index(drop=True) for frame in (fetched.prices, fetched.actions, fetched.refused)
     )
     undated = fetched.refused[fetched.refused["session"].isna()]
-    if prices.empty:
+    if prices.empty and refused.empty:
         known = fetched.prices["session"]
-        having = f"the file has {known.min().date()} to {known.max().date()}" if len(known) else "no row of the file can be read"
+        having = f"the file has {known.min().date()} to {known.max().date()}" if len(known) else "the file has none"
         raise NoPrices(fetched.ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
     return replace(fetched, prices=prices, actions=actions, refused=pd.concat([refused, undated], ignore_index=True))
 

@@ -4,7 +4,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["CURRENCY_FACTOR", "FROZEN_SESSIONS", "LONGEST_BLOCK", "broken_beside_neighbours", "split_that_fits"]
+from forecast_lib.prices.adjust import split_factors
+from forecast_lib.prices.refusals import breaches_of
+
+__all__ = [
+    "CURRENCY_FACTOR",
+    "FROZEN_SESSIONS",
+    "LONGEST_BLOCK",
+    "REVERSAL",
+    "UNIT_TOLERANCE",
+    "broken_beside_neighbours",
+    "past_breaches",
+    "split_that_fits",
+]
 
 Flags = NDArray[np.bool_]
 
@@ -31,6 +43,38 @@ SPLIT_TOLERANCE = 0.06
 
 _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (12, 1), (15, 1),
            (20, 1), (25, 1), (30, 1), (40, 1), (50, 1), (100, 1))  # fmt: skip
+
+
+_REASONS = {
+    "stale_bar": "the bar of the session before again, volume {volume:.10g} included",
+    "currency_block": "close {close:.10g} is about " + f"{CURRENCY_FACTOR:g}" + " times off, as in the sessions beside it: another unit",
+    "price_spike": "close {close:.10g} jumps beyond the limit and the next session takes it back",
+    "zero_volume": "no trades",
+    "frozen_price": "close {close:.10g} has not moved for a week or longer",
+}
+
+
+def past_breaches(candidates: pd.DataFrame, known: pd.DataFrame | None, actions: pd.DataFrame, jump: float) -> pd.DataFrame:
+    """Breaches of these rules by fetched rows, judged beside what is stored: `index`, `rule`, `reason`.
+
+    Args:
+        candidates: `source.RAW_COLUMNS`.
+        known: stored rows, as in `checks.check_prices`.
+        actions: `source.ACTION_COLUMNS`, stored and fetched ones.
+        jump: as in `broken_beside_neighbours`.
+    """
+    columns = ["session", "open", "high", "low", "close", "volume"]
+    before = None if known is None else known.reindex(columns=columns)
+    parts = [part for part in (before, candidates[columns]) if part is not None and len(part)]
+    if not parts:
+        return breaches_of(candidates, {})
+    # Rows that a warning let pass may share a session: the first stands for it.
+    history = pd.concat(parts).drop_duplicates("session", keep="last").sort_values("session", ignore_index=True)
+    broken = broken_beside_neighbours(history, split_factors(history["session"], actions), jump)
+    sessions = candidates["session"]
+    return breaches_of(
+        candidates, {rule: (sessions.isin(history["session"][rows]), _REASONS[rule]) for rule, rows in broken.items() if rows.any()}
+    )
 
 
 def broken_beside_neighbours(history: pd.DataFrame, factors: NDArray[np.float64], jump: float) -> dict[str, Flags]:

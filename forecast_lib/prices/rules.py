@@ -41,6 +41,11 @@ _HOLD, _HOLD_OR_WARN = ("hold_ticker",), ("hold_ticker", "warn")
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
+        Rule("ragged_row", "drop_row", _DROP_OR_HOLD, "a line of a file with more or fewer cells than its header"),
+        Rule("unreadable_date", "drop_row", _DROP_OR_HOLD, "a date that is no day"),
+        Rule("unreadable_number", "drop_row", _DROP_OR_HOLD, "a cell that is no number"),
+        Rule("unreadable_action", "drop_row", _DROP_OR_HOLD, "a file's dividend or split with no possible value"),
+        Rule("bad_dividend", "drop_row", _DROP_OR_HOLD, "a dividend of Yahoo's that is no number above zero"),
         Rule("close_missing", "drop_row", _DROP_OR_HOLD, "no close"),
         Rule("not_finite", "drop_row", _DROP_OR_HOLD, "an infinite value"),
         Rule("not_positive", "drop_row", _DROP_OR_HOLD, "a price that is zero or negative"),
@@ -62,7 +67,7 @@ RULES: dict[str, Rule] = {
         Rule("price_spike", "drop_row", _ANY, "a close beyond the jump limit that the next session takes back"),
         Rule("zero_volume", "warn", _ANY_FIELD, "no trades, where the ticker usually has some", "volume"),
         Rule("frozen_price", "warn", _ANY, "the fifth session in a row, or a later one, with the same close"),
-        Rule("bad_action", "drop_row", _DROP, "a dividend or split with no possible value, or several ratios for one session"),
+        Rule("bad_action", "drop_row", _DROP_OR_HOLD, "a dividend or split with no possible value, or several ratios for one session"),
         Rule("currency_changed", "hold_ticker", _HOLD, "the source quotes another currency than before"),
         Rule("no_rows", "hold_ticker", _HOLD, "not one usable row came"),
         Rule("too_many_refused", "hold_ticker", _HOLD_OR_WARN, "more than 3 rows and more than 1 % of the rows refused"),

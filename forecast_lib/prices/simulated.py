@@ -84,22 +84,24 @@ class SimulatedMarket:
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
         if not len(sessions) or sessions[-1] < pd.Timestamp(begin):
             raise NoPrices(ticker, f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}", rule="no_rows")
-        prices, actions = _history(sessions, self._seed, int(match[1]))
+        wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
+        prices, actions = _history(sessions, self._seed, int(match[1]), wanted)
         return FetchedPrices(
             ticker=ticker,
-            prices=_from(prices, begin),
-            actions=_from(actions, begin),
+            prices=prices,
+            actions=actions,
             currency="USD",
             exchange_timezone="America/New_York",
         )
 
 
-def _from(frame: pd.DataFrame, begin: dt.date) -> pd.DataFrame:
-    return frame[frame["session"] >= pd.Timestamp(begin)].reset_index(drop=True)
+def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Prices (RAW_COLUMNS) and actions (ACTION_COLUMNS) of one ticker.
 
-
-def _history(sessions: pd.DatetimeIndex, seed: int, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Prices (RAW_COLUMNS) and actions (ACTION_COLUMNS) of one ticker for all of `sessions`."""
+    Args:
+        sessions: from the market's first one on: each depends on those before.
+        wanted: the place of the first session that is handed out.
+    """
     character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
@@ -118,17 +120,12 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int) -> tuple[pd.Dat
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
     bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility)
     cents = {name: np.round(values, 2) for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()}
-    prices = pd.DataFrame(
-        {
-            "session": sessions,
-            **cents,
-            "adj_close": np.nan,
-            "volume": np.round(company.volume * np.exp(bustle) * shares),
-            "origin": f"simulated market, seed {seed}",
-        }
-    )[list(RAW_COLUMNS)]
+    volume = np.round(company.volume * np.exp(bustle) * shares)
+    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
     dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
-    return prices, _actions(sessions, splits, dividends)
+    handed_out = {name: values[wanted:] for name, values in figures.items()}
+    prices = pd.DataFrame({"session": sessions[wanted:], **handed_out, "origin": f"simulated market, seed {seed}"})
+    return prices[list(RAW_COLUMNS)], _actions(sessions[wanted:], splits[wanted:], dividends[wanted:])
 
 
 def _character(rng: np.random.Generator) -> _Character:
@@ -180,9 +177,11 @@ def _splits(close: Values) -> Values:
 
 
 def _actions(sessions: pd.DatetimeIndex, splits: Values, dividends: Values) -> pd.DataFrame:
-    def of_kind(kind: str, chosen: NDArray[np.bool_], values: Values) -> pd.DataFrame:
-        return pd.DataFrame({"session": sessions[chosen], "kind": kind, "value": values[chosen]})
-
-    both = [of_kind("split", splits != 1, splits), of_kind("dividend", dividends > 0, dividends)]
-    actions = pd.concat(both).astype({"session": "datetime64[us]", "kind": str, "value": float})
-    return actions.sort_values(["session", "kind"], ignore_index=True)[list(ACTION_COLUMNS)]
+    """A session's dividend before its split, as their names are ordered."""
+    listed = [
+        (session, kind, float(values[at]))
+        for at, session in ((at, sessions[at]) for at in np.flatnonzero((splits != 1) | (dividends > 0)))
+        for kind, values, none in (("dividend", dividends, 0.0), ("split", splits, 1.0))
+        if values[at] != none
+    ]
+    return pd.DataFrame(listed, columns=list(ACTION_COLUMNS)).astype({"session": "datetime64[us]", "kind": str, "value": float})

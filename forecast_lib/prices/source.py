@@ -1,7 +1,8 @@
 """What a price source is: it answers one question, and does not store, retry or repair.
 
 *Given a ticker and a first and last session, which rows do you have?* Rows come as the source has them, only renamed to our columns;
-`prices.checks` decides which are good. A source never returns an empty frame in place of an error.
+`prices.checks` decides which are good. A source never returns an empty frame in place of an error;
+where no row can be read it hands out the refused ones.
 """
 
 import datetime as dt

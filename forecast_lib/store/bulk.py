@@ -1,9 +1,6 @@
-"""A whole Parquet file of many tickers into the store, without a row passing through Python.
+"""A Parquet file of many tickers: the rows that matter tonight as columns, and whole tickers from the file into the table.
 
-Most tickers of a clean file break no rule. One pass over the file, in its own order, finds those that certainly do not: their rows
-can be stored as they stand, from file to table. Every other ticker, however slight the suspicion, goes the way of single tickers
-(`prices.checks`), which gives the reasons; so the rules are decided in one place, and this one only says for whom they need
-not be asked. A ticker is also left to that way where anything is stored for it: revisions are found there.
+Neither way lets a row pass through Python one by one. Which tickers may come like this is for the rules to say (`prices.plain`).
 """
 
 import datetime as dt
@@ -14,12 +11,16 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from forecast_lib.domain import AsOf
 from forecast_lib.store.border import database_errors
+from forecast_lib.store.histories import histories_of
+from forecast_lib.windows.histories import Histories
 
-__all__ = ["CleanRows", "Limits", "WholeFile", "can_be_taken_whole", "described", "insert_clean", "screened", "stored_tickers"]
+__all__ = ["CleanRows", "WholeFile", "can_be_taken_whole", "described", "insert_clean", "names_in", "offered_rows"]
 
 _FIGURES = ("open", "high", "low", "close", "adj_close", "volume")
 _NUMBERS = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER")
+_DAYS = ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S")
 
 _FEW = 200
 
@@ -37,17 +38,7 @@ class WholeFile:
             f"{_quoted(self.columns[name])}::DOUBLE AS {name}" if name in self.columns else f"NULL::DOUBLE AS {name}" for name in _FIGURES
         ]
         ticker, session = (_quoted(self.columns[role]) for role in ("ticker", "date"))
-        return f"SELECT {ticker} AS ticker, {session} AS session, {', '.join(figures)} FROM read_parquet($path)"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Below these a row is beyond suspicion; taken from the rules of `prices.checks`."""
-
-    tolerance: float
-    largest_price: float
-    jump: float
-    frozen_sessions: int
+        return f"SELECT {ticker} AS ticker, {session}::DATE AS session, {', '.join(figures)} FROM read_parquet($path)"
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,7 @@ class CleanRows:
 
     Attributes:
         left_out: the file's other tickers.
+        last: later sessions are left out.
         known_at: the UTC instant from which they are known here.
     """
 
@@ -63,6 +55,7 @@ class CleanRows:
     tickers: tuple[str, ...]
     left_out: tuple[str, ...]
     source: str
+    last: dt.date
     known_at: dt.datetime
 
 
@@ -74,69 +67,37 @@ def described(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
 
 
 def can_be_taken_whole(types: Mapping[str, str], columns: Mapping[str, str]) -> bool:
-    """Whether the file's columns say what they mean: names as text, dates as dates, numbers as numbers."""
+    """Whether the file's columns say what they mean: names as text, dates as dates without a zone, numbers as numbers."""
     figures = [types[columns[name]] in _NUMBERS for name in _FIGURES if name in columns]
-    return types[columns["ticker"]] == "VARCHAR" and types[columns["date"]] == "DATE" and all(figures)
+    return types[columns["ticker"]] == "VARCHAR" and types[columns["date"]] in _DAYS and all(figures)
 
 
-def screened(con: duckdb.DuckDBPyConnection, file: WholeFile, sessions: pd.DatetimeIndex, limits: Limits) -> pd.DataFrame:
-    """Every ticker of the file, and whether it is beyond suspicion.
+def names_in(con: duckdb.DuckDBPyConnection, file: WholeFile) -> pd.DataFrame:
+    """Every name in the ticker column, how many rows it has, and whether each has a date; a missing name is a row too."""
+    dated = "bool_and(session IS NOT NULL AND isfinite(session)) AS dated"
+    sql = f"SELECT ticker, count(*) AS rows, {dated} FROM ({file.row()}) GROUP BY ticker"
+    with database_errors(file.path):
+        return con.execute(sql, {"path": str(file.path)}).df()
 
-    Beyond suspicion is a ticker that stands in one block, one row for each session from its first to its last, oldest first,
-    whose rows keep every row rule, never jump, are never repeated or frozen, and always have a volume above zero or none at all.
+
+def offered_rows(con: duckdb.DuckDBPyConnection, file: WholeFile, asked: pd.DataFrame, as_of: AsOf) -> Histories:
+    """The rows that the file offers tonight, with `adj_close`.
 
     Args:
-        sessions: of the exchange, as far as they are known at the as-of; all tickers are held against these.
-
-    Returns:
-        ticker, rows, first and last (sessions), clean; in the order of their names. A missing name is a row too.
+        asked: ticker and since, the first session that is asked for.
     """
-    con.register("known_sessions", pd.DataFrame({"session": sessions, "place": range(len(sessions))}))
-    prices = [name for name in _FIGURES[:-1] if name in file.columns]
-    tolerance = f"{1 + limits.tolerance!r}"
-    broken = [
-        "close IS NULL",
-        *(f"{name} <= 0 OR {name} > {limits.largest_price!r}" for name in prices),
-        *(
-            f"{low} > {high} * {tolerance}"
-            for low, high in (("low", "open"), ("low", "close"), ("low", "high"), ("open", "high"), ("close", "high"))
-        ),
-        "volume <= 0 OR isinf(volume) OR isnan(volume)",
-    ]
-    beside = [
-        f"abs(ln(close / before.close)) > {limits.jump!r}",
-        "close = before.close AND (close = before.earlier OR (open = before.open AND high = before.high AND low = before.low))",
-        "session <= before.session",
-    ]
+    con.register("asked", asked.assign(place=range(len(asked))))
     sql = f"""
-        WITH rows AS (
-            SELECT *, {{
-                'ticker': lag(ticker) OVER (), 'session': lag(session) OVER (), 'open': lag(open) OVER (), 'high': lag(high) OVER (),
-                'low': lag(low) OVER (), 'close': lag(close) OVER (), 'earlier': lag(close, {limits.frozen_sessions - 1}) OVER ()
-            }} AS before
-            FROM ({file.row()})
-        )
-        SELECT
-            ticker, count(*) AS rows, min(session) AS first, max(session) AS last,
-            count(*) FILTER (WHERE coalesce(before.ticker <> ticker, true)) = 1
-                AND NOT coalesce(bool_or({" OR ".join(f"({each})" for each in broken)}), false)
-                AND NOT coalesce(bool_or({" OR ".join(f"({each})" for each in beside)}) FILTER (WHERE before.ticker = ticker), false)
-                AND bool_and(session IS NOT NULL AND isfinite(session)) AS tidy
-        FROM rows
-        GROUP BY ticker
+        SELECT a.place::INTEGER AS place, f.session, {", ".join(f"f.{name}" for name in _FIGURES)}
+        FROM ({file.row()}) AS f JOIN asked AS a USING (ticker)
+        WHERE f.session BETWEEN a.since::DATE AND $day
     """
-    in_session = f"SELECT ticker, count(*) AS on_sessions FROM ({file.row()}) SEMI JOIN known_sessions USING (session) GROUP BY ticker"
-    whole = f"""
-        SELECT s.ticker, s.rows, s.first, s.last,
-            coalesce(s.tidy AND i.on_sessions = s.rows AND b.place - a.place + 1 = s.rows, false) AS clean
-        FROM ({sql}) AS s
-        LEFT JOIN ({in_session}) AS i USING (ticker)
-        LEFT JOIN known_sessions AS a ON a.session = s.first
-        LEFT JOIN known_sessions AS b ON b.session = s.last
-        ORDER BY s.ticker
-    """
-    with database_errors(file.path):
-        return con.execute(whole, {"path": str(file.path)}).df()
+    try:
+        with database_errors(file.path):
+            found = con.execute(sql, {"path": str(file.path), "day": as_of.day}).fetchnumpy()
+    finally:
+        con.unregister("asked")
+    return histories_of(found, tuple(asked["ticker"]))
 
 
 def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) -> int:
@@ -145,19 +106,14 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
     columns = ", ".join(f"f.{name}" for name in ("ticker", "session", *_FIGURES))
     # Few are left out, as a rule: then a filter keeps the file's order and takes a quarter less time than the join.
     few = len(clean.left_out) <= _FEW
-    chosen = "WHERE NOT list_contains($left_out::VARCHAR[], f.ticker)" if few else "SEMI JOIN clean_tickers USING (ticker)"
-    sql = f"INSERT INTO prices SELECT {columns}, NULL, $source, 0, $now, $run FROM ({clean.file.row()}) AS f {chosen}"
+    chosen = "WHERE NOT list_contains($left_out::VARCHAR[], f.ticker)" if few else "SEMI JOIN clean_tickers USING (ticker) WHERE true"
+    found = f"({clean.file.row()}) AS f {chosen} AND f.session <= $last"
+    sql = f"INSERT INTO prices SELECT {columns}, NULL, $source, 0, $now, $run FROM {found}"
     now = clean.known_at.replace(tzinfo=None)
-    values = {"path": str(clean.file.path), "source": clean.source, "now": now, "run": run_id}
+    values = {"path": str(clean.file.path), "source": clean.source, "now": now, "run": run_id, "last": clean.last}
     ((rows,),) = con.execute(sql, values | ({"left_out": list(clean.left_out)} if few else {})).fetchall()
     con.unregister("clean_tickers")
     return int(rows)
-
-
-def stored_tickers(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Tickers of which there is anything in the store that a fetch is judged by."""
-    sql = "SELECT ticker FROM prices UNION SELECT ticker FROM corporate_actions UNION SELECT ticker FROM quarantined_prices"
-    return {ticker for (ticker,) in con.execute(sql).fetchall()}
 
 
 def _quoted(name: str) -> str:

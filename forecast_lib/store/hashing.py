@@ -5,19 +5,59 @@ Two workspaces that saw the same prices get the same hash: run names, revision n
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-__all__ = ["PRICE_CONTENT", "content_hash", "forecasts_hash", "prices_hash"]
+from forecast_lib.windows.histories import Histories
+
+__all__ = ["PRICE_CONTENT", "content_hash", "forecasts_hash", "histories_hash", "prices_hash"]
 
 PRICE_CONTENT = ("ticker", "session", "open", "high", "low", "close", "volume", "currency")
 """What a price row says. `adj_close` is left out: the source rewrites it with every dividend, and nothing is forecast from it."""
+
+_AT_ONCE = 50_000  # stays in the processor's cache
 
 
 def prices_hash(prices: pd.DataFrame) -> str:
     """SHA-256 in hex over the prices that a run saw, from their PRICE_CONTENT columns."""
     return content_hash(prices[list(PRICE_CONTENT)], ["ticker", "session"])
+
+
+def histories_hash(histories: Histories) -> str:
+    """The same hash of the same prices, from columns.
+
+    Args:
+        histories: tickers in the order of their names.
+    """
+    digest, rows = hashlib.sha256(), len(histories)
+    texts = {"ticker": _ranked(histories.tickers, histories.of), "currency": _ranked(histories.currencies, histories.currency)}
+    for name in PRICE_CONTENT:
+        digest.update(json.dumps([name, rows]).encode())
+        if name in texts:
+            words, ranks = texts[name]
+            digest.update(json.dumps(words).encode())
+        for start in range(0, rows, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            if name in texts:
+                codes = histories.of if name == "ticker" else histories.currency
+                digest.update(ranks[codes[part]].tobytes())
+            elif name == "session":
+                digest.update(histories.sessions[part].astype("datetime64[us]").astype("<i8").tobytes())
+            else:
+                digest.update(_plain_numbers(histories.figures[name][part]).tobytes())
+    return digest.hexdigest()
+
+
+def _ranked(words: Sequence[str], codes: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+    """The words that occur, in order, and of each code its word's place among them; code -1 is the last, and stays -1."""
+    found = np.bincount(codes[codes >= 0], minlength=len(words)) if len(words) else np.zeros(0)
+    occur = sorted(word for word, count in zip(words, found, strict=True) if count)
+    places = {word: place for place, word in enumerate(occur)}
+    return occur, np.array([*(places.get(word, -1) for word in words), -1], dtype="<i8")
 
 
 def forecasts_hash(forecasts: pd.DataFrame) -> str:
@@ -56,5 +96,10 @@ def _update(digest: "hashlib._Hash", column: pd.Series) -> None:
 
 def _number_bytes(column: pd.Series) -> bytes:
     """Every number as float64, so that a column of counts is the same with and without missing values."""
-    values = column.to_numpy(dtype="<f8", na_value=np.nan) + 0.0  # -0.0 + 0.0 is 0.0
-    return np.where(np.isnan(values), np.nan, values).tobytes()
+    return _plain_numbers(column.to_numpy(dtype="<f8", na_value=np.nan)).tobytes()
+
+
+def _plain_numbers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    whole = values + 0.0  # -0.0 + 0.0 is 0.0
+    whole[np.isnan(whole)] = np.nan
+    return whole

@@ -56,8 +56,12 @@ def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = N
         _write_text(handle, json.dumps({"pid": os.getpid(), "run": who, "started": started.isoformat() if started else None}))
         try:
             yield left
-        finally:
+        except (Exception, KeyboardInterrupt, GeneratorExit):
             _write_text(handle, "")
+            raise
+        # Whatever else comes through ends the process from outside, a signal most likely. That run died like one that was killed:
+        # its name stays, for `tickercast status` and for the next run.
+        _write_text(handle, "")
     finally:
         os.close(handle)
 

@@ -19,6 +19,7 @@ __all__ = [
     "read_actions",
     "read_gaps",
     "read_latest_backtests",
+    "read_learned",
     "read_losses",
     "read_model_history",
     "read_open_gaps",
@@ -28,6 +29,7 @@ __all__ = [
     "read_released",
     "read_statuses",
     "read_table",
+    "read_telling_statuses",
     "read_unsettled",
 ]
 
@@ -134,6 +136,28 @@ def read_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
         ORDER BY r.started_at DESC, r.run_id DESC, t.ticker
     """
     return con.execute(sql, _known(tickers, as_of)).df()
+
+
+def read_telling_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf, alike: Sequence[str]) -> pd.DataFrame:
+    """As `read_statuses`, but of each ticker only the newest rows whose reason begins in one of the ways of `alike`, and one before."""
+    sql = f"""
+        WITH told AS (
+            SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, r.started_at, r.run_id,
+                list_bool_or(list_transform($alike::VARCHAR[], lambda start: starts_with(coalesce(t.reason, ''), start))) AS alike
+            FROM run_tickers AS t JOIN runs AS r USING (run_id)
+            WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day
+        )
+        SELECT * EXCLUDE (started_at, run_id, alike) FROM told
+        QUALIFY started_at >= coalesce(max(started_at) FILTER (WHERE NOT alike) OVER (PARTITION BY ticker), started_at)
+        ORDER BY started_at DESC, run_id DESC, ticker
+    """
+    return con.execute(sql, {**_known(tickers, as_of), "alike": list(alike)}).df()
+
+
+def read_learned(con: Connection, tickers: Sequence[str], as_of: AsOf) -> dict[str, pd.Timestamp]:
+    """By ticker, when the newest of its prices was stored, as it was known."""
+    sql = f"SELECT ticker, max(known_at) FROM prices WHERE {_ASKED} AND known_at <= $known_at AND session <= $day GROUP BY ticker"
+    return {ticker: pd.Timestamp(learned) for ticker, learned in con.execute(sql, _known(tickers, as_of)).fetchall()}
 
 
 def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:

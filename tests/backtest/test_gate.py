@@ -7,7 +7,7 @@ import pytest
 
 from forecast_lib.backtest import gate
 from forecast_lib.backtest.gate import best_baseline, judge
-from forecast_lib.models.baselines import BASELINES, QUICK
+from forecast_lib.models.baselines import BASELINES
 from tests import made_up
 
 VALIDATION = (440, 499)
@@ -31,7 +31,7 @@ def erratic():
 
 
 def test_model_that_calls_the_wrong_price_is_refused_and_told_so():
-    verdict = judge(made_up.bundle(location=2.0, shrinkage=1.0), made_up.noisy(500), VALIDATION, QUICK)
+    verdict = judge(made_up.bundle(location=2.0, shrinkage=1.0), made_up.noisy(500), VALIDATION, BASELINES)
     assert not verdict.promoted
     assert verdict.rmse > 1.002 * verdict.rmse_naive
     # Always one per cent beside a return of 1 % standard deviation: root mean squared error about sqrt(2) times naive's
@@ -43,7 +43,7 @@ def test_model_that_calls_the_wrong_price_is_refused_and_told_so():
 
 
 def test_model_with_erratic_intervals_is_refused_and_told_so():
-    verdict = judge(erratic(), made_up.noisy(500), VALIDATION, QUICK)
+    verdict = judge(erratic(), made_up.noisy(500), VALIDATION, BASELINES)
     assert not verdict.promoted
     assert verdict.rmse == verdict.rmse_naive  # its point is the last close
     assert (
@@ -59,7 +59,7 @@ def test_model_that_knows_the_drift_passes():
 
 
 def test_model_that_a_baseline_beats_by_more_than_chance_is_refused_and_the_baseline_named():
-    verdict = judge(made_up.bundle(location=2.0, daily=0.01), rising(), VALIDATION, QUICK)
+    verdict = judge(made_up.bundle(location=2.0, daily=0.01), rising(), VALIDATION, ("naive", "drift"))
     assert not verdict.promoted and verdict.best.name == "drift" and verdict.pinball < verdict.pinball_naive
     ratio = verdict.pinball / verdict.best.pinball
     assert verdict.reason == f"validation pinball is {ratio:.4f} of drift: above 1 by more than chance, so drift answers"
@@ -81,14 +81,14 @@ def test_luck_of_the_best_of_many_baselines_is_excused_and_more_is_not():
 
 def test_shifting_the_cutoffs_past_the_last_outcome_counts_only_what_is_known():
     series = made_up.noisy(500)
-    assert judge(made_up.bundle(), series, (440, 499), QUICK).n == 59  # cutoffs 440 to 498; step 1 of each is known
-    assert judge(made_up.bundle(), series, (440, 500), QUICK).n == 59  # the last session has no outcome
+    assert judge(made_up.bundle(), series, (440, 499), BASELINES).n == 59  # cutoffs 440 to 498; step 1 of each is known
+    assert judge(made_up.bundle(), series, (440, 500), BASELINES).n == 59  # the last session has no outcome
 
 
 def test_naive_error_is_the_moves_as_shares_by_hand():
     # Closes alternate between 100 and 101: from a cutoff at 100 the move is 1 %, from 101 it is 1/101
     close = np.where(np.arange(500) % 2 == 0, 100.0, 101.0)
-    verdict = judge(made_up.bundle(), made_up.closes_only(close), (440, 498), QUICK)
+    verdict = judge(made_up.bundle(), made_up.closes_only(close), (440, 498), BASELINES)
     assert verdict.rmse_naive == pytest.approx(np.sqrt((0.01**2 + (1 / 101) ** 2) / 2))
 
 
@@ -96,19 +96,21 @@ def test_prices_after_the_last_target_do_not_move_the_verdict():
     series = made_up.noisy(500)
     cutoffs = (400, 450)
     last_target = 449 + 2
-    here, there = (judge(made_up.bundle(location=0.1), each, cutoffs, QUICK) for each in (series, made_up.scrambled(series, last_target)))
+    here, there = (
+        judge(made_up.bundle(location=0.1), each, cutoffs, BASELINES) for each in (series, made_up.scrambled(series, last_target))
+    )
     assert here == there
-    assert here != judge(made_up.bundle(location=0.1), made_up.scrambled(series, last_target - 1), cutoffs, QUICK)
+    assert here != judge(made_up.bundle(location=0.1), made_up.scrambled(series, last_target - 1), cutoffs, BASELINES)
 
 
 @pytest.mark.parametrize("kind", made_up.ODD)
 def test_odd_history_is_judged_with_a_reason(kind):
     series = made_up.ODD[kind]
-    verdict = judge(made_up.bundle(), series, (330, len(series) - 1), QUICK)
+    verdict = judge(made_up.bundle(), series, (330, len(series) - 1), BASELINES)
     assert np.isfinite([verdict.rmse, verdict.rmse_naive, verdict.pinball, verdict.pinball_naive]).all()
     assert "nan" not in verdict.reason
 
 
 def test_coverage_of_validation_is_a_share_near_what_is_said():
-    verdict = judge(made_up.bundle(), made_up.noisy(1500), (700, 1499), QUICK)
+    verdict = judge(made_up.bundle(), made_up.noisy(1500), (700, 1499), BASELINES)
     assert verdict.cov80 == pytest.approx(0.8, abs=0.04) and verdict.cov95 == pytest.approx(0.95, abs=0.02)

@@ -1,7 +1,7 @@
 """All variants at the same budget: `python -m tests.bench.bakeoff --output FOLDER`.
 
 Same optimiser steps, the same number of parameters within 5 % (widths are chosen for it), at least five seeds, on the sines and on real
-tickers. Beside each mean stands the spread over the seeds; significance is the test of Diebold and Mariano with Harvey's
+tickers: for each seed one network pooled over all of them and fine-tuned for each, as at night. Beside each mean stands the spread over the seeds; significance is the test of Diebold and Mariano with Harvey's
 correction, for each ticker against the naive forecast and against the stacked default, and a model confidence set, for each ticker and
 for all dates together. Each variant works in a process of its own, so that its memory is its own.
 
@@ -22,11 +22,14 @@ import pandas as pd
 
 from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.metrics import pinball
+from forecast_lib.backtest.run import fold_pool_series
 from forecast_lib.backtest.significance import compare_losses
+from forecast_lib.backtest.splits import fold_days, rolling_folds
 from forecast_lib.config import VARIANTS, ModelConfig, TrainConfig
 from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
+from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, weight_specs
-from forecast_lib.models.training import network_of, train
+from forecast_lib.models.training import join_pool, network_of, train, train_member
 from forecast_lib.recipes.catalogue import recipe_named
 from forecast_lib.recipes.learning import learn, predict, run_free
 from forecast_lib.recipes.run import FREE_STEPS, improved_pace, rmse
@@ -42,7 +45,7 @@ TEST_SHARE = 0.2
 CLOSENESS = 0.05
 SIGNIFICANT = 0.05
 IN_THE_SET = 0.1
-NEVER_EARLY = {"patience": TrainConfig().epochs}
+BUDGET = TrainConfig(members=1, patience=TrainConfig().epochs)
 """Every variant takes all its steps; the best epoch's weights are kept."""
 
 
@@ -110,7 +113,7 @@ def tickers_of(path: Path, wanted: Sequence[str]) -> list[TickerSeries]:
 
 def scored_cutoffs(series: TickerSeries) -> tuple[int, int]:
     """The last fifth of the cutoffs that have an outcome."""
-    return len(series) - 1 - round(len(series) * TEST_SHARE), len(series) - 1
+    return rolling_folds(len(series), TEST_SHARE, 1, series.ticker)[0].cutoffs
 
 
 def losses_of(forecasts: Forecasts, series: TickerSeries) -> tuple[np.ndarray, np.ndarray]:
@@ -119,17 +122,24 @@ def losses_of(forecasts: Forecasts, series: TickerSeries) -> tuple[np.ndarray, n
     return (forecasts.point[:, 0] - actual) ** 2, pinball(actual, forecasts.quantiles[:, 0])
 
 
-def ticker_losses(series: TickerSeries, variant: str, seeds: Iterable[int]) -> tuple[list[dict[str, object]], np.ndarray]:
-    """One row a seed, and the losses (seeds, 2, cutoffs): squared, pinball."""
+def pool_of(series: Sequence[TickerSeries], variant: str, seed: int) -> tuple[Pool, float]:
+    """One pooled network of the variant, trained on what every ticker knew on the first test session, and the seconds it took."""
+    model, (day,) = ticker_model(variant), fold_days(series, TEST_SHARE, 1)
+    known = fold_pool_series(series, day, model, BUDGET)
+    fit = train_member(known, model, BUDGET, seed=seed, member=0)
+    return join_pool([fit], known, model, seed), fit.seconds
+
+
+def ticker_losses(series: TickerSeries, variant: str, pool: Pool, seed: int) -> tuple[dict[str, object], np.ndarray]:
+    """The ticker's model, fine-tuned from the pool as at night: what it took, and its losses (2, cutoffs): squared, pinball."""
     cutoffs = scored_cutoffs(series)
-    known, rows, losses = series.until(cutoffs[0] + 1), [], []
-    for seed in seeds:
-        trained = train(known, ticker_model(variant), TrainConfig(**NEVER_EARLY), seed=seed)
-        began = time.perf_counter()
-        losses.append(losses_of(forecast_with_model(trained.bundle, series, cutoffs), series))
-        seconds = time.perf_counter() - began
-        rows.append({"ticker": series.ticker, "seed": seed, "seconds": trained.seconds, "forecast_seconds": seconds})
-    return rows, np.array(losses)
+    began = time.perf_counter()
+    trained = train(series.until(cutoffs[0] + 1), ticker_model(variant), BUDGET, start=pool, seed=seed)
+    tuned = time.perf_counter()
+    losses = losses_of(forecast_with_model(trained.bundle, series, cutoffs), series)
+    return {"ticker": series.ticker, "seed": seed, "seconds": tuned - began, "forecast_seconds": time.perf_counter() - tuned}, np.array(
+        losses
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +149,7 @@ class Worked:
     variant: str
     sines: dict[str, list[dict[str, object]]]
     rows: list[dict[str, object]]
+    pool_seconds: list[float]
     losses: dict[str, np.ndarray]
     peak_mib: float
 
@@ -146,12 +157,19 @@ class Worked:
 def work(variant: str, series: list[TickerSeries], sines: Sequence[str], seeds: Sequence[int]) -> Worked:
     """Everything that one variant is asked to do."""
     sine_results = {name: sine_rows(name, variant, seeds) for name in sines}
-    rows, losses = [], {}
-    for each in series:
-        own, losses[each.ticker] = ticker_losses(each, variant, seeds)
-        rows += own
-        print(f"{variant} {each.ticker}: {sum(float(str(row['seconds'])) for row in own):.1f} s", file=sys.stderr, flush=True)
-    return Worked(variant, sine_results, rows, losses, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    rows: list[dict[str, object]] = []
+    pool_seconds: list[float] = []
+    losses: dict[str, list[np.ndarray]] = {each.ticker: [] for each in series}
+    for seed in seeds:
+        pool, seconds = pool_of(series, variant, seed)
+        pool_seconds.append(seconds)
+        for each in series:
+            row, own = ticker_losses(each, variant, pool, seed)
+            rows.append(row)
+            losses[each.ticker].append(own)
+        print(f"{variant} seed {seed}: pool {seconds:.1f} s, then {len(series)} tickers", file=sys.stderr, flush=True)
+    joined = {ticker: np.array(each) for ticker, each in losses.items()}
+    return Worked(variant, sine_results, rows, pool_seconds, joined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 # --- the leaderboard -----------------------------------------------------------------------------------------------------------
@@ -242,7 +260,7 @@ def leaderboard(
                 "layers": model.layers,
                 "units": model.units,
                 "parameters": parameters(network_of(model)),
-                "steps": TrainConfig().epochs * TrainConfig().steps_per_epoch,
+                "steps": BUDGET.epochs * BUDGET.steps_per_epoch,
                 "seeds": len(squared),
                 "tickers": len(part),
                 "rmse_ratio": squared.mean(),
@@ -257,9 +275,10 @@ def leaderboard(
                 "squared_worse_naive": _wins(part, "squared", "naive", 1),
                 "mcs_tickers": int((part["mcs_p"] >= IN_THE_SET).sum()),
                 "mcs_p_all": float(in_panel[place]),
-                "seconds_a_fit": fits["seconds"].iloc[1:].mean() if len(fits) > 1 else fits["seconds"].mean(),
-                "seconds_first_fit": fits["seconds"].iloc[0],
-                "forecast_seconds": fits["forecast_seconds"].mean(),
+                "pool_seconds": float(np.median(worked.pool_seconds)),
+                "pool_seconds_first": worked.pool_seconds[0],
+                "ticker_seconds": fits["seconds"].median(),
+                "forecast_seconds": fits["forecast_seconds"].median(),
                 "peak_mib": worked.peak_mib,
             }
         )

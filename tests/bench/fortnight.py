@@ -33,8 +33,8 @@ KILL_FLOW, KILL_SERVER, KILL_ALL = (dt.date(2024, 5, day) for day in (22, 28, 30
 OUTAGE = (dt.date(2024, 5, 23), dt.date(2024, 5, 24))
 SHOWN = "SELECT DISTINCT f.run_id, r.as_of FROM latest_forecasts AS f JOIN runs AS r USING (run_id)"
 NIGHTS = """
-SELECT as_of, run_id, status, started_at, config LIKE '%"backfilled": true%' AS backfilled, message FROM runs
-WHERE kind = 'nightly' ORDER BY finished_at
+SELECT r.as_of, r.status, r.config LIKE '%"backfilled": true%' AS backfilled, t.last_session
+FROM runs AS r JOIN run_tickers AS t USING (run_id) WHERE r.kind = 'nightly' ORDER BY r.finished_at
 """
 
 
@@ -173,16 +173,17 @@ def accounts(house: Machine, readers: Readers, trouble: dict[dt.date, str]) -> t
                 "Prefect": state,
                 "in the tables": ", ".join(live["status"]) or ("ledger line" if str(day) in idle else ""),
                 "back-filled": ", ".join(made_up["status"]),
-                "readers saw": readers.at(_seen_at(run)),
+                "prices to": ", ".join(f"{last:%d %b}" for last in of_the_day["last_session"]),
+                "readers saw": readers.at(_next_began(runs, day)),
             }
         )
     return pd.DataFrame(rows), faults
 
 
-def _seen_at(run: dict[str, Any] | None) -> float:
-    """When the evening's run had ended and its publication was there to be seen."""
-    ended_at = (run or {}).get("end_time")
-    return pd.Timestamp(ended_at).timestamp() + 0.5 if ended_at else time.time()
+def _next_began(runs: dict[dt.date, dict[str, Any]], day: dt.date) -> float:
+    """When the next evening's run began: until then readers had what this evening left them."""
+    began = runs.get(day + dt.timedelta(days=1), {}).get("start_time")
+    return pd.Timestamp(began).timestamp() if began else time.time()
 
 
 def main(argv: list[str]) -> int:
@@ -194,7 +195,7 @@ def main(argv: list[str]) -> int:
         took = time.monotonic()
         by_hand = house.call("nightly", "--as-of", FRIDAY_BEFORE)
         assert by_hand.returncode in (0, 10), by_hand.stderr
-        pause_s = max(8.0, 1.1 * (time.monotonic() - took))  # so far apart that one is done before the next, on this machine
+        pause_s = max(8.0, 0.7 * (time.monotonic() - took))  # a night that trains nothing is done before the next, on this machine
         start = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=15 + pause_s)).replace(microsecond=0)
         serve(house, start, pause_s)
         readers = Readers(house.workspace)

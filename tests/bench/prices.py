@@ -1,112 +1,108 @@
-"""Prices at scale: `python -m tests.bench.prices` takes Parquet files of 50, 500 and 5,000 tickers with 2,520 sessions each, from
-the file through validation into the store, and prints rows a second and the peak memory of the process that did it, and the seconds of
-processor time, which other work on the machine does not change.
+"""Prices at scale: `python -m tests.bench prices` prints each figure beside its goal.
 
-At the largest size it then times a night's append of one row a ticker and the as-of read of one ticker; and, in a workspace of
-its own, the publication of 25 million forecast rows. One per mille of the tickers has a broken row, so that the way of single tickers
-is part of the figure. Compared with: what the same store needs when every ticker goes that way (at 50 tickers).
+For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next evening the append of one
+session a ticker, from the same file grown by that session and from a file of the last dozen sessions. Both go through the steps of
+`tickercast ingest`, validation, transaction and publication included, without Prefect's server. The growth exponent is that of the
+seconds over the rows, from the smallest to the largest size: 1 means that the time per row does not grow.
+
+At the largest size it then times the as-of read of one ticker; and, in a workspace of its own, the publication of 25 million forecast
+rows. One per mille of the tickers has a broken row, so that the way of single tickers is part of the figure. Each measurement has a
+process of its own, so that its peak memory is its own. Processor time does not change with other work on the machine.
 """
 
+import contextlib
 import datetime as dt
 import json
+import math
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import numpy as np
 import pandas as pd
 
+from flows import nightly
 from forecast_lib.config import RunConfig, SourceConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs import bulk, ingest, night, publish
-from forecast_lib.jobs.workspace import fetching, price_source
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import database, ledger, publication, reads
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.store import database, publication, reads
+from tests.flows.test_past_nights import PlainStages
 from tests.store import nights
 
-SESSIONS, LAST = 2520, dt.date(2024, 6, 27)
-NOW = dt.datetime(2024, 6, 27, 22, 30, tzinfo=dt.UTC)
+SESSIONS, LAST, NEXT = 2520, dt.date(2024, 6, 27), dt.date(2024, 6, 28)
 SIZES = (50, 500, 5000)
 FORECAST_ROWS = 25_000_000
+OVERLAP_BEGINS = "2024-06-10"
 
 
-def write_market(path: Path, tickers: int) -> None:
-    """Smooth made-up prices with noise; in every thousandth ticker one open below its low."""
-    sessions = TickerCalendar("XNYS").sessions(dt.date(2010, 1, 1), LAST)[-SESSIONS:]
+def write_market(folder: Path, tickers: int) -> None:
+    """`first`, `grown` and `newest` Parquet files of smooth made-up prices with noise; in every thousandth ticker one open below its
+    low."""
+    sessions = TickerCalendar("XNYS").sessions(dt.date(2010, 1, 1), NEXT)[-SESSIONS - 1 :]
     with duckdb.connect(config={"threads": 2}) as con:
-        con.register("days", pd.DataFrame({"date": sessions, "k": np.arange(SESSIONS)}))
-        con.execute(
-            f"""
-            COPY (
-                SELECT 'T' || lpad(t::VARCHAR, 4, '0') AS ticker, date::DATE AS date,
-                    CASE WHEN t % 1000 = 7 AND k = 1000 THEN close * 0.5 ELSE round(close * (1 + 0.002 * sin(k * 7 + t)), 4) END AS open,
-                    close * 1.01 AS high, close * 0.99 AS low, close, close AS adj_close,
-                    (100000 + hash(t * 10000 + k) % 900000)::BIGINT AS volume
-                FROM (
-                    SELECT t, date, k, round(50 + t % 100 + 10 * sin(k / 50.0 + t) + (hash(t * 3000 + k) % 1000) / 1000.0, 4) AS close
-                    FROM range({tickers}) AS r(t), days
-                ) ORDER BY ticker, date
-            ) TO '{path}' (FORMAT parquet, COMPRESSION zstd)
-            """
-        )
+        con.register("days", pd.DataFrame({"date": sessions, "k": np.arange(SESSIONS + 1)}))
+        rows = f"""
+            SELECT 'T' || lpad(t::VARCHAR, 4, '0') AS ticker, date::DATE AS date,
+                CASE WHEN t % 1000 = 7 AND k = 1000 THEN close * 0.5 ELSE round(close * (1 + 0.002 * sin(k * 7 + t)), 4) END AS open,
+                close * 1.01 AS high, close * 0.99 AS low, close, close AS adj_close,
+                (100000 + hash(t * 10000 + k) % 900000)::BIGINT AS volume
+            FROM (
+                SELECT t, date, k, round(50 + t % 100 + 10 * sin(k / 50.0 + t) + (hash(t * 3000 + k) % 1000) / 1000.0, 4) AS close
+                FROM range({tickers}) AS r(t), days
+            ) ORDER BY ticker, date
+        """
+        grown = folder / "grown.parquet"
+        con.execute(f"COPY ({rows}) TO '{grown}' (FORMAT parquet, COMPRESSION zstd)")
+        for name, chosen in (("first", f"date <= DATE '{LAST}'"), ("newest", f"date > DATE '{OVERLAP_BEGINS}'")):
+            con.execute(f"COPY (FROM '{grown}' WHERE {chosen}) TO '{folder / name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
 
 
-def config_of(path: Path, workspace: Path, tickers: int) -> RunConfig:
+class _TimedStages(PlainStages):
+    """Keeps the seconds of each stage."""
+
+    @contextlib.contextmanager
+    def single(self, name: str) -> Iterator[None]:  # type: ignore[override]  # a context manager too
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _as_of(day: dt.date) -> AsOf:
+    now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
+    return AsOf(day, now, now)
+
+
+def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str, Any]:
+    """One ingest: seconds in all and of the way to the market, processor seconds, peak memory."""
     names = tuple(Ticker(f"T{number:04d}") for number in range(tickers))
-    return RunConfig("20240627-00000001", workspace, names, AsOf(LAST, NOW, NOW), source=SourceConfig("files", path))
+    config = RunConfig(f"{day:%Y%m%d}-00000001", workspace, names, _as_of(day), source=SourceConfig("files", path))
+    stages = _TimedStages(config)
+    with mock.patch.object(nightly, "Stages", return_value=stages):
+        began, cpu = time.perf_counter(), time.process_time()
+        summary = nightly._ingest(config)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    stage_seconds = {name: round(value, 2) for name, value in stages.seconds.items()}
+    return {"seconds": seconds, "cpu": cpu, "peak_mib": _peak_mib(), "status": summary.status, "stages": stage_seconds}
 
 
-def take_in(config: RunConfig, *, whole: bool = True) -> tuple[float, int]:
-    """Seconds from the file to the ledger, and how many tickers went one by one."""
-    began = time.perf_counter()
-    with hold_workspace(config.workspace, config.run_id):
-        taken = bulk.take_whole(config, fewest_rows=1) if whole else None
-        others = taken.others if taken else config.tickers
-        known = ingest.read_known(config.workspace, others, config.as_of)
-        source = price_source(config.source, config.as_of, config.workspace, others)
-        fetched = [ingest.fetch_ticker(source, ticker, known.of(ticker), config.as_of, fetching()) for ticker in others]
-        market = ingest.join_market(config.workspace, fetched, known, config.as_of)
-        market = bulk.with_taken(market, taken) if taken else market
-        frames = night.frames(config, "ingest", night.Night(market), NOW, {})
-        publish.record(config, frames, taken.rows if taken else None)
-    return time.perf_counter() - began, len(others)
-
-
-def append_a_night(workspace: Path, tickers: int) -> float:
-    """Seconds to store one new row a ticker, from opening the database to the ledger."""
-    later = NOW + dt.timedelta(days=1)
-    names = [f"T{number:04d}" for number in range(tickers)]
-    stamp = pd.Timestamp(later).tz_localize(None)
-    figures = {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "adj_close": 100.0, "volume": 1e5}
-    prices = pd.DataFrame({"ticker": names, "session": pd.Timestamp("2024-06-28"), **figures, "currency": None, "source": "files"})
-    run = nights.run_row(0, tickers) | {"run_id": "night", "kind": "ingest", "as_of": pd.Timestamp("2024-06-28"), "source": "files"}
-    statuses = pd.DataFrame([nights.ticker_row("night", name, 0) | {"model_id": None, "made_by": None} for name in names])
-    frames = {"runs": pd.DataFrame([run]), "run_tickers": statuses}
-    began = time.perf_counter()
-    with database.open_working(workspace, later) as con:
-        rows = prices.assign(revision=0, known_at=stamp, run_id="night")
-        entry = database.record_run(con, {**frames, "prices": rows})
-    ledger.append(workspace, entry)
-    return time.perf_counter() - began
-
-
-def as_of_reads(workspace: Path, tickers: int) -> list[float]:
-    """Seconds of twenty reads of one ticker each, as known when it was taken in."""
+def as_of_read_ms(workspace: Path, tickers: int) -> float:
+    """The median of twenty reads of one ticker each, as known when it was taken in."""
     seconds = []
-    with database.open_working(workspace, NOW) as con:
+    with database.open_working(workspace, _as_of(NEXT).now) as con:
         for number in np.linspace(0, tickers - 1, 20).astype(int):
             began = time.perf_counter()
-            found = reads.read_prices(con, [f"T{number:04d}"], AsOf(LAST, NOW, NOW))
+            found = reads.read_prices(con, [f"T{number:04d}"], _as_of(LAST))
             seconds.append(time.perf_counter() - began)
             assert len(found) >= SESSIONS - 1
-    return seconds
+    return 1000 * statistics.median(seconds)
 
 
 def publish_forecasts(workspace: Path, rows: int) -> float:
@@ -129,55 +125,77 @@ def publish_forecasts(workspace: Path, rows: int) -> float:
     return time.perf_counter() - began
 
 
-def measured(what: str, tickers: int) -> dict[str, Any]:
-    """One measurement, made in this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder) / "workspace"
-        if what == "publish":
-            figures: dict[str, Any] = {"seconds": publish_forecasts(workspace, FORECAST_ROWS)}
-        else:
-            path = Path(folder) / "market.parquet"
-            subprocess.run([sys.executable, "-m", "tests.bench.prices", "write", str(tickers), str(path)], check=True)
-            before = time.process_time()
-            seconds, one_by_one = take_in(config_of(path, workspace, tickers), whole=what == "whole")
-            cpu = time.process_time() - before
-            figures = {"seconds": seconds, "cpu_seconds": cpu, "one_by_one": one_by_one, "peak_mb": _peak_mb()}
-            if what == "whole" and tickers == SIZES[-1]:
-                figures["append_s"] = append_a_night(workspace, tickers)
-                figures["as_of_read_ms"] = 1000 * statistics.median(as_of_reads(workspace, tickers))
-    return {**figures, "peak_mb_in_all": _peak_mb()}
-
-
-def _peak_mb() -> int:
+def _peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _in_a_process_of_its_own(what: str, tickers: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.bench.prices", what, str(tickers)]
+def _in_a_process_of_its_own(what: str, *given: object) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.bench.prices", what, *map(str, given)]
     ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return figures
 
 
+def _one(argv: list[str]) -> object:
+    """A single measurement, in this process."""
+    match argv:
+        case ["write", folder, tickers]:
+            write_market(Path(folder), int(tickers))
+            return {}
+        case ["ingest", path, workspace, tickers, day]:
+            return take_in(Path(path), Path(workspace), int(tickers), dt.date.fromisoformat(day))
+        case ["read", workspace, tickers]:
+            return {"ms": as_of_read_ms(Path(workspace), int(tickers))}
+        case ["publish", folder]:
+            return {"seconds": publish_forecasts(Path(folder) / "workspace", FORECAST_ROWS), "peak_mib": _peak_mib()}
+    raise SystemExit(f"{argv} is no measurement: expected write, ingest, read or publish")
+
+
+def _line(what: str, value: str, goal: str = "") -> None:
+    print(f"{what:<58} {value:>22}   {goal}", flush=True)
+
+
+def _measure_size(folder: Path, tickers: int) -> dict[str, float]:
+    """Prints the figures of one size; seconds by kind of ingest."""
+    rows, seconds = tickers * SESSIONS, {}
+    _in_a_process_of_its_own("write", folder, tickers)
+    for kind, name, day in (("first", "first", LAST), ("append", "grown", NEXT), ("append, newest rows only", "newest", NEXT)):
+        workspace = folder / f"workspace {kind}" if kind != "append" else folder / "workspace first"
+        if kind == "append, newest rows only":
+            _in_a_process_of_its_own("ingest", folder / "first.parquet", workspace, tickers, LAST)
+        found = _in_a_process_of_its_own("ingest", folder / f"{name}.parquet", workspace, tickers, day)
+        seconds[kind] = found["seconds"]
+        new = rows if kind == "first" else tickers
+        goal = "goal: 1 M rows/s, under 4,096 MiB" if kind == "first" else "goal: a few seconds"
+        _line(f"{kind}: {tickers:,} tickers, {new:,} new rows", f"{found['seconds']:.2f} s", goal if tickers == SIZES[-1] else "")
+        _line("  processor seconds, peak memory", f"{found['cpu']:.1f} s {found['peak_mib']:,} MiB")
+        _line(f"  stages {found['stages']}", "")
+        if kind == "first":
+            _line("  rows a second", f"{rows / found['seconds'] / 1e6:.3f} M")
+            _line("  microseconds a row", f"{1e6 * found['seconds'] / rows:.2f}")
+    if tickers == SIZES[-1]:
+        read = _in_a_process_of_its_own("read", folder / "workspace first", tickers)
+        _line("as-of read of one ticker", f"{read['ms']:.1f} ms", "goal: under 20 ms")
+    return seconds
+
+
 def main(argv: list[str]) -> int:
-    """Every measurement, or one of them: `whole N`, `single N`, `publish 0`, `write N PATH`."""
-    if argv and argv[0] == "write":
-        write_market(Path(argv[2]), int(argv[1]))
+    """Every measurement, or up to a size (`up-to 500`), or a single one in this process."""
+    if argv and argv[0] != "up-to":
+        print(json.dumps(_one(argv)))
         return 0
-    if argv:
-        print(json.dumps(measured(argv[0], int(argv[1]))))
-        return 0
-    for tickers in SIZES:
-        figures = _in_a_process_of_its_own("whole", tickers)
-        rows = tickers * SESSIONS
-        print(
-            f"whole   {rows:>12,} rows  {figures['seconds']:8.2f} s  {rows / figures['seconds'] / 1e6:6.3f} M rows/s  {figures}", flush=True
-        )
-    single = _in_a_process_of_its_own("single", SIZES[0])
-    rows = SIZES[0] * SESSIONS
-    print(f"single  {rows:>12,} rows  {single['seconds']:8.2f} s  {rows / single['seconds'] / 1e6:6.3f} M rows/s  {single}", flush=True)
-    published = _in_a_process_of_its_own("publish", 0)
-    print(f"publish {FORECAST_ROWS:>12,} rows  {published['seconds']:8.2f} s  {published}", flush=True)
+    sizes = [size for size in SIZES if not argv or size <= int(argv[1])]
+    seconds: dict[int, dict[str, float]] = {}
+    for tickers in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds[tickers] = _measure_size(Path(folder), tickers)
+    for kind in seconds[sizes[0]] if len(sizes) > 1 else ():
+        growth = math.log(seconds[sizes[-1]][kind] / seconds[sizes[0]][kind]) / math.log(sizes[-1] / sizes[0])
+        _line(f"growth exponent of {kind}, {sizes[0]:,} to {sizes[-1]:,} tickers", f"{growth:.2f}", "goal: at most 1")
+    if not argv:
+        with tempfile.TemporaryDirectory() as folder:
+            published = _in_a_process_of_its_own("publish", folder)
+        _line(f"publication of {FORECAST_ROWS:,} forecast rows", f"{published['seconds']:.2f} s", "goal: under 10 s")
     return 0
 
 

@@ -20,44 +20,21 @@ from forecast_lib.errors import TickerError
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.models import engine
 from forecast_lib.models.architectures import from_keras, to_keras
-from forecast_lib.models.bundle import load_bundle, save_bundle
+from forecast_lib.models.bundle import load_bundle, save
 from forecast_lib.models.forward import forward
 from forecast_lib.models.network import Network, Weights, first_weights, weight_specs
 from forecast_lib.models.program import program_of
 from forecast_lib.models.tensorflow_quietly import tf
-from forecast_lib.models.training import Trained, network_of, train
+from forecast_lib.models.training import Trained, network_of, train, train_alone
 from forecast_lib.windows.sequences import Batches, Framing, framing_for
 from tests import made_up
+from tests.models.keras_side import lively, textbook_loss
 
 __all__ = ["ModelVariantContract"]
 
 SEED = 3
 SERIES = made_up.noisy(220, seed=5)
 CLIP = 1.0  # as the night trains, so that its compiled program is the one tested
-
-
-def textbook_loss(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Mean negative log density of the Student-t that the head describes, from the density's formula:
-
-    G((v+1)/2) / (G(v/2) sqrt(v pi) s) * (1 + ((x-m)/s)^2 / v) ^ (-(v+1)/2)
-    """
-    horizon = targets.shape[-1]
-    m = tf.tanh(outputs[..., :horizon])
-    s = tf.exp(2 * tf.tanh(outputs[..., horizon : 2 * horizon] / 2) - 0.2027)  # heads.LOG_SCALE_OFFSET
-    v = 2.5 + tf.math.log(1 + tf.exp(outputs[..., 2 * horizon :] + 3.47))  # heads.MIN_DF, heads.DF_OFFSET
-    log_density = (
-        tf.math.lgamma((v + 1) / 2)
-        - tf.math.lgamma(v / 2)
-        - tf.math.log(tf.sqrt(v * np.pi) * s)
-        - (v + 1) / 2 * tf.math.log(1 + ((targets - m) / s) ** 2 / v)
-    )
-    return -tf.reduce_mean(log_density)
-
-
-def lively(network: Network) -> Weights:
-    """Weights none of which is zero: a head, a bias or a peephole at zero would hide an error behind it."""
-    random = np.random.default_rng(11)
-    return {spec.name: (0.4 * random.standard_normal(spec.shape)).astype(np.float32) for spec in weight_specs(network)}
 
 
 def inputs_of(network: Network, framing: Framing, batch: int) -> np.ndarray:
@@ -94,7 +71,7 @@ class ModelVariantContract:
 
     @pytest.fixture(scope="class")
     def trained(self, config: ModelConfig) -> Trained:
-        return train(SERIES, config, made_up.TRAIN, seed=SEED)
+        return train_alone(SERIES, config, made_up.TRAIN, seed=SEED)
 
     def test_has_its_own_depth_where_nobody_says(self, config: ModelConfig) -> None:
         assert config.layers == self.default_layers
@@ -124,9 +101,9 @@ class ModelVariantContract:
         assert np.abs(model(windows, training=True)[:, 0].numpy() - forward(dropping, weights, windows)).max() > 1e-3
 
     def test_same_seed_gives_the_same_bits_and_another_seed_others(self, config: ModelConfig, trained: Trained) -> None:
-        again, other = (train(SERIES, config, made_up.TRAIN, seed=seed) for seed in (SEED, SEED + 1))
-        assert bits(again.bundle.weights) == bits(trained.bundle.weights)
-        assert bits(other.bundle.weights) != bits(trained.bundle.weights)
+        again, other = (train_alone(SERIES, config, made_up.TRAIN, seed=seed) for seed in (SEED, SEED + 1))
+        assert [bits(member) for member in again.bundle.members] == [bits(member) for member in trained.bundle.members]
+        assert [bits(member) for member in other.bundle.members] != [bits(member) for member in trained.bundle.members]
 
     def test_engine_computes_keras_loss_and_gradients(self, network: Network, framing: Framing) -> None:
         """The program's first moments after one step are a tenth of its gradient (Adam, beta_1 = 0.9)."""
@@ -164,20 +141,20 @@ class ModelVariantContract:
         assert fitted.training_loss[1] < fitted.training_loss[0]
 
     def test_saved_and_loaded_it_forecasts_the_same(self, trained: Trained, tmp_path: Any) -> None:
-        loaded = load_bundle(tmp_path, save_bundle(trained.bundle, tmp_path), "ACME")
+        loaded = load_bundle(tmp_path, save(trained.bundle, tmp_path), "ACME")
         assert loaded.network == trained.bundle.network
         before, after = (forecast_with_model(bundle, SERIES, (215, 220)) for bundle in (trained.bundle, loaded))
         assert after.quantiles.tobytes() == before.quantiles.tobytes()
 
     def test_fine_tuning_begins_at_its_parent(self, config: ModelConfig, trained: Trained) -> None:
-        child = train(SERIES, config, made_up.TRAIN, seed=SEED, parent=trained.bundle)
-        # Same series, same split: the child's loss before its first epoch is the parent's best.
-        assert child.validation_loss[0] == pytest.approx(min(trained.validation_loss), abs=1e-6)
+        child = train(SERIES, config, made_up.TRAIN, start=trained.bundle, seed=SEED)
+        # Same series, same split: the child's loss before its first step is its parent's, whose own was better or fine-tuning did not help.
+        assert child.validation_loss[0] == pytest.approx(trained.validation_loss[1 if trained.own else 0], abs=1e-6) or not trained.own
         assert child.epochs == made_up.TRAIN.fine_tune_epochs
 
     def test_parent_of_another_shape_is_refused(self, config: ModelConfig, trained: Trained) -> None:
         with pytest.raises(TickerError, match="another shape"):
-            train(SERIES, dataclasses.replace(config, units=config.units + 1), made_up.TRAIN, seed=SEED, parent=trained.bundle)
+            train(SERIES, dataclasses.replace(config, units=config.units + 1), made_up.TRAIN, start=trained.bundle, seed=SEED)
 
     def test_weights_move_to_keras_and_back(self, network: Network, framing: Framing) -> None:
         model, there = to_keras(network, framing, lively(network)), lively(network)

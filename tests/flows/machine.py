@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,18 @@ TINY = {"UNITS": "4", "LOOKBACK": "10", "HORIZON": "2", "EPOCHS": "1", "TICKERS"
 """A night of a few seconds. The environment wins over a market's profile, so that the deployments are the shipped ones."""
 
 
-def ask(address: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """The server's answer; POST where there is a body."""
+def ask(address: str, path: str, body: Mapping[str, Any] | None = None, tries: int = 5) -> Any:
+    """The server's answer; POST where there is a body. While its database is busy it answers 503: then again, as Prefect's client does."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.load(reply)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        if error.code != 503 or tries == 1:
+            raise
+        time.sleep(2.0)
+        return ask(address, path, body, tries - 1)
 
 
 def until(found: Callable[[], Any], seconds: float, pause: float = 0.5) -> Any:

@@ -61,7 +61,7 @@ def test_every_run_sends_heartbeats_and_can_be_found_by_its_tag(written):
     environment: dict[str, str] = {}
     settings.prepare_process(quiet=True, environ=environment)
     assert heartbeats() == {HEARTBEAT_VARIABLE: "30"} == {HEARTBEAT_VARIABLE: environment[HEARTBEAT_VARIABLE]}
-    assert all(entry["work_pool"]["job_variables"]["env"] == heartbeats() for entry in written["deployments"])
+    assert all(entry["work_pool"]["job_variables"] == {**deployments.JOB, "env": heartbeats()} for entry in written["deployments"])
     assert all(TAG in plan.tags for plan in PLANS)
 
 

@@ -32,6 +32,15 @@ class PlainStages:
     def __init__(self, config: object) -> None:
         self.seconds: dict[str, float] = {}
 
+    def __enter__(self) -> "PlainStages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say_statuses(self, run_tickers: object) -> None:
+        pass
+
     def single(self, name: str) -> "contextlib.nullcontext[None]":
         return contextlib.nullcontext()
 
@@ -89,7 +98,6 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(nightly, "Stages", PlainStages)
     monkeypatch.setattr(nightly, "price_source", source)
-    monkeypatch.setattr(nightly, "leave_artifacts", lambda summary: None)
 
     def run(now: str, kind: str = "nightly", **options: str) -> RunSummary:
         given = {**SMALL, "tickers": "ACME,BOLT", "workspace": str(tmp_path / "workspace"), **options}

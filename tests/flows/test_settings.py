@@ -9,7 +9,7 @@ import pytest
 from flows import settings
 from flows.options import COMMANDS, OPTIONS, known_keys, options_of
 from flows.parameters import NightlyParameters
-from forecast_lib.config import RunConfig
+from forecast_lib.config import RunConfig, config_hash
 from forecast_lib.errors import UsageError
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
@@ -76,6 +76,15 @@ def test_tickers_on_the_command_line_silence_a_universe_of_the_environment(tmp_p
     assert _resolve({"universe": str(universe)}, {"TICKERCAST_TICKERS": "AAPL"}).tickers == ("MSFT",)
 
 
+def test_a_dask_scheduler_implies_its_runner_and_a_stronger_runner_leaves_it_unused():
+    named = {"TICKERCAST_DASK_SCHEDULER": "tcp://10.0.0.5:8786"}
+    assert [_resolve({}, named).runner, _resolve({}, named).dask_scheduler] == ["dask", "tcp://10.0.0.5:8786"]
+    assert _resolve({"runner": "threads"}, named).runner == "threads"
+    # Where the work is done changes no result, and not the hash of what was asked for.
+    elsewhere = {"TICKERCAST_DASK_SCHEDULER": "tls://[fd00::5]:8786"}
+    assert config_hash(_resolve({}, named)) == config_hash(_resolve({}, elsewhere))
+
+
 def test_files_imply_their_source_and_another_source_forgets_them(tmp_path):
     assert _resolve({"files": str(tmp_path)}).source.name == "files"
     assert _resolve({"files": str(tmp_path)}, {"TICKERCAST_SOURCE": "yahoo"}).source.name == "files"
@@ -119,6 +128,10 @@ BAD = [
     ({"model": "stacked", "layers": "1"}, "layers 1 is too few for model 'stacked'"),
     ({"strategy": "never"}, "--strategy 'never' is not known: expected one of auto, retrain, fine-tune, forecast"),
     ({"runner": "ray"}, "--runner 'ray' is not known: expected one of threads, processes, dask"),
+    ({"dask_scheduler": "10.0.0.5:8786"}, "--dask-scheduler '10.0.0.5:8786' is not the address of a Dask scheduler: expected tcp://host:port"),
+    ({"dask_scheduler": "inproc://1.2.3.4:5"}, "is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port"),
+    ({"dask_scheduler": "tcp://host:70000"}, "is not the address of a Dask scheduler"),
+    ({"dask_scheduler": "tcp://host:8786", "runner": "threads"}, "--dask-scheduler was given, but --runner is 'threads': it needs --runner dask"),
     ({"source": "files"}, "source 'files' needs a path"),
     ({"source": "yahoo", "files": "x.csv"}, "--files was given, but --source is 'yahoo'"),
     ({"tickers": "A", "universe": "u.txt"}, "--tickers and --universe were both given"),

@@ -1,6 +1,7 @@
 """A file taken in whole stores exactly what the way of single tickers stores, whatever is wrong with some of its tickers."""
 
 import datetime as dt
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from flows import nightly
 from flows.settings import resolve
 from forecast_lib.errors import AuditFailed
 from forecast_lib.jobs import bulk
+from forecast_lib.jobs import ingest as one_by_one
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import audits, database
@@ -70,30 +72,97 @@ CHANGES: dict[str, Change] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three good tickers, and one for each change; at the end a piece of EARLY, which begins the file."""
-    tickers = [good(f"G{number}", number) for number in range(3)]
-    tickers += [change(good(name, seed)) for seed, (name, change) in enumerate(CHANGES.items(), 20)]
-    early = good("EARLY", 50)
-    rows = pd.concat([early[:100], *tickers, early[100:]], ignore_index=True)
-    path = tmp_path_factory.mktemp("market") / "market.parquet"
+def change_at(day: int, **values: float) -> Change:
+    """Other values on a session, counted from the end."""
+    return lambda rows: rows.assign(
+        **{name: rows[name].astype(float).mask(rows["date"] == SESSIONS[day], value) for name, value in values.items()}
+    )
+
+
+def scaled_at(day: int, factor: float) -> Change:
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        prices = ["open", "high", "low", "close"]
+        return rows.assign(**{name: rows[name].where(rows["date"] != SESSIONS[day], rows[name] * factor) for name in prices})
+
+    return change
+
+
+def without(day: int) -> Change:
+    return lambda rows: rows[rows["date"] != SESSIONS[day]]
+
+
+FIRST, SECOND, LAST = -9, -4, -1
+"""Places of the sessions on whose evenings the file is taken in: as far as it had come by then."""
+
+SECOND_EVENING: dict[str, Change] = {
+    "LATE": lambda rows: rows, "GONE": lambda rows: rows[:0], "REVISED": scaled_at(-12, 1.002),
+    "OLD": scaled_at(100, 0.5), "MISSED": without(-6),
+    "JUMPED": change_at(-5, open=400.0, high=401.0, low=399.0, close=400.0),
+    "BROKE": change_at(-5, low=1e6), "THIN": change_at(-5, volume=0.0), "DOUBLED": lambda rows: pd.concat([rows, rows[-4:-3]]),
+    "BEHIND": lambda rows: rows[rows["date"] <= SESSIONS[FIRST]], "CAME": lambda rows: rows,
+}  # fmt: skip
+"""What happened to tickers by the second evening; they were good before, LATE was not there, CAME lacked a session."""
+
+
+def up_to(place: int, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["date"] <= SESSIONS[place]]
+
+
+def write(path: Path, parts: list[pd.DataFrame]) -> Path:
+    rows = pd.concat(parts, ignore_index=True)
     duckdb.from_df(rows.assign(date=rows["date"].dt.date)).write_parquet(str(path))
     return path
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The file on three evenings. Three good tickers, one for each change, and one for each thing that happens later; EARLY, which
+    begins the file, goes on at its end. On the last evening the file has only the last twelve sessions."""
+    folder = tmp_path_factory.mktemp("market")
+    always = [good(f"G{number}", number) for number in range(3)]
+    always += [change(good(name, seed)) for seed, (name, change) in enumerate(CHANGES.items(), 20)]
+    early = good("EARLY", 50)
+    always = [early[:100], *always, early[100:]]
+    later = {name: good(name, seed) for seed, name in enumerate(SECOND_EVENING, 60)}
+    before = [without(-15)(rows) if name == "CAME" else rows for name, rows in later.items() if name != "LATE"]
+    happened = [change(up_to(SECOND, later[name])) for name, change in SECOND_EVENING.items()]
+    last = [rows[rows["date"] > SESSIONS[-13]] for rows in [*always, *(change(later[name]) for name, change in SECOND_EVENING.items())]]
+    return {
+        "first": write(folder / "first.parquet", [up_to(FIRST, rows) for rows in [*always, *before]]),
+        "second": write(folder / "second.parquet", [*(up_to(SECOND, rows) for rows in always), *happened]),
+        "last": write(folder / "last.parquet", last),
+    }
+
+
+NAMES = ("EARLY", *(f"G{number}" for number in range(3)), *CHANGES, *SECOND_EVENING)
+EVENINGS = {"first": FIRST, "second": SECOND, "last": LAST}
+Ingest = Callable[..., RunSummary]
+
+
 @pytest.fixture
-def ingest(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], RunSummary]:
-    def run(name: str, fewest_rows: int, now: str = "2024-06-18T22:30:00") -> RunSummary:
-        monkeypatch.setattr(nightly, "Stages", PlainStages)
-        monkeypatch.setattr(nightly, "leave_artifacts", lambda summary: None)
-        monkeypatch.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
-        take = bulk.take_whole
-        monkeypatch.setattr(nightly.bulk, "take_whole", lambda config: take(config, fewest_rows=fewest_rows))
-        given = {"files": str(market), "workspace": str(tmp_path / name), "as_of": now[:10]}
-        summary = nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
-        monkeypatch.setattr(nightly.bulk, "take_whole", take)
-        return summary
+def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ingest:
+    """Takes the file of an evening in: `whole`, or each ticker by way of all rules."""
+
+    def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
+        with monkeypatch.context() as patched:
+            patched.setattr(nightly, "Stages", PlainStages)
+            patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
+            if whole:
+                take = functools.partial(bulk.take_whole, fewest_to_store_whole=1)
+                patched.setattr(nightly.bulk, "take_whole", take)
+            else:
+                patched.setattr(nightly.bulk, "take_whole", lambda config, known: (one_by_one.nothing_taken(), config.tickers))
+                patched.setattr(one_by_one, "_plain", lambda *_: None)
+            day = SESSIONS[EVENINGS[evening]].date()
+            given = {
+                "files": str(files[evening]),
+                "workspace": str(tmp_path / name),
+                "as_of": str(day),
+                "tickers": ",".join(NAMES),
+                **options,
+            }
+            now = dt.datetime.combine(day, dt.time(hour, 30), dt.UTC)
+            return nightly._ingest(resolve(given, environ={}, now=now))
 
     return run
 
@@ -103,25 +172,47 @@ def rows(workspace: Path, sql: str) -> list[tuple]:
         return con.execute(sql).fetchall()
 
 
-EVERY, ALL_SINGLE = 1, 10**9
 TABLES = {
     "prices": "SELECT * EXCLUDE (run_id, adj_close) FROM prices ORDER BY ALL",
+    "corporate_actions": "SELECT * EXCLUDE run_id FROM corporate_actions ORDER BY ALL",
     "quarantined_prices": "SELECT * EXCLUDE run_id FROM quarantined_prices ORDER BY ALL",
-    "quality_counts": "SELECT * EXCLUDE run_id FROM quality_counts ORDER BY ALL",
+    "quality_counts": "SELECT q.* EXCLUDE run_id, r.as_of FROM quality_counts AS q JOIN runs AS r USING (run_id) ORDER BY ALL",
     "price_gaps": "SELECT * EXCLUDE run_id FROM price_gaps ORDER BY ALL",
-    "run_tickers": "SELECT * EXCLUDE run_id FROM run_tickers ORDER BY ALL",
+    "run_tickers": "SELECT t.* EXCLUDE run_id, r.as_of FROM run_tickers AS t JOIN runs AS r USING (run_id) ORDER BY ALL",
+    "runs": "SELECT as_of, status, message, degraded, prices_hash FROM runs ORDER BY ALL",
 }
 
 
-def test_both_ways_store_the_same_rows(ingest: Callable[..., RunSummary], tmp_path: Path) -> None:
-    whole, single = ingest("whole", EVERY), ingest("single", ALL_SINGLE)
-    for table, sql in TABLES.items():
-        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql), table
-    assert (whole.status, whole.tickers, whole.degraded) == (single.status, single.tickers, single.degraded)
+def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path: Path) -> None:
+    """On the second evening some rules have other severities."""
+    for evening in EVENINGS:
+        rules = "zero_volume=drop_row,stale_bar=hold_ticker,duplicate_session=hold_ticker" if evening == "second" else ""
+        both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "single")]
+        for table, sql in TABLES.items():
+            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql), (evening, table)
+        assert both[0].degraded == both[1].degraded
+    assert rows(tmp_path / "whole", "SELECT max(revision) FROM prices WHERE ticker = 'REVISED'") == [(1,)]
+    assert rows(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [(len(SESSIONS),)]
     before = rows(tmp_path / "whole", TABLES["prices"])
-    ingest("whole", EVERY, now="2024-06-18T23:30:00")
+    ingest("whole", "last", whole=True, hour=23)
     assert rows(tmp_path / "whole", TABLES["prices"]) == before, "a second ingest of the same file adds nothing"
-    assert rows(tmp_path / "whole", "SELECT count(DISTINCT ticker) FROM prices WHERE ticker LIKE 'G_'") == [(3,)]
+
+
+def test_what_is_plain_needs_no_rules(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The good tickers, and of those with an old flaw the ones that the evening's rows do not show; the first evening must ask about
+    every flaw."""
+    asked: list[str] = []
+    check = one_by_one.check_prices
+    monkeypatch.setattr(
+        one_by_one, "check_prices", lambda fetched, *given, **more: asked.append(str(fetched.ticker)) or check(fetched, *given, **more)
+    )
+    ingest("workspace", "first", whole=True)
+    assert {"G0", "G1", "G2", "EARLY", "THIN"}.isdisjoint(asked)
+    assert {"OPEN", "NAN", "SPLIT", "FROZEN", "GAP", "CAME"} <= set(asked)
+    asked.clear()
+    ingest("workspace", "second", whole=True)
+    assert {"G0", "G1", "G2", "EARLY", "OLD", "QUIET", "FROZEN", "LATE"}.isdisjoint(asked)
+    assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED"} <= set(asked)
 
 
 def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_path: Path) -> None:

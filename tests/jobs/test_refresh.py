@@ -10,7 +10,7 @@ from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.refresh import Refreshed, Work, refresh_shard
 from forecast_lib.models import training
-from forecast_lib.models.baselines import QUICK
+from forecast_lib.models.baselines import RIVALS
 from forecast_lib.models.bundle import Pool, to_bytes
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
@@ -72,7 +72,7 @@ def test_model_is_refused_where_it_does_harm_and_the_best_baseline_answers():
 def test_ticker_without_any_model_says_so():
     result = one(Work(made_up.noisy(300), SKIP))
     assert result.served is None and result.problem is not None and result.problem.rule == "no_model"
-    assert result.instead in QUICK
+    assert result.instead in RIVALS
 
 
 def test_ticker_whose_pool_could_not_be_trained_says_why():
@@ -95,8 +95,7 @@ def test_harmful_parent_does_not_keep_a_new_model_from_being_judged():
 
 
 def test_better_of_parent_and_new_model_answers(monkeypatch):
-    for names in ("BASELINES", "QUICK"):  # the drift, too, knows a steady rise
-        monkeypatch.setattr(refresh, names, ("naive",))
+    monkeypatch.setattr(refresh, "RIVALS", ("naive",))  # GARCH would take the steady rise for volatility
     series, parent = skilled()  # two small epochs do not find what the parent knows
     result = one(Work(series, RETRAIN, parent, "m1"))
     assert result.trained is not None and result.served is parent and not result.served_new

@@ -90,3 +90,12 @@ def test_a_look_at_the_lock_does_not_turn_a_run_away(tmp_path):
     assert not is_held(tmp_path) and not is_held(tmp_path / "nowhere")
     (tmp_path / ".lock").write_text(json.dumps({"pid": os.getpid(), "run": "run-1", "started": None}))
     assert not is_held(tmp_path)
+
+
+@pytest.mark.parametrize(("end", "dead"), [(SystemExit(1), "run-1"), (KeyboardInterrupt(), None), (RuntimeError(), None)])
+def test_a_run_that_a_signal_ended_counts_as_dead_and_one_that_failed_or_was_interrupted_does_not(tmp_path, end, dead):
+    """Of a worker that is killed, the run ends by SystemExit as soon as it writes to the worker's pipe."""
+    with pytest.raises(type(end)), hold(tmp_path, "run-1", NOW, print):
+        raise end
+    left = read_holder(tmp_path)
+    assert (left and left.run) == dead

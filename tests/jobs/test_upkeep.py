@@ -1,6 +1,7 @@
 """Refused rows that a person releases, gaps that a person closes: in a workspace filled by real ingests from a CSV file."""
 
 import datetime as dt
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -49,7 +50,6 @@ def folder(_ingested: Path, tmp_path: Path) -> Path:
 
 def ingest(folder: Path, now: str, patched: pytest.MonkeyPatch) -> RunSummary:
     patched.setattr(nightly, "Stages", PlainStages)
-    patched.setattr(nightly, "leave_artifacts", lambda summary: None)
     patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
     given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
     return nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
@@ -79,6 +79,8 @@ def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
     assert rows(folder, f"SELECT kind, tickers, message FROM runs WHERE run_id = '{done.run_id}'") == [
         ("upkeep", 1, f"released close_above_high of ACME {BAD}: checked with the exchange, M. Mustermann")
     ]
+    ((config, config_hash),) = rows(folder, f"SELECT config, config_hash FROM runs WHERE run_id = '{done.run_id}'")
+    assert config_hash == hashlib.sha256(config.encode()).hexdigest()[:16]  # as the column's comment says
     assert ledger.read(folder / "workspace").runs()[done.run_id]["rows"] == {
         "prices": 1, "quarantined_prices": 1, "runs": 1, "run_tickers": 1,
     }  # fmt: skip

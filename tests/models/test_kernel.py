@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 from forecast_lib.models import engine, kernel
 from forecast_lib.models.architectures import from_keras, to_keras
@@ -13,7 +13,7 @@ from forecast_lib.models.forward import forward
 from forecast_lib.models.network import Network, first_weights, weight_specs
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.windows.sequences import Batches, Framing
-from tests.contracts.model_variant import lively, textbook_loss
+from tests.models.keras_side import lively, textbook_loss
 
 import keras  # isort: skip  # after TensorFlow is set up
 
@@ -48,7 +48,6 @@ def test_losses_gradients_and_weights_are_those_of_plain_keras(layers, framing, 
     ours = kernel.Kernel(network, framing, start, loss=loss, clip_norm=CLIP)
     model, keras_loss = to_keras(network, framing, start), textbook_loss if loss == "student_t" else keras.losses.MeanSquaredError()
     optimizer = keras.optimizers.Adam(RATE, global_clipnorm=CLIP)
-    assert ours.evaluate(data) == pytest.approx(np.mean([evaluated(model, loss, data, step) for step in range(STEPS)]), abs=1e-5)
     for step in range(STEPS):
         with tf.GradientTape() as tape:
             arguments = model(data.inputs[step]), tf.constant(data.targets[step])
@@ -57,16 +56,12 @@ def test_losses_gradients_and_weights_are_those_of_plain_keras(layers, framing, 
         assert float(tf.linalg.global_norm(gradients)) > CLIP  # so that clipping is part of the test
         optimizer.apply(gradients, model.trainable_variables)
         one = Batches(*(array[step : step + 1] for array in (data.inputs, data.targets, data.weights)))
+        assert ours.evaluate(one) == pytest.approx(float(value), abs=1e-5)
         assert ours.epoch(RATE, one) == pytest.approx(float(value), abs=1e-5)
         for (name, gradient), expected in zip(ours.gradients().items(), gradients, strict=True):
             np.testing.assert_allclose(gradient, expected.numpy(), atol=1e-5, err_msg=name)
     for (name, weight), expected in zip(ours.weights().items(), from_keras(network, model).values(), strict=True):
         np.testing.assert_allclose(weight, expected, atol=1e-5, err_msg=name)
-
-
-def evaluated(model, loss: str, data: Batches, step: int) -> float:
-    outputs, targets = model(data.inputs[step]), data.targets[step]
-    return float(textbook_loss(outputs, tf.constant(targets)) if loss == "student_t" else np.mean((outputs.numpy() - targets) ** 2))
 
 
 def test_steps_of_one_call_are_those_of_several():
@@ -80,33 +75,34 @@ def test_steps_of_one_call_are_those_of_several():
 
 
 @pytest.mark.parametrize("units", [1, 2, 3, 4, 16, 33])
-def test_every_width_trains_as_tensorflow_does(units, monkeypatch):
-    """Widths that no tile divides: what fills the last tile must not reach the answer. Losses of 2 epochs by the other program."""
+def test_widths_that_no_tile_divides_train_as_keras_does(units):
+    """What fills up the last tile must not reach the answer, nor what lies behind it in memory."""
     network = Network(variant="stacked", layers=2, units=units, inputs=2, outputs=1, lookback=5)
-    data, schedule = batches_for(network, WINDOW, 1, 3, steps=2), engine.Schedule(2, 0.01, clip_norm=1.0)
-    arguments = network, WINDOW, lively(network), lambda epoch: data, None, schedule
-    ours = engine.fit(*arguments, loss="mse", seed=0, ticker="ACME")
-    model, optimizer = to_keras(network, WINDOW, lively(network)), keras.optimizers.Adam(0.01, global_clipnorm=1.0)
-    model.compile(optimizer=optimizer, loss="mse", run_eagerly=True)
-    losses = [np.mean([model.train_on_batch(data.inputs[step], data.targets[step]) for step in range(1)]) for _ in range(1)]
-    assert ours.path == "kernel"
-    assert len(losses) == 1
+    data = batches_for(network, WINDOW, 1, 3)
+    ours, model = kernel.Kernel(network, WINDOW, lively(network), loss="mse", clip_norm=CLIP), to_keras(network, WINDOW, lively(network))
+    model.compile(optimizer=keras.optimizers.Adam(RATE, global_clipnorm=CLIP), loss="mse", run_eagerly=True)
+    for step in range(STEPS):
+        model.train_on_batch(data.inputs[step], data.targets[step])
+    ours.epoch(RATE, data)
+    for (name, weight), expected in zip(ours.weights().items(), from_keras(network, model).values(), strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-5, err_msg=name)
 
 
 def test_a_trained_network_moves_to_keras_and_back():
     network = network_with(2)
     data = batches_for(network, SEQUENCE, 2, 5)
-    schedule = engine.Schedule(2, 0.01)
-    fitted = engine.fit(network, SEQUENCE, first_weights(network, 1), lambda epoch: data, None, schedule, loss="student_t", seed=0, ticker="A")
-    model = to_keras(network, WINDOW, fitted.weights)
-    windows = data.inputs[0, :, -5:]
-    np.testing.assert_allclose(model(windows)[:, 0].numpy(), forward(network, fitted.weights, windows), atol=1e-6)
-    model.layers[-1].bias.assign_add(np.ones(6))
-    back = engine.fit(
-        network, SEQUENCE, from_keras(network, model), lambda epoch: data, None, engine.Schedule(1, 0.0), loss="student_t", seed=0, ticker="A"
-    )
-    np.testing.assert_array_equal(back.weights["head/bias"], fitted.weights["head/bias"] + np.float32(1.0))
-    np.testing.assert_array_equal(back.weights["rnn1/kernel"], fitted.weights["rnn1/kernel"])
+
+    def trained(start, rate):
+        schedule = engine.Schedule(1, rate)
+        return engine.fit(network, SEQUENCE, start, lambda epoch: data, None, schedule, loss="student_t", seed=0, ticker="ACME").weights
+
+    weights, windows = trained(first_weights(network, 1), 0.01), data.inputs[0, :, -5:]
+    model = to_keras(network, WINDOW, weights)
+    np.testing.assert_allclose(model(windows)[:, 0].numpy(), forward(network, weights, windows), atol=1e-6)
+    model.layers[-1].bias.assign_add(np.ones(6))  # anything done to it in Keras
+    back = trained(from_keras(network, model), 0.0)
+    np.testing.assert_array_equal(back["head/bias"], weights["head/bias"] + np.float32(1.0))
+    np.testing.assert_array_equal(back["rnn1/kernel"], weights["rnn1/kernel"])
 
 
 def test_tanh_is_numpys():
@@ -134,7 +130,6 @@ def test_likelihood_and_its_gradient_are_scipys():
     for row in range(3):
         step = 1e-5 * np.eye(3)[row][:, None]
         np.testing.assert_allclose(parts[row], (expected(raw + step) - expected(raw - step)) / 2e-5, rtol=2e-4, atol=2e-6)
-    assert special.digamma(1.0) < 0
 
 
 def test_batches_of_another_shape_are_refused():
@@ -164,7 +159,8 @@ from forecast_lib.windows.sequences import Batches, Framing
 network = Network(variant="lstm", layers=1, units=4, inputs=1, outputs=3, lookback=5)
 ones = np.ones((1, 2, 5, 1), np.float32)
 data = Batches(ones, ones[:, :, -1:], ones[:, :, -1:])
-engine.fit(network, Framing(5, 1), first_weights(network, 1), lambda epoch: data, None, engine.Schedule(1, 0.01), loss="student_t", seed=1, ticker="A")
+schedule, start = engine.Schedule(1, 0.01), first_weights(network, 1)
+engine.fit(network, Framing(5, 1), start, lambda epoch: data, None, schedule, loss="student_t", seed=1, ticker="ACME")
 from forecast_lib.models import kernel
 print([name for name in ("tensorflow", "keras") if name in sys.modules], sum(kernel._epoch.stats.cache_hits.values()))
 """

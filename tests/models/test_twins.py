@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from forecast_lib.models.architectures import to_keras
 from forecast_lib.models.forward import attention_weights, forward
 from forecast_lib.models.network import Network
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.windows.sequences import Framing
-from tests.contracts.model_variant import keras_model, lively
 from tests.models import twins
+from tests.models.keras_side import lively
 
 VARIANTS = ("lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru")
 WINDOWS = np.random.default_rng(2).standard_normal((3, 5, 2))
@@ -53,7 +54,7 @@ def test_forecast_is_the_twins(variant):
 def test_keras_gradient_is_the_twins(variant):
     network = network_of(variant)
     weights = lively(network)
-    model = keras_model(network, Framing(5, 1), weights)
+    model = to_keras(network, Framing(5, 1), weights)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(WINDOWS.astype(np.float32))[:, 0] * TOWARDS.astype(np.float32))
     assert float(loss) == pytest.approx(twin_loss(network, exact(weights)), abs=1e-5)
@@ -91,7 +92,7 @@ def test_attention_of_a_sequence_sees_its_own_window_only():
     network = Network("attention", 1, 3, 2, 2, 5, zero_head=False)
     weights, random = lively(network), np.random.default_rng(6)
     chunk = random.standard_normal((1, 10, 2)).astype(np.float32)
-    model = keras_model(network, Framing(10, 6), weights)
+    model = to_keras(network, Framing(10, 6), weights)
     whole = model(chunk).numpy()
     later = chunk.copy()
     later[:, 7:] += 1.0

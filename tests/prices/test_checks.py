@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UsageError
-from forecast_lib.prices.checks import GOOD_COLUMNS, HARMLESS_RULES, QUARANTINE_COLUMNS, CheckedPrices, check_prices
+from forecast_lib.prices.checks import CheckedPrices, check_prices
 from forecast_lib.prices.files import FilesSource
-from forecast_lib.prices.rules import severities_from
+from forecast_lib.prices.refusals import GOOD_COLUMNS, QUARANTINE_COLUMNS
+from forecast_lib.prices.rules import HARMLESS_RULES, severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import read_parquet
@@ -217,6 +218,20 @@ def test_what_the_source_could_not_read_joins_the_quarantine_and_counts() -> Non
     assert result.quarantined["session"].isna().all()
     assert result.rows == 304
     assert rule_of(result) == "too_many_refused"
+
+
+def test_a_rule_that_holds_the_ticker_holds_it_for_rows_that_the_source_refused_too() -> None:
+    own = pd.DataFrame({"session": [pd.NaT], "row": "[]", "origin": "ACME.csv line 7", "rule": "ragged_row", "reason": "2 cells"})
+    assert rule_of(check_prices(fetched(prices(), refused=own), NEW_YORK, EVENING)) is None
+    held = check_prices(fetched(prices(), refused=own), NEW_YORK, EVENING, severities=severities_from(["ragged_row=hold_ticker"]))
+    assert rule_of(held) == "ragged_row"
+    assert "2 cells" in held.hold.reason
+
+
+def test_nothing_but_refused_rows_holds_the_ticker_and_keeps_them() -> None:
+    own = pd.DataFrame({"session": [pd.NaT], "row": "[]", "origin": "ACME.csv line 2", "rule": "unreadable_number", "reason": "no number"})
+    result = check_prices(fetched(prices().iloc[:0], refused=own), NEW_YORK, EVENING)
+    assert (rule_of(result), refused_rules(result)) == ("no_rows", ["unreadable_number"])
 
 
 def test_a_source_that_breaks_its_promise_is_a_fault_and_not_a_bad_row() -> None:

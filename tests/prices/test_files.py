@@ -334,10 +334,12 @@ def test_a_ragged_row_that_may_be_anybodys_is_refused_with_the_file(tmp_path: Pa
     assert "line 3: 1 cells: expected 3" in refusal(tmp_path, "Date,Close,Ticker\n2024-01-02,1,A\n2024-01-03\n")
 
 
-def test_a_file_with_no_readable_row_says_so(tmp_path: Path) -> None:
-    path = written(tmp_path, "ACME.csv", "Date,Close\n2024-01-02,abc\n")
-    with pytest.raises(NoPrices, match="ACME: no row .* no row of the file can be read"):
-        FilesSource(path).fetch(Ticker("ACME"), None, FAR)
+def test_a_file_with_no_readable_row_hands_out_the_refused_ones(tmp_path: Path) -> None:
+    source = FilesSource(written(tmp_path, "ACME.csv", "Date,Close\n2024-01-02,abc\n"))
+    fetched = source.fetch(Ticker("ACME"), None, FAR)
+    assert (len(fetched.prices), list(fetched.refused["rule"])) == (0, ["unreadable_number"])
+    with pytest.raises(NoPrices, match="ACME: no row .* the file has none"):
+        source.fetch(Ticker("ACME"), dt.date(2024, 1, 3), FAR)
 
 
 # -- splits and dividends -----------------------------------------------------------------------------------------------------

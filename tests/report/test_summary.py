@@ -89,7 +89,9 @@ def test_drift_has_its_own_figure() -> None:
 
 
 def test_distributions_stand_side_by_side_the_best_first_and_baselines_are_told_apart() -> None:
-    rows = [nights.score_row("*", model, 1.0, pinball_per_garch=ratio) for model, ratio in (("garch", 1.0), ("stacked", 0.98), ("har", 0.99))]
+    rows = [
+        nights.score_row("*", model, 1.0, pinball_per_garch=ratio) for model, ratio in (("garch", 1.0), ("stacked", 0.98), ("har", 0.99))
+    ]
     summary = build_summary(nights.night(backtest_scores=nights.score_frame(*rows, nights.score_row("AAA", "stacked", 0.9))))
     assert [(row.model, row.is_baseline, row.pinball) for row in summary.rivals] == [
         ("stacked", False, 0.98),

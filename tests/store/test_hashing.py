@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.store.hashing import content_hash, forecasts_hash, prices_hash
+from forecast_lib.store.hashing import content_hash, forecasts_hash, histories_hash, prices_hash
+from forecast_lib.windows.histories import Histories
 from tests.store.nights import forecasts, now, prices, stamp
 
 SEEN = prices(0, ("AAA", "BBB"))
@@ -13,6 +14,16 @@ SEEN = prices(0, ("AAA", "BBB"))
 def test_the_hash_is_the_same_whatever_the_order_and_the_bookkeeping() -> None:
     other = SEEN.iloc[::-1].assign(run_id="x", revision=3, known_at=stamp(now(9)), adj_close=1.0, source="files")
     assert prices_hash(other) == prices_hash(SEEN)
+
+
+@pytest.mark.parametrize("currency", ["USD", None])
+def test_columns_have_the_hash_of_the_frame(currency: str | None) -> None:
+    """Two currencies, missing figures, a zero of either sign, a ticker without rows, rows in any order."""
+    frame = pd.concat([SEEN, SEEN.assign(ticker="CCC", currency="EUR", volume=-0.0, open=np.nan)], ignore_index=True)
+    frame.loc[frame["ticker"] == "BBB", "currency"] = currency
+    histories = Histories.from_frame(frame.iloc[::-1], ["AAA", "ABSENT", "BBB", "CCC"])
+    assert histories_hash(histories) == prices_hash(frame)
+    assert histories_hash(Histories.none()) == prices_hash(frame.head(0))
 
 
 @pytest.mark.parametrize(

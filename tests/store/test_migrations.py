@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from forecast_lib.errors import SchemaTooNew, StoreDamaged
 from forecast_lib.store import audits, database, migrations, publication
 from forecast_lib.store.migrations import Migration
 from forecast_lib.tables import TABLES
-from tests.store.nights import now, store_and_publish
+from tests.store.nights import night, now, store_and_publish
 
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
 SECOND = Migration(2, "second", "ALTER TABLE a ADD COLUMN y BIGINT;")
@@ -93,18 +94,37 @@ def test_a_publication_after_an_upgrade_has_the_new_schema(workspace: Path, monk
         assert con.execute("SELECT max(version) FROM schema_migrations").fetchall() == [(next_version,)]
 
 
+NEWER = {
+    "run_tickers": ["cost_seconds", "expected_gain"],
+    "forecast_outcomes": ["baseline_pinball"],
+    "backtest_forecasts": ["sigma", "trailing_sigma", "realised_variance"],
+    "backtest_scores": [
+        "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue", "pinball_per_garch", "winkler95_per_garch",
+        "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue",
+    ],
+}  # fmt: skip
+"""Columns that tables of the first release have been given since."""
+
+
+def _without_newer_columns(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {table: frame.drop(columns=NEWER.get(table, []), errors="ignore") for table, frame in frames.items()}
+
+
 def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two nights stored and published by the first release; then today's program opens the workspace and runs a third."""
     now_released = migrations.released()
+    frames = [_without_newer_columns(night(number)) for number in range(2)]
     first_tables = {name: schema for name, schema in TABLES.items() if name not in ("price_gaps", "quality_counts")}
     with monkeypatch.context() as then:
         then.setattr(migrations, "released", lambda: now_released[:1])
         then.setattr(publication, "TABLES", first_tables)
         then.setattr(audits, "AUDITS", ())  # today's name tables of today
-        store_and_publish(tmp_path, 0)
-        store_and_publish(tmp_path, 1)
+        for table, columns in NEWER.items():
+            then.setitem(TABLES, table, TABLES[table].remove_columns(columns))
+        store_and_publish(tmp_path, 0, frames[0])
+        store_and_publish(tmp_path, 1, frames[1])
     old_rows = rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL")
     store_and_publish(tmp_path, 2)
     assert [row for row in rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL") if row in old_rows] == old_rows

@@ -1,0 +1,214 @@
+"""The price rows of many tickers as columns: one array a figure, not one frame a ticker."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast_lib.windows.series import Array, TickerSeries
+
+__all__ = ["FIGURES", "Histories", "Splits", "series_from", "shares_since", "splits_of"]
+
+Splits = Mapping[str, tuple[NDArray[np.datetime64], Array]]
+"""By ticker, the sessions of its splits, ascending, and how many new shares each gave for one old."""
+
+
+FIGURES = ("open", "high", "low", "close", "volume")
+_DAY_BITS = 32
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Rows of several tickers, by ticker in the order of `tickers`, and by session; one row a session.
+
+    Attributes:
+        tickers: their names; one without rows may be among them.
+        of: (rows,) place of the row's ticker in `tickers`, int32, ascending.
+        sessions: (rows,) datetime64[D].
+        figures: by name (rows,), NaN where there is none; FIGURES, and `adj_close` where it was asked for.
+        currencies: the codes that occur.
+        currency: (rows,) place of the row's currency in `currencies`, -1 where the source gave none.
+    """
+
+    tickers: tuple[str, ...]
+    of: NDArray[np.int32]
+    sessions: NDArray[np.datetime64]
+    figures: Mapping[str, Array]
+    currencies: tuple[str, ...]
+    currency: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    @classmethod
+    def none(cls, tickers: Sequence[str] = ()) -> "Histories":
+        """No rows."""
+        figures = {name: np.empty(0) for name in FIGURES}
+        return cls(tuple(tickers), np.empty(0, np.int32), np.empty(0, "datetime64[D]"), figures, (), np.empty(0, np.int16))
+
+    @classmethod
+    def of_one(cls, ticker: str, rows: pd.DataFrame, currency: str | None) -> "Histories":
+        """One ticker's rows: `session` and figures."""
+        figures = {name: rows[name].to_numpy(np.float64) for name in (*FIGURES, "adj_close")}
+        of, days = np.zeros(len(rows), dtype=np.int32), rows["session"].to_numpy("datetime64[D]")
+        if currency is None:
+            return cls.ordered((ticker,), of, days, figures)
+        return cls.ordered((ticker,), of, days, figures, (currency,), np.zeros(len(rows), dtype=np.int16))
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, tickers: Sequence[str]) -> "Histories":
+        """From rows with `ticker`, `session`, figures and maybe `currency`; tickers that are not named are left out.
+
+        >>> days = pd.to_datetime(["2024-06-03", "2024-06-03"])
+        >>> rows = pd.DataFrame({"ticker": ["B", "A"], "session": days, **dict.fromkeys(FIGURES, [1.0, 2.0])})
+        >>> Histories.from_frame(rows, ["A", "B"]).figures["close"].tolist()
+        [2.0, 1.0]
+        """
+        of = pd.Index(tickers).get_indexer(frame["ticker"]).astype(np.int32)
+        known = of >= 0
+        if not known.all():
+            frame, of = frame[known], of[known]
+        figures = {name: frame[name].to_numpy(np.float64, na_value=np.nan) for name in (*FIGURES, "adj_close") if name in frame}
+        codes, names = pd.factorize(frame["currency"]) if "currency" in frame else (None, [])
+        currency = None if codes is None else codes.astype(np.int16)
+        return cls.ordered(tickers, of, frame["session"].to_numpy("datetime64[D]"), figures, [str(name) for name in names], currency)
+
+    @classmethod
+    def ordered(
+        cls,
+        tickers: Sequence[str],
+        of: NDArray[np.int32],
+        sessions: NDArray[np.datetime64],
+        figures: Mapping[str, Array],
+        currencies: Sequence[str] = (),
+        currency: NDArray[np.int16] | None = None,
+    ) -> "Histories":
+        """From rows in any order; rows of the same ticker and session stay in the order in which they came."""
+        codes = np.full(len(of), -1, dtype=np.int16) if currency is None else currency
+        days = sessions.astype("datetime64[D]")
+        keys = key_of(of, days)
+        if (keys[1:] < keys[:-1]).any():
+            order = np.argsort(keys, kind="stable")
+            of, days, codes = of[order], days[order], codes[order]
+            figures = {name: values[order] for name, values in figures.items()}
+        return cls(tuple(tickers), of, days, figures, tuple(currencies), codes)
+
+    def of_ticker(self, place: int, rows: slice) -> "Histories":
+        """One ticker's part.
+
+        Args:
+            rows: where its rows lie (`bounds`).
+        """
+        part = self.rows(rows)
+        return Histories(
+            (self.tickers[place],), np.zeros(len(part), dtype=np.int32), part.sessions, part.figures, part.currencies, part.currency
+        )
+
+    def placed(self, tickers: Sequence[str]) -> "Histories":
+        """The same rows, their places counted in a longer list of tickers; both lists are in the order of their names."""
+        places = np.searchsorted(np.array(tickers, dtype=str), np.array(self.tickers, dtype=str)).astype(np.int32)
+        return dataclasses.replace(self, tickers=tuple(tickers), of=places[self.of] if len(self) else self.of)
+
+    def is_among(self, others: "Histories") -> NDArray[np.bool_]:
+        """(rows,) whether the others, of the same tickers, have a row of this ticker and session."""
+        if not len(others):
+            return np.zeros(len(self), dtype=bool)
+        mine, theirs = self.keys(), others.keys()
+        found: NDArray[np.bool_] = theirs[np.minimum(np.searchsorted(theirs, mine), len(theirs) - 1)] == mine
+        return found
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a frame: ticker, session, figures and currency."""
+        names, codes = np.array(self.tickers, dtype=object), np.array([*self.currencies, None], dtype=object)
+        sessions = self.sessions.astype("datetime64[us]")
+        columns = {"ticker": names[self.of], "session": sessions, **self.figures, "currency": codes[self.currency]}
+        return pd.DataFrame(columns).astype({"ticker": str, "currency": str})
+
+    def bounds(self) -> NDArray[np.intp]:
+        """(tickers + 1,): the rows of ticker `i` are `bounds[i]` to `bounds[i + 1]`, the latter exclusive."""
+        return np.searchsorted(self.of, np.arange(len(self.tickers) + 1, dtype=np.int32))
+
+    def keys(self) -> NDArray[np.int64]:
+        """(rows,) one number for ticker and session, ascending."""
+        return key_of(self.of, self.sessions)
+
+    def overlaid(self, later: "Histories") -> "Histories":
+        """These rows and the later ones of the same tickers, which take the place of those of the same session; without `adj_close`."""
+        if not len(later):
+            return self
+        if not len(self):
+            return dataclasses.replace(later, figures={name: later.figures[name] for name in FIGURES})
+        names = tuple(dict.fromkeys([*self.currencies, *later.currencies]))
+        renamed = np.array([*(names.index(code) for code in later.currencies), -1], dtype=np.int16)
+        mine, theirs = self.keys(), later.keys()
+        at = np.searchsorted(mine, theirs)
+        again = mine[np.minimum(at, len(mine) - 1)] == theirs
+
+        def joined(now: NDArray[Any], then: NDArray[Any]) -> NDArray[Any]:
+            if again.any():
+                now = now.copy()
+                now[at[again]] = then[again]
+            return np.insert(now, at[~again], then[~again])
+
+        figures = {name: joined(self.figures[name], later.figures[name]) for name in FIGURES}
+        of, days = joined(self.of, later.of), joined(self.sessions, later.sessions)
+        return Histories(self.tickers, of, days, figures, names, joined(self.currency, renamed[later.currency]))
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Histories":
+        """Some of the rows, in their order."""
+        figures = {name: values[chosen] for name, values in self.figures.items()}
+        return Histories(self.tickers, self.of[chosen], self.sessions[chosen], figures, self.currencies, self.currency[chosen])
+
+
+def key_of(of: NDArray[np.int32], days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """One number for ticker and session, in their order."""
+    keys = of.astype(np.int64)
+    keys <<= _DAY_BITS
+    keys += days.view(np.int64)  # before 1970 they are negative, by far less than a ticker's step
+    return keys
+
+
+def series_from(histories: Histories, splits: Splits) -> dict[str, TickerSeries]:
+    """The split-adjusted series of each ticker that has rows; without splits they are views, nothing is copied.
+
+    Args:
+        splits: of the tickers that have any.
+
+    Raises:
+        ValueError: a close is not a positive number.
+    """
+    close = histories.figures["close"]
+    if not (close.min(initial=1.0) > 0 and close.max(initial=1.0) < np.inf):  # NaN is neither
+        raise ValueError("every close must be positive and finite")
+    bounds = histories.bounds().tolist()
+    parts = zip(histories.tickers, bounds[:-1], bounds[1:], strict=True)
+    return {ticker: _series(histories, ticker, slice(low, high), splits.get(ticker)) for ticker, low, high in parts if high > low}
+
+
+def _series(histories: Histories, ticker: str, rows: slice, splits: tuple[NDArray[np.datetime64], Array] | None) -> TickerSeries:
+    sessions = histories.sessions[rows]
+    values = {name: histories.figures[name][rows] for name in FIGURES}
+    if splits is None:
+        return TickerSeries(ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)))
+    shares = shares_since(sessions, *splits)
+    inverse = 1 / shares  # as `prices.adjust.split_adjusted` has it, to the last bit
+    adjusted = {name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES}
+    return TickerSeries(ticker, sessions, **adjusted, shares=shares)
+
+
+def splits_of(actions: pd.DataFrame) -> Splits:
+    """From `ticker`, `session`, `kind` and `value` in any order."""
+    splits = actions[actions["kind"] == "split"].sort_values("session")
+    return {
+        str(ticker): (rows["session"].to_numpy("datetime64[D]"), rows["value"].to_numpy(float)) for ticker, rows in splits.groupby("ticker")
+    }
+
+
+def shares_since(sessions: NDArray[np.datetime64], days: NDArray[np.datetime64], ratios: Array) -> Array:
+    """(n,) how many shares one share of each session has become by the splits after it; `days` ascend."""
+    from_here_on: Array = np.append(ratios[::-1].cumprod()[::-1], 1.0)
+    return from_here_on[np.searchsorted(days, sessions, side="right")]
