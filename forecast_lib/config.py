@@ -94,7 +94,7 @@ class TrainConfig:
     batch_size: int = 32
     steps_per_epoch: int = 20
     epochs: int = 30
-    fine_tune_batch_size: int = 8
+    fine_tune_batch_size: int = 16
     fine_tune_steps: int = 4
     fine_tune_epochs: int = 3
     patience: int = 5

@@ -12,7 +12,18 @@ from typing import NewType
 
 from forecast_lib.errors import UsageError
 
-__all__ = ["MAX_BACKFILL", "MAX_HORIZON", "QUANTILES", "AsOf", "RunId", "Session", "Ticker", "parse_ticker", "parse_tickers", "quantile_column"]
+__all__ = [
+    "MAX_BACKFILL",
+    "MAX_HORIZON",
+    "QUANTILES",
+    "AsOf",
+    "RunId",
+    "Session",
+    "Ticker",
+    "parse_ticker",
+    "parse_tickers",
+    "quantile_column",
+]
 
 Ticker = NewType("Ticker", str)
 RunId = NewType("RunId", str)

@@ -1,4 +1,4 @@
-"""The gate: a model reaches the forecast table only if it was not worse on its validation sessions than the naive forecast and the best baseline.
+"""The gate: a model reaches the forecast table only if, on its validation sessions, it was not worse than naive and the best baseline.
 
 All are scored as they would have been served there: the same cutoffs, intervals calibrated night by night on what was known. The best of
 several baselines is in part the luckiest; against it a model is worse only where the difference is more than chance explains

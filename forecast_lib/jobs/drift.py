@@ -1,7 +1,7 @@
 """Whether a model's published forecasts have become worse than the naive ones: a trigger for training it anew.
 
-One-sided CUSUM (Page 1954) of the standardised difference of the two pinball losses, one step ahead, since the model was fitted. With an allowance of a
-quarter of a standard deviation and a limit of eight, forecasts that are as good as the naive ones raise the alarm about once in 700
+One-sided CUSUM (Page 1954) of the standardised difference of the two pinball losses, one step ahead, since the model was fitted. With an
+allowance of a quarter of a standard deviation and a limit of eight, forecasts as good as the naive ones raise the alarm about once in 700
 sessions (Hawkins and Olwell 1998, table 3.1), forecasts worse by half a standard deviation within some 30.
 """
 

@@ -1,6 +1,6 @@
 """The pooled networks of a night: whether the stored ones still serve, and training new ones, one task a member."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 

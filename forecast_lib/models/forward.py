@@ -22,7 +22,7 @@ def _sigmoid(x: Float32) -> Float32:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _rational_tanh(x: float) -> float:
+def _rational_tanh(x: np.float32) -> np.float32:
     """tanh by Eigen's rational polynomial, exact to seven digits; what is no number stays none."""
     x = np.float32(7.90531110763549805) if x > np.float32(7.90531110763549805) else x
     x = np.float32(-7.90531110763549805) if x < np.float32(-7.90531110763549805) else x

@@ -119,7 +119,7 @@ def test_bad_ticker_leaves_the_others_as_they_were(result):
 
 
 def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fitted():
-    """The second ticker's history is longer and ends earlier: whatever comes after the earliest start moves no forecast of its first fold."""
+    """The second ticker's history is longer and ends earlier: what comes after the earliest start moves no forecast of the first fold."""
     long = made_up.noisy(320, 5, ticker="LONG").until(310)
     day = fold_days([SERIES, long], TWO_FOLDS.test_share, TWO_FOLDS.folds)[0]
     assert day == min(SERIES.sessions[239], long.sessions[247])

@@ -342,8 +342,7 @@ def _others_python() -> Path:
     python = OTHERS / "bin" / "python"
     if not (OTHERS / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", OTHERS], check=True, capture_output=True)
-        index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]  # without it, gigabytes of CUDA
-        subprocess.run([python, "-m", "pip", "install", "-q", *index, *OTHERS_NEED], check=True, capture_output=True, timeout=1500)
+        subprocess.run([python, "-m", "pip", "install", "-q", *OTHERS_NEED], check=True, capture_output=True, timeout=1500)
         (OTHERS / "ready").touch()
     return python
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from distributed import Client
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import shards
 from flows.runners import runner_for
-from forecast_lib.errors import UsageError
+from forecast_lib.errors import FatalError, UsageError
 from tests import made_up
 from tests.conftest import SMALL, CommandLine, Ended, clean_environment, free_port
 
@@ -46,6 +47,7 @@ class Cluster:
     """A scheduler with two workers, one thread each; the first never gets done with a shard of models."""
 
     address: str
+    scheduler: "subprocess.Popen[bytes]"
     stuck: "subprocess.Popen[bytes]"
     at_work: Path
 
@@ -79,7 +81,9 @@ def cluster(tmp_path_factory):
     try:
         processes.append(_worker(folder / "stuck", address, NO_DATABASE + STUCK))
         processes.append(_worker(folder / "well", address, NO_DATABASE))
-        yield Cluster(address, processes[1], folder / "stuck" / "at-work")
+        with Client(address, timeout=90, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=90)
+        yield Cluster(address, processes[0], processes[1], folder / "stuck" / "at-work")
     finally:
         for process in processes:
             process.kill()
@@ -154,3 +158,24 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
     with pytest.raises(UsageError, match="a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"):
         runner_for("dask", config)
+
+
+@task(cache_policy=NO_CACHE)
+def long_work(shard, mark, names):
+    """Says that it has begun, and goes on for longer than the test waits."""
+    Path(mark).touch()
+    time.sleep(600)
+
+
+def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, prefect_server, tmp_path):
+    """The last test: it needs the scheduler, and nobody after it does."""
+    config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
+    mark = tmp_path / "begun"
+    with temporary_settings({PREFECT_API_URL: prefect_server}), runner_for("dask", config) as runner:
+        future = runner.submit(long_work, {"shard": ["ACME"], "mark": str(mark), "names": "ACME"})
+        until = time.monotonic() + 60
+        while not mark.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        cluster.scheduler.kill()
+        with pytest.raises(FatalError, match=f"Dask scheduler {cluster.address} was lost: nothing was published; run again"):
+            future.result()

@@ -100,7 +100,7 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(nightly, "price_source", source)
 
     def run(now: str, kind: str = "nightly", **options: str) -> RunSummary:
-        given = {**SMALL, "tickers": "ACME,BOLT", "workspace": str(tmp_path / "workspace"), **options}
+        given = {**SMALL, "epochs": "20", "tickers": "ACME,BOLT", "workspace": str(tmp_path / "workspace"), **options}
         config = resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00"))
         return nightly._night(config) if kind == "nightly" else nightly._ingest(config)
 

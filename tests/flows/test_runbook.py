@@ -14,6 +14,9 @@ RUNBOOK = (ROOT / "deployments" / "RUNBOOK.md").read_text(encoding="utf-8")
 _FAULTS = ("tests/flows/test_doctor_faults.py", "test_a_planted_fault_is_found_with_its_cure", "FAULTS")
 _GUARDED = "tests/flows/test_guarded_server.py"
 PRODUCED_BY: dict[str, tuple[str, ...]] = {
+    "no Dask scheduler": ("tests/flows/test_dask.py", "test_a_scheduler_that_does_not_answer_is_named"),
+    "Dask worker differs": ("tests/flows/test_dask.py", "test_workers_with_another_installation_are_refused"),
+    "Dask scheduler lost": ("tests/flows/test_dask.py", "test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence"),
     "fresh": ("tests/jobs/test_standing.py", "test_a_night_that_has_just_ended_is_fresh"),
     "degraded": ("tests/jobs/test_standing.py", "test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale"),
     "stale": ("tests/flows/test_notify.py", "test_status_tells_of_stale_data_where_it_is_asked_to"),

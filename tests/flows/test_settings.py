@@ -131,7 +131,7 @@ BAD = [
     ({"dask_scheduler": "10.0.0.5:8786"}, "--dask-scheduler '10.0.0.5:8786' is not the address of a Dask scheduler: expected tcp://host:port"),
     ({"dask_scheduler": "inproc://1.2.3.4:5"}, "is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port"),
     ({"dask_scheduler": "tcp://host:70000"}, "is not the address of a Dask scheduler"),
-    ({"dask_scheduler": "tcp://host:8786", "runner": "threads"}, "--dask-scheduler was given, but --runner is 'threads': it needs --runner dask"),
+    ({"dask_scheduler": "tcp://host:8786", "runner": "threads"}, "--dask-scheduler was given, but --runner is 'threads'"),
     ({"source": "files"}, "source 'files' needs a path"),
     ({"source": "yahoo", "files": "x.csv"}, "--files was given, but --source is 'yahoo'"),
     ({"tickers": "A", "universe": "u.txt"}, "--tickers and --universe were both given"),
