@@ -237,7 +237,7 @@ def join_pool(members: Sequence[engine.Fit], series: Sequence[TickerSeries], con
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
         trained_through=str(max(each.sessions[-1] for each in series)),
-        data_sha256=_data_sha256(series),
+        data_sha256=_data_sha256(sorted(series, key=lambda each: each.ticker)),  # whatever the order they were asked for in
         seed=seed,
     )
 

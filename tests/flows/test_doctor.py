@@ -29,7 +29,8 @@ def workspace(tmp_path):
     return tmp_path
 
 
-def _findings(workspace, now=NOW, **overrides):
+def _findings(workspace, now=None, **overrides):
+    now = now or dt.datetime.now(dt.UTC)  # not the time when the tests were collected, minutes ago
     gathered = settings.gather({"workspace": str(workspace), **overrides}, environ={})
     return {finding.check: finding for finding in doctor.examine(gathered, now)}
 

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from forecast_lib.models.baselines import BASELINES
 from forecast_lib.sessions import calendar_for
 from tests.conftest import SMALL
 
@@ -60,8 +61,8 @@ def test_the_exit_code_and_the_status_rows_agree(two_nights):
 def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_forecasts(two_nights):
     workspace, first, second = two_nights
     before, after = first.summary["run_id"], second.summary["run_id"]
-    parents = rows(workspace, f"SELECT parent_id IS NOT NULL FROM models WHERE run_id = '{after}'")
-    promoted = rows(workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted")[0][0]
+    parents = rows(workspace, f"SELECT parent_id IN (SELECT model_id FROM models WHERE ticker <> '*') FROM models WHERE run_id = '{after}'")
+    promoted = rows(workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted AND ticker <> '*'")[0][0]
     assert sum(parent for (parent,) in parents) == promoted
     outcomes = rows(
         workspace,
@@ -74,10 +75,10 @@ def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_for
     assert all(abs(difference) < 1e-9 for _, _, *differences in outcomes for difference in differences)
 
 
-def test_the_retrained_night_was_backtested_against_naive_and_drift(two_nights):
+def test_the_retrained_night_was_backtested_against_naive_drift_and_garch(two_nights):
     workspace, first, _ = two_nights
     models = rows(workspace, f"SELECT DISTINCT model FROM backtest_scores WHERE backtest_id = '{first.summary['run_id']}' ORDER BY 1")
-    assert models == [("drift",), ("naive",), ("served",), ("stacked",)]
+    assert models == [("drift",), ("garch",), ("naive",), ("served",), ("stacked",)]
     ratios = rows(workspace, "SELECT rmse_ratio FROM backtest_scores WHERE model = 'naive'")
     assert {ratio for (ratio,) in ratios} == {1.0}
 
@@ -246,7 +247,7 @@ def test_a_backtest_compares_several_models_in_one_run(tickercast, tmp_path):
     )  # fmt: skip
     assert ended.code == 0, ended.err
     scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
-    assert scores == [("drift",), ("gru",), ("lstm",), ("naive",), ("served",)]
+    assert scores == [(name,) for name in sorted([*BASELINES, "gru", "lstm", "served"])]
     splits = json.loads(rows(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
     assert [split["first_cutoff"] for split in splits] == sorted(split["first_cutoff"] for split in splits)
     assert len(splits) == 2
