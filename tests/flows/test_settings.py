@@ -128,7 +128,10 @@ BAD = [
     ({"model": "stacked", "layers": "1"}, "layers 1 is too few for model 'stacked'"),
     ({"strategy": "never"}, "--strategy 'never' is not known: expected one of auto, retrain, fine-tune, forecast"),
     ({"runner": "ray"}, "--runner 'ray' is not known: expected one of threads, processes, dask"),
-    ({"dask_scheduler": "10.0.0.5:8786"}, "--dask-scheduler '10.0.0.5:8786' is not the address of a Dask scheduler: expected tcp://host:port"),
+    (
+        {"dask_scheduler": "10.0.0.5:8786"},
+        "--dask-scheduler '10.0.0.5:8786' is not the address of a Dask scheduler: expected tcp://host:port",
+    ),
     ({"dask_scheduler": "inproc://1.2.3.4:5"}, "is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port"),
     ({"dask_scheduler": "tcp://host:70000"}, "is not the address of a Dask scheduler"),
     ({"dask_scheduler": "tcp://host:8786", "runner": "threads"}, "--dask-scheduler was given, but --runner is 'threads'"),
