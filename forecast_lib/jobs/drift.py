@@ -2,7 +2,7 @@
 
 One-sided CUSUM (Page 1954) of the standardised difference of the two pinball losses, one step ahead, since the model was fitted. With an
 allowance of a quarter of a standard deviation and a limit of eight, forecasts as good as the naive ones raise the alarm about once in 700
-sessions (Hawkins and Olwell 1998, table 3.1), forecasts worse by half a standard deviation within some 30.
+sessions, and forecasts worse by half a standard deviation within some 30 (means of 4,000 simulated charts of normal scores).
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecast_lib.models.architectures import to_keras
-from forecast_lib.models.forward import attention_weights, forward
+from forecast_lib.models.forward import attention_weights, forward, outputs
 from forecast_lib.models.network import Network
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.windows.sequences import Framing
@@ -102,3 +102,16 @@ def test_attention_of_a_sequence_sees_its_own_window_only():
     share = np.exp(scores) / np.exp(scores).sum()
     seen = np.concatenate([share @ states[5:], states[9]])
     np.testing.assert_allclose(whole[0, -1], seen @ weights["head/kernel"] + weights["head/bias"], atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_answers_along_a_series_are_those_of_each_cutoffs_own_window(variant):
+    """Read in chunks or window by window, a cutoff's answer is that of the sessions from its chunk's start up to itself."""
+    network = network_of(variant)
+    weights, values = lively(network), np.random.default_rng(5).standard_normal((40, network.inputs)).astype(np.float32)
+    first, cutoffs = 7, np.arange(7, 40)
+    answers = outputs(network, weights, values, cutoffs, first=first)
+    for at, answer in zip(cutoffs, answers, strict=True):
+        seen = network.lookback if variant in ("bidirectional", "attention") else network.lookback + (at - first) % network.lookback
+        window = values[None, at + 1 - seen : at + 1]
+        np.testing.assert_allclose(answer, forward(network, weights, window)[0], atol=1e-5)

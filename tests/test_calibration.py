@@ -1,0 +1,69 @@
+"""The parts of the calibration: what a break does, whose scale is put right, and how exact the tables are."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from forecast_lib.calibration import COVERAGES, Shape, multipliers, student_t_shape, variance_factor
+from forecast_lib.jobs.drift import has_drifted
+
+NORMAL = Shape(
+    np.tile(stats.norm.ppf((1 + np.array(COVERAGES)) / 2), (1, 1, 1)),
+    np.full((1, 1), np.sqrt(2 / np.pi)),
+)
+
+
+def scores(count: int, seed: int = 0) -> np.ndarray:
+    """Of a normal with unit variance."""
+    return np.abs(np.random.default_rng(seed).standard_normal((count, 1)))
+
+
+def reach(values: np.ndarray) -> np.ndarray:
+    return multipliers(values, 1, NORMAL)[0, 0]
+
+
+def test_in_quiet_times_the_reach_is_half_the_shapes_and_half_the_outcomes():
+    values = scores(600)
+    conformal = multipliers(values, 1)[0, 0]
+    np.testing.assert_allclose(reach(values), np.sqrt(NORMAL.reach[0, 0] * conformal), rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [3.0, 0.3])
+def test_after_a_break_of_forty_sessions_the_reach_follows_it(factor):
+    calm = scores(600)
+    broken = calm.copy()
+    broken[-41:-1] *= factor  # the last outcome known at the last cutoff is that of the cutoff before
+    grown = reach(broken) / reach(calm)
+    assert (grown > 2).all() if factor > 1 else (grown < 0.6).all()
+
+
+def test_forty_sessions_within_chance_change_nothing():
+    calm = scores(600)
+    restless = calm.copy()
+    restless[-41:-1] *= 1.1
+    np.testing.assert_allclose(reach(restless), reach(calm), rtol=0.05)
+
+
+def test_shape_with_half_the_true_scale_is_put_right():
+    np.testing.assert_allclose(reach(2 * scores(600)), 2 * reach(scores(600)), rtol=0.03)
+
+
+def test_variance_that_was_twice_what_was_forecast_doubles_it():
+    assert variance_factor(np.full((600, 2), 2.0), 3).tolist() == [[2.0, 2.0]] * 3
+    assert variance_factor(np.full((20, 1), 2.0), 1).tolist() == [[1.0]]  # too few to say
+
+
+def test_table_of_the_student_t_is_exact_to_five_digits():
+    df = np.array([2.3, 2.5, 3.3, 6.0, 17.7, 400.0])
+    shape = student_t_shape(df)
+    np.testing.assert_allclose(shape.reach, stats.t.ppf((1 + np.array(COVERAGES)) / 2, df[:, None]), rtol=5e-5)
+    np.testing.assert_allclose(shape.mean, [stats.t(each).expect(abs) for each in df], rtol=1e-3)
+
+
+def test_drift_alarm_is_rare_without_drift_and_soon_with_it():
+    """Of 200 tickers with 250 sessions as good as naive; with forecasts worse by half a standard deviation nearly all within 60."""
+    random = np.random.default_rng(1)
+    base = np.ones(250)
+    alarms = sum(has_drifted(base + 0.5 * random.standard_normal(250), base) for _ in range(200))
+    worse = sum(has_drifted(base[:60] + 0.25 + 0.5 * random.standard_normal(60), base[:60]) for _ in range(200))
+    assert alarms < 30 and worse > 120
