@@ -151,10 +151,11 @@ def serve(deployments: Sequence["RunnerDeployment"], limit: int) -> None:
     """
     import prefect
 
-    from flows.supervision import set_up
+    from flows.supervision import set_up, watching
 
     set_up()
-    prefect.serve(*deployments, pause_on_shutdown=False, limit=limit)
+    with watching():
+        prefect.serve(*deployments, pause_on_shutdown=False, limit=limit)
 
 
 def deploy(pool: str, variables: Mapping[str, str], plans: Sequence[Plan] = PLANS) -> list[str]:

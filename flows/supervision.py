@@ -3,13 +3,18 @@
 Prefect does not notice a machine that is gone: a run whose process and whose `serve` or worker died stays Running for ever. Three things
 make it visible within three minutes. Runs send heartbeats. An automation on the server marks a run Crashed that has been silent for too
 long (the documented one, which names the states that end a run, would not know ours: here every event of the run counts as a sign of
-life, and a start counts too, for a process that died before its first heartbeat). And whoever starts next marks what an automation that
-did not exist yet, or a server that was down, has missed.
+life, and a start counts too, for a process that died before its first heartbeat). And `serve`, as long as it goes on, and whoever starts
+next mark what no automation saw: one that did not exist yet, a server that was down, or one that was killed together with the run and
+kept the run's state but none of its events, so that an automation has nothing to count from.
 
 None of this decides who writes: that is the workspace's lock, which goes with its process.
 """
 
+import contextlib
 import datetime as dt
+import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-__all__ = ["HEARTBEAT_VARIABLE", "SILENCE", "TAG", "crash_silent_runs", "heartbeats", "set_up"]
+__all__ = ["HEARTBEAT_VARIABLE", "SILENCE", "TAG", "crash_silent_runs", "heartbeats", "set_up", "watching"]
 
 TAG = "tickercast"
 HEARTBEAT_VARIABLE = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
@@ -30,6 +35,8 @@ SILENCE = dt.timedelta(seconds=100)
 """Three heartbeats and a little: with the server's own look every 5 s, a death shows within 2 minutes."""
 _STARTING = dt.timedelta(seconds=150)
 """From being taken by a worker to the first sign of life; importing everything takes 10 to 40 s."""
+_LOOK_S = 15.0
+"""Between two looks of `serve` at what no automation saw."""
 
 _DEATHS = (
     ("Tickercast: a run that is silent has crashed", ("heartbeat", "Running"), SILENCE, "no heartbeat"),
@@ -94,11 +101,12 @@ def set_up() -> list[str]:
     return [name for name, *_ in _DEATHS]
 
 
-def crash_silent_runs(but: UUID | None = None) -> list[str]:
+def crash_silent_runs(but: UUID | None = None, audible_since: dt.datetime | None = None) -> list[str]:
     """Mark runs of our deployments as Crashed that have been silent for too long; their names, with when they were last heard of.
 
     Args:
         but: a run that is left alone: the one that asks.
+        audible_since: from when on the server answers; before that, silence proves nothing.
     """
     from prefect.client.orchestration import get_client
     from prefect.states import Crashed
@@ -108,12 +116,36 @@ def crash_silent_runs(but: UUID | None = None) -> list[str]:
         for run in _unfinished(client):
             heard = _last_heard(client, run)
             patience = _STARTING if run.state_name == "Pending" else SILENCE
-            if run.id == but or heard is None or utc_now() - heard < patience:
+            if run.id == but or heard is None or utc_now() - max(heard, audible_since or heard) < patience:
                 continue
             message = f"the run's process is gone: last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC"
             client.set_flow_run_state(run.id, Crashed(message=message))
             crashed.append(f"{run.name} ({run.id}), last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC")
     return crashed
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[None]:
+    """Look after silent runs in a thread for the length of the block; a server that was away first gives its runs time to be heard."""
+    stopping = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(stopping,), name="silent-run-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+
+
+def _watch(stopping: threading.Event) -> None:
+    audible_since = utc_now()
+    while not stopping.wait(_LOOK_S):
+        try:
+            crashed = crash_silent_runs(audible_since=audible_since)
+        except Exception:  # whatever the server or the way to it has: it is asked again
+            audible_since = utc_now()
+            continue
+        for run in crashed:
+            print(f"tickercast: marked as crashed: {run}", file=sys.stderr, flush=True)
 
 
 def _unfinished(client: "SyncPrefectClient") -> "list[FlowRun]":

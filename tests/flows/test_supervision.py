@@ -1,6 +1,7 @@
 """Deaths become visible: by the automations on a real server, and by whoever starts next."""
 
 import datetime as dt
+import threading
 import time
 from types import SimpleNamespace
 from uuid import uuid4
@@ -11,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Completed, Pending, Running
 
 from flows import scheduled, supervision
-from flows.supervision import TAG, crash_silent_runs, set_up
+from flows.supervision import TAG, crash_silent_runs, set_up, watching
 from forecast_lib.jobs.missed import Due
 from forecast_lib.jobs.summary import EXIT_CODES, NOTHING_DONE, RunSummary
 
@@ -100,6 +101,41 @@ def test_whoever_starts_next_crashes_what_no_automation_saw(client, monkeypatch)
     [crashed] = crash_silent_runs(but=mine)
     assert str(old) in crashed
     assert states(client, old, mine, others) == ["Crashed", "Running", "Running"]
+
+
+def test_serve_crashes_what_no_automation_saw_once_the_server_has_been_heard_long_enough(client, monkeypatch, capsys):
+    """There is no automation here: as when the server's memory of the run's events died with the run."""
+    monkeypatch.setattr(supervision, "_LOOK_S", 0.2)
+    monkeypatch.setattr(supervision, "SILENCE", dt.timedelta(seconds=3))
+    dead, others = make_run(client, Running()), make_run(client, Running(), tags=())
+    time.sleep(3.0)  # long silent when the watch begins; the server was just asked for the first time
+    with watching():
+        time.sleep(1.5)
+        early = states(client, dead)
+        deadline = time.monotonic() + 30
+        while states(client, dead) != ["Crashed"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert early == ["Running"]
+    assert states(client, dead, others) == ["Crashed", "Running"]
+    assert f"marked as crashed: {client.read_flow_run(dead).name}" in capsys.readouterr().err
+
+
+def test_the_watch_goes_on_after_a_server_that_did_not_answer(monkeypatch):
+    """And counts the silence from when it answers again."""
+    monkeypatch.setattr(supervision, "_LOOK_S", 0.01)
+    asked, back = [], threading.Event()
+
+    def look(audible_since):
+        asked.append(audible_since)
+        if len(asked) < 3:
+            raise ConnectionError("no server")
+        back.set()
+        return []
+
+    monkeypatch.setattr(supervision, "crash_silent_runs", look)
+    with watching():
+        assert back.wait(10)
+    assert asked[0] < asked[1] < asked[2]
 
 
 # --- what a scheduled run does before its own work ---------------------------------------------------------------------------------
