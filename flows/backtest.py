@@ -1,16 +1,19 @@
 """The backtest flow: prices in, every model rolled through each ticker's past, scores out."""
 
+import dataclasses
+
 from prefect import State, flow
 
 from flows.aftermath import followed
 from flows.ending import summary_of
 from flows.nightly import backtested, read_market, store_and_publish
-from flows.parameters import NightlyParameters
+from flows.parameters import BacktestParameters
 from flows.scheduled import once, say
 from flows.settings import resolve
 from flows.stages import Stages
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs import evaluate, night
+from forecast_lib.jobs.commonality import with_common_volatility
 from forecast_lib.jobs.night import Night
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.takeover import hold
@@ -22,17 +25,19 @@ __all__ = ["backtest", "run_backtest"]
 def _backtest(config: RunConfig) -> RunSummary:
     models = (config.model, *config.also)
     with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
-        market = read_market(config, stages)
+        market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         results = backtested(config, series, models, BASELINES, stages)
         tonight = night.with_problems(Night(market), evaluate.problems(results))
-        tonight = night.with_backtest(tonight, config, evaluate.tested(results), stages.seconds["backtest"], models)
-        return store_and_publish(config, "backtest", tonight, stages)
+        seconds = sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
+        tonight = night.with_backtest(tonight, config, evaluate.tested(results), seconds, models)
+        summary = store_and_publish(config, "backtest", tonight, stages)
+        return dataclasses.replace(summary, figures=evaluate.figures(tonight.backtest["backtest_scores"]))
 
 
 @flow(name="backtest", flow_run_name="backtest", retries=0)
-def backtest(parameters: NightlyParameters = NightlyParameters()) -> State:
-    """Rolling-origin backtest of one or more models against the baselines."""
+def backtest(parameters: BacktestParameters = BacktestParameters()) -> State:
+    """Rolling-origin backtest of one or more models against the baselines, or a replay of the nights with several schedules."""
     return followed("backtest", parameters.overrides(), lambda: once("backtest", resolve(parameters.overrides()), _backtest))
 
 

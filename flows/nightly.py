@@ -3,6 +3,7 @@
 Order only: what happens in a step is in `forecast_lib.jobs`, and no step but `record` writes to the database.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from prefect import State, flow
@@ -13,9 +14,10 @@ from flows.parameters import NightlyParameters
 from flows.scheduled import evening, once, say
 from flows.settings import resolve, utc_now
 from flows.stages import Stages
-from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, pool_shard, refresh_shard
+from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, forecast_shard, pool_shard, refresh_shard
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish
+from forecast_lib.jobs.commonality import with_common_volatility
 from forecast_lib.jobs.decisions import Lineage
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.night import Night
@@ -30,14 +32,20 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["backtested", "ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
 
 
-def read_market(config: RunConfig, stages: Stages) -> ingest.Market:
-    """Prices in: what is stored, and what the source has beyond it."""
+def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> ingest.Market:
+    """Prices in: what is stored, and what the source has beyond it.
+
+    Args:
+        goes_on: the run makes something of the series; else only their ends are read where that will do.
+    """
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
         return ingest.stored_market(config.workspace, config.tickers, config.as_of)
     with stages.single("known"):
-        known = ingest.read_known(config.workspace, config.tickers, config.as_of)
+        tails = not goes_on and bulk.may_come_whole(config)
+        known = ingest.read_known(config.workspace, config.tickers, config.as_of, tails=tails)
     with stages.single("screen"):
         taken, left = bulk.take_whole(config, known)
+        known = ingest.with_whole_past(config.workspace, known, left, config.as_of) if tails else known
     source = price_source(config.source, config.as_of, config.workspace, left)
     shards = plan.shards(left, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
@@ -59,7 +67,7 @@ def _pool(
     names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
     arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
     trained = stages.spread("pool", pool_shard, shards, names, **arguments)
-    return pool.keep_pool(trained, series, config.model, config.seed, models_folder(config.workspace))
+    return pool.keep_pool(trained, series, config.model, config.train, config.seed, models_folder(config.workspace))
 
 
 def _refresh(config: RunConfig, market: ingest.Market, stages: Stages) -> Night:
@@ -67,7 +75,7 @@ def _refresh(config: RunConfig, market: ingest.Market, stages: Stages) -> Night:
     work = plan.plan_refresh(config, market, known, plan.read_drifted(config, known))
     kept = _pool(config, market, work, known, stages)
     work = plan.with_pool(work, kept)
-    shards = plan.shards(work, config)
+    shards = plan.shards(work, config, light=all(each.start is None for each in work))
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments = {"model": config.model, "train": config.train, "seed": config.seed}
     refreshed = stages.spread("models", refresh_shard, shards, names, **arguments)
@@ -77,7 +85,7 @@ def _refresh(config: RunConfig, market: ingest.Market, stages: Stages) -> Night:
 def backtested(
     config: RunConfig, series: Sequence[TickerSeries], models: tuple[ModelConfig, ...], baselines: Sequence[str], stages: Stages
 ) -> list[evaluate.Result]:
-    """Each ticker's backtest: first the pooled networks of every fold, then the tickers in shards."""
+    """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in shards."""
     same = {"models": models, "train": config.train, "config": config.backtest, "seed": config.seed}
     members = evaluate.members(series, models, config.train, config.backtest)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
@@ -89,9 +97,18 @@ def backtested(
 
 
 def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))  # a replay takes longer than a night has
     results = backtested(config, night.to_backtest(tonight), (config.model,), ("naive", "drift", "garch"), stages)
     seconds = sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
     return night.with_backtest(tonight, config, evaluate.tested(results), seconds)
+
+
+def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    asked = night.to_forecast(tonight, config)
+    shards = plan.shards(asked, config, light=True)
+    names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
+    made = stages.spread("forecast", forecast_shard, shards, names, horizon=config.model.horizon)
+    return night.with_forecasts(tonight, config, asked, made)
 
 
 def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
@@ -112,18 +129,18 @@ def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stag
 
 def _night(config: RunConfig) -> RunSummary:
     with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
-        market = read_market(config, stages)
+        market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
         tonight = _refresh(config, market, stages)
         tonight = _backtest(config, tonight, stages)
-        with stages.single("forecast"):
-            tonight = night.with_forecasts(tonight, config)
+        tonight = _forecast(config, tonight, stages)
+        with stages.single("settle"):
             tonight = night.with_outcomes(tonight, config, publish.read_unsettled(config.workspace, config.as_of), utc_now())
         return store_and_publish(config, "nightly", tonight, stages)
 
 
 def _ingest(config: RunConfig) -> RunSummary:
     with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
-        return store_and_publish(config, "ingest", Night(read_market(config, stages)), stages)
+        return store_and_publish(config, "ingest", Night(read_market(config, stages, goes_on=False)), stages)
 
 
 @flow(name="nightly", flow_run_name="nightly", retries=0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from forecast_lib.config import VARIANTS, RunnerName, SourceName, Strategy
+from forecast_lib.config import ARMS, VARIANTS, RunnerName, SourceName, Strategy
 from forecast_lib.errors import UsageError
 
 __all__ = [
@@ -377,6 +377,18 @@ _TABLE = (
     ),
     Option("folds", "int", "backtest", "1", "How often the model is fitted anew along the test part.", "N"),
     Option("test_share", "float", "backtest", "0.2", "Share of the sessions, at the end, that is scored.", "SHARE"),
+    Option(
+        "arms",
+        "choices",
+        "backtest",
+        None,
+        "Replay the nights of the test part instead of folds, once for each of these, separated by commas: fine-tune as the nights are,"
+        " retrain without their fine-tunes, none trains once. Shows what keeping models fresh gains, and what it costs.",
+        "ARM",
+        ARMS,
+    ),
+    Option("embargo", "int", "backtest", "0", "Sessions held back before each test cutoff; 0 as at night, where none is needed.", "N"),
+    Option("window", "int", "backtest", None, "Learn from so many of the newest sessions; from all when not given.", "N"),
     Option(
         "test_file",
         "text",

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from forecast_lib.config import Strategy, Variant
+from forecast_lib.config import Arm, Strategy, Variant
 from forecast_lib.domain import MAX_BACKFILL, MAX_HORIZON, parse_tickers
 from forecast_lib.errors import UsageError
 
-__all__ = ["MAX_TICKERS", "MaintenanceParameters", "NightlyParameters"]
+__all__ = ["MAX_TICKERS", "BacktestParameters", "MaintenanceParameters", "NightlyParameters"]
 
 MAX_TICKERS = 5_000
 
@@ -53,6 +53,16 @@ class NightlyParameters(BaseModel):
         {'profile': 'demo', 'horizon': 3}
         """
         return self.model_dump(exclude_none=True)
+
+
+class BacktestParameters(NightlyParameters):
+    """Parameters of the backtest flow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="What to backtest")
+
+    arms: Annotated[list[Arm], Field(min_length=1, max_length=3)] | None = Field(
+        None, title="Arms", description="Replay the nights instead of folds, once for each of these schedules."
+    )
 
 
 class MaintenanceParameters(BaseModel):

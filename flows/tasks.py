@@ -3,10 +3,10 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from forecast_lib.jobs import evaluate, ingest, pool, refresh
+from forecast_lib.jobs import evaluate, forecast, ingest, pool, refresh
 from forecast_lib.jobs.workspace import fetching
 
-__all__ = ["backtest_pool_shard", "backtest_shard", "fetch_shard", "pool_shard", "refresh_shard"]
+__all__ = ["backtest_pool_shard", "backtest_shard", "fetch_shard", "forecast_shard", "pool_shard", "refresh_shard"]
 
 
 @task(name="fetch", task_run_name="fetch-{names}", cache_policy=NO_CACHE)
@@ -37,3 +37,9 @@ def refresh_shard(shard, model, train, seed, names):  # type: ignore[no-untyped-
 def backtest_shard(shard, models, pools, train, config, seed, baselines, names):  # type: ignore[no-untyped-def]  # see evaluate.backtest_shard
     """Roll the tickers of a shard through their past."""
     return evaluate.backtest_shard(shard, models, pools, train, config, seed, baselines)
+
+
+@task(name="forecast", task_run_name="forecast-{names}", cache_policy=NO_CACHE)
+def forecast_shard(shard, horizon, names):  # type: ignore[no-untyped-def]  # see forecast.forecast_shard
+    """Forecast the tickers of a shard."""
+    return forecast.forecast_shard(shard, horizon)

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from forecast_lib.windows.series import Array
 
@@ -146,7 +146,7 @@ def _student_t_table() -> tuple[Array, Array]:
     df = 1.0 / np.maximum(inverse, 1e-9)
     mean = 2 * np.sqrt(df) / (df - 1) * np.exp(special.gammaln((df + 1) / 2) - special.gammaln(df / 2)) / np.sqrt(np.pi)
     mean[0] = np.sqrt(2 / np.pi)  # of a normal
-    return inverse, np.stack([*(stats.t.ppf((1 + coverage) / 2, df) for coverage in COVERAGES), mean])
+    return inverse, np.stack([*(special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES), mean])
 
 
 def student_t_shape(df: Array) -> Shape:

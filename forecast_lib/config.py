@@ -11,7 +11,9 @@ from forecast_lib.domain import MAX_HORIZON, AsOf, Ticker
 from forecast_lib.errors import UsageError
 
 __all__ = [
+    "ARMS",
     "VARIANTS",
+    "Arm",
     "BacktestConfig",
     "ModelConfig",
     "RunConfig",
@@ -27,9 +29,11 @@ __all__ = [
 
 Variant = Literal["lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru"]
 Strategy = Literal["auto", "retrain", "fine-tune", "forecast"]
+Arm = Literal["retrain", "fine-tune", "none"]
 SourceName = Literal["simulated", "files", "yahoo"]
 RunnerName = Literal["threads", "processes", "dask"]
 VARIANTS: tuple[str, ...] = get_args(Variant)
+ARMS: tuple[str, ...] = get_args(Arm)
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -121,14 +125,29 @@ class BacktestConfig:
     Attributes:
         test_share: share of the sessions, at the end, whose cutoffs are scored.
         folds: how often the model is fitted anew along the test part; 1 fits once, before it.
+        arms: instead of folds, the nights of the test part are replayed, once for each of these: `fine-tune` as the nights are with
+            strategy `auto`; `retrain` without the fine-tunes; `none` trains once, at the start. Empty: folds.
+        embargo: sessions between the last target that a model is fitted or judged on and the first cutoff it is tested at. 0, as at
+            night: that target is the cutoff's own close, known there, and no session is learned from and tested (see `splits`).
+        window_sessions: models learn from so many of the newest sessions (rolling); None: from all (expanding).
     """
 
     test_share: float = 0.2
     folds: int = 1
+    arms: tuple[Arm, ...] = ()
+    embargo: int = 0
+    window_sessions: int | None = None
 
     def __post_init__(self) -> None:
         _within("test_share", self.test_share, 0.01, 0.9)
         _within("folds", self.folds, 1, 500)
+        _within("embargo", self.embargo, 0, 250)
+        for arm in self.arms:
+            _choice("arms", arm, ARMS)
+        if self.arms and self.folds != 1:
+            raise UsageError(f"folds {self.folds} and arms {','.join(self.arms)} exclude each other: arms follow the nightly schedule")
+        if self.window_sessions is not None:
+            _within("window", self.window_sessions, 100, 100_000)
 
 
 @dataclass(frozen=True)

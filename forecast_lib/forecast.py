@@ -19,6 +19,7 @@ from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.volatility_inputs import volatility_inputs
 
 __all__ = ["Forecasts", "forecast_rows", "forecast_with_baseline", "forecast_with_model"]
 
@@ -83,7 +84,7 @@ def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int
     every = _with_history(cutoffs, bundle.horizon, first)
     features = session_features(series)
     head = combined([outputs(bundle.network, member, features.values, every, first=first) for member in bundle.members], bundle.horizon)
-    sigma = bundle.scale.sigma(features)[every]
+    sigma = bundle.scale.sigma(volatility_inputs(series))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
     return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
 

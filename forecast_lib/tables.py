@@ -8,6 +8,7 @@ Remember that pandera's `gt(0)` lets infinity pass and that an empty frame valid
 import pandas as pd
 import pandera.pandas as pa
 
+from forecast_lib.config import ARMS
 from forecast_lib.domain import QUANTILES, quantile_column
 
 __all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "TABLES", "empty", "validate"]
@@ -301,6 +302,13 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "dm_garch_pvalue": _number(null=True),
             "dm_garch_qvalue": _number(null=True),
             "mcs_pvalue": _number(null=True),
+            "arm": _text(*(arm.replace("-", "_") for arm in ARMS), null=True),
+            "cpu_seconds": _number(pa.Check.ge(0), _FINITE, null=True),
+            "gain_over_none": _number(null=True),
+            "gain_per_cpu_second": _number(null=True),
+            "dm_none_stat": _number(null=True),
+            "dm_none_pvalue": _number(null=True),
+            "dm_none_qvalue": _number(null=True),
         },
         unique=["backtest_id", "ticker", "model", "step"],
     ),

@@ -21,6 +21,7 @@ from forecast_lib.sessions import calendar_for
 from forecast_lib.tables import TABLES, empty, validate
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import TickerSeries
+from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS
 
 MODEL = ModelConfig(variant="lstm", units=4, lookback=10, horizon=2)
 TRAIN = TrainConfig(
@@ -84,16 +85,17 @@ def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, hori
     weights = first_weights(network, 0)
     weights["head/bias"][:horizon] = location
     weights["head/bias"][horizon : 2 * horizon] = log_scale
-    coefficients = np.zeros((5, horizon))
+    coefficients = np.zeros((1 + len(VOLATILITY_INPUTS), horizon))
     coefficients[0] = 2 * np.log(daily)
     scale = VolatilityScale(coefficients)
-    return Bundle(network, horizon, (weights,), None, scale, np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+    return Bundle(network, horizon, (weights,), coefficients[1:], None, scale, np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
 
 
 def pool(seed: int = 0, horizon: int = MODEL.horizon) -> Pool:
     """Two untrained networks of the tests' size."""
     network = network_of(dataclasses.replace(MODEL, horizon=horizon))
-    return Pool(network, horizon, (first_weights(network, seed), first_weights(network, seed + 1)), "2024-01-02", "0" * 64, 0)
+    slopes = np.zeros((len(VOLATILITY_INPUTS), horizon))
+    return Pool(network, horizon, (first_weights(network, seed), first_weights(network, seed + 1)), slopes, "2024-01-02", "0" * 64, 0)
 
 
 def run_config(*tickers: str, workspace: Path = Path("workspace"), day: dt.date = dt.date(2021, 2, 26), **more: Any) -> RunConfig:

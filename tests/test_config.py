@@ -44,6 +44,8 @@ def test_one_stacked_layer_is_refused_with_what_to_use():
         (lambda value: TrainConfig(fine_tune_learning_rate=value), 1e-7, 1.0),
         (lambda value: BacktestConfig(test_share=value), 0.01, 0.9),
         (lambda value: BacktestConfig(folds=value), 1, 500),
+        (lambda value: BacktestConfig(embargo=value), 0, 250),
+        (lambda value: BacktestConfig(window_sessions=value), 100, 100_000),
         (lambda value: made_up.run_config(seed=value), 0, 2**31 - 1),
         (lambda value: made_up.run_config(workers=value), 1, 256),
         (lambda value: made_up.run_config(shard_size=value), 1, 10_000),
@@ -85,13 +87,13 @@ def test_settings_do_not_change():
 
 def test_json_is_sorted_and_reads_back():
     text = to_json(BacktestConfig(0.3, 2))
-    assert text == '{"folds": 2, "test_share": 0.3}'
+    assert text == '{"arms": [], "embargo": 0, "folds": 2, "test_share": 0.3, "window_sessions": null}'
     assert json.loads(to_json(SourceConfig("files", Path("prices"))))["path"] == "prices"
 
 
 def test_hash_is_the_first_half_of_a_sha256_of_the_json():
-    # printf '{"folds": 1, "test_share": 0.2}' | sha256sum
-    assert config_hash(BacktestConfig()) == "cc3edd8394db001b"
+    # printf '{"arms": [], "embargo": 0, "folds": 1, "test_share": 0.2, "window_sessions": null}' | sha256sum
+    assert config_hash(BacktestConfig()) == "f1717f8b8d1caa21"
     assert config_hash(BacktestConfig(folds=2)) != config_hash(BacktestConfig())
 
 

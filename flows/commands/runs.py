@@ -10,6 +10,7 @@ from flows.commands import Outcome, Request
 from flows.commands.readers import latest_report, published_path
 from flows.output import as_table
 from flows.settings import export, forget_prefect_address, prefect_address, prepare_process, resolve
+from flows.temporary_server import TemporaryServer
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import UsageError
 
@@ -37,8 +38,8 @@ def _go_without_a_dead_server() -> None:
         forget_prefect_address()
 
 
-def _prepared(request: Request, config: RunConfig | None = None) -> RunConfig:
-    """The config; the same settings are exported, so that a flow in this process resolves this very run."""
+def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunConfig, TemporaryServer]:
+    """The config; the same settings are exported, so that a flow in this process resolves this very run. And its server, starting."""
     config = config or resolve(request.overrides)
     if config.also and request.command != "backtest":
         raise UsageError(
@@ -48,7 +49,7 @@ def _prepared(request: Request, config: RunConfig | None = None) -> RunConfig:
     _go_without_a_dead_server()
     prepare_process(quiet=True)
     atexit.register(_mute)  # before Prefect registers anything, so that it runs after all of it
-    return config
+    return config, TemporaryServer()
 
 
 def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
@@ -91,10 +92,11 @@ def _print_figures(summary: "RunSummary") -> None:
 
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
-    config = _prepared(request)
+    config, server = _prepared(request)
     from flows.nightly import run_nightly
 
-    summary = run_nightly(config)
+    with server.in_use():
+        summary = run_nightly(config)
     _print_run(summary)
     if summary.published:
         _print_forecasts(config)
@@ -103,21 +105,25 @@ def nightly(request: Request) -> Outcome:
 
 def ingest(request: Request) -> Outcome:
     """Prices only."""
-    config = _prepared(request)
+    config, server = _prepared(request)
     from flows.nightly import run_ingest
 
-    summary = run_ingest(config)
+    with server.in_use():
+        summary = run_ingest(config)
     _print_run(summary)
     return _outcome(config, summary)
 
 
 def backtest(request: Request) -> Outcome:
-    """Rolling-origin backtest."""
-    config = _prepared(request)
+    """Rolling-origin backtest, or a replay of the nights; ends with the models' scores as a table and the report's place."""
+    config, server = _prepared(request)
     from flows.backtest import run_backtest
 
-    summary = run_backtest(config)
+    with server.in_use():
+        summary = run_backtest(config)
     _print_run(summary)
+    if summary.figures:
+        _print_figures(summary)
     return _outcome(config, summary)
 
 
@@ -125,10 +131,11 @@ def recipe(request: Request) -> Outcome:
     """One walkthrough recipe, by name; ends with its figures as a table and the report's place."""
     from flows.recipe_config import recipe_config
 
-    config = _prepared(request, recipe_config(request.words[0], request.overrides))
+    config, server = _prepared(request, recipe_config(request.words[0], request.overrides))
     from flows.recipe import run_recipe
 
-    summary = run_recipe(request.words[0], config)
+    with server.in_use():
+        summary = run_recipe(request.words[0], config)
     _print_run(summary)
     _print_figures(summary)
     return _outcome(config, summary)

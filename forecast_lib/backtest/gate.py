@@ -5,6 +5,7 @@ several baselines is in part the luckiest; against it a model is worse only wher
 (Diebold and Mariano 1995, one-sided at ten per cent). Against the naive forecast nothing is excused.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,12 @@ def _loss(series: TickerSeries, forecasts: Forecasts) -> Array:
 
 
 def _losses(series: TickerSeries, cutoffs: tuple[int, int], horizon: int, names: Sequence[str]) -> dict[str, Array]:
-    return {name: _loss(series, forecast_with_baseline(name, series, horizon, cutoffs)) for name in names}
+    return {name: _baseline_loss(name, series, cutoffs, horizon) for name in names}
+
+
+@functools.lru_cache(maxsize=64)  # a ticker's new model and its last one meet the same rivals, one after the other
+def _baseline_loss(name: str, series: TickerSeries, cutoffs: tuple[int, int], horizon: int) -> Array:
+    return _loss(series, forecast_with_baseline(name, series, horizon, cutoffs))
 
 
 def _best(losses: dict[str, Array]) -> Baseline:

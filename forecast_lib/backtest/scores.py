@@ -1,10 +1,14 @@
-"""Scores of a backtest's forecasts, per ticker and for all, always beside the naive forecast's and GARCH's."""
+"""Scores of a backtest's forecasts, per ticker and for all, always beside the naive forecast's and GARCH's.
+
+Where the nights were replayed with several arms, each arm's pinball loss also stands beside that of `none`, with what the difference cost.
+"""
 
 import functools
 import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,10 +17,11 @@ from numpy.typing import NDArray
 from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.metrics import inside, pinball, pit, qlike, thirds, uniform_pvalue, winkler
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
+from forecast_lib.config import Arm
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import Array
 
-__all__ = ["scores_of_all", "ticker_scores"]
+__all__ = ["ArmCost", "arm_model", "scores_of_all", "ticker_scores"]
 
 _REFERENCE = "garch"
 """The baseline to which whole distributions are compared; point forecasts are compared to naive."""
@@ -26,6 +31,7 @@ _COLUMNS = [
     *("n", "rmse", "mae", "mase", "rmse_naive", "rmse_ratio", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
     *("dm_stat", "dm_pvalue", "seconds", "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue"),
     *("pinball_per_garch", "winkler95_per_garch", "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue"),
+    *("arm", "cpu_seconds", "gain_over_none", "gain_per_cpu_second", "dm_none_stat", "dm_none_pvalue", "dm_none_qvalue"),
 ]
 _MEANS = [
     *("rmse", "mae", "mase", "rmse_naive", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
@@ -34,6 +40,30 @@ _MEANS = [
 _RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
 _VALUES = ("cutoff", "actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
 _FEWEST = 30  # times below which no confidence set is worth its name
+_TESTS = ("dm", "dm_garch", "dm_none")
+
+
+def arm_model(variant: str, arm: Arm) -> str:
+    """The name of an arm's model in the tables.
+
+    >>> arm_model("stacked", "fine-tune")
+    'stacked_fine_tune'
+    """
+    return f"{variant}_{arm.replace('-', '_')}"
+
+
+@dataclass(frozen=True)
+class ArmCost:
+    """One arm of a replay.
+
+    Attributes:
+        against: the model that was never trained again.
+        cpu_seconds: of training, judging and choosing models; the ticker's share of pooled networks in it.
+    """
+
+    arm: Arm
+    against: str
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -141,6 +171,22 @@ def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[
     }
 
 
+def _against_none(part: _Part, none: _Part | None, cost: ArmCost, none_seconds: float, step: int) -> dict[str, object]:
+    """The share of `none`'s pinball loss that the arm saves, the test of it, and the share saved by each CPU second more."""
+    gain, stat, pvalue = math.nan, math.nan, math.nan
+    if none is not None:
+        gain = 1 - _ratio(part.pinball.sum(), none.pinball.sum())
+        stat, pvalue = compare_losses(part.pinball, none.pinball, step)
+    return {
+        "arm": cost.arm.replace("-", "_"),
+        "cpu_seconds": cost.cpu_seconds,
+        "gain_over_none": gain,
+        "gain_per_cpu_second": _ratio(gain, cost.cpu_seconds - none_seconds),
+        "dm_none_stat": stat,
+        "dm_none_pvalue": pvalue,
+    }
+
+
 def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
     """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that all have."""
     common = functools.reduce(np.intersect1d, [cutoff for cutoff, _ in losses.values()])
@@ -150,10 +196,23 @@ def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> d
     return dict(zip(losses, confidence_set(table).tolist(), strict=True))
 
 
-def ticker_scores(forecasts: pd.DataFrame, seconds: dict[str, float]) -> pd.DataFrame:
+def _arm_scores(model: str, own: Mapping[str, _Part], arms: Mapping[str, ArmCost], step: int) -> dict[str, object]:
+    if model not in arms:
+        return {}
+    cost = arms[model]
+    none_seconds = arms[cost.against].cpu_seconds if cost.against in arms else math.nan
+    return _against_none(own[model], own.get(cost.against), cost, none_seconds, step)
+
+
+def ticker_scores(
+    forecasts: pd.DataFrame, seconds: Mapping[str, float], arms: Mapping[str, ArmCost] = MappingProxyType({})
+) -> pd.DataFrame:
     """Scores of one ticker's `backtest_forecasts` rows, one row a model and step; `seconds` per model.
 
     q-values are left open: they take all tickers (`scores_of_all`).
+
+    Args:
+        arms: of the models that are arms of a replay, all at the same cutoffs.
     """
     parts = _parts(forecasts)
     # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
@@ -172,6 +231,7 @@ def ticker_scores(forecasts: pd.DataFrame, seconds: dict[str, float]) -> pd.Data
                 **_against_reference(part, own.get(_REFERENCE), step),
                 "seconds": seconds.get(model, 0.0),
                 "mcs_pvalue": in_set[model],
+                **_arm_scores(model, own, arms, step),
             }
             for model, part in own.items()
         ]
@@ -188,13 +248,37 @@ def _panel(rows: pd.DataFrame) -> pd.DataFrame:
     return losses.div(unit.where(unit > 0)).groupby(rows["cutoff"]).mean().dropna().sort_index()
 
 
+def _compared(panel: pd.DataFrame, other: pd.DataFrame | None, step: int) -> tuple[float, float]:
+    """The test of the pinball losses of two panels, on the dates of both."""
+    if other is None:
+        return math.nan, math.nan
+    both = panel.join(other["pinball"].rename("other"), how="inner")
+    return compare_losses(both["pinball"].to_numpy(), both["other"].to_numpy(), step)
+
+
+def _pooled_arm(
+    own: pd.DataFrame, none: pd.DataFrame, panel: pd.DataFrame, none_panel: pd.DataFrame | None, step: int
+) -> dict[str, object]:
+    """What `_against_none` says of a ticker, for all of them; nothing where the model is no arm."""
+    if own["arm"].isna().all():
+        return {}
+    seconds, saved = own["cpu_seconds"].sum(), 1 - own["gain_over_none"]
+    gain = 1 - float(np.exp(np.log(saved.where(saved > 0)).mean()))
+    stat, pvalue = _compared(panel, none_panel, step)
+    return {
+        "arm": own["arm"].iloc[0],
+        "cpu_seconds": seconds,
+        "gain_over_none": gain,
+        "gain_per_cpu_second": _ratio(gain, seconds - none["cpu_seconds"].sum()) if len(none) else math.nan,
+        "dm_none_stat": stat,
+        "dm_none_pvalue": pvalue,
+    }
+
+
 def _pooled_row(scores: pd.DataFrame, panel: pd.DataFrame, reference: pd.DataFrame | None, step: int) -> dict[str, object]:
     logs = np.log(scores[_RATIOS].where(scores[_RATIOS] > 0))
     stat, pvalue = compare_losses(panel["squared"].to_numpy(), panel["naive"].to_numpy(), step)
-    garch = (math.nan, math.nan)
-    if reference is not None:
-        both = panel.join(reference["pinball"].rename("reference"), how="inner")
-        garch = compare_losses(both["pinball"].to_numpy(), both["reference"].to_numpy(), step)
+    garch = _compared(panel, reference, step)
     return {
         "n": scores["n"].sum(),
         **scores[_MEANS].mean().to_dict(),
@@ -207,15 +291,24 @@ def _pooled_row(scores: pd.DataFrame, panel: pd.DataFrame, reference: pd.DataFra
     }
 
 
+def _none_of(model: str, own: pd.DataFrame) -> str:
+    """The arm `none` of the same variant."""
+    arm = own["arm"].iloc[0]
+    return f"{model.removesuffix(arm)}none" if isinstance(arm, str) else ""
+
+
 def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     panels = {(str(model), int(step)): _panel(part) for (model, step), part in forecasts.groupby(["model", "step"], sort=True)}
+    tickers = {(str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)}
     rows = []
     for step in sorted({step for _, step in panels}):
         own = {model: panel for (model, at), panel in panels.items() if at == step}
         in_set = _in_the_set({model: (panel.index.to_numpy(), panel["pinball"].to_numpy()) for model, panel in own.items()})
         for model, panel in own.items():
-            chosen = scores[(scores["model"] == model) & (scores["step"] == step)]
+            chosen = tickers[model, step]
+            none = _none_of(model, chosen)
             row = _pooled_row(chosen, panel, own.get(_REFERENCE), step)
+            row |= _pooled_arm(chosen, tickers.get((none, step), chosen.iloc[:0]), panel, own.get(none), step)
             rows.append({"ticker": "*", "model": model, "step": step, **row, "mcs_pvalue": in_set[model]})
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
 
@@ -223,14 +316,15 @@ def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFram
 def scores_of_all(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """The tickers' scores with their q-values, and rows for all tickers together (`ticker` is `*`).
 
-    There `n` is the sum over tickers, ratios are geometric means over tickers, the other scores are means over tickers, each with the
-    same weight; the tests and the confidence set are on losses averaged by date. A q-value has no meaning there.
+    There `n` and the seconds are sums over tickers, ratios and gains geometric means over tickers, the other scores are means over
+    tickers, each with the same weight; the tests and the confidence set are on losses averaged by date. A q-value has no meaning there.
 
     Args:
         forecasts: `backtest_forecasts` rows of all tickers. scores: what `ticker_scores` made of them, one ticker after the other.
     """
     by_model = scores.groupby(["model", "step"])
-    for pvalue, rate in (("dm_pvalue", "dm_qvalue"), ("dm_garch_pvalue", "dm_garch_qvalue")):
-        scores = scores.assign(**{rate: by_model[pvalue].transform(lambda values: false_discovery_rates(values.to_numpy(float)))})
+    for test in _TESTS:
+        rates = by_model[f"{test}_pvalue"].transform(lambda values: false_discovery_rates(values.to_numpy(float)))
+        scores = scores.assign(**{f"{test}_qvalue": rates})
     pooled = _pooled_scores(forecasts, scores)
     return pd.concat([scores, pooled.astype(scores.dtypes.to_dict())], ignore_index=True)

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from scipy.special import stdtr
-from scipy.stats import false_discovery_control
 
 from forecast_lib.windows.series import Array
 
@@ -48,6 +47,8 @@ def false_discovery_rates(pvalues: Array) -> Array:
     >>> false_discovery_rates(np.array([0.01, np.nan, 0.04])).tolist()
     [0.02, nan, 0.04]
     """
+    from scipy.stats import false_discovery_control  # half a second that only a backtest's end waits for
+
     rates, known = np.full(len(pvalues), math.nan), np.isfinite(pvalues)
     if known.any():
         rates[known] = false_discovery_control(pvalues[known], method="bh")

@@ -18,7 +18,7 @@ from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers
 from forecast_lib.store import bulk, database
 from forecast_lib.windows.histories import Histories
 
-__all__ = ["FEWEST_TO_STORE_WHOLE", "take_whole"]
+__all__ = ["FEWEST_TO_STORE_WHOLE", "may_come_whole", "take_whole"]
 
 FEWEST_TO_STORE_WHOLE = 200_000
 """Fewer rows reach the table as quickly by way of a frame, as all others do."""
@@ -27,13 +27,19 @@ _SOURCE = "files"
 _BEGINNING = np.datetime64("1600-01-01")
 
 
+def may_come_whole(config: RunConfig) -> bool:
+    """Whether the run's source is a Parquet file; its columns are yet to be seen."""
+    path = config.source.path
+    return config.source.name == _SOURCE and path is not None and path.suffix.lower() == ".parquet" and path.is_file()
+
+
 def take_whole(config: RunConfig, known: Known, *, fewest_to_store_whole: int = FEWEST_TO_STORE_WHOLE) -> tuple[Taken, tuple[Ticker, ...]]:
     """The part of the run's file that is plain, and the tickers that are left.
 
     Everything is left where the source is no Parquet file with a ticker column and typed columns, or one with splits or dividends.
     """
     path = config.source.path
-    if config.source.name != _SOURCE or path is None or path.suffix.lower() != ".parquet" or not path.is_file():
+    if path is None or not may_come_whole(config):
         return nothing_taken(), config.tickers
     with database.open_working(config.workspace, config.as_of.now) as con:
         types = bulk.described(con, path)

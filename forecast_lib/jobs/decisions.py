@@ -12,12 +12,11 @@ __all__ = ["Decision", "Lineage", "Promoted", "decide", "lineages", "model_confi
 
 @dataclass(frozen=True)
 class Promoted:
-    """A model that passed the gate: its id, its weights, and the last sessions seen by it and by the retrained model it descends from."""
+    """A model that passed the gate: its id, its weights, and the last session it has seen."""
 
     model_id: str
     weights_sha256: str
     trained_through: pd.Timestamp
-    retrained_through: pd.Timestamp
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,13 @@ class Lineage:
     Attributes:
         last_good: the last promoted model, or None.
         tried_through: last session of the last model trained, promoted or not; None if none was.
+        anew_through: the same of the last model that was fitted anew, not fine-tuned from another.
         other_settings: models exist, but with other settings only.
     """
 
     last_good: Promoted | None = None
     tried_through: pd.Timestamp | None = None
+    anew_through: pd.Timestamp | None = None
     other_settings: bool = False
 
 
@@ -53,16 +54,13 @@ def _lineage(rows: pd.DataFrame, config_json: str) -> Lineage:
     if same.empty:
         return Lineage(other_settings=not rows.empty)
     tried = same["trained_through"].max()
+    anew = same.loc[~same["parent_id"].isin(same["model_id"]), "trained_through"].max()  # its parent is a pool, or there is none
     promoted = same[same["promoted"]]
     if promoted.empty:
-        return Lineage(tried_through=tried)
+        return Lineage(tried_through=tried, anew_through=anew)
     # Where an evening was run twice the first run's model counts, so that a rerun finds what the first found.
     last = promoted[promoted["trained_as_of"] == promoted["trained_as_of"].max()].iloc[0]
-    root, by_id = last, same.drop_duplicates("model_id").set_index("model_id")
-    while pd.notna(root["parent_id"]) and root["parent_id"] in by_id.index:
-        root = by_id.loc[root["parent_id"]]
-    good = Promoted(last["model_id"], last["weights_sha256"], last["trained_through"], root["trained_through"])
-    return Lineage(good, tried)
+    return Lineage(Promoted(last["model_id"], last["weights_sha256"], last["trained_through"]), tried, anew)
 
 
 def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
@@ -79,7 +77,7 @@ def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp,
         return Decision("skip", "recent" if good else "refused_recently")
     if good is None:
         return Decision("retrain", "refused_before")
-    if calendar.count_between(good.retrained_through, cutoff) >= train.refit_sessions:
+    if lineage.anew_through is None or calendar.count_between(lineage.anew_through, cutoff) >= train.refit_sessions:
         return Decision("retrain", "age")
     if drifted:
         return Decision("retrain", "drift")
@@ -89,11 +87,14 @@ def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp,
 def decide(
     strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, *, drifted: bool = False
 ) -> Decision:
-    """The decision for one ticker whose last session is `cutoff`; `drifted`: its forecasts have become worse than naive ones."""
+    """The decision for one ticker whose last session is `cutoff`; `drifted`: its forecasts have become worse than naive ones
+    since a model was last fitted anew."""
     if strategy == "forecast":
         return Decision("skip", "asked_for")
     if strategy == "retrain":
         return Decision("retrain", "asked_for")
     if strategy == "fine-tune":
-        return Decision("fine_tune", "asked_for") if lineage.last_good else Decision("retrain", "no_model")
+        if lineage.last_good:
+            return Decision("fine_tune", "asked_for")
+        return Decision("retrain", "refused_before" if lineage.tried_through is not None else "no_model")
     return _automatic(lineage, calendar, cutoff, train, drifted)

@@ -1,25 +1,48 @@
 """Backtests: shards of tickers rolled through their past, and the tables that come of it."""
 
+import functools
+import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from forecast_lib.backtest.run import TickerBacktest, backtest_ticker, fold_pool_series
-from forecast_lib.backtest.scores import scores_of_all
-from forecast_lib.backtest.splits import fold_days
+from forecast_lib.backtest.rows import backtest_rows
+from forecast_lib.backtest.run import SERVED, TickerBacktest, fold_pool_series
+from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
+from forecast_lib.backtest.splits import folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
 from forecast_lib.errors import TickerError
+from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
 from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.pool import TrainedPool, train_members
-from forecast_lib.models.bundle import Pool
+from forecast_lib.jobs.pool import KeptPool, TrainedPool, train_members
+from forecast_lib.jobs.replay import DayPool, Point, Replayed, cpu_clock, pool_days, replay
+from forecast_lib.models.baselines import BASELINES
+from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import join_pool
 from forecast_lib.tables import empty
+from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["Member", "Result", "backtest_shard", "backtest_tables", "join_pools", "members", "problems", "tested", "train_pool_shard"]
+__all__ = [
+    "Member",
+    "Result",
+    "TrainedMember",
+    "backtest_pool",
+    "backtest_shard",
+    "backtest_tables",
+    "backtest_ticker",
+    "figures",
+    "join_pools",
+    "members",
+    "problems",
+    "tested",
+    "train_pool_shard",
+]
 
 _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to learn from")
 Result = TickerBacktest | tuple[str, Problem]
@@ -27,24 +50,25 @@ Result = TickerBacktest | tuple[str, Problem]
 
 @dataclass(frozen=True)
 class Member:
-    """One pooled network to train for a backtest: of which fold, model and place."""
+    """One pooled network to train for a backtest: of which day, model and place."""
 
-    fold: int
+    day: np.datetime64
     model: int
     member: int
 
 
+@dataclass(frozen=True)
+class TrainedMember:
+    """The network, or why there is none, and the CPU seconds of its training."""
+
+    fit: TrainedPool
+    cpu_seconds: float
+
+
 def members(series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig) -> list[Member]:
     """Every pooled network that a backtest of these series needs."""
-    folds = range(len(fold_days(series, config.test_share, config.folds)))
-    return [Member(fold, model, member) for fold in folds for model in range(len(models)) for member in range(train.members)]
-
-
-def _known(
-    series: Sequence[TickerSeries], each: Member, models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig
-) -> list[TickerSeries]:
-    day = fold_days(series, config.test_share, config.folds)[each.fold]
-    return fold_pool_series(series, day, models[each.model], train)
+    days = pool_days(series, config, train)
+    return [Member(day, model, member) for day in days for model in range(len(models)) for member in range(train.members)]
 
 
 def train_pool_shard(
@@ -54,44 +78,171 @@ def train_pool_shard(
     train: TrainConfig,
     config: BacktestConfig,
     seed: int,
-) -> list[TrainedPool]:
-    """Train the networks of a shard, each on what its fold may know; or why not."""
-    results: list[TrainedPool] = []
+) -> list[TrainedMember]:
+    """Train the networks of a shard, each on what its day may know; or why not."""
+    results = []
     for each in shard:
-        known = _known(series, each, models, train, config)
-        results += train_members((each.member,), known, models[each.model], train, seed) if known else [_NOTHING_TO_LEARN]
+        model = models[each.model]
+        known = fold_pool_series(series, each.day, model, train, config)
+        clock = cpu_clock(model)
+        began = clock()
+        (fit,) = train_members((each.member,), known, model, train, seed) if known else [_NOTHING_TO_LEARN]
+        results.append(TrainedMember(fit, clock() - began))
     return results
 
 
 def join_pools(
     wanted: Sequence[Member],
-    trained: Sequence[TrainedPool],
+    trained: Sequence[TrainedMember],
     series: Sequence[TickerSeries],
     models: tuple[ModelConfig, ...],
     train: TrainConfig,
     config: BacktestConfig,
     seed: int,
-) -> list[list[Pool | None]]:
-    """For each fold the pool of each model; None where no network of it could be trained."""
-    fits: dict[tuple[int, int], list[Fit]] = {}
-    for each, fit in zip(wanted, trained, strict=True):
-        if isinstance(fit, Fit):
-            fits.setdefault((each.fold, each.model), []).append(fit)
+) -> list[list[DayPool]]:
+    """For each model its pools, in the order of their days."""
+    made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
+    for each, member in zip(wanted, trained, strict=True):
+        made.setdefault((each.model, each.day), []).append(member)
+
+    def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
+        fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
+        if not fits:
+            return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
+        pool = join_pool(fits, fold_pool_series(series, day, models[place], train, config), models[place], train, seed)
+        return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
+
+    days = sorted({each.day for each in wanted})
     return [
-        [
-            join_pool(fits[fold, place], _known(series, Member(fold, place, 0), models, train, config), model, seed)
-            if (fold, place) in fits
-            else None
-            for place, model in enumerate(models)
-        ]
-        for fold in range(config.folds)
+        [DayPool(day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / len(series)) for day in days]
+        for place in range(len(models))
     ]
+
+
+@dataclass
+class _Tested:
+    """A ticker's rows as they come: forecasts by model, wall seconds by model, what its arms cost, and the splits."""
+
+    series: TickerSeries
+    parts: list[pd.DataFrame]
+    seconds: dict[str, float]
+    arms: dict[str, ArmCost]
+    splits: list[dict[str, object]]
+
+    def add(self, model: str, forecasts: Forecasts, seconds: float = 0.0) -> None:
+        self.parts.append(backtest_rows(model, forecasts, self.series, session_features(self.series)))
+        self.seconds[model] = self.seconds.get(model, 0.0) + seconds
+
+    def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
+        made, days = point.refreshed, self.series.sessions
+        why = made.verdict.reason if made.verdict else made.problem.reason if made.problem else ""
+        self.splits.append(
+            {
+                "ticker": self.series.ticker,
+                "model": model,
+                "fit_sessions": point.at + 1 - config.embargo - point.first,
+                "first_cutoff": str(days[point.at]),
+                "last_cutoff": str(days[end - 1]),
+                "decision": made.decision.action,
+                "trigger": made.decision.trigger,
+                "served": made.served.network.variant if made.served else made.instead,
+                "served_new": made.served_new,
+                "reason": why,
+            }
+        )
+
+
+def _fold_tested(tested: _Tested, model: ModelConfig, replayed: Replayed, cutoffs: tuple[int, int], seconds: float) -> None:
+    """The network's own rows, whatever the gate said of it."""
+    made = replayed.points[0].refreshed
+    if made.trained is None:
+        return
+    began, first = time.perf_counter(), replayed.points[0].first
+    forecasts = replayed.served
+    if made.served is None:
+        seen = tested.series.since(first) if first else tested.series
+        own = forecast_with_model(made.trained.bundle, seen, (cutoffs[0] - first, cutoffs[1] - first))
+        forecasts = Forecasts(own.cutoffs + first, own.point, own.sigma, own.quantiles)
+    tested.add(model.variant, forecasts, seconds + time.perf_counter() - began)
+
+
+def backtest_ticker(
+    series: TickerSeries,
+    models: tuple[ModelConfig, ...],
+    pools: Sequence[Sequence[DayPool]],
+    train: TrainConfig,
+    config: BacktestConfig,
+    *,
+    seed: int,
+    baselines: Sequence[str] = BASELINES,
+) -> TickerBacktest:
+    """Roll through the last part of the series; every model and baseline forecasts every cutoff there.
+
+    Without arms: each network from its fold's start on, whatever the gate says, and `served`, which follows the first of `models`. With
+    arms: what the nights of each would have published, the model's name `VARIANT_ARM`, for example `stacked_fine_tune`.
+
+    Args:
+        pools: of each model, as `join_pools` makes them.
+        baselines: names of those whose rows are wanted.
+
+    Raises:
+        TooFewSessions: the history is too short for a test part.
+    """
+    folds = folds_of(series, config)
+    span = (folds[0].cutoffs[0], folds[-1].cutoffs[1])
+    tested = _Tested(series, [], {}, {}, [])
+
+    @functools.cache
+    def baseline(name: str) -> Forecasts:
+        return forecast_with_baseline(name, series, models[0].horizon, span)
+
+    for name in baselines:
+        began = time.perf_counter()
+        tested.add(name, baseline(name), time.perf_counter() - began)
+    for place, (model, own_pools) in enumerate(zip(models, pools, strict=True)):
+        for arm in config.arms:
+            began = time.perf_counter()
+            replayed = replay(series, span, arm, model, train, config, own_pools, baseline, seed=seed)
+            name = arm_model(model.variant, arm)
+            tested.add(name, replayed.served, time.perf_counter() - began)
+            tested.arms[name] = ArmCost(arm, arm_model(model.variant, "none"), replayed.cpu_seconds)
+            ends = [point.at for point in replayed.points[1:]] + [span[1]]
+            for point, end in zip(replayed.points, ends, strict=True):
+                tested.split(name, point, end, config)
+        for fold in () if config.arms else folds:
+            began = time.perf_counter()
+            replayed = replay(series, fold.cutoffs, "none", model, train, config, own_pools, baseline, seed=seed)
+            _fold_tested(tested, model, replayed, fold.cutoffs, time.perf_counter() - began)
+            if place == 0:
+                tested.add(SERVED, replayed.served)
+                tested.split(model.variant, replayed.points[0], fold.cutoffs[1], config)
+    forecasts = pd.concat(tested.parts, ignore_index=True)
+    return TickerBacktest(series.ticker, forecasts, ticker_scores(forecasts, tested.seconds, tested.arms), tested.splits)
+
+
+def backtest_pool(
+    series: Sequence[TickerSeries],
+    models: tuple[ModelConfig, ...],
+    train: TrainConfig,
+    config: BacktestConfig,
+    *,
+    seed: int,
+) -> list[TickerBacktest]:
+    """The whole backtest of some tickers, one after the other: every day's pools, then each ticker.
+
+    Raises:
+        TooFewSessions: a history is too short for a test part.
+    """
+    wanted = members(series, models, train, config)
+    trained = train_pool_shard(wanted, series, models, train, config, seed)
+    pools = join_pools(wanted, trained, series, models, train, config, seed)
+    return [backtest_ticker(each, models, pools, train, config, seed=seed) for each in series]
 
 
 def backtest_shard(
     shard: Sequence[TickerSeries],
     models: tuple[ModelConfig, ...],
-    pools: Sequence[Sequence[Pool | None]],
+    pools: Sequence[Sequence[DayPool]],
     train: TrainConfig,
     config: BacktestConfig,
     seed: int,
@@ -151,3 +302,33 @@ def backtest_tables(
         "backtest_forecasts": forecasts.assign(backtest_id=run_id),
         "backtest_scores": scores.assign(backtest_id=run_id),
     }
+
+
+_SHOWN = {
+    "rmse_ratio": "rmse/naive",
+    "pinball_per_garch": "pinball/garch",
+    "cov80": "cov80",
+    "cov95": "cov95",
+    "gain_over_none": "gain over none",
+    "dm_none_pvalue": "DM p",
+    "cpu_seconds": "CPU s",
+    "gain_per_cpu_second": "gain per CPU s",
+}
+_OF_ARMS = ("gain_over_none", "dm_none_pvalue", "cpu_seconds", "gain_per_cpu_second")
+
+
+def figures(scores: pd.DataFrame) -> tuple[dict[str, object], ...]:
+    """One row a model, of all tickers together one session ahead, the best distribution first; of arms also gain and cost.
+
+    Args:
+        scores: rows of `backtest_scores`.
+    """
+    own = scores[(scores["ticker"] == "*") & (scores["step"] == 1)].sort_values("pinball_per_garch", kind="stable")
+    shown = [name for name in _SHOWN if name not in _OF_ARMS or own["arm"].notna().any()]
+    rows = own[["model", *shown]].rename(columns=_SHOWN).to_dict("records")
+    return tuple({str(name): _rounded(value) for name, value in row.items()} for row in rows)
+
+
+def _rounded(value: object) -> object:
+    """Five significant digits; None for what is not known, which JSON cannot say otherwise."""
+    return (float(f"{value:.5g}") if np.isfinite(value) else None) if isinstance(value, float) else value

@@ -1,67 +1,98 @@
-"""Forecasts of every ticker that has a history: by its model, or by a baseline, which is then named."""
+"""Forecasts of every ticker that has a history: by its model, or by a baseline, which is then named.
+
+A shard is a few tickers' questions; like every shard it opens no database, and what it answers for one ticker depends on that one alone.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from forecast_lib.forecast import forecast_rows, forecast_with_baseline, forecast_with_model
+from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
 from forecast_lib.jobs.ingest import Market
 from forecast_lib.models.bundle import Bundle
-from forecast_lib.tables import empty
+from forecast_lib.tables import QUANTILE_COLUMNS, empty
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["FEWEST_SESSIONS", "forecast_ticker", "forecasts_of"]
+__all__ = ["FEWEST_SESSIONS", "Question", "forecast_shard", "forecast_table", "questions"]
 
 FEWEST_SESSIONS = 10
 """Below so many sessions not even a baseline has a volatility to stand on."""
 
 
-def forecast_ticker(series: TickerSeries, answers: Bundle | str, horizon: int) -> pd.DataFrame:
-    """Rows of the forecast from the series' last session, one a step, without run, model and target session.
+@dataclass(frozen=True)
+class Question:
+    """A ticker whose next sessions are to be forecast.
 
-    Args:
+    Attributes:
         answers: a model, or the name of a baseline.
+        model_id: of the model, where one answers.
     """
-    last = (len(series) - 1, len(series))
-    if isinstance(answers, str):
-        forecasts = forecast_with_baseline(answers, series, horizon, last)
-    else:
-        forecasts = forecast_with_model(answers, series, last)
-    return forecast_rows(forecasts, series)
+
+    series: TickerSeries
+    answers: Bundle | str
+    model_id: str | None = None
+
+    @property
+    def made_by(self) -> str:
+        """The network's variant, or the baseline's name."""
+        return self.answers if isinstance(self.answers, str) else self.answers.network.variant
 
 
-def forecasts_of(
-    market: Market,
-    served: Mapping[str, tuple[Bundle, str]],
-    instead: Mapping[str, str],
-    tickers: Sequence[str],
-    horizon: int,
-    run_id: str,
-) -> pd.DataFrame:
-    """Columns of `forecasts` but the source, for every ticker with enough history, in the order of `tickers`.
+def questions(
+    market: Market, served: Mapping[str, tuple[Bundle, str]], instead: Mapping[str, str], tickers: Sequence[str]
+) -> list[Question]:
+    """One for every ticker with enough history, in the order of `tickers`.
 
     Args:
         served: ticker to the model that answers and its id.
         instead: ticker to the baseline that answers where no model does; naive for those in neither.
     """
-    parts = []
-    for ticker in tickers:
-        series = market.series.get(ticker)
-        if series is None or len(series) < FEWEST_SESSIONS:
-            continue
-        bundle, model_id = served.get(ticker, (None, None))
-        baseline = instead.get(ticker, "naive")
-        rows = forecast_ticker(series, bundle or baseline, horizon)
-        targets = market.calendars[ticker].following(pd.Timestamp(series.sessions[-1]), horizon)
-        parts.append(
-            rows.assign(
-                run_id=run_id,
-                ticker=ticker,
-                model_id=model_id,
-                made_by=bundle.network.variant if bundle else baseline,
-                target_session=targets.to_numpy(),
-                currency=market.currencies[ticker],
-            )
-        )
+    able = [market.series[ticker] for ticker in tickers if ticker in market.series and len(market.series[ticker]) >= FEWEST_SESSIONS]
+    return [
+        Question(each, *served[each.ticker]) if each.ticker in served else Question(each, instead.get(each.ticker, "naive"))
+        for each in able
+    ]
+
+
+def forecast_shard(shard: Sequence[Question], horizon: int) -> list[Forecasts]:
+    """Each ticker's forecasts from its last session."""
+    return [_answer(question, horizon) for question in shard]
+
+
+def _answer(question: Question, horizon: int) -> Forecasts:
+    last = (len(question.series) - 1, len(question.series))
+    if isinstance(question.answers, str):
+        return forecast_with_baseline(question.answers, question.series, horizon, last)
+    return forecast_with_model(question.answers, question.series, last)
+
+
+def forecast_table(asked: Sequence[Question], made: Sequence[Forecasts], market: Market, run_id: str) -> pd.DataFrame:
+    """Columns of `forecasts` but the source: of each question's answer one row a step, in the order of the questions."""
     columns = list(empty("forecasts").columns.drop("source"))
-    return pd.concat(parts, ignore_index=True)[columns] if parts else empty("forecasts")[columns]
+    if not asked:
+        return empty("forecasts")[columns]
+    horizon = made[0].point.shape[1]
+    cutoffs = [pd.Timestamp(question.series.sessions[-1]) for question in asked]
+    targets = [market.calendars[each.series.ticker].following(cutoff, horizon) for each, cutoff in zip(asked, cutoffs, strict=True)]
+    quantiles = np.concatenate([each.quantiles[0] for each in made])
+    same = pd.DataFrame(
+        {
+            "run_id": run_id,
+            "ticker": [question.series.ticker for question in asked],
+            "model_id": [question.model_id for question in asked],
+            "made_by": [question.made_by for question in asked],
+            "cutoff": np.array(cutoffs, "datetime64[us]"),
+            "last_close": [question.series.close[-1] for question in asked],
+            "currency": [market.currencies[question.series.ticker] for question in asked],
+        }
+    )
+    each_step = same.loc[same.index.repeat(horizon)].reset_index(drop=True)
+    return each_step.assign(
+        step=np.tile(np.arange(1, horizon + 1), len(asked)),
+        target_session=np.concatenate([days.to_numpy("datetime64[us]") for days in targets]),
+        point=np.concatenate([each.point[0] for each in made]),
+        sigma=np.concatenate([each.sigma[0] for each in made]),
+        **dict(zip(QUANTILE_COLUMNS, quantiles.T, strict=True)),
+    )[columns]

@@ -30,7 +30,7 @@ from forecast_lib.prices.source import ACTION_COLUMNS, FetchedPrices, PriceSourc
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store import database, reads, revisions
 from forecast_lib.store.bulk import CleanRows
-from forecast_lib.store.hashing import histories_hash
+from forecast_lib.store.hashing import prices_hash
 from forecast_lib.store.histories import read_histories
 from forecast_lib.tables import PRICE_VALUES, empty
 from forecast_lib.windows.histories import Histories, Splits, series_from, splits_of
@@ -48,10 +48,14 @@ __all__ = [
     "nothing_taken",
     "read_known",
     "stored_market",
+    "with_whole_past",
 ]
 
 OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are asked for again."""
+
+_TAIL = dt.timedelta(days=450)
+"""TAIL_SESSIONS of every calendar, with some to spare."""
 
 _STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar")
 _NOWHERE = np.empty(0, dtype=np.intp)
@@ -73,7 +77,7 @@ class Known:
     """What the store knew before the run, as of its evening.
 
     Attributes:
-        histories: the prices of all tickers asked for.
+        histories: the prices of all tickers asked for; of some maybe only those of the last year and more (`read_tails`).
         actions, gaps, released, statuses: as `reads` has them: the newest state of each action and gap; rows that a person released;
             how the tickers fared in the runs that still tell something, newest first.
     """
@@ -188,7 +192,7 @@ class Market:
     """Everything known about the tickers at the run's evening, stored and new.
 
     Attributes:
-        series: split-adjusted history of each ticker that has one.
+        series: split-adjusted history of each ticker that has one; of an ingest that goes no further maybe only the last year and more.
         prices, actions, quarantined, gaps, findings: new rows of `prices`, `corporate_actions`, `quarantined_prices`, `price_gaps`
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
@@ -241,17 +245,39 @@ def _no_rows(table: str, *left_out: str) -> pd.DataFrame:
     return empty(table).drop(columns=["source", *left_out])
 
 
-def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Known:
-    """What the store knows about the tickers at `as_of`."""
+def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:
+    """What the store knows about the tickers at `as_of`.
+
+    Args:
+        tails: of each ticker no more prices than the rules need that look back (`prices.plain`); `with_whole_past` adds the others.
+    """
     names = sorted(tickers)
     with database.open_working(workspace, as_of.now) as con:
         return Known(
-            read_histories(con, names, as_of),
+            _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
             reads.read_actions(con, names, as_of),
             reads.read_gaps(con, names, as_of),
             reads.read_released(con, names, as_of),
             reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
         )
+
+
+def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> Histories:
+    """At least the last TAIL_SESSIONS rows of each ticker, all where it has fewer."""
+    recent = read_histories(con, names, as_of, since=as_of.day - _TAIL)
+    short = np.diff(recent.bounds()) < TAIL_SESSIONS
+    if not short.any():
+        return recent
+    return recent.overlaid(read_histories(con, names, as_of, only=[name for name, few in zip(names, short, strict=True) if few]))
+
+
+def with_whole_past(workspace: Path, known: Known, tickers: Sequence[Ticker], as_of: AsOf) -> Known:
+    """All stored prices of some tickers, where only the last ones had been read; the others stay as they are."""
+    if not tickers:
+        return known
+    with database.open_working(workspace, as_of.now) as con:
+        whole = read_histories(con, known.histories.tickers, as_of, only=tickers)
+    return dataclasses.replace(known, histories=known.histories.overlaid(whole))
 
 
 def _nothing(ticker: Ticker, calendar: TickerCalendar, problem: Problem | None, quarantined: pd.DataFrame | None = None) -> Fetched:
@@ -402,14 +428,13 @@ def _typed(table: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined.astype({name: kind for name, kind in types.items() if name in joined.columns})
 
 
-def _new_rows(workspace: Path, fetched: Sequence[Fetched], as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _new_rows(con: database.Connection, fetched: Sequence[Fetched], as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     good = _typed("prices", [each.good for each in fetched])
     actions = _typed("corporate_actions", [each.actions for each in fetched])
     refused = _typed("quarantined_prices", [each.quarantined for each in fetched])
-    with database.open_working(workspace, as_of.now) as con:
-        prices = revisions.diff_prices(con, good, as_of)
-        actions = revisions.diff_actions(con, actions, as_of)
-        already = reads.quarantine_keys(con, [each.ticker for each in fetched])
+    prices = revisions.diff_prices(con, good, as_of)
+    actions = revisions.diff_actions(con, actions, as_of)
+    already = reads.quarantine_keys(con, [each.ticker for each in fetched])
     keys = zip(refused["ticker"], refused["row"], refused["rule"], strict=True)
     unseen = np.array([key not in already for key in keys], dtype=bool)
     refused = refused[unseen].drop_duplicates(["ticker", "row", "rule", "origin"])
@@ -432,7 +457,6 @@ def _market(seen: Histories, all_actions: pd.DataFrame, calendars: Mapping[str, 
         prices=new[0],
         actions=new[1],
         quarantined=new[2],
-        prices_hash=histories_hash(seen) if len(seen) else None,
     )
 
 
@@ -443,8 +467,11 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of
         taken: tickers that came all at once.
     """
     taken = nothing_taken() if taken is None else taken
-    prices, actions, quarantined = _new_rows(workspace, fetched, as_of)
-    seen = known.histories.overlaid(taken.new.overlaid(Histories.from_frame(prices, known.histories.tickers)))
+    with database.open_working(workspace, as_of.now) as con:
+        prices, actions, quarantined = _new_rows(con, fetched, as_of)
+        new = taken.new.overlaid(Histories.from_frame(prices, known.histories.tickers))
+        digest = prices_hash(con, known.histories.tickers, as_of, new)
+    seen = known.histories.overlaid(new)
     all_actions = _overlaid(known.actions, actions, ["ticker", "session", "kind"])
     calendars = {str(each.ticker): each.calendar for each in fetched}
     market = _market(seen, all_actions, {**calendars, **taken.calendars}, (prices, actions, quarantined))
@@ -452,6 +479,7 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of
     gaps = changed_gaps(sessions, calendars, known.gaps, as_of)
     return dataclasses.replace(
         market,
+        prices_hash=digest,
         prices=_typed("prices", [prices, taken.prices]).drop(columns="run_id", errors="ignore"),
         problems={each.ticker: each.problem for each in fetched if each.problem is not None},
         rows_new={**prices["ticker"].value_counts().to_dict(), **taken.rows_new},
@@ -477,11 +505,13 @@ def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Ma
     known = read_known(workspace, tickers, as_of)
     with database.open_working(workspace, as_of.now) as con:
         statuses, learned = reads.read_statuses(con, tickers, as_of), reads.read_learned(con, tickers, as_of)
+        digest = prices_hash(con, tickers, as_of)
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
     calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
     market = _market(known.histories, known.actions, calendars, nothing)
     problems = _recalled(statuses, learned, as_of)
-    return dataclasses.replace(market, problems=problems, missing=_still_missing(known.gaps, known.gaps.iloc[:0]))
+    missing = _still_missing(known.gaps, known.gaps.iloc[:0])
+    return dataclasses.replace(market, prices_hash=digest, problems=problems, missing=missing)
 
 
 def _recalled(statuses: pd.DataFrame, learned: Mapping[str, pd.Timestamp], as_of: AsOf) -> dict[str, Problem]:

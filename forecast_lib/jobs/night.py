@@ -10,10 +10,11 @@ import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
+from forecast_lib.forecast import Forecasts
 from forecast_lib.jobs import outcome
 from forecast_lib.jobs.decisions import model_config_json
 from forecast_lib.jobs.evaluate import backtest_tables
-from forecast_lib.jobs.forecast import forecasts_of
+from forecast_lib.jobs.forecast import Question, forecast_table, questions
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
@@ -32,6 +33,7 @@ __all__ = [
     "keep_models",
     "summary",
     "to_backtest",
+    "to_forecast",
     "with_backtest",
     "with_forecasts",
     "with_outcomes",
@@ -79,8 +81,14 @@ def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed
 
 
 def to_backtest(tonight: Night) -> list[TickerSeries]:
-    """Tickers that were trained anew tonight: their method is tried on their own past."""
-    return [tonight.market.series[each.ticker] for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
+    """Tickers that were trained anew tonight: their method is tried on their own past.
+
+    Those that the gate refused before start from the same pooled networks again until new ones are trained: they wait for that night, when
+    all are tried. A backtest of the refused alone would stand in the report as the one of all tickers.
+    """
+    new_pool = tonight.pool is not None and bool(tonight.pool.fits)
+    anew = [each for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
+    return [tonight.market.series[each.ticker] for each in anew if new_pool or each.decision.trigger != "refused_before"]
 
 
 def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
@@ -104,10 +112,14 @@ def with_backtest(
     return dataclasses.replace(tonight, backtest=tables)
 
 
-def with_forecasts(tonight: Night, config: RunConfig) -> Night:
-    """Add the forecasts of every ticker with a history."""
-    made = forecasts_of(tonight.market, tonight.served, tonight.instead, config.tickers, config.model.horizon, config.run_id)
-    return dataclasses.replace(tonight, forecasts=made)
+def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
+    """Every ticker with a history, and who answers for it."""
+    return questions(tonight.market, tonight.served, tonight.instead, config.tickers)
+
+
+def with_forecasts(tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Forecasts]) -> Night:
+    """Add the forecasts that answer the questions."""
+    return dataclasses.replace(tonight, forecasts=forecast_table(asked, made, tonight.market, config.run_id))
 
 
 def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
@@ -130,6 +142,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         prices_hash=market.prices_hash,
         forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
         seconds=seconds,
+        computed_by=outcome.devices(tonight.refreshed, tonight.pool),
         missing=market.missing,
     )
     return {

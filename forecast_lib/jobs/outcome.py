@@ -14,10 +14,11 @@ from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.models.forward import answered_by
 from forecast_lib.models.training import POOL, Trained
 from forecast_lib.tables import empty
 
-__all__ = ["code_version", "libraries", "model_rows", "run_row", "status_rows"]
+__all__ = ["code_version", "devices", "libraries", "model_rows", "run_row", "status_rows"]
 
 _LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numba", "numpy", "pandas", "prefect", "scipy", "tensorflow", "yfinance")
 DEGRADED = ("last_good", "naive", "none")
@@ -35,6 +36,15 @@ def libraries() -> dict[str, str]:
     """Versions of what a forecast's numbers may depend on."""
     found = {name: version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **found}
+
+
+def devices(refreshed: Sequence[Refreshed], pool: KeptPool | None) -> dict[str, str]:
+    """What did the arithmetic of tonight's networks, without what was not done; workers on several machines may differ."""
+    trained = {fit.trained_by for fit in pool.fits} if pool else set()
+    trained |= {each.trained.trained_by for each in refreshed if each.trained}
+    answered = {answered_by(each.served.network) for each in refreshed if each.served}
+    found = {"trained_by": trained, "answered_by": answered}
+    return {name: ", ".join(sorted(said)) for name, said in found.items() if said}
 
 
 @dataclass(frozen=True)
@@ -204,11 +214,13 @@ def run_row(
     prices_hash: str | None,
     forecasts_hash: str | None,
     seconds: Mapping[str, float],
+    computed_by: Mapping[str, str] = MappingProxyType({}),
     missing: Mapping[str, int] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Columns of `runs`: one row.
 
     Args:
+        computed_by: what did the arithmetic (`devices`); beside the libraries' versions.
         missing: by ticker, how many sessions lack a price (`open_price_gaps`); said in the message until they are filled or closed.
     """
     degraded = int(statuses["status"].isin(DEGRADED).sum())
@@ -233,7 +245,7 @@ def run_row(
             "config": [to_json(config)],
             "config_hash": [config_hash(config)],
             "code_version": [code_version()],
-            "libraries": [json.dumps(libraries(), sort_keys=True)],
+            "libraries": [json.dumps({**libraries(), **computed_by}, sort_keys=True)],
             "tickers": [len(statuses)],
             "degraded": [degraded],
             "prices_hash": [prices_hash],

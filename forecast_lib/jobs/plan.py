@@ -21,14 +21,23 @@ from forecast_lib.models.bundle import Bundle, load_bundle
 from forecast_lib.models.training import POOL
 from forecast_lib.store import database, reads
 
-__all__ = ["label", "plan_refresh", "read_drifted", "read_lineages", "shards", "with_pool"]
+__all__ = ["drifted_since_fit", "label", "plan_refresh", "read_drifted", "read_lineages", "shards", "with_pool"]
 
 Item = TypeVar("Item")
 
 
-def shards(items: Sequence[Item], config: RunConfig) -> list[tuple[Item, ...]]:
-    """The items in their order, cut so that every worker gets several and none more than `shard_size`; results do not depend on it."""
-    size = max(1, min(config.shard_size, math.ceil(len(items) / (2 * config.workers))))
+_LIGHTER = 8
+"""A task costs some 25 ms beside its work: as much as forecasting four tickers, or a tenth of training one."""
+
+
+def shards(items: Sequence[Item], config: RunConfig, *, light: bool = False) -> list[tuple[Item, ...]]:
+    """The items in their order, cut so that every worker gets several and none more than `shard_size`; results do not depend on it.
+
+    Args:
+        light: each is the work of milliseconds: eight times `shard_size` at most.
+    """
+    most = config.shard_size * (_LIGHTER if light else 1)
+    size = max(1, min(most, math.ceil(len(items) / (2 * config.workers))))
     return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
 
 
@@ -57,13 +66,18 @@ def read_drifted(config: RunConfig, known: dict[str, Lineage]) -> frozenset[str]
     """Tickers whose forecasts have become worse than the naive ones since their model was fitted anew, as this run may know it."""
     with database.open_working(config.workspace, config.as_of.now) as con:
         losses = reads.read_losses(con, config.tickers, config.model.variant, config.as_of.day, config.as_of.known_at)
-    return frozenset(str(ticker) for ticker, rows in losses.groupby("ticker") if _drifted(rows, known.get(str(ticker), Lineage())))
+    return frozenset(str(ticker) for ticker, rows in losses.groupby("ticker") if drifted_since_fit(rows, known.get(str(ticker), Lineage())))
 
 
-def _drifted(rows: pd.DataFrame, lineage: Lineage) -> bool:
-    if lineage.last_good is None:
+def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
+    """Whether the forecasts of a ticker's last good model have become worse than the naive ones since its line was fitted anew.
+
+    Args:
+        losses: target_session, pinball and baseline_pinball of its settled forecasts of one step, by session.
+    """
+    if lineage.last_good is None or lineage.anew_through is None:
         return False
-    since = rows[rows["target_session"] > lineage.last_good.retrained_through]
+    since = losses[losses["target_session"] > lineage.anew_through]
     return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
 
 

@@ -14,9 +14,10 @@ from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Pool, load_pool, save
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import POOL, join_pool, poolable, train_member
+from forecast_lib.sessions import TickerCalendar
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["KeptPool", "TrainedPool", "keep_pool", "learners", "stored_pool", "train_members"]
+__all__ = ["KeptPool", "TrainedPool", "keep_pool", "learners", "outgrown", "stored_pool", "train_members"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ def learners(market: Market, tickers: Sequence[str], model: ModelConfig, train: 
     return [series for series in able if poolable(series, model, train)]
 
 
+def outgrown(calendar: TickerCalendar, trained_through: pd.Timestamp, newest: pd.Timestamp, train: TrainConfig) -> bool:
+    """Whether a pool that has seen sessions up to `trained_through` is too old for tickers that are fitted anew at `newest`."""
+    return calendar.count_between(trained_through, newest) >= train.refit_sessions
+
+
 def stored_pool(config: RunConfig, market: Market, lineage: Lineage, decisions: Sequence[Decision]) -> KeptPool | None:
     """The last pool of these settings, while it is young enough for tickers that are fitted anew; None: train one.
 
@@ -55,7 +61,7 @@ def stored_pool(config: RunConfig, market: Market, lineage: Lineage, decisions: 
     if config.strategy == "auto":
         calendars = [market.calendars[ticker] for ticker in config.tickers if ticker in market.series]
         newest = max(market.series[ticker].sessions[-1] for ticker in config.tickers if ticker in market.series)
-        if calendars[0].count_between(lineage.last_good.trained_through, pd.Timestamp(newest)) >= config.train.refit_sessions:
+        if outgrown(calendars[0], lineage.last_good.trained_through, pd.Timestamp(newest), config.train):
             return None
     try:
         pool = load_pool(models_folder(config.workspace), lineage.last_good.weights_sha256)
@@ -80,11 +86,11 @@ def train_members(
 
 
 def keep_pool(
-    trained: Sequence[TrainedPool], series: Sequence[TickerSeries], model: ModelConfig, seed: int, folder: Path
+    trained: Sequence[TrainedPool], series: Sequence[TickerSeries], model: ModelConfig, train: TrainConfig, seed: int, folder: Path
 ) -> KeptPool | Problem:
     """The pool on disk; without the members that could not be trained, and a problem where that is all of them."""
     fits = tuple(each for each in trained if isinstance(each, Fit))
     if not fits:
         return next((each for each in trained if isinstance(each, Problem)), Problem("no_pool", f"no ticker can be learned from ({POOL})"))
-    pool = join_pool(fits, series, model, seed)
+    pool = join_pool(fits, series, model, train, seed)
     return KeptPool(pool, save(pool, folder), fits)

@@ -16,6 +16,8 @@ from forecast_lib.store.bulk import CleanRows
 __all__ = ["publish", "read_unsettled", "record", "report_page", "show_report"]
 
 CLOSES_IN_REPORT = 120
+MOST_DRAWN = 1000
+"""A page of more drawings takes longer than the night's prices, and nobody looks at them all."""
 
 
 def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
@@ -43,19 +45,22 @@ def publish(config: RunConfig) -> Path:
     return publication.publish(config.workspace, config.run_id, config.keep_snapshots)
 
 
-def _recent_closes(market: Market) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame(
-            {
-                "ticker": ticker,
-                "session": series.sessions[-CLOSES_IN_REPORT:].astype("datetime64[us]"),
-                "close": series.close[-CLOSES_IN_REPORT:],
-            }
-        )
-        for ticker, series in market.series.items()
-        if np.isfinite(series.close[-1])  # a file that was taken in whole did not pass through here
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+def _recent_closes(market: Market, statuses: pd.DataFrame) -> pd.DataFrame:
+    """The last closes of the tickers that are drawn: all, or of very many those that are not fresh."""
+    drawn = statuses if len(statuses) <= MOST_DRAWN else statuses[statuses["status"] != "fresh"][:MOST_DRAWN]
+    ends = {ticker: market.series[ticker] for ticker in drawn["ticker"] if ticker in market.series}
+    # a file that was taken in whole did not pass through here
+    ends = {ticker: series for ticker, series in ends.items() if np.isfinite(series.close[-1])}
+    if not ends:
+        return pd.DataFrame()
+    sessions = [series.sessions[-CLOSES_IN_REPORT:] for series in ends.values()]
+    return pd.DataFrame(
+        {
+            "ticker": np.repeat(np.array(list(ends), dtype=object), [len(each) for each in sessions]),
+            "session": np.concatenate(sessions).astype("datetime64[us]"),
+            "close": np.concatenate([series.close[-CLOSES_IN_REPORT:] for series in ends.values()]),
+        }
+    )
 
 
 def _joined(before: pd.DataFrame, tonight: pd.DataFrame) -> pd.DataFrame:
@@ -72,16 +77,20 @@ def report_page(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: M
     with database.open_working(config.workspace, config.as_of.now) as con:
         scores = reads.read_latest_backtests(con, [*config.tickers, "*"], config.as_of.day)
         outcomes = reads.read_outcomes(con, config.tickers, config.as_of)
+        coverage = reads.read_coverage(con, config.tickers, config.as_of.day)
+        model_coverage = reads.read_model_coverage(con, config.as_of.day)
     return render_report(
         build_summary(
             ReportInput(
                 run=frames["runs"],
                 run_tickers=frames["run_tickers"],
                 forecasts=frames.get("forecasts", pd.DataFrame()),
-                prices=_recent_closes(market),
+                prices=_recent_closes(market, frames["run_tickers"]),
                 models=frames.get("models", pd.DataFrame()),
                 backtest_scores=_joined(scores, frames.get("backtest_scores", scores.iloc[:0])),
                 outcomes=_joined(outcomes, settled),
+                coverage=coverage,
+                model_coverage=model_coverage,
                 quarantined=frames["quarantined_prices"],
                 simulated=config.source.name == "simulated",
             )

@@ -2,14 +2,16 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.backtest.metrics import inside, pinball
 from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.tables import QUANTILE_COLUMNS, empty
-from forecast_lib.windows.series import TickerSeries
+from forecast_lib.windows.series import Array, TickerSeries
 
 __all__ = ["settle"]
 
@@ -18,32 +20,43 @@ _REVISION = 1.25
 """Closes are corrected by cents; a factor beyond this is another share basis."""
 
 
-def _actuals(rows: pd.DataFrame, series: TickerSeries) -> np.ndarray:
+@dataclass(frozen=True)
+class _Forecasts:
+    """Some forecasts of one ticker, one entry each: places of their sessions in its series (-1: not in it), step and last close."""
+
+    cutoff: NDArray[np.intp]
+    target: NDArray[np.intp]
+    step: NDArray[np.int64]
+    last_close: Array
+
+    def only(self, chosen: NDArray[np.bool_]) -> "_Forecasts":
+        return _Forecasts(self.cutoff[chosen], self.target[chosen], self.step[chosen], self.last_close[chosen])
+
+
+def _places(sessions: NDArray[np.datetime64], days: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    at = np.minimum(np.searchsorted(sessions, days), len(sessions) - 1)
+    return np.where(sessions[at] == days, at, -1)
+
+
+def _actuals(made: _Forecasts, series: TickerSeries) -> Array:
     """The close of each target session on the share basis on which the forecast was made; NaN where it is not known.
 
     The splits since the cutoff are undone. A source that re-based its history without reporting a split shows in the cutoff's close,
     which is then far from the one that the forecast started from; a correction of that close is near it, and does not move the actual.
     """
-    sessions = pd.DatetimeIndex(series.sessions)
-    cutoff, target = (sessions.get_indexer(pd.DatetimeIndex(rows[name])) for name in ("cutoff", "target_session"))
-    known = (cutoff >= 0) & (target >= 0)
-    reported = series.shares[cutoff] if series.shares is not None else np.ones(len(rows))
-    unreported = rows["last_close"].to_numpy() / (series.close[cutoff] * reported)
+    known = (made.cutoff >= 0) & (made.target >= 0)
+    reported = series.shares[made.cutoff] if series.shares is not None else np.ones(len(known))
+    unreported = made.last_close / (series.close[made.cutoff] * reported)
     rebased = (unreported > _REVISION) | (unreported < 1 / _REVISION)
-    return np.where(known, series.close[target] * reported * np.where(rebased, unreported, 1.0), np.nan)
+    return np.where(known, series.close[made.target] * reported * np.where(rebased, unreported, 1.0), np.nan)
 
 
-def _baseline_losses(rows: pd.DataFrame, actual: np.ndarray, series: TickerSeries) -> np.ndarray:
-    """What the naive forecast from the same cutoffs lost, on the share basis of the rows; NaN where the cutoff is not in the series."""
-    at = pd.DatetimeIndex(series.sessions).get_indexer(pd.DatetimeIndex(rows["cutoff"]))
-    losses, known = np.full(len(rows), np.nan), at >= 0
-    if not known.any():
-        return losses
-    first, step = int(at[known].min()), rows["step"].to_numpy()
-    naive = forecast_with_baseline("naive", series, int(step.max()), (first, int(at[known].max()) + 1))
-    basis = rows["last_close"].to_numpy()[known] / series.close[at[known]]
-    losses[known] = pinball(actual[known], naive.quantiles[at[known] - first, step[known] - 1] * basis[:, None])
-    return losses
+def _baseline_losses(made: _Forecasts, actual: Array, series: TickerSeries) -> Array:
+    """What the naive forecast from the same cutoffs lost, on the share basis of the forecasts."""
+    first = int(made.cutoff.min())
+    naive = forecast_with_baseline("naive", series, int(made.step.max()), (first, int(made.cutoff.max()) + 1))
+    basis = made.last_close / series.close[made.cutoff]
+    return pinball(actual, naive.quantiles[made.cutoff - first, made.step - 1] * basis[:, None])
 
 
 def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_at: dt.datetime, run_id: str) -> pd.DataFrame:
@@ -53,26 +66,30 @@ def settle(unsettled: pd.DataFrame, series: Mapping[str, TickerSeries], settled_
         unsettled: rows of `forecasts` without an outcome.
         series: split-adjusted history by ticker.
     """
-    parts = []
-    for ticker, rows in unsettled.groupby("ticker", sort=False):
-        if ticker not in series:
+    cutoffs, targets = (unsettled[name].to_numpy("datetime64[D]") for name in ("cutoff", "target_session"))
+    steps, closes = unsettled["step"].to_numpy(np.int64), unsettled["last_close"].to_numpy(np.float64)
+    chosen, actuals, baselines = [], [], []
+    for ticker, rows in unsettled.groupby("ticker", sort=False).indices.items():
+        if (own := series.get(str(ticker))) is None:
             continue
-        actual = _actuals(rows, series[str(ticker)])
-        rows, actual = rows[np.isfinite(actual)], actual[np.isfinite(actual)]
-        if rows.empty:
-            continue
-        quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy()
-        parts.append(
-            rows[["run_id", "ticker", "step", "target_session", "made_by"]].assign(
-                actual=actual,
-                error=rows["point"].to_numpy() - actual,
-                naive_error=rows["last_close"].to_numpy() - actual,
-                pinball=pinball(actual, quantiles),
-                baseline_pinball=_baseline_losses(rows, actual, series[str(ticker)]),
-                inside80=inside(actual, quantiles, 0.8),
-                inside95=inside(actual, quantiles, 0.95),
-                settled_at=pd.Timestamp(settled_at).tz_localize(None),
-                settled_by=run_id,
-            )
-        )
-    return pd.concat(parts, ignore_index=True) if parts else empty("forecast_outcomes").assign(made_by="")
+        made = _Forecasts(_places(own.sessions, cutoffs[rows]), _places(own.sessions, targets[rows]), steps[rows], closes[rows])
+        actual = _actuals(made, own)
+        if (known := np.isfinite(actual)).any():
+            chosen.append(rows[known])
+            actuals.append(actual[known])
+            baselines.append(_baseline_losses(made.only(known), actual[known], own))
+    if not chosen:
+        return empty("forecast_outcomes").assign(made_by="")
+    rows, actual = unsettled.iloc[np.concatenate(chosen)].reset_index(drop=True), np.concatenate(actuals)
+    quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy()
+    return rows[["run_id", "ticker", "step", "target_session", "made_by"]].assign(
+        actual=actual,
+        error=rows["point"].to_numpy() - actual,
+        naive_error=rows["last_close"].to_numpy() - actual,
+        pinball=pinball(actual, quantiles),
+        baseline_pinball=np.concatenate(baselines),
+        inside80=inside(actual, quantiles, 0.8),
+        inside95=inside(actual, quantiles, 0.95),
+        settled_at=pd.Timestamp(settled_at).tz_localize(None),
+        settled_by=run_id,
+    )

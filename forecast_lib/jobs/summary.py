@@ -23,7 +23,7 @@ class RunSummary:
         seconds: by stage.
         simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.
-        figures: of a recipe: label, value, unit and note, in the order of its report.
+        figures: of a recipe: label, value, unit and note, in the order of its report; of a backtest: a row a model.
         notices: what could not be done after the run, for example that nobody was told.
     """
 

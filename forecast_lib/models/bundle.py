@@ -26,7 +26,7 @@ from forecast_lib.windows.series import Array
 
 __all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
 
-_FORMAT = 2
+_FORMAT = 3
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
 Arrays = dict[str, np.ndarray]
 
@@ -39,6 +39,7 @@ class Pool:
         network: the shape of each.
         horizon: steps it forecasts.
         members: weights by name, as in `network.weight_specs`; one mapping a seed.
+        slopes: (inputs, horizon) of the volatility scale, that all tickers share.
         trained_through: last session whose price it has seen in any form, as ISO date.
         data_sha256: of the arrays it was trained on.
         seed: the run's.
@@ -47,6 +48,7 @@ class Pool:
     network: Network
     horizon: int
     members: tuple[Weights, ...]
+    slopes: Array
     trained_through: str
     data_sha256: str
     seed: int
@@ -57,7 +59,7 @@ class Bundle:
     """One ticker's model.
 
     Attributes:
-        network, horizon, members, trained_through, data_sha256: as in `Pool`.
+        network, horizon, members, slopes, trained_through, data_sha256: as in `Pool`.
         pool_sha256: of the pool whose members these are; None where they are the ticker's own.
         scale: volatility scale, fitted on its training part.
         shrinkage: (horizon,) how much of the location is used, 0 to 1.
@@ -67,6 +69,7 @@ class Bundle:
     network: Network
     horizon: int
     members: tuple[Weights, ...]
+    slopes: Array
     pool_sha256: str | None
     scale: VolatilityScale
     shrinkage: Array
@@ -98,9 +101,9 @@ def _member_arrays(members: tuple[Weights, ...]) -> Arrays:
 def to_bytes(model: Pool | Bundle) -> bytes:
     """The file's content; equal models give equal bytes. A ticker's file refers to its pool instead of repeating its weights."""
     if isinstance(model, Pool):
-        return _archive(_meta(model), _member_arrays(model.members))
+        return _archive(_meta(model), {**_member_arrays(model.members), "slopes": model.slopes})
     own = {} if model.pool_sha256 else _member_arrays(model.members)
-    arrays = {**own, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
+    arrays = {**own, "slopes": model.slopes, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
     return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
 
 
@@ -177,7 +180,8 @@ def load_pool(folder: Path, digest: str) -> Pool:
         meta, arrays = _read(folder, digest, "*")
         network = Network(**meta["network"])
         members = _members(network, meta["members"], arrays)
-        return Pool(network, meta["horizon"], members, meta["trained_through"], meta["data_sha256"], meta["seed"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        return Pool(network, meta["horizon"], members, arrays["slopes"], *own)
 
 
 def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
@@ -192,4 +196,4 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
         scale = VolatilityScale(arrays["scale"])
         own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
-        return Bundle(network, meta["horizon"], members, pool, scale, arrays["shrinkage"], *own)
+        return Bundle(network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own)

@@ -60,7 +60,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network. Losses have one entry an epoch; `validation_loss[0]` is the untrained network's."""
+    """A trained network. Losses have one entry an epoch; `validation_loss[0]` is the untrained network's; `gpu` is the device's name."""
 
     weights: Weights
     best_epoch: int
@@ -69,6 +69,15 @@ class Fit:
     validation_loss: tuple[float, ...]
     seconds: float
     path: TrainingPath
+    gpu: str = ""
+
+    @property
+    def trained_by(self) -> str:
+        """What did the arithmetic, in words."""
+        return " ".join(filter(None, (_IN_WORDS[self.path], self.gpu)))
+
+
+_IN_WORDS: dict[TrainingPath, str] = {"kernel": "Numba CPU", "tensorflow-cpu": "TensorFlow CPU", "tensorflow-gpu": "TensorFlow GPU"}
 
 
 class _Trainer(Protocol):
@@ -92,6 +101,13 @@ def _sees_gpu() -> bool:
     from forecast_lib.models.tensorflow_quietly import tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _gpu_name() -> str:
+    from forecast_lib.models.tensorflow_quietly import tf
+
+    device = tf.config.list_physical_devices("GPU")[0]
+    return str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
 
 
 def _kernel_runs(network: Network) -> bool:
@@ -156,5 +172,6 @@ def fit(
         best = trainer.weights()
     if not all(np.isfinite(array).all() for array in best.values()):
         raise TrainingDiverged(ticker, "a weight became NaN or infinite", rule="diverged")
-    seconds = time.perf_counter() - began
-    return Fit(best, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds, path_of(network))
+    seconds, path = time.perf_counter() - began, path_of(network)
+    gpu = _gpu_name() if path == "tensorflow-gpu" else ""
+    return Fit(best, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds, path, gpu)

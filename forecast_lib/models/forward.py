@@ -12,16 +12,30 @@ from forecast_lib.models.network import Network, Weights
 from forecast_lib.windows.sequences import cut_windows
 from forecast_lib.windows.threads import use_one_thread
 
-__all__ = ["attention_weights", "forward", "outputs"]
+__all__ = ["answered_by", "attention_weights", "forward", "outputs"]
 
 Float32 = NDArray[np.float32]
+
+_COMPILED = ("lstm", "stacked", "bidirectional", "attention")
+
+
+def answered_by(network: Network) -> str:
+    """What does the arithmetic of this network's answers, in words; the same on every machine, wherever it was trained.
+
+    >>> from forecast_lib.config import ModelConfig
+    >>> from forecast_lib.models.training import network_of
+    >>> answered_by(network_of(ModelConfig("lstm"))), answered_by(network_of(ModelConfig("gru")))
+    ('Numba CPU', 'NumPy CPU')
+    """
+    return "Numba CPU" if network.variant in _COMPILED else "NumPy CPU"
 
 
 def _sigmoid(x: Float32) -> Float32:
     return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+# Division is NumPy's: with Python's check for zero before each, the loops below stay scalar and take three times as long.
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _rational_tanh(x: np.float32) -> np.float32:
     """tanh by Eigen's rational polynomial, exact to seven digits; what is no number stays none."""
     x = np.float32(7.90531110763549805) if x > np.float32(7.90531110763549805) else x
@@ -39,7 +53,7 @@ def _rational_tanh(x: np.float32) -> np.float32:
     return x * p / q
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _lstm_states(projected: Float32, recurrent: Float32) -> Float32:
     """(time, windows, units): the states of an LSTM layer whose input, projected on the gates, is (time, windows, 4 units)."""
     half, one = np.float32(0.5), np.float32(1.0)
@@ -86,7 +100,7 @@ def _run_layer(variant: str, weights: Weights, prefix: str, x: Float32) -> Float
     # x: (time, windows, inputs) -> (time, windows, units)
     kernel, recurrent, bias = (weights[f"{prefix}/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
     projected = x @ kernel + (bias[0] if variant == "gru" else bias)
-    if variant in ("lstm", "stacked", "bidirectional", "attention"):
+    if variant in _COMPILED:
         return _lstm_states(np.ascontiguousarray(projected), np.ascontiguousarray(recurrent))
     state = cell = np.zeros((x.shape[1], recurrent.shape[0]), np.float32)
     states = np.empty((len(x), *state.shape), np.float32)

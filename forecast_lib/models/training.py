@@ -23,15 +23,17 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
 from forecast_lib.models.network import Network, Weights, first_weights
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
-from forecast_lib.windows.scaling import VolatilityScale, fit_volatility_scale, future_log_returns
+from forecast_lib.windows.scaling import Sample, VolatilityScale, fit_volatility_scale, future_log_returns, panel_slopes
 from forecast_lib.windows.sequences import Batches, Corpus, corpus, framing_for, sample, tile
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.volatility_inputs import volatility_inputs
 
 __all__ = [
     "POOL",
     "Split",
     "Trained",
     "check_trainable",
+    "drawn",
     "first_cutoff",
     "join_pool",
     "network_of",
@@ -70,6 +72,7 @@ class Trained:
         bundle: the model.
         own: its weights are its own, not the pool's.
         validation_loss: before and after fine-tuning.
+        trained_by: what did the arithmetic, in words (`engine.Fit.trained_by`).
     """
 
     bundle: Bundle
@@ -78,6 +81,7 @@ class Trained:
     epochs: int
     validation_loss: tuple[float, ...]
     seconds: float
+    trained_by: str
 
 
 @dataclass(frozen=True)
@@ -148,15 +152,28 @@ def _data_sha256(series: Sequence[TickerSeries]) -> str:
     for each in series:
         for part in (each.sessions.astype("int64"), each.open, each.high, each.low, each.close, each.volume):
             digest.update(np.ascontiguousarray(part).tobytes())
+        if each.common is not None:
+            digest.update(each.common.at(each.sessions).tobytes())
     return digest.hexdigest()
 
 
-def _prepared(series: TickerSeries, config: ModelConfig, train_config: TrainConfig) -> _Prepared:
+def _scale_sample(series: TickerSeries, split: Split) -> Sample:
+    return Sample(volatility_inputs(series), session_features(series), *split.training)
+
+
+def _slopes(series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int) -> Array:
+    """Of the volatility scale, from the same tickers whichever member asks."""
+    chosen = drawn(series, ticker_seed(seed, POOL))
+    splits = [split_cutoffs(len(each), config, train_config, each.ticker) for each in chosen]
+    return panel_slopes([_scale_sample(each, split) for each, split in zip(chosen, splits, strict=True)], config.horizon)
+
+
+def _prepared(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, slopes: Array) -> _Prepared:
     check_trainable(series, config, train_config)
     split = split_cutoffs(len(series), config, train_config, series.ticker)
     features = session_features(series)
-    scale = fit_volatility_scale(features, config.horizon, *split.training)
-    scores = future_log_returns(features.log_close, config.horizon) / scale.sigma(features)
+    scale = fit_volatility_scale(_scale_sample(series, split), config.horizon, slopes)
+    scores = future_log_returns(features.log_close, config.horizon) / scale.sigma(volatility_inputs(series))
     return _Prepared(split, features, scale, np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE))
 
 
@@ -206,7 +223,8 @@ def _corpora(prepared: Sequence[_Prepared]) -> tuple[Corpus, Corpus]:
     )
 
 
-def _drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
+def drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
+    """256 of the series, or all where there are no more; which ones depends on their names and the seed only."""
     return sorted(series, key=lambda each: (ticker_seed(seed, each.ticker), each.ticker))[:_POOL_TICKERS]
 
 
@@ -220,7 +238,8 @@ def train_member(series: Sequence[TickerSeries], config: ModelConfig, train_conf
         TrainingDiverged: the network became NaN or infinite.
     """
     own_seed = ticker_seed(seed, f"{POOL}{member}")
-    chosen = [_prepared(each, config, train_config) for each in _drawn(series, own_seed)]
+    slopes = _slopes(series, config, train_config, seed)
+    chosen = [_prepared(each, config, train_config, slopes) for each in drawn(series, own_seed)]
     training, validation = _corpora(chosen)
     network = network_of(config)
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
@@ -230,12 +249,15 @@ def train_member(series: Sequence[TickerSeries], config: ModelConfig, train_conf
     return _fit(network, first_weights(network, own_seed), training, held_out, schedule, shape, own_seed, 0, POOL)
 
 
-def join_pool(members: Sequence[engine.Fit], series: Sequence[TickerSeries], config: ModelConfig, seed: int) -> Pool:
+def join_pool(
+    members: Sequence[engine.Fit], series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int
+) -> Pool:
     """The pool that these networks, trained on these series, make up."""
     return Pool(
         network=network_of(config),
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
+        slopes=_slopes(series, config, train_config, seed),
         trained_through=str(max(each.sessions[-1] for each in series)),
         data_sha256=_data_sha256(sorted(series, key=lambda each: each.ticker)),  # whatever the order they were asked for in
         seed=seed,
@@ -287,7 +309,7 @@ def train(
     if start.network != network_of(config):
         raise TickerError(series.ticker, "the last good model has another shape: retrain it", rule="parent_shape")
     parent = start if isinstance(start, Bundle) else None
-    prepared = _prepared(series, config, train_config)
+    prepared = _prepared(series, config, train_config, start.slopes)
     own_seed = ticker_seed(seed, series.ticker)
     fits = _tuned(prepared, start, train_config, own_seed, series.ticker)
     before, location = _losses(start.network, start.members, prepared, config.horizon)
@@ -300,6 +322,7 @@ def train(
         network=start.network,
         horizon=config.horizon,
         members=tuned if better else start.members,
+        slopes=start.slopes,
         pool_sha256=None if better else parent.pool_sha256 if parent else pool_sha256,
         scale=prepared.scale,
         shrinkage=shrinkage,
@@ -309,7 +332,9 @@ def train(
     )
     seconds = sum(fit.seconds for fit in fits)
     own = bundle.pool_sha256 is None
-    return Trained(bundle, prepared.split, own, max(fit.epochs for fit in fits), (float(before.mean()), float(after.mean())), seconds)
+    validation_loss = float(before.mean()), float(after.mean())
+    epochs = max(fit.epochs for fit in fits)
+    return Trained(bundle, prepared.split, own, epochs, validation_loss, seconds, fits[0].trained_by)
 
 
 def train_alone(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int) -> Trained:
@@ -320,4 +345,4 @@ def train_alone(series: TickerSeries, config: ModelConfig, train_config: TrainCo
     """
     check_trainable(series, config, train_config)
     fits = [train_member([series], config, train_config, seed=seed, member=member) for member in range(train_config.members)]
-    return train(series, config, train_config, start=join_pool(fits, [series], config, seed), seed=seed)
+    return train(series, config, train_config, start=join_pool(fits, [series], config, train_config, seed), seed=seed)

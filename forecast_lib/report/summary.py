@@ -19,6 +19,8 @@ from forecast_lib.report.plots import Drawing, ForecastPath, draw_forecast, draw
 
 __all__ = [
     "ALL_TICKERS",
+    "ArmRow",
+    "Coverage",
     "Decision",
     "ForecastRow",
     "Quality",
@@ -40,6 +42,8 @@ STATUSES = ("fresh", "last_good", "naive", "none")
 ALL_TICKERS = "*"
 NAIVE, DRIFT = "naive", "drift"
 
+COMPUTED_BY = {"trained_by": "trained by", "answered_by": "answered by"}
+
 CLOSES_SHOWN = 120
 SIGNIFICANT = 0.05
 BANDS = ((95, 0.025, 0.975), (80, 0.10, 0.90), (50, 0.25, 0.75))
@@ -59,6 +63,8 @@ class ReportInput:
         models: the `models` that this run trained (others are ignored).
         backtest_scores: rows of the backtest to be shown; of doubles by ticker, model and step the last row counts.
         outcomes: all `forecast_outcomes` so far; a joined column `made_by` splits the settled figures by it.
+        coverage: the newest rows of `rolling_coverage`, one a ticker and step.
+        model_coverage: the newest rows of `model_coverage`, one a model and step.
         quarantined: `quarantined_prices` rows that this run refused.
         simulated: the prices are made up; the page says so loudly.
     """
@@ -70,13 +76,15 @@ class ReportInput:
     models: pd.DataFrame = field(default_factory=pd.DataFrame)
     backtest_scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    model_coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
     quarantined: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the run is; `stages` in seconds, in the order they were recorded."""
+    """What the run is; `stages` in seconds, in the order they were recorded; `networks`: what trained them and what answered."""
 
     run_id: str
     kind: str
@@ -89,6 +97,7 @@ class RunFacts:
     config_hash: str
     code_version: str
     libraries: tuple[tuple[str, str], ...]
+    networks: tuple[tuple[str, str], ...]
     stages: tuple[tuple[str, float], ...]
 
     @property
@@ -209,6 +218,54 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class ArmRow:
+    """All tickers' figures of one arm of a replay at one step: what its nights gained over never training again, and what they cost.
+
+    Attributes:
+        gain: share of the pinball loss of the arm `none` that was saved, geometric mean over the tickers.
+        better, worse: tickers whose gain is above, below 0; `surely_*` those of them with a q-value up to 0.05.
+        cpu_seconds: of training, judging and choosing, all tickers together.
+    """
+
+    model: str
+    step: int
+    tickers: int
+    pinball_per_garch: float | None
+    gain: float | None
+    better: int
+    worse: int
+    surely_better: int
+    surely_worse: int
+    dm_pvalue: float | None
+    cpu_seconds: float
+    gain_per_cpu_second: float | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How published intervals hold now: of one model or baseline over the last 250 sessions, or of one ticker over its last 250 forecasts.
+
+    Attributes:
+        of: the model, the baseline or the ticker.
+        n: settled forecasts counted.
+        low80, high80, low95, high95: control limits of the shares, three standard errors.
+        state: `held`, `too narrow` or `too wide`.
+    """
+
+    of: str
+    step: int
+    n: int
+    last_session: dt.date
+    cov80: float
+    low80: float
+    high80: float
+    cov95: float
+    low95: float
+    high95: float
+    state: str
+
+
+@dataclass(frozen=True)
 class Settled:
     """Forecasts of earlier runs whose actual is known, by step and by what made them (`None`: not told apart).
 
@@ -291,8 +348,12 @@ class Summary:
     skills_by_step: tuple[Skill, ...]
     drift: Skill | None
     rivals: tuple[Rival, ...]
+    arms: tuple[ArmRow, ...]
     ratio_plot: Drawing | None
     settled: tuple[Settled, ...]
+    coverage: tuple[Coverage, ...]
+    tickers_covered: int
+    uncovered: tuple[Coverage, ...]
     plots: tuple[TickerPlot, ...]
     quality: Quality
     decisions: tuple[Decision, ...]
@@ -307,7 +368,9 @@ def build_summary(report: ReportInput) -> Summary:
     if len(report.run) != 1:
         raise ValueError(f"report: the run frame has {len(report.run)} rows, expected exactly 1; give the runs row of one run")
     states = [_state(row) for row in _records(report.run_tickers)]
-    scores = _last_scores(report.backtest_scores)
+    every_score = _last_scores(report.backtest_scores)
+    plain = [row for row in every_score if row.get("arm") is None]
+    scores = plain if any(row["model"] not in BASELINES for row in plain) else every_score  # with nothing else, arms are models like others
     first_step = min((row["step"] for row in scores), default=1)
     rows = _score_rows([row for row in scores if row["step"] == first_step])
     skills = _skills(scores)
@@ -324,9 +387,13 @@ def build_summary(report: ReportInput) -> Summary:
         skills=tuple(skill for skill in skills if skill.step == first_step and skill.model not in BASELINES),
         skills_by_step=tuple(skill for skill in skills if skill.model not in BASELINES),
         drift=next((skill for skill in skills if skill.step == first_step and skill.model == DRIFT), None),
-        rivals=_rivals([row for row in scores if row["step"] == first_step and row["ticker"] == ALL_TICKERS]),
+        rivals=_rivals([row for row in every_score if row["step"] == first_step and row["ticker"] == ALL_TICKERS]),
+        arms=_arms([row for row in every_score if row.get("arm") is not None]),
         ratio_plot=draw_ratios("RMSE divided by naive RMSE, one dot a ticker", ratios),
         settled=_settled(report.outcomes),
+        coverage=_coverage(report.model_coverage, "made_by"),
+        tickers_covered=report.coverage["ticker"].nunique() if len(report.coverage) else 0,
+        uncovered=tuple(row for row in _coverage(report.coverage, "ticker") if row.state != "held"),
         plots=_plots(report, {state.ticker: state for state in states}),
         quality=_quality(report, states),
         decisions=_decisions(report),
@@ -366,6 +433,7 @@ def _pairs(text: str) -> tuple[tuple[str, Any], ...]:
 
 def _run_facts(row: Record) -> RunFacts:
     stages = [(name, value) for name, value in _pairs(row["seconds_per_stage"]) if isinstance(value, int | float)]
+    libraries = {name: str(version) for name, version in _pairs(row["libraries"])}
     return RunFacts(
         run_id=row["run_id"],
         kind=row["kind"],
@@ -377,7 +445,8 @@ def _run_facts(row: Record) -> RunFacts:
         source=row["source"],
         config_hash=row["config_hash"],
         code_version=row["code_version"],
-        libraries=tuple((name, str(version)) for name, version in _pairs(row["libraries"])),
+        libraries=tuple((name, version) for name, version in libraries.items() if name not in COMPUTED_BY),
+        networks=tuple((COMPUTED_BY[name], libraries[name]) for name in COMPUTED_BY if name in libraries),
         stages=tuple((name, float(seconds)) for name, seconds in stages),
     )
 
@@ -481,6 +550,34 @@ def _rivals(scores: list[Record]) -> tuple[Rival, ...]:
     return tuple(sorted(rows, key=lambda row: row.pinball))
 
 
+def _arms(scores: list[Record]) -> tuple[ArmRow, ...]:
+    """By step, the cheapest arm first."""
+    of_tickers: dict[tuple[str, int], list[Record]] = {}
+    for row in scores:
+        of_tickers.setdefault((row["model"], int(row["step"])), []).extend([] if row["ticker"] == ALL_TICKERS else [row])
+    made = [_arm(row, of_tickers[row["model"], int(row["step"])]) for row in scores if row["ticker"] == ALL_TICKERS]
+    return tuple(sorted(made, key=lambda row: (row.step, row.cpu_seconds)))
+
+
+def _arm(row: Record, tickers: list[Record]) -> ArmRow:
+    gains = [each["gain_over_none"] for each in tickers if each["gain_over_none"] is not None]
+    sure = [each["gain_over_none"] for each in tickers if each["dm_none_qvalue"] is not None and each["dm_none_qvalue"] <= SIGNIFICANT]
+    return ArmRow(
+        model=row["model"],
+        step=int(row["step"]),
+        tickers=len(tickers),
+        pinball_per_garch=row["pinball_per_garch"],
+        gain=row["gain_over_none"],
+        better=sum(gain > 0 for gain in gains),
+        worse=sum(gain < 0 for gain in gains),
+        surely_better=sum(gain > 0 for gain in sure),
+        surely_worse=sum(gain < 0 for gain in sure),
+        dm_pvalue=row["dm_none_pvalue"],
+        cpu_seconds=row["cpu_seconds"],
+        gain_per_cpu_second=row["gain_per_cpu_second"],
+    )
+
+
 def _ratio(value: float | None, base: float | None) -> float | None:
     return None if value is None or not base else value / base
 
@@ -535,6 +632,22 @@ def _settled(outcomes: pd.DataFrame) -> tuple[Settled, ...]:
     return tuple(rows)
 
 
+def _coverage(rows: pd.DataFrame, of: str) -> tuple[Coverage, ...]:
+    """In the order of the steps. `of`: the column that names whose they are."""
+    shares = ("cov80", "low80", "high80", "cov95", "low95", "high95")
+    return tuple(
+        Coverage(
+            of=row[of],
+            step=int(row["step"]),
+            n=int(row["n"]),
+            last_session=_session(row["target_session"]),
+            state=row["state"],
+            **{name: float(row[name]) for name in shares},
+        )
+        for row in sorted(_records(rows), key=lambda row: (row["step"], row[of]))
+    )
+
+
 def _plots(report: ReportInput, states: dict[str, TickerState]) -> tuple[TickerPlot, ...]:
     closes = _closes(report.prices)
     forecasts = _by_ticker(report.forecasts)
@@ -547,11 +660,10 @@ def _closes(prices: pd.DataFrame) -> dict[str, list[tuple[dt.date, float]]]:
     """The last closes of each ticker, oldest first."""
     if prices.empty:
         return {}
-    recent = prices.dropna(subset=["close"]).sort_values("session").groupby("ticker").tail(CLOSES_SHOWN)
-    return {
-        str(ticker): list(zip(group["session"].dt.date, group["close"].astype(float).tolist(), strict=True))
-        for ticker, group in recent.groupby("ticker")
-    }
+    ordered = prices.dropna(subset=["close"]).sort_values("session")
+    days, values = ordered["session"].dt.date.to_numpy(), ordered["close"].to_numpy(float)
+    places = {ticker: rows[-CLOSES_SHOWN:] for ticker, rows in ordered.groupby("ticker").indices.items()}
+    return {str(ticker): list(zip(days[rows], values[rows].tolist(), strict=True)) for ticker, rows in places.items()}
 
 
 def _plot(

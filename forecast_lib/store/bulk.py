@@ -86,15 +86,22 @@ def offered_rows(con: duckdb.DuckDBPyConnection, file: WholeFile, asked: pd.Data
     Args:
         asked: ticker and since, the first session that is asked for.
     """
+    if asked.empty:
+        return Histories.none()
     con.register("asked", asked.assign(place=range(len(asked))))
+    # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is mostly that of the rows wanted.
+    place = "enum_code(TRY_CAST(ticker AS asked_ticker))"
     sql = f"""
-        SELECT a.place::INTEGER AS place, f.session, {", ".join(f"f.{name}" for name in _FIGURES)}
-        FROM ({file.row()}) AS f JOIN asked AS a USING (ticker)
-        WHERE f.session BETWEEN a.since::DATE AND $day
+        SELECT {place}::INTEGER AS place, session, {", ".join(_FIGURES)}
+        FROM ({file.row()})
+        WHERE session BETWEEN list_extract($since::DATE[], {place}::INTEGER + 1) AND $day
     """
     try:
         with database_errors(file.path):
-            found = con.execute(sql, {"path": str(file.path), "day": as_of.day}).fetchnumpy()
+            con.execute("CREATE TEMP TYPE asked_ticker AS ENUM (SELECT ticker FROM asked ORDER BY place)")
+            values = {"path": str(file.path), "day": as_of.day, "since": asked["since"].dt.date.tolist()}
+            found = con.execute(sql, values).fetchnumpy()
+            con.execute("DROP TYPE asked_ticker")
     finally:
         con.unregister("asked")
     return histories_of(found, tuple(asked["ticker"]))

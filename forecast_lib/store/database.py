@@ -34,7 +34,9 @@ from forecast_lib.store.files import (
 )
 from forecast_lib.tables import TABLES, validate
 
-__all__ = ["check_against_ledger", "counts_by_run", "open_working", "record_run"]
+__all__ = ["Connection", "check_against_ledger", "counts_by_run", "open_working", "record_run"]
+
+Connection = duckdb.DuckDBPyConnection
 
 _MEMORY = "2GB"
 _THREADS = 2
@@ -228,6 +230,8 @@ def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]
 def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     if table not in TABLES:
         raise AuditFailed(f"{table} is not a table: expected one of {', '.join(TABLES)}")
+    if frame.empty:
+        return frame
     try:
         checked = validate(table, frame)
     except pandera.errors.SchemaErrors as error:

@@ -8,56 +8,92 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.domain import AsOf
+from forecast_lib.store.histories import OLDER_LEFT_OUT
 from forecast_lib.windows.histories import Histories
 
-__all__ = ["PRICE_CONTENT", "content_hash", "forecasts_hash", "histories_hash", "prices_hash"]
+__all__ = ["content_hash", "forecasts_hash", "prices_hash"]
 
-PRICE_CONTENT = ("ticker", "session", "open", "high", "low", "close", "volume", "currency")
-"""What a price row says. `adj_close` is left out: the source rewrites it with every dividend, and nothing is forecast from it."""
-
-_AT_ONCE = 50_000  # stays in the processor's cache
+_FIGURES = ("open", "high", "low", "close", "volume")
 
 
-def prices_hash(prices: pd.DataFrame) -> str:
-    """SHA-256 in hex over the prices that a run saw, from their PRICE_CONTENT columns."""
-    return content_hash(prices[list(PRICE_CONTENT)], ["ticker", "session"])
+def prices_hash(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: AsOf, new: Histories | None = None) -> str | None:
+    """SHA-256 in hex over the prices that a run sees: what is stored, as it was known, overlaid with what is new tonight.
 
-
-def histories_hash(histories: Histories) -> str:
-    """The same hash of the same prices, from columns.
+    Counted are session, open, high, low, close, volume and currency of each ticker's rows, bit by bit. `adj_close` is left out: the
+    source rewrites it with every dividend, and nothing is forecast from it. DuckDB makes 64 bits of each row, and each ticker's rows
+    enter by their number, their sum and their exclusive or: so millions of stored rows need not leave the database, and it is all the
+    same which of them are stored and which are new. Another version of DuckDB may make other bits of the same row.
 
     Args:
-        histories: tickers in the order of their names.
+        new: rows that are not stored yet; they take the place of stored ones of the same session.
+
+    Returns:
+        None where there is not a row.
     """
-    digest, rows = hashlib.sha256(), len(histories)
-    texts = {"ticker": _ranked(histories.tickers, histories.of), "currency": _ranked(histories.currencies, histories.currency)}
-    for name in PRICE_CONTENT:
-        digest.update(json.dumps([name, rows]).encode())
-        if name in texts:
-            words, ranks = texts[name]
-            digest.update(json.dumps(words).encode())
-        for start in range(0, rows, _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            if name in texts:
-                codes = histories.of if name == "ticker" else histories.currency
-                digest.update(ranks[codes[part]].tobytes())
-            elif name == "session":
-                digest.update(histories.sessions[part].astype("datetime64[us]").astype("<i8").tobytes())
-            else:
-                digest.update(_plain_numbers(histories.figures[name][part]).tobytes())
-    return digest.hexdigest()
+    later = Histories.none() if new is None else new
+    digests = {ticker: digest for ticker, *digest in _stored_digests(con, tickers, as_of, later)}
+    for ticker, *digest in _new_digests(con, later):
+        digests[ticker] = _joined(digests.get(ticker, [0, 0, 0]), digest)
+    if not digests:
+        return None
+    lines = [json.dumps([ticker, *digests[ticker]]) for ticker in sorted(digests)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _ranked(words: Sequence[str], codes: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
-    """The words that occur, in order, and of each code its word's place among them; code -1 is the last, and stays -1."""
-    found = np.bincount(codes[codes >= 0], minlength=len(words)) if len(words) else np.zeros(0)
-    occur = sorted(word for word, count in zip(words, found, strict=True) if count)
-    places = {word: place for place, word in enumerate(occur)}
-    return occur, np.array([*(places.get(word, -1) for word in words), -1], dtype="<i8")
+def _joined(one: list[int], other: list[int]) -> list[int]:
+    return [one[0] + other[0], one[1] ^ other[1], one[2] + other[2]]
+
+
+def _digested(ticker: str, session: str, currency: str, rows: str) -> str:
+    """SQL for the number of rows, exclusive or and sum of a ticker's rows."""
+    figures = ", ".join(f"coalesce({name} + 0.0, 'nan'::DOUBLE)" for name in _FIGURES)  # -0.0 + 0.0 is 0.0
+    row = f"SELECT {ticker} AS ticker, hash({session}, {figures}, {currency}) AS digest FROM {rows}"
+    return f"SELECT ticker, count(*), bit_xor(digest), sum(digest) FROM ({row}) GROUP BY ticker"
+
+
+def _stored_digests(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: AsOf, later: Histories) -> list[tuple[Any, ...]]:
+    """Of the rows that are not replaced by later ones."""
+    ((stored, revised),) = con.execute("SELECT count(*) > 0, coalesce(max(revision), 0) > 0 FROM prices").fetchall()
+    if not stored:
+        return []
+    rows = f"""
+        prices AS p JOIN asked AS a USING (ticker)
+        {OLDER_LEFT_OUT if revised else ""}
+        ANTI JOIN taken_over AS t ON t.of = a.of AND t.day = p.session - DATE '1970-01-01'
+        WHERE p.known_at <= $known_at AND p.session <= $day
+    """
+    con.register("asked", pd.DataFrame({"ticker": list(tickers), "of": pd.Index(later.tickers).get_indexer(list(tickers))}))
+    con.register("taken_over", pd.DataFrame({"of": later.of, "day": later.sessions.view(np.int64)}, copy=False))
+    try:
+        values = {"known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day}
+        return con.execute(_digested("p.ticker", "p.session", "p.currency", rows), values).fetchall()
+    finally:
+        con.unregister("asked")
+        con.unregister("taken_over")
+
+
+def _new_digests(con: duckdb.DuckDBPyConnection, later: Histories) -> list[tuple[Any, ...]]:
+    if not len(later):
+        return []
+    columns = {
+        "of": later.of,
+        "day": later.sessions.view(np.int64),
+        "code": later.currency,
+        **{name: later.figures[name] for name in _FIGURES},
+    }
+    con.register("later", pd.DataFrame(columns, copy=False))
+    try:
+        sql = _digested("of", "DATE '1970-01-01' + day::INTEGER", "list_extract($codes::VARCHAR[], code::BIGINT + 1)", "later")
+        found = con.execute(sql, {"codes": list(later.currencies)}).fetchall()
+    finally:
+        con.unregister("later")
+    return [(later.tickers[of], *digest) for of, *digest in found]
 
 
 def forecasts_hash(forecasts: pd.DataFrame) -> str:

@@ -17,10 +17,12 @@ from forecast_lib.tables import TABLES, empty
 __all__ = [
     "quarantine_keys",
     "read_actions",
+    "read_coverage",
     "read_gaps",
     "read_latest_backtests",
     "read_learned",
     "read_losses",
+    "read_model_coverage",
     "read_model_history",
     "read_open_gaps",
     "read_outcomes",
@@ -209,6 +211,32 @@ def read_outcomes(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
     """
     found = con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
     return found.astype(empty("forecast_outcomes").dtypes.to_dict())
+
+
+def read_coverage(con: Connection, tickers: Sequence[str], through: dt.date) -> pd.DataFrame:
+    """How the published intervals held over the last 250 settled forecasts up to that session: `rolling_coverage`, its newest rows.
+
+    Returns:
+        One row a ticker and step, in their order.
+    """
+    sql = f"""
+        SELECT * FROM rolling_coverage
+        WHERE {_ASKED} AND target_session <= $through
+        QUALIFY row_number() OVER (PARTITION BY ticker, step ORDER BY target_session DESC) = 1
+        ORDER BY ticker, step
+    """
+    return con.execute(sql, {"tickers": list(tickers), "through": through}).df()
+
+
+def read_model_coverage(con: Connection, through: dt.date) -> pd.DataFrame:
+    """The same by model over its last 250 sessions: the newest rows of `model_coverage`, one a model and step."""
+    sql = """
+        SELECT * FROM model_coverage
+        WHERE target_session <= $through
+        QUALIFY row_number() OVER (PARTITION BY made_by, step ORDER BY target_session DESC) = 1
+        ORDER BY made_by, step
+    """
+    return con.execute(sql, {"through": through}).df()
 
 
 def read_losses(con: Connection, tickers: Sequence[str], variant: str, before: dt.date, known_at: dt.datetime) -> pd.DataFrame:

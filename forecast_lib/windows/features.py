@@ -29,12 +29,16 @@ FEATURES = (
     "log_var_66_long",
     "close_in_range",
     "log_volume_22",
+    "log_var_66_250",
+    "log_var_1_5",
+    "log_var_spread_22",
 )
 WARM_UP = 22
 """Sessions at the start whose features are not used: their averages stand on too little."""
 
 _SMALLEST_VARIANCE = 1e-8  # one basis point a session, squared: keeps logarithms of frozen prices finite
 _EWMA_DECAY = 0.94  # RiskMetrics (J.P. Morgan 1996), daily
+_USUAL_SPREAD = 0.8  # of the log variance of one session, in a month
 _CLIP = 6.0  # standard deviations, or log units: what is beyond carries no more information for a network
 
 
@@ -102,6 +106,9 @@ def session_features(series: TickerSeries) -> SessionFeatures:
         logs[:, 3] - long_run,
         in_range,
         log_volume,
+        logs[:, 3] - np.log(np.maximum(_trailing_mean(variance, 250), _SMALLEST_VARIANCE)),
+        logs[:, 0] - logs[:, 1],
+        pd.Series(np.log(variance)).rolling(22, min_periods=5).std().to_numpy() - _USUAL_SPREAD,
     ]
     values = np.clip(np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
     return SessionFeatures(values.astype(np.float32), log_close, variance, logs, np.sqrt(ewma))

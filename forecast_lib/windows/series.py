@@ -8,7 +8,34 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-__all__ = ["Array", "TickerSeries", "series_of"]
+__all__ = ["Array", "Common", "TickerSeries", "series_of"]
+
+COMMON_COLUMNS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What several tickers have in common on each session (`windows.common`); one object serves them all.
+
+    Attributes:
+        sessions: (sessions,) datetime64[D], strictly ascending.
+        values: (sessions, COMMON_COLUMNS).
+    """
+
+    sessions: NDArray[np.datetime64]
+    values: Array
+
+    def at(self, sessions: NDArray[np.datetime64]) -> Array:
+        """(n, COMMON_COLUMNS) of the sessions asked for, zero where there is none.
+
+        >>> days = np.array(["2024-06-03", "2024-06-04"], "datetime64[D]")
+        >>> Common(days[:1], np.ones((1, 3))).at(days).tolist()
+        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+        """
+        if not len(self.sessions):
+            return np.zeros((len(sessions), COMMON_COLUMNS))
+        place = np.minimum(np.searchsorted(self.sessions, sessions), len(self.sessions) - 1)
+        return np.where((self.sessions[place] == sessions)[:, None], self.values[place], 0.0)
 
 
 @dataclass(frozen=True, eq=False)  # two series are the same only if they are one: what is derived from one can be kept
@@ -21,6 +48,7 @@ class TickerSeries:
         open, high, low, volume: (sessions,), NaN where the source has none.
         close: (sessions,), positive.
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
+        common: what its volatility has in common with that of others; it may know later sessions, which are never asked for.
     """
 
     ticker: str
@@ -31,15 +59,23 @@ class TickerSeries:
     close: Array
     volume: Array
     shares: Array | None = None
+    common: Common | None = None
 
     def __len__(self) -> int:
         return len(self.sessions)
 
     def until(self, count: int) -> "TickerSeries":
         """The first `count` sessions: what was known at the evening of the last of them."""
-        shares = None if self.shares is None else self.shares[:count]
-        cut = {name: getattr(self, name)[:count] for name in ("sessions", "open", "high", "low", "close", "volume")}
-        return TickerSeries(ticker=self.ticker, **cut, shares=shares)
+        return self._part(slice(count))
+
+    def since(self, first: int) -> "TickerSeries":
+        """The sessions from index `first` on, as if the history began there."""
+        return self._part(slice(first, None))
+
+    def _part(self, chosen: slice) -> "TickerSeries":
+        shares = None if self.shares is None else self.shares[chosen]
+        cut = {name: getattr(self, name)[chosen] for name in ("sessions", "open", "high", "low", "close", "volume")}
+        return TickerSeries(ticker=self.ticker, **cut, shares=shares, common=self.common)
 
 
 def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:

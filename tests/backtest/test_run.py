@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.run import SERVED, backtest_pool, backtest_ticker, fold_pool_series
+from forecast_lib.backtest.run import SERVED, fold_pool_series
 from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs import evaluate
-from forecast_lib.jobs.evaluate import backtest_tables
+from forecast_lib.jobs.evaluate import backtest_pool, backtest_tables, backtest_ticker
 from forecast_lib.models.baselines import BASELINES
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
@@ -95,12 +95,12 @@ def test_fold_that_cannot_be_fitted_is_served_by_naive_and_says_why():
     made = tried(short, BacktestConfig())
     assert set(made.forecasts["model"]) == {*BASELINES, SERVED}
     assert made.splits[0]["served"] == "naive"
-    assert made.splits[0]["reason"] == "no ticker has a history long enough to learn from"
+    assert made.splits[0]["reason"].startswith("96 sessions of history, but a window of 10 and a horizon of 2 need about")
 
 
 def test_history_without_a_test_part_is_refused():
     with pytest.raises(TooFewSessions, match="ACME: 2 sessions give"):
-        backtest_ticker(made_up.noisy(2), (MODEL,), [[None]], TRAIN, BacktestConfig(test_share=0.9), seed=1)
+        backtest_ticker(made_up.noisy(2), (MODEL,), [[]], TRAIN, BacktestConfig(test_share=0.9), seed=1)
 
 
 def spread(shard):
@@ -121,9 +121,9 @@ def test_bad_ticker_leaves_the_others_as_they_were(result):
 def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fitted():
     """The second ticker's history is longer and ends earlier: what comes after the earliest start moves no forecast of the first fold."""
     long = made_up.noisy(320, 5, ticker="LONG").until(310)
-    day = fold_days([SERIES, long], TWO_FOLDS.test_share, TWO_FOLDS.folds)[0]
+    day = fold_days([SERIES, long], TWO_FOLDS)[0]
     assert day == min(SERIES.sessions[239], long.sessions[247])
-    known = fold_pool_series([SERIES, long], day, MODEL, TRAIN)
+    known = fold_pool_series([SERIES, long], day, MODEL, TRAIN, TWO_FOLDS)
     assert max(each.sessions[-1] for each in known) == day
     here, there = (spread([SERIES, other])[0] for other in (long, made_up.scrambled(long, int(np.searchsorted(long.sessions, day)))))
     first = here.forecasts["cutoff"] < pd.Timestamp(SERIES.sessions[269])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import ArmCost, scores_of_all, ticker_scores
 from forecast_lib.tables import QUANTILE_COLUMNS
 
 
@@ -219,3 +219,45 @@ def test_order_of_rows_does_not_matter():
     rows = pd.concat([near(60, 2, off=1.0, step=step) for step in (1, 2)])
     shuffled = rows.sample(frac=1.0, random_state=0)
     pd.testing.assert_frame_equal(ticker_scores(rows, {}), ticker_scores(shuffled, {}), check_exact=True)
+
+
+def arms_of(ticker: str, seed: int, *, half_width: float, cpu_seconds: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sixty forecasts of `none` with intervals far too wide, and of `retrain`: rows and their scores."""
+    none, arm = (
+        near(60, seed, off=0.0, model=model, ticker=ticker, half_width=width)
+        for model, width in (("lstm_none", 10.0), ("lstm_retrain", half_width))
+    )
+    rows = pd.concat([none, arm], ignore_index=True)
+    costs = {"lstm_none": ArmCost("none", "lstm_none", 2.0), "lstm_retrain": ArmCost("retrain", "lstm_none", cpu_seconds)}
+    return rows, ticker_scores(rows, {}, costs)
+
+
+def test_arm_is_scored_against_none_with_what_it_cost():
+    _, scores = arms_of("A", 1, half_width=2.5, cpu_seconds=7.0)
+    none, arm = (scores.set_index("model").loc[model] for model in ("lstm_none", "lstm_retrain"))
+    assert 0.3 < arm["gain_over_none"] < 1 and arm["gain_over_none"] == pytest.approx(1 - arm["pinball"] / none["pinball"])
+    assert arm["gain_per_cpu_second"] == pytest.approx(arm["gain_over_none"] / 5)
+    assert arm["dm_none_stat"] < -5 and arm["dm_none_pvalue"] < 0.001
+    assert (none["arm"], none["cpu_seconds"], none["gain_over_none"]) == ("none", 2.0, 0.0)
+    assert none[["gain_per_cpu_second", "dm_none_stat", "dm_none_pvalue"]].isna().all()
+
+
+def test_arm_without_none_beside_it_has_a_cost_and_no_gain():
+    rows, _ = arms_of("A", 1, half_width=2.5, cpu_seconds=7.0)
+    alone = rows[rows["model"] == "lstm_retrain"].reset_index(drop=True)
+    scores = ticker_scores(alone, {}, {"lstm_retrain": ArmCost("retrain", "lstm_none", 7.0)})
+    everything = scores_of_all(alone, scores)
+    assert everything["cpu_seconds"].tolist() == [7.0, 7.0]
+    assert everything[["gain_over_none", "gain_per_cpu_second", "dm_none_pvalue"]].isna().all(axis=None)
+
+
+def test_gain_of_all_tickers_is_geometric_and_their_seconds_add_up():
+    parts = [arms_of("A", 1, half_width=2.5, cpu_seconds=7.0), arms_of("B", 2, half_width=9.0, cpu_seconds=3.0)]
+    everything = scores_of_all(*(pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True)))
+    arms = everything[everything["model"] == "lstm_retrain"].set_index("ticker")
+    kept = 1 - arms["gain_over_none"]
+    assert kept["*"] == pytest.approx(math.sqrt(kept["A"] * kept["B"]))
+    assert (arms.loc["*", "arm"], arms.loc["*", "cpu_seconds"]) == ("retrain", 10.0)
+    assert arms.loc["*", "gain_per_cpu_second"] == pytest.approx(arms.loc["*", "gain_over_none"] / (10.0 - 4.0))
+    assert arms.loc["*", "dm_none_stat"] < -5 and math.isnan(arms.loc["*", "dm_none_qvalue"])
+    assert (arms.loc[["A", "B"], "dm_none_qvalue"] >= arms.loc[["A", "B"], "dm_none_pvalue"]).all()

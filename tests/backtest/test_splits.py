@@ -2,8 +2,12 @@
 
 import pytest
 
-from forecast_lib.backtest.splits import rolling_folds
+from forecast_lib.backtest.splits import folds_of, known_at, rolling_folds
+from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
+from forecast_lib.domain import MAX_HORIZON
 from forecast_lib.errors import TooFewSessions
+from forecast_lib.models.training import split_cutoffs
+from tests import made_up
 
 
 def test_one_fold_by_hand():
@@ -36,3 +40,41 @@ def test_model_of_a_fold_knows_no_session_after_its_first_cutoff(folds):
 def test_too_short_a_history_is_refused(sessions, share, folds):
     with pytest.raises(TooFewSessions, match=f"ACME: {sessions} sessions give"):
         rolling_folds(sessions, share, folds, "ACME")
+
+
+def last_targets(known: int, model: ModelConfig, train: TrainConfig) -> tuple[int, int]:
+    """Index of the last session whose return training, and validation, of so many known sessions has for a target."""
+    split = split_cutoffs(known, model, train, "ACME")
+    # the last cutoff's farthest step; a validation target beyond what is known is not there
+    return split.training[1] - 1 + model.horizon, min(split.validation[1] - 1 + model.horizon, known - 1)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, MAX_HORIZON])
+@pytest.mark.parametrize(("sessions", "validation"), [(300, 20), (300, 250), (4000, 250)])
+def test_no_target_of_training_or_validation_lies_after_the_first_tested_cutoff(sessions, validation, horizon):
+    model, train = ModelConfig(horizon=horizon), TrainConfig(validation_sessions=validation)
+    for embargo in (0, 1, horizon):
+        (fold,) = rolling_folds(sessions, 0.1, 1, "ACME", embargo)
+        training, judging = last_targets(fold.fit_sessions, model, train)
+        assert judging == fold.cutoffs[0] - embargo  # with 0 the cutoff's own close, which is known there and no part of a tested return
+        assert training < fold.cutoffs[0] - embargo - horizon
+
+
+def test_embargo_keeps_the_tested_cutoffs_as_they_are():
+    series = made_up.noisy(300)
+    with_embargo, without = (folds_of(series, BacktestConfig(folds=2, embargo=embargo)) for embargo in (5, 0))
+    assert [fold.cutoffs for fold in with_embargo] == [fold.cutoffs for fold in without]
+    assert [fold.fit_sessions for fold in with_embargo] == [fold.fit_sessions - 5 for fold in without]
+
+
+def test_embargo_that_leaves_nothing_to_know_is_refused():
+    with pytest.raises(TooFewSessions):
+        rolling_folds(100, 0.9, 1, "ACME", embargo=20)
+
+
+def test_window_is_the_newest_of_what_is_known():
+    series = made_up.noisy(300)
+    rolling, first = known_at(series, 250, BacktestConfig(window_sessions=120))
+    assert (len(rolling), first, rolling.sessions[-1]) == (120, 130, series.sessions[249])
+    expanding, first = known_at(series, 250, BacktestConfig())
+    assert (len(expanding), first) == (250, 0)

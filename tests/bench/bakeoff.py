@@ -25,8 +25,8 @@ from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.metrics import pinball
 from forecast_lib.backtest.run import fold_pool_series
 from forecast_lib.backtest.significance import compare_losses
-from forecast_lib.backtest.splits import fold_days, rolling_folds
-from forecast_lib.config import VARIANTS, ModelConfig, TrainConfig
+from forecast_lib.backtest.splits import fold_days, folds_of
+from forecast_lib.config import VARIANTS, BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, weight_specs
@@ -38,11 +38,12 @@ from forecast_lib.recipes.scaling import fit_min_max
 from forecast_lib.recipes.series import sine_beyond, sine_series
 from forecast_lib.recipes.splits import held_out_parts
 from forecast_lib.store.parquet import read_parquet
+from forecast_lib.windows.common import common_volatility, sharing
 from forecast_lib.windows.series import TickerSeries, series_of
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev_prices.parquet"
 SINES = ("sine-small", "sine-unit")
-TEST_SHARE = 0.2
+TESTED = BacktestConfig(test_share=0.2)
 CLOSENESS = 0.05
 SIGNIFICANT = 0.05
 IN_THE_SET = 0.1
@@ -109,12 +110,13 @@ def tickers_of(path: Path, wanted: Sequence[str]) -> list[TickerSeries]:
     unknown = sorted(set(wanted) - set(groups))
     if unknown:
         raise SystemExit(f"{', '.join(unknown)}: not in {path.name}, which has {', '.join(groups)}")
-    return [series_of(ticker, groups[ticker]) for ticker in (wanted or groups)]
+    every = [series_of(ticker, part) for ticker, part in groups.items()]
+    return [each for each in sharing(every, common_volatility(every)) if not wanted or each.ticker in wanted]
 
 
 def scored_cutoffs(series: TickerSeries) -> tuple[int, int]:
     """The last fifth of the cutoffs that have an outcome."""
-    return rolling_folds(len(series), TEST_SHARE, 1, series.ticker)[0].cutoffs
+    return folds_of(series, TESTED)[0].cutoffs
 
 
 def losses_of(forecasts: Forecasts, series: TickerSeries) -> tuple[np.ndarray, np.ndarray]:
@@ -125,10 +127,10 @@ def losses_of(forecasts: Forecasts, series: TickerSeries) -> tuple[np.ndarray, n
 
 def pool_of(series: Sequence[TickerSeries], variant: str, seed: int) -> tuple[Pool, float]:
     """One pooled network of the variant, trained on what every ticker knew on the first test session, and the seconds it took."""
-    model, (day,) = ticker_model(variant), fold_days(series, TEST_SHARE, 1)
-    known = fold_pool_series(series, day, model, BUDGET)
+    model, (day,) = ticker_model(variant), fold_days(series, TESTED)
+    known = fold_pool_series(series, day, model, BUDGET, TESTED)
     fit = train_member(known, model, BUDGET, seed=seed, member=0)
-    return join_pool([fit], known, model, seed), fit.seconds
+    return join_pool([fit], known, model, BUDGET, seed), fit.seconds
 
 
 def ticker_losses(series: TickerSeries, variant: str, pool: Pool, seed: int) -> tuple[dict[str, object], np.ndarray]:

@@ -5,6 +5,7 @@
 - `ticker`: a ticker's night against the walkthroughs' way, seconds and test RMSE as a multiple of "the price stays".
 - `profile`: where a step's time goes.
 - `memory`: resident memory over 1,000 fits.
+- `growth`: processor time of training, judging and forecasting 50 to 5,000 tickers with short histories, and its exponent.
 - `others`: neuralforecast's and darts's LSTM on the same ticker, in an environment of their own that is built under `build/`.
 
 Whatever is compared takes turns, so that a busy machine slows all of them; figures are medians over the turns. Beside seconds on the clock
@@ -34,6 +35,9 @@ from sklearn.preprocessing import MinMaxScaler
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.forecast import forecast_with_model
+from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.forecast import Question, forecast_shard
+from forecast_lib.jobs.refresh import Work, refresh_shard
 from forecast_lib.models import engine, kernel
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, first_weights
@@ -43,12 +47,14 @@ from forecast_lib.prices.simulated import SimulatedMarket
 from forecast_lib.windows.sequences import Batches, Framing
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.threads import use_one_thread
+from tests import made_up
 
 LOOKBACK, UNITS, EPOCHS, BATCH, TEST_SHARE, RATE = 60, 50, 10, 32, 0.2, 1e-3
 WALKTHROUGH = Network("stacked", 2, UNITS, 1, 1, LOOKBACK, zero_head=False)
 WINDOW = Framing(LOOKBACK, 1)
 ROOT = Path(__file__).resolve().parents[2]
 TSLA = ROOT.parent / "shared" / "data" / "classics" / "TSLA.csv"
+GROWTH, GROWTH_SESSIONS = (50, 150, 500, 1500, 5000), 400
 OTHERS = ROOT / "build" / "bench-others"
 OTHERS_NEED = ("neuralforecast", "darts", "torch", "pandas<3")
 
@@ -217,7 +223,7 @@ def pool_of(series: TickerSeries, config: TrainConfig) -> tuple[Pool, float]:
     known = [series.until(cut_of(series))]
     began = time.perf_counter()
     members = [train_member(known, ModelConfig(), config, seed=0, member=member) for member in range(config.members)]
-    return join_pool(members, known, ModelConfig(), 0), time.perf_counter() - began
+    return join_pool(members, known, ModelConfig(), TrainConfig(), 0), time.perf_counter() - began
 
 
 def ours(series: TickerSeries, pool: Pool, config: TrainConfig) -> tuple[float, float]:
@@ -333,6 +339,32 @@ def memory(series: TickerSeries, repeats: int) -> None:
     print(f"growth from 10 to 1,000: {sizes[1000] / sizes[10] - 1:+.1%}")
 
 
+def growth(series: TickerSeries, repeats: int) -> None:
+    """Processor time over tickers, from 50 to 5,000, whatever `repeats` says; one network each, so that the largest is done in minutes."""
+    model, config = ModelConfig(), TrainConfig(members=1)
+    tickers = [made_up.noisy(GROWTH_SESSIONS, seed, f"T{seed}") for seed in range(max(GROWTH))]
+    pool = join_pool([train_member(tickers[:50], model, config, seed=0, member=0)], tickers[:50], model, config, 0)
+
+    def night(shard: list[TickerSeries]) -> int:
+        works = [Work(each, Decision("retrain", "no_model"), start=pool, pool_sha256="0" * 64) for each in shard]
+        found = refresh_shard(works, model, config, 0)
+        asked = [Question(each, one.served or one.instead) for each, one in zip(shard, found, strict=True)]
+        return len(forecast_shard(asked, model.horizon))
+
+    night(tickers[:8])
+    seconds = []
+    print(f"{GROWTH_SESSIONS} sessions a ticker, one network of two layers of {model.units} each, two threads")
+    for count in GROWTH:
+        shards = [tickers[begin : min(begin + 8, count)] for begin in range(0, count, 8)]
+        with ThreadPoolExecutor(2) as workers:
+            clock, processors = seconds_of(lambda shards=shards, workers=workers: list(workers.map(night, shards)))
+        seconds.append(processors)
+        took = f"{clock:8.1f} s {processors:8.1f} CPU s {1e3 * processors / count:7.1f} CPU ms a ticker"
+        print(f"{count:6d} tickers {took} {_resident_mib():6.0f} MiB", flush=True)
+    exponent = np.polyfit(np.log(GROWTH), np.log(seconds), 1)[0]
+    print(f"processor time grows with the tickers to the power of {exponent:.3f} (goal 1.05)")
+
+
 def _others_python() -> Path:
     """The other libraries' own environment, built once.
 
@@ -373,7 +405,7 @@ def others(series: TickerSeries, repeats: int) -> None:
         print(f"{name:34}{seconds:8.2f} s a ticker   RMSE {ratio:.4f} of naive   ours takes {seconds / mine:6.1f} times less")
 
 
-SECTIONS = {each.__name__: each for each in (arithmetic, profile, memory, ticker, others)}
+SECTIONS = {each.__name__: each for each in (arithmetic, profile, memory, growth, ticker, others)}
 
 
 def main(arguments: list[str]) -> None:

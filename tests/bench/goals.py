@@ -30,6 +30,7 @@ from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.windows.common import common_volatility, sharing
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries, series_of
 
@@ -69,7 +70,8 @@ def series_until(last: str, wanted: Sequence[str]) -> list[TickerSeries]:
     prices = read_parquet(DATA, ("ticker", "date", "open", "high", "low", "close", "volume")).rename(columns={"date": "session"})
     prices = prices[prices["session"] <= pd.Timestamp(last)]
     groups = {str(ticker): part.sort_values("session", ignore_index=True) for ticker, part in prices.groupby("ticker")}
-    return [series_of(ticker, part) for ticker, part in groups.items() if not wanted or ticker in wanted]
+    every = [series_of(ticker, part) for ticker, part in groups.items()]
+    return [each for each in sharing(every, common_volatility(every)) if not wanted or each.ticker in wanted]
 
 
 def first_tested(series: TickerSeries, first: str) -> int:
@@ -92,7 +94,7 @@ def baselines_of(series: TickerSeries, first: str) -> tuple[pd.DataFrame, dict[s
 
 def network_rows(variant: str, series: Sequence[TickerSeries], first: str) -> list[tuple[pd.DataFrame, dict[str, float]]]:
     """The same from the backtest of a network, which has the baselines and what would have been served beside it."""
-    from forecast_lib.backtest.run import backtest_pool
+    from forecast_lib.jobs.evaluate import backtest_pool
 
     longest = max(series, key=len)
     tested = len(longest) - first_tested(longest, first)

@@ -2,7 +2,8 @@
 
 A simulated market of so many tickers with five years of sessions is written to a Parquet file; then three nights run through
 `tickercast nightly`, with its own Prefect server: everything trained anew with a backtest of one fold, everything fine-tuned, and forecasts
-alone. Each prints its wall time, the processor time and the peak memory of the process, and its goal at 500 tickers.
+alone. Each prints its wall time, when its first line of progress came, the processor time of the process and its Prefect server, its peak
+memory, how busy the machine was, and its goal at 500 tickers.
 The growth exponent of the seconds over the tickers is 1 where the time per ticker does not grow.
 """
 
@@ -31,9 +32,10 @@ MEMORY_GIB = 3.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One night: seconds of wall and processor time, peak memory in GiB, and what the run says of itself."""
+    """One night: seconds of wall time, of that before the first progress, and of processor time; peak GiB; what the run says of itself."""
 
     wall: float
+    first_line: float
     cpu: float
     peak_gib: float
     stages: dict[str, float]
@@ -69,14 +71,18 @@ def night(workspace: Path, prices: Path, evening: str, strategy: str) -> Measure
     words = ["nightly", "--workspace", str(workspace), "--files", str(prices), "--as-of", evening, "--strategy", strategy, "--json"]
     began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, "-m", "flows.cli", *words], stdout=said, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-m", "flows.cli", *words], stdout=said, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        process.stderr.readline()
+        first_line = time.perf_counter() - began
+        process.stderr.read()
         _, _, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         said.seek(0)
         ended = json.loads(said.read().decode().splitlines()[-1])
     if "seconds" not in ended:
         raise SystemExit(f"the {strategy} night failed: {ended.get('error', ended)}")
-    return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, ended["seconds"], ended["tickers"])
+    return Measured(wall, first_line, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, ended["seconds"], ended["tickers"])
 
 
 def nights(tickers: int) -> list[Measured]:
@@ -91,7 +97,8 @@ def nights(tickers: int) -> list[Measured]:
             goals = f"goal {goal:.0f} s, {MEMORY_GIB:.0f} GiB" if tickers == 500 else ""
             stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in made.stages.items())
             print(
-                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s  {made.cpu:7.1f} CPU s  {made.peak_gib:5.2f} GiB  {goals}",
+                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s (first line {made.first_line:.1f})  {made.cpu:7.1f} CPU s  "
+                f"{made.peak_gib:5.2f} GiB  load {os.getloadavg()[0]:.1f}  {goals}",
                 flush=True,
             )
             print(f"        {made.statuses}; {stages}", flush=True)

@@ -2,7 +2,8 @@
 
 For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next evening the append of one
 session a ticker, from the same file grown by that session and from a file of the last dozen sessions. Both go through the steps of
-`tickercast ingest`, validation, transaction and publication included, without Prefect's server. The growth exponent is that of the
+`tickercast ingest`, validation, transaction, report and publication included, without Prefect's server; the figure beside the goal
+is the time until the rows are stored. The growth exponent is that of the
 seconds over the rows, from the smallest to the largest size: 1 means that the time per row does not grow.
 
 At the largest size it then times the as-of read of one ticker; and, in a workspace of its own, the publication of 25 million forecast
@@ -66,13 +67,18 @@ def write_market(folder: Path, tickers: int) -> None:
 
 
 class _TimedStages(PlainStages):
-    """Keeps the seconds of each stage."""
+    """Keeps the seconds of each stage, and when each one ended."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config)
+        self.ended: dict[str, float] = {}
 
     @contextlib.contextmanager
     def single(self, name: str) -> Iterator[None]:  # type: ignore[override]  # a context manager too
         began = time.perf_counter()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+        self.ended[name] = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.ended[name] - began
 
 
 def _as_of(day: dt.date) -> AsOf:
@@ -81,7 +87,7 @@ def _as_of(day: dt.date) -> AsOf:
 
 
 def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str, Any]:
-    """One ingest: seconds in all and of the way to the market, processor seconds, peak memory."""
+    """One ingest: seconds in all, seconds until the rows are stored, processor seconds, peak memory, seconds of the stages."""
     names = tuple(Ticker(f"T{number:04d}") for number in range(tickers))
     config = RunConfig(f"{day:%Y%m%d}-00000001", workspace, names, _as_of(day), source=SourceConfig("files", path))
     stages = _TimedStages(config)
@@ -90,7 +96,8 @@ def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str
         summary = nightly._ingest(config)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     stage_seconds = {name: round(value, 2) for name, value in stages.seconds.items()}
-    return {"seconds": seconds, "cpu": cpu, "peak_mib": _peak_mib(), "status": summary.status, "stages": stage_seconds}
+    stored = stages.ended["store"] - began
+    return {"seconds": seconds, "stored": stored, "cpu": cpu, "peak_mib": _peak_mib(), "status": summary.status, "stages": stage_seconds}
 
 
 def as_of_read_ms(workspace: Path, tickers: int) -> float:
@@ -164,15 +171,16 @@ def _measure_size(folder: Path, tickers: int) -> dict[str, float]:
         if kind == "append, newest rows only":
             _in_a_process_of_its_own("ingest", folder / "first.parquet", workspace, tickers, LAST)
         found = _in_a_process_of_its_own("ingest", folder / f"{name}.parquet", workspace, tickers, day)
-        seconds[kind] = found["seconds"]
+        seconds[kind] = found["stored"]
         new = rows if kind == "first" else tickers
-        goal = "goal: 1 M rows/s, under 4,096 MiB" if kind == "first" else "goal: a few seconds"
-        _line(f"{kind}: {tickers:,} tickers, {new:,} new rows", f"{found['seconds']:.2f} s", goal if tickers == SIZES[-1] else "")
+        goal = "goal: 1 M rows/s, under 4,096 MiB" if kind == "first" else "goal: under 2 s"
+        _line(f"{kind}: {tickers:,} tickers, {new:,} new rows", f"{found['stored']:.2f} s", goal if tickers == SIZES[-1] else "")
+        _line("  with the publication", f"{found['seconds']:.2f} s")
         _line("  processor seconds, peak memory", f"{found['cpu']:.1f} s {found['peak_mib']:,} MiB")
         _line(f"  stages {found['stages']}", "")
         if kind == "first":
-            _line("  rows a second", f"{rows / found['seconds'] / 1e6:.3f} M")
-            _line("  microseconds a row", f"{1e6 * found['seconds'] / rows:.2f}")
+            _line("  rows a second", f"{rows / found['stored'] / 1e6:.3f} M")
+            _line("  microseconds a row", f"{1e6 * found['stored'] / rows:.2f}")
     if tickers == SIZES[-1]:
         read = _in_a_process_of_its_own("read", folder / "workspace first", tickers)
         _line("as-of read of one ticker", f"{read['ms']:.1f} ms", "goal: under 20 ms")

@@ -9,7 +9,7 @@ import yaml
 
 from flows import deployments, settings
 from flows.deployments import PLANS, build
-from flows.parameters import MaintenanceParameters, NightlyParameters
+from flows.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
 from flows.supervision import HEARTBEAT_VARIABLE, TAG, heartbeats
 
 UTC = dt.UTC
@@ -82,8 +82,10 @@ def test_prefects_page_shows_the_parameters_as_a_form(built):
     by_name = {deployment.name: deployment for deployment in built}
     night = by_name["new-york"]._parameter_openapi_schema.model_dump()["definitions"]["NightlyParameters"]
     upkeep = by_name["monthly-maintenance"]._parameter_openapi_schema.model_dump()["definitions"]["MaintenanceParameters"]
-    assert night["additionalProperties"] is upkeep["additionalProperties"] is False
-    for form in (night, upkeep):
+    replay = by_name["weekly-backtest"]._parameter_openapi_schema.model_dump()["definitions"]["BacktestParameters"]
+    assert night["additionalProperties"] is upkeep["additionalProperties"] is replay["additionalProperties"] is False
+    assert replay["properties"]["arms"]["anyOf"][0]["items"]["enum"] == ["retrain", "fine-tune", "none"]
+    for form in (night, upkeep, replay):
         assert all(field["title"] and field["description"] for field in form["properties"].values())
     variants = {name: field["anyOf"][0] for name, field in night["properties"].items()}
     assert variants["strategy"]["enum"] == ["auto", "retrain", "fine-tune", "forecast"]
@@ -101,9 +103,10 @@ def test_every_deployment_is_switched_on_and_every_schedule_has_a_slug_of_its_ow
 
 
 def test_the_parameters_of_every_schedule_are_ones_that_the_flow_takes():
+    kinds = {"monthly-maintenance": MaintenanceParameters, "weekly-backtest": BacktestParameters}
     for plan in PLANS:
         for timing in plan.timings:
-            kind = MaintenanceParameters if plan.name == "monthly-maintenance" else NightlyParameters
+            kind = kinds.get(plan.name, NightlyParameters)
             given = kind(**timing.parameters["parameters"])
             assert given.profile in settings.profile_names({})
 

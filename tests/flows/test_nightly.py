@@ -240,17 +240,20 @@ def test_an_ingest_stores_prices_and_leaves_the_latest_forecasts(two_nights, tic
     assert rows(copy, "SELECT DISTINCT run_id FROM latest_forecasts") == [(second.summary["run_id"],)]
 
 
-def test_a_backtest_compares_several_models_in_one_run(tickercast, tmp_path):
+def test_a_backtest_replays_the_nights(tickercast, tmp_path):
     ended = tickercast(
-        "backtest", "--workspace", str(tmp_path / "b"), "--json", *SMALL, "--model", "lstm,gru", "--tickers", "SIM1",
-        "--as-of", FIRST, "--test-share", "0.05", "--folds", "2",
+        "backtest", "--workspace", str(tmp_path / "b"), "--json", *SMALL, "--model", "lstm", "--tickers", "SIM1",
+        "--as-of", FIRST, "--test-share", "0.02", "--arms", "fine-tune,none",
     )  # fmt: skip
     assert ended.code == 0, ended.err
+    arms = ["lstm_fine_tune", "lstm_none"]
     scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
-    assert scores == [(name,) for name in sorted([*BASELINES, "gru", "lstm", "served"])]
+    assert scores == [(name,) for name in sorted([*BASELINES, *arms])]
+    costs = dict(rows(tmp_path / "b", "SELECT model, cpu_seconds FROM latest_backtest_scores WHERE arm IS NOT NULL AND ticker = '*'"))
+    assert 0 < costs["lstm_none"] < costs["lstm_fine_tune"]
+    assert {row["model"] for row in ended.summary["figures"] if row["CPU s"]} == set(arms)
     splits = json.loads(rows(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
-    assert [split["first_cutoff"] for split in splits] == sorted(split["first_cutoff"] for split in splits)
-    assert len(splits) == 2
+    assert {split["model"] for split in splits} == set(arms)
 
 
 def test_the_runs_page_in_prefect_has_its_artifacts(two_nights, prefect_server):

@@ -64,6 +64,14 @@ def test_the_rate_has_bounds() -> None:
         resolved(pause="-1")
 
 
+def test_the_rate_reaches_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr("forecast_lib.prices.yahoo.YahooSource", lambda *_, **named: given.update(named))
+    config = resolved(requests_at_once="1", pause="2.5", proxy=PROXY, source="yahoo")
+    open_source(config.source, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
+    assert given == {"proxy": PROXY, "requests_at_once": 1, "pause_s": 2.5}
+
+
 def test_severities_come_from_a_profile_as_a_list(tmp_path: Path) -> None:
     (tmp_path / "thin.toml").write_text('rules = ["zero_volume=drop_row", "low_above_open=null_field"]\n')
     config = resolved({"TICKERCAST_PROFILES": str(tmp_path)}, profile="thin")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydantic
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from flows import settings
 from flows.options import COMMANDS, OPTIONS, known_keys, options_of
 from flows.parameters import NightlyParameters
-from forecast_lib.config import RunConfig, config_hash
+from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
+from forecast_lib.jobs.night import Night
+from tests import made_up
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
 
@@ -207,6 +210,18 @@ def test_known_at_is_utc_and_a_date_means_its_whole_day():
     assert _resolve({"known_at": "2024-05-29T10:00:00+02:00"}).as_of.known_at == dt.datetime(2024, 5, 29, 8, tzinfo=dt.UTC)
     assert _resolve({"known_at": "2024-05-29"}).as_of.known_at == dt.datetime.combine(dt.date(2024, 5, 29), dt.time.max, tzinfo=dt.UTC)
     assert _resolve({"known_at": "2024-05-30"}).as_of.known_at == NOW
+
+
+def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(monkeypatch, tmp_path):
+    from flows import nightly
+
+    (tmp_path / "mine.toml").write_text('arms = ["retrain", "none"]\nwindow = 750\nembargo = 5\n')
+    config = _resolve(environ={"TICKERCAST_PROFILES": str(tmp_path), "TICKERCAST_PROFILE": "mine"})
+    assert config.backtest == BacktestConfig(arms=("retrain", "none"), window_sessions=750, embargo=5)
+    asked = []
+    monkeypatch.setattr(nightly, "backtested", lambda config, *others: asked.append(config.backtest.arms) or [])
+    nightly._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
+    assert asked == [()]
 
 
 def test_several_variants_are_for_a_backtest_to_compare():

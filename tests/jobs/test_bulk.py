@@ -12,6 +12,7 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
 from forecast_lib.jobs import bulk
 from forecast_lib.jobs import ingest as one_by_one
@@ -213,6 +214,27 @@ def test_what_is_plain_needs_no_rules(ingest: Ingest, monkeypatch: pytest.Monkey
     ingest("workspace", "second", whole=True)
     assert {"G0", "G1", "G2", "EARLY", "OLD", "QUIET", "FROZEN", "LATE"}.isdisjoint(asked)
     assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED"} <= set(asked)
+
+
+def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
+    """LONG has 420 sessions; GONE ended long ago and NEW has begun, so both have fewer than the rules look back."""
+    day = SESSIONS[LAST].date()
+    when = AsOf(day, *[dt.datetime.combine(day, dt.time(22, 30), dt.UTC)] * 2)
+    parts = [good("GONE", 1)[:20], good("LONG", 2), good("NEW", 3)[-7:]]
+    with database.open_working(tmp_path, when.now) as con:
+        con.register("arriving", pd.concat(parts, ignore_index=True))
+        con.execute(
+            "INSERT INTO prices BY NAME SELECT * EXCLUDE date, date::DATE AS session, 'files' AS source, 0 AS revision,"
+            " TIMESTAMP '2024-06-18' AS known_at, 'x' AS run_id FROM arriving"
+        )
+        con.unregister("arriving")
+    names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
+    whole, tails = (one_by_one.read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
+    assert [len(whole.sessions_of(name)) for name in names] == [20, 420, 7]
+    assert [len(tails.sessions_of(name)) for name in names] == [20, 310, 7]
+    assert (tails.sessions_of("LONG") == SESSIONS[-310:].to_numpy("datetime64[D]")).all()
+    filled = one_by_one.with_whole_past(tmp_path, tails, (names[1],), when)
+    pd.testing.assert_frame_equal(filled.histories.frame(), whole.histories.frame())
 
 
 def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_path: Path) -> None:

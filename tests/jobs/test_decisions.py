@@ -21,7 +21,7 @@ SIXTY_AGO, FIFTY_NINE_AGO = pd.Timestamp("2024-04-03"), pd.Timestamp("2024-04-04
 
 
 def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineage:
-    return Lineage(Promoted("m1", "0" * 64, trained, retrained if retrained is not None else trained), trained)
+    return Lineage(Promoted("m1", "0" * 64, trained), trained, retrained if retrained is not None else trained)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,13 @@ def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineag
         ("auto", good(FIVE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, FIFTY_NINE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, SIXTY_AGO), "retrain", "age"),
-        # a retrain whose model lost to its parent four sessions ago is not done again tonight
-        ("auto", Lineage(good(FIVE_AGO, SIXTY_AGO).last_good, FOUR_AGO), "skip", "recent"),
+        # a retrain whose model lost to its parent is not done again tonight, nor as soon as a fine-tune is due
+        ("auto", Lineage(good(SIXTY_AGO).last_good, FOUR_AGO, FOUR_AGO), "skip", "recent"),
+        ("auto", Lineage(good(SIXTY_AGO).last_good, FIVE_AGO, FIVE_AGO), "fine_tune", "new_data"),
         ("retrain", good(CUTOFF), "retrain", "asked_for"),
         ("fine-tune", good(CUTOFF), "fine_tune", "asked_for"),
         ("fine-tune", Lineage(), "retrain", "no_model"),
+        ("fine-tune", Lineage(tried_through=FOUR_AGO), "retrain", "refused_before"),
         ("forecast", Lineage(), "skip", "asked_for"),
         ("forecast", good(SIXTY_AGO), "skip", "asked_for"),
     ],
@@ -75,18 +77,24 @@ def lineage(*rows: dict[str, object]) -> Lineage:
 
 def test_last_promoted_model_answers():
     found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10"))
-    assert found.last_good == Promoted("b", "b" * 8, pd.Timestamp("2024-06-10"), pd.Timestamp("2024-06-10"))
+    assert found.last_good == Promoted("b", "b" * 8, pd.Timestamp("2024-06-10"))
 
 
 def test_age_is_that_of_the_retrained_ancestor():
     found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10", parent="a"), row("c", "2024-06-17", parent="b"))
     assert found.last_good is not None
-    assert (found.last_good.model_id, found.last_good.retrained_through) == ("c", pd.Timestamp("2024-06-03"))
+    assert (found.last_good.model_id, found.anew_through) == ("c", pd.Timestamp("2024-06-03"))
 
 
-def test_ancestor_that_is_not_known_ends_the_search():
-    found = lineage(row("c", "2024-06-17", parent="gone"))
-    assert found.last_good is not None and found.last_good.retrained_through == pd.Timestamp("2024-06-17")
+def test_a_parent_that_is_no_model_of_the_ticker_is_a_pool():
+    assert lineage(row("c", "2024-06-17", parent="pool")).anew_through == pd.Timestamp("2024-06-17")
+
+
+def test_a_model_fitted_anew_that_was_refused_counts_as_fitted_anew():
+    """Else it would be fitted again as soon as anything may be trained, week after week."""
+    found = lineage(row("a", "2024-03-04"), row("b", "2024-06-03", promoted=False, parent="pool"))
+    assert found.last_good is not None and found.last_good.model_id == "a"
+    assert found.anew_through == pd.Timestamp("2024-06-03")
 
 
 def test_refused_model_counts_as_tried():
@@ -96,7 +104,7 @@ def test_refused_model_counts_as_tried():
 
 
 def test_only_refused_models_leave_nobody_to_answer():
-    assert lineage(row("a", "2024-06-03", promoted=False)) == Lineage(None, pd.Timestamp("2024-06-03"))
+    assert lineage(row("a", "2024-06-03", promoted=False)) == Lineage(None, pd.Timestamp("2024-06-03"), pd.Timestamp("2024-06-03"))
 
 
 def test_models_of_other_settings_are_no_models():

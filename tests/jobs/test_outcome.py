@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from forecast_lib.backtest.gate import Baseline, Verdict
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.outcome import model_rows, run_row, status_rows
+from forecast_lib.jobs.outcome import devices, model_rows, run_row, status_rows
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.models.engine import Fit
@@ -20,7 +21,7 @@ BUNDLE = made_up.bundle()
 RETRAIN, SKIP = Decision("retrain", "no_model"), Decision("skip", "recent")
 PASSED = Verdict(True, "validation pinball 0.9500 of har, the best baseline", 60, 0.01, 0.01, 0.9, 1.0, Baseline("har", 0.947), 0.8, 0.95)
 REFUSED = dataclasses.replace(PASSED, promoted=False, reason="validation RMSE is 2.0000 of naive: above 1.002, so har answers")
-TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), True, 2, (1.0, 0.9), 0.5)
+TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), True, 2, (1.0, 0.9), 0.5, "Numba CPU")
 FRIDAY = dt.date(2021, 2, 26)
 """The last of the 300 weekdays of `made_up` series."""
 SERIES = made_up.noisy(300)
@@ -153,6 +154,16 @@ def test_night_without_training_has_no_model_rows():
     assert made_up.stored("models", models(served())).empty
 
 
+def test_what_trained_and_what_answered_is_said_once_each():
+    fit = Fit(made_up.pool().members[0], 2, 3, (1.0,), (1.0, 0.9), 0.5, "tensorflow-gpu", "NVIDIA H100")
+    pool = KeptPool(made_up.pool(), "cd" * 32, (fit, fit))
+    trained = Refreshed("ACME", RETRAIN, BUNDLE, "har", True, None, "p1", TRAINED, PASSED)
+    both = {"trained_by": "Numba CPU, TensorFlow GPU NVIDIA H100", "answered_by": "Numba CPU"}
+    assert devices([trained, trained], pool) == both
+    assert devices([served()], None) == {"answered_by": "Numba CPU"}
+    assert devices([Refreshed("ACME", SKIP)], None) == {}
+
+
 @pytest.mark.parametrize(
     ("statuses", "status", "degraded", "message"),
     [
@@ -171,7 +182,9 @@ def test_run_is_as_good_as_its_tickers(statuses, status, degraded, message):
         prices_hash=None,
         forecasts_hash=None,
         seconds={"ingest": 1.23456},
+        computed_by={"trained_by": "TensorFlow GPU NVIDIA H100"},
     )
     valid = made_up.stored("runs", row).iloc[0]
     assert (valid["status"], valid["degraded"], valid["message"]) == (status, degraded, message)
     assert valid["started_at"] == pd.Timestamp("2021-02-26 22:30") and valid["seconds_per_stage"] == '{"ingest": 1.235}'
+    assert json.loads(valid["libraries"])["trained_by"] == "TensorFlow GPU NVIDIA H100"

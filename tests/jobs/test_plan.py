@@ -3,11 +3,12 @@
 import dataclasses
 import datetime as dt
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from forecast_lib.jobs.decisions import Decision, Lineage, Promoted
-from forecast_lib.jobs.forecast import forecasts_of
+from forecast_lib.jobs.forecast import Question, forecast_shard, forecast_table, questions
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards, with_pool
 from forecast_lib.jobs.pool import KeptPool
@@ -28,7 +29,7 @@ def config(tmp_path):
 @pytest.fixture
 def known(config) -> dict[str, Lineage]:
     digest = save(BUNDLE, models_folder(config.workspace))
-    return {"ACME": Lineage(Promoted("m1", digest, FRIDAY, FRIDAY), FRIDAY)}
+    return {"ACME": Lineage(Promoted("m1", digest, FRIDAY), FRIDAY, FRIDAY)}
 
 
 def planned(config, known, market=None):
@@ -114,6 +115,12 @@ def test_every_worker_gets_several_shards(config, items, workers, size, lengths)
     assert [item for shard in cut for item in shard] == list(range(items))
 
 
+def test_light_work_goes_in_larger_shards_but_still_to_every_worker(config):
+    two = dataclasses.replace(config, workers=2, shard_size=8)
+    assert [len(shard) for shard in shards(range(500), two, light=True)] == [64] * 7 + [52]
+    assert [len(shard) for shard in shards(range(10), two, light=True)] == [3, 3, 3, 1]
+
+
 def test_shard_is_called_by_its_ends():
     assert (label(["A"]), label(["A", "B", "C"])) == ("A", "A..C")
 
@@ -121,7 +128,8 @@ def test_shard_is_called_by_its_ends():
 def test_forecasts_name_the_sessions_they_are_for(config):
     config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
-    made = made_up.stored("forecasts", forecasts_of(market, {"ACME": (BUNDLE, "m1")}, {"TEN": "ewma"}, config.tickers, 2, "run-1"))
+    asked = questions(market, {"ACME": (BUNDLE, "m1")}, {"TEN": "ewma"}, config.tickers)
+    made = made_up.stored("forecasts", forecast_table(asked, forecast_shard(asked, 2), market, "run-1"))
     assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "lstm"]] * 2 + [["TEN", "ewma"]] * 2
     # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is Friday, 17 January,
     # and Monday, 20 January 2020 is Martin Luther King Day, no session
@@ -131,7 +139,16 @@ def test_forecasts_name_the_sessions_they_are_for(config):
 
 def test_forecasts_of_nobody_are_an_empty_table(config):
     market = made_up.market(also=("ACME",))
-    assert made_up.stored("forecasts", forecasts_of(market, {}, {}, config.tickers, 2, "run-1")).empty
+    assert questions(market, {}, {}, config.tickers) == []
+    assert made_up.stored("forecasts", forecast_table([], [], market, "run-1")).empty
+
+
+def test_forecasts_are_the_same_whatever_the_shards():
+    asked = [Question(made_up.noisy(300, seed, ticker=f"T{seed}"), BUNDLE if seed % 2 else "har", None) for seed in range(4)]
+    whole = forecast_shard(asked, 2)
+    for question, beside in zip(asked, whole, strict=True):
+        alone = forecast_shard([question], 2)[0]
+        assert np.array_equal(alone.quantiles, beside.quantiles) and np.array_equal(alone.sigma, beside.sigma)
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):

@@ -59,7 +59,7 @@ def test_parent_that_no_longer_passes_does_not_answer_beside_a_new_model():
 
 
 def test_model_is_refused_where_it_does_harm_and_the_best_baseline_answers():
-    harmful = Pool(HARMFUL.network, HARMFUL.horizon, HARMFUL.members, "2024-01-02", "0" * 64, 0)
+    harmful = Pool(HARMFUL.network, HARMFUL.horizon, HARMFUL.members, HARMFUL.slopes, "2024-01-02", "0" * 64, 0)
     work = dataclasses.replace(Work(made_up.noisy(300), RETRAIN), start=harmful)
     with pytest.MonkeyPatch.context() as patch:  # its rise of one standard deviation a session is believed
         patch.setattr(training, "shrinkage_of", lambda location, score: np.ones(MODEL.horizon))

@@ -12,7 +12,7 @@ from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.models.baselines import BASELINES, WITH_OWN_QUANTILES, predict
 from forecast_lib.models.baselines.smoothing import best_weight, smoothed
 from forecast_lib.windows.features import session_features
-from forecast_lib.windows.scaling import fit_volatility_scale
+from forecast_lib.windows.scaling import Sample, fit_volatility_scale
 from tests import made_up
 
 LONG = made_up.noisy(700)
@@ -150,8 +150,9 @@ def test_ewma_by_hand():
 
 def test_har_is_the_scale_of_the_networks_fitted_on_what_the_last_refit_knew():
     features, horizon = session_features(LONG), 3
+    inputs = features.log_variances
     # The refit of session 500 sees targets up to session 500: its last cutoff is 497. Its first is the first after the warm-up.
-    expected = fit_volatility_scale(features, horizon, 22, 498).sigma(features)[[500, 620, 699]]
+    expected = fit_volatility_scale(Sample(inputs, features, 22, 498), horizon).sigma(inputs)[[500, 620, 699]]
     assert said("har", LONG, [500, 620, 699]).scale.tobytes() == expected.tobytes()
 
 

@@ -102,11 +102,11 @@ def repacked(content: bytes, **meta) -> bytes:
     ("content", "reason"),
     [
         (b"not an archive", "not understood"),
-        (repacked(to_bytes(made_up.bundle()), format=3), "format 3, expected 2"),
+        (repacked(to_bytes(made_up.bundle()), format=4), "format 4, expected 3"),
         (repacked(to_bytes(made_up.bundle()), network={"variant": "lstm"}), "not understood"),
         (
             repacked(to_bytes(made_up.bundle()), network={**dataclasses.asdict(made_up.bundle().network), "units": 5}),
-            r"weight rnn0/kernel has shape \(10, 16\), expected \(10, 20\)",
+            r"weight rnn0/kernel has shape \(13, 16\), expected \(13, 20\)",
         ),
     ],
     ids=["no archive", "newer format", "half a network", "other shape"],

@@ -97,7 +97,7 @@ def price_rows(ticker: str, closes: list[float]) -> pd.DataFrame:
 
 
 def score_row(ticker: str, model: str, ratio: float, step: int = 1, **changes: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(tables.TABLES["backtest_scores"].columns, 0.0)
+    row: dict[str, Any] = dict.fromkeys(tables.TABLES["backtest_scores"].columns, 0.0) | {"arm": None}
     scores = {"rmse": 2.0 * ratio, "rmse_naive": 2.0, "rmse_ratio": ratio, "pinball": 0.5 * ratio, "dm_pvalue": 0.5}
     return (
         row
@@ -126,6 +126,22 @@ def outcome_row(step: int, actual: float, error: float, naive_error: float, insi
         "settled_at": CUTOFF,
         "settled_by": "20261120T213000-ab12cd",
     }
+
+
+def arm_rows(arm: str, gain: float, cpu_seconds: float) -> list[dict[str, Any]]:
+    """An arm of a replay: AAA, which gained surely, and all tickers."""
+    figures = {"arm": arm, "gain_over_none": gain, "cpu_seconds": cpu_seconds, "gain_per_cpu_second": gain / 10, "dm_none_pvalue": 0.02}
+    return [
+        score_row(ticker, f"stacked_{arm}", 1.0, pinball_per_garch=0.99, dm_none_qvalue=qvalue, **figures)
+        for ticker, qvalue in (("AAA", 0.03), ("*", None))
+    ]
+
+
+def coverage_frame(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
+    """Rows of `rolling_coverage` or `model_coverage`: (column, whose, share in the 95 % interval, state)."""
+    limits = {"cov80": 0.81, "low80": 0.724, "high80": 0.876, "low95": 0.909, "high95": 0.991}
+    made = [{of: name, "step": 1, "n": 250, "target_session": CUTOFF, "cov95": cov95, "state": state} for of, name, cov95, state in rows]
+    return pd.DataFrame(made).assign(**limits)
 
 
 def refused_row(ticker: str, rule: str, reason: str) -> dict[str, Any]:

@@ -108,6 +108,22 @@ def test_whole_distributions_are_set_against_garch_with_all_baselines() -> None:
     assert ["stacked", *figures_shown] in _Page(page).rows and ["har baseline", *figures_shown] in _Page(page).rows
 
 
+def test_arms_of_a_replay_are_shown_with_gain_and_cost() -> None:
+    scores = [nights.score_row("AAA", "stacked", 0.9), *nights.arm_rows("fine_tune", 0.02, 50.0)]
+    rows = _Page(page_of(backtest_scores=nights.score_frame(*scores))).rows
+    assert ["1", "stacked_fine_tune", "0.9900", "2.000 %", "1 of 1 (1 surely)", "0", "0.020", "50.0 s", "0.20000 %"] in rows
+
+
+def test_rolling_coverage_is_shown_by_model_and_of_the_tickers_outside_their_limits() -> None:
+    by_model = nights.coverage_frame(("made_by", "stacked", 0.95, "held"))
+    by_ticker = nights.coverage_frame(("ticker", "AAA", 0.95, "held"), ("ticker", "BBB", 0.9, "too narrow"))
+    html = page_of(model_coverage=by_model, coverage=by_ticker)
+    limits = ["81.0 %", "72.4 % … 87.6 %"]
+    assert ["1", "stacked", "250", *limits, "95.0 %", "90.9 % … 99.1 %", "held"] in _Page(html).rows
+    assert ["1", "BBB", "250", *limits, "90.0 %", "90.9 % … 99.1 %", "too narrow"] in _Page(html).rows
+    assert "1 of 2 tickers outside the limits" in html and not [row for row in _Page(html).rows if row[1:3] == ["AAA", "250"]]
+
+
 def test_the_page_says_what_a_ratio_of_one_means() -> None:
     assert "a ratio of 1 means no better than “the price stays”" in page_of()
 
@@ -167,6 +183,13 @@ def test_footer_names_code_config_and_libraries() -> None:
     foot = page_of().partition("<footer")[2]
     for text in ("Nothing here is investment advice", "9f3c1a2b4d5e6f70", "0.1.0", "numpy 2.4.6"):
         assert text in foot
+
+
+def test_footer_says_what_trained_and_what_answered() -> None:
+    said = '{"answered_by": "Numba CPU", "numpy": "2.4.6", "trained_by": "TensorFlow GPU NVIDIA H100"}'
+    foot = page_of(run=nights.run_frame(libraries=said)).partition("<footer")[2]
+    assert "Networks: trained by TensorFlow GPU NVIDIA H100 · answered by Numba CPU<" in foot
+    assert "Libraries: numpy 2.4.6<" in foot and "Networks" not in page_of().partition("<footer")[2]
 
 
 def test_hostile_text_stays_text_wherever_it_comes_in() -> None:

@@ -188,3 +188,27 @@ def test_an_infinite_ratio_counts_as_no_figure() -> None:
     summary = build_summary(nights.night(backtest_scores=scores))
     assert [row.ratio for row in summary.scores] == [0.5, None]
     assert summary.skills[0].tickers == 1
+
+
+def test_arms_of_a_replay_stand_apart_from_the_models_the_cheapest_first() -> None:
+    scores = [nights.score_row("AAA", "stacked", 0.9), *nights.arm_rows("fine_tune", 0.02, 50.0), *nights.arm_rows("none", 0.0, 5.0)]
+    summary = build_summary(nights.night(backtest_scores=nights.score_frame(*scores)))
+    assert [(arm.model, arm.gain, arm.cpu_seconds) for arm in summary.arms] == [
+        ("stacked_none", 0.0, 5.0),
+        ("stacked_fine_tune", 0.02, 50.0),
+    ]
+    tuned = summary.arms[1]
+    assert (tuned.tickers, tuned.better, tuned.worse, tuned.surely_better, tuned.surely_worse) == (1, 1, 0, 1, 0)
+    assert [skill.model for skill in summary.skills] == ["stacked"]
+
+
+def test_arms_alone_are_models_like_others() -> None:
+    scores = nights.score_frame(*nights.arm_rows("fine_tune", 0.02, 50.0), nights.score_row("AAA", "naive", 1.0))
+    assert [skill.model for skill in build_summary(nights.night(backtest_scores=scores)).skills] == ["stacked_fine_tune"]
+
+
+def test_only_tickers_outside_their_limits_are_named() -> None:
+    rows = (("ticker", "AAA", 0.95, "held"), ("ticker", "BBB", 0.90, "too narrow"))
+    summary = build_summary(nights.night(coverage=nights.coverage_frame(*rows)))
+    assert [(row.of, row.state) for row in summary.uncovered] == [("BBB", "too narrow")]
+    assert summary.tickers_covered == 2

@@ -6,7 +6,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from forecast_lib.store import database
+from forecast_lib.store import database, reads
 from tests.store.nights import day, forecasts, now, outcomes, run_row
 
 
@@ -88,3 +88,34 @@ def test_night_that_was_run_again_counts_once(con: duckdb.DuckDBPyConnection) ->
     con.execute("UPDATE forecast_outcomes SET inside95 = true WHERE run_id LIKE 'again-%'")
     # Of each cutoff the newest run
     assert con.execute("SELECT n, cov95 FROM latest_coverage WHERE ticker = 'AAA'").fetchall() == [(2, 1.0)]
+
+
+def test_skill_stands_beside_the_loss_of_the_naive_forecast(con: duckdb.DuckDBPyConnection) -> None:
+    nights(con, FIVE)  # every forecast loses 0.4, naive's 0.5
+    con.execute("UPDATE forecast_outcomes SET baseline_pinball = NULL WHERE run_id = 'run-0'")
+    found = con.execute("SELECT pinball, baseline_pinball, pinball_gain FROM forecast_skill").fetchall()
+    assert found == [pytest.approx((0.4, 0.5, 0.2))] * 2
+    assert con.execute("SELECT pinball_gain FROM model_skill").fetchone() == pytest.approx((0.2,))
+
+
+def test_coverage_of_a_model_counts_a_session_once_with_limits_from_the_sessions_scatter(con: duckdb.DuckDBPyConnection) -> None:
+    nights(con, FIVE)  # both tickers hit or miss together
+    found = con.execute("SELECT * FROM model_coverage ORDER BY target_session").df()
+    assert (found["made_by"].unique().tolist(), found["sessions"].tolist(), found["n"].tolist()) == (
+        ["stacked"],
+        [1, 2, 3, 4, 5],
+        [2, 4, 6, 8, 10],
+    )
+    last = found.iloc[-1]
+    # By hand, shares 1, 1, 1, 0, 0: scatter 0.547723, over the root of 5 sessions 0.244949, three of them 0.734847
+    assert last[["cov80", "low80", "high80", "low95"]].tolist() == pytest.approx([0.6, 0.065153, 1.0, 0.215153], abs=1e-6)
+    # One session has no scatter: as much as two independent tickers, 3 * sqrt(0.16 / 2) = 0.848528, and 3 * sqrt(0.0475 / 2) = 0.462331
+    assert found.iloc[0][["low80", "low95"]].tolist() == pytest.approx([0.0, 0.487669], abs=1e-6)
+    assert found["state"].tolist() == ["held"] * 5
+
+
+def test_coverage_that_is_read_for_an_evening_knows_nothing_later(con: duckdb.DuckDBPyConnection) -> None:
+    nights(con, FIVE)
+    assert reads.read_model_coverage(con, day(3))[["target_session", "n", "cov95"]].to_numpy().tolist() == [[pd.Timestamp(day(3)), 6, 1.0]]
+    by_ticker = reads.read_coverage(con, ["AAA"], day(4))
+    assert by_ticker[["ticker", "n", "cov95"]].to_numpy().tolist() == [["AAA", 4, 0.75]]

@@ -101,6 +101,7 @@ NEWER = {
     "backtest_scores": [
         "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue", "pinball_per_garch", "winkler95_per_garch",
         "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue",
+        "arm", "cpu_seconds", "gain_over_none", "gain_per_cpu_second", "dm_none_stat", "dm_none_pvalue", "dm_none_qvalue",
     ],
 }  # fmt: skip
 """Columns that tables of the first release have been given since."""

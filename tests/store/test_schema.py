@@ -78,6 +78,7 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
         "latest_backtest_scores",
         "latest_coverage",
         "latest_forecasts",
+        "model_coverage",
         "model_skill",
         "open_price_gaps",
         "quarantine",

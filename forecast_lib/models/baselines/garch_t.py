@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from scipy.optimize import minimize
-from scipy.signal import lfilter
 from scipy.special import digamma, gammaln, stdtrit
 
-from forecast_lib.models.baselines.prediction import LEVELS, Prediction, session_returns, steps_to
+from forecast_lib.models.baselines.prediction import LEVELS, Prediction, running_sum, session_returns, steps_to
 from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.models.baselines.riskmetrics import ewma_variance
 from forecast_lib.windows.features import SessionFeatures
@@ -101,7 +100,7 @@ def _fitted(returns: Array, known: int, cutoffs: np.ndarray) -> _Process | None:
         return None
     constant, square, before, df = parameters
     scaled = squares / unit
-    variance, _ = lfilter([1.0], [1.0, -before], constant + square * scaled, zi=[before * _first_variance(scaled[: known - start])])
+    variance = running_sum(constant + square * scaled, before, _first_variance(scaled[: known - start]))
     return _Process(variance[cutoffs - start - 1] * unit, constant * unit, square + before, df)
 
 

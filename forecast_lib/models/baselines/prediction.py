@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
 
-__all__ = ["LEVELS", "Prediction", "ewma_scale", "session_returns", "steps_to"]
+__all__ = ["LEVELS", "Prediction", "ewma_scale", "running_sum", "session_returns", "steps_to"]
 
 LEVELS = np.array(QUANTILES)
 
@@ -28,6 +29,20 @@ class Prediction:
     centre: Array
     scale: Array
     returns: Array | None = None
+
+
+@numba.njit(cache=True, nogil=True)
+def running_sum(values: Array, share: float, before: float) -> Array:
+    """(n,): each value plus `share` of the sum before it; `before` stands before the first.
+
+    >>> running_sum(np.array([1.0, 1.0]), 0.5, 4.0).tolist()
+    [3.0, 2.5]
+    """
+    sums = np.empty_like(values)
+    for at in range(len(values)):
+        before = values[at] + share * before
+        sums[at] = before
+    return sums
 
 
 def steps_to(horizon: int) -> Array:

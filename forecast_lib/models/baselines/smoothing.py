@@ -6,9 +6,8 @@ is, this is the naive forecast. Volatility is that of naive; intervals are calib
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.signal import lfilter
 
-from forecast_lib.models.baselines.prediction import Prediction, session_returns, steps_to
+from forecast_lib.models.baselines.prediction import Prediction, running_sum, session_returns, steps_to
 from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
@@ -24,8 +23,7 @@ def smoothed(values: Array, weight: float) -> Array:
     >>> smoothed(np.array([0.0, 1.0, 1.0]), 0.5).tolist()
     [0.0, 0.5, 0.75]
     """
-    levels, _ = lfilter([weight], [1.0, weight - 1.0], values, zi=[(1 - weight) * values[0]])
-    return np.asarray(levels)
+    return running_sum(weight * values, 1 - weight, values[0])
 
 
 def best_weight(values: Array) -> float:

@@ -1,0 +1,29 @@
+"""What the tickers of a night have in common, exchange by exchange: an input of every model's volatility scale."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from forecast_lib.config import ModelConfig, TrainConfig
+from forecast_lib.jobs.ingest import Market
+from forecast_lib.jobs.pool import learners
+from forecast_lib.models.training import drawn
+from forecast_lib.windows.common import common_volatility, sharing
+
+__all__ = ["with_common_volatility"]
+
+_DRAW = 0  # the same tickers whatever the run's seed: the common part belongs to the prices
+
+
+def with_common_volatility(market: Market, tickers: Sequence[str], model: ModelConfig, train: TrainConfig) -> Market:
+    """The market with each series knowing what it has in common with the others of its exchange.
+
+    As in a pool, a ticker with a problem tonight has no part in it, so that all others get the same as if it had not been asked for.
+    """
+    members = learners(market, tickers, model, train)
+    exchange_of = {ticker: calendar.name for ticker, calendar in market.calendars.items()}
+    series = dict(market.series)
+    for exchange in dict.fromkeys(exchange_of.values()):
+        common = common_volatility(drawn([each for each in members if exchange_of[each.ticker] == exchange], _DRAW))
+        of_it = [each for ticker, each in market.series.items() if exchange_of.get(ticker) == exchange]
+        series |= {each.ticker: each for each in sharing(of_it, common)}
+    return dataclasses.replace(market, series=series)

@@ -1,0 +1,55 @@
+"""What the volatilities of a market's tickers have in common: one figure a session for all of them.
+
+Volatilities rise and fall together, and what is common to them forecasts each better than its own past alone (Bollerslev, Hood, Huss and
+Pedersen 2018, "Risk Everywhere", Review of Financial Studies 31). The common part is the mean over the tickers of how far their variance of
+the last 1 and 5 sessions stands above that of the last 22, and that of the last 22 above that of the last 66, in log units. A session's
+figure uses that session and earlier ones only.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_lib.windows.features import WARM_UP, session_features
+from forecast_lib.windows.series import Array, Common, TickerSeries
+
+__all__ = ["FEWEST_TICKERS", "common_volatility", "sharing"]
+
+FEWEST_TICKERS = 5
+"""Sessions on which fewer have a price have no common part: zero, which is its usual value."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    sessions: NDArray[np.datetime64]
+    rises: Array
+
+
+def _part(series: TickerSeries) -> _Part:
+    logs = session_features(series).log_variances[WARM_UP:]
+    rises = np.stack([logs[:, 0] - logs[:, 2], logs[:, 1] - logs[:, 2], logs[:, 2] - logs[:, 3]], axis=1)
+    return _Part(series.sessions[WARM_UP:], rises)
+
+
+def common_volatility(members: Sequence[TickerSeries]) -> Common | None:
+    """The common part of these tickers' volatilities; None where they are too few to have one.
+
+    Args:
+        members: of one exchange, so that a session is over for all of them when it is over for one; in any order.
+    """
+    if len(members) < FEWEST_TICKERS:
+        return None
+    parts = [_part(series) for series in sorted(members, key=lambda each: each.ticker)]  # in whatever order they came, the same sums
+    sessions, place = np.unique(np.concatenate([part.sessions for part in parts]), return_inverse=True)
+    rises = np.concatenate([part.rises for part in parts])
+    count = np.bincount(place, minlength=len(sessions))
+    sums = np.stack([np.bincount(place, weights=column, minlength=len(sessions)) for column in rises.T], axis=1)
+    return Common(sessions, np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0))
+
+
+def sharing(series: Sequence[TickerSeries], common: Common | None) -> list[TickerSeries]:
+    """The same series with this common part."""
+    return [dataclasses.replace(each, common=common) for each in series]

@@ -1,0 +1,86 @@
+"""What is known at each close about the variance of the sessions to come: the inputs of a model's volatility scale.
+
+Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the day of the week; the
+variance of 3 and of 250 sessions; what happened at the same time in the quarters before and a year before, as companies report their
+results on much the same days; and what all tickers have in common (`windows.common`). Everything is causal: row t uses sessions up to t.
+"""
+
+import functools
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast_lib.windows.features import FEATURES, SessionFeatures, session_features
+from forecast_lib.windows.series import COMMON_COLUMNS, Array, TickerSeries
+
+__all__ = ["VOLATILITY_INPUTS", "volatility_inputs"]
+
+_QUARTERS = (91, 182, 273, 364)  # days: whole weeks, so that it is the same day of the week
+VOLATILITY_INPUTS = (
+    *(f"log_var_{sessions}" for sessions in (1, 5, 22, 66)),
+    *("return_z", "fall_z", "returns_z_5", "returns_z_22"),
+    *("monday", "tuesday", "wednesday", "thursday"),
+    *("log_var_250", "log_var_3"),
+    *(f"shock_{days}_days_ago" for days in _QUARTERS),
+    *("largest_shock_quarter_ago", "largest_shock_year_ago"),
+    *("common_1_22", "common_5_22", "common_22_66"),
+)
+_SMALLEST_VARIANCE = 1e-8
+_LOWEST_SHOCK, _HIGHEST_SHOCK = -2.0, 5.0  # log units
+_RETURN_Z = FEATURES.index("return_z")
+
+
+def _log_mean(variance: "pd.Series[float]", sessions: int) -> Array:
+    return np.log(np.maximum(variance.rolling(sessions, min_periods=1).mean().to_numpy(), _SMALLEST_VARIANCE))
+
+
+def _trailing_sum(values: Array, sessions: int) -> Array:
+    return pd.Series(values).rolling(sessions, min_periods=1).sum().to_numpy()
+
+
+def _shocks(features: SessionFeatures) -> Array:
+    """(sessions,): how far each session's variance stands above that of the 22 before it, in log units."""
+    usual = features.log_variances[:, 2]
+    return np.clip(np.log(features.variance) - np.concatenate([usual[:1], usual[:-1]]), _LOWEST_SHOCK, _HIGHEST_SHOCK)
+
+
+def _mean_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
+    """(n,): mean of the values dated within `reach` days of each centre; zero where there are none."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    low, high = np.searchsorted(days, centre - reach), np.searchsorted(days, centre + reach, side="right")
+    return (total[high] - total[low]) / np.maximum(high - low, 1)
+
+
+def _largest_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
+    low, high = np.searchsorted(days, centre - reach), np.searchsorted(days, centre + reach, side="right")
+    at = low[:, None] + np.arange(2 * reach + 1)
+    found = np.where(at < high[:, None], values[np.minimum(at, len(values) - 1)], -np.inf).max(axis=1)
+    return np.where(high > low, found, 0.0)
+
+
+@functools.lru_cache(maxsize=16)  # as `session_features`
+def volatility_inputs(series: TickerSeries) -> Array:
+    """(sessions, len(VOLATILITY_INPUTS)); the first `WARM_UP` rows are not fit for use."""
+    features = session_features(series)
+    variance = pd.Series(features.variance)
+    z = features.values[:, _RETURN_Z].astype(np.float64)
+    days = series.sessions.astype("datetime64[D]").astype(np.int64)
+    weekday = (days + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+    following = days + np.where(weekday == 4, 3, 1)  # the next weekday: whether it is a holiday is no matter here
+    shocks = _shocks(features)
+    columns = [
+        *features.log_variances.T,
+        z,
+        np.minimum(z, 0.0),
+        _trailing_sum(z, 5),
+        _trailing_sum(z, 22),
+        *(weekday[None] == np.arange(4)[:, None]).astype(np.float64),
+        _log_mean(variance, 250),
+        _log_mean(variance, 3),
+        *(_mean_around(days, shocks, following - ago, 1) for ago in _QUARTERS),
+        _largest_around(days, shocks, following - _QUARTERS[0], 3),
+        _largest_around(days, shocks, following - _QUARTERS[-1], 3),
+    ]
+    common = np.zeros((len(series), COMMON_COLUMNS)) if series.common is None else series.common.at(series.sessions)
+    return np.concatenate([np.stack(columns, axis=1), common], axis=1)

@@ -1,0 +1,54 @@
+"""The server of a single run: it is there while the run needs it and gone afterwards, and it never takes another's place."""
+
+import os
+
+import pytest
+from prefect.settings import get_current_settings
+
+from flows.deployments import is_up
+from flows.temporary_server import TemporaryServer
+from tests.conftest import clean_environment
+
+
+def environ(monkeypatch, wanted):
+    """The environment is this one, with nothing of the user's in it."""
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
+        monkeypatch.delenv(name)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A new home of Prefect's."""
+    environ(monkeypatch, clean_environment(tmp_path))
+    return tmp_path
+
+
+def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkeypatch):
+    environ(monkeypatch, alone.env)  # the home of other runs: a new one's database takes seconds to make
+    server = TemporaryServer()
+    process = server._process
+    assert process is not None
+    with server.in_use():
+        address = str(get_current_settings().api.url)
+        assert address.startswith("http://127.0.0.1:") and is_up(address)
+    TemporaryServer._stop(process)
+    assert process.returncode is not None and not is_up(address)
+    assert get_current_settings().api.url != address
+
+
+def test_server_that_prefects_own_settings_name_is_left_to_prefect(home):
+    (home / "profiles.toml").write_text('active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n')
+    before, server = get_current_settings().api.url, TemporaryServer()
+    with server.in_use():
+        assert get_current_settings().api.url == before
+    assert server._process is not None and server._process.wait(10) == 0
+
+
+def test_server_that_the_environment_names_is_used_as_it_is(home, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    server = TemporaryServer()
+    assert server._process is None
+    with server.in_use():
+        pass

@@ -1,0 +1,36 @@
+"""Which tickers the report draws."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast_lib.jobs import publish
+from forecast_lib.jobs.ingest import Market
+from forecast_lib.tables import empty
+from forecast_lib.windows.histories import FIGURES, Histories, series_from
+
+NAMES = ("AAA", "BBB", "CCC")
+DAYS = pd.to_datetime(["2024-06-03", "2024-06-04"])
+
+
+def market() -> Market:
+    frame = pd.DataFrame({"ticker": np.repeat(NAMES, 2), "session": [*DAYS] * 3, **dict.fromkeys(FIGURES, range(1, 7))})
+    series = series_from(Histories.from_frame(frame, NAMES), {})
+    return Market(series, {}, {}, *(empty(table) for table in ("prices", "corporate_actions", "quarantined_prices")))
+
+
+def drawn(statuses: list[str]) -> pd.DataFrame:
+    return publish._recent_closes(market(), pd.DataFrame({"ticker": [*NAMES, "NONE"], "status": [*statuses, "none"]}))
+
+
+def test_every_ticker_with_prices_is_drawn_with_its_own_closes() -> None:
+    found = drawn(["fresh"] * 3)
+    assert found["ticker"].tolist() == ["AAA", "AAA", "BBB", "BBB", "CCC", "CCC"]
+    assert found["close"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert found["session"].tolist() == [*DAYS] * 3
+
+
+def test_of_very_many_those_are_drawn_that_are_not_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "MOST_DRAWN", 3)
+    assert set(drawn(["fresh", "last_good", "fresh"])["ticker"]) == {"BBB"}
+    assert drawn(["fresh"] * 3).empty
