@@ -40,6 +40,8 @@ Connection = duckdb.DuckDBPyConnection
 
 _MEMORY = "2GB"
 _THREADS = 2
+_verified: dict[Path, tuple[object, ...]] = {}
+"""Working files that this process has held against the ledger, and their state then: one that nobody has written since is as it was."""
 
 
 @contextlib.contextmanager
@@ -71,11 +73,22 @@ def open_working(
         if not path.exists():
             _refuse_to_start_empty(workspace, known)
             _create(path, now)
-        _upgrade(path, now)
+        found = _state(path, known)
+        verified = _verified.get(path) == found
+        if not verified:
+            _upgrade(path, now)
     with database_errors(path), contextlib.closing(_connect(path, config)) as con:
-        check_against_ledger(con, known)
-        _enter_unreported(con, workspace, known)
+        if not verified:
+            check_against_ledger(con, known)
+            _enter_unreported(con, workspace, known)
+            _verified[path] = found
         yield con
+
+
+def _state(path: Path, known: ledger.Ledger) -> tuple[object, ...]:
+    """What changes when the file, its write-ahead log or the ledger is written."""
+    files = [each.stat() if each.exists() else None for each in (path, wal_of(path))]
+    return (*((each.st_ino, each.st_size, each.st_mtime_ns) if each else None for each in files), known.size, known.entries[-1:])
 
 
 def record_run(
