@@ -112,12 +112,14 @@ def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
 
 
 def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
-    """The end of every run: one transaction, the ledger, the report, the publication."""
+    """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is made when all is stored."""
     frames = night.frames(config, kind, tonight, utc_now(), stages.seconds)
-    page = publish.report_page(config, frames, tonight.market, tonight.settled)
+    found = publish.read_report(config, frames, tonight.market, tonight.settled)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
         publish.record(config, frames, tonight.market.whole)
+    with stages.single("report"):
+        page = publish.report_page(found)
     if night.failed(frames):
         publish.show_report(config, page, latest=False)
         return night.summary(config, frames, stages.seconds)

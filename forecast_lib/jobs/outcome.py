@@ -1,5 +1,6 @@
 """One status row for each ticker asked for, naming the model that answered; and the run's own row."""
 
+import functools
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig, config_hash, to_json
@@ -16,6 +18,7 @@ from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.models.forward import answered_by
 from forecast_lib.models.training import POOL, Trained
+from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import empty
 
 __all__ = ["code_version", "devices", "libraries", "model_rows", "run_row", "status_rows"]
@@ -84,12 +87,14 @@ def _data_state(has_prices: bool, data: str | None) -> _State:
     return _State("last_good" if data else "fresh", data)
 
 
-def _behind(market: Market, ticker: str, config: RunConfig) -> int | None:
-    if ticker not in market.series:
-        return None
-    calendar = market.calendars[ticker]
-    last = pd.Timestamp(market.series[ticker].sessions[-1])
-    return max(calendar.count_between(last, calendar.last_known(config.as_of)), 0)
+def _behind(market: Market, config: RunConfig) -> dict[str, int]:
+    """By ticker with prices, how many sessions that could be known lie after its last one."""
+
+    @functools.cache  # most tickers of thousands have the same exchange and the same last session
+    def sessions_after(calendar: TickerCalendar, last: np.datetime64) -> int:
+        return max(calendar.count_between(pd.Timestamp(last), calendar.last_known(config.as_of)), 0)
+
+    return {ticker: sessions_after(market.calendars[ticker], series.sessions[-1]) for ticker, series in market.series.items()}
 
 
 def status_rows(
@@ -107,9 +112,9 @@ def status_rows(
         answered: tickers that have a forecast (of a run that makes none: those with prices).
         kind: of the run; only a nightly one has models that answer.
     """
-    rows = []
+    rows, sessions_behind = [], _behind(market, config)
     for ticker in config.tickers:
-        each, behind = refreshed.get(ticker), _behind(market, ticker, config)
+        each, behind = refreshed.get(ticker), sessions_behind.get(ticker)
         data = _data_reason(_problem(market, ticker), behind)
         state = _state(ticker in answered, data, each) if kind == "nightly" else _data_state(ticker in answered, data)
         variant = each.served.network.variant if each and each.served else each.instead if each else "naive"

@@ -13,7 +13,7 @@ from forecast_lib.report import ReportInput, build_summary, render_report, write
 from forecast_lib.store import database, ledger, publication, reads
 from forecast_lib.store.bulk import CleanRows
 
-__all__ = ["publish", "read_unsettled", "record", "report_page", "show_report"]
+__all__ = ["publish", "read_report", "read_unsettled", "record", "report_page", "show_report"]
 
 CLOSES_IN_REPORT = 120
 MOST_DRAWN = 1000
@@ -68,8 +68,8 @@ def _joined(before: pd.DataFrame, tonight: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else before
 
 
-def report_page(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market, settled: pd.DataFrame) -> str:
-    """The run's page, from what it is about to store and what was stored before.
+def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market, settled: pd.DataFrame) -> ReportInput:
+    """What the run's page shows: what it is about to store, and what was stored before.
 
     Args:
         settled: outcomes entered tonight, with `made_by`.
@@ -79,23 +79,24 @@ def report_page(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: M
         outcomes = reads.read_outcomes(con, config.tickers, config.as_of)
         coverage = reads.read_coverage(con, config.tickers, config.as_of.day)
         model_coverage = reads.read_model_coverage(con, config.as_of.day)
-    return render_report(
-        build_summary(
-            ReportInput(
-                run=frames["runs"],
-                run_tickers=frames["run_tickers"],
-                forecasts=frames.get("forecasts", pd.DataFrame()),
-                prices=_recent_closes(market, frames["run_tickers"]),
-                models=frames.get("models", pd.DataFrame()),
-                backtest_scores=_joined(scores, frames.get("backtest_scores", scores.iloc[:0])),
-                outcomes=_joined(outcomes, settled),
-                coverage=coverage,
-                model_coverage=model_coverage,
-                quarantined=frames["quarantined_prices"],
-                simulated=config.source.name == "simulated",
-            )
-        )
+    return ReportInput(
+        run=frames["runs"],
+        run_tickers=frames["run_tickers"],
+        forecasts=frames.get("forecasts", pd.DataFrame()),
+        prices=_recent_closes(market, frames["run_tickers"]),
+        models=frames.get("models", pd.DataFrame()),
+        backtest_scores=_joined(scores, frames.get("backtest_scores", scores.iloc[:0])),
+        outcomes=_joined(outcomes, settled),
+        coverage=coverage,
+        model_coverage=model_coverage,
+        quarantined=frames["quarantined_prices"],
+        simulated=config.source.name == "simulated",
     )
+
+
+def report_page(found: ReportInput) -> str:
+    """The run's page."""
+    return render_report(build_summary(found))
 
 
 def show_report(config: RunConfig, page: str, *, latest: bool) -> Path:

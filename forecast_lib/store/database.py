@@ -148,14 +148,19 @@ def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.Data
     return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
 
 
-def counts_by_run(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
-    """Rows that each run wrote, by run and table; tables without a row of the run are left out."""
+def counts_by_run(con: duckdb.DuckDBPyConnection, only: str | None = None) -> dict[str, dict[str, int]]:
+    """Rows that each run wrote, by run and table; tables without a row of the run are left out.
+
+    Args:
+        only: the run that is asked about; every one when not given.
+    """
     counts: dict[str, dict[str, int]] = {}
     present = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()").fetchall()
     for table, rows in audits.WRITERS.items():
         if (table,) not in present:
             continue  # a snapshot of an older schema
-        for run_id, count in con.execute(f"SELECT writer, count(*) FROM ({rows}) GROUP BY writer").fetchall():
+        sql = f"SELECT writer, count(*) FROM ({rows}) WHERE $only IS NULL OR writer = $only GROUP BY writer"
+        for run_id, count in con.execute(sql, {"only": only}).fetchall():
             counts.setdefault(run_id, {})[table] = count
     return counts
 
@@ -234,7 +239,7 @@ def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]
         "kind": kind,
         "status": status,
         "finished_at": finished_at.isoformat() + "Z",
-        "rows": counts_by_run(con)[run_id],
+        "rows": counts_by_run(con, run_id)[run_id],
         "prices_hash": prices_hash,
         "forecasts_hash": forecasts_hash,
     }
@@ -288,7 +293,7 @@ def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 
 
 def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping[str, int]) -> None:
-    stored = counts_by_run(con).get(run_id, {})
+    stored = counts_by_run(con, run_id).get(run_id, {})
     for table, rows in expected.items():
         if stored.get(table, 0) != rows:
             raise AuditFailed(
