@@ -17,7 +17,8 @@ _DRAW = 0  # the same tickers whatever the run's seed: the common part belongs t
 def with_common_volatility(market: Market, tickers: Sequence[str], model: ModelConfig, train: TrainConfig) -> Market:
     """The market with each series knowing what it has in common with the others of its exchange.
 
-    As in a pool, a ticker with a problem tonight has no part in it, so that all others get the same as if it had not been asked for.
+    As in a pool, a ticker with a problem tonight has no part in it, so that all others get the same as if it had not been asked for. Who
+    belongs is decided by tonight's histories for past sessions too; a session's figure is made of prices up to it, whoever belongs.
     """
     members = learners(market, tickers, model, train)
     exchange_of = {ticker: calendar.name for ticker, calendar in market.calendars.items()}

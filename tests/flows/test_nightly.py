@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -116,6 +117,28 @@ def write_csv(path: Path, closes: list[str], header: str = "Date,Open,High,Low,C
     sessions = calendar_for("SIM1").sessions(pd.Timestamp("2022-01-03"), pd.Timestamp(FIRST))[-len(closes) :]
     rows = [f"{session.date()},{close},{close},{close},{close},1000" for session, close in zip(sessions, closes, strict=True)]
     path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def test_what_tickers_have_in_common_is_the_same_without_one_that_has_a_problem(tickercast, tmp_path):
+    """Five share a part of their volatility; the sixth never moves, so that nothing can be learned from it."""
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    returns = np.random.default_rng(3).standard_t(5, (5, 400)) * 0.01
+    for number, path in enumerate(np.exp(np.cumsum(returns, axis=1))):
+        write_csv(folder / f"T{number}.csv", [f"{100 * factor:.4f}" for factor in path])
+    write_csv(folder / "STILL.csv", ["10"] * 400)
+    names = [f"T{number}" for number in range(5)]
+    made = []
+    for place, tickers in enumerate((names, [*names, "STILL"])):
+        ended = tickercast.night(tmp_path / f"w{place}", "--files", str(folder), "--tickers", ",".join(tickers), "--as-of", FIRST)
+        assert ended.code in (0, 10), ended.err
+        forecasts = (
+            "SELECT ticker, step, made_by, point, sigma, q025, q975 FROM latest_forecasts WHERE ticker <> 'STILL' ORDER BY ticker, step"
+        )
+        models = "SELECT ticker, weights_sha256 FROM models ORDER BY ticker"  # the pool's and each ticker's, volatility scale and all
+        made.append([rows(tmp_path / f"w{place}", sql) for sql in (forecasts, models)])
+    assert made[0] == made[1]
+    assert [len(found) for found in made[0]] == [10, 6]
 
 
 def test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecast(tickercast, tmp_path):
