@@ -29,12 +29,14 @@ class TickerBacktest:
         scores: columns of `backtest_scores` without the id.
         splits: for each fold, or for each night of an arm that something was decided at: sessions known, first and last cutoff, what
             was served that night, whether that is the model trained then, and why.
+        trained_by: what did the arithmetic of its models' training, in words.
     """
 
     ticker: str
     forecasts: pd.DataFrame
     scores: pd.DataFrame
     splits: list[dict[str, object]] = field(default_factory=list)
+    trained_by: frozenset[str] = frozenset()
 
 
 def fold_pool_series(

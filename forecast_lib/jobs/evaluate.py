@@ -191,6 +191,7 @@ def backtest_ticker(
     folds = folds_of(series, config)
     span = (folds[0].cutoffs[0], folds[-1].cutoffs[1])
     tested = _Tested(series, [], {}, {}, [])
+    trained_by = set[str]()
 
     @functools.cache
     def baseline(name: str) -> Forecasts:
@@ -206,18 +207,21 @@ def backtest_ticker(
             name = arm_model(model.variant, arm)
             tested.add(name, replayed.served, time.perf_counter() - began)
             tested.arms[name] = ArmCost(arm, arm_model(model.variant, "none"), replayed.cpu_seconds)
+            trained_by |= replayed.trained_by
             ends = [point.at for point in replayed.points[1:]] + [span[1]]
             for point, end in zip(replayed.points, ends, strict=True):
                 tested.split(name, point, end, config)
         for fold in () if config.arms else folds:
             began = time.perf_counter()
             replayed = replay(series, fold.cutoffs, "none", model, train, config, own_pools, baseline, seed=seed)
+            trained_by |= replayed.trained_by
             _fold_tested(tested, model, replayed, fold.cutoffs, time.perf_counter() - began)
             if place == 0:
                 tested.add(SERVED, replayed.served)
                 tested.split(model.variant, replayed.points[0], fold.cutoffs[1], config)
     forecasts = pd.concat(tested.parts, ignore_index=True)
-    return TickerBacktest(series.ticker, forecasts, ticker_scores(forecasts, tested.seconds, tested.arms), tested.splits)
+    scores = ticker_scores(forecasts, tested.seconds, tested.arms)
+    return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
 
 
 def backtest_pool(

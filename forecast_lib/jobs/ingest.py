@@ -77,7 +77,7 @@ class Known:
     """What the store knew before the run, as of its evening.
 
     Attributes:
-        histories: the prices of all tickers asked for; of some maybe only those of the last year and more (`read_tails`).
+        histories: the prices of all tickers asked for; of some maybe only those of the last year and more (`read_known`).
         actions, gaps, released, statuses: as `reads` has them: the newest state of each action and gap; rows that a person released;
             how the tickers fared in the runs that still tell something, newest first.
     """

@@ -54,6 +54,7 @@ class Night:
         pool: the pooled networks that tickers were fitted anew from, where any were.
         settled: columns of `forecast_outcomes`, and `made_by`.
         backtest: frames of the three backtest tables.
+        tested_by: what trained the models of the backtest, in words.
     """
 
     market: Market
@@ -65,6 +66,7 @@ class Night:
     forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    tested_by: frozenset[str] = frozenset()
 
 
 def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None) -> Night:
@@ -109,7 +111,8 @@ def with_backtest(
         as_of=pd.Timestamp(config.as_of.day),
         seconds=seconds,
     )
-    return dataclasses.replace(tonight, backtest=tables)
+    tested_by = frozenset[str]().union(*(result.trained_by for result in results))
+    return dataclasses.replace(tonight, backtest=tables, tested_by=tested_by)
 
 
 def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
@@ -142,7 +145,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         prices_hash=market.prices_hash,
         forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
         seconds=seconds,
-        computed_by=outcome.devices(tonight.refreshed, tonight.pool),
+        computed_by=outcome.devices(tonight.refreshed, tonight.pool, tonight.tested_by),
         missing=market.missing,
     )
     return {

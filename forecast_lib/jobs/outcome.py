@@ -3,7 +3,7 @@
 import functools
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
@@ -41,9 +41,13 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def devices(refreshed: Sequence[Refreshed], pool: KeptPool | None) -> dict[str, str]:
-    """What did the arithmetic of tonight's networks, without what was not done; workers on several machines may differ."""
-    trained = {fit.trained_by for fit in pool.fits} if pool else set()
+def devices(refreshed: Sequence[Refreshed], pool: KeptPool | None, tested_by: Collection[str] = ()) -> dict[str, str]:
+    """What did the arithmetic of tonight's networks, without what was not done; workers on several machines may differ.
+
+    Args:
+        tested_by: what trained the models of a backtest.
+    """
+    trained = {*tested_by, *(fit.trained_by for fit in (pool.fits if pool else ()))}
     trained |= {each.trained.trained_by for each in refreshed if each.trained}
     answered = {answered_by(each.served.network) for each in refreshed if each.served}
     found = {"trained_by": trained, "answered_by": answered}

@@ -81,6 +81,11 @@ class Replayed:
     points: tuple[Point, ...]
     cpu_seconds: float
 
+    @property
+    def trained_by(self) -> frozenset[str]:
+        """What did the arithmetic of the models' training, in words."""
+        return frozenset(point.refreshed.trained.trained_by for point in self.points if point.refreshed.trained)
+
 
 @dataclass(frozen=True)
 class _Answerer:

@@ -78,9 +78,9 @@ def negative_log_likelihood(head: Standardised, score: Array) -> Array:
 def shrinkage_of(location: Array, score: Array) -> Array:
     """(horizon,) how much of each step's location to believe, 0 to 1, from held-out standard scores.
 
-    The least-squares factor of the scores on the locations, less three standard errors (of
-    hundreds of tickers and several steps, some meet two by luck): what is not clearly there is not used, and 0, the usual answer, makes
-    the point forecast the last price.
+    The least-squares factor of the scores on the locations, less three standard errors: of hundreds of tickers
+    and several steps, some meet two by luck. What is not clearly there is not used, and 0, the usual answer, makes the point forecast
+    the last price.
 
     Args:
         location, score: (windows, horizon); windows whose score is NaN are left out.

@@ -16,7 +16,7 @@ import pandas as pd
 
 from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "session_features"]
+__all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "session_features"]
 
 FEATURES = (
     "return_z",
@@ -65,6 +65,11 @@ def _trailing_mean(values: Array, sessions: int) -> Array:
     return pd.Series(values).rolling(sessions, min_periods=1).mean().to_numpy()
 
 
+def log_mean_variance(variance: Array, sessions: int) -> Array:
+    """(sessions,): logarithm of the mean variance over the last so many sessions, of fewer at the start."""
+    return np.log(np.maximum(_trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
+
+
 def _session_variance(series: TickerSeries, overnight: Array, returns: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         up, down, body = (np.log(part / series.open) for part in (series.high, series.low, series.close))
@@ -106,7 +111,7 @@ def session_features(series: TickerSeries) -> SessionFeatures:
         logs[:, 3] - long_run,
         in_range,
         log_volume,
-        logs[:, 3] - np.log(np.maximum(_trailing_mean(variance, 250), _SMALLEST_VARIANCE)),
+        logs[:, 3] - log_mean_variance(variance, 250),
         logs[:, 0] - logs[:, 1],
         pd.Series(np.log(variance)).rolling(22, min_periods=5).std().to_numpy() - _USUAL_SPREAD,
     ]

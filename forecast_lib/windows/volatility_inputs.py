@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.windows.features import FEATURES, SessionFeatures, session_features
+from forecast_lib.windows.features import FEATURES, SessionFeatures, log_mean_variance, session_features
 from forecast_lib.windows.series import COMMON_COLUMNS, Array, TickerSeries
 
 __all__ = ["VOLATILITY_INPUTS", "volatility_inputs"]
@@ -26,13 +26,8 @@ VOLATILITY_INPUTS = (
     *("largest_shock_quarter_ago", "largest_shock_year_ago"),
     *("common_1_22", "common_5_22", "common_22_66"),
 )
-_SMALLEST_VARIANCE = 1e-8
 _LOWEST_SHOCK, _HIGHEST_SHOCK = -2.0, 5.0  # log units
 _RETURN_Z = FEATURES.index("return_z")
-
-
-def _log_mean(variance: "pd.Series[float]", sessions: int) -> Array:
-    return np.log(np.maximum(variance.rolling(sessions, min_periods=1).mean().to_numpy(), _SMALLEST_VARIANCE))
 
 
 def _trailing_sum(values: Array, sessions: int) -> Array:
@@ -63,7 +58,6 @@ def _largest_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.i
 def volatility_inputs(series: TickerSeries) -> Array:
     """(sessions, len(VOLATILITY_INPUTS)); the first `WARM_UP` rows are not fit for use."""
     features = session_features(series)
-    variance = pd.Series(features.variance)
     z = features.values[:, _RETURN_Z].astype(np.float64)
     days = series.sessions.astype("datetime64[D]").astype(np.int64)
     weekday = (days + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
@@ -76,8 +70,8 @@ def volatility_inputs(series: TickerSeries) -> Array:
         _trailing_sum(z, 5),
         _trailing_sum(z, 22),
         *(weekday[None] == np.arange(4)[:, None]).astype(np.float64),
-        _log_mean(variance, 250),
-        _log_mean(variance, 3),
+        log_mean_variance(features.variance, 250),
+        log_mean_variance(features.variance, 3),
         *(_mean_around(days, shocks, following - ago, 1) for ago in _QUARTERS),
         _largest_around(days, shocks, following - _QUARTERS[0], 3),
         _largest_around(days, shocks, following - _QUARTERS[-1], 3),

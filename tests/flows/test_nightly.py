@@ -272,6 +272,7 @@ def test_a_backtest_replays_the_nights(tickercast, tmp_path):
     arms = ["lstm_fine_tune", "lstm_none"]
     scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
     assert scores == [(name,) for name in sorted([*BASELINES, *arms])]
+    assert rows(tmp_path / "b", "SELECT libraries ->> 'trained_by' FROM runs") == [("Numba CPU",)]
     costs = dict(rows(tmp_path / "b", "SELECT model, cpu_seconds FROM latest_backtest_scores WHERE arm IS NOT NULL AND ticker = '*'"))
     assert 0 < costs["lstm_none"] < costs["lstm_fine_tune"]
     assert {row["model"] for row in ended.summary["figures"] if row["CPU s"]} == set(arms)

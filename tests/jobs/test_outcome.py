@@ -162,6 +162,7 @@ def test_what_trained_and_what_answered_is_said_once_each():
     assert devices([trained, trained], pool) == both
     assert devices([served()], None) == {"answered_by": "Numba CPU"}
     assert devices([Refreshed("ACME", SKIP)], None) == {}
+    assert devices([], None, {"TensorFlow CPU"}) == {"trained_by": "TensorFlow CPU"}
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,17 @@ def test_volume_is_compared_with_its_last_22_sessions():
     assert session_features(series).values[-1, AT["log_volume_22"]] == pytest.approx(0.954545, abs=1e-6)
 
 
+def test_volatility_is_compared_with_that_of_other_spans():
+    """230 calm sessions and 20 that move four times as much: variances 1e-4 and 16e-4, exactly, from closes alone."""
+    moves = np.where(np.arange(250) < 230, 0.01, 0.04) * np.where(np.arange(250) % 2, 1, -1)
+    values = session_features(made_up.closes_only(100 * np.exp(np.cumsum(moves)))).values[-1]
+    # By hand: over 66 sessions (46 * 1 + 20 * 16) / 66 = 5.5455, over 250 (229 * 1 + 20 * 16) / 250 = 2.196, the first having no return
+    assert values[AT["log_var_66_250"]] == pytest.approx(np.log(5.5455 / 2.196), abs=1e-3)
+    assert values[AT["log_var_1_5"]] == pytest.approx(0.0, abs=1e-6)  # all of the last five are alike
+    # Of the last 22 two are calm: log 16 = 2.7726 apart, standard deviation 2.7726 * sqrt(20 * 2 / (22 * 21)) = 0.81582
+    assert values[AT["log_var_spread_22"]] == pytest.approx(0.81582 - 0.8, abs=1e-4)
+
+
 def test_missing_columns_are_zero():
     values = session_features(made_up.ODD["closes only"]).values
     assert not values[:, [AT[name] for name in ("overnight_z", "intraday_z", "close_in_range", "log_volume_22")]].any()
