@@ -5,6 +5,7 @@ Each check looks at one thing, changes nothing, and answers in a line. A check t
 
 import datetime as dt
 import email.utils
+import functools
 import http.client
 import importlib.metadata
 import json
@@ -268,6 +269,12 @@ def check_weights(patient: Patient) -> Finding:
     return Finding(OK, "weights", f"{len(names)} weight files")
 
 
+@functools.cache
+def _cache_of_yahoo() -> tempfile.TemporaryDirectory[str]:
+    """Removed when the process ends, not before: its client keeps the folder, and a workspace that is examined is not touched."""
+    return tempfile.TemporaryDirectory()
+
+
 def check_source(patient: Patient) -> Finding:
     """Asks the source for the last days of one ticker."""
     from forecast_lib.prices import open_source
@@ -275,10 +282,9 @@ def check_source(patient: Patient) -> Finding:
 
     source, as_of = source_from(patient.settings), as_of_from(patient.settings, patient.now)
     named = parse_tickers(patient.settings["tickers"] or tuple(source_tickers(source, as_of)) or ("SPY",))
-    with tempfile.TemporaryDirectory() as cache:
-        prices = open_source(source, as_of, tickers=named, cache_dir=Path(cache), read_parquet=read_parquet)
-        first = None if source.name == "files" else as_of.day - dt.timedelta(days=_PROBE_DAYS)
-        fetched = prices.fetch(named[0], first, as_of.day)
+    prices = open_source(source, as_of, tickers=named, cache_dir=Path(_cache_of_yahoo().name), read_parquet=read_parquet)
+    first = None if source.name == "files" else as_of.day - dt.timedelta(days=_PROBE_DAYS)
+    fetched = prices.fetch(named[0], first, as_of.day)
     return Finding(OK, "source", f"{source.name} gave {len(fetched.prices)} rows of {named[0]}")
 
 

@@ -40,18 +40,18 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
     """
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
         return ingest.stored_market(config.workspace, config.tickers, config.as_of)
-    with stages.single("known"):
-        tails = not goes_on and bulk.may_come_whole(config)
-        known = ingest.read_known(config.workspace, config.tickers, config.as_of, tails=tails)
-    with stages.single("screen"):
-        taken, left = bulk.take_whole(config, known)
-        known = ingest.with_whole_past(config.workspace, known, left, config.as_of) if tails else known
+    with ingest.reading_digests(config.workspace, config.tickers, config.as_of) as digests:
+        with stages.single("known"):
+            tails = not goes_on and bulk.may_come_whole(config)
+            known = ingest.read_known(config.workspace, config.tickers, config.as_of, tails=tails)
+        with stages.single("screen"):
+            taken, left, known = bulk.take_whole(config, known)
     source = price_source(config.source, config.as_of, config.workspace, left)
     shards = plan.shards(left, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
-        return ingest.join_market(config.workspace, fetched, known, config.as_of, taken)
+        return ingest.join_market(config.workspace, fetched, known, digests.result(), config.as_of, taken)
 
 
 def _pool(
@@ -117,7 +117,7 @@ def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stag
     found = publish.read_report(config, frames, tonight.market, tonight.settled)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
-        publish.record(config, frames, tonight.market.whole)
+        publish.record(config, frames, tonight.market.clean)
     with stages.single("report"):
         page = publish.report_page(found)
     if night.failed(frames):

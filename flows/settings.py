@@ -152,6 +152,8 @@ def _read_toml(path: Path, what: str) -> dict[str, Any]:
         return tomllib.loads(_read_text(path, what))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{what} {path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{what} {path} is nested too deeply: expected plain values and lists of them") from None
 
 
 def _refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -1,10 +1,14 @@
 """A Parquet file of many tickers, all at once: what is plain goes into the store as it stands, the others one by one as always.
 
-The file is read once, and only from where each ticker's overlap begins. The rows of all tickers are then held against the stored ones
-and against the rules in one go (`prices.plain`); a ticker of which nothing is stored goes from the file to the table.
+The file is read once, and only from where each ticker's overlap begins, or its oldest open gap; the whole of it for a ticker with an
+action that is not known yet. The rows of all tickers are then held against the stored ones and against the rules in one go
+(`prices.plain`); a ticker of which nothing is stored goes from the file to the table.
 """
 
 import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,19 +16,56 @@ from numpy.typing import NDArray
 
 from forecast_lib.config import RunConfig
 from forecast_lib.domain import Ticker
-from forecast_lib.jobs.ingest import OVERLAP_SESSIONS, Known, Taken, nothing_taken
-from forecast_lib.prices.files import parquet_roles
-from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers
+from forecast_lib.jobs.ingest import Known, Taken, first_asked, nothing_taken, overlaid_actions, with_whole_past
+from forecast_lib.prices.actions import LARGEST_PRICE, standing
+from forecast_lib.prices.adjust import SPLIT_RANGE
+from forecast_lib.prices.files import parquet_roles, plain_name
+from forecast_lib.prices.plain import Gaps, plain_tickers
+from forecast_lib.prices.source import ACTION_COLUMNS
+from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.store import bulk, database
-from forecast_lib.windows.histories import Histories
+from forecast_lib.windows.histories import FIGURES, Histories, splits_of
 
 __all__ = ["FEWEST_TO_STORE_WHOLE", "may_come_whole", "take_whole"]
 
 FEWEST_TO_STORE_WHOLE = 200_000
-"""Fewer rows reach the table as quickly by way of a frame, as all others do."""
+"""Fewer rows reach the table as quickly from the columns that were read already."""
 
 _SOURCE = "files"
-_BEGINNING = np.datetime64("1600-01-01")
+_BEGINNING = np.datetime64("1600-01-01", "D")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Tickers that may be plain.
+
+    Attributes:
+        tickers: in the order of their names.
+        since: (tickers,) the first session that is asked for of each.
+        actions: ticker, session, kind and value: all that the file says of these tickers, up to the run's day.
+        splitting: those with a split in the file.
+    """
+
+    tickers: tuple[str, ...]
+    since: NDArray[np.datetime64]
+    actions: pd.DataFrame
+    splitting: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """What the file says of the tickers from `since` on, as traded.
+
+    Attributes:
+        actions: ticker, session, kind and value.
+        doubtful: places of the tickers whose prices do not show whether they are split-adjusted.
+        undone: places of the tickers whose prices the file has split-adjusted.
+    """
+
+    rows: Histories
+    actions: pd.DataFrame
+    doubtful: list[int]
+    undone: list[int]
 
 
 def may_come_whole(config: RunConfig) -> bool:
@@ -33,71 +74,196 @@ def may_come_whole(config: RunConfig) -> bool:
     return config.source.name == _SOURCE and path is not None and path.suffix.lower() == ".parquet" and path.is_file()
 
 
-def take_whole(config: RunConfig, known: Known, *, fewest_to_store_whole: int = FEWEST_TO_STORE_WHOLE) -> tuple[Taken, tuple[Ticker, ...]]:
-    """The part of the run's file that is plain, and the tickers that are left.
+def take_whole(
+    config: RunConfig, known: Known, *, fewest_to_store_whole: int = FEWEST_TO_STORE_WHOLE
+) -> tuple[Taken, tuple[Ticker, ...], Known]:
+    """The part of the run's file that is plain, the tickers that are left, and what is known of both, with the whole past where it is
+    needed.
 
-    Everything is left where the source is no Parquet file with a ticker column and typed columns, or one with splits or dividends.
+    Everything is left where the source is no Parquet file with a ticker column and typed columns.
     """
     path = config.source.path
-    if path is None or not may_come_whole(config):
-        return nothing_taken(), config.tickers
+    opened = _opened(config, path) if path is not None and may_come_whole(config) else None
+    if opened is None:
+        return nothing_taken(), config.tickers, with_whole_past(config.workspace, known, config.tickers, config.as_of)
+    file, names, actions = opened
+    asked = _asked(config, known, file, names, _kinds(actions, config))
+    known = with_whole_past(config.workspace, known, _looking_back(known, asked), config.as_of)
+    offered = _offered(config, file, asked)
+    taken = _taken(config, known, offered)
+    taken = dataclasses.replace(taken, clean=_clean(config, known, file, names, offered, taken, fewest_to_store_whole))
+    left = tuple(ticker for ticker in config.tickers if ticker not in taken.rows_new)
+    return taken, left, with_whole_past(config.workspace, known, left, config.as_of)
+
+
+def _opened(config: RunConfig, path: Path) -> tuple[bulk.WholeFile, pd.DataFrame, pd.DataFrame] | None:
+    """The file, its names and its actions; None where its columns must be read with more care."""
     with database.open_working(config.workspace, config.as_of.now) as con:
         types = bulk.described(con, path)
         columns = parquet_roles(list(types), path.name)
         if columns is None or not bulk.can_be_taken_whole(types, columns):
-            return nothing_taken(), config.tickers
+            return None
         file = bulk.WholeFile(path, columns)
-        names = bulk.names_in(con, file)
-        offered = bulk.offered_rows(con, file, _asked(config, known, names), config.as_of)
-    taken = _taken(config, known, offered)
-    first_time = tuple(ticker for ticker in taken.rows_new if not len(known.sessions_of(ticker)))
-    if sum(taken.rows_new[ticker] for ticker in first_time) >= fewest_to_store_whole:
-        left_out = tuple(names.loc[~names["ticker"].isin(first_time), "ticker"].dropna())
-        whole = bulk.CleanRows(file, first_time, left_out, _SOURCE, config.as_of.day, config.as_of.now)
-        taken = dataclasses.replace(taken, whole=whole)
-    left = tuple(ticker for ticker in config.tickers if ticker not in taken.rows_new)
-    return dataclasses.replace(taken, prices=_rows_to_store(config, taken)), left
+        return file, bulk.names_in(con, file), bulk.actions_in(con, file)
 
 
-def _asked(config: RunConfig, known: Known, names: pd.DataFrame) -> pd.DataFrame:
-    """The tickers that may be plain, and the first session that is asked for of each.
+def _kinds(actions: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
+    """Ticker, session, kind and value, up to the run's day, and whether the ticker has a value that can be no action."""
+    parts = [
+        actions.loc[actions[kind] != unchanged, ["ticker", "session"]].assign(kind=kind, value=actions[kind])
+        for kind, unchanged in (("dividend", 0.0), ("split", 1.0))
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    found = found[found["value"] != 0]
+    fits = np.where(found["kind"] == "split", found["value"].between(*SPLIT_RANGE), found["value"].between(0, LARGEST_PRICE))
+    impossible = found["ticker"].isin(found.loc[~fits, "ticker"])
+    found = found.assign(impossible=impossible)[found["session"] <= pd.Timestamp(config.as_of.day)]
+    return found.sort_values(["ticker", "session", "kind"], ignore_index=True)
 
-    Not those with a gap that was not filled or a row that a person released, nor those whose name the file spells in two ways.
+
+def _asked(config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.DataFrame, actions: pd.DataFrame) -> _Asked:
+    """Not those with a row that a person released, with an impossible action, or whose name the file spells in two ways; nor those with
+    splits whose file goes on after the run's day: what its later rows show of them is not read here; nor those with an action that the
+    file has taken back.
     """
     spelled = names["ticker"].fillna("").str.strip().str.upper()
     clear = names["dated"] & (spelled == names["ticker"]) & ~spelled.duplicated(keep=False)
-    doubtful = {*known.gaps.loc[known.gaps["state"] != "filled", "ticker"], *known.released["ticker"]}
+    splitting = frozenset(actions.loc[actions["kind"] == "split", "ticker"])
+    goes_on = set(names.loc[names["last"] > pd.Timestamp(config.as_of.day), "ticker"])
+    doubtful = {*known.released["ticker"], *actions.loc[actions["impossible"], "ticker"], *(splitting & goes_on)}
     wanted = {str(ticker) for ticker in config.tickers if not known.calendar_of(ticker).recorded_fallback} - doubtful
     fits = sorted(wanted.intersection(names.loc[clear, "ticker"]))
-    stored = [known.sessions_of(ticker) for ticker in fits]
-    since = [sessions[-OVERLAP_SESSIONS:][0] if len(sessions) else _BEGINNING for sessions in stored]
-    return pd.DataFrame({"ticker": pd.Series(fits, dtype=str), "since": np.array(since, dtype="datetime64[us]")})
+    mine = actions.loc[actions["ticker"].isin(fits), ["ticker", *ACTION_COLUMNS]]
+    since = {ticker: _since(known, ticker) for ticker in fits}
+    since |= dict.fromkeys(_with_new_actions(known, mine, since), _BEGINNING)
+    fits = sorted(set(fits) - _with_lost_actions(known, actions, since, file))
+    mine, splitting = mine[mine["ticker"].isin(fits)], splitting.intersection(fits)
+    return _Asked(tuple(fits), np.array([since[ticker] for ticker in fits], dtype="datetime64[D]"), mine, splitting)
 
 
-def _taken(config: RunConfig, known: Known, offered: Histories) -> Taken:
-    """What is new of the plain tickers; `prices` and `whole` are left empty."""
-    stored = known.tails(offered.tickers, TAIL_SESSIONS)
+def _since(known: Known, ticker: str) -> np.datetime64:
+    first = first_asked(known.sessions_of(ticker), known.missing.get(ticker))
+    return _BEGINNING if first is None else np.datetime64(first, "D")
+
+
+def _with_new_actions(known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64]) -> set[str]:
+    """Tickers with an action from `since` on of a kind and session of which none was known: their whole history is read again."""
+    asked_from = actions["ticker"].map(since).astype("datetime64[us]") if len(actions) else actions["session"]
+    seen = actions[actions["session"] >= asked_from]
+    key = ["ticker", "session", "kind"]
+    new = ~pd.MultiIndex.from_frame(seen[key]).isin(pd.MultiIndex.from_frame(standing(known.actions)[key]))
+    return set(seen.loc[new, "ticker"])
+
+
+def _with_lost_actions(known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64], file: bulk.WholeFile) -> set[str]:
+    """Tickers with a known action from `since` on that the file would have and has not."""
+    before = standing(known.actions)
+    before = before[before["ticker"].isin(since.keys()) & before["kind"].isin(file.columns.keys())]
+    if before.empty:
+        return set()
+    expected = before[before["session"] >= before["ticker"].map(since).astype("datetime64[us]")]
+    key = ["ticker", "session", "kind"]
+    lost = ~pd.MultiIndex.from_frame(expected[key]).isin(pd.MultiIndex.from_frame(actions[key]))
+    return set(expected.loc[lost, "ticker"])
+
+
+def _looking_back(known: Known, asked: _Asked) -> list[Ticker]:
+    """The tickers that are asked for more than the end of their stored history."""
+    begins = {ticker: known.sessions_of(ticker)[:1] for ticker in asked.tickers}
+    return [Ticker(each) for each, since in zip(asked.tickers, asked.since, strict=True) if len(begins[each]) and since < begins[each][0]]
+
+
+def _offered(config: RunConfig, file: bulk.WholeFile, asked: _Asked) -> _Offered:
+    """The rows from `since` on. Of a ticker with splits the whole file is read first: it shows whether they are already in the prices."""
+    splits = np.array([ticker in asked.splitting for ticker in asked.tickers], dtype=bool)
+    since = np.where(splits, _BEGINNING, asked.since)
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        rows = bulk.offered_rows(con, file, pd.DataFrame({"ticker": list(asked.tickers), "since": since}), config.as_of)
+    column = plain_name(file.columns.get("split", ""))
+    offered = _as_traded(_Offered(rows, asked.actions, [], []), np.flatnonzero(splits).tolist(), column)
+    recent = offered.actions["session"] >= _BEGINNING.astype("datetime64[us]")
+    if len(offered.actions):
+        places = pd.Index(asked.tickers).get_indexer(offered.actions["ticker"])
+        recent = offered.actions["session"] >= asked.since[places].astype("datetime64[us]")
+    rows = offered.rows.rows(offered.rows.sessions >= asked.since[offered.rows.of]) if splits.any() else offered.rows
+    return dataclasses.replace(offered, rows=rows, actions=offered.actions[recent])
+
+
+def _as_traded(offered: _Offered, places: Collection[int], split_column: str) -> _Offered:
+    """With what the file has split-adjusted undone.
+
+    Args:
+        places: of the tickers with splits.
+    """
+    if not places:
+        return offered
+    rows, bounds = offered.rows, offered.rows.bounds()
+    figures = {name: values.copy() for name, values in rows.figures.items()}
+    by_ticker = offered.actions.groupby("ticker").indices
+    parts = [offered.actions[~offered.actions["ticker"].isin([rows.tickers[place] for place in places])]]
+    doubtful, undone = [], []
+    for place in places:
+        mine, own = slice(*bounds[place : place + 2]), offered.actions.iloc[by_ticker[rows.tickers[place]]]
+        sessions = rows.sessions[mine].astype("datetime64[us]")
+        prices = pd.DataFrame({"session": sessions, **{name: figures[name][mine] for name in FIGURES}}, copy=False)
+        found = on_traded_basis(prices, own, split_column)
+        if found is None or found.assumption is not None:
+            doubtful.append(place)
+            continue
+        if found.undone:
+            undone.append(place)
+            for name in FIGURES:
+                figures[name][mine] = found.prices[name].to_numpy()
+        parts.append(found.actions)
+    actions = pd.concat(parts, ignore_index=True)
+    return _Offered(dataclasses.replace(rows, figures=figures), actions, doubtful, undone)
+
+
+def _taken(config: RunConfig, known: Known, offered: _Offered) -> Taken:
+    """What is new of the plain tickers; `clean` is left empty."""
+    rows = offered.rows
+    stored = known.beside(rows)
     plain = _plain(config, known, offered, stored)
-    new = offered.rows(plain[offered.of] & ~offered.is_among(stored))
+    new = rows.rows(plain[rows.of] & ~rows.is_among(stored))
     counts = np.bincount(new.of, minlength=len(plain)).tolist()
-    mine = {ticker: count for ticker, count, is_plain in zip(offered.tickers, counts, plain, strict=True) if is_plain}
+    mine = {ticker: count for ticker, count, is_plain in zip(rows.tickers, counts, plain, strict=True) if is_plain}
     calendars = {ticker: known.calendar_of(ticker) for ticker in mine}
-    return dataclasses.replace(nothing_taken(), new=new.placed(known.histories.tickers), calendars=calendars, rows_new=mine)
+    actions = offered.actions[offered.actions["ticker"].isin(mine.keys())]
+    return dataclasses.replace(
+        nothing_taken(), new=new.placed(known.histories.tickers), calendars=calendars, rows_new=mine, actions=actions
+    )
 
 
-def _plain(config: RunConfig, known: Known, offered: Histories, stored: Histories) -> NDArray[np.bool_]:
-    calendars = [known.calendar_of(ticker) for ticker in offered.tickers]
+def _plain(config: RunConfig, known: Known, offered: _Offered, stored: Histories) -> NDArray[np.bool_]:
+    rows = offered.rows
+    calendars = [known.calendar_of(ticker) for ticker in rows.tickers]
     places = {calendar: place for place, calendar in enumerate(dict.fromkeys(calendars))}
-    first = min((part.sessions.min() for part in (offered, stored) if len(part)), default=np.datetime64(config.as_of.day))
+    first = min((part.sessions.min() for part in (rows, stored) if len(part)), default=np.datetime64(config.as_of.day))
     sessions = [each.sessions(pd.Timestamp(first), each.last_known(config.as_of)).to_numpy("datetime64[D]") for each in places]
-    return plain_tickers(offered, stored, known.splits, sessions, np.array([places[each] for each in calendars], dtype=np.intp))
+    of_ticker = np.array([places[each] for each in calendars], dtype=np.intp)
+    splits = splits_of(overlaid_actions(known.actions, offered.actions)) if len(offered.actions) else known.splits
+    plain = plain_tickers(rows, stored, splits, sessions, of_ticker, _gaps(known, rows.tickers))
+    plain[offered.doubtful] = False
+    too_large = offered.actions.loc[~offered.actions["value"].between(0, LARGEST_PRICE), "ticker"]
+    plain[pd.Index(rows.tickers).get_indexer(too_large)] = False
+    return plain
 
 
-def _rows_to_store(config: RunConfig, taken: Taken) -> pd.DataFrame:
-    """The new rows as columns of `prices`, but for those that go whole."""
-    rows = taken.new
-    if taken.whole is not None:
-        by_frame = np.isin(np.array(rows.tickers), taken.whole.tickers, invert=True)
-        rows = rows.rows(by_frame[rows.of])
-    now = pd.Timestamp(config.as_of.now).tz_localize(None)
-    return rows.frame().assign(source=_SOURCE, revision=0, known_at=now)
+def _gaps(known: Known, tickers: tuple[str, ...]) -> Gaps:
+    """Sessions of these tickers that are known to be missing, or were declared closed."""
+    waiting = known.waiting[known.waiting["ticker"].isin(tickers)]
+    return pd.Index(tickers).get_indexer(waiting["ticker"]).astype(np.int32), waiting["session"].to_numpy("datetime64[D]")
+
+
+def _clean(
+    config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.DataFrame, offered: _Offered, taken: Taken, fewest_to_store_whole: int
+) -> bulk.CleanRows | None:
+    """How the new rows reach the table: from the file those of tickers of which nothing is stored, the others from columns."""
+    rows, whole = taken.new, None
+    undone = {offered.rows.tickers[place] for place in offered.undone}
+    first_time = tuple(ticker for ticker in taken.rows_new if not len(known.sessions_of(ticker)) and ticker not in undone)
+    if sum(taken.rows_new[ticker] for ticker in first_time) >= fewest_to_store_whole:
+        left_out = tuple(names.loc[~names["ticker"].isin(first_time), "ticker"].dropna())
+        whole = bulk.WholeTickers(file, first_time, left_out, config.as_of.day)
+        rows = rows.rows(np.isin(np.array(rows.tickers), first_time, invert=True)[rows.of])
+    return bulk.CleanRows(rows, whole, _SOURCE, config.as_of.now) if len(rows) or whole is not None else None

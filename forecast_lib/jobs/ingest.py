@@ -5,11 +5,13 @@ what is stored, or a corporate action turns up that was not known, the whole his
 Nothing is stored here: the new rows travel with the run and are written with everything else it made.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +23,9 @@ from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError, UnknownTicker
 from forecast_lib.jobs.absence import SAID_BEFORE, judged_absence
 from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
-from forecast_lib.prices.actions import checked_actions
-from forecast_lib.prices.checks import FINDING_COLUMNS, CheckedPrices, check_prices
+from forecast_lib.prices.actions import WITHDRAWN, checked_actions, standing
+from forecast_lib.prices.checks import CheckedPrices, check_prices
+from forecast_lib.prices.past import FROZEN_SESSIONS
 from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers
 from forecast_lib.prices.refusals import GOOD_COLUMNS
 from forecast_lib.prices.rules import severities_from
@@ -30,10 +33,10 @@ from forecast_lib.prices.source import ACTION_COLUMNS, FetchedPrices, PriceSourc
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store import database, reads, revisions
 from forecast_lib.store.bulk import CleanRows
-from forecast_lib.store.hashing import prices_hash
+from forecast_lib.store.hashing import Digests, prices_hash, stored_digests
 from forecast_lib.store.histories import read_histories
-from forecast_lib.tables import PRICE_VALUES, empty
-from forecast_lib.windows.histories import Histories, Splits, series_from, splits_of
+from forecast_lib.tables import empty
+from forecast_lib.windows.histories import FIGURES, Histories, Splits, series_from, splits_of
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = [
@@ -44,9 +47,12 @@ __all__ = [
     "Problem",
     "Taken",
     "fetch_ticker",
+    "first_asked",
     "join_market",
     "nothing_taken",
+    "overlaid_actions",
     "read_known",
+    "reading_digests",
     "stored_market",
     "with_whole_past",
 ]
@@ -57,7 +63,7 @@ OVERLAP_SESSIONS = 10
 _TAIL = dt.timedelta(days=450)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
-_STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar")
+_STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar", "problem")
 _NOWHERE = np.empty(0, dtype=np.intp)
 _NO_CALENDAR = "weekdays"
 
@@ -77,7 +83,8 @@ class Known:
     """What the store knew before the run, as of its evening.
 
     Attributes:
-        histories: the prices of all tickers asked for; of some maybe only those of the last year and more (`read_known`).
+        histories: the prices of all tickers asked for.
+        ends_only: of each ticker maybe only those of the last year and more (`read_known`).
         actions, gaps, released, statuses: as `reads` has them: the newest state of each action and gap; rows that a person released;
             how the tickers fared in the runs that still tell something, newest first.
     """
@@ -87,6 +94,7 @@ class Known:
     gaps: pd.DataFrame = field(default_factory=lambda: empty("price_gaps"))
     released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
     statuses: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(_STATUS_COLUMNS)))
+    ends_only: bool = False
 
     def of(self, ticker: str) -> "KnownTicker":
         """One ticker's part."""
@@ -102,13 +110,23 @@ class Known:
         place = self._place[ticker]
         return self.histories.sessions[slice(*self._bounds[place : place + 2])]
 
-    def tails(self, tickers: Sequence[str], count: int) -> Histories:
-        """The last rows of some tickers, in the order in which they are named, that of their names; at most `count` of each."""
-        ends = [self._bounds[self._place[ticker] : self._place[ticker] + 2] for ticker in tickers]
-        rows = [np.arange(max(low, high - count), high) for low, high in ends]
-        of = np.repeat(np.arange(len(tickers), dtype=np.int32), [len(each) for each in rows])
-        tail = self.histories.rows(np.concatenate(rows) if rows else _NOWHERE)
-        return dataclasses.replace(tail, tickers=tuple(tickers), of=of)
+    def beside(self, offered: Histories) -> Histories:
+        """The stored rows that the rules look at beside the offered ones, of the same tickers in their order, that of their names: the
+        last TAIL_SESSIONS of each, or all from a week before the first offered one on."""
+        places = np.array([self._place[ticker] for ticker in offered.tickers], dtype=np.intp)
+        bounds, stored = np.array(self._bounds), self.histories.sessions
+        lows, highs = bounds[places], bounds[places + 1]
+        begins = np.maximum(lows, highs - TAIL_SESSIONS)
+        firsts = offered.bounds()
+        further = np.flatnonzero((np.diff(firsts) > 0) & (begins > lows))
+        for place in further[offered.sessions[firsts[further]] <= stored[begins[further]]].tolist():
+            low = lows[place]
+            at = low + np.searchsorted(stored[low : highs[place]], offered.sessions[firsts[place]])
+            begins[place] = max(low, at - FROZEN_SESSIONS)
+        counts = highs - begins
+        of = np.repeat(np.arange(len(places), dtype=np.int32), counts)
+        rows = np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts) if len(places) else _NOWHERE
+        return dataclasses.replace(self.histories.rows(rows), tickers=offered.tickers, of=of)
 
     def calendar_of(self, ticker: str) -> TickerCalendar:
         """The calendar that the ticker's newest run used, the source's time zone considered; else the one its name tells."""
@@ -117,6 +135,16 @@ class Known:
         if name is None or name == usual.name:
             return usual
         return TickerCalendar(name, recorded_fallback=name == _NO_CALENDAR)
+
+    @functools.cached_property
+    def waiting(self) -> pd.DataFrame:
+        """The gaps that no price has filled yet, those that a person closed among them."""
+        return self.gaps[self.gaps["state"] != "filled"]
+
+    @functools.cached_property
+    def missing(self) -> dict[str, pd.Timestamp]:
+        """The oldest open gap of the tickers that have one."""
+        return {str(ticker): rows.min() for ticker, rows in self.gaps.loc[self.gaps["state"] == "missing"].groupby("ticker")["session"]}
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -164,6 +192,16 @@ class KnownTicker:
         """The rows as a frame: ticker, session, figures, currency."""
         return self.histories.frame()
 
+    @functools.cached_property
+    def waiting(self) -> NDArray[np.datetime64]:
+        """The sessions without a price that are known, closed ones among them."""
+        return self.gaps.loc[self.gaps["state"] != "filled", "session"].to_numpy("datetime64[D]")
+
+    @functools.cached_property
+    def closed(self) -> NDArray[np.datetime64]:
+        """The sessions of which a person said that there was no trading."""
+        return self.gaps.loc[self.gaps["state"] == "closed", "session"].to_numpy("datetime64[D]")
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -174,6 +212,7 @@ class Fetched:
         actions: ticker, session, kind, value.
         quarantined: ticker, session, row, origin, rule, reason.
         findings: ticker, rule, severity, rows, session: how often each rule struck.
+        sessions: those that the source has a good row of, where a gap between them holds the ticker back.
         seconds: how long it took to come and be checked.
     """
 
@@ -184,6 +223,7 @@ class Fetched:
     quarantined: pd.DataFrame
     problem: Problem | None = None
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
+    sessions: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([], dtype="datetime64[us]"))
     seconds: float = 0.0
 
 
@@ -196,7 +236,7 @@ class Market:
         prices, actions, quarantined, gaps, findings: new rows of `prices`, `corporate_actions`, `quarantined_prices`, `price_gaps`
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
-        whole: more new rows of `prices`, that go from the file to the table.
+        clean: more new rows of `prices`, that need no frame.
         prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
         rows_new, rows_refused: by ticker.
@@ -215,7 +255,7 @@ class Market:
     gaps: pd.DataFrame = field(default_factory=lambda: _no_rows("price_gaps", "run_id"))
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
     missing: dict[str, int] = field(default_factory=dict)
-    whole: CleanRows | None = None
+    clean: CleanRows | None = None
 
 
 @dataclass(frozen=True)
@@ -225,20 +265,21 @@ class Taken:
     Attributes:
         new: the rows that are not stored yet.
         calendars, rows_new: by ticker.
-        prices: the new rows as they will be stored, columns of `prices` without run_id; not those of `whole`.
-        whole: rows that go from the file to the table.
+        actions: ticker, session, kind, value; stored ones may be among them.
+        clean: the new rows as they will be stored.
     """
 
     new: Histories
     calendars: Mapping[str, TickerCalendar]
     rows_new: Mapping[str, int]
-    prices: pd.DataFrame
-    whole: CleanRows | None = None
+    actions: pd.DataFrame
+    clean: CleanRows | None = None
 
 
 def nothing_taken() -> Taken:
     """Every ticker goes its own way."""
-    return Taken(Histories.none(), {}, {}, empty("prices").drop(columns="run_id"))
+    _, actions, _, _ = _empty_answer()
+    return Taken(Histories.none(), {}, {}, actions)
 
 
 def _no_rows(table: str, *left_out: str) -> pd.DataFrame:
@@ -259,6 +300,7 @@ def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, *, tails
             reads.read_gaps(con, names, as_of),
             reads.read_released(con, names, as_of),
             reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
+            ends_only=tails,
         )
 
 
@@ -273,7 +315,7 @@ def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> 
 
 def with_whole_past(workspace: Path, known: Known, tickers: Sequence[Ticker], as_of: AsOf) -> Known:
     """All stored prices of some tickers, where only the last ones had been read; the others stay as they are."""
-    if not tickers:
+    if not tickers or not known.ends_only:
         return known
     with database.open_working(workspace, as_of.now) as con:
         whole = read_histories(con, known.histories.tickers, as_of, only=tickers)
@@ -297,35 +339,60 @@ def _empty_answer() -> tuple[pd.DataFrame, ...]:
 
 
 def _differs(checked: CheckedPrices, known: KnownTicker) -> bool:
-    """Whether what the source says about sessions already stored is not what is stored, or an action is new."""
-    both = checked.good.merge(known.prices, on="session", suffixes=("", "_known"))
-    for column in ("open", "high", "low", "close", "volume"):
-        now, then = both[column].to_numpy(float), both[f"{column}_known"].to_numpy(float)
-        if not np.allclose(now, then, rtol=revisions.TOLERANCE, atol=0.0, equal_nan=True):
-            return True
-    return _has_new(checked.actions, known)
+    """Whether what the source says about sessions already stored is not what is stored."""
+    stored, offered = known.histories, Histories.of_one(str(checked.ticker), checked.good, None)
+    again = offered.is_among(stored)
+    at = np.searchsorted(stored.sessions, offered.sessions[again])
+    return not all(
+        np.allclose(offered.figures[name][again], stored.figures[name][at], rtol=revisions.TOLERANCE, atol=0.0, equal_nan=True)
+        for name in FIGURES
+    )
 
 
-def _has_new(actions: pd.DataFrame, known: KnownTicker) -> bool:
-    """Whether there is an action of a kind and session of which none was known."""
-    if actions.empty:
-        return False
-    before = set(zip(known.actions["session"], known.actions["kind"], strict=True))
-    return any(each not in before for each in zip(actions["session"], actions["kind"], strict=True))
+def _withdrawn(fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker) -> pd.DataFrame:
+    """Known actions between the first and the last row of an answer that are not in it, with the value that takes them back.
+
+    Args:
+        actions: the answer's, as far as they can be used.
+    """
+    sessions = fetched.prices["session"]
+    told = known.actions["kind"].isin(fetched.action_kinds) & known.actions["session"].between(sessions.min(), sessions.max())
+    before = standing(known.actions[told])
+    if before.empty:
+        return before[list(ACTION_COLUMNS)]
+    now = set(zip(actions["session"], actions["kind"], strict=True))
+    gone = before[[each not in now for each in zip(before["session"], before["kind"], strict=True)]]
+    return gone[list(ACTION_COLUMNS)].assign(value=gone["kind"].map(WITHDRAWN))
 
 
-def _first_asked(sessions: NDArray[np.datetime64], gaps: pd.DataFrame) -> dt.date | None:
+def _other_actions(fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker) -> bool:
+    """Whether an answer has an action of a kind and session of which none was known, or lacks one that was."""
+    before = standing(known.actions)
+    stored = set(zip(before["session"], before["kind"], strict=True))
+    new = any(each not in stored for each in zip(actions["session"], actions["kind"], strict=True))
+    return new or len(_withdrawn(fetched, actions, known)) > 0
+
+
+def first_asked(sessions: NDArray[np.datetime64], gap: pd.Timestamp | None) -> dt.date | None:
     """From the overlap's first session, or the oldest open gap; None: the whole history.
 
     Args:
         sessions: of one ticker's stored rows, ascending.
-        gaps: the ticker's, as known.
+        gap: the ticker's oldest open gap.
     """
     if not len(sessions):
         return None
-    overlap, gap = pd.Timestamp(sessions[-OVERLAP_SESSIONS:][0]), first_open_gap(gaps)
+    overlap = pd.Timestamp(sessions[-OVERLAP_SESSIONS:][0])
     first: dt.date = (overlap if gap is None else min(overlap, gap)).date()
     return first
+
+
+def _first_asked_of(known: KnownTicker) -> dt.date | None:
+    """As `first_asked`; the whole history too where nothing is stored but single rows that a person released."""
+    sessions = known.histories.sessions
+    if np.isin(sessions, known.released["session"].to_numpy("datetime64[D]")).all():
+        return None
+    return first_asked(sessions, first_open_gap(known.gaps))
 
 
 def fetch_ticker(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsOf, fetch: Fetch, rules: Sequence[str] = ()) -> Fetched:
@@ -350,20 +417,31 @@ def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsO
         zone = fetched.exchange_timezone
         return fetched, calendar if zone is None else calendar_for(ticker, zone)
 
-    def check(fetched: FetchedPrices, own: TickerCalendar) -> CheckedPrices:
-        past = {"known": known.prices, "known_actions": known.actions[list(ACTION_COLUMNS)], "released": known.released}
-        return check_prices(fetched, own, as_of, severities=severities, **past)
+    def check(fetched: FetchedPrices, own: TickerCalendar, gone: pd.DataFrame) -> CheckedPrices:
+        stored = known.prices if len(known.histories) else None
+        past = {"known": stored, "known_actions": overlaid_actions(known.actions, gone.assign(ticker=ticker)), "closed": known.closed}
+        checked = check_prices(fetched, own, as_of, severities=severities, released=known.released, **past)
+        return dataclasses.replace(checked, actions=pd.concat([checked.actions, gone], ignore_index=True)) if len(gone) else checked
 
     try:
-        first = _first_asked(known.histories.sessions, known.gaps)
+        first = _first_asked_of(known)
         fetched, calendar = ask(first)
-        plain = _plain(fetched, known, calendar, as_of, source.name)
-        if plain is not None:
-            return plain
-        checked = check(fetched, calendar)
-        if first is not None and checked.hold is None and _differs(checked, known):
+        actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
+        if first is not None and _other_actions(fetched, actions, known):
+            first = None
             fetched, calendar = ask(None)
-            checked = check(fetched, calendar)
+            actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
+        gone = known.actions.iloc[:0][list(ACTION_COLUMNS)] if first is not None else _withdrawn(fetched, actions, known)
+        if bad_actions is None:
+            plain = _plain(fetched, pd.concat([actions, gone], ignore_index=True), known, calendar, as_of, source.name)
+            if plain is not None:
+                return plain
+        checked = check(fetched, calendar, gone)
+        # A hold may come from the seam between the last days and a past that the source has rewritten: then the whole tells.
+        if first is not None and (checked.hold is not None or _differs(checked, known)):
+            fetched, calendar = ask(None)
+            actions, _ = checked_actions(fetched.actions, calendar.last_known(as_of))
+            checked = check(fetched, calendar, _withdrawn(fetched, actions, known))
     except FileRefused as error:
         return _nothing(ticker, calendar, Problem("file_refused", str(error)))
     except FatalError:
@@ -379,22 +457,27 @@ def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsO
     return _judged(checked, _currency(fetched, known), calendar, source.name)
 
 
-def _plain(fetched: FetchedPrices, known: KnownTicker, calendar: TickerCalendar, as_of: AsOf, source: str) -> Fetched | None:
-    """The answer as it stands where it is plain (`prices.plain`): the rules would find nothing; None where they must be asked."""
-    waiting = len(known.gaps) > 0 and (known.gaps["state"] != "filled").any()
-    if len(fetched.refused) or len(known.released) or waiting or calendar.recorded_fallback:
+def _plain(
+    fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker, calendar: TickerCalendar, as_of: AsOf, source: str
+) -> Fetched | None:
+    """The answer as it stands where it is plain (`prices.plain`): the rules would find nothing; None where they must be asked.
+
+    Args:
+        actions: the answer's, all of them usable, and those that it takes back.
+    """
+    if len(fetched.refused) or len(known.released) or calendar.recorded_fallback or fetched.assumption:
         return None
-    actions, bad = checked_actions(fetched.actions, calendar.last_known(as_of))
-    if bad is not None or (len(known.histories) and _has_new(actions, known)):
-        return None
-    ticker, currency, stored = str(fetched.ticker), _currency(fetched, known), known.histories.rows(slice(-TAIL_SESSIONS, None))
+    ticker, currency = str(fetched.ticker), _currency(fetched, known)
     offered = Histories.of_one(ticker, fetched.prices, currency)
     if not len(offered):
         return None
+    began = np.searchsorted(known.histories.sessions, offered.sessions[0]) - FROZEN_SESSIONS
+    stored = known.histories.rows(slice(max(0, min(began, len(known.histories) - TAIL_SESSIONS)), None))
     first = min([offered.sessions[0], *stored.sessions[:1]])
     sessions = calendar.sessions(pd.Timestamp(first), calendar.last_known(as_of)).to_numpy("datetime64[D]")
-    splits = splits_of(pd.concat([known.actions, actions.assign(ticker=ticker)])) if (actions["kind"] == "split").any() else known.splits
-    if not len(sessions) or not plain_tickers(offered, stored, splits, [sessions], np.zeros(1, dtype=np.intp))[0]:
+    splits = splits_of(overlaid_actions(known.actions, actions.assign(ticker=ticker))) if len(actions) else known.splits
+    gaps = np.zeros(len(known.waiting), dtype=np.int32), known.waiting
+    if not len(sessions) or not plain_tickers(offered, stored, splits, [sessions], np.zeros(1, dtype=np.intp), gaps)[0]:
         return None
     good = fetched.prices[list(GOOD_COLUMNS)]
     good = good if good["session"].is_monotonic_increasing else good.sort_values("session", ignore_index=True)
@@ -410,12 +493,13 @@ def _currency(fetched: FetchedPrices, known: KnownTicker) -> str | None:
 
 def _judged(checked: CheckedPrices, currency: str | None, calendar: TickerCalendar, source: str) -> Fetched:
     ticker = checked.ticker
-    quarantined = checked.quarantined.assign(ticker=ticker)
-    findings = checked.findings[list(FINDING_COLUMNS)].assign(ticker=ticker)
+    quarantined, findings = checked.quarantined.assign(ticker=ticker), checked.findings.assign(ticker=ticker)
     if checked.hold is not None:
         problem = Problem(checked.hold.rule, checked.hold.reason)
-        return dataclasses.replace(_nothing(ticker, calendar, problem, quarantined), findings=findings)
-    good = checked.good[["session", *PRICE_VALUES]].assign(ticker=ticker, currency=currency, source=source)
+        held = _nothing(ticker, calendar, problem, quarantined)
+        sessions = pd.DatetimeIndex(checked.good["session"] if problem.rule == "gap" else [])
+        return dataclasses.replace(held, findings=findings, sessions=sessions)
+    good = checked.good.assign(ticker=ticker, currency=currency, source=source)
     return Fetched(ticker, calendar, good, checked.actions.assign(ticker=ticker), quarantined, findings=findings)
 
 
@@ -428,9 +512,11 @@ def _typed(table: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined.astype({name: kind for name, kind in types.items() if name in joined.columns})
 
 
-def _new_rows(con: database.Connection, fetched: Sequence[Fetched], as_of: AsOf) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _new_rows(
+    con: database.Connection, fetched: Sequence[Fetched], taken: Taken, as_of: AsOf
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     good = _typed("prices", [each.good for each in fetched])
-    actions = _typed("corporate_actions", [each.actions for each in fetched])
+    actions = _typed("corporate_actions", [*(each.actions for each in fetched), taken.actions])
     refused = _typed("quarantined_prices", [each.quarantined for each in fetched])
     prices = revisions.diff_prices(con, good, as_of)
     actions = revisions.diff_actions(con, actions, as_of)
@@ -441,8 +527,11 @@ def _new_rows(con: database.Connection, fetched: Sequence[Fetched], as_of: AsOf)
     return prices, actions, refused.assign(known_at=pd.Timestamp(as_of.now).tz_localize(None), released_at=pd.NaT)
 
 
-def _overlaid(stored: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    joined = pd.concat([stored.drop(columns="run_id"), new.drop(columns="run_id", errors="ignore")], ignore_index=True)
+def overlaid_actions(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Ticker, session, kind and value: of the same session and kind the newer one."""
+    columns = ["ticker", *ACTION_COLUMNS]
+    joined = pd.concat([stored[columns], new[columns]], ignore_index=True) if len(new) else stored[columns]
+    key = ["ticker", "session", "kind"]
     return joined.drop_duplicates(key, keep="last").sort_values(key, ignore_index=True)
 
 
@@ -460,35 +549,52 @@ def _market(seen: Histories, all_actions: pd.DataFrame, calendars: Mapping[str, 
     )
 
 
-def join_market(workspace: Path, fetched: Sequence[Fetched], known: Known, as_of: AsOf, taken: Taken | None = None) -> Market:
+@contextlib.contextmanager
+def reading_digests(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Iterator["Future[Digests]"]:
+    """The digests of the stored prices at `as_of`: DuckDB makes them beside what is done inside the block, for they take it a while and
+    are not needed before `join_market`."""
+    with database.open_working(workspace, as_of.now) as con, ThreadPoolExecutor(1) as beside:
+        yield beside.submit(stored_digests, con, tickers, as_of)
+
+
+def join_market(
+    workspace: Path, fetched: Sequence[Fetched], known: Known, digests: Digests, as_of: AsOf, taken: Taken | None = None
+) -> Market:
     """The market as the run sees it: what was stored, overlaid with what the source said tonight.
 
     Args:
+        digests: of the stored prices (`reading_digests`).
         taken: tickers that came all at once.
     """
     taken = nothing_taken() if taken is None else taken
     with database.open_working(workspace, as_of.now) as con:
-        prices, actions, quarantined = _new_rows(con, fetched, as_of)
+        prices, actions, quarantined = _new_rows(con, fetched, taken, as_of)
         new = taken.new.overlaid(Histories.from_frame(prices, known.histories.tickers))
-        digest = prices_hash(con, known.histories.tickers, as_of, new)
+        digest = prices_hash(con, digests, new, known.histories.among(new))
     seen = known.histories.overlaid(new)
-    all_actions = _overlaid(known.actions, actions, ["ticker", "session", "kind"])
-    calendars = {str(each.ticker): each.calendar for each in fetched}
-    market = _market(seen, all_actions, {**calendars, **taken.calendars}, (prices, actions, quarantined))
+    fetched_by = {str(each.ticker): each.calendar for each in fetched}
+    market = _market(seen, overlaid_actions(known.actions, actions), {**fetched_by, **taken.calendars}, (prices, actions, quarantined))
+    waiting = set(known.waiting["ticker"])
+    calendars = fetched_by | {ticker: calendar for ticker, calendar in taken.calendars.items() if ticker in waiting}
     sessions = {name: pd.DatetimeIndex(market.series[name].sessions).as_unit("us") for name in calendars if name in market.series}
-    gaps = changed_gaps(sessions, calendars, known.gaps, as_of)
+    gaps = changed_gaps(sessions, calendars, known.gaps, as_of, _between_stored_and_held(fetched, sessions))
     return dataclasses.replace(
         market,
         prices_hash=digest,
-        prices=_typed("prices", [prices, taken.prices]).drop(columns="run_id", errors="ignore"),
         problems={each.ticker: each.problem for each in fetched if each.problem is not None},
         rows_new={**prices["ticker"].value_counts().to_dict(), **taken.rows_new},
         rows_refused={each.ticker: len(each.quarantined) for each in fetched},
         gaps=gaps,
         findings=_typed("quality_counts", [each.findings for each in fetched]).drop(columns=["run_id", "source"], errors="ignore"),
         missing=_still_missing(known.gaps, gaps),
-        whole=taken.whole,
+        clean=taken.clean,
     )
+
+
+def _between_stored_and_held(fetched: Sequence[Fetched], stored: Mapping[str, pd.DatetimeIndex]) -> dict[str, pd.DatetimeIndex]:
+    """Of the tickers that a gap holds back the sessions with a row, stored or not, so that a person can say that the gap is none."""
+    nothing = pd.DatetimeIndex([], dtype="datetime64[us]")
+    return {str(each.ticker): stored.get(str(each.ticker), nothing).union(each.sessions) for each in fetched if len(each.sessions)}
 
 
 def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int]:
@@ -505,7 +611,7 @@ def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Ma
     known = read_known(workspace, tickers, as_of)
     with database.open_working(workspace, as_of.now) as con:
         statuses, learned = reads.read_statuses(con, tickers, as_of), reads.read_learned(con, tickers, as_of)
-        digest = prices_hash(con, tickers, as_of)
+        digest = prices_hash(con, stored_digests(con, tickers, as_of), Histories.none(), Histories.none())
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
     calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
     market = _market(known.histories, known.actions, calendars, nothing)
@@ -522,9 +628,10 @@ def _recalled(statuses: pd.DataFrame, learned: Mapping[str, pd.Timestamp], as_of
     """
     of_the_evening = statuses[(statuses["as_of"] == pd.Timestamp(as_of.day)) & (statuses["kind"] == "nightly")]
     last = of_the_evening.drop_duplicates("ticker")
-    held = last[last["trigger"] == "no_new_prices"]
+    # runs made before problems were kept tell only those of tickers that had a model
+    told = last["problem"].where(last["problem"].notna() | (last["trigger"] != "no_new_prices"), last["reason"])
     return {
-        str(row.ticker): Problem(*str(row.reason).partition(": ")[::2])
-        for row in held.itertuples()
-        if not learned.get(str(row.ticker), pd.Timestamp.min) > row.known_at
+        str(row.ticker): Problem(*str(text).partition(": ")[::2])
+        for row, text in zip(last.itertuples(), told, strict=True)
+        if pd.notna(text) and not learned.get(str(row.ticker), pd.Timestamp.min) > row.known_at
     }

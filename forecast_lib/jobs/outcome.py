@@ -60,16 +60,20 @@ class _State:
     reason: str | None
 
 
+def _problem_text(problem: Problem | None) -> str | None:
+    return f"{problem.rule}: {problem.reason}" if problem else None
+
+
 def _data_reason(problem: Problem | None, behind: int | None) -> str | None:
     if problem is not None:
-        return f"{problem.rule}: {problem.reason}"
+        return _problem_text(problem)
     return f"prices are {behind} session{'s' if behind != 1 else ''} behind" if behind else None
 
 
 def _state(answered: bool, data: str | None, refreshed: Refreshed | None) -> _State:
     """`answered`: there is a forecast. The order of the reasons: what is wrong with the prices, then with the model."""
     problem = refreshed.problem if refreshed else None
-    model = f"{problem.rule}: {problem.reason}" if problem else None
+    model = _problem_text(problem)
     reason = "; ".join(part for part in (data, model) if part) or None
     if not answered:
         return _State("none", reason or "no prices are known")
@@ -140,6 +144,7 @@ def status_rows(
                 "rows_refused": market.rows_refused.get(ticker, 0),
                 "cost_seconds": each.seconds if each else None,
                 "expected_gain": _expected_gain(each),
+                "problem": _problem_text(market.problems.get(ticker)),
             }
         )
     return pd.DataFrame(rows)

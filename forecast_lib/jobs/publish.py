@@ -26,7 +26,7 @@ def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
         return reads.read_unsettled(con, as_of)
 
 
-def record(config: RunConfig, frames: Mapping[str, pd.DataFrame], whole: CleanRows | None = None) -> None:
+def record(config: RunConfig, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
     """Store everything the run made in one transaction, close, and enter it in the ledger.
 
     A model that an earlier run of the same evening already stored, bit for bit, is not stored again.
@@ -36,7 +36,7 @@ def record(config: RunConfig, frames: Mapping[str, pd.DataFrame], whole: CleanRo
         fresh = {**frames}
         if known:
             fresh["models"] = frames["models"][~frames["models"]["model_id"].isin(known)]
-        entry = database.record_run(con, fresh, whole=whole)
+        entry = database.record_run(con, fresh, clean=clean)
     ledger.append(config.workspace, entry)
 
 

@@ -7,9 +7,11 @@ from forecast_lib.domain import Ticker
 from forecast_lib.errors import SourceGivenUp, TransientError
 from forecast_lib.prices.source import FetchedPrices, PriceSource
 
-__all__ = ["FIRST_DELAY_S", "back_off", "fetch_with_retries"]
+__all__ = ["BUDGET_S", "FIRST_DELAY_S", "back_off", "fetch_with_retries"]
 
 FIRST_DELAY_S = 2.0
+BUDGET_S = 60.0
+"""For one ticker on one evening."""
 
 
 def back_off(failures: int, chance: float) -> float:
@@ -33,7 +35,7 @@ def fetch_with_retries(
     last: dt.date,
     *,
     attempts: int = 4,
-    budget_s: float = 60.0,
+    budget_s: float = BUDGET_S,
     sleep: Callable[[float], None],
     clock: Callable[[], float],
     random: Callable[[], float],

@@ -1,8 +1,8 @@
 """What a person decides about prices: a refused row is released, a gap is declared closed. Each is a small run of its own.
 
-Nothing is changed in place. A release appends the row as a new revision of its price and logs the line of the quarantine again, with
-`released_at` and the note; a closed gap is a new state of it. The run, its rows and the ledger's line are one transaction, as for
-every run, and the publication shows them at once.
+Nothing is changed in place. A release appends the row as a new revision of its price, logs the line of the quarantine again, with
+`released_at` and the note, and notes that the gap is filled, where there was one; a closed gap is a new state of it. The
+run, its rows and the ledger's line are one transaction, as for every run, and the publication shows them at once.
 """
 
 import datetime as dt
@@ -54,7 +54,7 @@ def open_gaps(workspace: Path, now: dt.datetime, tickers: Sequence[str] = ()) ->
 
 
 def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
-    """Accept a refused row: it becomes the newest revision of its price, and later fetches of the same row pass.
+    """Accept a refused row: it becomes the newest revision of its price, its gap is filled, and later fetches of the same row pass.
 
     Raises:
         UsageError: no such line, it was released before, or it holds no row that could be a price.
@@ -70,7 +70,13 @@ def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *,
             run = _run("release", ticker, f"released {line['rule']} of {ticker} {session}: {note}", now, line["source"])
             logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
             logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now)}
-            frames = {"prices": revision, "quarantined_prices": pd.DataFrame([logged])}
+            gaps = reads.read_gaps(con, [ticker], _as_of(now))
+            filled = gaps.loc[(gaps["session"] == line["session"]) & (gaps["state"] != "filled"), ["ticker", "session"]]
+            frames = {
+                "prices": revision,
+                "quarantined_prices": pd.DataFrame([logged]),
+                "price_gaps": filled.assign(state="filled", note=None, known_at=_naive(now)),
+            }
             entry = database.record_run(con, _frames(run, ticker, len(revision), frames))
         return _published(workspace, entry, run, ticker, session, keep_snapshots)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.jobs.ingest import Fetch
-from forecast_lib.jobs.retrying import fetch_with_retries
+from forecast_lib.jobs.retrying import BUDGET_S, fetch_with_retries
 from forecast_lib.prices import PriceSource, open_source
 from forecast_lib.store.parquet import read_parquet
 
@@ -34,9 +34,14 @@ def source_tickers(source: SourceConfig, as_of: AsOf) -> tuple[Ticker, ...]:
 
 
 def fetching() -> Fetch:
-    """Asks a source with retries, by the real clock: the pauses between tries decide nothing that is stored."""
+    """Asks a source for one ticker with retries, by the real clock: the pauses between tries decide nothing that is stored.
+
+    The ticker's budget of time begins here, and all that is asked for shares it: its last sessions, and its whole history after them.
+    """
+    end = time.monotonic() + BUDGET_S
 
     def fetch(source, ticker, first, last):  # type: ignore[no-untyped-def]  # the types are Fetch's
-        return fetch_with_retries(source, ticker, first, last, sleep=time.sleep, clock=time.monotonic, random=random.random)
+        left = end - time.monotonic()
+        return fetch_with_retries(source, ticker, first, last, budget_s=left, sleep=time.sleep, clock=time.monotonic, random=random.random)
 
     return fetch

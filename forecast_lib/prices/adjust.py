@@ -22,16 +22,19 @@ SPLIT_RANGE = (1e-4, 1e4)
 _TRADED_PRICES = ("open", "high", "low", "close")
 
 
-def split_factors(sessions: pd.Series | pd.DatetimeIndex, actions: pd.DataFrame) -> NDArray[np.float64]:
+def split_factors(sessions: pd.Series | pd.DatetimeIndex | NDArray[np.datetime64], actions: pd.DataFrame) -> NDArray[np.float64]:
     """F(t): how many shares of the newest basis one share of session t has become; 1 where no split follows.
 
     Args:
         sessions: (n,) of one ticker, in any order.
         actions: ACTION_COLUMNS of the same ticker, in any order.
     """
-    splits = actions[actions["kind"] == "split"].sort_values("session")
+    is_split = actions["kind"].to_numpy() == "split"
+    if not is_split.any():
+        return np.ones(len(sessions))
+    splits = actions[is_split].sort_values("session")
     from_here_on = np.append(splits["value"].to_numpy(dtype=float)[::-1].cumprod()[::-1], 1.0)
-    passed = np.searchsorted(splits["session"].to_numpy(), sessions.to_numpy(), side="right")
+    passed = np.searchsorted(splits["session"].to_numpy(), np.asarray(sessions), side="right")
     factors: NDArray[np.float64] = from_here_on[passed]
     return factors
 

@@ -9,30 +9,47 @@ A row that is merely early (today's unfinished bar) or a mere repetition is set 
 not count against the ticker. Rules never repair. All are evaluated, so that the reason names every breach of a row.
 """
 
-import functools
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TickerHeld
 from forecast_lib.prices.actions import checked_actions
-from forecast_lib.prices.jumps import JUMP_RULES, hold_for_jump, jump_limits, row_of_the_jump, unexplained_jumps
-from forecast_lib.prices.past import past_breaches
-from forecast_lib.prices.refusals import QUARANTINE_COLUMNS, kept_rows, quarantine, refuses_row, unreleased
-from forecast_lib.prices.row_rules import row_breaches
-from forecast_lib.prices.rules import RULES, severities_from
+from forecast_lib.prices.jumps import JUMP_RULES, hold_for_jump, jump_limits, last_that_holds, row_of_the_jump, unexplained_jumps
+from forecast_lib.prices.past import overlaid, past_breaches
+from forecast_lib.prices.refusals import (
+    QUARANTINE_COLUMNS,
+    RULE_ORDER,
+    Breach,
+    Rows,
+    kept_rows,
+    quarantine,
+    quarantine_table,
+    refused_rows,
+    unreleased,
+)
+from forecast_lib.prices.row_rules import row_breaches, rows_of
+from forecast_lib.prices.rules import severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
-from forecast_lib.prices.table_rules import broken_for_good, currency_changed, gap, no_rows, too_many_refused
+from forecast_lib.prices.table_rules import broken_for_good, currency_changed, gap, no_rows, split_basis_assumed, too_many_refused
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["FINDING_COLUMNS", "CheckedPrices", "check_prices"]
-
-FINDING_COLUMNS = ("rule", "severity", "rows", "session")
+__all__ = ["CheckedPrices", "check_prices"]
 
 _DEFAULTS = severities_from(())
-_NOTHING_RELEASED = pd.DataFrame({"session": pd.Series(dtype="datetime64[us]"), "rule": pd.Series(dtype=str), "row": pd.Series(dtype=str)})
+_NEVER_CLOSED = np.empty(0, dtype="datetime64[us]")
+_NO_DAYS = pd.Series(dtype="datetime64[us]")
+_NO_TEXTS = pd.Series(dtype=str)
+_NOTHING_RELEASED = pd.DataFrame({"session": _NO_DAYS, "rule": _NO_TEXTS, "row": _NO_TEXTS})
+_NOTHING_QUARANTINED = pd.DataFrame({name: _NO_DAYS if name == "session" else _NO_TEXTS for name in QUARANTINE_COLUMNS})
+_NO_SPLITS = pd.DataFrame({"session": _NO_DAYS, "kind": _NO_TEXTS, "value": pd.Series(dtype=float)})
+_NO_FINDINGS = pd.DataFrame({"rule": _NO_TEXTS, "severity": _NO_TEXTS, "rows": pd.Series(dtype="int64"), "session": _NO_DAYS})
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,8 @@ class CheckedPrices:
         hold: why the whole ticker must not go on tonight, or None.
         older_jumps: moves beyond the limit that lie too far back to hold the ticker.
         rows: how many rows came, readable or not.
-        findings: FINDING_COLUMNS, one row for each rule that was broken: how many rows, the first of them, and what was done.
+        findings: `rule`, `severity`, `rows`, `session`: one row for each rule that was broken: what was done, with how many rows, and
+            the first of them.
     """
 
     ticker: Ticker
@@ -59,7 +77,7 @@ class CheckedPrices:
     rows: int
     currency: str | None = None
     exchange_timezone: str | None = None
-    findings: pd.DataFrame = field(default_factory=lambda: _findings([], _DEFAULTS))
+    findings: pd.DataFrame = field(default_factory=lambda: _NO_FINDINGS.copy())
 
 
 def check_prices(
@@ -71,6 +89,7 @@ def check_prices(
     known_actions: pd.DataFrame | None = None,
     severities: Mapping[str, str] = _DEFAULTS,
     released: pd.DataFrame = _NOTHING_RELEASED,
+    closed: NDArray[np.datetime64] = _NEVER_CLOSED,
 ) -> CheckedPrices:
     """The good rows of a fetch, the refused ones with their reasons, and whether the ticker is held.
 
@@ -84,91 +103,111 @@ def check_prices(
         known_actions: ACTION_COLUMNS stored before.
         severities: by rule, as `rules.severities_from` makes them.
         released: session, rule and row (as JSON) of the rows of this ticker that a person released.
+        closed: sessions of which a person said that there was no trading.
     """
-    prices = _with_plain_index(fetched.prices)
+    prices = fetched.prices[list(RAW_COLUMNS)].reset_index(drop=True)
+    rows = rows_of(prices)
     actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
-    all_actions = _joined([known_actions, actions], ACTION_COLUMNS).drop_duplicates(["session", "kind"], keep="last")
-    breaches = unreleased(row_breaches(prices, calendar, as_of), prices, released)
-    candidates = prices.drop(index=breaches.loc[refuses_row(breaches, severities), "index"].unique())
-    beside = past_breaches(candidates, known, all_actions, jump_limits(calendar)[0])
-    breaches = pd.concat([breaches, unreleased(beside, prices, released)], ignore_index=True)
+    splits = _splits(known_actions, actions)
+    breaches = unreleased(row_breaches(rows, calendar, as_of), rows, released)
+    candidates = ~refused_rows(len(prices), breaches, severities)
+    breaches += unreleased(past_breaches(rows, candidates, known, splits, jump_limits(calendar)[0]), rows, released)
     good = kept_rows(prices, breaches, severities)
-    own = fetched.refused[list(QUARANTINE_COLUMNS)] if len(fetched.refused) else None
-    quarantined = _joined([own, quarantine(prices, breaches, severities), bad_actions], QUARANTINE_COLUMNS)
-    whole = _history(known, good)
-    jumps = unexplained_jumps(whole, all_actions, calendar, released, severities)
-    rows = len(prices) + len(fetched.refused)
-    lost = quarantined[quarantined["rule"].map(dict(severities)) != "null_field"]
+    quarantined = _joined([_unread(fetched), quarantine(prices, rows, breaches, severities), bad_actions])
+    whole = overlaid(known, {name: good[name].to_numpy() for name in ("session", "close")}, ("close",))
+    jumps = unexplained_jumps(whole, splits, calendar, released, severities)
+    jump = last_that_holds(jumps)
+    came = len(prices) + len(fetched.refused)
+    found = [*_found(fetched.refused), *_found_in(rows, breaches), *_found(bad_actions)]
     checks = (
         currency_changed(fetched, known),
-        no_rows(fetched.ticker, good, quarantined, known),
-        too_many_refused(fetched.ticker, lost, max(rows, len(whole) + len(lost))),
-        gap(fetched.ticker, whole, calendar),
-        hold_for_jump(fetched.ticker, jumps),
-        broken_for_good(fetched.ticker, _joined([own, breaches, bad_actions], ("rule", "reason")), severities),
+        no_rows(fetched.ticker, len(good), quarantined["rule"].tolist(), known),
+        too_many_refused(fetched.ticker, quarantined, severities, came, len(whole["session"])),
+        gap(fetched.ticker, whole["session"], calendar, closed),
+        split_basis_assumed(fetched),
+        hold_for_jump(fetched.ticker, jump),
+        broken_for_good(fetched.ticker, [(each.rule, each.reason) for each in found], severities),
     )
     struck = [hold for hold in checks if hold is not None]
     holds = [hold for hold in struck if severities.get(hold.rule, "hold_ticker") == "hold_ticker"]
-    if holds and holds[0].rule in JUMP_RULES:
-        quarantined = _joined([quarantined, row_of_the_jump(prices, jumps, holds[0])], QUARANTINE_COLUMNS)
+    if jump is not None and holds and holds[0].rule in JUMP_RULES:
+        quarantined = _joined([quarantined, row_of_the_jump(prices, jump, holds[0])])
+    found += [_Found(hold.rule, hold.reason, None) for hold in struck]
     return CheckedPrices(
         fetched.ticker,
         good,
         quarantined,
         actions,
         holds[0] if holds else None,
-        int((~jumps["holds"]).sum()),
-        rows,
+        sum(not each.holds for each in jumps),
+        came,
         fetched.currency,
         fetched.exchange_timezone,
-        _findings([own, bad_actions, _with_sessions(prices, breaches), _of_the_ticker(struck)], severities),
+        _findings(found, severities),
     )
-
-
-_FINDING_TYPES = {"rule": str, "severity": str, "rows": "int64", "session": "datetime64[us]"}
-_NO_FINDINGS = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _FINDING_TYPES.items()})
 
 
 # -- what was found -----------------------------------------------------------------------------------------------------------
 
 
-def _with_sessions(prices: pd.DataFrame, breaches: pd.DataFrame) -> pd.DataFrame:
-    return breaches.assign(session=prices["session"].reindex(breaches["index"]).to_numpy())
+class _Found(NamedTuple):
+    """One breach, whoever found it; the session is None where it is of the ticker as a whole, or cannot be read."""
+
+    rule: str
+    reason: str
+    session: dt.datetime | None
 
 
-def _of_the_ticker(holds: list[TickerHeld]) -> pd.DataFrame:
-    return pd.DataFrame({"rule": [hold.rule for hold in holds], "session": pd.Series([pd.NaT] * len(holds), dtype="datetime64[us]")})
+def _found(refused: pd.DataFrame | None) -> list[_Found]:
+    """What stands in QUARANTINE_COLUMNS."""
+    if refused is None or refused.empty:
+        return []
+    days = refused["session"].to_numpy("datetime64[us]").tolist()
+    return [_Found(str(rule), str(reason), day) for rule, reason, day in zip(refused["rule"], refused["reason"], days, strict=True)]
 
 
-def _findings(parts: list[pd.DataFrame | None], severities: Mapping[str, str]) -> pd.DataFrame:
-    """FINDING_COLUMNS, in the order of the rules; a rule of a source's own reading refuses the row."""
-    if not any(part is not None and len(part) for part in parts):
+def _found_in(rows: Rows, breaches: list[Breach]) -> list[_Found]:
+    return [_Found(breach.rule, breach.reason, rows["session"][breach.row].item()) for breach in breaches]
+
+
+def _findings(found: Iterable[_Found], severities: Mapping[str, str]) -> pd.DataFrame:
+    """As `CheckedPrices.findings`, in the order of the rules; a rule of a source's own reading refuses the row."""
+    sessions: dict[str, list[dt.datetime | None]] = {}
+    for each in found:
+        sessions.setdefault(each.rule, []).append(each.session)
+    if not sessions:
         return _NO_FINDINGS.copy()
-    found = _joined(parts, ("rule", "session"))
-    counted = found.groupby("rule", sort=False).agg(rows=("rule", "size"), session=("session", "min")).reset_index()
-    counted["severity"] = [severities.get(rule, "drop_row") for rule in counted["rule"]]
-    order = {rule: place for place, rule in enumerate(RULES)}
-    ranked = counted.sort_values("rule", key=lambda rules: rules.map(order).fillna(-1), ignore_index=True)
-    return ranked[list(FINDING_COLUMNS)].astype(_FINDING_TYPES)
+    rules = sorted(sessions, key=lambda rule: RULE_ORDER.get(rule, -1))
+    first = [min((day for day in sessions[rule] if day is not None), default=None) for rule in rules]
+    return pd.DataFrame(
+        {
+            "rule": pd.array(rules, dtype="str"),
+            "severity": pd.array([severities.get(rule, "drop_row") for rule in rules], dtype="str"),
+            "rows": [len(sessions[rule]) for rule in rules],
+            "session": np.array(first, dtype="datetime64[us]"),
+        }
+    )
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------------
 
 
-def _history(known: pd.DataFrame | None, good: pd.DataFrame) -> pd.DataFrame:
-    """Session and close of what will be stored after this run, oldest first."""
-    columns = ["session", "close"]
-    parts = [good[columns]] if known is None else [known[columns], good[columns]]
-    return pd.concat(parts).drop_duplicates("session", keep="last").sort_values("session", ignore_index=True)
+def _splits(*actions: pd.DataFrame | None) -> pd.DataFrame:
+    """The splits among stored and fetched ACTION_COLUMNS, one a session; a fetched one takes the place of a stored one."""
+    parts = [part.loc[part["kind"].to_numpy() == "split", list(ACTION_COLUMNS)] for part in actions if part is not None and len(part)]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True).drop_duplicates("session", keep="last") if filled else _NO_SPLITS
 
 
-def _with_plain_index(prices: pd.DataFrame) -> pd.DataFrame:
-    return prices[list(RAW_COLUMNS)].reset_index(drop=True)
+def _unread(fetched: FetchedPrices) -> pd.DataFrame | None:
+    """Rows that the source itself could not read, as QUARANTINE_COLUMNS."""
+    own = fetched.refused
+    if own.empty:
+        return None
+    return quarantine_table(own["session"].to_numpy(), *(own[name].tolist() for name in QUARANTINE_COLUMNS[1:]))
 
 
-def _joined(parts: list[pd.DataFrame | None], columns: tuple[str, ...]) -> pd.DataFrame:
-    """The parts that have rows, one below the other, with these columns; typed also where there are none."""
-    types = {name: "datetime64[us]" if name == "session" else float if name == "value" else str for name in columns}
-    filled = [part[list(columns)].astype(types) for part in parts if part is not None and len(part)]
-    empty = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-    return functools.reduce(lambda above, below: pd.concat([above, below], ignore_index=True), filled) if filled else empty
+def _joined(parts: list[pd.DataFrame | None]) -> pd.DataFrame:
+    """QUARANTINE_COLUMNS, the parts that have rows one below the other."""
+    filled = [part for part in parts if part is not None and len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else _NOTHING_QUARANTINED.copy()

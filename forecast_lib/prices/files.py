@@ -24,13 +24,14 @@ import pandas as pd
 
 from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.adjust import SPLIT_RANGE, as_traded, split_factors
-from forecast_lib.prices.basis import share_basis
+from forecast_lib.prices.actions import in_order
+from forecast_lib.prices.adjust import SPLIT_RANGE
 from forecast_lib.prices.dates import read_dates
 from forecast_lib.prices.numbers import Numbers, read_numbers
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
+from forecast_lib.prices.source import RAW_COLUMNS, FetchedPrices
+from forecast_lib.prices.traded import on_traded_basis
 
-__all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader", "parquet_roles"]
+__all__ = ["MAX_FILE_BYTES", "FilesSource", "ParquetReader", "parquet_roles", "plain_name"]
 
 MAX_FILE_BYTES = 200_000_000
 
@@ -56,9 +57,6 @@ _ROLES = {
 _ROLE_OF_NAME = {name: role for role, names in _ROLES.items() for name in names}
 _NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
 _WITH_DECIMALS = tuple(role for role in _NUMBERS if role != "volume")
-# Where no large split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always split-adjusted.
-_TRADED_BY_HABIT = "splitcoefficient"
-_REFUSED_COLUMNS = ["session", "row", "origin", "rule", "reason"]
 
 _Answer = FetchedPrices | TickerHeld
 """All rows of one ticker, or why only this ticker cannot be had."""
@@ -200,15 +198,22 @@ def _ticker_of(path: Path) -> Ticker | None:
 
 def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> FetchedPrices:
     low, high = pd.Timestamp(first or dt.date(1, 1, 1)), pd.Timestamp(last)
-    prices, actions, refused = (
-        frame[frame["session"].between(low, high)].reset_index(drop=True) for frame in (fetched.prices, fetched.actions, fetched.refused)
-    )
-    undated = fetched.refused[fetched.refused["session"].isna()]
+    prices, actions, refused = (_within(frame, low, high) for frame in (fetched.prices, fetched.actions, fetched.refused))
     if prices.empty and refused.empty:
         known = fetched.prices["session"]
         having = f"the file has {known.min().date()} to {known.max().date()}" if len(known) else "the file has none"
         raise NoPrices(fetched.ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
-    return replace(fetched, prices=prices, actions=actions, refused=pd.concat([refused, undated], ignore_index=True))
+    undated = fetched.refused["session"].isna().to_numpy()
+    if undated.any():
+        refused = pd.concat([refused, fetched.refused[undated]], ignore_index=True)
+    return replace(fetched, prices=prices, actions=actions, refused=refused)
+
+
+def _within(frame: pd.DataFrame, low: pd.Timestamp, high: pd.Timestamp) -> pd.DataFrame:
+    """The rows whose session lies between these days, both inclusive."""
+    days = frame["session"].to_numpy()
+    inside = (days >= low.to_datetime64()) & (days <= high.to_datetime64())
+    return (frame if inside.all() else frame[inside]).reset_index(drop=True)
 
 
 # -- from the file to cells ---------------------------------------------------------------------------------------------------
@@ -368,7 +373,7 @@ def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, s
     """Role -> column number, and role -> the column's own name."""
     roles: dict[str, int] = {}
     for at, name in enumerate(header):
-        role = _ROLE_OF_NAME.get(_plain(name))
+        role = _ROLE_OF_NAME.get(plain_name(name))
         if role in roles:
             raise FileRefused(f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one; remove the other")
         if role:
@@ -381,17 +386,17 @@ def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, s
 
 
 def parquet_roles(header: list[str], file: str) -> dict[str, str] | None:
-    """Role (ticker, date, open and so on) -> the column's own name; None where not all is as traded prices of many tickers need it:
-    there is no ticker column, or there are splits or dividends.
+    """Role (ticker, date, open and so on) -> the column's own name; None where there is no ticker column.
 
     Raises:
         FileRefused: no date or no close, or two columns for one role.
     """
     _, names = _roles_of(header, file)
-    return names if "ticker" in names and not {"split", "dividend"} & set(names) else None
+    return names if "ticker" in names else None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Lower-case letters and digits alone."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
@@ -410,13 +415,25 @@ def _understood(cells: _Cells, named: Ticker | None, allow_mixed_dates: bool) ->
     frame["origin"] = [cells.origin(position) for position in cells.positions]
     unreadable = _unreadable(cells, frame, no_numbers)
     bad += unreadable.values()
-    readable = frame.drop(index=list(unreadable)).fillna({"dividend": 0.0, "split": 0.0})
+    readable = frame.drop(index=list(unreadable)) if unreadable else frame
     refused = _refused_frame(cells, bad, named)
-    by_ticker = dict(iter(readable.groupby("ticker", sort=True)))
+    rows_of, refused_of = _by_ticker(readable.fillna({"dividend": 0.0, "split": 0.0})), _by_ticker(refused)
+    no_rows, none_refused = readable.iloc[:0], refused.iloc[:0].drop(columns="ticker")
     return {
-        Ticker(ticker): _fetched(Ticker(ticker), by_ticker.get(ticker, readable.iloc[:0]), refused, cells)
+        Ticker(ticker): _fetched(Ticker(ticker), rows_of.get(ticker, no_rows), refused_of.get(ticker, none_refused), cells)
         for ticker in sorted(set(tickers))
     }
+
+
+def _by_ticker(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Each ticker's rows, in their order, counted from 0 and without its name."""
+    of, names = pd.factorize(rows["ticker"])
+    rows = rows.drop(columns="ticker")
+    if (of[1:] < of[:-1]).any():
+        order = np.argsort(of, kind="stable")
+        rows, of = rows.iloc[order], of[order]
+    bounds = np.searchsorted(of, np.arange(len(names) + 1))
+    return {str(name): rows.iloc[low:high].reset_index(drop=True) for name, low, high in zip(names, bounds[:-1], bounds[1:], strict=True)}
 
 
 def _tickers(cells: _Cells, named: Ticker | None) -> list[str]:
@@ -519,34 +536,26 @@ def _owner(cells: _Cells, row: _Bad, named: Ticker | None) -> str:
 
 
 def _fetched(ticker: Ticker, rows: pd.DataFrame, refused: pd.DataFrame, cells: _Cells) -> _Answer:
-    prices = rows[list(RAW_COLUMNS)].reset_index(drop=True)
-    mine = refused.loc[refused["ticker"] == ticker, _REFUSED_COLUMNS].reset_index(drop=True)
-    fetched = FetchedPrices(ticker=ticker, prices=prices, actions=_actions(rows), refused=mine)
-    evidence = share_basis(fetched.prices, fetched.actions)
-    if evidence == "contradictory":
+    traded = on_traded_basis(rows[list(RAW_COLUMNS)], _actions(rows), plain_name(cells.names.get("split", "")))
+    if traded is None:
         reason = (
             f"{cells.file}: the closes around its splits fit neither traded nor split-adjusted prices: expected one or the other "
             "throughout; correct the split column"
         )
         return TickerHeld(ticker, reason, rule="split_basis")
-    if evidence == "no_evidence":
-        evidence = "as_traded" if _plain(cells.names.get("split", "")) == _TRADED_BY_HABIT else "split_adjusted"
-    has_splits = bool((fetched.actions["kind"] == "split").any())
-    return _undone(fetched) if has_splits and evidence == "split_adjusted" else fetched
-
-
-def _undone(fetched: FetchedPrices) -> FetchedPrices:
-    """Split-adjusted prices and dividends, on each day's own share basis."""
-    actions = fetched.actions
-    factors = np.where(actions["kind"] == "dividend", split_factors(actions["session"], actions), 1.0)
-    return replace(fetched, prices=as_traded(fetched.prices, actions), actions=actions.assign(value=actions["value"] * factors))
+    kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
+    return FetchedPrices(ticker, traded.prices, traded.actions, refused=refused, action_kinds=kinds, assumption=traded.assumption)
 
 
 def _actions(rows: pd.DataFrame) -> pd.DataFrame:
-    dividends = rows.loc[rows["dividend"] > 0, ["session", "dividend"]].rename(columns={"dividend": "value"}).assign(kind="dividend")
-    # Writers put 0 or 1 where there is no split.
-    splits = (
-        rows.loc[(rows["split"] > 0) & (rows["split"] != 1), ["session", "split"]].rename(columns={"split": "value"}).assign(kind="split")
-    )
-    actions = pd.concat([dividends, splits])[list(ACTION_COLUMNS)].drop_duplicates()
-    return actions.astype({"kind": str, "value": float}).sort_values(["session", "kind"], ignore_index=True)
+    days, dividends, splits = (rows[name].to_numpy() for name in ("session", "dividend", "split"))
+    paid = dividends > 0
+    split = (splits > 0) & (splits != 1)  # writers put 0 or 1 where there is no split
+    if not (paid.any() or split.any()):
+        return _NO_ACTIONS.copy()
+    sessions, values = np.concatenate([days[paid], days[split]]), np.concatenate([dividends[paid], splits[split]])
+    kinds = pd.array(["dividend"] * paid.sum() + ["split"] * split.sum(), dtype="str")
+    return in_order(pd.DataFrame({"session": sessions, "kind": kinds, "value": values}))
+
+
+_NO_ACTIONS = pd.DataFrame({"session": pd.Series(dtype="datetime64[us]"), "kind": pd.Series(dtype=str), "value": pd.Series(dtype=float)})

@@ -1,6 +1,7 @@
 """Moves of the close that a missing split, or another unit, would explain: they hold the ticker until a person or the source says more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from forecast_lib.domain import Ticker
 from forecast_lib.errors import TickerHeld
 from forecast_lib.prices.adjust import split_factors
 from forecast_lib.prices.past import split_that_fits
-from forecast_lib.prices.refusals import as_json
+from forecast_lib.prices.refusals import Rows, as_json, quarantine_table
 from forecast_lib.sessions import TickerCalendar
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "JUMP_RULES",
     "RECENT_SESSIONS",
     "SPLIT_LIKE_JUMP",
+    "Jump",
     "hold_for_jump",
     "jump_limits",
+    "last_that_holds",
     "row_of_the_jump",
     "unexplained_jumps",
 ]
@@ -53,34 +56,64 @@ def jump_limits(calendar: TickerCalendar) -> tuple[float, float]:
 JUMP_RULES = ("jump", "unrecorded_split")
 
 
+class Jump(NamedTuple):
+    """A move of the close that no recorded split explains.
+
+    Attributes:
+        session: of the close after the move, datetime64[us].
+        log_return: the move, split-adjusted.
+        rule: one of JUMP_RULES.
+        holds: recent enough, and not accepted by anybody, to hold the ticker.
+    """
+
+    session: np.datetime64
+    log_return: float
+    rule: str
+    holds: bool
+
+
 def unexplained_jumps(
-    history: pd.DataFrame, actions: pd.DataFrame, calendar: TickerCalendar, released: pd.DataFrame, severities: Mapping[str, str]
-) -> pd.DataFrame:
-    """Moves of the split-adjusted close beyond the limits: session, log_return, rule, holds (recent enough to hold the ticker).
+    history: Rows, actions: pd.DataFrame, calendar: TickerCalendar, released: pd.DataFrame, severities: Mapping[str, str]
+) -> list[Jump]:
+    """Moves of the split-adjusted close beyond the limits, oldest first.
 
     A move that a person released, or whose rule only warns, holds nobody.
+
+    Args:
+        history: `session` and `close` of what will be stored after this run, oldest first.
     """
-    close = history["close"].to_numpy(float) / split_factors(history["session"], actions)
-    log_return = pd.Series(np.log(close)).diff()
+    close = history["close"] / split_factors(history["session"], actions)
+    with np.errstate(all="ignore"):  # a close that a person released may be zero
+        log_return = np.diff(np.log(close), prepend=np.nan)
     fresh_limit, limit = jump_limits(calendar)
-    age = len(history) - 1 - np.arange(len(history))
-    size = log_return.abs()
+    age = len(log_return) - 1 - np.arange(len(log_return))
+    size = np.abs(log_return)
     recent = ((size > fresh_limit) & (age < FRESH_SESSIONS)) | ((size > limit) & (age < RECENT_SESSIONS))
-    jumps = pd.DataFrame({"session": history["session"], "log_return": log_return, "holds": recent})[size > fresh_limit]
-    rules = ["jump" if split_that_fits(move) is None else "unrecorded_split" for move in jumps["log_return"]]
-    accepted = jumps["session"].isin(released.loc[released["rule"].isin(JUMP_RULES), "session"])
-    stays = np.array([severities[rule] == "hold_ticker" for rule in rules], dtype=bool)
-    return jumps.assign(rule=rules, holds=jumps["holds"] & ~accepted & stays)
+    jumps = []
+    for place in np.flatnonzero(size > fresh_limit).tolist():
+        session, move = history["session"][place], float(log_return[place])
+        rule = "jump" if split_that_fits(move) is None else "unrecorded_split"
+        accepted = severities[rule] != "hold_ticker" or _is_released(session, released)
+        jumps.append(Jump(session, move, rule, bool(recent[place]) and not accepted))
+    return jumps
 
 
-def hold_for_jump(ticker: Ticker, jumps: pd.DataFrame) -> TickerHeld | None:
-    """The hold for the last of the moves that hold, if any does."""
-    holding = jumps[jumps["holds"]]
-    if holding.empty:
+def _is_released(session: np.datetime64, released: pd.DataFrame) -> bool:
+    """Whether a person released the row of a jump on this session."""
+    return bool((released["rule"].isin(JUMP_RULES) & (released["session"] == session)).any())
+
+
+def last_that_holds(jumps: Sequence[Jump]) -> Jump | None:
+    """The newest of the moves that hold the ticker."""
+    return next((jump for jump in reversed(jumps) if jump.holds), None)
+
+
+def hold_for_jump(ticker: Ticker, jump: Jump | None) -> TickerHeld | None:
+    """The hold for a move, if there is one that holds."""
+    if jump is None:
         return None
-    last = holding.iloc[-1]
-    moved = f"close moved by {np.expm1(last['log_return']):+.0%} on {last['session'].date()}"
-    split = split_that_fits(last["log_return"])
+    moved = f"close moved by {np.expm1(jump.log_return):+.0%} on {pd.Timestamp(jump.session).date()}"
+    split = split_that_fits(jump.log_return)
     if split is None:
         return TickerHeld(
             ticker,
@@ -95,8 +128,8 @@ def hold_for_jump(ticker: Ticker, jumps: pd.DataFrame) -> TickerHeld | None:
     return TickerHeld(ticker, reason, rule="unrecorded_split")
 
 
-def row_of_the_jump(prices: pd.DataFrame, jumps: pd.DataFrame, hold: TickerHeld) -> pd.DataFrame | None:
-    """The row that holds the ticker, as it came, so that a person can look at it and release it."""
-    rows = prices[prices["session"] == jumps.loc[jumps["holds"], "session"].iloc[-1]].head(1)
-    texts = [as_json(row) for row in rows.drop(columns="origin").to_dict("records")]
-    return rows[["session", "origin"]].assign(row=texts, rule=hold.rule, reason=hold.reason)
+def row_of_the_jump(prices: pd.DataFrame, jump: Jump, hold: TickerHeld) -> pd.DataFrame:
+    """The row that holds the ticker, as it came, so that a person can look at it and release it; none if it was stored before."""
+    row = prices[prices["session"] == jump.session].head(1)
+    texts = [as_json(values) for values in row.drop(columns="origin").to_dict("records")]
+    return quarantine_table(row["session"].to_numpy(), texts, row["origin"].tolist(), [hold.rule] * len(row), [hold.reason] * len(row))

@@ -1,11 +1,13 @@
 """Rules that a row keeps or breaks beside its neighbours: repeated bars, spikes, wrong units, and the splits that nobody recorded."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.adjust import split_factors
-from forecast_lib.prices.refusals import breaches_of
+from forecast_lib.prices.refusals import Breach, Flags, Rows, breaches_of
 
 __all__ = [
     "CURRENCY_FACTOR",
@@ -14,11 +16,10 @@ __all__ = [
     "REVERSAL",
     "UNIT_TOLERANCE",
     "broken_beside_neighbours",
+    "overlaid",
     "past_breaches",
     "split_that_fits",
 ]
-
-Flags = NDArray[np.bool_]
 
 CURRENCY_FACTOR = 100.0
 """Pence for pounds, cents for dollars, agorot for shekels."""
@@ -44,6 +45,7 @@ SPLIT_TOLERANCE = 0.06
 _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (12, 1), (15, 1),
            (20, 1), (25, 1), (30, 1), (40, 1), (50, 1), (100, 1))  # fmt: skip
 
+_FIGURES = ("open", "high", "low", "close", "volume")
 
 _REASONS = {
     "stale_bar": "the bar of the session before again, volume {volume:.10g} included",
@@ -54,59 +56,72 @@ _REASONS = {
 }
 
 
-def past_breaches(candidates: pd.DataFrame, known: pd.DataFrame | None, actions: pd.DataFrame, jump: float) -> pd.DataFrame:
-    """Breaches of these rules by fetched rows, judged beside what is stored: `index`, `rule`, `reason`.
+def past_breaches(rows: Rows, candidates: Flags, known: pd.DataFrame | None, actions: pd.DataFrame, jump: float) -> list[Breach]:
+    """Breaches of these rules by fetched rows, judged beside what is stored.
 
     Args:
-        candidates: `source.RAW_COLUMNS`.
+        candidates: which of the rows are worth a look: those that no other rule has refused.
         known: stored rows, as in `checks.check_prices`.
         actions: `source.ACTION_COLUMNS`, stored and fetched ones.
         jump: as in `broken_beside_neighbours`.
     """
-    columns = ["session", "open", "high", "low", "close", "volume"]
-    before = None if known is None else known.reindex(columns=columns)
-    parts = [part for part in (before, candidates[columns]) if part is not None and len(part)]
-    if not parts:
-        return breaches_of(candidates, {})
-    # Rows that a warning let pass may share a session: the first stands for it.
-    history = pd.concat(parts).drop_duplicates("session", keep="last").sort_values("session", ignore_index=True)
+    # Rows that a warning let pass may share a session: the last stands for it.
+    history = overlaid(known, {name: values[candidates] for name, values in rows.items()}, _FIGURES)
     broken = broken_beside_neighbours(history, split_factors(history["session"], actions), jump)
-    sessions = candidates["session"]
-    return breaches_of(
-        candidates, {rule: (sessions.isin(history["session"][rows]), _REASONS[rule]) for rule, rows in broken.items() if rows.any()}
-    )
+    found = {rule: history["session"][flags] for rule, flags in broken.items() if flags.any()}
+    return breaches_of(rows, {rule: (candidates & np.isin(rows["session"], days), _REASONS[rule]) for rule, days in found.items()})
 
 
-def broken_beside_neighbours(history: pd.DataFrame, factors: NDArray[np.float64], jump: float) -> dict[str, Flags]:
+def overlaid(known: pd.DataFrame | None, rows: Rows, figures: Sequence[str]) -> Rows:
+    """Stored and fetched rows together, oldest first, one a session: the last of the fetched ones, or else of the stored ones.
+
+    Args:
+        known: as in `checks.check_prices`; figures that it does not have are missing.
+        figures: which ones are wanted beside the session.
+    """
+    both = {name: rows[name] for name in ("session", *figures)}
+    if known is not None:
+        missing = np.full(len(known), np.nan)
+        before = {
+            "session": known["session"].to_numpy(),
+            **{name: known[name].to_numpy(float) if name in known else missing for name in figures},
+        }
+        both = {name: np.concatenate([before[name], values]) for name, values in both.items()}
+    days = both["session"]
+    if (days[1:] > days[:-1]).all():
+        return both
+    order = np.argsort(days, kind="stable")
+    chosen = order[np.append(days[order][1:] != days[order][:-1], True)]
+    return {name: values[chosen] for name, values in both.items()}
+
+
+def broken_beside_neighbours(history: Rows, factors: NDArray[np.float64], jump: float) -> dict[str, Flags]:
     """Rule -> which rows break it.
 
     Args:
-        history: one ticker's rows as traded, oldest first, one a session: `session`, `close`, and as far as they are known open,
-            high, low and volume.
+        history: one ticker's rows as traded, oldest first, one a session: `session`, open, high, low, close and volume.
         factors: (n,) what the splits divide each row's close by (`adjust.split_factors`).
         jump: the log return from which a move is a jump for this market.
     """
-    columns = ("open", "high", "low", "close", "volume")
-    values = {name: history[name].to_numpy(float) if name in history else np.full(len(history), np.nan) for name in columns}
-    close = values["close"] / factors
+    close = history["close"] / factors
     with np.errstate(all="ignore"):
         returns = np.diff(np.log(close), prepend=np.log(close[:1]))
     blocks = _wrong_units(returns)
     return {
-        "stale_bar": _stale(values),
+        "stale_bar": _stale(history),
         "currency_block": blocks,
         "price_spike": _spikes(returns, jump) & ~blocks,
-        "zero_volume": _without_trades(values["volume"]),
+        "zero_volume": _without_trades(history["volume"]),
         "frozen_price": _frozen(close),
     }
 
 
-def _stale(values: dict[str, NDArray[np.float64]]) -> Flags:
+def _stale(history: Rows) -> Flags:
     """Rows that repeat the row before in every figure. A thin share may repeat its price, not also its range and its volume."""
-    if not len(values["close"]):
+    if not len(history["close"]):
         return np.zeros(0, dtype=bool)
-    same = np.logical_and.reduce([np.diff(column) == 0 for column in values.values()])
-    traded = (values["volume"] > 0) & (values["high"] > values["low"])
+    same = np.logical_and.reduce([np.diff(history[name]) == 0 for name in _FIGURES])
+    traded = (history["volume"] > 0) & (history["high"] > history["low"])
     return np.concatenate([[False], same]) & traded
 
 

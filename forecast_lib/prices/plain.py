@@ -16,9 +16,10 @@ from forecast_lib.prices.actions import LARGEST_PRICE
 from forecast_lib.prices.jumps import FRESH_SESSIONS, JUMP, RECENT_SESSIONS, SPLIT_LIKE_JUMP
 from forecast_lib.prices.past import CURRENCY_FACTOR, FROZEN_SESSIONS, REVERSAL, UNIT_TOLERANCE
 from forecast_lib.prices.row_rules import TOLERANCE
-from forecast_lib.windows.histories import FIGURES, Histories, Splits, shares_since
+from forecast_lib.prices.table_rules import REFUSED_ROWS
+from forecast_lib.windows.histories import FIGURES, Histories, Splits, key_of, shares_since
 
-__all__ = ["TAIL_SESSIONS", "plain_tickers"]
+__all__ = ["TAIL_SESSIONS", "Gaps", "plain_tickers"]
 
 TAIL_SESSIONS = RECENT_SESSIONS + FRESH_SESSIONS + FROZEN_SESSIONS
 """So many of the last stored sessions lie beside the offered ones: as far back as a rule reaches."""
@@ -26,67 +27,125 @@ TAIL_SESSIONS = RECENT_SESSIONS + FRESH_SESSIONS + FROZEN_SESSIONS
 SAME = 1e-6
 """Relative: figures that differ by more are a revision (`store.revisions`)."""
 
-_AT_ONCE = 30_000
+_AT_ONCE = 100_000
 """Rows."""
+
+_A_YEAR = np.timedelta64(2 * RECENT_SESSIONS, "D")
+"""More than RECENT_SESSIONS of any calendar."""
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Days = NDArray[np.datetime64]
+Places = NDArray[np.int32]
+Keys = NDArray[np.int64]
+Gaps = tuple[Places, Days]
 
 _LOW_TO_HIGH = (("low", "open"), ("low", "close"), ("low", "high"), ("open", "high"), ("close", "high"))
+_NO_GAPS: Gaps = np.empty(0, dtype=np.int32), np.empty(0, dtype="datetime64[D]")
 
 
-def plain_tickers(offered: Histories, stored: Histories, splits: Splits, sessions: Sequence[Days], calendar: NDArray[np.intp]) -> Flags:
+def plain_tickers(
+    offered: Histories, stored: Histories, splits: Splits, sessions: Sequence[Days], calendar: NDArray[np.intp], gaps: Gaps = _NO_GAPS
+) -> Flags:
     """Whether the offered rows of each ticker are plain.
 
-    They are if there is at least one; if offered and stored rows together fill every session from the first to the last; if an
-    offered row of a stored session says the same; if the offered rows keep every row rule and every past rule; and if no move of the
-    last year could be a split, and none a change of unit.
+    They are if there is at least one; if offered and stored rows together fill every session from the first to the last, but for few
+    that are known to be missing; if an offered row of a stored session says the same; if the offered rows keep every row rule and every
+    past rule; and if no move of the last year could be a split, and none a change of unit.
 
     Args:
         offered: what the source answered, maybe with `adj_close`.
-        stored: of the same tickers the last TAIL_SESSIONS rows that are stored, or more.
+        stored: of the same tickers the rows that are stored: the last TAIL_SESSIONS, or all from the first offered session on if that
+            is more.
         splits: of the tickers that have any, as known tonight.
         sessions: of each calendar the sessions that are known tonight, ascending.
         calendar: (tickers,) place of each ticker's calendar in `sessions`.
+        gaps: the sessions that are recorded as missing or closed: place of the ticker, and day.
 
     Returns:
         (tickers,)
     """
     starts, before = offered.bounds(), stored.bounds()
     plain: Flags = np.diff(starts) > 0
-    for low, high in _portions(starts):
+    missing = _still_missing(gaps, offered, sessions, calendar)
+    for low, high in _portions(starts + before):
         now, then = (part.rows(slice(ends[low], ends[high])) for part, ends in ((offered, starts), (stored, before)))
         if not len(now):
             continue
         with np.errstate(all="ignore"):  # missing and infinite figures are doubtful by themselves
-            doubts = _doubts(now, then, splits, sessions, calendar)
+            doubts = _doubts(now, then, splits, sessions, calendar, missing)
         for doubtful in doubts:
             plain[doubtful] = False
     return plain
 
 
-def _portions(starts: NDArray[np.intp]) -> list[tuple[int, int]]:
+def _still_missing(gaps: Gaps, offered: Histories, sessions: Sequence[Days], calendar: NDArray[np.intp]) -> Keys:
+    of, days = gaps
+    known = np.zeros(len(of), dtype=bool)
+    for place, each in enumerate(sessions):
+        known |= (calendar[of] == place) & np.isin(days, each)
+    keys = np.sort(key_of(of[known], days[known]))
+    return keys[~np.isin(keys, offered.keys())] if len(keys) else keys
+
+
+def _portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Tickers from one place to another, so few that their columns stay in the processor's cache."""
-    cuts = np.searchsorted(starts, np.arange(0, starts[-1], _AT_ONCE), side="left")
-    places = np.unique(np.concatenate([[0], cuts, [len(starts) - 1]])).tolist()
+    cuts = np.searchsorted(ends, np.arange(0, ends[-1], _AT_ONCE), side="left")
+    places = np.unique(np.concatenate([[0], cuts, [len(ends) - 1]])).tolist()
     return list(itertools.pairwise(places))
 
 
 def _doubts(
-    offered: Histories, stored: Histories, splits: Splits, sessions: Sequence[Days], calendar: NDArray[np.intp]
-) -> list[NDArray[np.int32]]:
+    offered: Histories, stored: Histories, splits: Splits, sessions: Sequence[Days], calendar: NDArray[np.intp], missing: Keys
+) -> list[Places]:
     """The tickers in doubt, for each reason."""
-    rows, doubts = _together(offered, stored)
-    close = _split_adjusted(rows, offered.tickers, splits)
-    moves = np.log(close / _before(close))
-    moves[~rows.follows_same] = np.nan  # the first row of a ticker has none before it
+    older, beside = _by_age(offered, stored)
+    rows, doubts = _together(offered, stored.rows(beside))
+    close = _split_adjusted(rows.of, rows.days, rows.figures["close"], offered.tickers, splits)
+    moves = _moves(close, rows.follows_same)
     return [
         *doubts,
+        *_doubts_of_the_past(stored.rows(older), rows.of, offered.tickers, splits, sessions, calendar, missing),
         rows.of[rows.offered & (_breaks_row_rule(rows.figures) | _breaks_past_rule(rows, close, moves))],
         rows.of[_could_be_split(rows.of, moves)],
-        rows.of[~_on_sessions(rows, sessions, calendar)],
+        rows.of[~_on_sessions(rows.of, rows.days, rows.follows_same, sessions, calendar, missing)],
         offered.of[_no_price(offered.figures["adj_close"])] if "adj_close" in offered.figures else offered.of[:0],
+        _often_missing(rows, missing),
+    ]
+
+
+def _by_age(offered: Histories, stored: Histories) -> tuple[Flags, Flags]:
+    """Stored rows that lie before the offered ones and those beside them, a week before included: that is as far as a rule about an
+    offered row looks back. The last of the older rows is also the first of the others."""
+    mine, theirs = offered.bounds(), stored.bounds()
+    there = np.flatnonzero(np.diff(mine) > 0)
+    begins = theirs[1:].copy()
+    begins[there] = np.maximum(np.searchsorted(stored.keys(), offered.keys()[mine[there]]) - FROZEN_SESSIONS, theirs[there])
+    place, border = np.arange(len(stored)), begins[stored.of]
+    return place <= border, place >= border
+
+
+def _doubts_of_the_past(
+    stored: Histories,
+    later: Places,
+    tickers: Sequence[str],
+    splits: Splits,
+    sessions: Sequence[Days],
+    calendar: NDArray[np.intp],
+    missing: Keys,
+) -> list[Places]:
+    """What the stored rows before the offered ones say by themselves.
+
+    Args:
+        later: ascending, the ticker of each row that follows them, the last of them among those.
+    """
+    of, follows_same = stored.of, _follows_same(stored.of)
+    close = _split_adjusted(of, stored.sessions, stored.figures["close"], tickers, splits)
+    following = np.bincount(later, minlength=len(tickers)) - 1
+    return [
+        of[_could_be_split(of, _moves(close, follows_same), following)],
+        of[~_on_sessions(of, stored.sessions, follows_same, sessions, calendar, missing)],
+        of[follows_same & (stored.currency != _before(stored.currency))],
     ]
 
 
@@ -98,14 +157,14 @@ class _Rows:
         follows_same: (rows,) the row before is of the same ticker.
     """
 
-    of: NDArray[np.int32]
+    of: Places
     days: Days
     figures: Mapping[str, Values]
     offered: Flags
     follows_same: Flags
 
 
-def _together(offered: Histories, stored: Histories) -> tuple[_Rows, list[NDArray[np.int32]]]:
+def _together(offered: Histories, stored: Histories) -> tuple[_Rows, list[Places]]:
     """The rows of both, and the tickers in doubt: another figure for a stored session, a session offered twice, two currencies."""
     if not len(stored):
         keys, everywhere = offered.keys(), np.ones(len(offered), dtype=bool)
@@ -134,7 +193,7 @@ def _codes(rows: Histories) -> NDArray[np.str_]:
     return found
 
 
-def _follows_same(of: NDArray[np.int32]) -> Flags:
+def _follows_same(of: Places) -> Flags:
     return np.append(False, of[1:] == of[:-1])[: len(of)]
 
 
@@ -149,13 +208,21 @@ def _same(now: Values, then: Values) -> Flags:
     return flags
 
 
-def _split_adjusted(rows: _Rows, tickers: Sequence[str], splits: Splits) -> Values:
-    close = rows.figures["close"]
-    for place in [place for place, ticker in enumerate(tickers) if ticker in splits] if splits else []:
-        close = close.copy() if close is rows.figures["close"] else close
-        mine = slice(*np.searchsorted(rows.of, [place, place + 1]))
-        close[mine] /= shares_since(rows.days[mine], *splits[tickers[place]])
-    return close
+def _moves(close: Values, follows_same: Flags) -> Values:
+    """Log returns; NaN where a ticker begins."""
+    moves: Values = np.log(close / _before(close))
+    moves[~follows_same] = np.nan
+    return moves
+
+
+def _split_adjusted(of: Places, days: Days, close: Values, tickers: Sequence[str], splits: Splits) -> Values:
+    present = np.unique(of).tolist() if splits else []
+    divided = {place: splits[tickers[place]] for place in present if tickers[place] in splits}
+    adjusted = close.copy() if divided else close
+    for place, split in divided.items():
+        mine = slice(*np.searchsorted(of, [place, place + 1]))
+        adjusted[mine] /= shares_since(days[mine], *split)
+    return adjusted
 
 
 def _no_price(values: Values) -> Flags:
@@ -188,10 +255,13 @@ def _breaks_past_rule(rows: _Rows, close: Values, moves: Values) -> Flags:
     return stale | frozen | spike
 
 
-def _could_be_split(of: NDArray[np.int32], moves: Values) -> Flags:
+def _could_be_split(of: Places, moves: Values, following: NDArray[np.intp] | None = None) -> Flags:
+    """Args:
+    following: (tickers,) how many rows of each ticker come after these.
+    """
     size = np.abs(moves)
     large = np.flatnonzero(size > JUMP)
-    age = np.searchsorted(of, of[large], side="right") - 1 - large
+    age = np.searchsorted(of, of[large], side="right") - 1 - large + (0 if following is None else following[of[large]])
     fresh, recent = age < FRESH_SESSIONS, (age < RECENT_SESSIONS) & (size[large] > SPLIT_LIKE_JUMP)
     unit = np.abs(size[large] - np.log(CURRENCY_FACTOR)) < UNIT_TOLERANCE
     flags = np.zeros(len(moves), dtype=bool)
@@ -199,12 +269,22 @@ def _could_be_split(of: NDArray[np.int32], moves: Values) -> Flags:
     return flags
 
 
-def _on_sessions(rows: _Rows, sessions: Sequence[Days], calendar: NDArray[np.intp]) -> Flags:
-    """Rows that lie on a known session, the one after the session of the ticker's row before."""
-    fits = np.zeros(len(rows.of), dtype=bool)
+def _on_sessions(of: Places, days: Days, follows_same: Flags, sessions: Sequence[Days], calendar: NDArray[np.intp], missing: Keys) -> Flags:
+    """Rows that lie on a known session, the one after the session of the ticker's row before, those known to be missing left out."""
+    fits = np.zeros(len(of), dtype=bool)
     for place, known in enumerate(sessions):
-        mine = np.flatnonzero(calendar[rows.of] == place) if len(sessions) > 1 else slice(None)
-        at = np.searchsorted(known, rows.days[mine])
-        found = known[np.minimum(at, len(known) - 1)] == rows.days[mine]
-        fits[mine] = found & (~rows.follows_same[mine] | np.append(True, np.diff(at) == 1))
+        mine = np.flatnonzero(calendar[of] == place) if len(sessions) > 1 else slice(None)
+        at = np.searchsorted(known, days[mine])
+        found = known[np.minimum(at, len(known) - 1)] == days[mine]
+        if len(missing):
+            at -= np.searchsorted(missing, key_of(of[mine], days[mine]))
+        fits[mine] = found & (~follows_same[mine] | np.append(True, np.diff(at) == 1))
     return fits
+
+
+def _often_missing(rows: _Rows, missing: Keys) -> Places:
+    """Tickers so often without a price in the last year that `table_rules.gap` must be asked."""
+    ends = np.flatnonzero(np.append(rows.of[1:] != rows.of[:-1], True))
+    last = key_of(rows.of[ends], rows.days[ends])
+    recent = np.searchsorted(missing, last) - np.searchsorted(missing, last - _A_YEAR.astype(np.int64))
+    return rows.of[ends[recent > REFUSED_ROWS]]

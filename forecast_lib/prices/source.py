@@ -37,6 +37,8 @@ class FetchedPrices:
         refused: rows that could not be turned into RAW_COLUMNS at all: columns `session` (NaT if unreadable), `row` (the row's text),
             `origin`, `rule`, `reason`.
         exchange_timezone: IANA name as the source says, or None.
+        action_kinds: the kinds of action that it would have listed if there were any.
+        assumption: what the source took for granted about splits for lack of evidence, in words.
     """
 
     ticker: Ticker
@@ -45,6 +47,8 @@ class FetchedPrices:
     currency: str | None = None
     exchange_timezone: str | None = None
     refused: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["session", "row", "origin", "rule", "reason"]))
+    action_kinds: frozenset[str] = frozenset({"dividend", "split"})
+    assumption: str | None = None
 
 
 class PriceSource(Protocol):

@@ -16,6 +16,9 @@ What is odd about Yahoo, and what is done about it:
 - `yf.download` turns errors into empty frames; `Ticker.history` with exceptions shown does not. Yet an outage still reads
   "possibly delisted", so outcomes are taken from the replies themselves (`yahoo_replies`).
 - The client keeps replies, bad ones too, in a process-wide cache: it is cleared before each fetch.
+- The client keeps each ticker's time zone and its cookie in SQLite files, else every fetch would cost one more request. Two processes
+  that open the same files wait for each other's locks, or fail: each has a folder of its own (`own_folder`), and the next night's
+  process finds the last one's.
 - The client merges two rows of one day: the first stays, save for the last day, where the later, live row stays. Days whose
   rows contradict each other are refused here. A missing volume becomes 0.
 - Today's unfinished session looks like any other row. It is passed on under its date.
@@ -23,6 +26,7 @@ What is odd about Yahoo, and what is done about it:
 
 import datetime as dt
 import json
+import os
 import re
 import threading
 import time
@@ -38,8 +42,9 @@ import yfinance as yf
 from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
-from forecast_lib.errors import BadReply, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
+from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
 from forecast_lib.prices.breaker import CircuitBreaker
+from forecast_lib.prices.own_folder import own_folder
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
 from forecast_lib.prices.yahoo_replies import Reply, YahooSession, listening, verdict_on_all
 
@@ -51,7 +56,8 @@ _PRICES_AS_TRADED = ["open", "high", "low", "close"]
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 
 _client_lock = threading.Lock()
-_client_cache: Path | None = None
+_client_process: int | None = None
+"""The process whose client this is: a forked one inherits its open files and connections."""
 
 
 class YahooSource:
@@ -60,14 +66,16 @@ class YahooSource:
     One per run; threads may share it. It never repeats a request: `jobs.retrying` does.
 
     Args:
-        cache_dir: folder for the client's own time-zone and cookie files. The client is process-wide and keeps the first folder
-            it was given. Only the owner may write there: the client unpickles its cookies.
+        cache_dir: where the client's own time-zone and cookie files lie, in a numbered folder for each process that fetches at the
+            same time. The client is process-wide and keeps the folder of its first fetch, whichever `cache_dir` later sources have.
+            Only the owner may write there: the client unpickles its cookies.
         now: the UTC instant of the run. Splits dated after it are not undone.
         session: for tests, a session that leads elsewhere; `proxy` and `timeout_s` are then its own affair.
         proxy: address of an HTTP proxy.
         requests_at_once: tickers fetched at the same time; Yahoo answers larger crowds with 429.
         pause_s: seconds that a place stays taken after a fetch, to spread the requests.
-        timeout_s: seconds for each single request; a fetch needs two, and up to seven where Yahoo refuses.
+        timeout_s: seconds for each single request; a fetch needs one or two, up to seven where Yahoo refuses, and twice in a process's
+            life fourteen.
         sleep: how to wait.
     """
 
@@ -105,6 +113,7 @@ class YahooSource:
             NoPrices: Yahoo knows the ticker, but has no row for these sessions.
             RateLimited, SourceOutage, BadReply: try again later.
             SourceGivenUp: too many other tickers failed; nothing was asked.
+            FatalError: this process was forked from one that had fetched.
         """
         if first is not None and first > last:
             raise NoPrices(ticker, f"no session lies between {first} and {last}: the first is after the last", rule="no_prices")
@@ -145,6 +154,9 @@ class YahooSource:
         zone = str(meta["exchangeTimezoneName"])
         if meta.get("dataGranularity", "1d") != "1d":
             raise BadReply(f"{ticker}: Yahoo's rows are not daily but per {meta['dataGranularity']!r}: try again later")
+        currency = meta.get("currency")
+        if not isinstance(currency, str | None):
+            raise BadReply(f"{ticker}: Yahoo names its currency by a {type(currency).__name__}, expected a text: try again later")
         table = table.set_axis(_plain_sessions(table.index), axis="index")
         splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
         as_traded = _as_traded(table, splits)
@@ -157,7 +169,7 @@ class YahooSource:
             ticker,
             _prices(ticker, asked[~contradicting]),
             _actions(asked),
-            currency=meta.get("currency"),
+            currency=currency,
             exchange_timezone=zone,
             refused=pd.concat(refused, ignore_index=True),
         )
@@ -165,12 +177,13 @@ class YahooSource:
 
 def _prepare_client(cache_dir: Path) -> None:
     """Sets what yfinance keeps for the whole process. Cheap, and safe to repeat."""
-    global _client_cache
+    global _client_process
     with _client_lock:
-        if _client_cache is None:
-            cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            yf.set_tz_cache_location(str(cache_dir))
-            _client_cache = cache_dir
+        if _client_process is None:
+            yf.set_tz_cache_location(str(own_folder(cache_dir)))
+            _client_process = os.getpid()
+    if _client_process != os.getpid():
+        raise FatalError("this process was forked from one that had asked Yahoo, whose connections it must not share: spawn it instead")
     yf.config.debug.hide_exceptions = False
     YfData.cache_get.cache_clear()
     # On import yfinance switches its own deprecation warnings on, about ten lines a fetch.
@@ -186,8 +199,7 @@ def _explained(ticker: Ticker, problem: Exception, replies: list[Reply], cache_d
     if replies:
         return BadReply(f"{ticker}: Yahoo's reply looks like prices but cannot be read ({kind}): try again later")
     return SourceOutage(
-        f"{ticker}: the Yahoo client failed before it asked for prices ({kind}): see that {cache_dir} can be written and that no "
-        "other process uses it, or try again later"
+        f"{ticker}: the Yahoo client failed before it asked for prices ({kind}): see that {cache_dir} can be written, or try again later"
     )
 
 

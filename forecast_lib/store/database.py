@@ -7,6 +7,7 @@ so nothing is committed after an error, and what a run stored is counted afterwa
 
 import contextlib
 import datetime as dt
+import filecmp
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ _THREADS = 2
 _verified: dict[Path, tuple[object, ...]] = {}
 """Working files that this process has held against the ledger, and their state then: one that nobody has written since is as it was."""
 
+_open: dict[Path, Connection] = {}
+"""The connections of this process, by file: who opens a file again inside the block gets another connection to the same database, which
+takes no time. (Two threads that connect anew disturb each other: DuckDB 2.0 then lacks its own functions for a moment.)"""
+
 
 @contextlib.contextmanager
 def open_working(
@@ -52,7 +57,7 @@ def open_working(
 
     The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all its rows, and every run of
     the tables is in the ledger: one that was committed just before its process died is entered now. Errors of DuckDB inside the block
-    come out as ours.
+    come out as ours. Inside the block the file may be opened again, with the same settings.
 
     Args:
         now: UTC time, recorded with the schema files that are applied.
@@ -66,6 +71,10 @@ def open_working(
         OutOfSpace: the disk is full.
     """
     path = workspace / WORKING
+    if path in _open:
+        with database_errors(path), contextlib.closing(_open[path].cursor()) as con:
+            yield con
+        return
     remove_leftovers(workspace)
     known = ledger.read(workspace)
     config: dict[str, str | int] = {"memory_limit": memory_limit, "threads": threads}
@@ -82,7 +91,11 @@ def open_working(
             check_against_ledger(con, known)
             _enter_unreported(con, workspace, known)
             _verified[path] = found
-        yield con
+        _open[path] = con
+        try:
+            yield con
+        finally:
+            del _open[path]
 
 
 def _state(path: Path, known: ledger.Ledger) -> tuple[object, ...]:
@@ -95,7 +108,7 @@ def record_run(
     con: duckdb.DuckDBPyConnection,
     frames: Mapping[str, pd.DataFrame],
     *,
-    whole: bulk.CleanRows | None = None,
+    clean: bulk.CleanRows | None = None,
     reached: Reached = go_on,
 ) -> dict[str, Any]:
     """Append everything that one run made, in one transaction, once the audits allow it.
@@ -103,7 +116,7 @@ def record_run(
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run. Where
             `source` is left out, it is the run's: no row is without a word on whether its prices are real.
-        whole: prices that go from a file to the table in the same transaction, beside those of the frames.
+        clean: prices that were found to be clean without a frame, for the same transaction, beside those of the frames.
         reached: called at the named points of the write.
 
     Returns:
@@ -120,8 +133,8 @@ def record_run(
     try:
         expected = {table: len(frame) for table, frame in checked.items()}
         # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that follows an empty one.
-        if whole is not None:
-            expected["prices"] = expected.get("prices", 0) + bulk.insert_clean(con, whole, run_id)
+        if clean is not None:
+            expected["prices"] = expected.get("prices", 0) + bulk.insert_clean(con, clean, run_id)
         for table, frame in checked.items():
             if len(frame):
                 _append(con, table, frame)
@@ -210,7 +223,7 @@ def _create(path: Path, now: dt.datetime) -> None:
 
 
 def _upgrade(path: Path, now: dt.datetime) -> None:
-    """Apply new schema files, after a copy of the file was put among the snapshots."""
+    """Apply new schema files, after a copy of the file was put among the snapshots; a failed attempt's copy serves the next one too."""
     known = migrations.released()
     with contextlib.closing(_connect(path, {})) as con:
         missing = migrations.pending(con, known)
@@ -218,8 +231,9 @@ def _upgrade(path: Path, now: dt.datetime) -> None:
         return
     snapshots = path.parent / SNAPSHOTS
     snapshots.mkdir(exist_ok=True)
-    name = f"{now:%Y%m%dT%H%M%SZ}_before-schema-{missing[0].version}.duckdb"
-    copy_into_place(path, snapshots / name, PUBLISHED_MODE)
+    label = f"before-schema-{missing[0].version}.duckdb"
+    if not any(filecmp.cmp(path, copy, shallow=False) for copy in snapshots.glob(f"*_{label}")):
+        copy_into_place(path, snapshots / f"{now:%Y%m%dT%H%M%SZ}_{label}", PUBLISHED_MODE)
     with contextlib.closing(_connect(path, {})) as con:
         migrations.upgrade(con, missing, now)
 

@@ -5,8 +5,7 @@ Two workspaces that saw the same prices get the same hash: run names, revision n
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -17,12 +16,18 @@ from forecast_lib.domain import AsOf
 from forecast_lib.store.histories import OLDER_LEFT_OUT
 from forecast_lib.windows.histories import Histories
 
-__all__ = ["content_hash", "forecasts_hash", "prices_hash"]
+__all__ = ["Digests", "content_hash", "forecasts_hash", "prices_hash", "stored_digests"]
+
+Digests = Mapping[str, tuple[int, int, int]]
+"""By ticker: the number of its price rows, the exclusive or of their digests, and their sum."""
 
 _FIGURES = ("open", "high", "low", "close", "volume")
 
+_FEW = 100
+"""So many tickers are looked up; of more, those of the whole table are counted, which is faster than looking each row's up."""
 
-def prices_hash(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: AsOf, new: Histories | None = None) -> str | None:
+
+def prices_hash(con: duckdb.DuckDBPyConnection, stored: Digests, new: Histories, replaced: Histories) -> str | None:
     """SHA-256 in hex over the prices that a run sees: what is stored, as it was known, overlaid with what is new tonight.
 
     Counted are session, open, high, low, close, volume and currency of each ticker's rows, bit by bit. `adj_close` is left out: the
@@ -31,23 +36,39 @@ def prices_hash(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: A
     same which of them are stored and which are new. Another version of DuckDB may make other bits of the same row.
 
     Args:
-        new: rows that are not stored yet; they take the place of stored ones of the same session.
+        stored: of all stored rows (`stored_digests`).
+        new: rows that are not stored yet.
+        replaced: the stored rows whose place they take.
 
     Returns:
         None where there is not a row.
     """
-    later = Histories.none() if new is None else new
-    digests = {ticker: digest for ticker, *digest in _stored_digests(con, tickers, as_of, later)}
-    for ticker, *digest in _new_digests(con, later):
-        digests[ticker] = _joined(digests.get(ticker, [0, 0, 0]), digest)
+    digests = dict(stored)
+    for ticker, rows, xor, total in _digests(con, new):
+        before = digests.get(ticker, (0, 0, 0))
+        digests[ticker] = (before[0] + rows, before[1] ^ xor, before[2] + total)
+    for ticker, rows, xor, total in _digests(con, replaced):
+        before = digests[ticker]
+        digests[ticker] = (before[0] - rows, before[1] ^ xor, before[2] - total)
     if not digests:
         return None
     lines = [json.dumps([ticker, *digests[ticker]]) for ticker in sorted(digests)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _joined(one: list[int], other: list[int]) -> list[int]:
-    return [one[0] + other[0], one[1] ^ other[1], one[2] + other[2]]
+def stored_digests(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: AsOf) -> Digests:
+    """Of the prices of these tickers as they were known; tickers without a row are not among them."""
+    few = len(tickers) <= _FEW
+    ((revised,),) = con.execute("SELECT coalesce(max(revision), 0) > 0 FROM prices").fetchall()
+    rows = f"""
+        prices AS p {"SEMI JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked USING (ticker)" if few else ""}
+        {OLDER_LEFT_OUT if revised else ""}
+        WHERE p.known_at <= $known_at AND p.session <= $day
+    """
+    values = {"known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day} | ({"tickers": list(tickers)} if few else {})
+    found = con.execute(_digested("p.ticker", "p.session", "p.currency", rows), values).fetchall()
+    asked = set(tickers)
+    return {ticker: (rows, xor, total) for ticker, rows, xor, total in found if ticker in asked}
 
 
 def _digested(ticker: str, session: str, currency: str, rows: str) -> str:
@@ -57,43 +78,22 @@ def _digested(ticker: str, session: str, currency: str, rows: str) -> str:
     return f"SELECT ticker, count(*), bit_xor(digest), sum(digest) FROM ({row}) GROUP BY ticker"
 
 
-def _stored_digests(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of: AsOf, later: Histories) -> list[tuple[Any, ...]]:
-    """Of the rows that are not replaced by later ones."""
-    ((stored, revised),) = con.execute("SELECT count(*) > 0, coalesce(max(revision), 0) > 0 FROM prices").fetchall()
-    if not stored:
-        return []
-    rows = f"""
-        prices AS p JOIN asked AS a USING (ticker)
-        {OLDER_LEFT_OUT if revised else ""}
-        ANTI JOIN taken_over AS t ON t.of = a.of AND t.day = p.session - DATE '1970-01-01'
-        WHERE p.known_at <= $known_at AND p.session <= $day
-    """
-    con.register("asked", pd.DataFrame({"ticker": list(tickers), "of": pd.Index(later.tickers).get_indexer(list(tickers))}))
-    con.register("taken_over", pd.DataFrame({"of": later.of, "day": later.sessions.view(np.int64)}, copy=False))
-    try:
-        values = {"known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day}
-        return con.execute(_digested("p.ticker", "p.session", "p.currency", rows), values).fetchall()
-    finally:
-        con.unregister("asked")
-        con.unregister("taken_over")
-
-
-def _new_digests(con: duckdb.DuckDBPyConnection, later: Histories) -> list[tuple[Any, ...]]:
-    if not len(later):
+def _digests(con: duckdb.DuckDBPyConnection, rows: Histories) -> list[tuple[str, int, int, int]]:
+    if not len(rows):
         return []
     columns = {
-        "of": later.of,
-        "day": later.sessions.view(np.int64),
-        "code": later.currency,
-        **{name: later.figures[name] for name in _FIGURES},
+        "of": rows.of,
+        "day": rows.sessions.view(np.int64),
+        "code": rows.currency,
+        **{name: rows.figures[name] for name in _FIGURES},
     }
-    con.register("later", pd.DataFrame(columns, copy=False))
+    con.register("counted", pd.DataFrame(columns, copy=False))
     try:
-        sql = _digested("of", "DATE '1970-01-01' + day::INTEGER", "list_extract($codes::VARCHAR[], code::BIGINT + 1)", "later")
-        found = con.execute(sql, {"codes": list(later.currencies)}).fetchall()
+        sql = _digested("of", "DATE '1970-01-01' + day::INTEGER", "list_extract($codes::VARCHAR[], code::BIGINT + 1)", "counted")
+        found = con.execute(sql, {"codes": list(rows.currencies)}).fetchall()
     finally:
-        con.unregister("later")
-    return [(later.tickers[of], *digest) for of, *digest in found]
+        con.unregister("counted")
+    return [(rows.tickers[of], *digest) for of, *digest in found]
 
 
 def forecasts_hash(forecasts: pd.DataFrame) -> str:

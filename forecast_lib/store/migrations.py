@@ -1,4 +1,4 @@
-"""Numbered schema files, each applied once, in one transaction, and recorded in the database itself.
+"""Numbered schema files, each applied once, all that a database lacks in one transaction, and recorded in the database itself.
 
 A released file in `sql/` is never edited: databases remember its SHA-256 and refuse to go on when it changed. A change is a new file.
 """
@@ -92,24 +92,24 @@ def pending(con: duckdb.DuckDBPyConnection, known: tuple[Migration, ...]) -> tup
 
 
 def upgrade(con: duckdb.DuckDBPyConnection, files: tuple[Migration, ...], now: dt.datetime) -> None:
-    """Apply the files in order, each in one transaction with its record; a failure leaves the database at the file before.
+    """Apply the files in order, all of them with their records in one transaction; a failure leaves the database as it was.
 
     Args:
         con: a new, empty database or one whose `pending` these are.
         now: UTC time to record.
     """
-    for file in files:
-        con.begin()
-        try:
-            con.execute(_RECORD)
+    con.begin()
+    try:
+        con.execute(_RECORD)
+        for file in files:
             con.execute(file.sql)
             row = [file.version, file.name, now.replace(tzinfo=None), file.sha256]
             con.execute("INSERT INTO schema_migrations VALUES (?, ?, ?, ?)", row)
-            con.commit()
-        except BaseException:
-            with contextlib.suppress(duckdb.Error):  # after a full disk the connection is gone, and the transaction with it
-                con.rollback()
-            raise
+        con.commit()
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # after a full disk the connection is gone, and the transaction with it
+            con.rollback()
+        raise
 
 
 def copy_record(con: duckdb.DuckDBPyConnection, source: str) -> None:

@@ -129,10 +129,10 @@ def read_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
     """How the tickers fared in the nightly and ingest runs that were started up to `as_of.known_at`, for evenings up to `as_of.day`.
 
     Returns:
-        ticker, as_of, known_at (of the run), kind, reason, trigger and calendar; the newest run first.
+        ticker, as_of, known_at (of the run), kind, reason, trigger, calendar and problem; the newest run first.
     """
     sql = f"""
-        SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar
+        SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, t.problem
         FROM run_tickers AS t JOIN runs AS r USING (run_id)
         WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day
         ORDER BY r.started_at DESC, r.run_id DESC, t.ticker
@@ -144,7 +144,7 @@ def read_telling_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf, 
     """As `read_statuses`, but of each ticker only the newest rows whose reason begins in one of the ways of `alike`, and one before."""
     sql = f"""
         WITH told AS (
-            SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, r.started_at, r.run_id,
+            SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, t.problem, r.started_at, r.run_id,
                 list_bool_or(list_transform($alike::VARCHAR[], lambda start: starts_with(coalesce(t.reason, ''), start))) AS alike
             FROM run_tickers AS t JOIN runs AS r USING (run_id)
             WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["FIGURES", "Histories", "Splits", "series_from", "shares_since", "splits_of"]
+__all__ = ["FIGURES", "Histories", "Splits", "key_of", "series_from", "shares_since", "splits_of"]
 
 Splits = Mapping[str, tuple[NDArray[np.datetime64], Array]]
 """By ticker, the sessions of its splits, ascending, and how many new shares each gave for one old."""
@@ -121,12 +121,19 @@ class Histories:
         found: NDArray[np.bool_] = theirs[np.minimum(np.searchsorted(theirs, mine), len(theirs) - 1)] == mine
         return found
 
+    def among(self, others: "Histories") -> "Histories":
+        """The rows of which the others, of the same tickers and fewer, have the ticker and session too."""
+        if not len(self) or not len(others):
+            return self.rows(slice(0))
+        mine, theirs = self.keys(), others.keys()
+        at = np.minimum(np.searchsorted(mine, theirs), len(mine) - 1)
+        return self.rows(at[mine[at] == theirs])
+
     def frame(self) -> pd.DataFrame:
         """The rows as a frame: ticker, session, figures and currency."""
-        names, codes = np.array(self.tickers, dtype=object), np.array([*self.currencies, None], dtype=object)
+        names, codes = (pd.array(list(words), dtype="str") for words in (self.tickers, (*self.currencies, None)))
         sessions = self.sessions.astype("datetime64[us]")
-        columns = {"ticker": names[self.of], "session": sessions, **self.figures, "currency": codes[self.currency]}
-        return pd.DataFrame(columns).astype({"ticker": str, "currency": str})
+        return pd.DataFrame({"ticker": names[self.of], "session": sessions, **self.figures, "currency": codes[self.currency]})
 
     def bounds(self) -> NDArray[np.intp]:
         """(tickers + 1,): the rows of ticker `i` are `bounds[i]` to `bounds[i + 1]`, the latter exclusive."""
@@ -148,11 +155,17 @@ class Histories:
         at = np.searchsorted(mine, theirs)
         again = mine[np.minimum(at, len(mine) - 1)] == theirs
 
+        places = at[~again] + np.arange(np.count_nonzero(~again))  # of the rows that come in between
+        stays = np.ones(len(mine) + len(places), dtype=bool)
+        stays[places] = False
+        replaced = np.flatnonzero(stays)[at[again]]
+
         def joined(now: NDArray[Any], then: NDArray[Any]) -> NDArray[Any]:
-            if again.any():
-                now = now.copy()
-                now[at[again]] = then[again]
-            return np.insert(now, at[~again], then[~again])
+            both = np.empty(len(stays), dtype=now.dtype)
+            both[stays] = now
+            both[places] = then[~again]
+            both[replaced] = then[again]
+            return both
 
         figures = {name: joined(self.figures[name], later.figures[name]) for name in FIGURES}
         of, days = joined(self.of, later.of), joined(self.sessions, later.sessions)

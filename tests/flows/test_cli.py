@@ -139,6 +139,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys, monkeypa
     assert message in captured.err
 
 
+def test_a_universe_nested_too_deeply_is_wrong_usage_and_nothing_is_made(capsys, tmp_path):
+    universe, workspace = tmp_path / "deep.toml", tmp_path / "workspace"
+    universe.write_text("tickers = " + "[" * 20_000 + "]" * 20_000)
+    assert cli.main(["nightly", "--universe", str(universe), "--workspace", str(workspace)]) == 2
+    said = f"tickercast: universe {universe} is nested too deeply: expected plain values and lists of them\n"
+    assert capsys.readouterr().err == said
+    assert not workspace.exists()
+
+
 @pytest.mark.parametrize("command", [["forecasts"], ["sql", "SELECT 1"], ["tables"], ["report"], ["status"]])
 def test_before_the_first_publication_readers_say_what_to_do(command, capsys, tmp_path):
     assert cli.main([*command, "--workspace", str(tmp_path / "none")]) == 1

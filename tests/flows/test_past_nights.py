@@ -144,6 +144,20 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(night: Nigh
     assert prices_hash(workspace, knowing) != prices_hash(workspace, first), "what is known today about the same evening differs"
 
 
+def test_a_problem_of_a_ticker_without_a_model_is_recalled(night: Night, yahoo: FakeYahoo, tmp_path: Path) -> None:
+    """BOLT's prices were stored before, and did not come on the first night: then it was not in the pool."""
+    night("2024-06-14T22:30:00", kind="ingest", as_of="2024-06-14")
+    yahoo.script("BOLT", "404")
+    first = night("2024-06-17T22:30:00", as_of="2024-06-17")
+    yahoo.script("BOLT", "ok")
+    again = night("2024-06-18T10:00:00", as_of="2024-06-17", known_at="2024-06-17T22:30:00")
+    assert again.forecasts_hash == first.forecasts_hash
+    statuses = "SELECT * EXCLUDE (run_id, rows_new, train_seconds, cost_seconds) FROM run_tickers WHERE run_id = '{}' ORDER BY ticker"
+    told = [rows(tmp_path / "workspace", statuses.format(run.run_id)) for run in (first, again)]
+    assert told[0] == told[1]
+    assert any(str(row[-1]).startswith("no_data_yet: ") for row in told[0])
+
+
 def prices_hash(workspace: Path, run: RunSummary) -> list[tuple]:
     return rows(workspace, f"SELECT prices_hash FROM runs WHERE run_id = '{run.run_id}'")
 

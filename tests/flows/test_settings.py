@@ -192,6 +192,7 @@ def test_a_wrong_profile_is_refused_by_name(tmp_path, content, message):
         (b'tickers = ["AAPL"]\nsymbols = []', "sets 'symbols', which is not known: expected name, market, tickers"),
         (b'name = "\xff"', "is not UTF-8 text (byte 8)"),
         (b"#" * 1_000_001, "is larger than 1000000 bytes"),
+        (b"tickers = " + b"[" * 20_000 + b"]" * 20_000, "is nested too deeply: expected plain values and lists of them"),
     ],
 )
 def test_a_wrong_universe_is_refused_by_name(tmp_path, content, message):

@@ -31,7 +31,7 @@ def good(ticker: str, seed: int) -> pd.DataFrame:
     close = (100 * np.exp(np.cumsum(0.01 * random.standard_normal(len(SESSIONS))))).round(2)
     figures = {"open": close, "high": (close * 1.01).round(2), "low": (close * 0.99).round(2), "close": close}
     volume = random.integers(1000, 9000, len(SESSIONS))
-    return pd.DataFrame({"ticker": ticker, "date": SESSIONS, **figures, "volume": volume})
+    return pd.DataFrame({"ticker": ticker, "date": SESSIONS, **figures, "volume": volume, "dividends": 0.0, "stock_splits": 0.0})
 
 
 def with_value(column: str, value: float, at: int = 200) -> Change:
@@ -59,6 +59,20 @@ def moved(day: str) -> Change:
     return change
 
 
+def paid(at: int, value: float) -> Change:
+    return with_value("dividends", value, at)
+
+
+def split(at: int, ratio: float, *, traded: bool) -> Change:
+    """A split on the row's session; the rows before as they were traded, or divided already: then the prices stay."""
+
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        rows = with_value("stock_splits", ratio, at)(rows)
+        return times(ratio, 0, at - 1)(rows) if traded else rows
+
+    return change
+
+
 CHANGES: dict[str, Change] = {
     "OPEN": with_value("open", 1.0), "NAN": with_value("close", np.nan), "INF": with_value("high", np.inf), "ZERO": with_value("low", 0.0),
     "HUGE": with_value("close", 1e300), "NEGATIVE": with_value("volume", -1.0), "QUIET": with_value("volume", 0.0),
@@ -66,10 +80,17 @@ CHANGES: dict[str, Change] = {
     "FROZEN": lambda rows: rows.assign(**dict.fromkeys(("open", "high", "low", "close"), rows["close"][300])).where(
         rows.index.to_series().between(300, 310), rows),
     "STALE": lambda rows: pd.concat([rows[:300], rows[299:300].assign(date=rows["date"][300]), rows[301:]]),
-    "GAP": lambda rows: rows.drop(index=250), "WEEKEND": moved("2023-10-21"), "HOLIDAY": moved("2023-11-23"),
+    "GAP": lambda rows: rows.drop(index=250), "GAPS": lambda rows: rows.drop(index=range(300, 316, 4)),
+    "WEEKEND": moved("2023-10-21"), "HOLIDAY": moved("2023-11-23"),
     "TWICE": lambda rows: pd.concat([rows, rows[100:101]]),
     "RIVALS": lambda rows: pd.concat([rows[:101], rows[100:101].assign(close=1.0), rows[101:]]),
     "BACKWARDS": lambda rows: rows[::-1],
+    "PAID": paid(100, 0.5), "PAIDS": lambda rows: paid(390, 0.25)(paid(327, 0.3)(rows)), "OWING": paid(200, -1.0), "RICH": paid(200, 2e9),
+    "NOTED": lambda rows: rows.assign(dividends=np.nan), "HALVED": split(250, 2.0, traded=True), "DIVIDED": split(250, 4.0, traded=False),
+    "BOTH": lambda rows: split(250, 4.0, traded=False)(paid(250, 0.5)(paid(60, 0.25)(rows))), "MERGED": split(250, 0.1, traded=False),
+    "SPUN": split(250, 1.046, traded=False), "TORN": lambda rows: split(150, 3.0, traded=True)(split(250, 4.0, traded=False)(rows)),
+    "VAGUE": lambda rows: split(250, 2.0, traded=False)(times(1.414, 0, 249)(rows)), "UNSPLIT": lambda rows: rows.assign(stock_splits=1.0),
+    "ENDLESS": split(250, 1e6, traded=False), "SPLITGAP": lambda rows: split(300, 2.0, traded=True)(rows).drop(index=200),
 }  # fmt: skip
 
 
@@ -92,6 +113,18 @@ def without(day: int) -> Change:
     return lambda rows: rows[rows["date"] != SESSIONS[day]]
 
 
+def split_later(ratio: float, *, divided: bool) -> Change:
+    """A split on the session five before the end: the prices fall from it on; those before stay as traded, or are divided too."""
+
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        falls = rows["date"] >= SESSIONS[-5] if not divided else rows["date"] <= SESSIONS[-1]
+        prices = {name: rows[name].where(~falls, rows[name] / ratio) for name in ("open", "high", "low", "close")}
+        volume = rows["volume"] * ratio if divided else rows["volume"]
+        return change_at(-5, stock_splits=ratio)(rows.assign(volume=volume, **prices))
+
+    return change
+
+
 FIRST, SECOND, LAST = -9, -4, -1
 """Places of the sessions on whose evenings the file is taken in: as far as it had come by then."""
 
@@ -101,8 +134,12 @@ SECOND_EVENING: dict[str, Change] = {
     "JUMPED": change_at(-5, open=400.0, high=401.0, low=399.0, close=400.0),
     "BROKE": change_at(-5, low=1e6), "THIN": change_at(-5, volume=0.0), "DOUBLED": lambda rows: pd.concat([rows, rows[-4:-3]]),
     "BEHIND": lambda rows: rows[rows["date"] <= SESSIONS[FIRST]], "CAME": lambda rows: rows,
+    "PAYS": change_at(-5, dividends=0.4), "PAYSTWICE": lambda rows: change_at(-14, dividends=0.2)(change_at(-2, dividends=0.4)(rows)),
+    "OVERLAPS": change_at(-12, dividends=0.4), "SPLITS": split_later(2.0, divided=True), "SPLITSOLD": split_later(2.0, divided=False),
+    "PAYSREVISED": lambda rows: change_at(-5, dividends=0.4)(scaled_at(60, 1.002)(rows)), "PAYSMISSED": change_at(-5, dividends=0.4),
 }  # fmt: skip
-"""What happened to tickers by the second evening; they were good before, LATE was not there, CAME lacked a session."""
+"""What happened to tickers by the second evening; they were good before, LATE was not there, CAME and PAYSMISSED lacked a session."""
+LACKED_A_SESSION = ("CAME", "PAYSMISSED")
 
 
 def up_to(place: int, rows: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +162,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     early = good("EARLY", 50)
     always = [early[:100], *always, early[100:]]
     later = {name: good(name, seed) for seed, name in enumerate(SECOND_EVENING, 60)}
-    before = [without(-15)(rows) if name == "CAME" else rows for name, rows in later.items() if name != "LATE"]
+    before = [without(-15)(rows) if name in LACKED_A_SESSION else rows for name, rows in later.items() if name != "LATE"]
     happened = [change(up_to(SECOND, later[name])) for name, change in SECOND_EVENING.items()]
     last = [rows[rows["date"] > SESSIONS[-13]] for rows in [*always, *(change(later[name]) for name, change in SECOND_EVENING.items())]]
     return {
@@ -152,7 +189,7 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 take = functools.partial(bulk.take_whole, fewest_to_store_whole=1)
                 patched.setattr(nightly.bulk, "take_whole", take)
             else:
-                patched.setattr(nightly.bulk, "take_whole", lambda config, known: (one_by_one.nothing_taken(), config.tickers))
+                patched.setattr(nightly.bulk, "may_come_whole", lambda _: False)
                 patched.setattr(one_by_one, "_plain", lambda *_: None)
             day = SESSIONS[EVENINGS[evening]].date()
             given = {
@@ -208,12 +245,14 @@ def test_what_is_plain_needs_no_rules(ingest: Ingest, monkeypatch: pytest.Monkey
         one_by_one, "check_prices", lambda fetched, *given, **more: asked.append(str(fetched.ticker)) or check(fetched, *given, **more)
     )
     ingest("workspace", "first", whole=True)
-    assert {"G0", "G1", "G2", "EARLY", "THIN"}.isdisjoint(asked)
-    assert {"OPEN", "NAN", "SPLIT", "FROZEN", "GAP", "CAME"} <= set(asked)
+    with_actions = {"PAID", "PAIDS", "NOTED", "HALVED", "DIVIDED", "BOTH", "MERGED", "UNSPLIT"}
+    assert {"G0", "G1", "G2", "EARLY", "THIN", *with_actions}.isdisjoint(asked)
+    assert {"OPEN", "NAN", "SPLIT", "FROZEN", "GAP", "CAME", "OWING", "RICH", "ENDLESS", "SPUN"} <= set(asked)
     asked.clear()
     ingest("workspace", "second", whole=True)
-    assert {"G0", "G1", "G2", "EARLY", "OLD", "QUIET", "FROZEN", "LATE"}.isdisjoint(asked)
-    assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED"} <= set(asked)
+    with_new_actions, gaps = {"PAYS", "PAYSTWICE", "OVERLAPS", "SPLITS", "SPLITSOLD"}, {"GAP", "CAME", "SPLITGAP", "PAYSMISSED"}
+    assert {"G0", "G1", "G2", "EARLY", "OLD", "QUIET", "FROZEN", "LATE", *with_actions, *with_new_actions, *gaps}.isdisjoint(asked)
+    assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED", "PAYSREVISED", "GAPS"} <= set(asked)
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
@@ -224,8 +263,8 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
     with database.open_working(tmp_path, when.now) as con:
         con.register("arriving", pd.concat(parts, ignore_index=True))
         con.execute(
-            "INSERT INTO prices BY NAME SELECT * EXCLUDE date, date::DATE AS session, 'files' AS source, 0 AS revision,"
-            " TIMESTAMP '2024-06-18' AS known_at, 'x' AS run_id FROM arriving"
+            "INSERT INTO prices BY NAME SELECT * EXCLUDE (date, dividends, stock_splits), date::DATE AS session, 'files' AS source,"
+            " 0 AS revision, TIMESTAMP '2024-06-18' AS known_at, 'x' AS run_id FROM arriving"
         )
         con.unregister("arriving")
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))

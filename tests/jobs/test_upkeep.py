@@ -82,16 +82,40 @@ def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
     ((config, config_hash),) = rows(folder, f"SELECT config, config_hash FROM runs WHERE run_id = '{done.run_id}'")
     assert config_hash == hashlib.sha256(config.encode()).hexdigest()[:16]  # as the column's comment says
     assert ledger.read(folder / "workspace").runs()[done.run_id]["rows"] == {
-        "prices": 1, "quarantined_prices": 1, "runs": 1, "run_tickers": 1,
+        "prices": 1, "quarantined_prices": 1, "price_gaps": 1, "runs": 1, "run_tickers": 1,
     }  # fmt: skip
 
 
-def test_the_next_fetch_of_a_released_row_passes_and_fills_the_gap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_fills_the_gap_that_the_refusal_left_and_no_other(folder: Path) -> None:
+    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    done = upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+    assert rows(folder, GAPS) == [(MISSING,)]
+    assert upkeep.open_gaps(folder / "workspace", LATER)["session"].astype(str).tolist() == [MISSING]
+    state = "SELECT state, note, known_at, run_id, source FROM price_gaps WHERE session = DATE '{}' ORDER BY known_at DESC LIMIT 1"
+    assert rows(folder, state.format(BAD)) == [("filled", None, LATER.replace(tzinfo=None), done.run_id, "files")]
+    with pytest.raises(UsageError, match=f"ACME {BAD} is no open gap: expected one of {MISSING};"):
+        upkeep.close_gap(folder / "workspace", "ACME", dt.date.fromisoformat(BAD), "note", LATER + dt.timedelta(hours=1))
+
+
+def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    closed = Path(shutil.copytree(folder, folder.with_name("closed")))
+    upkeep.close_gap(closed / "workspace", "ACME", dt.date.fromisoformat(BAD), "nothing to wait for", LATER - dt.timedelta(hours=1))
+    done = upkeep.release(closed / "workspace", line["quarantine_id"], "right after all", LATER)
+    assert rows(closed, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == [("filled",)]
+    write_prices(folder / "ACME.csv", bad_close=101.5)
+    ingest(folder, "2024-06-20T08:30:00", monkeypatch)
+    done = upkeep.release(folder / "workspace", line["quarantine_id"], "the first one was right", LATER)
+    assert rows(folder, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == []
+
+
+def test_the_next_fetch_of_a_released_row_passes_and_finds_the_gap_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
     upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
-    before = rows(folder, "SELECT count(*) FROM prices")
+    before = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
     summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
-    assert rows(folder, "SELECT count(*) FROM prices") == before, "what is there already adds nothing"
+    after = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
+    assert after == before, "what is there already adds nothing"
     assert rows(folder, f"SELECT count(*) FROM quality_counts WHERE run_id = '{summary.run_id}'") == [(0,)]
     assert rows(folder, GAPS) == [(MISSING,)]
 
@@ -132,7 +156,7 @@ def test_no_release_and_no_closing_without_a_note_or_twice(folder: Path) -> None
     upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
     with pytest.raises(UsageError, match="was released before, on 2024-06-20 09:00 UTC: right"):
         upkeep.release(folder / "workspace", line["quarantine_id"], "again", LATER + dt.timedelta(hours=1))
-    with pytest.raises(UsageError, match=f"ACME 2024-06-13 is no open gap: expected one of {BAD}, {MISSING}"):
+    with pytest.raises(UsageError, match=f"ACME 2024-06-13 is no open gap: expected one of {MISSING};"):
         upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 13), "note", LATER)
 
 

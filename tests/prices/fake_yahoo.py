@@ -179,7 +179,7 @@ class _Tally:
 
 
 class FakeYahoo:
-    """The server; a context manager. `tally` counts the requests by path, and the charts served at the same time."""
+    """The server; a context manager. `tally` counts the requests by path, and those of all paths served at the same time."""
 
     def __init__(self, listings: Iterable[Listing] = ()) -> None:
         self.listings = {listing.ticker: listing for listing in listings}
@@ -241,12 +241,15 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
             path = unquote(parts.path)
             tally = yahoo.tally
             tally.count(path)
+            with tally.serving():
+                time.sleep(yahoo.work_s)
+                self.answer(path, parts.query)
+
+        def answer(self, path: str, query: str) -> None:
             if path == "/v1/test/getcrumb":
                 self.send(_Sent(yahoo.crumb_status, CRUMB.encode() if yahoo.crumb_status == 200 else b"no", "text/plain"))
             elif path.startswith("/v8/finance/chart/"):
-                with tally.serving():
-                    time.sleep(yahoo.work_s)
-                    self.chart(path.removeprefix("/v8/finance/chart/"), parse_qs(parts.query))
+                self.chart(path.removeprefix("/v8/finance/chart/"), parse_qs(query))
             elif path in ("/", "/consent"):
                 self.send(_Sent(200, b"<html>cookie</html>", "text/html"))
             else:
@@ -473,6 +476,7 @@ REPLIES: dict[str, Callable[[dict[str, Any], str], _Sent | str]] = {
     "monthly": _whole(_meta(dataGranularity="1mo")),
     "pence": _whole(_meta(currency="GBp")),
     "no currency": _whole(_meta(currency=None)),
+    "currency is no text": _whole(_meta(currency={"code": "USD"})),
     "split of nothing": _whole(_with_split(-1.0, 2.0)),
     "negative dividend": _whole(_with_dividend(-0.3)),
 }

@@ -614,6 +614,26 @@ def test_any_frame_is_sorted_into_good_and_refused_rows(rows: list[tuple[object,
     assert (result.good["session"] <= pd.Timestamp(LAST)).all()
 
 
+broken_values = st.sampled_from(
+    [{"close": np.nan}, {"open": 97.5}, {"volume": -1.0}, {"volume": 0.0}, {"close": 300.0, "high": 300.0}, {"close": 1e4, "high": 1e4}]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(order=st.permutations(range(12)), broken=st.dictionaries(st.integers(0, 11), broken_values, max_size=3))
+def test_the_order_of_the_rows_changes_nothing(order: list[int], broken: dict[int, dict[str, float]]) -> None:
+    """The rules speak of sessions: rows that come oldest first and the same rows shuffled are good, refused and named alike."""
+    frame = prices(12)
+    for row, values in broken.items():
+        frame.loc[row, list(values)] = list(values.values())
+    ascending, shuffled = checked(frame), checked(frame.iloc[order].reset_index(drop=True))
+    pd.testing.assert_frame_equal(shuffled.good, ascending.good)
+    refused = [result.quarantined.sort_values(["session", "rule"], ignore_index=True) for result in (ascending, shuffled)]
+    pd.testing.assert_frame_equal(*refused)
+    pd.testing.assert_frame_equal(shuffled.findings, ascending.findings)
+    assert rule_of(shuffled) == rule_of(ascending)
+
+
 # -- real prices
 
 

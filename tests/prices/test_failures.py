@@ -21,6 +21,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("result null", "result empty", "no timestamp", "no volume", "no meta", "short column", "words"), (BAD, "")),
     **dict.fromkeys(("cut", "short", "oversize", "bomb", "not gzip", "bare infinity", "monthly", "split of nothing"), (BAD, "")),
+    "currency is no text": (BAD, ""),
     "404": ("no_data_yet", ""),
     "400 no data": ("no_prices", ""),
     "pence": ("currency_changed", ""),

@@ -1,6 +1,7 @@
 """The real Yahoo client against a Yahoo on the loopback (`fake_yahoo`); each test has a few seconds at most."""
 
 import datetime as dt
+import re
 import threading
 import time
 import traceback
@@ -8,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from forecast_lib.domain import Ticker
+from forecast_lib.config import SourceConfig
+from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import (
     BadReply,
     NoPrices,
@@ -26,6 +29,7 @@ from forecast_lib.errors import (
     TransientError,
     UnknownTicker,
 )
+from forecast_lib.prices import open_source
 from forecast_lib.prices.source import FetchedPrices
 from forecast_lib.prices.yahoo import YahooSource
 from forecast_lib.prices.yahoo_replies import YahooSession
@@ -225,6 +229,13 @@ class TestRows:
         refused = fetched.refused[["session", "rule", "origin"]].to_numpy().tolist()
         assert refused == [[pd.Timestamp(JUNE[1]), "duplicate_session", "yahoo ACME 2024-06-04"]]
 
+    def test_only_day_asked_for_has_two_different_rows(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+        """There is no row to use, and the refused one is handed out."""
+        yahoo.listings["ACME"].bars.insert(4, Bar(JUNE[3], 50.0, 52.0, 49.0, 51.0, 900.0))
+        fetched = fetch(new_source(), "ACME", JUNE[3], JUNE[3])
+        assert fetched.prices.empty
+        assert fetched.refused[["session", "rule"]].to_numpy().tolist() == [[pd.Timestamp(JUNE[3]), "duplicate_session"]]
+
     def test_rows_before_first_are_left_out(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.listings["ACME"] = _AnswersTooMuch("ACME", plain_bars(JUNE), dividends={JUNE[0]: 0.25})
         fetched = fetch(new_source(), "ACME", JUNE[3])
@@ -336,6 +347,7 @@ FAILURES = {
     "words": BadReply,
     "bare infinity": BadReply,
     "monthly": BadReply,
+    "currency is no text": BadReply,
     "cut": BadReply,
     "short": BadReply,
     "oversize": BadReply,
@@ -450,6 +462,25 @@ class TestSecrets:
         shown = "".join(traceback.format_exception(caught.value))
         assert "hunter2" not in shown
         assert "curl_cffi" not in shown  # the client's own error, addresses and all, is not shown under ours
+
+    def test_every_request_goes_through_the_proxy(self, cache_dir: Path) -> None:
+        """One on the loopback that writes down what it is asked and refuses."""
+        heard: list[str] = []
+
+        class Proxy(BaseRequestHandler):
+            def handle(self) -> None:
+                heard.append(self.request.recv(4096).decode())
+                self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+        with ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
+            threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+            config = SourceConfig("yahoo", proxy=f"http://ann:hunter2@127.0.0.1:{proxy.server_address[1]}", pause_s=0.0)
+            with pytest.raises(SourceOutage, match="no answer"):
+                open_source(config, AsOf(LAST, NOW, NOW), cache_dir=cache_dir).fetch(Ticker("PROXIED"), None, LAST)
+            proxy.shutdown()
+        assert any(request.startswith("CONNECT query2.finance.yahoo.com:443 ") for request in heard)
+        assert all(re.match(r"CONNECT \w+(\.finance)?\.yahoo\.com:443 ", request) for request in heard)
+        assert all("Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in request for request in heard)  # ann:hunter2
 
     def test_sample_of_a_bad_body_is_short(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.script("ACME", "json deep")

@@ -61,6 +61,7 @@ def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
         "rows_refused": 0,
         "cost_seconds": 2.0,
         "expected_gain": 0.001,
+        "problem": None,
     } | changes
 
 

@@ -128,6 +128,7 @@ def ticker_row(run_id: str, ticker: str, number: int) -> dict[str, Any]:
         "rows_refused": 0,
         "cost_seconds": 2.0,
         "expected_gain": 0.001,
+        "problem": None,
     }
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from forecast_lib.domain import AsOf
 from forecast_lib.store import database
-from forecast_lib.store.hashing import content_hash, forecasts_hash, prices_hash
+from forecast_lib.store.hashing import content_hash, forecasts_hash, prices_hash, stored_digests
+from forecast_lib.store.histories import read_histories
 from forecast_lib.windows.histories import Histories
 from tests.store.nights import forecasts, now, prices, stamp
 
@@ -31,7 +32,12 @@ def store(con: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:
 
 
 def hash_of(con: duckdb.DuckDBPyConnection, new: pd.DataFrame | None = None) -> str | None:
-    return prices_hash(con, NAMES, at(9), None if new is None else Histories.from_frame(new, NAMES))
+    rows = Histories.none(NAMES) if new is None else Histories.from_frame(new, NAMES)
+    return prices_hash(con, stored_digests(con, NAMES, at(9)), rows, read_histories(con, NAMES, at(9)).among(rows))
+
+
+def stored_hash(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> str | None:
+    return prices_hash(con, stored_digests(con, NAMES, as_of), Histories.none(), Histories.none())
 
 
 def at(number: int) -> AsOf:
@@ -53,12 +59,21 @@ def test_the_hash_is_the_same_whatever_the_order_the_bookkeeping_and_what_is_sto
 def test_a_past_night_has_the_hash_it_had(con: duckdb.DuckDBPyConnection) -> None:
     """A later revision and a later session do not reach it."""
     store(con, SEEN)
-    before = prices_hash(con, NAMES, at(0))
+    before = stored_hash(con, at(0))
     store(con, SEEN.assign(close=7.0, revision=1, known_at=stamp(now(3))))
-    assert prices_hash(con, NAMES, at(0)) == before
+    assert stored_hash(con, at(0)) == before
     assert hash_of(con) == hash_of(con, SEEN.assign(close=7.0)) != before
     store(con, prices(2, ("AAA",)))
-    assert prices_hash(con, NAMES, at(0)) == before
+    assert stored_hash(con, at(0)) == before
+
+
+def test_few_tickers_of_many_have_the_digests_that_they_have_among_all(con: duckdb.DuckDBPyConnection) -> None:
+    """More than a hundred are counted in another way than one."""
+    many = [f"T{number:03d}" for number in range(150)]
+    store(con, pd.concat([SEEN[:1].assign(ticker=name, close=float(place)) for place, name in enumerate(many)], ignore_index=True))
+    every = stored_digests(con, many[:120], at(9))
+    assert sorted(every) == many[:120]
+    assert stored_digests(con, ["T007", "ABSENT"], at(9)) == {"T007": every["T007"]}
 
 
 @pytest.mark.parametrize(

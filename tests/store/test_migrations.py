@@ -12,7 +12,7 @@ from tests.store.nights import night, now, store_and_publish
 
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
 SECOND = Migration(2, "second", "ALTER TABLE a ADD COLUMN y BIGINT;")
-BROKEN = Migration(2, "broken", "CREATE TABLE b (x BIGINT); INSERT INTO nowhere VALUES (1);")
+BROKEN = Migration(3, "broken", "CREATE TABLE b (x BIGINT); INSERT INTO nowhere VALUES (1);")
 
 
 @pytest.fixture
@@ -43,11 +43,13 @@ def test_only_files_not_yet_seen_are_pending(con: duckdb.DuckDBPyConnection) -> 
     assert migrations.pending(con, (FIRST, SECOND)) == (SECOND,)
 
 
-def test_a_file_that_fails_halfway_leaves_the_schema_of_the_file_before(con: duckdb.DuckDBPyConnection) -> None:
+def test_where_one_file_fails_none_of_them_was_applied(con: duckdb.DuckDBPyConnection) -> None:
+    migrations.upgrade(con, (FIRST,), now(0))
     with pytest.raises(duckdb.CatalogException):
-        migrations.upgrade(con, (FIRST, BROKEN), now(0))
+        migrations.upgrade(con, (SECOND, BROKEN), now(1))
     assert tables(con) == {"a", "schema_migrations"}
-    assert migrations.pending(con, (FIRST, BROKEN)) == (BROKEN,)
+    assert con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'a'").fetchall() == [("x",)]
+    assert migrations.pending(con, (FIRST, SECOND, BROKEN)) == (SECOND, BROKEN)
 
 
 def test_a_database_of_a_newer_version_is_refused_with_both_numbers(con: duckdb.DuckDBPyConnection) -> None:
@@ -95,7 +97,7 @@ def test_a_publication_after_an_upgrade_has_the_new_schema(workspace: Path, monk
 
 
 NEWER = {
-    "run_tickers": ["cost_seconds", "expected_gain"],
+    "run_tickers": ["cost_seconds", "expected_gain", "problem"],
     "forecast_outcomes": ["baseline_pinball"],
     "backtest_forecasts": ["sigma", "trailing_sigma", "realised_variance"],
     "backtest_scores": [
@@ -145,6 +147,51 @@ def test_the_upgraded_workspace_is_refused_by_the_first_release(workspace: Path,
     message = f"has schema {newest}, this Tickercast knows 1: install the newer Tickercast"
     with pytest.raises(SchemaTooNew, match=message), database.open_working(workspace, now(5)):
         pass
+
+
+def store_by_schema_3(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nights stored and published by the release that knew the first three schema files."""
+    third = migrations.released()[:3]
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "released", lambda: third)
+        then.setattr(audits, "AUDITS", ())  # today's name tables of today
+        for table, columns in NEWER.items():
+            then.setitem(TABLES, table, TABLES[table].remove_columns(columns))
+        for number in range(2):
+            store_and_publish(workspace, number, _without_newer_columns(night(number)))
+
+
+VERSIONS = "SELECT version FROM schema_migrations ORDER BY 1"
+ROWS = "SELECT p.*, r.message FROM prices AS p JOIN runs AS r USING (run_id) ORDER BY ALL"
+
+
+def test_a_workspace_of_schema_3_is_upgraded_at_once_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_by_schema_3(tmp_path, monkeypatch)
+    working, old_rows = tmp_path / "working.duckdb", rows_of(tmp_path / "working.duckdb", ROWS)
+    assert len(old_rows) == 4, "two tickers on two nights"
+    with database.open_working(tmp_path, now(5)):
+        pass
+    assert rows_of(working, VERSIONS) == [(file.version,) for file in migrations.released()]
+    assert rows_of(working, ROWS) == old_rows
+    assert rows_of(publication.snapshot_path(tmp_path, "20240107T220000Z_before-schema-4"), VERSIONS) == [(1,), (2,), (3,)]
+
+
+def test_an_upgrade_that_fails_in_the_middle_leaves_the_file_as_it_was_and_one_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files 4 and 5 can be applied; file 6 makes the view anew that is taken away here."""
+    store_by_schema_3(tmp_path, monkeypatch)
+    working = tmp_path / "working.duckdb"
+    with duckdb.connect(str(working)) as con:
+        con.execute("DROP VIEW latest_backtest_scores")
+    before, old_rows = working.read_bytes(), rows_of(working, ROWS)
+    for attempt in (5, 6):
+        with pytest.raises(StoreDamaged, match="latest_backtest_scores does not exist"), database.open_working(tmp_path, now(attempt)):
+            pass
+        assert rows_of(working, VERSIONS) == [(1,), (2,), (3,)]
+        assert rows_of(working, ROWS) == old_rows
+        assert working.read_bytes() == before
+        assert [path.name for path in (tmp_path / "snapshots").glob("*before-schema*")] == ["20240107T220000Z_before-schema-4.duckdb"]
 
 
 def rows_of(path: Path, sql: str) -> list[tuple]:

@@ -1,1 +1,0 @@
-COMMENT ON COLUMN runs.libraries IS 'Versions of Python and the main libraries, and what did the arithmetic: trained_by and answered_by, as JSON';

@@ -1,0 +1,101 @@
+"""What the tests of the price sources run in another process: one that holds a folder, one that forks, one that asks Yahoo."""
+
+import contextlib
+import datetime as dt
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from forecast_lib.domain import Ticker
+from forecast_lib.prices.own_folder import own_folder
+
+_REPOSITORY = Path(__file__).parents[2]
+_NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
+
+
+@contextlib.contextmanager
+def child(task: str, *arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
+    """One of the functions below, by name, in a fresh process; its standard input ends with the block, and it with that."""
+    command = [sys.executable, "-m", "tests.prices.children", task, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=_REPOSITORY, env={**os.environ, **environ}, **pipes) as process:  # type: ignore[call-overload]
+        yield process
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """The next line of a child."""
+    assert process.stdout is not None
+    return str(process.stdout.readline()).strip()
+
+
+def _say(text: object) -> None:
+    print(text, flush=True)
+
+
+def hold(parent: str) -> None:
+    """Take a folder, name it, and keep it until standard input ends."""
+    _say(own_folder(Path(parent)).name)
+    sys.stdin.read()
+
+
+def leave_a_child(parent: str) -> None:
+    """Take a folder and fork: the child takes one too and lives on, the process ends."""
+    _say(own_folder(Path(parent)).name)
+    if os.fork() == 0:
+        _say(own_folder(Path(parent)).name)
+        sys.stdin.read()
+        os._exit(0)
+
+
+def ask(cache_dir: str, address: str, *tickers: str) -> None:
+    """Fetch the tickers, each in a thread; say how many rows came, and stay until standard input ends."""
+    _say(sum(_rows(cache_dir, address, tickers)))
+    sys.stdin.read()
+
+
+def ask_for_two_workspaces(one: str, other: str, address: str) -> None:
+    """Fetch for one cache folder, then for another."""
+    _say([*_rows(one, address, ["ACME"]), *_rows(other, address, ["BOLT"])])
+
+
+def ask_and_fork(cache_dir: str, address: str) -> None:
+    """Fetch; fork, and fetch in the child; fetch again. The child names its error."""
+    _say(*_rows(cache_dir, address, ["ACME"]))
+    number = os.fork()
+    if number == 0:
+        try:
+            _say(_rows(cache_dir, address, ["ACME"]))
+        except Exception as error:
+            _say(f"{type(error).__name__}: {error}")
+        os._exit(0)
+    os.waitpid(number, 0)
+    _say(*_rows(cache_dir, address, ["ACME"]))
+
+
+def ask_nobody(workspace: str) -> None:
+    """Fetch as a run does, for a workspace, through a proxy that is not there; say the error's name."""
+    from forecast_lib.config import SourceConfig
+    from forecast_lib.domain import AsOf
+    from forecast_lib.jobs.workspace import price_source
+
+    source = price_source(SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace))
+    try:
+        source.fetch(Ticker("ACME"), None, _NOW.date())
+    except Exception as error:
+        _say(f"{type(error).__name__}: {error}")
+
+
+def _rows(cache_dir: str, address: str, tickers: Sequence[str]) -> list[int]:
+    from forecast_lib.prices.yahoo import YahooSource
+    from tests.prices.fake_yahoo import LoopbackSession
+
+    source = YahooSource(Path(cache_dir), _NOW, session=LoopbackSession(address, timeout_s=5.0), pause_s=0.0)
+    with ThreadPoolExecutor(len(tickers)) as pool:
+        return list(pool.map(lambda ticker: len(source.fetch(Ticker(ticker), None, _NOW.date()).prices), tickers))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
