@@ -67,13 +67,15 @@ def quarantine(request: Request) -> Outcome:
 
 
 def gaps(request: Request) -> Outcome:
-    """Lists sessions without a price, or declares one closed."""
+    """Lists sessions without a price, or declares one, or all from one day to another, closed."""
     from forecast_lib.jobs import upkeep
 
     action, words = _words(request, {"list": None, "close": 2})
     workspace = request.settings.workspace
     if action == "list":
         return _rows(request, upkeep.open_gaps(workspace, utc_now(), parse_tickers(words)))
-    session = OPTIONS["as_of"].parse(words[1], "the gap's date")
+    first, several, until = words[1].partition("..")
+    session = OPTIONS["as_of"].parse(first, "the gap's date")
+    last = OPTIONS["as_of"].parse(until, "the last gap's date") if several else None
     keep = request.settings["keep_snapshots"]
-    return _done(upkeep.close_gap(workspace, words[0], session, _note(request), utc_now(), keep_snapshots=keep))
+    return _done(upkeep.close_gap(workspace, words[0], session, _note(request), utc_now(), last=last, keep_snapshots=keep))

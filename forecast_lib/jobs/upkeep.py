@@ -81,23 +81,30 @@ def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *,
         return _published(workspace, entry, run, ticker, session, keep_snapshots)
 
 
-def close_gap(workspace: Path, ticker: str, session: dt.date, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
-    """Declare that no price will come for a session: it is neither asked for nor reported any more.
+def close_gap(
+    workspace: Path, ticker: str, session: dt.date, note: str, now: dt.datetime, *, last: dt.date | None = None, keep_snapshots: int = 7
+) -> Done:
+    """Declare that no price will come for a session: it is neither asked for nor reported any more, and holds nobody back.
+
+    Args:
+        last: close every open gap from `session` to this day.
 
     Raises:
-        UsageError: the session is no open gap of the ticker.
+        UsageError: none of the sessions is an open gap of the ticker.
     """
     note, name = _checked_note(note), parse_ticker(ticker)
     with _held(workspace, "close", now):
         with database.open_working(workspace, now) as con:
             gaps = reads.read_open_gaps(con, [name])
-            mine = gaps[gaps["session"] == pd.Timestamp(session)]
+            mine = gaps[gaps["session"].between(pd.Timestamp(session), pd.Timestamp(last or session))]
+            days = f"{session} to {last}" if last else str(session)
             if mine.empty:
-                days = ", ".join(str(day.date()) for day in gaps["session"][:10]) or "none"
-                raise UsageError(f"{name} {session} is no open gap: expected one of {days}; see `tickercast gaps list`")
-            run = _run("close", name, f"closed the gap of {name} {session}: {note}", now, mine["source"].iloc[0])
-            state = {"ticker": name, "session": pd.Timestamp(session), "state": "closed", "note": note, "known_at": _naive(now)}
-            entry = database.record_run(con, _frames(run, name, 0, {"price_gaps": pd.DataFrame([state])}))
+                those = ", ".join(str(day.date()) for day in gaps["session"][:10]) or "none"
+                raise UsageError(f"{name} {days} is no open gap: expected one of {those}; see `tickercast gaps list`")
+            what = f"the {len(mine)} gaps of {name} from {days}" if last else f"the gap of {name} {days}"
+            run = _run("close", name, f"closed {what}: {note}", now, mine["source"].iloc[0])
+            closed = mine[["ticker", "session"]].assign(state="closed", note=note, known_at=_naive(now))
+            entry = database.record_run(con, _frames(run, name, 0, {"price_gaps": closed}))
         return _published(workspace, entry, run, name, session, keep_snapshots)
 
 

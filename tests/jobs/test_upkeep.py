@@ -143,6 +143,17 @@ def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(folder
     ]  # fmt: skip
 
 
+def test_all_gaps_from_one_day_to_another_are_closed_at_once(folder: Path) -> None:
+    done = upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 1), "a halt", LATER, last=dt.date(2024, 6, 30))
+    assert done.message == "closed the 2 gaps of ACME from 2024-06-01 to 2024-06-30: a halt"
+    assert rows(folder, GAPS) == []
+    assert rows(folder, "SELECT session::VARCHAR, state FROM price_gaps WHERE note = 'a halt' ORDER BY 1") == [
+        (BAD, "closed"), (MISSING, "closed"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="ACME 2024-06-01 to 2024-06-30 is no open gap: expected one of none;"):
+        upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 1), "again", LATER, last=dt.date(2024, 6, 30))
+
+
 @pytest.mark.parametrize("name", ["", "0123456789", "'; DROP TABLE prices; --", "../../etc/passwd", "a" * 5000])
 def test_what_is_no_line_of_the_quarantine_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is no line of the quarantine"):
