@@ -94,9 +94,9 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "gaps",
-            "Sessions without a price: list [TICKER…], or close TICKER DATE with --note, when there is none to wait for.",
+            "Sessions without a price: list [TICKER…], or close TICKER DATE (or FIRST..LAST) with --note, when there is none to wait for.",
             ("output", "upkeep"),
-            Positional("action", "many", "list (the default), list TICKER…, close TICKER DATE."),
+            Positional("action", "many", "list (the default), list TICKER…, close TICKER DATE (or FIRST..LAST)."),
         ),
         Command(
             "restore",

@@ -18,11 +18,11 @@ from forecast_lib.config import RunConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.jobs.ingest import Known, Taken, first_asked, nothing_taken, overlaid_actions, with_whole_past
 from forecast_lib.prices.actions import LARGEST_PRICE, standing
-from forecast_lib.prices.adjust import SPLIT_RANGE
+from forecast_lib.prices.adjust import SPLIT_RANGE, split_factors
 from forecast_lib.prices.files import parquet_roles, plain_name
 from forecast_lib.prices.plain import Gaps, plain_tickers
 from forecast_lib.prices.source import ACTION_COLUMNS
-from forecast_lib.prices.traded import on_traded_basis
+from forecast_lib.prices.traded import actions_as_traded, splits_to_undo
 from forecast_lib.store import bulk, database
 from forecast_lib.windows.histories import FIGURES, Histories, splits_of
 
@@ -185,12 +185,13 @@ def _offered(config: RunConfig, file: bulk.WholeFile, asked: _Asked) -> _Offered
     if len(offered.actions):
         places = pd.Index(asked.tickers).get_indexer(offered.actions["ticker"])
         recent = offered.actions["session"] >= asked.since[places].astype("datetime64[us]")
-    rows = offered.rows.rows(offered.rows.sessions >= asked.since[offered.rows.of]) if splits.any() else offered.rows
+    wanted = offered.rows.sessions >= asked.since[offered.rows.of]
+    rows = offered.rows if wanted.all() else offered.rows.rows(wanted)
     return dataclasses.replace(offered, rows=rows, actions=offered.actions[recent])
 
 
 def _as_traded(offered: _Offered, places: Collection[int], split_column: str) -> _Offered:
-    """With what the file has split-adjusted undone.
+    """With what the file has split-adjusted undone, in the arrays as they came: nobody else has them yet, and copies would be large.
 
     Args:
         places: of the tickers with splits.
@@ -198,25 +199,24 @@ def _as_traded(offered: _Offered, places: Collection[int], split_column: str) ->
     if not places:
         return offered
     rows, bounds = offered.rows, offered.rows.bounds()
-    figures = {name: values.copy() for name, values in rows.figures.items()}
     by_ticker = offered.actions.groupby("ticker").indices
     parts = [offered.actions[~offered.actions["ticker"].isin([rows.tickers[place] for place in places])]]
     doubtful, undone = [], []
     for place in places:
         mine, own = slice(*bounds[place : place + 2]), offered.actions.iloc[by_ticker[rows.tickers[place]]]
-        sessions = rows.sessions[mine].astype("datetime64[us]")
-        prices = pd.DataFrame({"session": sessions, **{name: figures[name][mine] for name in FIGURES}}, copy=False)
-        found = on_traded_basis(prices, own, split_column)
+        closes = pd.DataFrame({"session": rows.sessions[mine].astype("datetime64[us]"), "close": rows.figures["close"][mine]})
+        found = splits_to_undo(closes, own, split_column)
         if found is None or found.assumption is not None:
             doubtful.append(place)
             continue
-        if found.undone:
+        parts.append(actions_as_traded(own, found.splits))
+        if len(found.splits):
             undone.append(place)
-            for name in FIGURES:
-                figures[name][mine] = found.prices[name].to_numpy()
-        parts.append(found.actions)
+            factors = split_factors(closes["session"], found.splits)
+            for name in FIGURES:  # as `prices.adjust.as_traded` has it
+                rows.figures[name][mine] = rows.figures[name][mine] / factors if name == "volume" else rows.figures[name][mine] * factors
     actions = pd.concat(parts, ignore_index=True)
-    return _Offered(dataclasses.replace(rows, figures=figures), actions, doubtful, undone)
+    return _Offered(rows, actions, doubtful, undone)
 
 
 def _taken(config: RunConfig, known: Known, offered: _Offered) -> Taken:

@@ -8,8 +8,10 @@ seconds over the rows, from the smallest to the largest size: 1 means that the t
 
 At the largest size it then times the as-of read of one ticker; the same market with actions: four of five tickers pay a dividend each
 quarter, one of ten was split, its prices divided by its maker, and one of fifty pays a dividend on the last evening; and, in a workspace
-of its own, the publication of 25 million forecast rows. One per mille of the tickers has a broken row, so that the way of single tickers
-is part of the figure. Each measurement has a process of its own, so that its peak memory is its own. Processor time does not change with other work on the machine.
+of its own, the publication of 25 million forecast rows.
+
+One per mille of the tickers has a broken row, so that the way of single tickers is part of the figure. Each measurement has a process of
+its own, so that its peak memory is its own. Processor time does not change with other work on the machine.
 """
 
 import contextlib
