@@ -108,7 +108,7 @@ def _opened(config: RunConfig, path: Path) -> tuple[bulk.WholeFile, pd.DataFrame
 
 
 def _kinds(actions: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
-    """Ticker, session, kind and value, up to the run's day, and whether the ticker has a value that can be no action."""
+    """Ticker, session, kind and value, of splits also after the run's day, and whether the ticker has a value that can be no action."""
     parts = [
         actions.loc[actions[kind] != unchanged, ["ticker", "session"]].assign(kind=kind, value=actions[kind])
         for kind, unchanged in (("dividend", 0.0), ("split", 1.0))
@@ -117,7 +117,7 @@ def _kinds(actions: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
     found = found[found["value"] != 0]
     fits = np.where(found["kind"] == "split", found["value"].between(*SPLIT_RANGE), found["value"].between(0, LARGEST_PRICE))
     impossible = found["ticker"].isin(found.loc[~fits, "ticker"])
-    found = found.assign(impossible=impossible)[found["session"] <= pd.Timestamp(config.as_of.day)]
+    found = found.assign(impossible=impossible)[(found["session"] <= pd.Timestamp(config.as_of.day)) | (found["kind"] == "split")]
     return found.sort_values(["ticker", "session", "kind"], ignore_index=True)
 
 
@@ -136,7 +136,7 @@ def _asked(config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.Data
     mine = actions.loc[actions["ticker"].isin(fits), ["ticker", *ACTION_COLUMNS]]
     since = {ticker: _since(known, ticker) for ticker in fits}
     since |= dict.fromkeys(_with_new_actions(known, mine, since), _BEGINNING)
-    fits = sorted(set(fits) - _with_lost_actions(known, actions, since, file))
+    fits = sorted(set(fits) - _with_lost_actions(known, actions, since, names, file))
     mine, splitting = mine[mine["ticker"].isin(fits)], splitting.intersection(fits)
     return _Asked(tuple(fits), np.array([since[ticker] for ticker in fits], dtype="datetime64[D]"), mine, splitting)
 
@@ -155,13 +155,18 @@ def _with_new_actions(known: Known, actions: pd.DataFrame, since: dict[str, np.d
     return set(seen.loc[new, "ticker"])
 
 
-def _with_lost_actions(known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64], file: bulk.WholeFile) -> set[str]:
-    """Tickers with a known action from `since` on that the file would have and has not."""
+def _with_lost_actions(
+    known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64], names: pd.DataFrame, file: bulk.WholeFile
+) -> set[str]:
+    """Tickers with a known action from `since` on, between their first and last row of the file, that the file would have and has not."""
     before = standing(known.actions)
     before = before[before["ticker"].isin(since.keys()) & before["kind"].isin(file.columns.keys())]
     if before.empty:
         return set()
-    expected = before[before["session"] >= before["ticker"].map(since).astype("datetime64[us]")]
+    ends = names.set_index("ticker")
+    first = before["ticker"].map(since).astype("datetime64[us]")
+    inside = before["session"].between(before["ticker"].map(ends["first"]), before["ticker"].map(ends["last"]))
+    expected = before[inside & (before["session"] >= first)]
     key = ["ticker", "session", "kind"]
     lost = ~pd.MultiIndex.from_frame(expected[key]).isin(pd.MultiIndex.from_frame(actions[key]))
     return set(expected.loc[lost, "ticker"])

@@ -99,9 +99,10 @@ def can_be_taken_whole(types: Mapping[str, str], columns: Mapping[str, str]) -> 
 
 
 def names_in(con: duckdb.DuckDBPyConnection, file: WholeFile) -> pd.DataFrame:
-    """Every name in the ticker column, whether each of its rows has a date, and the last of them; a missing name is a row too."""
+    """Every name in the ticker column, whether each of its rows has a date, the first and the last; a missing name is a row too."""
     dated = "bool_and(session IS NOT NULL AND isfinite(session)) AS dated"
-    sql = f"SELECT ticker, {dated}, max(session) FILTER (WHERE isfinite(session)) AS last FROM ({file.row()}) GROUP BY ticker"
+    ends = ", ".join(f"{end}(session) FILTER (WHERE isfinite(session)) AS {name}" for end, name in (("min", "first"), ("max", "last")))
+    sql = f"SELECT ticker, {dated}, {ends} FROM ({file.row()}) GROUP BY ticker"
     with database_errors(file.path):
         return con.execute(sql, {"path": str(file.path)}).df()
 

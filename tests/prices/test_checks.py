@@ -402,6 +402,20 @@ def test_a_block_in_pence_is_refused_as_a_whole() -> None:
     assert (result.hold, len(result.good)) == (None, 990)
 
 
+def test_a_block_counts_for_nothing_among_rows_that_make_a_bad_table() -> None:
+    """Of 300 rows three are 1 %: six of a block and three others are forgiven, a fourth is not."""
+    frame = changed(prices(), slice(290, 295), 100.0)
+    frame.loc[[100, 110, 120], "close"] = 200.0
+    result = checked(frame)
+    assert sorted(refused_rules(result)) == ["close_above_high"] * 3 + ["currency_block"] * 6
+    assert result.hold is None
+    frame.loc[130, "close"] = 200.0
+    held = checked(frame).hold
+    assert held is not None
+    assert held.rule == "too_many_refused"
+    assert held.reason.startswith("4 of 300 rows refused, 4 by close_above_high;")
+
+
 def test_a_block_that_has_not_ended_holds_the_ticker() -> None:
     result = checked(changed(prices(1000), slice(990, None), 100.0))
     assert rule_of(result) == "unrecorded_split"
@@ -480,6 +494,19 @@ def test_a_universe_may_hold_what_others_only_count() -> None:
     frame.loc[299, "volume"] = 0.0
     assert rule_of(checked(frame, severities=severities_from(["zero_volume=hold_ticker"]))) == "zero_volume"
     assert refused_rules(checked(frame, severities=severities_from(["zero_volume=drop_row"]))) == ["zero_volume"]
+
+
+def test_what_a_source_took_for_granted_is_counted_or_holds() -> None:
+    """It is of the ticker as a whole, so it has no session."""
+    told = fetched(prices(), assumption="splits of 1.046 are too small")
+    result = check_prices(told, NEW_YORK, EVENING)
+    assert result.hold is None
+    assert len(result.good) == 300
+    assert result.findings[["rule", "severity", "rows"]].to_numpy().tolist() == [["assumed_split_basis", "warn", 1]]
+    assert result.findings["session"].isna().all()
+    held = check_prices(told, NEW_YORK, EVENING, severities=severities_from(["assumed_split_basis=hold_ticker"])).hold
+    assert held is not None
+    assert (held.rule, held.reason) == ("assumed_split_basis", "splits of 1.046 are too small")
 
 
 def test_a_universe_may_let_jumps_pass() -> None:
@@ -591,6 +618,19 @@ def test_unusable_actions_are_quarantined() -> None:
     ]
     assert refused_rules(checked(prices(), *absurd)) == ["bad_action"] * 4
     assert result.quarantined["row"].map(json.loads).tolist()[0] == {"session": "2024-06-03", "kind": "dividend", "value": -1.0}
+
+
+@pytest.mark.parametrize("kind", ["dividend", "split"])
+def test_of_two_values_for_one_session_neither_is_believed_and_of_the_same_one(kind: str) -> None:
+    """A dividend and a split of one session are no rivals."""
+    other = ("2024-06-04", "split" if kind == "dividend" else "dividend", 1.1)
+    rivals = checked(prices(), ("2024-06-04", kind, 1.2), other, ("2024-06-04", kind, 1.3))
+    assert refused_rules(rivals) == ["bad_action"] * 2
+    assert rivals.quarantined["reason"].unique().tolist() == ["several of its kind on one session, with different values"]
+    assert rivals.actions["kind"].tolist() == [other[1]]
+    same = checked(prices(), ("2024-06-05", kind, 1.2), ("2024-06-04", kind, 1.2), ("2024-06-05", kind, 1.2))
+    assert refused_rules(same) == []
+    assert same.actions["session"].astype(str).tolist() == ["2024-06-04", "2024-06-05"]
 
 
 # -- any frame
