@@ -24,7 +24,7 @@ from forecast_lib.prices.plain import Gaps, plain_tickers
 from forecast_lib.prices.source import ACTION_COLUMNS
 from forecast_lib.prices.traded import actions_as_traded, splits_to_undo
 from forecast_lib.store import bulk, database
-from forecast_lib.windows.histories import FIGURES, Histories, splits_of
+from forecast_lib.windows.histories import FIGURES, Histories, key_of, splits_of
 
 __all__ = ["FEWEST_TO_STORE_WHOLE", "may_come_whole", "take_whole"]
 
@@ -57,7 +57,7 @@ class _Offered:
     """What the file says of the tickers from `since` on, as traded.
 
     Attributes:
-        actions: ticker, session, kind and value.
+        actions: ticker, session, kind and value: all that the file lists, for one may have been added or taken back late.
         doubtful: places of the tickers whose prices do not show whether they are split-adjusted.
         undone: places of the tickers whose prices the file has split-adjusted.
     """
@@ -135,8 +135,8 @@ def _asked(config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.Data
     fits = sorted(wanted.intersection(names.loc[clear, "ticker"]))
     mine = actions.loc[actions["ticker"].isin(fits), ["ticker", *ACTION_COLUMNS]]
     since = {ticker: _since(known, ticker) for ticker in fits}
-    since |= dict.fromkeys(_with_new_actions(known, mine, since), _BEGINNING)
-    fits = sorted(set(fits) - _with_lost_actions(known, actions, since, names, file))
+    since |= dict.fromkeys(_with_new_actions(known, mine), _BEGINNING)
+    fits = sorted(set(fits) - _with_lost_actions(known, mine, names, file))
     mine, splitting = mine[mine["ticker"].isin(fits)], splitting.intersection(fits)
     return _Asked(tuple(fits), np.array([since[ticker] for ticker in fits], dtype="datetime64[D]"), mine, splitting)
 
@@ -146,30 +146,26 @@ def _since(known: Known, ticker: str) -> np.datetime64:
     return _BEGINNING if first is None else np.datetime64(first, "D")
 
 
-def _with_new_actions(known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64]) -> set[str]:
-    """Tickers with an action from `since` on of a kind and session of which none was known: their whole history is read again."""
-    asked_from = actions["ticker"].map(since).astype("datetime64[us]") if len(actions) else actions["session"]
-    seen = actions[actions["session"] >= asked_from]
-    key = ["ticker", "session", "kind"]
-    new = ~pd.MultiIndex.from_frame(seen[key]).isin(pd.MultiIndex.from_frame(standing(known.actions)[key]))
-    return set(seen.loc[new, "ticker"])
+def _with_new_actions(known: Known, actions: pd.DataFrame) -> set[str]:
+    """Tickers with an action of a kind and session of which none was known: their whole history is read again."""
+    new = ~np.isin(_keys(actions, known), _keys(standing(known.actions), known))
+    return set(actions.loc[new, "ticker"])
 
 
-def _with_lost_actions(
-    known: Known, actions: pd.DataFrame, since: dict[str, np.datetime64], names: pd.DataFrame, file: bulk.WholeFile
-) -> set[str]:
-    """Tickers with a known action from `since` on, between their first and last row of the file, that the file would have and has not."""
+def _with_lost_actions(known: Known, actions: pd.DataFrame, names: pd.DataFrame, file: bulk.WholeFile) -> set[str]:
+    """Tickers with a known action between their first and last row of the file that the file would have and has not."""
     before = standing(known.actions)
-    before = before[before["ticker"].isin(since.keys()) & before["kind"].isin(file.columns.keys())]
-    if before.empty:
-        return set()
+    before = before[before["kind"].isin(file.columns.keys())]
+    lost = before[~np.isin(_keys(before, known), _keys(actions, known))]
     ends = names.set_index("ticker")
-    first = before["ticker"].map(since).astype("datetime64[us]")
-    inside = before["session"].between(before["ticker"].map(ends["first"]), before["ticker"].map(ends["last"]))
-    expected = before[inside & (before["session"] >= first)]
-    key = ["ticker", "session", "kind"]
-    lost = ~pd.MultiIndex.from_frame(expected[key]).isin(pd.MultiIndex.from_frame(actions[key]))
-    return set(expected.loc[lost, "ticker"])
+    inside = lost["session"].between(lost["ticker"].map(ends["first"]), lost["ticker"].map(ends["last"]))
+    return set(lost.loc[inside, "ticker"])
+
+
+def _keys(actions: pd.DataFrame, known: Known) -> NDArray[np.int64]:
+    """One number for ticker, session and kind."""
+    of = pd.Index(known.histories.tickers).get_indexer(actions["ticker"]).astype(np.int32)
+    return 2 * key_of(of, actions["session"].to_numpy("datetime64[D]")) + (actions["kind"] == "split").to_numpy(np.int64)
 
 
 def _looking_back(known: Known, asked: _Asked) -> list[Ticker]:
@@ -186,13 +182,8 @@ def _offered(config: RunConfig, file: bulk.WholeFile, asked: _Asked) -> _Offered
         rows = bulk.offered_rows(con, file, pd.DataFrame({"ticker": list(asked.tickers), "since": since}), config.as_of)
     column = plain_name(file.columns.get("split", ""))
     offered = _as_traded(_Offered(rows, asked.actions, [], []), np.flatnonzero(splits).tolist(), column)
-    recent = offered.actions["session"] >= _BEGINNING.astype("datetime64[us]")
-    if len(offered.actions):
-        places = pd.Index(asked.tickers).get_indexer(offered.actions["ticker"])
-        recent = offered.actions["session"] >= asked.since[places].astype("datetime64[us]")
     wanted = offered.rows.sessions >= asked.since[offered.rows.of]
-    rows = offered.rows if wanted.all() else offered.rows.rows(wanted)
-    return dataclasses.replace(offered, rows=rows, actions=offered.actions[recent])
+    return offered if wanted.all() else dataclasses.replace(offered, rows=offered.rows.rows(wanted))
 
 
 def _as_traded(offered: _Offered, places: Collection[int], split_column: str) -> _Offered:
@@ -246,7 +237,8 @@ def _plain(config: RunConfig, known: Known, offered: _Offered, stored: Histories
     first = min((part.sessions.min() for part in (rows, stored) if len(part)), default=np.datetime64(config.as_of.day))
     sessions = [each.sessions(pd.Timestamp(first), each.last_known(config.as_of)).to_numpy("datetime64[D]") for each in places]
     of_ticker = np.array([places[each] for each in calendars], dtype=np.intp)
-    splits = splits_of(overlaid_actions(known.actions, offered.actions)) if len(offered.actions) else known.splits
+    before, now = (actions[actions["kind"] == "split"] for actions in (known.actions, offered.actions))
+    splits = splits_of(overlaid_actions(before, now)) if len(now) else known.splits
     plain = plain_tickers(rows, stored, splits, sessions, of_ticker, _gaps(known, rows.tickers))
     plain[offered.doubtful] = False
     too_large = offered.actions.loc[~offered.actions["value"].between(0, LARGEST_PRICE), "ticker"]

@@ -350,13 +350,14 @@ def _differs(checked: CheckedPrices, known: KnownTicker) -> bool:
 
 
 def _withdrawn(fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker) -> pd.DataFrame:
-    """Known actions between the first and the last row of an answer that are not in it, with the value that takes them back.
+    """Known actions of sessions that an answer speaks of, but that are not in it, with the value that takes them back.
 
     Args:
         actions: the answer's, as far as they can be used.
     """
     sessions = fetched.prices["session"]
-    told = known.actions["kind"].isin(fetched.action_kinds) & known.actions["session"].between(sessions.min(), sessions.max())
+    first = sessions.min() if fetched.actions_from is None else fetched.actions_from
+    told = known.actions["kind"].isin(fetched.action_kinds) & known.actions["session"].between(first, sessions.max())
     before = standing(known.actions[told])
     if before.empty:
         return before[list(ACTION_COLUMNS)]

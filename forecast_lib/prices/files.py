@@ -198,7 +198,8 @@ def _ticker_of(path: Path) -> Ticker | None:
 
 def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> FetchedPrices:
     low, high = pd.Timestamp(first or dt.date(1, 1, 1)), pd.Timestamp(last)
-    prices, actions, refused = (_within(frame, low, high) for frame in (fetched.prices, fetched.actions, fetched.refused))
+    prices, refused = (_within(frame, low, high) for frame in (fetched.prices, fetched.refused))
+    actions = _within(fetched.actions, pd.Timestamp.min, high)  # all that the file lists: one may have been added or taken back late
     if prices.empty and refused.empty:
         known = fetched.prices["session"]
         having = f"the file has {known.min().date()} to {known.max().date()}" if len(known) else "the file has none"
@@ -206,7 +207,7 @@ def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> Fe
     undated = fetched.refused["session"].isna().to_numpy()
     if undated.any():
         refused = pd.concat([refused, fetched.refused[undated]], ignore_index=True)
-    return replace(fetched, prices=prices, actions=actions, refused=refused)
+    return replace(fetched, prices=prices, actions=actions, refused=refused, actions_from=fetched.prices["session"].min())
 
 
 def _within(frame: pd.DataFrame, low: pd.Timestamp, high: pd.Timestamp) -> pd.DataFrame:

@@ -32,12 +32,13 @@ class FetchedPrices:
         prices: RAW_COLUMNS, in the source's order, not yet checked. Open, high, low, close and volume are *as traded* on that
             session as far as the source's corporate actions allow: a source that re-bases its history after a split undoes that here,
             with the splits it reports. `adj_close` is the source's own adjusted close, untouched.
-        actions: ACTION_COLUMNS.
+        actions: ACTION_COLUMNS, maybe also of sessions before the first that was asked for.
         currency: as the source says, or None.
         refused: rows that could not be turned into RAW_COLUMNS at all: columns `session` (NaT if unreadable), `row` (the row's text),
             `origin`, `rule`, `reason`.
         exchange_timezone: IANA name as the source says, or None.
         action_kinds: the kinds of action that it would have listed if there were any.
+        actions_from: the first session whose actions it would have listed; that of the first row where not given.
         assumption: what the source took for granted about splits for lack of evidence, in words.
     """
 
@@ -48,6 +49,7 @@ class FetchedPrices:
     exchange_timezone: str | None = None
     refused: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["session", "row", "origin", "rule", "reason"]))
     action_kinds: frozenset[str] = frozenset({"dividend", "split"})
+    actions_from: pd.Timestamp | None = None
     assumption: str | None = None
 
 

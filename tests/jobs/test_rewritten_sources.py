@@ -70,6 +70,20 @@ def test_an_action_that_is_taken_back_counts_no_more_and_still_did_then(evenings
     assert evenings.rows(told)[-1] == ("SPLIT", day(ACTION), [4.0, 1.0, 4.0])
 
 
+def test_an_action_that_a_file_adds_or_takes_back_long_after_its_session_counts(evenings: Evenings) -> None:
+    """Forty sessions before: far from those that are asked for again. A fall by a third so long ago holds nobody."""
+    long_ago = -40
+    traded = times(CLEAN, 1.5, slice(None, long_ago))
+    paid, late = with_dividend(CLEAN, long_ago), with_action(traded, "Stock Splits", 1.5, long_ago)
+    assert evenings.ingest(-4, {"SPLIT": traded, "PAID": paid, "LATE": CLEAN}) == {}
+    assert counted(evenings) == pytest.approx({"SPLIT": 1.0, "PAID": left(long_ago), "LATE": 1.0})
+    for place in (-3, -2):
+        assert evenings.ingest(place, {"SPLIT": late, "PAID": CLEAN, "LATE": paid}) == {}
+        assert counted(evenings) == pytest.approx({"SPLIT": 1 / 1.5, "PAID": 1.0, "LATE": left(long_ago)})
+    assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(4,)]
+    assert evenings.has_all_of("SPLIT", traded, -2)
+
+
 def test_a_file_that_lists_no_actions_takes_none_back(evenings: Evenings) -> None:
     """Prices as traded, the same with and without the columns of actions."""
     traded = times(with_dividend(with_split(CLEAN), ACTION - 1), 4.0, slice(None, ACTION))
