@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 
-__all__ = ["SETTLING_TIME", "TickerCalendar", "calendar_for"]
+__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "TickerCalendar", "calendar_for"]
+
+EARLIEST_SESSION = dt.date(1800, 1, 1)
+"""Rows dated before it are slips of a file; no calendar has sessions before it, or after 2199."""
 
 SETTLING_TIME = dt.timedelta(minutes=30)
 """After the close, until the closing auction and late prints are in; only then is a session known."""
@@ -37,6 +40,7 @@ _ONE_DAY = np.timedelta64(1, "D")
 # year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from 1956.
 _USUAL_YEARS = (1990, 2035)
 _EARLIEST_YEAR = 1885
+_LATEST_YEAR = 2199
 
 _MIC_OF_SUFFIX = {
     # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own (Cboe, regional
@@ -190,7 +194,8 @@ class TickerCalendar:
 
     def _covering(self, low: np.datetime64, high: np.datetime64) -> _Schedule:
         """A schedule that begins a year before `low` and ends a year after `high`, from few, wide, cached spans."""
-        first_year, last_year = _year(low) - 1, _year(high) + 1
+        first_year = min(max(_year(low) - 1, EARLIEST_SESSION.year), _LATEST_YEAR)
+        last_year = min(max(_year(high) + 1, EARLIEST_SESSION.year), _LATEST_YEAR)
         return _schedule(
             self.name,
             _USUAL_YEARS[0] if first_year >= _USUAL_YEARS[0] else min(first_year, _EARLIEST_YEAR),

@@ -5,6 +5,7 @@ action that is not known yet. The rows of all tickers are then held against the 
 (`prices.plain`); a ticker of which nothing is stored goes from the file to the table.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.config import RunConfig
 from forecast_lib.domain import Ticker
+from forecast_lib.errors import FileRefused
 from forecast_lib.jobs.ingest import Known, Taken, first_asked, nothing_taken, overlaid_actions, with_whole_past
 from forecast_lib.prices.actions import LARGEST_PRICE, standing
 from forecast_lib.prices.adjust import SPLIT_RANGE, split_factors
@@ -23,6 +25,7 @@ from forecast_lib.prices.files import parquet_roles, plain_name
 from forecast_lib.prices.plain import Gaps, plain_tickers
 from forecast_lib.prices.source import ACTION_COLUMNS
 from forecast_lib.prices.traded import actions_as_traded, splits_to_undo
+from forecast_lib.sessions import EARLIEST_SESSION
 from forecast_lib.store import bulk, database
 from forecast_lib.windows.histories import FIGURES, Histories, key_of, splits_of
 
@@ -32,7 +35,7 @@ FEWEST_TO_STORE_WHOLE = 200_000
 """Fewer rows reach the table as quickly from the columns that were read already."""
 
 _SOURCE = "files"
-_BEGINNING = np.datetime64("1600-01-01", "D")
+_BEGINNING = np.datetime64(EARLIEST_SESSION, "D")
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,20 @@ def take_whole(
     """The part of the run's file that is plain, the tickers that are left, and what is known of both, with the whole past where it is
     needed.
 
-    Everything is left where the source is no Parquet file with a ticker column and typed columns.
+    Everything is left where the source is no Parquet file with a ticker column and typed columns, or one that cannot be read: the way of
+    single tickers says why.
     """
     path = config.source.path
-    opened = _opened(config, path) if path is not None and may_come_whole(config) else None
-    if opened is None:
-        return nothing_taken(), config.tickers, with_whole_past(config.workspace, known, config.tickers, config.as_of)
-    file, names, actions = opened
+    if path is not None and may_come_whole(config):
+        with contextlib.suppress(FileRefused):
+            if (opened := _opened(config, path)) is not None:
+                return _taken_from(config, known, *opened, fewest_to_store_whole)
+    return nothing_taken(), config.tickers, with_whole_past(config.workspace, known, config.tickers, config.as_of)
+
+
+def _taken_from(
+    config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.DataFrame, actions: pd.DataFrame, fewest_to_store_whole: int
+) -> tuple[Taken, tuple[Ticker, ...], Known]:
     asked = _asked(config, known, file, names, _kinds(actions, config))
     known = with_whole_past(config.workspace, known, _looking_back(known, asked), config.as_of)
     offered = _offered(config, file, asked)
@@ -97,14 +107,15 @@ def take_whole(
 
 
 def _opened(config: RunConfig, path: Path) -> tuple[bulk.WholeFile, pd.DataFrame, pd.DataFrame] | None:
-    """The file, its names and its actions; None where its columns must be read with more care."""
+    """The file, its names and its actions; None where it is empty, or its columns must be read with more care."""
     with database.open_working(config.workspace, config.as_of.now) as con:
         types = bulk.described(con, path)
         columns = parquet_roles(list(types), path.name)
         if columns is None or not bulk.can_be_taken_whole(types, columns):
             return None
         file = bulk.WholeFile(path, columns)
-        return file, bulk.names_in(con, file), bulk.actions_in(con, file)
+        names = bulk.names_in(con, file)
+        return (file, names, bulk.actions_in(con, file)) if len(names) else None
 
 
 def _kinds(actions: pd.DataFrame, config: RunConfig) -> pd.DataFrame:
@@ -127,7 +138,8 @@ def _asked(config: RunConfig, known: Known, file: bulk.WholeFile, names: pd.Data
     file has taken back.
     """
     spelled = names["ticker"].fillna("").str.strip().str.upper()
-    clear = names["dated"] & (spelled == names["ticker"]) & ~spelled.duplicated(keep=False)
+    dated = names["dated"] & (names["first"] >= pd.Timestamp(EARLIEST_SESSION))
+    clear = dated & (spelled == names["ticker"]) & ~spelled.duplicated(keep=False)
     splitting = frozenset(actions.loc[actions["kind"] == "split", "ticker"])
     goes_on = set(names.loc[names["last"] > pd.Timestamp(config.as_of.day), "ticker"])
     doubtful = {*known.released["ticker"], *actions.loc[actions["impossible"], "ticker"], *(splitting & goes_on)}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from forecast_lib.domain import AsOf
 from forecast_lib.prices.actions import LARGEST_PRICE
 from forecast_lib.prices.refusals import Breach, Broken, Flags, Rows, breaches_of
-from forecast_lib.sessions import TickerCalendar
+from forecast_lib.sessions import EARLIEST_SESSION, TickerCalendar
 from forecast_lib.tables import PRICE_VALUES
 
 __all__ = ["TOLERANCE", "row_breaches", "rows_of"]
@@ -103,8 +103,8 @@ def _session_rules(days: Days, calendar: TickerCalendar, as_of: AsOf) -> Broken:
 
 
 def _no_sessions(days: Days, calendar: TickerCalendar) -> Flags:
-    if calendar.recorded_fallback or not len(days):  # Monday to Friday is only a stand-in: it can refuse nothing
-        return np.zeros(len(days), dtype=bool)
+    if calendar.recorded_fallback or not len(days):  # Monday to Friday is only a stand-in: it can refuse nothing of our time
+        return days < np.datetime64(EARLIEST_SESSION)
     return ~pd.DatetimeIndex(days).isin(calendar.sessions(pd.Timestamp(days.min()), pd.Timestamp(days.max())))
 
 

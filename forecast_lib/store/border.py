@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 
-from forecast_lib.errors import FatalError, OutOfSpace, StoreDamaged, WorkspaceBusy
+from forecast_lib.errors import FatalError, FileRefused, OutOfSpace, StoreDamaged, WorkspaceBusy
 
-__all__ = ["database_errors", "disk_errors", "first_line"]
+__all__ = ["database_errors", "disk_errors", "file_errors", "first_line"]
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_DISK_TEXTS = ("No space left", "Disk quota exceeded", "File too large")
@@ -39,6 +39,22 @@ def database_errors(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise _as_ours(error, path) from error
+
+
+@contextlib.contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raise DuckDB's errors about a user's Parquet file inside the block as ours.
+
+    Raises:
+        FileRefused: the file cannot be read.
+        OutOfSpace: no room on the disk or in memory.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise _out_of_space(path, error) from error
+        raise FileRefused(f"{path.name}: not a readable Parquet file ({first_line(error)}); write it anew") from error
 
 
 @contextlib.contextmanager

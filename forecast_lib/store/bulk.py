@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.domain import AsOf
-from forecast_lib.store.border import database_errors
+from forecast_lib.store.border import file_errors
 from forecast_lib.store.histories import histories_of
+from forecast_lib.store.parquet import refuse_pattern
 from forecast_lib.windows.histories import Histories
 
 __all__ = [
@@ -45,9 +46,9 @@ class WholeFile:
     columns: Mapping[str, str]
 
     def row(self) -> str:
-        """The file as SQL: ticker, session, figures and actions, numbers as DOUBLE, what is not in the file as NULL."""
+        """The file as SQL: ticker, session, figures and actions, numbers as DOUBLE, what is not in the file or no number as NULL."""
         figures = [
-            f"{_quoted(self.columns[name])}::DOUBLE AS {name}" if name in self.columns else f"NULL::DOUBLE AS {name}"
+            f"nullif({_quoted(self.columns[name])}::DOUBLE, 'nan'::DOUBLE) AS {name}" if name in self.columns else f"NULL::DOUBLE AS {name}"
             for name in (*_FIGURES, *_ACTIONS)
         ]
         ticker, session = (_quoted(self.columns[role]) for role in ("ticker", "date"))
@@ -86,8 +87,13 @@ class CleanRows:
 
 
 def described(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """Column names of a Parquet file and their types."""
-    with database_errors(path):
+    """Column names of a Parquet file and their types.
+
+    Raises:
+        FileRefused: it cannot be read, here and below; or its path is a pattern to DuckDB.
+    """
+    refuse_pattern(path)
+    with file_errors(path):
         found = con.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
     return {name: kind for name, kind, *_ in found}
 
@@ -103,7 +109,7 @@ def names_in(con: duckdb.DuckDBPyConnection, file: WholeFile) -> pd.DataFrame:
     dated = "bool_and(session IS NOT NULL AND isfinite(session)) AS dated"
     ends = ", ".join(f"{end}(session) FILTER (WHERE isfinite(session)) AS {name}" for end, name in (("min", "first"), ("max", "last")))
     sql = f"SELECT ticker, {dated}, {ends} FROM ({file.row()}) GROUP BY ticker"
-    with database_errors(file.path):
+    with file_errors(file.path):
         return con.execute(sql, {"path": str(file.path)}).df()
 
 
@@ -112,9 +118,9 @@ def actions_in(con: duckdb.DuckDBPyConnection, file: WholeFile) -> pd.DataFrame:
     given = [name for name in _ACTIONS if name in file.columns]
     if not given:
         return pd.DataFrame({"ticker": pd.Series(dtype=str), "session": pd.Series(dtype="datetime64[us]"), "dividend": [], "split": []})
-    numbers = ", ".join(f"coalesce(nullif({name}, 'nan'::DOUBLE), 0.0) AS {name}" for name in _ACTIONS)
+    numbers = ", ".join(f"coalesce({name}, 0.0) AS {name}" for name in _ACTIONS)
     rows = f"SELECT ticker, session, {numbers} FROM ({file.row()})"
-    with database_errors(file.path):
+    with file_errors(file.path):
         return con.execute(f"FROM ({rows}) WHERE dividend <> 0 OR split NOT IN (0, 1)", {"path": str(file.path)}).df()
 
 
@@ -135,7 +141,7 @@ def offered_rows(con: duckdb.DuckDBPyConnection, file: WholeFile, asked: pd.Data
         WHERE session BETWEEN list_extract($since::DATE[], {place}::INTEGER + 1) AND $day
     """
     try:
-        with database_errors(file.path):
+        with file_errors(file.path):
             con.execute("CREATE TEMP TYPE asked_ticker AS ENUM (SELECT ticker FROM asked ORDER BY place)")
             values = {"path": str(file.path), "day": as_of.day, "since": asked["since"].dt.date.tolist()}
             found = con.execute(sql, values).fetchnumpy()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forecast_lib.errors import FileRefused
 
-__all__ = ["MAX_PARQUET_ROWS", "read_parquet"]
+__all__ = ["MAX_PARQUET_ROWS", "read_parquet", "refuse_pattern"]
 
 MAX_PARQUET_ROWS = 20_000_000
 """500 tickers over a century are 13 million rows."""
@@ -44,14 +44,23 @@ def read_parquet(
     Raises:
         FileRefused: no Parquet file, damaged, too many rows, or a column of lists, structures or times with a zone.
     """
-    if _WILDCARDS.search(str(path)):
-        raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
+    refuse_pattern(path)
     try:
         with duckdb.connect(":memory:", config=_SETTINGS) as connection:
             return _read(connection, path, columns, max_rows, tickers)
     except duckdb.Error as error:
         first_line = str(error).partition("\n")[0]
         raise FileRefused(f"{path.name}: not a readable Parquet file ({first_line}); write it anew") from error
+
+
+def refuse_pattern(path: Path) -> None:
+    """Make sure that DuckDB reads the path as one file.
+
+    Raises:
+        FileRefused: it would read it as a pattern for several.
+    """
+    if _WILDCARDS.search(str(path)):
+        raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
 
 
 def _read(

@@ -255,6 +255,61 @@ def test_what_is_plain_needs_no_rules(ingest: Ingest, monkeypatch: pytest.Monkey
     assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED", "PAYSREVISED", "GAPS"} <= set(asked)
 
 
+def relation(path: Path, rows: pd.DataFrame, **columns: str) -> Path:
+    """Writes the rows, some columns as SQL says."""
+    arriving = rows.assign(date=rows["date"].dt.date)
+    duckdb.from_df(arriving).project(", ".join(f"{columns.get(name, name)} AS {name}" for name in arriving)).write_parquet(str(path))
+    return path
+
+
+def slipped_year(year: int) -> Callable[[Path, pd.DataFrame], Path]:
+    day = f"make_date({year}, 1, 3)"
+    when = f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN {day} ELSE date::DATE END"
+    return lambda path, rows: relation(path, rows, date=when)
+
+
+def not_a_number(column: str) -> Callable[[Path, pd.DataFrame], Path]:
+    """A NaN, which in a Parquet file is another thing than nothing."""
+    when = f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN 'nan'::DOUBLE ELSE {column}::DOUBLE END"
+    return lambda path, rows: relation(path, rows, **{column: when})
+
+
+def read_as_a_pattern(path: Path, rows: pd.DataFrame) -> Path:
+    """DuckDB takes the name for a pattern that another file fits."""
+    relation(path.with_name("m1.parquet"), rows.assign(close=rows["close"] * 1.001))
+    return relation(path.with_name("m[1].parquet"), rows)
+
+
+def cut_off(path: Path, rows: pd.DataFrame) -> Path:
+    path.write_bytes(relation(path, rows).read_bytes()[:-20])
+    return path
+
+
+ODD_FILES: dict[str, tuple[Callable[[Path, pd.DataFrame], Path], dict[str, str]]] = {
+    **{f"the year {year}": (slipped_year(year), {}) for year in (23, 1599, 1650, 1677, 1750, 1850, 2150)},
+    **{f"NaN {column}": (not_a_number(column), {}) for column in ("open", "high", "volume", "dividends", "stock_splits")},
+    "a split to come": (lambda path, rows: relation(path, split(-3 % len(SESSIONS), 4.0, traded=False)(rows)), {}),
+    "a pattern": (read_as_a_pattern, dict.fromkeys(("AAA", "BBB"), "file_refused")),
+    "cut off": (cut_off, dict.fromkeys(("AAA", "BBB"), "file_refused")),
+    "no close": (lambda path, rows: relation(path, rows.drop(columns="close")), dict.fromkeys(("AAA", "BBB"), "file_refused")),
+    "two tickers": (lambda path, rows: relation(path, rows.assign(symbol="A")), dict.fromkeys(("AAA", "BBB"), "file_refused")),
+    "empty": (lambda path, rows: relation(path, rows[:0]), dict.fromkeys(("AAA", "BBB"), "file_refused")),
+}
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_path: Path, name: str) -> None:
+    """The file goes on after the evening. A row of AAA is odd, or the file as a whole."""
+    make, expected = ODD_FILES[name]
+    path = make(tmp_path / "market.parquet", pd.concat([good("AAA", 1), good("BBB", 2)], ignore_index=True))
+    both = [ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB") for way in ("whole", "single")]
+    for summary in both:
+        assert {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded} == expected
+    assert both[0].degraded == both[1].degraded
+    for sql in TABLES.values() if not expected else ():
+        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql)
+
+
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
     """LONG has 420 sessions; GONE ended long ago and NEW has begun, so both have fewer than the rules look back."""
     day = SESSIONS[LAST].date()
