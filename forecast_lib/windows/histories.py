@@ -1,6 +1,7 @@
 """The price rows of many tickers as columns: one array a figure, not one frame a ticker."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ Splits = Mapping[str, tuple[NDArray[np.datetime64], Array]]
 
 FIGURES = ("open", "high", "low", "close", "volume")
 _DAY_BITS = 32
+_ROWS_A_RUN = 100
 
 
 @dataclass(frozen=True)
@@ -155,15 +157,16 @@ class Histories:
         at = np.searchsorted(mine, theirs)
         again = mine[np.minimum(at, len(mine) - 1)] == theirs
 
-        places = at[~again] + np.arange(np.count_nonzero(~again))  # of the rows that come in between
-        stays = np.ones(len(mine) + len(places), dtype=bool)
-        stays[places] = False
-        replaced = np.flatnonzero(stays)[at[again]]
+        before, new = at[~again], theirs.size - np.count_nonzero(again)
+        replaced = at[again] + np.searchsorted(before, at[again], side="right")
+        stays = np.ones(len(mine) + new, dtype=bool)
+        stays[before + np.arange(new)] = False
+        runs = _runs(stays)
 
         def joined(now: NDArray[Any], then: NDArray[Any]) -> NDArray[Any]:
             both = np.empty(len(stays), dtype=now.dtype)
-            both[stays] = now
-            both[places] = then[~again]
+            _put(both, stays, runs, now)
+            both[before + np.arange(new)] = then[~again]
             both[replaced] = then[again]
             return both
 
@@ -173,8 +176,35 @@ class Histories:
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Histories":
         """Some of the rows, in their order."""
-        figures = {name: values[chosen] for name, values in self.figures.items()}
-        return Histories(self.tickers, self.of[chosen], self.sessions[chosen], figures, self.currencies, self.currency[chosen])
+        runs = _runs(chosen) if isinstance(chosen, np.ndarray) and chosen.dtype == bool else None
+
+        def picked(values: NDArray[Any]) -> NDArray[Any]:
+            if runs is None:
+                return values[chosen]
+            return values[runs[0]] if len(runs) == 1 else np.concatenate([values[run] for run in runs])
+
+        figures = {name: picked(values) for name, values in self.figures.items()}
+        return Histories(self.tickers, picked(self.of), picked(self.sessions), figures, self.currencies, picked(self.currency))
+
+
+def _runs(flags: NDArray[Any]) -> list[slice] | None:
+    """Where the flags are set, from one place to another; None where that changes too often for whole runs to be copied faster."""
+    edges = np.flatnonzero(flags[1:] != flags[:-1]) + 1
+    if not len(flags) or not flags.any() or len(edges) * _ROWS_A_RUN > len(flags):
+        return None
+    ends = [0, *edges.tolist(), len(flags)]
+    return [slice(low, high) for low, high in itertools.pairwise(ends) if flags[low]]
+
+
+def _put(values: NDArray[Any], flags: NDArray[np.bool_], runs: list[slice] | None, given: NDArray[Any]) -> None:
+    """Fill the flagged places with the given values, in order."""
+    if runs is None:
+        values[flags] = given
+        return
+    at = 0
+    for run in runs:
+        values[run] = given[at : at + run.stop - run.start]
+        at += run.stop - run.start
 
 
 def key_of(of: NDArray[np.int32], days: NDArray[np.datetime64]) -> NDArray[np.int64]:
