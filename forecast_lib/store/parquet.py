@@ -81,14 +81,18 @@ def _read(
     every = f"SELECT {listed} FROM read_parquet(?)"
     if tickers is None or len(named) != 1:
         return connection.execute(every, [str(path)]).df()
+    name = _quoted(named[0])
+    # Two steps: unlike an expression of it, the bare name lets DuckDB pass over what it need not unpack.
+    spelled = f"SELECT DISTINCT {name} AS {name} FROM read_parquet($path) WHERE upper(trim({name})) IN (SELECT unnest($tickers::VARCHAR[]))"
     chosen = f"""
         SELECT {listed}, file_row_number AS "row's place" FROM read_parquet($path, file_row_number = true)
-        WHERE upper(trim({_quoted(named[0])})) IN (SELECT unnest($tickers::VARCHAR[]))
+        SEMI JOIN ({spelled}) AS spelled USING ({name})
     """
     found = connection.execute(chosen, {"path": str(path), "tickers": list(tickers)}).df()
     if found.empty:  # then it must be seen which tickers there are
         return connection.execute(every, [str(path)]).df()
-    return found.set_index("row's place").rename_axis(None)
+    placed = found.set_index("row's place").rename_axis(None)
+    return placed if placed.index.is_monotonic_increasing else placed.sort_index()
 
 
 def _quoted(name: str) -> str:
