@@ -51,7 +51,7 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
-        return ingest.join_market(config.workspace, fetched, known, digests.result(), config.as_of, taken)
+        return ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of)
 
 
 def _pool(

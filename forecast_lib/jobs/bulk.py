@@ -22,7 +22,7 @@ from forecast_lib.jobs.ingest import Known, Taken, first_asked, nothing_taken, o
 from forecast_lib.prices.actions import LARGEST_PRICE, standing
 from forecast_lib.prices.adjust import SPLIT_RANGE, split_factors
 from forecast_lib.prices.files import parquet_roles, plain_name
-from forecast_lib.prices.plain import Gaps, plain_tickers
+from forecast_lib.prices.plain import Gaps, plain_tickers, rows_beside
 from forecast_lib.prices.source import ACTION_COLUMNS
 from forecast_lib.prices.traded import actions_as_traded, splits_to_undo
 from forecast_lib.sessions import EARLIEST_SESSION
@@ -230,7 +230,7 @@ def _as_traded(offered: _Offered, places: Collection[int], split_column: str) ->
 def _taken(config: RunConfig, known: Known, offered: _Offered) -> Taken:
     """What is new of the plain tickers; `clean` is left empty."""
     rows = offered.rows
-    stored = known.beside(rows)
+    stored = rows_beside(rows, known.histories)
     plain = _plain(config, known, offered, stored)
     new = rows.rows(plain[rows.of] & ~rows.is_among(stored))
     counts = np.bincount(new.of, minlength=len(plain)).tolist()

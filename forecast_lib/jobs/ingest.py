@@ -25,8 +25,7 @@ from forecast_lib.jobs.absence import SAID_BEFORE, judged_absence
 from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
 from forecast_lib.prices.actions import WITHDRAWN, checked_actions, standing
 from forecast_lib.prices.checks import CheckedPrices, check_prices
-from forecast_lib.prices.past import FROZEN_SESSIONS
-from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers
+from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers, rows_beside
 from forecast_lib.prices.refusals import GOOD_COLUMNS
 from forecast_lib.prices.rules import severities_from
 from forecast_lib.prices.source import ACTION_COLUMNS, FetchedPrices, PriceSource
@@ -64,7 +63,6 @@ _TAIL = dt.timedelta(days=450)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
 _STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar", "problem")
-_NOWHERE = np.empty(0, dtype=np.intp)
 _NO_CALENDAR = "weekdays"
 
 Fetch = Callable[[PriceSource, Ticker, dt.date | None, dt.date], FetchedPrices]
@@ -109,24 +107,6 @@ class Known:
         """Of one ticker's stored rows, ascending."""
         place = self._place[ticker]
         return self.histories.sessions[slice(*self._bounds[place : place + 2])]
-
-    def beside(self, offered: Histories) -> Histories:
-        """The stored rows that the rules look at beside the offered ones, of the same tickers in their order, that of their names: the
-        last TAIL_SESSIONS of each, or all from a week before the first offered one on."""
-        places = np.array([self._place[ticker] for ticker in offered.tickers], dtype=np.intp)
-        bounds, stored = np.array(self._bounds), self.histories.sessions
-        lows, highs = bounds[places], bounds[places + 1]
-        begins = np.maximum(lows, highs - TAIL_SESSIONS)
-        firsts = offered.bounds()
-        further = np.flatnonzero((np.diff(firsts) > 0) & (begins > lows))
-        for place in further[offered.sessions[firsts[further]] <= stored[begins[further]]].tolist():
-            low = lows[place]
-            at = low + np.searchsorted(stored[low : highs[place]], offered.sessions[firsts[place]])
-            begins[place] = max(low, at - FROZEN_SESSIONS)
-        counts = highs - begins
-        of = np.repeat(np.arange(len(places), dtype=np.int32), counts)
-        rows = np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts) if len(places) else _NOWHERE
-        return dataclasses.replace(self.histories.rows(rows), tickers=offered.tickers, of=of)
 
     def calendar_of(self, ticker: str) -> TickerCalendar:
         """The calendar that the ticker's newest run used, the source's time zone considered; else the one its name tells."""
@@ -366,12 +346,28 @@ def _withdrawn(fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker
     return gone[list(ACTION_COLUMNS)].assign(value=gone["kind"].map(WITHDRAWN))
 
 
-def _other_actions(fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker) -> bool:
+@dataclass(frozen=True)
+class _Answer:
+    """What the source said of a ticker.
+
+    Attributes:
+        calendar: the ticker's, the source's time zone considered.
+        actions, bad_actions: as `checked_actions` has them.
+        gone: known actions that it takes back, with the values that do so.
+    """
+
+    fetched: FetchedPrices
+    calendar: TickerCalendar
+    actions: pd.DataFrame
+    bad_actions: pd.DataFrame | None
+    gone: pd.DataFrame
+
+
+def _other_actions(answer: _Answer, known: KnownTicker) -> bool:
     """Whether an answer has an action of a kind and session of which none was known, or lacks one that was."""
     before = standing(known.actions)
     stored = set(zip(before["session"], before["kind"], strict=True))
-    new = any(each not in stored for each in zip(actions["session"], actions["kind"], strict=True))
-    return new or len(_withdrawn(fetched, actions, known)) > 0
+    return len(answer.gone) > 0 or any(each not in stored for each in zip(answer.actions["session"], answer.actions["kind"], strict=True))
 
 
 def first_asked(sessions: NDArray[np.datetime64], gap: pd.Timestamp | None) -> dt.date | None:
@@ -413,36 +409,35 @@ def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsO
     calendar = known.calendar
     severities = severities_from(rules)
 
-    def ask(first: dt.date | None) -> tuple[FetchedPrices, TickerCalendar]:
+    def ask(first: dt.date | None) -> _Answer:
         fetched = fetch(source, ticker, first, as_of.day)
         zone = fetched.exchange_timezone
-        return fetched, calendar if zone is None else calendar_for(ticker, zone)
+        own = calendar if zone is None else calendar_for(ticker, zone)
+        actions, bad = checked_actions(fetched.actions, own.last_known(as_of))
+        return _Answer(fetched, own, actions, bad, _withdrawn(fetched, actions, known))
 
-    def check(fetched: FetchedPrices, own: TickerCalendar, gone: pd.DataFrame) -> CheckedPrices:
-        stored = known.prices if len(known.histories) else None
+    def check(answer: _Answer) -> CheckedPrices:
+        stored, gone = known.prices if len(known.histories) else None, answer.gone
         past = {"known": stored, "known_actions": overlaid_actions(known.actions, gone.assign(ticker=ticker)), "closed": known.closed}
-        checked = check_prices(fetched, own, as_of, severities=severities, released=known.released, **past)
+        checked = check_prices(answer.fetched, answer.calendar, as_of, severities=severities, released=known.released, **past)
         return dataclasses.replace(checked, actions=pd.concat([checked.actions, gone], ignore_index=True)) if len(gone) else checked
 
     try:
         first = _first_asked_of(known)
-        fetched, calendar = ask(first)
-        actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
-        if first is not None and _other_actions(fetched, actions, known):
+        answer = ask(first)
+        if first is not None and _other_actions(answer, known):
             first = None
-            fetched, calendar = ask(None)
-            actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
-        gone = known.actions.iloc[:0][list(ACTION_COLUMNS)] if first is not None else _withdrawn(fetched, actions, known)
-        if bad_actions is None:
-            plain = _plain(fetched, pd.concat([actions, gone], ignore_index=True), known, calendar, as_of, source.name)
+            answer = ask(None)
+        calendar = answer.calendar
+        if answer.bad_actions is None:
+            plain = _plain(answer, known, as_of, source.name)
             if plain is not None:
                 return plain
-        checked = check(fetched, calendar, gone)
+        checked = check(answer)
         # A hold may come from the seam between the last days and a past that the source has rewritten: then the whole tells.
         if first is not None and (checked.hold is not None or _differs(checked, known)):
-            fetched, calendar = ask(None)
-            actions, _ = checked_actions(fetched.actions, calendar.last_known(as_of))
-            checked = check(fetched, calendar, _withdrawn(fetched, actions, known))
+            answer = ask(None)
+            checked = check(answer)
     except FileRefused as error:
         return _nothing(ticker, calendar, Problem("file_refused", str(error)))
     except FatalError:
@@ -455,25 +450,20 @@ def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsO
         return _nothing(ticker, calendar, Problem(type(error).__name__, str(error)))
     except Exception as error:  # one odd reply must not end everybody's night
         return _nothing(ticker, calendar, Problem("internal_error", f"{ticker}: unexpected {type(error).__name__}: {error}"))
-    return _judged(checked, _currency(fetched, known), calendar, source.name)
+    return _judged(checked, _currency(answer.fetched, known), answer.calendar, source.name)
 
 
-def _plain(
-    fetched: FetchedPrices, actions: pd.DataFrame, known: KnownTicker, calendar: TickerCalendar, as_of: AsOf, source: str
-) -> Fetched | None:
-    """The answer as it stands where it is plain (`prices.plain`): the rules would find nothing; None where they must be asked.
-
-    Args:
-        actions: the answer's, all of them usable, and those that it takes back.
-    """
+def _plain(answer: _Answer, known: KnownTicker, as_of: AsOf, source: str) -> Fetched | None:
+    """An answer without bad actions as it stands where it is plain (`prices.plain`): the rules would find nothing; None where they must
+    be asked."""
+    fetched, calendar, actions = answer.fetched, answer.calendar, pd.concat([answer.actions, answer.gone], ignore_index=True)
     if len(fetched.refused) or len(known.released) or calendar.recorded_fallback or fetched.assumption:
         return None
     ticker, currency = str(fetched.ticker), _currency(fetched, known)
     offered = Histories.of_one(ticker, fetched.prices, currency)
     if not len(offered):
         return None
-    began = np.searchsorted(known.histories.sessions, offered.sessions[0]) - FROZEN_SESSIONS
-    stored = known.histories.rows(slice(max(0, min(began, len(known.histories) - TAIL_SESSIONS)), None))
+    stored = rows_beside(offered, known.histories)
     first = min([offered.sessions[0], *stored.sessions[:1]])
     sessions = calendar.sessions(pd.Timestamp(first), calendar.last_known(as_of)).to_numpy("datetime64[D]")
     splits = splits_of(overlaid_actions(known.actions, actions.assign(ticker=ticker))) if len(actions) else known.splits
@@ -558,16 +548,13 @@ def reading_digests(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> 
         yield beside.submit(stored_digests, con, tickers, as_of)
 
 
-def join_market(
-    workspace: Path, fetched: Sequence[Fetched], known: Known, digests: Digests, as_of: AsOf, taken: Taken | None = None
-) -> Market:
+def join_market(workspace: Path, fetched: Sequence[Fetched], taken: Taken, known: Known, digests: Digests, as_of: AsOf) -> Market:
     """The market as the run sees it: what was stored, overlaid with what the source said tonight.
 
     Args:
-        digests: of the stored prices (`reading_digests`).
         taken: tickers that came all at once.
+        digests: of the stored prices (`reading_digests`).
     """
-    taken = nothing_taken() if taken is None else taken
     with database.open_working(workspace, as_of.now) as con:
         prices, actions, quarantined = _new_rows(con, fetched, taken, as_of)
         new = taken.new.overlaid(Histories.from_frame(prices, known.histories.tickers))

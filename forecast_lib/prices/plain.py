@@ -5,11 +5,13 @@ Most answers of a source are plain: some sessions that are stored already, with 
 a ticker with the slightest doubt is left to the rules, which say what is wrong and what becomes of it.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.actions import LARGEST_PRICE
@@ -19,7 +21,7 @@ from forecast_lib.prices.row_rules import TOLERANCE
 from forecast_lib.prices.table_rules import REFUSED_ROWS
 from forecast_lib.windows.histories import FIGURES, Histories, Splits, key_of, shares_since
 
-__all__ = ["TAIL_SESSIONS", "Gaps", "plain_tickers"]
+__all__ = ["TAIL_SESSIONS", "Gaps", "plain_tickers", "rows_beside"]
 
 TAIL_SESSIONS = RECENT_SESSIONS + FRESH_SESSIONS + FROZEN_SESSIONS
 """So many of the last stored sessions lie beside the offered ones: as far back as a rule reaches."""
@@ -44,6 +46,27 @@ _LOW_TO_HIGH = (("low", "open"), ("low", "close"), ("low", "high"), ("open", "hi
 _NO_GAPS: Gaps = np.empty(0, dtype=np.int32), np.empty(0, dtype="datetime64[D]")
 
 
+def rows_beside(offered: Histories, stored: Histories) -> Histories:
+    """The stored rows that the rules look at beside the offered ones, of the same tickers: the last TAIL_SESSIONS of each, or all from a
+    week before the first offered one on.
+
+    Args:
+        stored: of these tickers and maybe more.
+    """
+    places, bounds = pd.Index(stored.tickers).get_indexer(offered.tickers), stored.bounds()
+    lows, highs = bounds[places], bounds[places + 1]
+    begins, firsts = np.maximum(lows, highs - TAIL_SESSIONS), offered.bounds()
+    further = np.flatnonzero((np.diff(firsts) > 0) & (begins > lows))
+    for place in further[offered.sessions[firsts[further]] <= stored.sessions[begins[further]]].tolist():
+        low = lows[place]
+        at = low + np.searchsorted(stored.sessions[low : highs[place]], offered.sessions[firsts[place]])
+        begins[place] = max(low, at - FROZEN_SESSIONS)
+    counts = highs - begins
+    rows = np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts) if len(places) else places
+    of = np.repeat(np.arange(len(places), dtype=np.int32), counts)
+    return dataclasses.replace(stored.rows(rows), tickers=offered.tickers, of=of)
+
+
 def plain_tickers(
     offered: Histories, stored: Histories, splits: Splits, sessions: Sequence[Days], calendar: NDArray[np.intp], gaps: Gaps = _NO_GAPS
 ) -> Flags:
@@ -55,8 +78,7 @@ def plain_tickers(
 
     Args:
         offered: what the source answered, maybe with `adj_close`.
-        stored: of the same tickers the rows that are stored: the last TAIL_SESSIONS, or all from the first offered session on if that
-            is more.
+        stored: of the same tickers, as `rows_beside` chooses them, or more.
         splits: of the tickers that have any, as known tonight.
         sessions: of each calendar the sessions that are known tonight, ascending.
         calendar: (tickers,) place of each ticker's calendar in `sessions`.
