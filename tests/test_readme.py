@@ -1,4 +1,4 @@
-"""The README is true: every command in it runs, every command and setting is in it."""
+"""The pages for people are true: every command on them runs, every command and setting is on one."""
 
 import re
 import shlex
@@ -13,8 +13,20 @@ from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.models.training import split_cutoffs
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()]
+PAGES = {
+    path.relative_to(ROOT): path.read_text(encoding="utf-8")
+    for path in sorted(
+        [*ROOT.glob("*.md"), *(p for room in ("flows", "forecast_lib", "deployments", "tests") for p in (ROOT / room).rglob("*.md"))]
+    )
+}
+README, COMMANDS_PAGE = PAGES[Path("README.md")], PAGES[Path("flows/README.md")]
+SHELL = [
+    line
+    for page in (README, *(text for path, text in PAGES.items() if path != Path("README.md")))
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
 QUICK = {"TICKERCAST_UNITS": "4", "TICKERCAST_LOOKBACK": "10", "TICKERCAST_EPOCHS": "1"}
 """A smaller network than the default one: what is tested is that the commands run as they are written."""
 
@@ -27,13 +39,13 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_every_setting_is_in_the_readme_with_its_default():
-    between = README.partition("<!-- settings -->\n")[2].partition("<!-- end of settings -->")[0]
+def test_every_setting_is_on_its_page_with_its_default():
+    between = COMMANDS_PAGE.partition("<!-- settings -->\n")[2].partition("<!-- end of settings -->")[0]
     assert between.strip() == settings_table()
 
 
-def test_every_command_is_in_the_readme():
-    missing = [name for name in COMMANDS if f"tickercast {name}" not in README]
+def test_every_command_is_on_a_page():
+    missing = [name for name in COMMANDS if not any(f"tickercast {name}" in page for page in PAGES.values())]
     assert missing == []
 
 
@@ -41,7 +53,7 @@ def test_the_pip_lines_are_those_of_the_makefile():
     makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
     makefile = makefile.replace("$(PYTHON)", "python3").replace(" --quiet --disable-pip-version-check", "")
     for line in SHELL:
-        if not line.startswith(("tickercast", "make")):
+        if not line.startswith(("tickercast", "make", ". ")):
             assert line in makefile
 
 
@@ -69,6 +81,7 @@ def test_the_fewest_sessions_are_as_the_readme_says():
     assert int(said[2]) == FEWEST_SESSIONS
 
 
-def test_each_file_and_link_that_the_readme_names_is_there():
-    for target in re.findall(r"\]\((?!#|https?:)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_each_file_that_a_page_links_is_there(page):
+    for target in re.findall(r"\]\((?!#|https?:)([^)#]+)[^)]*\)", PAGES[page]):
+        assert (ROOT / page.parent / target).exists(), target
