@@ -51,7 +51,10 @@ class CommandLine:
 
     def __call__(self, *words: str, **env: str) -> Ended:
         process = self.start(*words, **env)
-        out, err = process.communicate(timeout=240)
+        try:
+            out, err = process.communicate()
+        finally:
+            process.kill()  # does nothing to one that has ended; the test's time limit must not leave it running
         return Ended(process.returncode, out, err)
 
     def night(self, workspace: Path, *words: str, **env: str) -> Ended:

@@ -26,7 +26,7 @@ def found(pattern: str, paths: list[Path]) -> list[str]:
 def test_imports_point_down():
     """The contracts of pyproject.toml; a new module at the top of forecast_lib must be placed there."""
     linter = Path(sys.executable).parent / "lint-imports"
-    ended = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    ended = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
 
 

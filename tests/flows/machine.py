@@ -31,7 +31,7 @@ def ask(address: str, path: str, body: Mapping[str, Any] | None = None, tries: i
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=20) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
     except urllib.error.HTTPError as error:
         if error.code != 503 or tries == 1:
@@ -77,7 +77,7 @@ class Machine:
 
     def start_server(self) -> None:
         self.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
-        assert until(lambda: is_up(self.address), 120), self.log("server")
+        assert until(lambda: is_up(self.address), 400), self.log("server")
 
     def start_worker(self) -> None:
         self.start("worker", "prefect", "worker", "start", "--pool", "tickercast")
@@ -85,7 +85,7 @@ class Machine:
     def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """A `tickercast` command, to its end."""
         command = [sys.executable, "-m", "flows.cli", *words]
-        return subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
 
     def kill(self, *names: str) -> None:
         """SIGKILL: `flow` is whoever holds the workspace; a server goes with all its processes, a worker or `serve` alone."""

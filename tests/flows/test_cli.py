@@ -38,7 +38,7 @@ def published(tmp_path_factory):
 
 def _python(code: str, *, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=variables, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=variables, capture_output=True, text=True)
 
 
 def _tickercast(*argv: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
@@ -237,7 +237,6 @@ def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        timeout=60,
     )
     assert piped.returncode == 0 and piped.stdout[:4] == piped.stdout[-4:] == b"PAR1"
     for content in ((tmp_path / "f.parquet").read_bytes(), piped.stdout):
@@ -259,7 +258,6 @@ def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert (ran.stdout, ran.stderr) == (" range\n", "")
 

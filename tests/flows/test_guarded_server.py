@@ -23,8 +23,6 @@ from flows.deployments import local_server
 from tests.conftest import CommandLine, Ended, clean_environment, free_port
 from tests.loopback import Receiver, receiver
 
-pytestmark = pytest.mark.timeout(400)  # the server and the three runs are made for the first test
-
 PASSWORD, PROXY, TOKEN, WEBHOOK = "pl4nted-server", "pl4nted-proxy", "pl4nted-token", "pl4nted-webhook"
 SECRETS = (PASSWORD, PROXY, TOKEN, WEBHOOK)
 AUTH = f"tickercast:{PASSWORD}"
@@ -63,7 +61,7 @@ class Guarded:
         request = urllib.request.Request(f"{self.address}/{path}", None if body is None else json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         request.add_header("Authorization", "Basic " + base64.b64encode(AUTH.encode()).decode())
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def artifacts(self, run: str) -> dict[str, list[dict[str, Any]]]:
@@ -102,7 +100,7 @@ def guarded(tmp_path_factory):
 
 def _runs(left: Guarded, tickercast: CommandLine) -> None:
     hook = f"http://127.0.0.1:{left.hooked.port}/{WEBHOOK}"
-    saved = subprocess.run([sys.executable, "-c", BLOCK, hook], env=tickercast.env, capture_output=True, text=True, timeout=120)
+    saved = subprocess.run([sys.executable, "-c", BLOCK, hook], env=tickercast.env, capture_output=True, text=True)
     assert saved.returncode == 0, saved.stderr
     secrets = {
         "TICKERCAST_NOTIFY": f"json://127.0.0.1:{left.told.port}/{TOKEN} prefect:custom-webhook/on-call",
@@ -117,9 +115,7 @@ def _runs(left: Guarded, tickercast: CommandLine) -> None:
     nobodys.write_bytes(b"four")
     os.utime(nobodys, (0, 0))
     kept = {"TICKERCAST_WORKSPACE": str(left.workspace), "TICKERCAST_KEEP_REPORTS": "1"}
-    flow = subprocess.run(
-        [sys.executable, "-c", MAINTENANCE], env=tickercast.env | secrets | kept, capture_output=True, text=True, timeout=200
-    )
+    flow = subprocess.run([sys.executable, "-c", MAINTENANCE], env=tickercast.env | secrets | kept, capture_output=True, text=True)
     left.ended["maintenance"] = Ended(flow.returncode, flow.stdout, flow.stderr)
 
 

@@ -8,8 +8,6 @@ from flows.cli import main
 from flows.recipe_config import recipe_config
 from forecast_lib.errors import UsageError
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def ended(tickercast, tmp_path_factory):

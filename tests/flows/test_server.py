@@ -37,7 +37,7 @@ def _free_port() -> int:
 
 def _ask(address: str, path: str, body: dict) -> list[dict]:
     request = urllib.request.Request(f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
 
 
@@ -60,22 +60,21 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.timeout(240)
 def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(home):
     with local_server(_free_port()) as address:
         env = {**os.environ, "PREFECT_API_URL": address, "PYTHONPATH": str(ROOT), "PREFECT_RUNNER_POLL_FREQUENCY": "2"}
         serving = subprocess.Popen([sys.executable, "-c", SERVE], cwd=home, env=env, start_new_session=True)
         completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         try:
-            runs = _until(lambda: _ask(address, "flow_runs/filter", completed), 120)
+            runs = _until(lambda: _ask(address, "flow_runs/filter", completed), 400)
         finally:
             serving.send_signal(signal.SIGTERM)
             try:
-                serving.wait(30)
+                serving.wait(180)
             except subprocess.TimeoutExpired:
                 os.killpg(serving.pid, signal.SIGKILL)
                 serving.wait()
-        assert runs, "no scheduled run was completed within 120 s: are fastapi and sqlalchemy those of the lock?"
+        assert runs, "no scheduled run was completed within 400 s: are fastapi and sqlalchemy those of the lock?"
         assert runs[0]["auto_scheduled"] is True
         assert runs[0]["parameters"] == {"parameters": {"profile": "demo"}}
         assert (home / "ran.txt").read_text().startswith("demo\n")
@@ -84,14 +83,13 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
     assert not is_up(address)
 
 
-@pytest.mark.timeout(180)
 def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_use(home):
     """Ends with its summary as the last line of standard output; progress and warnings are on standard error, and nothing else is."""
     dead = f"http://127.0.0.1:{_free_port()}/api"
     argv = ["ingest", "--tickers", "SIM1,sim2", "--workspace", "w", "--as-of", "2024-05-30", "--json"]
     code = f"import sys; from flows.cli import main; sys.exit(main({argv!r}))"
     env = {**os.environ, "PREFECT_API_URL": dead, "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=home, env=env, capture_output=True, text=True, timeout=170)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=home, env=env, capture_output=True, text=True)
     *_, last = ran.stdout.splitlines()
     summary = json.loads(last)
     assert (ran.returncode, summary["exit_code"], summary["tickers"]["fresh"]) == (0, 0, 2), ran.stderr
@@ -114,6 +112,5 @@ def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_u
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert stored.stdout.splitlines()[1].startswith("2,2024-05-30")

@@ -11,8 +11,6 @@ from forecast_lib.prices.own_folder import own_folder
 from tests.prices.children import child, said
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
-pytestmark = pytest.mark.timeout(60)
-
 DAYS = [day.date() for day in pd.bdate_range("2024-06-03", "2024-06-28")]
 
 

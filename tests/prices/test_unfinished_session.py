@@ -13,8 +13,6 @@ from forecast_lib.prices.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
-pytestmark = pytest.mark.timeout(60)
-
 # By ticker: calendar, opening hour, time zone, currency, the session in question, and when it was over (UTC). The exchanges' own
 # notices: New York closes at 13:00 on the day after Thanksgiving, London at 12:30 on Christmas Eve; Tokyo closed at 15:00 until
 # 5 November 2024 and closes at 15:30 since.

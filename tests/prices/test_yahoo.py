@@ -36,8 +36,6 @@ from forecast_lib.prices.yahoo_replies import YahooSession
 from tests.contracts.price_source import PriceSourceContract
 from tests.prices.fake_yahoo import CRUMB, Bar, FakeYahoo, Listing
 
-pytestmark = pytest.mark.timeout(30)
-
 DAY = dt.date
 NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
 LAST = DAY(2024, 6, 28)

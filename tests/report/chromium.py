@@ -32,7 +32,7 @@ def find_chromium() -> str | None:
 class Chromium:
     """Speaks the DevTools protocol over the browser's file descriptors 3 (commands) and 4 (replies)."""
 
-    def __init__(self, executable: str, profile: Path, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, executable: str, profile: Path, *, timeout_s: float = 300.0) -> None:
         command_read, self._commands = os.pipe()
         self._replies, reply_write = os.pipe()
         # The shell puts the pipes on the numbers that the browser expects.
