@@ -46,7 +46,7 @@ from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, Ti
 from forecast_lib.prices.breaker import CircuitBreaker
 from forecast_lib.prices.own_folder import own_folder
 from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
-from forecast_lib.prices.yahoo_replies import Reply, YahooSession, listening, verdict_on_all
+from forecast_lib.prices.yahoo_replies import Reply, YahooSession, listening, other_symbol, verdict_on_all
 
 __all__ = ["YahooSource", "shares_since"]
 
@@ -151,6 +151,8 @@ class YahooSource:
     def _fetched(
         self, ticker: Ticker, table: pd.DataFrame, meta: Mapping[str, Any], replies: list[Reply], first: dt.date, last: dt.date
     ) -> FetchedPrices:
+        if other := other_symbol(ticker, meta.get("symbol")):
+            raise other
         zone = str(meta["exchangeTimezoneName"])
         if meta.get("dataGranularity", "1d") != "1d":
             raise BadReply(f"{ticker}: Yahoo's rows are not daily but per {meta['dataGranularity']!r}: try again later")

@@ -22,7 +22,7 @@ from curl_cffi.requests.exceptions import RequestException
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import BadReply, NoPrices, RateLimited, SourceOutage, TickercastError, TransientError, UnknownTicker
 
-__all__ = ["BODY_LIMIT", "Reply", "YahooSession", "listening", "reply_sample", "verdict", "verdict_on_all"]
+__all__ = ["BODY_LIMIT", "Reply", "YahooSession", "listening", "other_symbol", "reply_sample", "verdict", "verdict_on_all"]
 
 BODY_LIMIT = 20 * 1024 * 1024
 """Bytes of one reply, after decompression. Sixty years of one ticker are about 2 MB."""
@@ -97,9 +97,14 @@ class YahooSession(Session[Response]):
         self._body_limit = body_limit
 
     def request(self, method: Any, url: str, **options: Any) -> Response:  # type: ignore[override]  # forwards all the rest
-        """As curl_cffi's, with the time and size bounds; raises its `RequestException` or an OSError for a body too large."""
+        """As curl_cffi's, with the time and size bounds, and no redirect followed where prices are asked for.
+
+        Raises `RequestException`, or an OSError for a body too large.
+        """
         body = _BoundedBody(self._body_limit)
         options.update(timeout=self._timeout_s, content_callback=body.write)
+        if _asks_for_prices(url):
+            options.update(allow_redirects=False)  # another host's rows are not Yahoo's
         try:
             response = super().request(method, url, **options)
         except (RequestException, _BodyTooLarge) as problem:
@@ -112,8 +117,12 @@ class YahooSession(Session[Response]):
 
 def _note(url: str, reply: Reply) -> None:
     replies = _heard.get()
-    if replies is not None and urlsplit(url).path.startswith(_CHART_PATH):
+    if replies is not None and _asks_for_prices(url):
         replies.append(reply)
+
+
+def _asks_for_prices(url: str) -> bool:
+    return urlsplit(url).path.startswith(_CHART_PATH)
 
 
 def _failed(problem: RequestException | _BodyTooLarge) -> Reply:
@@ -159,6 +168,8 @@ def _verdict_on_line(ticker: Ticker, reply: Reply) -> TransientError | None:
         return SourceOutage(f"{ticker}: Yahoo is out of order (HTTP {reply.status}), no news of the ticker: try again later")
     if reply.status in (401, 403, 407):
         return SourceOutage(f"{ticker}: Yahoo or the proxy refuses access (HTTP {reply.status}): check the proxy, or try later")
+    if 300 <= reply.status < 400:
+        return BadReply(f"{ticker}: Yahoo's reply leads to another address (HTTP {reply.status}), which is not followed: try again later")
     if reply.broken_body:
         return BadReply(f"{ticker}: Yahoo's reply broke off or could not be unpacked ({reply.failure}): try again later")
     if reply.failure:
@@ -176,9 +187,31 @@ def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
     result = chart.get("result")
     if not isinstance(result, list) or not result or not isinstance(result[0], dict):
         return _bad(ticker, reply, "it holds no result")
+    meta = result[0].get("meta")
+    if isinstance(meta, dict) and (other := other_symbol(ticker, meta.get("symbol"))):
+        return other
     if "timestamp" not in result[0] and _has_no_quotes(result[0]):
         return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices")
     return None
+
+
+def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
+    """What is wrong with a reply that names `symbol`: it is about another company. None for the ticker by any of its spellings.
+
+    Yahoo writes class shares with a hyphen where others write a point; behind other letters a point names an exchange.
+
+    >>> other_symbol(Ticker("BRK.B"), "brk-b"), other_symbol(Ticker("VOD.L"), "VOD.L")
+    (None, None)
+    >>> print(other_symbol(Ticker("VOD"), "VOD.L"))
+    VOD: Yahoo answers for another symbol ('VOD.L'): try again later
+    """
+    if symbol is None or _one_spelling(str(symbol)) == _one_spelling(ticker):
+        return None
+    return BadReply(f"{ticker}: Yahoo answers for another symbol ({reply_sample(str(symbol).encode())[:40]!r}): try again later")
+
+
+def _one_spelling(symbol: str) -> str:
+    return re.sub(r"\.([A-C])$", r"-\1", symbol.upper())
 
 
 def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:

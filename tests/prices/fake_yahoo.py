@@ -184,6 +184,8 @@ class FakeYahoo:
     def __init__(self, listings: Iterable[Listing] = ()) -> None:
         self.listings = {listing.ticker: listing for listing in listings}
         self.drip_s = 0.2
+        self.elsewhere = "http://127.0.0.1:9"
+        """Where the reply `elsewhere` leads."""
         self.work_s = 0.0
         self._lock = threading.Lock()
         self.reset()
@@ -285,6 +287,12 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             self.connection.close()
+
+        def redirect(self, _: bytes) -> None:
+            self.send_response(302)
+            self.send_header("Location", yahoo.elsewhere + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def drip(self, body: bytes) -> None:
             self.send_response(200)
@@ -404,6 +412,11 @@ def _meta(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda chart: chart["result"][0]["meta"].update(values)
 
 
+def _own_spelling(chart: dict[str, Any]) -> None:
+    meta = chart["result"][0]["meta"]
+    meta["symbol"] = meta["symbol"].replace(".", "-").lower()
+
+
 def _echo(_: dict[str, Any], path: str) -> _Sent:
     return _Sent(200, f"<html>bad request: {path} via http://user:hunter2@proxy/</html>".encode(), "text/html")
 
@@ -473,6 +486,9 @@ REPLIES: dict[str, Callable[[dict[str, Any], str], _Sent | str]] = {
     "same day twice": _whole(_repeat_second_bar(None)),
     "two stories of a day": _whole(_repeat_second_bar(77.0)),
     "newest first": _whole(_newest_first),
+    "another symbol": _whole(_meta(symbol="OTHER")),
+    "its own spelling": _whole(_own_spelling),
+    "elsewhere": lambda _good, _path: "redirect",
     "monthly": _whole(_meta(dataGranularity="1mo")),
     "pence": _whole(_meta(currency="GBp")),
     "no currency": _whole(_meta(currency=None)),

@@ -345,6 +345,8 @@ FAILURES = {
     "words": BadReply,
     "bare infinity": BadReply,
     "monthly": BadReply,
+    "another symbol": BadReply,
+    "elsewhere": BadReply,
     "currency is no text": BadReply,
     "cut": BadReply,
     "short": BadReply,
@@ -394,6 +396,24 @@ class TestFailures:
     def test_trouble_that_passes_within_the_fetch_does_no_harm(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.script("ACME", "503", "ok")
         assert list(closes(fetch(new_source(), "ACME"))) == JUNE
+
+    def test_another_companys_rows_are_named(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+        yahoo.script("ACME", "another symbol")
+        with pytest.raises(BadReply, match=r"ACME: Yahoo answers for another symbol \('OTHER'\)"):
+            fetch(new_source(), "ACME")
+
+    def test_class_share_by_yahoos_own_spelling_is_the_ticker_asked_for(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+        yahoo.listings["BRK.B"] = Listing("BRK.B", plain_bars(JUNE))
+        yahoo.script("BRK.B", "its own spelling")  # brk-b
+        assert list(closes(fetch(new_source(), "BRK.B"))) == JUNE
+
+    def test_rows_of_another_host_are_not_asked_for(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+        with FakeYahoo([Listing("ACME", plain_bars(JUNE))]) as impostor:
+            yahoo.elsewhere = impostor.address
+            yahoo.script("ACME", "elsewhere")
+            with pytest.raises(BadReply, match="leads to another address"):
+                fetch(new_source(), "ACME")
+            assert impostor.charts_asked("ACME") == 0
 
     def test_refused_crumb_does_no_harm(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.crumb_status = 429
