@@ -101,7 +101,20 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "known_at": _time(),
             "released_at": _time(null=True),
             "source": _text(),
+            "field": _text(null=True),
         },
+    ),
+    "price_verdicts": _table(
+        {
+            "ticker": _text(),
+            "session": _time(),
+            "verdict": _text("real", "split", "unit", "bad_print", "undecided"),
+            "evidence": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+            "source": _text(),
+        },
+        unique=["ticker", "session"],
     ),
     "price_gaps": _table(
         {

@@ -515,7 +515,7 @@ def _new_rows(
     keys = zip(refused["ticker"], refused["row"], refused["rule"], strict=True)
     unseen = np.array([key not in already for key in keys], dtype=bool)
     refused = refused[unseen].drop_duplicates(["ticker", "row", "rule", "origin"])
-    return prices, actions, refused.assign(known_at=pd.Timestamp(as_of.now).tz_localize(None), released_at=pd.NaT)
+    return prices, actions, refused.assign(known_at=pd.Timestamp(as_of.now).tz_localize(None), released_at=pd.NaT, field=None)
 
 
 def overlaid_actions(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *,
             revision = revisions.diff_prices(con, price, _as_of(now))
             run = _run("release", ticker, f"released {line['rule']} of {ticker} {session}: {note}", now, line["source"])
             logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
-            logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now)}
+            logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now), "field": None}
             gaps = reads.read_gaps(con, [ticker], _as_of(now))
             filled = gaps.loc[(gaps["session"] == line["session"]) & (gaps["state"] != "filled"), ["ticker", "session"]]
             frames = {

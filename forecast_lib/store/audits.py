@@ -18,6 +18,7 @@ WRITERS = {
     "prices": "SELECT run_id AS writer, * FROM prices",
     "corporate_actions": "SELECT run_id AS writer, * FROM corporate_actions",
     "quarantined_prices": "SELECT run_id AS writer, * FROM quarantined_prices",
+    "price_verdicts": "SELECT run_id AS writer, * FROM price_verdicts",
     "price_gaps": "SELECT run_id AS writer, * FROM price_gaps",
     "quality_counts": "SELECT run_id AS writer, * FROM quality_counts",
     "runs": "SELECT run_id AS writer, * FROM runs",
@@ -34,6 +35,7 @@ WRITERS = {
 KEYS = {
     "prices": "ticker, session, revision",
     "corporate_actions": "ticker, session, kind, known_at",
+    "price_verdicts": "ticker, session, run_id",
     "price_gaps": "ticker, session, run_id",
     "quality_counts": "run_id, ticker, rule",
     "runs": "run_id",
@@ -50,6 +52,7 @@ KEYS = {
 _DATED = {
     "prices": ("session",),
     "corporate_actions": ("session",),
+    "price_verdicts": ("session",),
     "price_gaps": ("session",),
     "quality_counts": ("session",),
     "run_tickers": ("last_session",),

@@ -33,6 +33,7 @@ __all__ = [
     "read_table",
     "read_telling_statuses",
     "read_unsettled",
+    "read_verdicts",
 ]
 
 Connection = duckdb.DuckDBPyConnection
@@ -117,6 +118,21 @@ def read_gaps(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFr
         ORDER BY ticker, session
     """
     return _frame(con, "price_gaps", sql, _known(tickers, as_of))
+
+
+def read_verdicts(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """The newest verdict on every odd move, as it was known: of each ticker and session the row learned last up to `as_of.known_at`.
+
+    Returns:
+        Columns of `price_verdicts`, ordered by ticker and session.
+    """
+    sql = f"""
+        SELECT * FROM price_verdicts
+        WHERE {_ASKED} AND known_at <= $known_at AND session <= $day
+        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, rowid DESC) = 1
+        ORDER BY ticker, session
+    """
+    return _frame(con, "price_verdicts", sql, _known(tickers, as_of))
 
 
 def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:

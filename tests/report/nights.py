@@ -147,7 +147,7 @@ def coverage_frame(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
 
 def refused_row(ticker: str, rule: str, reason: str) -> dict[str, Any]:
     row = {"ticker": ticker, "session": CUTOFF, "row": "{}", "origin": "files", "rule": rule, "reason": reason}
-    return row | {"run_id": "20261120T213000-ab12cd", "known_at": CUTOFF, "released_at": pd.NaT}
+    return row | {"run_id": "20261120T213000-ab12cd", "known_at": CUTOFF, "released_at": pd.NaT, "field": None}
 
 
 def model_row(ticker: str, **changes: Any) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def test_a_publication_after_an_upgrade_has_the_new_schema(workspace: Path, monk
 
 
 NEWER = {
+    "quarantined_prices": ["field"],
     "run_tickers": ["cost_seconds", "expected_gain", "problem"],
     "forecast_outcomes": ["baseline_pinball"],
     "backtest_forecasts": ["sigma", "trailing_sigma", "realised_variance"],
@@ -119,7 +120,7 @@ def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_
     """Two nights stored and published by the first release; then today's program opens the workspace and runs a third."""
     now_released = migrations.released()
     frames = [_without_newer_columns(night(number)) for number in range(2)]
-    first_tables = {name: schema for name, schema in TABLES.items() if name not in ("price_gaps", "quality_counts")}
+    first_tables = {name: schema for name, schema in TABLES.items() if name not in ("price_gaps", "quality_counts", "price_verdicts")}
     with monkeypatch.context() as then:
         then.setattr(migrations, "released", lambda: now_released[:1])
         then.setattr(publication, "TABLES", first_tables)

@@ -158,7 +158,7 @@ def test_each_ticker_has_the_scores_of_its_own_newest_backtest(workspace: Path) 
 
 def test_quarantine_keys_name_what_was_already_refused(workspace: Path) -> None:
     row = {"ticker": "AAA", "session": pd.NaT, "row": "x", "origin": "o", "rule": "r", "reason": "w", "run_id": "run-2"}
-    frame = pd.DataFrame([row | {"known_at": stamp(now(2)), "released_at": pd.NaT}])
+    frame = pd.DataFrame([row | {"known_at": stamp(now(2)), "released_at": pd.NaT, "field": None}])
     store_night(workspace, 2, night(2) | {"quarantined_prices": frame})
     with database.open_working(workspace, now(3)) as con:
         assert reads.quarantine_keys(con, ["AAA", "BBB"]) == {("AAA", "x", "r")}

@@ -166,6 +166,7 @@ def test_the_same_refused_row_may_come_twice(workspace: Path) -> None:
         "run_id": "run-2",
         "known_at": stamp(now(2)),
         "released_at": pd.NaT,
+        "field": None,
     }
     entry = store_night(workspace, 2, night(2) | {"quarantined_prices": pd.DataFrame([refused, refused])})
     assert entry["rows"]["quarantined_prices"] == 2

@@ -12,7 +12,7 @@ from forecast_lib.tables import TABLES
 from tests.store.nights import now
 
 SESSIONS = {"session", "as_of", "last_session", "trained_as_of", "trained_through", "cutoff", "target_session"}
-JSON = {"config", "libraries", "seconds_per_stage", "splits"}
+JSON = {"config", "evidence", "libraries", "seconds_per_stage", "splits"}
 
 
 @pytest.fixture(scope="module")
