@@ -34,7 +34,9 @@ def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSu
     hidden = secret_texts(overrides)
     state = ended(run, hidden)
     ending, summary = _ending(kind, state), state.data if isinstance(state.data, RunSummary) else None
-    notices: list[str] = []
+    notices = [without_secrets(notice, hidden) for notice in (summary.notices if summary else ())]
+    for notice in notices:
+        get_run_logger().warning(notice)
     settings = _settings(overrides)
 
     def attempt(what: str, step: Callable[[], str | None]) -> None:

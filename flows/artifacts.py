@@ -3,6 +3,7 @@
 A night must not be lost because the server that shows it went away: whoever calls these functions expects them to fail.
 """
 
+import html
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def leave_artifacts(summary: RunSummary) -> None:
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary.seconds.items())
     lines = [f"**{summary.status}** as of {summary.as_of}: {summary.message}", f"run `{summary.run_id}` ({seconds})"]
     lines += [f"report `{summary.report}`"] if summary.report else []
-    lines += [f"**{notice}**" for notice in summary.notices]
+    lines += [f"**{html.escape(notice)}**" for notice in summary.notices]
     create_markdown_artifact(key=f"{summary.kind}-summary", markdown="\n\n".join(lines), description="How the run ended")
     if summary.tickers:
         create_table_artifact(

@@ -51,7 +51,8 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
-        return ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of)
+        market = ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of)
+    return dataclasses.replace(market, passed_over=source.passed_over())
 
 
 def _pool(
@@ -122,11 +123,12 @@ def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stag
         page = publish.report_page(found)
     if night.failed(frames):
         publish.show_report(config, page, latest=False)
-        return night.summary(config, frames, stages.seconds)
+        return night.summary(config, frames, stages.seconds, notices=tonight.market.passed_over)
     with stages.single("publish"):
         published = publish.publish(config)
         report = publish.show_report(config, page, latest=True)
-    return night.summary(config, frames, stages.seconds, published=published, report=report)
+    notices = tonight.market.passed_over
+    return night.summary(config, frames, stages.seconds, published=published, report=report, notices=notices)
 
 
 def _night(config: RunConfig) -> RunSummary:

@@ -307,6 +307,7 @@ _TABLE = (
         "false",
         "Read a date column that mixes two styles, if one order of day and month fits all of it; else such a file is refused by line.",
     ),
+    Option("currency", "text", "source", None, "Currency of prices in files that have no currency column, for example EUR.", "CODE"),
     Option(
         "proxy",
         "secret",

@@ -344,6 +344,7 @@ def source_from(settings: Settings) -> SourceConfig:
         path=path,
         market_seed=settings["market_seed"],
         mixed_dates=settings["mixed_dates"],
+        currency=settings["currency"],
         proxy=settings["proxy"],
         requests_at_once=settings["requests_at_once"],
         pause_s=settings["pause"],

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -150,13 +151,17 @@ class BacktestConfig:
             _within("window", self.window_sessions, 100, 100_000)
 
 
+_CURRENCY = re.compile(r"[A-Z]{2}[A-Za-z]", re.ASCII)  # the last letter is small in codes of a hundredth, such as GBp
+
+
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where prices come from. `path` and `mixed_dates` are for `files` only; `market_seed` for the simulated market only; the
-    rest for `yahoo` only.
+    """Where prices come from. `path`, `mixed_dates` and `currency` are for `files` only; `market_seed` for the simulated
+    market only; the rest for `yahoo` only.
 
     Attributes:
         mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it; else it is refused.
+        currency: of tickers whose rows name none.
         proxy: address of an HTTP proxy. May hold a password: it is neither shown nor stored.
         requests_at_once: tickers asked for at the same time.
         pause_s: seconds that a place stays taken after each ticker.
@@ -166,12 +171,15 @@ class SourceConfig:
     path: Path | None = None
     market_seed: int = 0
     mixed_dates: bool = False
+    currency: str | None = None
     proxy: str | None = field(default=None, repr=False, metadata={"secret": True})
     requests_at_once: int = 2
     pause_s: float = 0.25
 
     def __post_init__(self) -> None:
         _choice("source", self.name, get_args(SourceName))
+        if self.currency is not None and not _CURRENCY.fullmatch(self.currency):
+            raise UsageError(f"currency {self.currency[:20]!a} is no currency: expected a code such as USD, EUR or GBp")
         _within("requests_at_once", self.requests_at_once, 1, 2)  # Yahoo answers larger crowds with 429
         _within("pause", self.pause_s, 0.0, 60.0)
         if self.name == "files" and self.path is None:

@@ -68,6 +68,8 @@ def _print_run(summary: "RunSummary") -> None:
         print(f"  {row['ticker']}: {row['status']}, {row['reason']}")
     if len(summary.degraded) > 20:
         print(f"  and {len(summary.degraded) - 20} more: tickercast status")
+    for notice in summary.notices:
+        print(f"  {notice}")
 
 
 def _print_forecasts(config: RunConfig) -> None:

@@ -111,7 +111,7 @@ def _opened(config: RunConfig, path: Path) -> tuple[bulk.WholeFile, pd.DataFrame
     with database.open_working(config.workspace, config.as_of.now) as con:
         types = bulk.described(con, path)
         columns = parquet_roles(list(types), path.name)
-        if columns is None or not bulk.can_be_taken_whole(types, columns):
+        if columns is None or "currency" in columns or config.source.currency or not bulk.can_be_taken_whole(types, columns):
             return None
         file = bulk.WholeFile(path, columns)
         names = bulk.names_in(con, file)

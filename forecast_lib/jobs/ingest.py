@@ -217,6 +217,7 @@ class Market:
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
+        passed_over: what the source holds and could not hand out, in sentences.
         prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
         rows_new, rows_refused: by ticker.
@@ -236,6 +237,7 @@ class Market:
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
     missing: dict[str, int] = field(default_factory=dict)
     clean: CleanRows | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,7 @@ def summary(
     *,
     published: Path | None = None,
     report: Path | None = None,
+    notices: tuple[str, ...] = (),
 ) -> RunSummary:
     """The run in a few values."""
     run, statuses = made["runs"].iloc[0], made["run_tickers"]
@@ -193,4 +194,5 @@ def summary(
         published=str(published) if published else None,
         forecasts_hash=run["forecasts_hash"],
         seconds={name: round(value, 3) for name, value in seconds.items()},
+        notices=notices,
     )

@@ -24,7 +24,7 @@ class RunSummary:
         simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.
         figures: of a recipe: label, value, unit and note, in the order of its report; of a backtest: a row a model.
-        notices: what could not be done after the run, for example that nobody was told.
+        notices: what was passed over in the run, or could not be done after it: files that are no price tables, or that nobody was told.
     """
 
     run_id: str

@@ -40,7 +40,7 @@ def open_source(
     if config.name == "files":
         if config.path is None:
             raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")
-        return FilesSource(config.path, tickers, allow_mixed_dates=config.mixed_dates, read_parquet=read_parquet)
+        return FilesSource(config.path, tickers, allow_mixed_dates=config.mixed_dates, currency=config.currency, read_parquet=read_parquet)
     from forecast_lib.prices.simulated import SimulatedMarket  # so does the calendar library
 
     return SimulatedMarket(config.market_seed)

@@ -27,7 +27,7 @@ from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker
 from forecast_lib.prices.actions import in_order
 from forecast_lib.prices.adjust import SPLIT_RANGE
 from forecast_lib.prices.dates import read_dates
-from forecast_lib.prices.numbers import Numbers, read_numbers
+from forecast_lib.prices.numbers import Numbers, decimal_mark, read_numbers
 from forecast_lib.prices.source import RAW_COLUMNS, FetchedPrices
 from forecast_lib.prices.traded import on_traded_basis
 
@@ -45,6 +45,7 @@ only `store` knows DuckDB. A reader may leave out rows of tickers that nobody as
 _ROLES = {
     "date": ("date", "timestamp", "datetime"),
     "ticker": ("ticker", "symbol"),
+    "currency": ("currency",),
     "open": ("open",),
     "high": ("high",),
     "low": ("low",),
@@ -57,6 +58,12 @@ _ROLES = {
 _ROLE_OF_NAME = {name: role for role, names in _ROLES.items() for name in names}
 _NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
 _WITH_DECIMALS = tuple(role for role in _NUMBERS if role != "volume")
+
+_SEPARATORS = (",", ";", "\t")
+_READ = (".csv", ".parquet")
+_EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb")
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the compound files of Office before 2007
+_SAVE_AS_CSV = "open it and save the sheet with the prices as CSV (UTF-8)"
 
 _Answer = FetchedPrices | TickerHeld
 """All rows of one ticker, or why only this ticker cannot be had."""
@@ -75,6 +82,7 @@ class FilesSource:
         tickers: what the user named, if anything.
         allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one order of day and
             month fits all of it.
+        currency: of tickers whose rows name none.
         read_parquet: how to read a Parquet file; without it they are refused.
     """
 
@@ -86,11 +94,13 @@ class FilesSource:
         tickers: Sequence[Ticker] = (),
         *,
         allow_mixed_dates: bool = False,
+        currency: str | None = None,
         read_parquet: ParquetReader | None = None,
     ) -> None:
         self._path = path
         self._tickers = tuple(tickers)
         self._allow_mixed_dates = allow_mixed_dates
+        self._currency = currency
         self._read_parquet = read_parquet
         self._lock = threading.Lock()
         self._listed: dict[Ticker, tuple[Path, ...]] | None = None
@@ -106,6 +116,15 @@ class FilesSource:
             return tuple(sorted(self._folder()))
         listed = self._tickers_of_parquet()
         return tuple(self._file()) if listed is None else listed
+
+    def passed_over(self) -> tuple[str, ...]:
+        """What lies in the folder and is not read, in sentences; files whose names begin with a point are nobody's prices."""
+        if not self._path.is_dir():
+            return ()
+        used = {path for paths in self._folder().values() for path in paths}
+        rest = [path for path in _entries(self._path) if path not in used and not path.name.startswith(".")]
+        reasons = {why: [path for path in rest if _why_not(path) == why] for why in _WHY_NOT}
+        return tuple(_sentence(self._path, why, paths) for why, paths in reasons.items() if paths)
 
     def _tickers_of_parquet(self) -> tuple[Ticker, ...] | None:
         """The names in a Parquet file, from that column alone; None for other files, and where a name needs to be told by its row."""
@@ -132,7 +151,7 @@ class FilesSource:
         held = self._from_folder(ticker) if self._path.is_dir() else self._from_file(ticker)
         if isinstance(held, TickerHeld):
             raise TickerHeld(ticker, held.reason, rule=held.rule)
-        return _between(held, first, last)
+        return _between(replace(held, currency=held.currency or self._currency), first, last)
 
     def _from_file(self, ticker: Ticker) -> _Answer:
         held = self._file()
@@ -146,6 +165,8 @@ class FilesSource:
 
     def _from_folder(self, ticker: Ticker) -> _Answer:
         paths = self._folder().get(ticker)
+        if not paths and (excel := self._excel_file(ticker)):
+            raise TickerHeld(ticker, f"{excel.name} is an Excel file: expected CSV or Parquet; {_SAVE_AS_CSV}", rule="file_refused")
         if not paths:
             raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
         with self._lock:
@@ -159,8 +180,7 @@ class FilesSource:
     def _only_ticker_of(self, ticker: Ticker, paths: tuple[Path, ...]) -> _Answer:
         if len(paths) > 1:
             raise FileRefused(f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other")
-        if not paths[0].resolve().is_relative_to(self._path.resolve()):
-            raise FileRefused(f"{paths[0].name} is a link out of the folder: expected a file; copy the file there")
+        _refuse_link_out_of(self._path, paths[0])
         held = _read_file(paths[0], ticker, self._allow_mixed_dates, self._read_parquet)
         if set(held) != {ticker}:
             other = next(iter(set(held) - {ticker}))
@@ -172,14 +192,21 @@ class FilesSource:
         with self._lock:
             if self._listed is None:
                 listed: dict[Ticker, tuple[Path, ...]] = {}
-                for path in sorted(self._path.iterdir()):
+                paths = _entries(self._path)
+                for path in paths:
                     ticker = _ticker_of(path)
-                    if ticker and path.suffix.lower() in (".csv", ".parquet"):
+                    if ticker and path.suffix.lower() in _READ:
                         listed[ticker] = (*listed.get(ticker, ()), path)
                 if not listed:
-                    raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: expected one file for each ticker, such as AAPL.csv")
+                    excel = next((path.name for path in paths if path.suffix.lower() in _EXCEL), None)
+                    advice = f"{excel} is an Excel file: {_SAVE_AS_CSV}" if excel else "expected one file for each ticker, such as AAPL.csv"
+                    raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
                 self._listed = listed
             return self._listed
+
+    def _excel_file(self, ticker: Ticker) -> Path | None:
+        found = (path for path in _entries(self._path) if path.suffix.lower() in _EXCEL and _ticker_of(path) == ticker)
+        return next(found, None)
 
     def _file(self) -> dict[Ticker, _Answer]:
         with self._lock:
@@ -194,6 +221,41 @@ def _ticker_of(path: Path) -> Ticker | None:
         return parse_ticker(path.stem)
     except UsageError:
         return None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise FileRefused(f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+
+
+_WHY_NOT = {
+    "name": "whose names are no tickers; rename each to its ticker, for example BRK-B.csv",
+    "excel": f"made by Excel; {_SAVE_AS_CSV}",
+    "kind": "that are neither CSV nor Parquet",
+}
+
+
+def _why_not(path: Path) -> str:
+    """Why an entry of a folder is not read: a key of `_WHY_NOT`."""
+    if path.suffix.lower() in _EXCEL:
+        return "excel"
+    return "name" if path.suffix.lower() in _READ else "kind"
+
+
+def _sentence(folder: Path, why: str, paths: list[Path]) -> str:
+    names = ", ".join(repr(path.name) for path in paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    return f"folder {folder.name!r}: not read: {names}, {_WHY_NOT[why]}"
+
+
+def _refuse_link_out_of(folder: Path, path: Path) -> None:
+    try:
+        inside = path.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # until Python 3.12 a circle is a RuntimeError
+        raise FileRefused(f"{path.name} is a link that leads nowhere or in a circle: expected a file; copy the file there") from None
+    if not inside:
+        raise FileRefused(f"{path.name} is a link out of the folder: expected a file; copy the file there")
 
 
 def _between(fetched: FetchedPrices, first: dt.date | None, last: dt.date) -> FetchedPrices:
@@ -242,6 +304,7 @@ class _Cells:
         names: role -> the column's name as the file spells it.
         ragged: rows that do not fit the header.
         row_text: index -> the whole row as JSON.
+        decimal: the mark before the decimals, in cells of text.
     """
 
     file: str
@@ -251,6 +314,7 @@ class _Cells:
     names: dict[str, str]
     ragged: list[_Bad]
     row_text: Callable[[int], str]
+    decimal: str = "."
 
     def place(self, index: int) -> str:
         return f"{self.unit} {self.positions[index]}"
@@ -280,9 +344,12 @@ def _refuse_unless_plain(path: Path) -> None:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise FileRefused(f"{path.name}: cannot be opened ({type(error).__name__}): expected a CSV or Parquet file, or a folder") from error
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise FileRefused(f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder") from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
+    if path.suffix.lower() in _EXCEL:
+        raise FileRefused(f"{path.name} is an Excel file: expected CSV or Parquet; {_SAVE_AS_CSV}")
     limit = MAX_PARQUET_BYTES if path.suffix.lower() == ".parquet" else MAX_FILE_BYTES
     if found.st_size > limit:
         raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker")
@@ -293,6 +360,8 @@ def _text_of(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise FileRefused(f"{path.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+    if content.startswith(_OLD_EXCEL) or (content.startswith(b"PK\3\4") and b"xl/" in content):
+        raise FileRefused(f"{path.name} is an Excel file in spite of its name: expected text; {_SAVE_AS_CSV}")
     if b"\0" in content:
         raise FileRefused(
             f"{path.name} line {_line_at(content, content.index(0))}: a NUL byte: expected text in UTF-8; save it as CSV (UTF-8)"
@@ -310,9 +379,15 @@ def _line_at(content: bytes, offset: int) -> int:
     return content.count(b"\n", 0, offset) + 1
 
 
-def _csv_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+def _separator(text: str) -> str:
+    """The mark that makes the most columns we know of the header; the comma where none makes more."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    return max(_SEPARATORS, key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in header.split(mark)))
+
+
+def _csv_rows(text: str, file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     line = 1
     while True:
         try:
@@ -320,19 +395,19 @@ def _csv_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise FileRefused(f"{file} line {line}: {error}: expected comma-separated cells; check the quotes") from None
+            raise FileRefused(f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes") from None
         if any(cell.strip() for cell in cells):
             yield line, cells
         line = reader.line_num + 1
 
 
 def _csv_cells(path: Path) -> _Cells:
-    rows = _csv_rows(_text_of(path), path.name)
-    header_line, header = next(rows, (0, []))
+    text = _text_of(path)
+    separator = _separator(text)
+    rows = _csv_rows(text, path.name, separator)
+    _, header = next(rows, (0, []))
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise FileRefused(f"{path.name} line {header_line}: the header has no comma: expected comma-separated columns; save it with commas")
     roles, names = _roles_of(header, path.name)
     positions, kept, ragged = [], [], []
     for line, cells in rows:
@@ -344,7 +419,11 @@ def _csv_cells(path: Path) -> _Cells:
         else:
             ragged.append(_ragged(line, cells, len(header), roles))
     columns: dict[str, list[str] | pd.Series] = {role: [cells[at] for cells in kept] for role, at in roles.items()}
-    return _Cells(path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True)))
+    found = _Cells(path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True)))
+    if separator == ",":
+        return found
+    numbers = {names[role]: [cells[at] for cells in kept] for role, at in roles.items() if role in _NUMBERS}
+    return replace(found, decimal=decimal_mark(numbers, found.place, file=path.name))
 
 
 def _ragged(line: int, cells: list[str], expected: int, roles: dict[str, int]) -> _Bad:
@@ -413,6 +492,7 @@ def _understood(cells: _Cells, named: Ticker | None, allow_mixed_dates: bool) ->
     no_numbers: dict[str, list[int]] = {}
     for role in _NUMBERS:
         frame[role], no_numbers[role] = _numbers(cells, role)
+    frame["currency"] = cells.columns.get("currency", "")
     frame["origin"] = [cells.origin(position) for position in cells.positions]
     unreadable = _unreadable(cells, frame, no_numbers)
     bad += unreadable.values()
@@ -476,7 +556,8 @@ def _numbers(cells: _Cells, role: str) -> Numbers:
             raise FileRefused(f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers")
         return Numbers(column.to_numpy(dtype=float, na_value=np.nan), [])
     commas_group = role == "volume" or _writes_decimal_points(cells)
-    return read_numbers(column, cells.place, file=cells.file, column=cells.names[role], commas_group=commas_group)
+    named = {"file": cells.file, "column": cells.names[role]}
+    return read_numbers(column, cells.place, **named, commas_group=commas_group, decimal=cells.decimal)
 
 
 def _writes_decimal_points(cells: _Cells) -> bool:
@@ -499,6 +580,9 @@ def _unreadable(cells: _Cells, frame: pd.DataFrame, no_numbers: dict[str, list[i
     for role, indices in no_numbers.items():
         for index in indices:
             refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
+    unknown = {text for text in frame["currency"].unique() if not _CURRENCY.fullmatch(str(text).strip())}
+    for index in np.flatnonzero(frame["currency"].isin(unknown)).tolist():
+        refuse(index, "unreadable_currency", f"{_cell_text(cells, 'currency', index)} is no currency: expected a code such as USD")
     for role, (lowest, highest) in (("dividend", (0.0, 1e9)), ("split", SPLIT_RANGE)):
         values = frame[role].fillna(0.0).to_numpy()
         for index in np.flatnonzero((values != 0) & ~((values >= lowest) & (values <= highest))).tolist():
@@ -536,7 +620,15 @@ def _owner(cells: _Cells, row: _Bad, named: Ticker | None) -> str:
         raise FileRefused(f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct the row") from None
 
 
+_CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
+"""Three letters; the last one is small in codes of a hundredth, such as GBp. Or nothing."""
+
+
 def _fetched(ticker: Ticker, rows: pd.DataFrame, refused: pd.DataFrame, cells: _Cells) -> _Answer:
+    currencies = sorted({str(text).strip() for text in rows["currency"].unique()} - {""})
+    if len(currencies) > 1:
+        reason = f"{cells.file}: its rows name {' and '.join(currencies)}: expected one currency; correct the currency column"
+        return TickerHeld(ticker, reason, rule="two_currencies")
     traded = on_traded_basis(rows[list(RAW_COLUMNS)], _actions(rows), plain_name(cells.names.get("split", "")))
     if traded is None:
         reason = (
@@ -545,7 +637,8 @@ def _fetched(ticker: Ticker, rows: pd.DataFrame, refused: pd.DataFrame, cells: _
         )
         return TickerHeld(ticker, reason, rule="split_basis")
     kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
-    return FetchedPrices(ticker, traded.prices, traded.actions, refused=refused, action_kinds=kinds, assumption=traded.assumption)
+    currency = currencies[0] if currencies else None
+    return FetchedPrices(ticker, traded.prices, traded.actions, currency, refused=refused, action_kinds=kinds, assumption=traded.assumption)
 
 
 def _actions(rows: pd.DataFrame) -> pd.DataFrame:

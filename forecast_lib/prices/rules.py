@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
         Rule("unreadable_date", "drop_row", _DROP_OR_HOLD, "a date that is no day"),
         Rule("unreadable_number", "drop_row", _DROP_OR_HOLD, "a cell that is no number"),
         Rule("unreadable_action", "drop_row", _DROP_OR_HOLD, "a file's dividend or split with no possible value"),
+        Rule("unreadable_currency", "drop_row", _DROP_OR_HOLD, "a file's currency that is no code of three letters"),
         Rule("bad_dividend", "drop_row", _DROP_OR_HOLD, "a dividend of Yahoo's that is no number above zero"),
         Rule("close_missing", "drop_row", _DROP_OR_HOLD, "no close"),
         Rule("not_finite", "drop_row", _DROP_OR_HOLD, "an infinite value"),

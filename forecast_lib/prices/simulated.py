@@ -70,6 +70,9 @@ class SimulatedMarket:
     def default_tickers(self) -> tuple[Ticker, ...]:
         return tuple(Ticker(f"SIM{number}") for number in range(1, self._count + 1))
 
+    def passed_over(self) -> tuple[str, ...]:
+        return ()
+
     def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
         """Every session from `first` to `last`, whether or not it has ended: the market has no clock.
 

@@ -63,6 +63,10 @@ class PriceSource(Protocol):
         """The tickers to take when the user names none; empty where the source has no list of its own."""
         ...
 
+    def passed_over(self) -> tuple[str, ...]:
+        """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences for people."""
+        ...
+
     def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
         """Every row of `ticker` from `first` (None: from the beginning) to `last`, both inclusive.
 

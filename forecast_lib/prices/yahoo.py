@@ -105,6 +105,9 @@ class YahooSource:
         """None: Yahoo knows too many."""
         return ()
 
+    def passed_over(self) -> tuple[str, ...]:
+        return ()
+
     def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
         """Every row of `ticker` from `first` (None: from the beginning) to `last`, both inclusive, oldest first, as traded.
 

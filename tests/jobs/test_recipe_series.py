@@ -139,6 +139,9 @@ class Listed:
     def default_tickers(self):
         return ()
 
+    def passed_over(self):
+        return ()
+
     def fetch(self, ticker, first, last):
         days = pd.bdate_range(first, last)
         traded = np.where(days < "2014-03-27", 1000.0, 500.0)

@@ -37,6 +37,9 @@ class ScriptedSource:
     def default_tickers(self) -> tuple[Ticker, ...]:
         return ()
 
+    def passed_over(self) -> tuple[str, ...]:
+        return ()
+
     def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
         self.asked.append((ticker, first, last))
         self.time += self.seconds

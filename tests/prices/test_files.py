@@ -165,8 +165,7 @@ def test_a_telling_name_is_not_overruled_by_the_user(tmp_path: Path) -> None:
         ("Date,Open\n2024-01-02,2\n", "no column 'close'"),
         ("2024-01-02,10\n2024-01-03,11\n", "no column 'date'"),
         ("Date,Close,close\n2024-01-02,2,3\n", "columns 'Close' and 'close' are both the close"),
-        ("Date;Close\n2024-01-02;2,5\n", "line 1: the header has no comma"),
-        ("Date\tClose\n2024-01-02\t2.5\n", "line 1: the header has no comma"),
+        ("Date|Close\n2024-01-02|2.5\n", "no column 'date': expected a header with a date and a close; found 'Date|Close'"),
         ('Date,Close\n2024-01-02,1\n2024-01-03,"2\n', "line 3: unexpected end of data"),
         ("Date,Close\n2024-01-02,1\n2024-01-03,\x002\n", "line 3: a NUL byte"),
         ("Ticker,Date,Close\nAAPL,2024-01-02,1\nA/B,2024-01-03,2\n", "line 3: ticker 'A/B' is not a ticker name"),
@@ -291,6 +290,40 @@ def test_a_comma_groups_where_the_file_writes_decimal_points(tmp_path: Path) -> 
     assert closes(read(written(tmp_path, "ACME.csv", text))) == {"2024-01-02": 999.5, "2024-01-03": 1008.0}
 
 
+def test_semicolons_with_decimal_commas_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    text = "Date;Open;Close;Volume\n02.01.2024;187,15;1.185,64;82.488.700\n13.01.2024;184,22;184,25;58.414\n"
+    prices = read(written(tmp_path, "ACME.csv", text)).prices
+    assert list(prices["session"].dt.strftime("%Y-%m-%d")) == ["2024-01-02", "2024-01-13"]
+    assert prices[["open", "close", "volume"]].to_numpy().tolist() == [[187.15, 1185.64, 82488700], [184.22, 184.25, 58414]]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_semicolons_and_tabs_with_decimal_points_are_read(tmp_path: Path, separator: str) -> None:
+    text = "Date,Close,Volume\n2024-01-02,187.15,82488700\n2024-01-03,1.184,5e3\n".replace(",", separator)
+    assert closes(read(written(tmp_path, "ACME.csv", text))) == {"2024-01-02": 187.15, "2024-01-03": 1.184}
+
+
+def test_whole_numbers_between_semicolons_need_no_mark(tmp_path: Path) -> None:
+    assert closes(read(written(tmp_path, "ACME.csv", "Date;Close\n2024-01-02;187\n"))) == {"2024-01-02": 187}
+
+
+@pytest.mark.parametrize("value", ["1.008", "1,008"])
+def test_a_mark_that_nothing_in_the_file_tells_is_refused_with_the_line(tmp_path: Path, value: str) -> None:
+    message = refusal(tmp_path, f"Date;Close\n2024-01-02;12\n2024-01-03;{value}\n")
+    assert f"line 3: Close '{value}' may have a decimal mark or a thousands separator" in message
+
+
+def test_a_file_with_both_decimal_marks_is_refused_with_both_lines(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "Date;Close\n2024-01-02;12,5\n2024-01-03;12.5\n")
+    assert "decimal points (line 3: Close '12.5') and decimal commas (line 2: Close '12,5')" in message
+
+
+def test_a_cell_that_is_no_number_decides_nothing_between_semicolons(tmp_path: Path) -> None:
+    fetched = read(written(tmp_path, "ACME.csv", "Date;Close\n2024-01-02;12,5\n2024-01-03;n.v.\n"))
+    assert closes(fetched) == {"2024-01-02": 12.5}
+    assert list(fetched.refused["reason"]) == ["Close 'n.v.' is no number"]
+
+
 def test_missing_values_stay_missing(tmp_path: Path) -> None:
     text = "Date,Open,Close,Volume\n2024-01-02,,null,NaN\n2024-01-03,1,2,3\n"
     fetched = read(written(tmp_path, "ACME.csv", text))
@@ -411,10 +444,10 @@ def test_an_impossible_split_is_refused_with_its_row(tmp_path: Path) -> None:
 
 def test_a_bad_file_in_a_folder_holds_only_its_own_ticker(tmp_path: Path) -> None:
     written(tmp_path, "GOOD.csv", PLAIN)
-    written(tmp_path, "BAD.csv", "Date;Close\n")
+    written(tmp_path, "BAD.csv", "Day,Close\n")
     source = FilesSource(tmp_path)
     assert source.default_tickers() == ("BAD", "GOOD")
-    with pytest.raises(TickerHeld, match="BAD.csv line 1: the header has no comma") as caught:
+    with pytest.raises(TickerHeld, match="BAD.csv: no column 'date'") as caught:
         source.fetch(Ticker("BAD"), None, FAR)
     assert caught.value.rule == "file_refused"
     assert len(source.fetch(Ticker("GOOD"), None, FAR).prices) == 5
@@ -433,10 +466,77 @@ def test_a_file_in_a_folder_may_not_hold_somebody_else(tmp_path: Path) -> None:
         FilesSource(tmp_path).fetch(Ticker("ACME"), None, FAR)
 
 
-def test_files_whose_names_are_no_tickers_are_not_listed(tmp_path: Path) -> None:
-    for name in ("ACME.csv", "read me.csv", ".hidden.csv", "notes.txt", "BTC-USD.csv"):
+def test_what_a_folder_holds_beside_its_tickers_is_named_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("ACME.csv", "with space.csv", "ÄÖ.csv", ".hidden.csv", "notes.txt", "BTC-USD.csv", "ACME.xlsx"):
         written(tmp_path, name, PLAIN)
-    assert FilesSource(tmp_path).default_tickers() == ("ACME", "BTC-USD")
+    source = FilesSource(tmp_path)
+    assert source.default_tickers() == ("ACME", "BTC-USD")
+    names, excel, others = source.passed_over()
+    assert "'with space.csv', 'ÄÖ.csv', whose names are no tickers; rename each" in names
+    assert "'ACME.xlsx', made by Excel; open it and save the sheet" in excel
+    assert "'notes.txt', that are neither CSV nor Parquet" in others
+
+
+def test_a_folder_of_tickers_alone_passes_nothing_over(tmp_path: Path) -> None:
+    assert FilesSource(written(tmp_path, "ACME.csv", PLAIN).parent).passed_over() == ()
+
+
+def test_an_excel_file_is_named_as_one_by_its_ending(tmp_path: Path) -> None:
+    written(tmp_path, "GOOD.csv", PLAIN)
+    path = written(tmp_path, "ACME.xlsx", "PK\x03\x04")
+    with pytest.raises(FileRefused, match=r"ACME.xlsx is an Excel file: expected CSV or Parquet; open it and save"):
+        FilesSource(path).default_tickers()
+    with pytest.raises(TickerHeld, match="ACME.xlsx is an Excel file"):
+        FilesSource(tmp_path).fetch(Ticker("ACME"), None, FAR)
+    (tmp_path / "GOOD.csv").unlink()
+    with pytest.raises(FileRefused, match=r"holds no TICKER.csv: ACME.xlsx is an Excel file"):
+        FilesSource(tmp_path).default_tickers()
+
+
+@pytest.mark.parametrize("content", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", b"PK\x03\x04\x14\0\x06\0xl/workbook.xml\0"])
+def test_an_excel_file_is_named_as_one_by_its_content(tmp_path: Path, content: bytes) -> None:
+    """The first bytes: of a compound file (Microsoft, MS-CFB 2.2), and of a zip archive (PKWARE APPNOTE 4.3.7) with a sheet in it."""
+    path = tmp_path / "ACME.csv"
+    path.write_bytes(content)
+    with pytest.raises(FileRefused, match="ACME.csv is an Excel file in spite of its name"):
+        read(path)
+
+
+def test_a_circle_of_links_is_refused_by_name(tmp_path: Path) -> None:
+    written(tmp_path, "GOOD.csv", PLAIN)
+    (tmp_path / "LOOP.csv").symlink_to(tmp_path / "LOOP2.csv")
+    (tmp_path / "LOOP2.csv").symlink_to(tmp_path / "LOOP.csv")
+    source = FilesSource(tmp_path)
+    with pytest.raises(TickerHeld, match="LOOP.csv is a link that leads nowhere or in a circle") as caught:
+        source.fetch(Ticker("LOOP"), None, FAR)
+    assert caught.value.rule == "file_refused"
+    assert len(source.fetch(Ticker("GOOD"), None, FAR).prices) == 5
+    with pytest.raises(FileRefused, match="LOOP.csv: cannot be opened"):
+        FilesSource(tmp_path / "LOOP.csv").default_tickers()
+
+
+# -- currencies ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_currency_column_is_read_and_the_setting_fills_what_it_leaves_open(tmp_path: Path) -> None:
+    text = "Ticker,Date,Close,Currency\nA,2024-01-02,1,\nA,2024-01-03,1,GBp\nB,2024-01-02,2,\n"
+    source = FilesSource(written(tmp_path, "all.csv", text), currency="EUR")
+    assert [source.fetch(Ticker(each), None, FAR).currency for each in "AB"] == ["GBp", "EUR"]
+    assert read(written(tmp_path, "ACME.csv", PLAIN)).currency is None
+
+
+def test_two_currencies_of_one_ticker_hold_it_and_only_it(tmp_path: Path) -> None:
+    text = "Ticker,Date,Close,Currency\nA,2024-01-02,1,USD\nA,2024-01-03,1,EUR\nB,2024-01-02,2,USD\n"
+    source = FilesSource(written(tmp_path, "all.csv", text))
+    with pytest.raises(TickerHeld, match="its rows name EUR and USD: expected one currency"):
+        source.fetch(Ticker("A"), None, FAR)
+    assert source.fetch(Ticker("B"), None, FAR).currency == "USD"
+
+
+def test_a_word_that_is_no_currency_is_refused_with_its_row(tmp_path: Path) -> None:
+    fetched = read(written(tmp_path, "ACME.csv", "Date,Close,Currency\n2024-01-02,1,USD\n2024-01-03,2,dollars\n"))
+    assert closes(fetched) == {"2024-01-02": 1}
+    assert list(fetched.refused["rule"]) == ["unreadable_currency"]
 
 
 def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
@@ -508,16 +608,23 @@ cell = st.one_of(
     ),
 )
 header = st.lists(
-    st.sampled_from(["Date", "Close", "open", "high", "Volume", "ticker", "Stock Splits", "Dividends", "x", "", '"']),
+    st.sampled_from(["Date", "Close", "open", "high", "Volume", "ticker", "Currency", "Stock Splits", "Dividends", "x", "", '"']),
     min_size=1,
     max_size=8,
 )
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=header, rows=st.lists(st.lists(cell, max_size=9), max_size=8), end=st.sampled_from(["\n", "\r\n", "\r"]))
-def test_any_table_is_read_or_refused_with_an_error_of_ours(tmp_path: Path, names: list[str], rows: list[list[str]], end: str) -> None:
-    path = written(tmp_path, "ACME.csv", end.join(",".join(cells) for cells in [names, *rows]))
+@given(
+    names=header,
+    rows=st.lists(st.lists(cell, max_size=9), max_size=8),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    mark=st.sampled_from(",;"),
+)
+def test_any_table_is_read_or_refused_with_an_error_of_ours(
+    tmp_path: Path, names: list[str], rows: list[list[str]], end: str, mark: str
+) -> None:
+    path = written(tmp_path, "ACME.csv", end.join(mark.join(cells) for cells in [names, *rows]))
     try:
         source = FilesSource(path)
         fetched = [source.fetch(ticker, None, FAR) for ticker in source.default_tickers()]
