@@ -223,19 +223,24 @@ def _create(path: Path, now: dt.datetime) -> None:
 
 
 def _upgrade(path: Path, now: dt.datetime) -> None:
-    """Apply new schema files, after a copy of the file was put among the snapshots; a failed attempt's copy serves the next one too."""
-    known = migrations.released()
+    """Apply what the file lacks: new schema files after a copy was put among the snapshots, or views that changed, which hold no rows."""
     with contextlib.closing(_connect(path, {})) as con:
-        missing = migrations.pending(con, known)
-    if not missing:
-        return
-    snapshots = path.parent / SNAPSHOTS
-    snapshots.mkdir(exist_ok=True)
-    label = f"before-schema-{missing[0].version}.duckdb"
-    if not any(filecmp.cmp(path, copy, shallow=False) for copy in snapshots.glob(f"*_{label}")):
-        copy_into_place(path, snapshots / f"{now:%Y%m%dT%H%M%SZ}_{label}", PUBLISHED_MODE)
+        missing = migrations.pending(con, migrations.released())
+        if not missing and not migrations.views_differ(con):
+            return
+    if missing:
+        _keep_older(path, missing[0].version, now)
     with contextlib.closing(_connect(path, {})) as con:
         migrations.upgrade(con, missing, now)
+
+
+def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
+    """Put a copy of the file among the snapshots; a failed attempt's copy serves the next one too."""
+    snapshots = path.parent / SNAPSHOTS
+    snapshots.mkdir(exist_ok=True)
+    label = f"before-schema-{version}.duckdb"
+    if not any(filecmp.cmp(path, copy, shallow=False) for copy in snapshots.glob(f"*_{label}")):
+        copy_into_place(path, snapshots / f"{now:%Y%m%dT%H%M%SZ}_{label}", PUBLISHED_MODE)
 
 
 def _enter_unreported(con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger) -> None:

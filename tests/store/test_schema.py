@@ -74,6 +74,7 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
     assert set(words[words["kind"] == "view"]["object"]) == {
         "adjusted_prices",
         "current_prices",
+        "forecast_history",
         "forecast_skill",
         "latest_backtest_scores",
         "latest_coverage",

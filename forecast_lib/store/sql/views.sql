@@ -1,0 +1,397 @@
+-- Every view and macro, each written once. This file is applied anew, after all that the database had of them was dropped, whenever it or
+-- a table changed: a view of whole rows follows its table by itself. Tables are made by the numbered files beside it.
+--
+-- A view's column without a comment here has that of the column of the same name in the first table or view of its text that has one.
+-- Everything runs in DuckDB 1.1 too: no functions younger than that.
+
+
+-- Prices
+
+CREATE VIEW current_prices AS
+SELECT *
+FROM prices AS p
+ANTI JOIN (SELECT ticker, session, revision FROM prices WHERE revision > 0) AS newer
+    ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision;
+COMMENT ON VIEW current_prices IS 'The newest revision of every price: one row per ticker and session. Start here for prices.';
+
+-- What carries an offset (a TIMESTAMPTZ, or a text with one) is the instant that it names; all else is UTC. A TIMESTAMPTZ cast straight to
+-- TIMESTAMP would be in the reader's TimeZone. epoch_us counts from 1970 in UTC; infinity has no offset, and stays.
+CREATE MACRO prices_as_of(t) AS TABLE
+WITH stored AS NOT MATERIALIZED (
+    SELECT *
+    FROM prices
+    WHERE known_at <= CASE
+        WHEN regexp_matches(t::VARCHAR, ':[0-9.]+ ?[+-]') THEN make_timestamp(epoch_us(t::TIMESTAMPTZ))
+        ELSE t::TIMESTAMP
+    END
+)
+SELECT *
+FROM stored AS p
+ANTI JOIN (SELECT ticker, session, revision FROM stored WHERE revision > 0) AS newer
+    ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision;
+COMMENT ON MACRO TABLE prices_as_of IS 'What was known at the instant t: the newest revision of every price stored up to then. A t without an offset is UTC, whatever the TimeZone. Columns as in prices. Example: SELECT * FROM prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'')';
+
+-- With F(t) the product of all splits after session t:
+--     split_adjusted_close(t) = close(t) / F(t)
+--     total_return_close(t)   = split_adjusted_close(t) * product over later dividends of (1 - d / p)
+-- where p is the close before the ex-date, on the ex-date's share basis. forecast_lib/prices/adjust.py says the same in Python.
+CREATE MACRO adjusted_prices_as_of(t) AS TABLE
+WITH actions AS (
+    SELECT ticker, session, kind, value
+    FROM corporate_actions
+    WHERE known_at <= CASE
+        WHEN regexp_matches(t::VARCHAR, ':[0-9.]+ ?[+-]') THEN make_timestamp(epoch_us(t::TIMESTAMPTZ))
+        ELSE t::TIMESTAMP
+    END
+    QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC, rowid DESC) = 1
+),
+splits AS (
+    SELECT ticker, session, product(value) OVER (PARTITION BY ticker ORDER BY session DESC) AS factor
+    FROM actions
+    WHERE kind = 'split'
+),
+known AS (
+    SELECT *
+    FROM prices_as_of(t)
+),
+split_adjusted AS (
+    SELECT k.*, coalesce(s.factor, 1.0) AS split_factor, k.close / split_factor AS split_adjusted_close
+    FROM known AS k
+    ASOF LEFT JOIN splits AS s ON s.ticker = k.ticker AND k.session < s.session
+),
+ex_dates AS (
+    SELECT d.ticker, d.session, d.value / coalesce(s.factor, 1.0) AS cash
+    FROM actions AS d
+    ASOF LEFT JOIN splits AS s ON s.ticker = d.ticker AND d.session < s.session
+    WHERE d.kind = 'dividend'
+),
+newest AS (
+    SELECT ticker, max(session) AS session
+    FROM known
+    GROUP BY ticker
+),
+kept AS (
+    SELECT e.ticker, e.session, CASE WHEN e.cash < before.split_adjusted_close THEN 1 - e.cash / before.split_adjusted_close ELSE 'nan'::DOUBLE END AS share
+    FROM ex_dates AS e
+    JOIN newest ON newest.ticker = e.ticker AND newest.session >= e.session
+    ASOF JOIN split_adjusted AS before ON before.ticker = e.ticker AND e.session > before.session
+),
+later AS (
+    SELECT ticker, session, product(share) OVER (PARTITION BY ticker ORDER BY session DESC) AS factor
+    FROM kept
+)
+SELECT
+    a.ticker,
+    a.session,
+    a.close,
+    a.split_adjusted_close,
+    CASE WHEN NOT isnan(coalesce(l.factor, 1.0)) THEN a.split_adjusted_close * coalesce(l.factor, 1.0) END AS total_return_close,
+    a.split_factor,
+    a.currency,
+    a.known_at
+FROM split_adjusted AS a
+ASOF LEFT JOIN later AS l ON l.ticker = a.ticker AND a.session < l.session;
+COMMENT ON MACRO TABLE adjusted_prices_as_of IS 'Closes adjusted with what was known at the instant t: prices and corporate actions stored up to then. A t without an offset is UTC, whatever the TimeZone. Columns as in adjusted_prices. Example: SELECT * FROM adjusted_prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'') WHERE ticker = ''AAPL''';
+
+CREATE VIEW adjusted_prices AS
+SELECT *
+FROM adjusted_prices_as_of(TIMESTAMP 'infinity');
+COMMENT ON VIEW adjusted_prices IS 'The close of every ticker and session in three forms, from the newest prices and all corporate actions known: as traded, comparable across splits, and comparable across splits and dividends.';
+COMMENT ON COLUMN adjusted_prices.ticker IS 'Ticker in capitals';
+COMMENT ON COLUMN adjusted_prices.session IS 'Trading day, the exchange''s own date';
+COMMENT ON COLUMN adjusted_prices.close IS 'Close as traded on that session, in the ticker''s currency';
+COMMENT ON COLUMN adjusted_prices.split_adjusted_close IS 'Close on the share basis of the newest split (spin-off ratios included): close / split_factor. Forecasts are made from these';
+COMMENT ON COLUMN adjusted_prices.total_return_close IS 'Split-adjusted close as if every dividend had been put back into the share on its ex-date; NULL where a later dividend is not smaller than the close before it';
+COMMENT ON COLUMN adjusted_prices.split_factor IS 'How many shares of the newest basis one share of that session has become: the product of all later splits';
+COMMENT ON COLUMN adjusted_prices.currency IS 'Currency code of the prices in this row; NULL where the source gives none';
+COMMENT ON COLUMN adjusted_prices.known_at IS 'UTC time from which the close was known here';
+
+CREATE VIEW open_price_gaps AS
+SELECT ticker, session, known_at, run_id
+FROM (
+    SELECT *
+    FROM price_gaps
+    QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, run_id DESC) = 1
+)
+WHERE state = 'missing';
+COMMENT ON VIEW open_price_gaps IS 'Sessions that still lack a price: neither filled nor declared closed. They are asked for again each night.';
+COMMENT ON COLUMN open_price_gaps.known_at IS 'UTC time at which it was found missing';
+COMMENT ON COLUMN open_price_gaps.run_id IS 'Run that found it missing';
+
+CREATE VIEW quarantine AS
+SELECT
+    left(md5(concat_ws(chr(31), ticker, row, rule)), 10) AS quarantine_id,
+    ticker,
+    min(session) AS session,
+    rule,
+    arg_min(reason, known_at) AS reason,
+    arg_min(origin, known_at) AS origin,
+    row,
+    min(known_at) AS known_at,
+    max(released_at) AS released_at,
+    arg_max(reason, released_at) AS note
+FROM quarantined_prices
+GROUP BY ticker, row, rule;
+COMMENT ON VIEW quarantine IS 'The refused rows, one line each however often the source sent them; released_at is set where a person released the row.';
+COMMENT ON COLUMN quarantine.quarantine_id IS 'Short name of the line for `tickercast quarantine show` and `release`, made from ticker, row and rule';
+COMMENT ON COLUMN quarantine.origin IS 'Where the row stood in the source';
+COMMENT ON COLUMN quarantine.known_at IS 'UTC time at which it was first refused';
+COMMENT ON COLUMN quarantine.released_at IS 'UTC time at which it was released; NULL while it is held';
+COMMENT ON COLUMN quarantine.note IS 'Who released it and why, in the person''s words; NULL while it is held';
+
+
+-- Forecasts, and what came true
+
+CREATE VIEW latest_forecasts AS
+SELECT *
+FROM forecasts
+WHERE run_id = (
+    SELECT run_id
+    FROM runs
+    WHERE kind = 'nightly' AND status <> 'failed'
+    ORDER BY finished_at DESC, run_id DESC
+    LIMIT 1
+);
+COMMENT ON VIEW latest_forecasts IS 'The forecasts of the newest finished nightly run that did not fail: one row per ticker and step. Start here for forecasts.';
+
+-- Of several runs that forecast from the same cutoff the newest counts; a settled forecast counts before one that is not.
+CREATE VIEW forecast_history AS
+SELECT
+    r.as_of,
+    f.*,
+    o.actual,
+    o.error,
+    o.naive_error,
+    o.pinball,
+    o.baseline_pinball,
+    o.inside80,
+    o.inside95,
+    o.settled_at,
+    row_number() OVER (
+        PARTITION BY f.ticker, f.cutoff, f.step
+        ORDER BY o.actual IS NULL, r.finished_at DESC, f.run_id DESC
+    ) > 1 AS superseded
+FROM forecasts AS f
+JOIN runs AS r USING (run_id)
+LEFT JOIN forecast_outcomes AS o USING (run_id, ticker, step);
+COMMENT ON VIEW forecast_history IS 'Every forecast ever published, with its as-of evening and, once it is known, its outcome: one row per run, ticker and step. For a plot or a score take the rows that are not superseded.';
+COMMENT ON COLUMN forecast_history.actual IS 'Close of the target session, on the share basis of the cutoff; NULL until it is settled';
+COMMENT ON COLUMN forecast_history.superseded IS 'True where a later run forecast the same session from the same cutoff: that one counts';
+
+CREATE VIEW forecast_skill AS
+SELECT
+    ticker,
+    made_by,
+    step,
+    count(*) AS n,
+    min(target_session) AS first_session,
+    max(target_session) AS last_session,
+    sqrt(avg(error * error)) AS rmse,
+    sqrt(avg(naive_error * naive_error)) AS rmse_naive,
+    rmse / nullif(rmse_naive, 0) AS rmse_ratio,
+    avg(pinball) AS pinball,
+    avg(inside80::DOUBLE) AS cov80,
+    avg(inside95::DOUBLE) AS cov95,
+    avg(baseline_pinball) AS baseline_pinball,
+    1 - sum(pinball) FILTER (baseline_pinball IS NOT NULL) / nullif(sum(baseline_pinball), 0) AS pinball_gain
+FROM forecast_history
+WHERE actual IS NOT NULL AND NOT superseded
+GROUP BY ticker, made_by, step;
+COMMENT ON VIEW forecast_skill IS 'How good the published forecasts turned out to be, over all that are settled: one row per ticker, made_by and step. Where several runs forecast the same session from the same cutoff, the newest counts.';
+COMMENT ON COLUMN forecast_skill.n IS 'Number of settled forecasts';
+COMMENT ON COLUMN forecast_skill.first_session IS 'First target session counted, the exchange''s own date';
+COMMENT ON COLUMN forecast_skill.last_session IS 'Last target session counted, the exchange''s own date';
+COMMENT ON COLUMN forecast_skill.rmse IS 'Root mean squared error, in the ticker''s currency';
+COMMENT ON COLUMN forecast_skill.rmse_naive IS 'The same for saying that the price stays, on the same sessions';
+COMMENT ON COLUMN forecast_skill.rmse_ratio IS 'rmse / rmse_naive: below 1 is better than saying that the price stays';
+COMMENT ON COLUMN forecast_skill.cov80 IS 'Share of actuals inside the 80 % interval (q10 to q90); 0.80 is ideal';
+COMMENT ON COLUMN forecast_skill.cov95 IS 'Share of actuals inside the 95 % interval (q025 to q975); 0.95 is ideal';
+COMMENT ON COLUMN forecast_skill.baseline_pinball IS 'Mean pinball loss of the naive forecast with its calibrated intervals from the same cutoffs; NULL where none was settled with it';
+COMMENT ON COLUMN forecast_skill.pinball_gain IS 'Share of the naive forecast''s pinball loss that these forecasts saved: above 0 is better';
+
+CREATE VIEW model_skill AS
+SELECT
+    made_by,
+    step,
+    count(*) AS tickers,
+    sum(n)::BIGINT AS n,
+    min(first_session) AS first_session,
+    max(last_session) AS last_session,
+    exp(avg(ln(nullif(rmse_ratio, 0)))) AS rmse_ratio,
+    count_if(rmse_ratio < 1) AS tickers_better,
+    count_if(rmse_ratio > 1) AS tickers_worse,
+    sum(cov80 * n) / sum(n) AS cov80,
+    sum(cov95 * n) / sum(n) AS cov95,
+    1 - exp(avg(ln(nullif(1 - pinball_gain, 0)))) AS pinball_gain
+FROM forecast_skill
+GROUP BY made_by, step;
+COMMENT ON VIEW model_skill IS 'forecast_skill over all tickers: how good the published forecasts of each variant and baseline turned out to be, one row per made_by and step.';
+COMMENT ON COLUMN model_skill.tickers IS 'Number of tickers it answered for';
+COMMENT ON COLUMN model_skill.n IS 'Number of settled forecasts';
+COMMENT ON COLUMN model_skill.first_session IS 'First target session counted, the exchange''s own date';
+COMMENT ON COLUMN model_skill.last_session IS 'Last target session counted, the exchange''s own date';
+COMMENT ON COLUMN model_skill.rmse_ratio IS 'Geometric mean over the tickers of rmse / rmse_naive: below 1 is better than saying that the price stays';
+COMMENT ON COLUMN model_skill.tickers_better IS 'Tickers whose ratio is below 1';
+COMMENT ON COLUMN model_skill.tickers_worse IS 'Tickers whose ratio is above 1';
+COMMENT ON COLUMN model_skill.cov80 IS 'Share of actuals inside the 80 % interval (q10 to q90); 0.80 is ideal';
+COMMENT ON COLUMN model_skill.cov95 IS 'Share of actuals inside the 95 % interval (q025 to q975); 0.95 is ideal';
+COMMENT ON COLUMN model_skill.pinball_gain IS 'Share of the naive forecast''s pinball loss that was saved, geometric mean over the tickers: above 0 is better';
+
+-- A p-chart (Shewhart 1931): were the intervals right, their share of hits would leave three standard errors about once in 370 looks.
+-- Outcomes of step s overlap, so that n of them are worth n / s.
+CREATE VIEW rolling_coverage AS
+WITH rolled AS (
+    SELECT
+        ticker,
+        step,
+        target_session,
+        made_by,
+        count(*) OVER newest AS n,
+        avg(inside80::DOUBLE) OVER newest AS cov80,
+        avg(inside95::DOUBLE) OVER newest AS cov95,
+        sqrt(avg((error / actual) ** 2) OVER newest / nullif(avg((naive_error / actual) ** 2) OVER newest, 0)) AS rmse_ratio
+    FROM forecast_history
+    WHERE actual IS NOT NULL AND NOT superseded
+    WINDOW newest AS (PARTITION BY ticker, step ORDER BY cutoff, target_session ROWS BETWEEN 249 PRECEDING AND CURRENT ROW)
+)
+SELECT
+    ticker,
+    step,
+    target_session,
+    made_by,
+    n,
+    cov80,
+    greatest(0.80 - 3 * sqrt(0.80 * 0.20 * step / n), 0) AS low80,
+    least(0.80 + 3 * sqrt(0.80 * 0.20 * step / n), 1) AS high80,
+    cov95,
+    greatest(0.95 - 3 * sqrt(0.95 * 0.05 * step / n), 0) AS low95,
+    least(0.95 + 3 * sqrt(0.95 * 0.05 * step / n), 1) AS high95,
+    CASE WHEN cov80 < low80 OR cov95 < low95 THEN 'too narrow' WHEN cov80 > high80 OR cov95 > high95 THEN 'too wide' ELSE 'held' END AS state,
+    rmse_ratio
+FROM rolled;
+COMMENT ON VIEW rolling_coverage IS 'How the published intervals held over the last 250 settled forecasts, with control limits of three standard errors: one row per ticker, step and target session. Where several runs forecast from the same cutoff, the newest counts.';
+COMMENT ON COLUMN rolling_coverage.target_session IS 'Session of the newest forecast counted, the exchange''s own date';
+COMMENT ON COLUMN rolling_coverage.made_by IS 'Variant or baseline that made the newest forecast counted';
+COMMENT ON COLUMN rolling_coverage.n IS 'Number of settled forecasts counted: 250 once there are as many';
+COMMENT ON COLUMN rolling_coverage.cov80 IS 'Share of actuals inside the 80 % interval (q10 to q90); 0.80 is ideal';
+COMMENT ON COLUMN rolling_coverage.low80 IS 'Lower control limit of cov80';
+COMMENT ON COLUMN rolling_coverage.high80 IS 'Upper control limit of cov80';
+COMMENT ON COLUMN rolling_coverage.cov95 IS 'Share of actuals inside the 95 % interval (q025 to q975); 0.95 is ideal';
+COMMENT ON COLUMN rolling_coverage.low95 IS 'Lower control limit of cov95';
+COMMENT ON COLUMN rolling_coverage.high95 IS 'Upper control limit of cov95';
+COMMENT ON COLUMN rolling_coverage.state IS 'too narrow: a share is below its limit; too wide: above; held: both are within';
+COMMENT ON COLUMN rolling_coverage.rmse_ratio IS 'Root mean squared error in per cent of the price, divided by that of saying that the price stays; below 1 is better';
+
+CREATE VIEW latest_coverage AS
+SELECT *
+FROM rolling_coverage
+QUALIFY row_number() OVER (PARTITION BY ticker, step ORDER BY target_session DESC) = 1;
+COMMENT ON VIEW latest_coverage IS 'The newest row of rolling_coverage for each ticker and step: do the intervals hold now? Start here for the quality of published forecasts.';
+COMMENT ON COLUMN latest_coverage.n IS 'Number of settled forecasts counted: 250 once there are as many';
+COMMENT ON COLUMN latest_coverage.cov80 IS 'Share of actuals inside the 80 % interval (q10 to q90); 0.80 is ideal';
+COMMENT ON COLUMN latest_coverage.low80 IS 'Lower control limit of cov80';
+COMMENT ON COLUMN latest_coverage.high80 IS 'Upper control limit of cov80';
+COMMENT ON COLUMN latest_coverage.cov95 IS 'Share of actuals inside the 95 % interval (q025 to q975); 0.95 is ideal';
+COMMENT ON COLUMN latest_coverage.low95 IS 'Lower control limit of cov95';
+COMMENT ON COLUMN latest_coverage.high95 IS 'Upper control limit of cov95';
+COMMENT ON COLUMN latest_coverage.state IS 'too narrow: a share is below its limit; too wide: above; held: both are within';
+COMMENT ON COLUMN latest_coverage.rmse_ratio IS 'Root mean squared error in per cent of the price, divided by that of saying that the price stays; below 1 is better';
+
+-- Tickers move together, so that a date counts once: a share is the mean over the sessions of that session's share, its standard error that
+-- of the sessions' scatter, at least what independent tickers would have. Outcomes of step s overlap, so that n sessions are worth n / s.
+CREATE VIEW model_coverage AS
+WITH dated AS (
+    SELECT
+        made_by,
+        step,
+        target_session,
+        count(*) AS forecasts,
+        avg(inside80::DOUBLE) AS share80,
+        avg(inside95::DOUBLE) AS share95
+    FROM forecast_history
+    WHERE actual IS NOT NULL AND NOT superseded
+    GROUP BY made_by, step, target_session
+),
+rolled AS (
+    SELECT
+        made_by,
+        step,
+        target_session,
+        count(*) OVER newest AS sessions,
+        sum(forecasts) OVER newest AS n,
+        avg(share80) OVER newest AS cov80,
+        avg(share95) OVER newest AS cov95,
+        stddev_samp(share80) OVER newest AS scatter80,
+        stddev_samp(share95) OVER newest AS scatter95
+    FROM dated
+    WINDOW newest AS (PARTITION BY made_by, step ORDER BY target_session ROWS BETWEEN 249 PRECEDING AND CURRENT ROW)
+),
+erring AS (
+    SELECT
+        *,
+        greatest(coalesce(scatter80, 0), sqrt(0.80 * 0.20 * sessions / n)) * sqrt(step / sessions) AS error80,
+        greatest(coalesce(scatter95, 0), sqrt(0.95 * 0.05 * sessions / n)) * sqrt(step / sessions) AS error95
+    FROM rolled
+)
+SELECT
+    made_by,
+    step,
+    target_session,
+    sessions,
+    n::BIGINT AS n,
+    cov80,
+    greatest(0.80 - 3 * error80, 0) AS low80,
+    least(0.80 + 3 * error80, 1) AS high80,
+    cov95,
+    greatest(0.95 - 3 * error95, 0) AS low95,
+    least(0.95 + 3 * error95, 1) AS high95,
+    CASE WHEN cov80 < low80 OR cov95 < low95 THEN 'too narrow' WHEN cov80 > high80 OR cov95 > high95 THEN 'too wide' ELSE 'held' END AS state
+FROM erring;
+COMMENT ON VIEW model_coverage IS 'How the published intervals of each variant and baseline held over its last 250 sessions, all tickers together, with control limits of three standard errors: one row per made_by, step and target session. Where several runs forecast from the same cutoff, the newest counts.';
+COMMENT ON COLUMN model_coverage.target_session IS 'Newest target session counted, the exchange''s own date';
+COMMENT ON COLUMN model_coverage.sessions IS 'Number of target sessions counted: 250 once there are as many';
+COMMENT ON COLUMN model_coverage.n IS 'Number of settled forecasts counted, all tickers together';
+COMMENT ON COLUMN model_coverage.cov80 IS 'Share of actuals inside the 80 % interval (q10 to q90), mean over the sessions; 0.80 is ideal';
+COMMENT ON COLUMN model_coverage.low80 IS 'Lower control limit of cov80';
+COMMENT ON COLUMN model_coverage.high80 IS 'Upper control limit of cov80';
+COMMENT ON COLUMN model_coverage.cov95 IS 'Share of actuals inside the 95 % interval (q025 to q975), mean over the sessions; 0.95 is ideal';
+COMMENT ON COLUMN model_coverage.low95 IS 'Lower control limit of cov95';
+COMMENT ON COLUMN model_coverage.high95 IS 'Upper control limit of cov95';
+COMMENT ON COLUMN model_coverage.state IS 'too narrow: a share is below its limit; too wide: above; held: both are within';
+
+
+-- Models and backtests
+
+CREATE VIEW run_ticker_gains AS
+SELECT
+    t.run_id,
+    t.ticker,
+    t.decision,
+    t.trigger,
+    t.model_id,
+    t.cost_seconds,
+    t.expected_gain,
+    count(o.baseline_pinball) AS n,
+    1 - sum(o.pinball) FILTER (o.baseline_pinball IS NOT NULL) / nullif(sum(o.baseline_pinball), 0) AS realised_gain
+FROM run_tickers AS t
+JOIN models AS m ON m.run_id = t.run_id AND m.ticker = t.ticker
+LEFT JOIN forecasts AS f ON f.ticker = t.ticker AND f.model_id = m.model_id
+LEFT JOIN forecast_outcomes AS o ON o.run_id = f.run_id AND o.ticker = f.ticker AND o.step = f.step
+GROUP BY ALL;
+COMMENT ON VIEW run_ticker_gains IS 'What each training was worth: one row per run and ticker that trained a model, with the gain expected on validation and the one realised by its settled forecasts so far.';
+COMMENT ON COLUMN run_ticker_gains.run_id IS 'Run that trained the model';
+COMMENT ON COLUMN run_ticker_gains.decision IS 'fine_tune or retrain';
+COMMENT ON COLUMN run_ticker_gains.trigger IS 'Why: no_model, changed_settings, age, drift, new_data, refused_before, model_damaged or asked_for';
+COMMENT ON COLUMN run_ticker_gains.model_id IS 'Model that answered in that run; NULL where a baseline did';
+COMMENT ON COLUMN run_ticker_gains.cost_seconds IS 'Wall seconds spent on it';
+COMMENT ON COLUMN run_ticker_gains.expected_gain IS 'Share of the naive forecast''s pinball loss saved on validation';
+COMMENT ON COLUMN run_ticker_gains.n IS 'Settled forecasts of the model so far';
+COMMENT ON COLUMN run_ticker_gains.realised_gain IS 'The same share over those; NULL while there are none';
+
+CREATE VIEW latest_backtest_scores AS
+SELECT s.*, b.as_of
+FROM backtest_scores AS s
+JOIN backtests AS b USING (backtest_id)
+JOIN runs AS r USING (run_id)
+QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC, s.backtest_id DESC) = 1;
+COMMENT ON VIEW latest_backtest_scores IS 'The scores of each ticker, model and step in the newest backtest that has them.';
