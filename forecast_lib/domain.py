@@ -16,6 +16,7 @@ __all__ = [
     "MAX_BACKFILL",
     "MAX_HORIZON",
     "QUANTILES",
+    "STATUSES",
     "AsOf",
     "RunId",
     "Session",
@@ -33,6 +34,9 @@ MAX_HORIZON = 20
 MAX_BACKFILL = 250
 QUANTILES = (0.025, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.975)
 """Levels of the published quantiles, in the order of their columns."""
+
+STATUSES = ("fresh", "last_good", "naive", "ended", "none")
+"""How a ticker can stand after a run, the best first."""
 
 _TICKER_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.\-=^]{0,14}", re.ASCII)
 

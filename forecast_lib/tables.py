@@ -9,7 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from forecast_lib.config import ARMS
-from forecast_lib.domain import QUANTILES, quantile_column
+from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
 
 __all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "TABLES", "empty", "validate"]
 
@@ -167,7 +167,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "run_id": _text(),
             "ticker": _text(),
-            "status": _text("fresh", "last_good", "naive", "none"),
+            "status": _text(*STATUSES),
             "reason": _text(null=True),
             "decision": _text("skip", "fine_tune", "retrain", null=True),
             "trigger": _text(null=True),
@@ -183,6 +183,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "cost_seconds": _number(pa.Check.ge(0), _FINITE, null=True),
             "expected_gain": _number(null=True),
             "problem": _text(null=True),
+            "flags": _text(null=True),
         },
         unique=["run_id", "ticker"],
     ),

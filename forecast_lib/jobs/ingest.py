@@ -217,6 +217,8 @@ class Market:
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
+        flags: by ticker, what is odd in its prices and needs nobody, in short texts.
+        verdicts: on odd moves, where they are new or changed: columns of `price_verdicts` without run_id and source.
         passed_over: what the source holds and could not hand out, in sentences.
         prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
@@ -237,6 +239,8 @@ class Market:
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
     missing: dict[str, int] = field(default_factory=dict)
     clean: CleanRows | None = None
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    verdicts: pd.DataFrame = field(default_factory=lambda: _no_rows("price_verdicts", "run_id"))
     passed_over: tuple[str, ...] = ()
 
 

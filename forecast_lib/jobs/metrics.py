@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from forecast_lib.domain import STATUSES
 from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.endings import Ending
 from forecast_lib.jobs.standing import Standing, standing
@@ -23,7 +24,6 @@ __all__ = ["ROLLING_DAYS", "exposition", "metrics_path", "write_metrics"]
 ROLLING_DAYS = 90
 """Coverage and skill are those of the forecasts whose target session lies in the last so many days of those settled."""
 
-_STATUSES = ("fresh", "last_good", "naive", "none")
 _VERDICTS = ("fresh", "degraded", "stale", "dead", "failed")
 
 _SUCCESSES = "SELECT kind, max(finished_at) AS finished_at FROM runs WHERE status <> 'failed' GROUP BY kind"
@@ -125,7 +125,7 @@ def _add_published(figures: _Figures, workspace: Path) -> None:
     for kind, when in reader.query(workspace, _SUCCESSES).itertuples(index=False):
         figures.set("tickercast_last_success_timestamp_seconds", "When a published run of the kind ended.", _seconds(when), kind=kind)
     answers = dict(reader.query(workspace, _ANSWERS).itertuples(index=False))
-    for status in _STATUSES:
+    for status in STATUSES:
         figures.set("tickercast_tickers", "Tickers of the last nightly run by status.", answers.get(status, 0), status=status)
     for table, count in reader.query(workspace, _ROWS).itertuples(index=False):
         figures.set("tickercast_rows", "Rows of a published table.", count, table=table)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
+from forecast_lib.domain import STATUSES
 from forecast_lib.forecast import Forecasts
 from forecast_lib.jobs import outcome
 from forecast_lib.jobs.decisions import model_config_json
@@ -39,8 +40,6 @@ __all__ = [
     "with_outcomes",
     "with_problems",
 ]
-
-_STATUSES = ("fresh", "last_good", "naive", "none")
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         "prices": market.prices.assign(run_id=config.run_id),
         "corporate_actions": market.actions.assign(run_id=config.run_id),
         "quarantined_prices": market.quarantined.assign(run_id=config.run_id),
+        "price_verdicts": market.verdicts.assign(run_id=config.run_id),
         "price_gaps": market.gaps.assign(run_id=config.run_id),
         "quality_counts": market.findings.assign(run_id=config.run_id),
         "runs": run,
@@ -188,7 +188,7 @@ def summary(
         as_of=config.as_of.day,
         message=run["message"],
         simulated=config.source.name == "simulated",
-        tickers={status: int(counts.get(status, 0)) for status in _STATUSES},
+        tickers={status: int(counts.get(status, 0)) for status in STATUSES},
         degraded=tuple(degraded[["ticker", "status", "reason"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,

@@ -145,6 +145,7 @@ def status_rows(
                 "cost_seconds": each.seconds if each else None,
                 "expected_gain": _expected_gain(each),
                 "problem": _problem_text(market.problems.get(ticker)),
+                "flags": "; ".join(market.flags.get(ticker, ())) or None,
             }
         )
     return pd.DataFrame(rows)

@@ -29,8 +29,8 @@ MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
-_STATUS_WORDS = {"fresh": "fresh", "last_good": "last good model", "naive": "naive only", "none": "no forecast"}
-_STATUS_TONES = {"fresh": "good", "last_good": "warn", "naive": "warn", "none": "bad", "degraded": "warn", "failed": "bad"}
+_STATUS_WORDS = {"fresh": "fresh", "last_good": "last good model", "naive": "naive only", "ended": "ended", "none": "no forecast"}
+_STATUS_TONES = {"fresh": "good", "last_good": "warn", "naive": "warn", "ended": "warn", "none": "bad", "degraded": "warn", "failed": "bad"}
 
 
 def render_report(summary: Summary) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from forecast_lib.domain import quantile_column
+from forecast_lib.domain import STATUSES, quantile_column
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.report.plots import Drawing, ForecastPath, draw_forecast, draw_ratios
 
@@ -38,7 +38,7 @@ __all__ = [
     "build_summary",
 ]
 
-STATUSES = ("fresh", "last_good", "naive", "none")
+
 ALL_TICKERS = "*"
 NAIVE, DRIFT = "naive", "drift"
 

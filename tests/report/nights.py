@@ -62,6 +62,7 @@ def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
         "cost_seconds": 2.0,
         "expected_gain": 0.001,
         "problem": None,
+        "flags": None,
     } | changes
 
 

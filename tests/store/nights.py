@@ -129,6 +129,7 @@ def ticker_row(run_id: str, ticker: str, number: int) -> dict[str, Any]:
         "cost_seconds": 2.0,
         "expected_gain": 0.001,
         "problem": None,
+        "flags": None,
     }
 
 

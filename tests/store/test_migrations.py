@@ -181,7 +181,7 @@ def test_a_workspace_of_the_release_before_is_upgraded_and_runs_another_night(tm
 
 NEWER = {
     "quarantined_prices": ["field"],
-    "run_tickers": ["cost_seconds", "expected_gain", "problem"],
+    "run_tickers": ["cost_seconds", "expected_gain", "problem", "flags"],
     "forecast_outcomes": ["baseline_pinball"],
     "backtest_forecasts": ["sigma", "trailing_sigma", "realised_variance"],
     "backtest_scores": [
