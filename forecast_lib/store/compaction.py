@@ -26,7 +26,8 @@ class Compacted:
 
 
 def compact(workspace: Path, now: dt.datetime, *, reached: Reached = go_on) -> Compacted:
-    """Write the working database anew, and take the copy where it is smaller. The caller holds the workspace.
+    """Write the working database anew, and take the copy where it is smaller, or has a format that more
+    clients read. The caller holds the workspace.
 
     Needs as much room beside the database as it takes itself.
 
@@ -54,7 +55,7 @@ def compact(workspace: Path, now: dt.datetime, *, reached: Reached = go_on) -> C
             if copies != originals:
                 raise AuditFailed(f"{WORKING} was not compacted: the copy is not what is stored; it was left as it was")
             reached("audited")
-            if built.stat().st_size >= before:
+            if built.stat().st_size >= before and publication.has_our_format(path):
                 return Compacted(before, before)
             move_into_place(built, path, WORKING_MODE)
             reached("swapped")

@@ -25,6 +25,7 @@ from forecast_lib.store.files import (
     PUBLISHED,
     PUBLISHED_MODE,
     SNAPSHOTS,
+    STORAGE_VERSION,
     WORKING,
     WORKING_MODE,
     copy_into_place,
@@ -197,8 +198,9 @@ def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -
 
 
 def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
+    usual: dict[str, str | int] = {"storage_compatibility_version": STORAGE_VERSION}
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    return duckdb.connect(str(path), config={**offline, **config})
+    return duckdb.connect(str(path), config={**usual, **offline, **config})
 
 
 def _refuse_to_start_empty(workspace: Path, known: ledger.Ledger) -> None:

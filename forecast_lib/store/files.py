@@ -14,6 +14,7 @@ __all__ = [
     "PUBLISHED",
     "PUBLISHED_MODE",
     "SNAPSHOTS",
+    "STORAGE_VERSION",
     "WORKING",
     "WORKING_MODE",
     "copy_into_place",
@@ -29,6 +30,9 @@ LEDGER = "ledger.jsonl"
 PUBLISHED = "published.duckdb"
 SNAPSHOTS = "snapshots"
 WORKING = "working.duckdb"
+
+STORAGE_VERSION = "v1.0.0"
+"""DuckDB's storage format of every database file: clients since DuckDB 1.1 read it, where the newest format shuts out all of 1.x."""
 
 PUBLISHED_MODE = 0o644
 WORKING_MODE = 0o600

@@ -24,6 +24,7 @@ from forecast_lib.store.files import (
     PUBLISHED,
     PUBLISHED_MODE,
     SNAPSHOTS,
+    STORAGE_VERSION,
     WORKING,
     copy_into_place,
     move_into_place,
@@ -34,7 +35,7 @@ from forecast_lib.store.files import (
 )
 from forecast_lib.tables import TABLES
 
-__all__ = ["attached", "copy_rows", "fingerprints", "list_snapshots", "publish", "snapshot_path"]
+__all__ = ["attached", "copy_rows", "fingerprints", "has_our_format", "list_snapshots", "publish", "snapshot_path"]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
 _OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -126,19 +127,26 @@ def _build(built: Path, working: Path) -> Fingerprints | None:
     """The working database's tables in a new file; the fingerprints of the originals where it is no copy to the byte.
 
     A database that was closed well is one file, and is copied as such: for 25 million rows that takes a second, where
-    writing them anew takes ten. One that was not (a write-ahead log lies beside it) is copied row by row, with what the log holds.
+    writing them anew takes ten. One that was not (a write-ahead log lies beside it), or that an earlier Tickercast made in a storage
+    format that older clients cannot read, is copied row by row.
     """
-    if not wal_of(working).exists():
-        with attached(working):  # nobody else writes it, and it is a database
-            pass
+    if not wal_of(working).exists() and has_our_format(working):
         shutil.copyfile(working, built)
         return None
     return copy_rows(working, built)
 
 
+def has_our_format(path: Path) -> bool:
+    """Whether clients since DuckDB 1.1 can read the file."""
+    with attached(path) as con:
+        tags = con.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'looked_at'").fetchall()
+    return bool(tags[0][0]["storage_version"].startswith(STORAGE_VERSION))
+
+
 def copy_rows(working: Path, built: Path) -> Fingerprints:
     """Write every row of a working database, in its order, into a new file; the fingerprints of the originals."""
-    with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=dict(_OFFLINE))) as con:
+    config: dict[str, str | bool | int | float | list[str]] = {**_OFFLINE, "storage_compatibility_version": STORAGE_VERSION}
+    with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=config)) as con:
         with database_errors(working):
             con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
             migrations.copy_record(con, "original")
