@@ -35,6 +35,8 @@ _LOCKED_DOWN: Mapping[str, str] = {
 # A PIVOT is several statements to DuckDB, which hides a type for its columns among them; the file is read-only for all of them.
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
+_LONGEST_MESSAGE = 500
+
 _DAMAGED = ("Corrupt database file", "Could not read enough bytes")
 
 _DICTIONARY = """
@@ -130,12 +132,25 @@ def _refuse_other_statements(sql: str) -> None:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise UsageError(f"the SQL cannot be read: {first_line(error)}") from error
+        raise UsageError(f"the SQL cannot be read: {_with_hints(error)}") from error
     if len(statements) != 1:
         raise UsageError(f"expected one SQL statement, got {len(statements)}: ask one question at a time")
     kind = statements[0].type
     if kind not in _READING:
         raise UsageError(f"{kind.name} is not allowed: the published tables are read-only; ask with SELECT, DESCRIBE or SUMMARIZE")
+
+
+def _with_hints(error: duckdb.Error) -> str:
+    """DuckDB's message in one line, with the names that it proposes instead, and the line that it means where there are several.
+
+    >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n             ^'))
+    'no table "fore"! Did you mean "forecasts"? (line 2)'
+    """
+    said, _, where = str(error).partition("\n\nLINE ")
+    text = " ".join(said.split()).removesuffix(".")
+    shown = text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} …"
+    line = where.partition(":")[0]
+    return shown if line in ("", "1") else f"{shown} (line {line})"
 
 
 @contextlib.contextmanager
@@ -162,4 +177,4 @@ def _user_errors(timeout_s: float) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or any(sign in str(error) for sign in _DAMAGED):
             raise StoreDamaged(f"the published file is damaged: {first_line(error)}; run `tickercast restore`") from error
-        raise UsageError(f"the SQL cannot be answered: {first_line(error)}") from error
+        raise UsageError(f"the SQL cannot be answered: {_with_hints(error)}") from error
