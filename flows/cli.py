@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flows import settings as settings_module
+from flows.advice import advised
 from flows.commands import Outcome, Request, handler
 from flows.options import COMMANDS, Command, Option, options_of
 from flows.output import one_line
@@ -135,9 +136,16 @@ def _typed(argv: Sequence[str]) -> dict[str, str]:
     return {}
 
 
+def _repeated(argv: Sequence[str]) -> dict[str, str]:
+    with contextlib.suppress(TickercastError):
+        return settings_module.gather(_typed(argv)).repeated
+    return {}
+
+
 def _failed(argv: Sequence[str], message: str, exit_code: int) -> int:
     """One line for people, and, where it was asked for, one for programs."""
-    message = one_line(settings_module.without_secrets(message.strip(), settings_module.secret_texts(_typed(argv))))
+    message = advised(message.strip(), _repeated(argv))
+    message = one_line(settings_module.without_secrets(message, settings_module.secret_texts(_typed(argv))))
     print(f"tickercast: {message}", file=sys.stderr)
     if _wants_json(argv):
         _print_summary(argv[0] if argv else "", exit_code, {"error": message})

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flows.advice import advised
 from flows.commands import Outcome, Request
 from flows.output import one_line
 from flows.settings import (
@@ -387,6 +388,6 @@ def doctor(request: Request) -> Outcome:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         cure = f" -> {finding.cure}" if finding.cure else ""
-        print(f"{finding.level:<4}  {finding.check:<{width}}  {one_line(finding.detail + cure)}")
+        print(f"{finding.level:<4}  {finding.check:<{width}}  {one_line(advised(finding.detail + cure, request.settings.repeated))}")
     failed = sum(finding.level == FAIL for finding in findings)
     return Outcome(1 if failed else 0, json.loads(json.dumps({"failed": failed, "findings": [asdict(finding) for finding in findings]})))

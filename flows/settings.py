@@ -95,6 +95,12 @@ class Settings:
         """The workspace as an absolute path."""
         return Path(self.values["workspace"]).expanduser().absolute()
 
+    @property
+    def repeated(self) -> dict[str, str]:
+        """Profile and workspace where the user named them, for the commands that a message proposes."""
+        names = ("profile", "workspace")
+        return {name: self.values[name] for name in names if self.given.get(name, "").startswith((OPTIONS[name].flag, PREFIX))}
+
 
 def utc_now() -> dt.datetime:
     """The clock, in UTC."""

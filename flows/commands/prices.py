@@ -31,7 +31,7 @@ def _words(request: Request, counts: Mapping[str, int | None]) -> tuple[str, tup
         raise UsageError(f"{action[:60]!a} is not known: expected tickercast {request.command} {'|'.join(counts)}")
     wanted = counts[action]
     if wanted is not None and len(words) != wanted:
-        raise UsageError(f"{request.command} {action} takes {wanted} words, {len(words)} came: see tickercast {request.command} --help")
+        raise UsageError(f"{request.command} {action} takes {wanted} words, {len(words)} came: see `tickercast {request.command} --help`")
     return action, tuple(words)
 
 
@@ -62,7 +62,7 @@ def quarantine(request: Request) -> Outcome:
     lines = upkeep.quarantined(workspace, utc_now())
     found = lines[lines["quarantine_id"] == words[0]]
     if found.empty:
-        raise UsageError(f"{words[0][:40]!a} is no line of the quarantine: see tickercast quarantine list")
+        raise UsageError(f"{words[0][:40]!a} is no line of the quarantine: see `tickercast quarantine list`")
     return _rows(request, found.astype(object).T.reset_index().set_axis(["column", "value"], axis="columns").astype(str))
 
 

@@ -4,8 +4,10 @@ import atexit
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flows.advice import advised, command_line
 from flows.commands import Outcome, Request
 from flows.commands.readers import latest_report, published_path
 from flows.output import as_table
@@ -57,7 +59,7 @@ def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
     return Outcome(summary.exit_code, {**values, "workspace": str(config.workspace)})
 
 
-def _print_run(summary: "RunSummary") -> None:
+def _print_run(summary: "RunSummary", repeated: Mapping[str, str]) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary.tickers.items() if count)
     print(f"run {summary.run_id}: {summary.status}, as of {summary.as_of}" + (f"; {counts}" if counts else ""))
     if summary.message:
@@ -65,23 +67,23 @@ def _print_run(summary: "RunSummary") -> None:
     if summary.simulated:
         print("simulated market: these are not real prices")
     for row in summary.degraded[:20]:
-        print(f"  {row['ticker']}: {row['status']}, {row['reason']}")
+        print(advised(f"  {row['ticker']}: {row['status']}, {row['reason']}", repeated))
     if len(summary.degraded) > 20:
-        print(f"  and {len(summary.degraded) - 20} more: tickercast status")
+        print(f"  and {len(summary.degraded) - 20} more: {command_line('status', repeated)}")
     for notice in summary.notices:
         print(f"  {notice}")
 
 
-def _print_forecasts(config: RunConfig) -> None:
+def _print_forecasts(config: RunConfig, repeated: Mapping[str, str]) -> None:
     from forecast_lib.jobs.standing import latest_forecasts
 
     frame = latest_forecasts(published_path(config.workspace))[_SHOWN]
     print()
     print(as_table(frame.head(_ROWS_SHOWN)), end="")
     if len(frame) > _ROWS_SHOWN:
-        print(f"… and {len(frame) - _ROWS_SHOWN} more rows: tickercast forecasts")
+        print(f"… and {len(frame) - _ROWS_SHOWN} more rows: {command_line('forecasts', repeated)}")
     print(f"\nreport  {latest_report(config.workspace)}")
-    print(f'SQL     tickercast sql "SELECT ticker, step, point FROM latest_forecasts" --workspace {config.workspace}')
+    print("SQL     " + command_line('sql "SELECT ticker, step, point FROM latest_forecasts"', repeated))
 
 
 def _print_figures(summary: "RunSummary") -> None:
@@ -99,9 +101,9 @@ def nightly(request: Request) -> Outcome:
 
     with server.in_use():
         summary = run_nightly(config)
-    _print_run(summary)
+    _print_run(summary, request.settings.repeated)
     if summary.published:
-        _print_forecasts(config)
+        _print_forecasts(config, request.settings.repeated)
     return _outcome(config, summary)
 
 
@@ -112,7 +114,7 @@ def ingest(request: Request) -> Outcome:
 
     with server.in_use():
         summary = run_ingest(config)
-    _print_run(summary)
+    _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
 
 
@@ -123,7 +125,7 @@ def backtest(request: Request) -> Outcome:
 
     with server.in_use():
         summary = run_backtest(config)
-    _print_run(summary)
+    _print_run(summary, request.settings.repeated)
     if summary.figures:
         _print_figures(summary)
     return _outcome(config, summary)
@@ -138,6 +140,6 @@ def recipe(request: Request) -> Outcome:
 
     with server.in_use():
         summary = run_recipe(request.words[0], config)
-    _print_run(summary)
+    _print_run(summary, request.settings.repeated)
     _print_figures(summary)
     return _outcome(config, summary)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.advice import advised
 from flows.commands import Outcome, Request
 from flows.commands.readers import published_path
 from flows.output import as_table, one_line
@@ -76,7 +77,7 @@ def status(request: Request) -> Outcome:
     stands = standing(request.settings.workspace, utc_now())
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
-        print(one_line(line))
+        print(advised(one_line(line), request.settings.repeated))
     if stands.degraded:
         print(as_table(pd.DataFrame([asdict(ticker) for ticker in stands.degraded]).astype({"sessions_behind": "Int64"})), end="")
     if request.settings["tell"]:

@@ -151,7 +151,7 @@ def test_a_universe_nested_too_deeply_is_wrong_usage_and_nothing_is_made(capsys,
 @pytest.mark.parametrize("command", [["forecasts"], ["sql", "SELECT 1"], ["tables"], ["report"], ["status"]])
 def test_before_the_first_publication_readers_say_what_to_do(command, capsys, tmp_path):
     assert cli.main([*command, "--workspace", str(tmp_path / "none")]) == 1
-    assert "run `tickercast nightly` first" in capsys.readouterr().err
+    assert f"run `tickercast nightly --workspace {tmp_path / 'none'}` first" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
