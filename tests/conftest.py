@@ -1,10 +1,12 @@
 """One real Prefect server for all tests that run a flow, and the command line in a process of its own."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import curl_cffi  # noqa: F401  # before TensorFlow, which some tests import by 
 import pytest
 
 from flows.deployments import local_server
+from tests.resident import Resident
 
 SMALL = ("--units", "4", "--lookback", "10", "--horizon", "2", "--epochs", "1")
 """A network that trains in a second: what is tested here is the flow, not the forecast."""
@@ -39,10 +42,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs `tickercast` as a user does."""
+    """Runs `tickercast` as a user does; calls share a process, and `start` makes one of its own."""
 
     env: dict[str, str]
     folder: Path
+    resident: Resident
 
     def start(self, *words: str, **env: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "flows.cli", *words]
@@ -50,12 +54,7 @@ class CommandLine:
         return subprocess.Popen(command, cwd=self.folder, env={**self.env, **env}, text=True, **pipes)
 
     def __call__(self, *words: str, **env: str) -> Ended:
-        process = self.start(*words, **env)
-        try:
-            out, err = process.communicate()
-        finally:
-            process.kill()  # does nothing to one that has ended; the test's time limit must not leave it running
-        return Ended(process.returncode, out, err)
+        return Ended(*self.resident(words, self.folder, env))
 
     def night(self, workspace: Path, *words: str, **env: str) -> Ended:
         return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **env)
@@ -88,15 +87,26 @@ def prefect_server(tmp_path_factory):
         os.environ.update(before)
 
 
+@contextlib.contextmanager
+def command_line(home: Path, **env: str) -> Iterator[CommandLine]:
+    """The command line in a folder of its own."""
+    ours = {**clean_environment(home / "prefect"), **env}
+    resident = Resident(ours)
+    try:
+        yield CommandLine(ours, home, resident)
+    finally:
+        resident.end()
+
+
 @pytest.fixture(scope="session")
-def tickercast(prefect_server, tmp_path_factory) -> CommandLine:
+def tickercast(prefect_server, tmp_path_factory) -> Iterator[CommandLine]:
     """The command line, talking to the test's own server."""
-    home = tmp_path_factory.mktemp("home")
-    return CommandLine({**clean_environment(home / "prefect"), "PREFECT_API_URL": prefect_server}, home)
+    with command_line(tmp_path_factory.mktemp("home"), PREFECT_API_URL=prefect_server) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory) -> CommandLine:
+def alone(tmp_path_factory) -> Iterator[CommandLine]:
     """The command line without a server: a temporary one is started for each run."""
-    home = tmp_path_factory.mktemp("alone")
-    return CommandLine(clean_environment(home / "prefect"), home)
+    with command_line(tmp_path_factory.mktemp("alone")) as made:
+        yield made

@@ -63,12 +63,11 @@ def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
     lines = [shlex.split(line)[1:] for line in SHELL if line.startswith("tickercast ") and line != "tickercast serve"]
     assert len(lines) >= 12
     for words in lines:
-        process = tickercast.start(*words, "--workspace", str(tmp_path / "workspace"), **QUICK)
-        out, err = process.communicate()
+        ended = tickercast(*words, "--workspace", str(tmp_path / "workspace"), **QUICK)
         # The nights of the page are of 2024: by today their data are stale, and status says so.
-        assert process.returncode in ((1,) if words[0] == "status" else (0, 10)), (words, out, err)
-        assert "Traceback" not in err
-        assert out.strip(), words
+        assert ended.code in ((1,) if words[0] == "status" else (0, 10)), (words, ended.out, ended.err)
+        assert "Traceback" not in ended.err
+        assert ended.out.strip(), words
 
 
 def test_the_fewest_sessions_are_as_the_readme_says():

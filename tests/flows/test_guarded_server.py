@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.deployments import local_server
-from tests.conftest import CommandLine, Ended, clean_environment, free_port
+from tests.conftest import CommandLine, Ended, clean_environment, command_line, free_port
 from tests.loopback import Receiver, receiver
 
 PASSWORD, PROXY, TOKEN, WEBHOOK = "pl4nted-server", "pl4nted-proxy", "pl4nted-token", "pl4nted-webhook"
@@ -81,7 +81,8 @@ class Guarded:
 def guarded(tmp_path_factory):
     root = tmp_path_factory.mktemp("guarded")
     home, workspace = root / "prefect", root / "new-york"
-    env = clean_environment(home) | {"PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_API_AUTH_STRING": AUTH}
+    auth = {"PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_API_AUTH_STRING": AUTH}
+    env = clean_environment(home) | auth
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(env)
@@ -89,9 +90,9 @@ def guarded(tmp_path_factory):
         with local_server(free_port()) as address, receiver() as told, receiver() as hooked:
             os.environ.clear()
             os.environ.update(before)
-            tickercast = CommandLine(env | {"PREFECT_API_URL": address}, root)
             left = Guarded(address, home, workspace, told, hooked)
-            _runs(left, tickercast)
+            with command_line(root, PREFECT_API_URL=address, **auth) as tickercast:
+                _runs(left, tickercast)
             yield left
     finally:
         os.environ.clear()
