@@ -1,0 +1,257 @@
+"""Odd moves judged by what the rows say: made-up bars of which the story is known, and real ones."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast_lib.prices.evidence import DECIDED_WITHIN, UNIT_STAYS, VERDICTS, Bars, Verdict, judge_moves, odd_rows, sentence
+from forecast_lib.store.parquet import read_parquet
+from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def judged(bars: Bars, at: int = BEFORE, **arguments) -> Verdict | None:
+    """The verdict on the move into that row."""
+    found = judge_moves(bars, **({"can_split": True} | arguments))
+    return next((each for each in found if each.session == bars.sessions[at]), None)
+
+
+def scaled(bars: Bars, rows: slice, price: float, volume: float = 1.0) -> Bars:
+    """Prices and volumes of some rows times a factor."""
+
+    def times(values, factor):
+        changed = values.copy()
+        changed[rows] *= factor
+        return changed
+
+    prices = {name: times(getattr(bars, name), price) for name in ("open", "high", "low", "close", "adj_close")}
+    return dataclasses.replace(bars, **prices, volume=times(bars.volume, volume))
+
+
+def upto(bars: Bars, rows: int) -> Bars:
+    return Bars(**{field.name: getattr(bars, field.name)[:rows] for field in dataclasses.fields(bars)})
+
+
+@pytest.mark.parametrize("ratio", [2.0, 3.0, 4.0, 7.0, 10.0, 20.0, 0.1, 0.05])
+def test_a_split_that_nobody_recorded_is_known_the_same_evening(ratio):
+    bars = scaled(quiet_bars(), slice(0, BEFORE), ratio, 1 / ratio)
+    tonight = judged(upto(bars, BEFORE + 1))
+    assert (tonight.verdict, len(tonight.rows)) == ("split", 0)
+    assert tonight.ratio == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("move", [-0.69, -0.41, 0.69, 1.39])
+def test_a_real_shock_is_traded_and_goes_on_the_same_evening(move):
+    tonight = judged(upto(shock(quiet_bars(), move), BEFORE + 1))
+    assert (tonight.verdict, tonight.ratio, len(tonight.rows)) == ("real", 1.0, 0)
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01, 1000.0])
+def test_rows_in_another_unit_wait_until_it_is_back(factor):
+    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 4), factor)
+    for rows in range(1, 5):
+        tonight = judged(upto(bars, BEFORE + rows))
+        assert (tonight.verdict, tonight.ratio) == ("unit", 1.0)
+        assert tonight.rows.tolist() == bars.sessions[BEFORE : BEFORE + rows].tolist()
+    (only,) = judge_moves(bars, can_split=True)
+    assert only.rows.tolist() == bars.sessions[BEFORE : BEFORE + 4].tolist()
+
+
+def test_a_unit_that_stays_for_two_weeks_is_the_unit():
+    bars = scaled(quiet_bars(after=2 * UNIT_STAYS), slice(BEFORE, None), 100.0)
+    waits = judged(upto(bars, BEFORE + UNIT_STAYS))
+    stays = judged(upto(bars, BEFORE + UNIT_STAYS + 1))
+    assert (len(waits.rows), waits.ratio) == (UNIT_STAYS, 1.0)
+    assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, pytest.approx(0.01))  # 1 / 0.01 = 100 times as much before
+    assert len(judge_moves(bars, can_split=True)) == 1
+
+
+def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back():
+    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 1), 1.3)
+    tonight, next_evening = judged(upto(bars, BEFORE + 1)), judged(upto(bars, BEFORE + 2))
+    assert tonight.verdict in ("undecided", "bad_print")
+    assert tonight.rows.tolist() == [bars.sessions[BEFORE]]
+    assert (next_evening.verdict, next_evening.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
+
+
+def test_a_row_that_waited_goes_on_when_the_move_turns_out_real():
+    """By hand: 26 % down overnight, near 4:3, in a day of twice the usual range and volume; then wide, busy days that fall further."""
+    bars = scaled(quiet_bars(), slice(BEFORE, None), 0.74)
+    for rows, wider, more in ((slice(BEFORE, BEFORE + 1), 1.01, 2.0), (slice(BEFORE + 1, None), 1.04, 4.0)):
+        bars.high[rows], bars.low[rows], bars.volume[rows] = bars.high[rows] * wider, bars.low[rows] / wider, bars.volume[rows] * more
+    bars = scaled(bars, slice(BEFORE + 1, None), 0.93)
+    assert len(judged(upto(bars, BEFORE + 1)).rows) == 1
+    decided = judged(upto(bars, BEFORE + 1 + DECIDED_WITHIN))
+    assert (decided.verdict, len(decided.rows)) == ("real", 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_undecided_after_three_sessions(seed):
+    rng = np.random.default_rng(seed)
+    at = int(rng.integers(BEFORE, BEFORE + 5))
+    bars = scaled(quiet_bars(seed=seed), slice(at, at + int(rng.integers(1, 8))), float(np.exp(rng.normal(0, 0.8))))
+    for rows in range(at + 1, len(bars) + 1):
+        found = judge_moves(upto(bars, rows), can_split=True)
+        late = [each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")]  # five sessions
+        assert "undecided" not in [each.verdict for each in late]
+        assert {each.verdict for each in found} <= set(VERDICTS)
+
+
+def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
+    bars = scaled(shock(quiet_bars(after=40), -0.5), slice(BEFORE + 10, BEFORE + 11), 1.4)
+    early, late = (judge_moves(upto(bars, rows), can_split=True) for rows in (BEFORE + 20, len(bars)))
+    assert [(each.session, each.verdict) for each in early] == [(each.session, each.verdict) for each in late]
+    assert [each.verdict for each in late] == ["real", "bad_print"]
+
+
+def test_what_cannot_split_never_does():
+    bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
+    assert "split" not in {judged(upto(bars, BEFORE + rows), can_split=False).verdict for rows in (1, 2, 4)}
+
+
+def test_a_person_has_the_last_word():
+    bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
+    verdict = judged(bars, overruled={bars.sessions[BEFORE]: "real"})
+    assert (verdict.verdict, verdict.ratio, verdict.evidence["by"]) == ("real", 1.0, "a person")
+
+
+def test_closes_alone_are_judged_too():
+    bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0)
+    nothing = np.full(len(bars), np.nan)
+    alone = dataclasses.replace(bars, open=nothing, high=nothing, low=nothing, adj_close=nothing, volume=nothing)
+    assert judged(alone).verdict == "split"
+
+
+def test_the_close_that_a_file_has_adjusted_itself_tells_of_a_split():
+    """5:4 in a lively share: 22 % in one that moves by 3 % a day says little, the adjusted close that went on says it."""
+    bars = scaled(quiet_bars(day=0.03), slice(0, BEFORE), 1.25, 0.8)
+    adjusted = dataclasses.replace(bars, adj_close=quiet_bars(day=0.03).close)
+    blind, told = (judged(upto(each, BEFORE + 1)).evidence["chance_real"] for each in (bars, adjusted))
+    assert told < blind / 50
+
+
+def test_a_crash_of_all_makes_a_large_move_ordinary():
+    move = np.zeros(len(quiet_bars()))
+    move[BEFORE] = -0.12
+    bars = scaled(quiet_bars(), slice(BEFORE, None), 0.88)
+    assert judged(upto(bars, BEFORE + 1)) is not None
+    assert judged(upto(bars, BEFORE + 1), market_move=move[: BEFORE + 1]) is None
+
+
+def test_only_rows_of_the_same_ticker_are_compared():
+    calm, dear = quiet_bars(), scaled(quiet_bars(seed=1), slice(None), 50.0)
+    of = np.repeat([0, 1], [len(calm), len(dear)])
+    assert not odd_rows(of, np.append(calm.close, dear.close)).any()
+
+
+def test_odd_rows_are_those_that_the_judge_looks_at():
+    bars = scaled(shock(quiet_bars(), -0.5), slice(BEFORE + 8, BEFORE + 9), 1.4)
+    odd = bars.sessions[odd_rows(np.zeros(len(bars), dtype=int), bars.close)]
+    assert set(odd) >= {each.session for each in judge_moves(bars, can_split=True)}
+    assert not len(judge_moves(quiet_bars(), can_split=True))
+
+
+def test_the_verdict_is_a_sentence():
+    bars = scaled(quiet_bars(), slice(0, BEFORE), 4.0, 0.25)
+    words = sentence(judged(upto(bars, BEFORE + 1)))
+    assert words.startswith("close moved by -7")
+    assert words.endswith("taken as a split of 4:1 that the source does not list")
+
+
+def test_few_rows_and_none():
+    bars = quiet_bars()
+    for rows in range(4):
+        assert judge_moves(upto(bars, rows), can_split=True) == ()
+    five = scaled(upto(bars, 5), slice(0, 4), 100.0)
+    assert judged(five, 4).verdict in ("unit", "undecided", "split")
+
+
+# --- real prices ---------------------------------------------------------------------------------------------------------------
+
+
+def real_bars(name: str, ticker: str) -> Bars:
+    path = DATA / f"{name}_prices.parquet"
+    if not path.exists():
+        pytest.skip("real prices are not here")
+    rows = read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "adjclose", "volume"))
+    mine = rows[(rows["ticker"] == ticker) & rows["close"].notna()].sort_values("date", ignore_index=True)
+    return bars_of(mine.rename(columns={"date": "session"}))
+
+
+REAL = [  # (file, ticker, day, what happened): moves of the kind that a limit takes for a flaw
+    ("dev", "UNH", "2008-10-13", "the market's best day in decades"),
+    ("dev", "BA", "2020-03-16", "the pandemic"),
+    ("wild", "AMC", "2021-01-27", "+301 %, the retail rally"),
+    ("wild", "AMC", "2021-01-28", "-57 %"),
+    ("wild", "AMC", "2017-08-02", "-27 % overnight on its results, a narrow day"),
+    ("wild", "PLUG", "2013-02-14", "-52 %"),
+    ("wild", "PLUG", "2017-04-05", "+73 % overnight"),
+    ("wild", "SPCE", "2021-06-25", "+39 %"),
+    ("wild", "AAME", "2021-02-05", "+118 %"),
+    ("wild", "AAME", "2020-06-17", "+53 %, taken back the next day"),
+    ("wild", "ADA-USD", "2017-11-28", "+137 %, a coin"),
+]
+
+
+@pytest.mark.parametrize(("name", "ticker", "day", "story"), REAL)
+def test_real_moves_are_real(name, ticker, day, story):
+    bars = real_bars(name, ticker)
+    at = int(np.searchsorted(bars.sessions, np.datetime64(day)))
+    last = judged(upto(bars, at + 1 + DECIDED_WITHIN), at, can_split=not ticker.endswith("-USD"))
+    tonight = judged(upto(bars, at + 1), at, can_split=not ticker.endswith("-USD"))
+    assert {each.verdict for each in (last, tonight) if each is not None} <= {"real"}, story
+
+
+def test_apple_halved_in_a_day_without_a_split():
+    """2000-09-29, -52 %: ten times the usual volume, half of the move before the open."""
+    path = DATA / "classics" / "AAPL.csv"
+    if not path.exists():
+        pytest.skip("real prices are not here")
+    rows = pd.read_csv(path, parse_dates=["Date"]).rename(columns=lambda name: name.lower().replace(" ", "_"))
+    bars = bars_of(rows.rename(columns={"date": "session"}))
+    at = int(np.searchsorted(bars.sessions, np.datetime64("2000-09-29")))
+    assert judged(upto(bars, at + 1), at).verdict == "real"
+
+
+def test_the_splits_of_apples_traded_prices_are_found():
+    """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of the split of 2000 the share
+    rose by a tenth in a wide day with few trades for twice the shares: it waits, and is not recognised."""
+    path = DATA / "classics" / "AAPL_daily_adjusted.csv"
+    if not path.exists():
+        pytest.skip("real prices are not here")
+    rows = pd.read_csv(path, parse_dates=["timestamp"]).sort_values("timestamp", ignore_index=True)
+    bars = bars_of(rows.rename(columns={"timestamp": "session"}).assign(adj_close=np.nan))
+    found = [(str(each.session)[:10], round(each.ratio)) for each in judge_moves(bars, can_split=True) if each.verdict == "split"]
+    assert found == [("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
+    at = int(np.searchsorted(bars.sessions, np.datetime64("2000-06-21")))
+    assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2, 3)] == ["undecided"] * 3
+
+
+def test_the_google_training_files_closes_halve_by_a_split():
+    """Its closes up to 2014-03-26 are unsplit; open, high and low are not to be trusted beside them."""
+    path = DATA / "classics" / "Google_Stock_Price_Train.csv"
+    if not path.exists():
+        pytest.skip("real prices are not here")
+    rows = pd.read_csv(path, thousands=",", parse_dates=["Date"]).rename(columns=str.lower).rename(columns={"date": "session"})
+    alone = rows.assign(open=np.nan, high=np.nan, low=np.nan, adj_close=np.nan, close=rows["close"].astype(float))
+    (halved,) = [each for each in judge_moves(bars_of(alone), can_split=True) if each.verdict != "real"]
+    assert (str(halved.session)[:10], halved.verdict, halved.ratio) == ("2014-03-27", "split", pytest.approx(2.0))
+
+
+@pytest.mark.parametrize("ticker", ["AAPL", "V", "NKE", "UNH", "CRM", "KO", "CAT"])
+def test_recorded_splits_are_found_when_the_record_is_lost(ticker):
+    bars = real_bars("dev", ticker)
+    actions = read_parquet(DATA / "dev_actions.parquet", ("ticker", "date", "splitratio"))
+    splits = actions[(actions["ticker"] == ticker) & (actions["split_ratio"] >= 1.9)]
+    for day, ratio in zip(splits["date"], splits["split_ratio"], strict=True):
+        at = int(np.searchsorted(bars.sessions, np.datetime64(day)))
+        if at < 60:
+            continue
+        traded = scaled(bars, slice(0, at), ratio, 1 / ratio)
+        found = [judged(upto(traded, at + rows), at) for rows in (1, 1 + DECIDED_WITHIN)]
+        assert "real" not in [each.verdict for each in found]
+        assert (found[-1].verdict, found[-1].ratio) == ("split", pytest.approx(ratio))
