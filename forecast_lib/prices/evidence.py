@@ -4,7 +4,7 @@ A share that halves because its company is in trouble trades all the way down, i
 far below and goes on in a wide day. A share that was split 2:1 opens at half and has an ordinary day, with about twice the number of
 shares. A bad print has an ordinary day, the ordinary volume, and is taken back by the next close. Each *hypothesis* says how probable
 each *observation* is; the products, with how often each happens at all, are its posterior probability (Bayes' rule; the
-observations are taken as independent, and none may speak louder than `_ODD_ONE_OUT` allows, since they are not quite).
+observations are taken as independent; their densities have long tails, so that none decides alone).
 
     hypothesis   move of the close           open to close      range       volume             next close
     real         cubic tail, own scale       any share of it    wide        many times usual   anywhere, wide days go on
