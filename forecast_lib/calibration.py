@@ -22,12 +22,14 @@ from forecast_lib.windows.series import Array
 __all__ = ["CALIBRATION_SESSIONS", "COVERAGES", "Shape", "multipliers", "student_t_shape", "variance_factor"]
 
 CALIBRATION_SESSIONS = 500
-COVERAGES = (0.5, 0.8, 0.9, 0.95)
+COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 _RECENT = 40
 _BREAK = 0.4  # relative difference of mean scores, times the square root of the step: about three standard errors of a mean of 40
 _WRONG_SCALE = 0.15  # log units, times the square root of the step: beyond that a mean of 500 scores contradicts the distribution
 _MIN_SCORES = 40
-_PRIOR = np.array([0.586, 1.176, 1.587, 1.998])  # of |t| with 6 degrees of freedom and unit variance, until there are scores enough
+_PRIOR = np.array(
+    [0.586, 1.176, 1.587, 1.998, 2.566, 3.027]
+)  # of |t| with 6 degrees of freedom and unit variance, until there are scores enough
 _NARROWEST = 0.1  # of the prior: after a standstill every score is zero, and an interval without width says "certainly"
 _LARGEST_RATIO = 25.0  # of a session's variance to its forecast: one crash must not stand for 500 sessions
 

@@ -32,7 +32,7 @@ Session = dt.date
 
 MAX_HORIZON = 20
 MAX_BACKFILL = 250
-QUANTILES = (0.025, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.975)
+QUANTILES = (0.005, 0.01, 0.025, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.975, 0.99, 0.995)
 """Levels of the published quantiles, in the order of their columns."""
 
 STATUSES = ("fresh", "last_good", "naive", "ended", "none")
@@ -44,8 +44,8 @@ _TICKER_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.\-=^]{0,14}", re.ASCII)
 def quantile_column(level: float) -> str:
     """Name of the column that holds the quantile of this level.
 
-    >>> [quantile_column(level) for level in (0.025, 0.05, 0.5, 0.975)]
-    ['q025', 'q05', 'q50', 'q975']
+    >>> [quantile_column(level) for level in (0.005, 0.01, 0.05, 0.5, 0.975)]
+    ['q005', 'q01', 'q05', 'q50', 'q975']
     """
     return "q" + f"{level:.3f}"[2:].removesuffix("0")
 

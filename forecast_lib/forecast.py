@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_t_shape, variance_factor
+from forecast_lib.distribution import expected_shortfalls
 from forecast_lib.domain import QUANTILES
 from forecast_lib.models.baselines import WITH_OWN_QUANTILES, Prediction, predict
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import combined
-from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
@@ -100,10 +101,11 @@ def forecast_with_baseline(name: str, series: TickerSeries, horizon: int, cutoff
 
 
 def forecast_rows(forecasts: Forecasts, series: TickerSeries) -> pd.DataFrame:
-    """One row a cutoff and step: cutoff, step, last_close, point, sigma and the quantiles; sessions as datetime64[us]."""
+    """One row a cutoff and step: cutoff, step, last_close, point, sigma, the quantiles and shortfalls; sessions as datetime64[us]."""
     count, horizon = forecasts.point.shape
     rows = pd.DataFrame(forecasts.quantiles.reshape(count * horizon, len(QUANTILES)), columns=list(QUANTILE_COLUMNS))
     sessions = series.sessions[forecasts.cutoffs].astype("datetime64[us]")
+    rows[list(SHORTFALL_COLUMNS)] = np.stack(expected_shortfalls(rows.to_numpy()), axis=1)
     rows.insert(0, "cutoff", np.repeat(sessions, horizon))
     rows.insert(1, "step", np.tile(np.arange(1, horizon + 1), count))
     rows.insert(2, "last_close", np.repeat(series.close[forecasts.cutoffs], horizon))

@@ -11,9 +11,10 @@ import pandera.pandas as pa
 from forecast_lib.config import ARMS
 from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
 
-__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "TABLES", "empty", "validate"]
+__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
 
 QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
+SHORTFALL_COLUMNS = ("es01", "es025")
 PRICE_VALUES = ("open", "high", "low", "close", "adj_close", "volume")
 
 # pandera knows datetime64 in nanoseconds only: times are cast before it looks, and checked by name.
@@ -43,8 +44,16 @@ def _flag(null: bool = False) -> pa.Column:
     return pa.Column(pd.BooleanDtype() if null else bool, nullable=null)
 
 
+_TAILS = ("q005", "q01", "q99", "q995", *SHORTFALL_COLUMNS)
+
+
 def _quantiles() -> dict[str, pa.Column]:
-    return {column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS}
+    return {column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS if column not in _TAILS}
+
+
+def _tails() -> dict[str, pa.Column]:
+    """Their columns came later: NULL in older rows."""
+    return {column: _number(*_POSITIVE, null=True) for column in _TAILS}
 
 
 def _rising_quantiles(frame: pd.DataFrame) -> pd.Series:
@@ -229,6 +238,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             **_quantiles(),
             "currency": _text(null=True),
             "source": _text(),
+            **_tails(),
         },
         _NO_CROSSING,
         unique=["run_id", "ticker", "step"],
@@ -280,6 +290,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "sigma": _number(pa.Check.ge(0), _FINITE, null=True),
             "trailing_sigma": _number(pa.Check.ge(0), _FINITE, null=True),
             "realised_variance": _number(*_POSITIVE, null=True),
+            **_tails(),
         },
         _NO_CROSSING,
     ),

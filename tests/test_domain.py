@@ -13,7 +13,9 @@ NOON = dt.datetime(2024, 6, 28, 12, tzinfo=dt.UTC)
 
 
 def test_quantile_columns_are_those_of_the_published_tables():
-    assert [quantile_column(level) for level in QUANTILES] == ["q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975"]
+    assert [quantile_column(level) for level in QUANTILES] == [
+        *("q005", "q01", "q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975", "q99", "q995")
+    ]
 
 
 def test_quantiles_are_symmetric_and_rise():

@@ -7,7 +7,7 @@ from scipy import stats
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.forecast import Forecasts, forecast_rows, forecast_with_baseline, forecast_with_model
-from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import session_features
 from tests import made_up
 
@@ -30,10 +30,10 @@ def evening(maker: str, series, horizon: int = 2) -> Forecasts:
 
 
 def multipliers(series) -> np.ndarray:
-    """How many scales the naive forecast's upper quantiles (75, 90, 95, 97.5 %) of step 1 lie above its median."""
+    """How many scales the naive forecast's upper quantiles (75, 90, 95, 97.5, 99, 99.5 %) of step 1 lie above its median."""
     made = evening("naive", series, 1)
     scale = session_features(series).ewma_sigma[-1]
-    return np.log(made.quantiles[0, 0, 5:] / made.point[0, 0]) / scale
+    return np.log(made.quantiles[0, 0, 7:] / made.point[0, 0]) / scale
 
 
 @pytest.mark.parametrize("maker", ["naive", "drift", "model"])
@@ -81,7 +81,7 @@ def test_median_is_the_point(maker):
 
 
 def test_until_forty_outcomes_are_known_the_quantiles_are_those_of_a_t():
-    expected = stats.t.ppf([0.75, 0.9, 0.95, 0.975], 6) * np.sqrt(4 / 6)
+    expected = stats.t.ppf([0.75, 0.9, 0.95, 0.975, 0.99, 0.995], 6) * np.sqrt(4 / 6)
     np.testing.assert_allclose(multipliers(made_up.noisy(40)), expected, atol=1e-3)  # 40 closes: 39 outcomes
     assert np.abs(multipliers(made_up.noisy(41)) - expected).min() > 0.01
 
@@ -90,8 +90,9 @@ def test_quantiles_are_the_conformal_ranks_of_the_last_500_scores():
     series = made_up.noisy(800)
     sigma = session_features(series).ewma_sigma
     scores = sorted(abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(299, 799))
-    # By hand, n = 500: ranks ceil(501 * 0.5) = 251, ceil(501 * 0.8) = 401, ceil(501 * 0.9) = 451, ceil(501 * 0.95) = 476
-    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (251, 401, 451, 476)], rtol=1e-9)
+    # By hand, n = 500: ranks ceil(501 * 0.5) = 251, ceil(501 * 0.8) = 401, ceil(501 * 0.9) = 451,
+    # ceil(501 * 0.95) = 476, ceil(501 * 0.98) = 491, ceil(501 * 0.99) = 496
+    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (251, 401, 451, 476, 491, 496)], rtol=1e-9)
 
 
 def test_outcome_that_became_known_tonight_counts():
@@ -118,7 +119,7 @@ def test_intervals_cover_what_they_say(maker):
     made = forecast_with_model(model, series, cutoffs) if maker in daily else by(maker, series, cutoffs)
     for step in (1, 2):
         actual = series.close[made.cutoffs + step]
-        for low, high, coverage in ((3, 5, 0.5), (2, 6, 0.8), (1, 7, 0.9), (0, 8, 0.95)):
+        for low, high, coverage in ((5, 7, 0.5), (4, 8, 0.8), (3, 9, 0.9), (2, 10, 0.95), (1, 11, 0.98), (0, 12, 0.99)):
             inside = (made.quantiles[:, step - 1, low] <= actual) & (actual <= made.quantiles[:, step - 1, high])
             assert inside.mean() == pytest.approx(coverage, abs=0.03)
 
@@ -155,7 +156,7 @@ def test_rows_name_cutoff_and_step():
     assert rows["cutoff"].tolist() == [pd.Timestamp("2021-02-25")] * 2 + [pd.Timestamp("2021-02-26")] * 2
     assert rows["cutoff"].dtype == "datetime64[us]"
     assert rows["last_close"].tolist() == [series.close[298]] * 2 + [series.close[299]] * 2
-    assert list(rows.columns) == ["cutoff", "step", "last_close", "point", "sigma", *QUANTILE_COLUMNS]
+    assert list(rows.columns) == ["cutoff", "step", "last_close", "point", "sigma", *QUANTILE_COLUMNS, *SHORTFALL_COLUMNS]
 
 
 def test_prices_in_another_unit_give_the_same_forecast_in_that_unit():

@@ -1,21 +1,21 @@
 """Losses and scores of forecasts. All take arrays of the same shape and refuse others; sums never broadcast by accident.
 
 Pinball loss: Koenker and Bassett (1978). Winkler (interval) score: Winkler (1972), Gneiting and Raftery (2007). MASE: Hyndman and
-Koehler (2006), scaled by the naive forecast's error on the same cutoffs. QLIKE: Patton (2011). PIT: Diebold, Gunther and Tay (1998).
+Koehler (2006), scaled by the naive forecast's error on the same cutoffs. QLIKE: Patton (2011).
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import kolmogorov, ndtr, ndtri
+from scipy.special import kolmogorov
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.series import Array
 
-__all__ = ["inside", "pinball", "pit", "qlike", "thirds", "uniform_pvalue", "winkler"]
+__all__ = ["inside", "pinball", "qlike", "thirds", "uniform_pvalue", "winkler"]
 
 _LEVELS = np.array(QUANTILES)
 _AT = {level: at for at, level in enumerate(QUANTILES)}
-_NORMAL = ndtri(_LEVELS)
+_SCORED = slice(_AT[0.025], _AT[0.975] + 1)
 _SMALLEST_VARIANCE = 1e-12
 _FEWEST = 30
 
@@ -31,17 +31,19 @@ def _check_same(name: str, values: NDArray[np.generic], expected: tuple[int, ...
 
 
 def pinball(actual: Array, quantiles: Array) -> Array:
-    """Mean pinball loss over the published levels, in price units, one a forecast.
+    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast.
+
+    The tails beyond have scores of their own: a loss of the middle would hardly see them.
 
     Args:
-        actual: (...,) prices. quantiles: (..., 9) prices.
+        actual: (...,) prices. quantiles: (..., len(QUANTILES)) prices.
 
-    >>> pinball(np.array([10.0]), np.full((1, 9), 10.0)).tolist()
+    >>> pinball(np.array([10.0]), np.full((1, 13), 10.0)).tolist()
     [0.0]
     """
     _check(actual, quantiles)
-    error = actual[..., None] - quantiles
-    return np.maximum(_LEVELS * error, (_LEVELS - 1) * error).mean(axis=-1)
+    error, levels = actual[..., None] - quantiles[..., _SCORED], _LEVELS[_SCORED]
+    return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
 
 
 def _bounds(quantiles: Array, coverage: float) -> tuple[Array, Array]:
@@ -50,7 +52,7 @@ def _bounds(quantiles: Array, coverage: float) -> tuple[Array, Array]:
 
 
 def inside(actual: Array, quantiles: Array, coverage: float) -> np.ndarray:
-    """Whether each actual lies in the central interval of this coverage (0.5, 0.8, 0.9 or 0.95), borders included."""
+    """Whether each actual lies in the central interval of this coverage (0.5, 0.8, 0.9, 0.95, 0.98 or 0.99), borders included."""
     _check(actual, quantiles)
     low, high = _bounds(quantiles, coverage)
     return (actual >= low) & (actual <= high)
@@ -78,24 +80,6 @@ def qlike(sigma: Array, realised_variance: Array) -> Array:
     _check_same("realised_variance", realised_variance, sigma.shape)
     ratio = realised_variance / np.maximum(sigma**2, _SMALLEST_VARIANCE)
     return ratio - np.log(ratio) - 1
-
-
-def pit(actual: Array, quantiles: Array) -> Array:
-    """Probability integral transform: the probability that the forecast gave to prices up to the actual; uniform if it is right.
-
-    Between the published levels the normal score is interpolated along the log price; beyond the outermost it goes on with the slope
-    of the outermost pair. In a forecast without width everything above the actual is 1, everything below 0.
-
-    Args:
-        actual: (n,) prices, positive. quantiles: (n, 9) prices, positive, ascending.
-    """
-    _check(actual, quantiles)
-    x, grid = np.log(actual)[..., None], np.log(quantiles)
-    right = np.clip((grid < x).sum(axis=-1), 1, len(_LEVELS) - 1)[..., None]  # the pair's upper end
-    low, high = (np.take_along_axis(grid, right - shift, axis=-1) for shift in (1, 0))
-    width = np.maximum(high - low, 1e-12)
-    score = _NORMAL[right - 1] + (_NORMAL[right] - _NORMAL[right - 1]) * (x - low) / width
-    return ndtr(score[..., 0])
 
 
 def uniform_pvalue(values: Array) -> float:

@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.backtest.confidence_set import confidence_set
-from forecast_lib.backtest.metrics import inside, pinball, pit, qlike, thirds, uniform_pvalue, winkler
+from forecast_lib.backtest.metrics import inside, pinball, qlike, thirds, uniform_pvalue, winkler
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.config import Arm
+from forecast_lib.distribution import probability_below
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import Array
 
@@ -68,7 +69,7 @@ class ArmCost:
 
 @dataclass(frozen=True)
 class _Part:
-    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n, 9)."""
+    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n, len(QUANTILES))."""
 
     cutoff: NDArray[np.datetime64]
     actual: Array
@@ -153,7 +154,7 @@ def _interval_scores(part: _Part, step: int) -> dict[str, float]:
         "cov95_low_vol": low,
         "cov95_mid_vol": mid,
         "cov95_high_vol": high,
-        "pit_pvalue": uniform_pvalue(pit(part.actual[::step], part.quantiles[::step])),  # outcomes that do not overlap
+        "pit_pvalue": uniform_pvalue(probability_below(part.quantiles[::step], part.actual[::step])),  # outcomes that do not overlap
     }
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from forecast_lib.distribution import expected_shortfalls
 from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
 from forecast_lib.jobs.ingest import Market
 from forecast_lib.models.bundle import Bundle
-from forecast_lib.tables import QUANTILE_COLUMNS, empty
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS, empty
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["FEWEST_SESSIONS", "Question", "forecast_shard", "forecast_table", "questions"]
@@ -95,4 +96,5 @@ def forecast_table(asked: Sequence[Question], made: Sequence[Forecasts], market:
         point=np.concatenate([each.point[0] for each in made]),
         sigma=np.concatenate([each.sigma[0] for each in made]),
         **dict(zip(QUANTILE_COLUMNS, quantiles.T, strict=True)),
+        **dict(zip(SHORTFALL_COLUMNS, expected_shortfalls(quantiles), strict=True)),
     )[columns]

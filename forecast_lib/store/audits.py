@@ -151,16 +151,17 @@ def _orphans(table: str) -> Audit:
 
 _QUANTILES = [quantile_column(level) for level in QUANTILES]
 _NOT_RISING = " OR ".join(f"{low} > {high}" for low, high in pairwise(_QUANTILES))
-_NOT_FINITE = " OR ".join(f"NOT isfinite({column})" for column in ["point", *_QUANTILES])
+_NOT_FINITE = " OR ".join(f"NOT coalesce(isfinite({column}), false)" for column in ["point", *_QUANTILES, "es01", "es025"])
+_ABOVE_ITS_QUANTILE = "es01 <= 0 OR es01 > q01 OR es025 > q025 OR es01 > es025"
 
 
 def _quantiles(table: str) -> Audit:
     return Audit(
-        f"quantiles of {table} are finite, positive and in order",
+        f"quantiles and shortfalls of {table} are finite, positive and in order",
         f"""
         SELECT concat_ws(' ', ticker, 'step', step) AS breach
         FROM ({WRITERS[table]})
-        WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE})
+        WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE} OR {_ABOVE_ITS_QUANTILE})
         """,
     )
 

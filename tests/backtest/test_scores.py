@@ -15,7 +15,7 @@ def forecasts(
 ) -> pd.DataFrame:
     """Quantiles evenly from `half_width` below to `half_width` above the point."""
     count = len(actual)
-    ladder = np.asarray(point, float)[:, None] + np.linspace(-half_width, half_width, 9)
+    ladder = np.asarray(point, float)[:, None] + half_width * np.arange(-6, 7) / 4
     return pd.DataFrame(
         {
             "ticker": ticker,

@@ -14,7 +14,7 @@ from tests import made_up
 NOW = dt.datetime(2024, 1, 10, 22, tzinfo=dt.UTC)
 WEEK = made_up.closes_only([100.0, 101.0, 99.0, 104.0, 110.0])
 """Monday, 6 January 2020, to Friday."""
-LADDER = dict(zip(QUANTILE_COLUMNS, [91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0], strict=True))
+LADDER = dict(zip(QUANTILE_COLUMNS, [80.0, 85.0, 91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0, 115.0, 120.0], strict=True))
 
 
 def forecast(step: int, target: str, *, ticker="ACME", point=102.0, last_close=100.0, cutoff="2020-01-06") -> dict[str, object]:

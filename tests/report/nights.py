@@ -85,7 +85,9 @@ def forecast_rows(ticker: str, last_close: float, **changes: Any) -> list[dict[s
             "last_close": last_close,
             "point": last_close + step,
             "sigma": 0.01,
-            **{name: last_close + (k - 4) * 2 * step for k, name in enumerate(tables.QUANTILE_COLUMNS)},
+            **{name: last_close + (k - 6) * 2 * step for k, name in enumerate(tables.QUANTILE_COLUMNS)},
+            "es01": last_close - 11 * step,
+            "es025": last_close - 10 * step,
             "currency": "USD",
         }
         | changes

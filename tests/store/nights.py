@@ -64,7 +64,9 @@ def forecasts(run_id: str, number: int, tickers: tuple[str, ...], horizon: int, 
             "last_close": 100.0,
             "point": 100.0 + step,
             "sigma": 0.02,
-            **{column: 96.0 + place for place, column in enumerate(QUANTILE_COLUMNS)},
+            **{column: 94.0 + place for place, column in enumerate(QUANTILE_COLUMNS)},
+            "es01": 94.5,
+            "es025": 95.0,
             "currency": "USD",
         }
         for ticker in tickers

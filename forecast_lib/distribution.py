@@ -1,0 +1,69 @@
+"""The distribution that published quantiles stand for: between them, beyond them, and below them.
+
+Between two levels the logarithm of the price is a straight line in the log odds ln(p / (1 - p)), beyond the outermost two the line goes
+on, so the log return's tails are exponential. Both ways are closed formulas: the SQL macros say the same.
+"""
+
+import numpy as np
+
+from forecast_lib.domain import QUANTILES
+from forecast_lib.windows.series import Array
+
+__all__ = ["expected_shortfalls", "price_at", "probability_below"]
+
+_LEVELS = np.array(QUANTILES)
+_LOG_ODDS = np.log(_LEVELS / (1 - _LEVELS))
+_NARROWEST = 1e-12  # log units: a forecast without width says 0 and 1
+_FARTHEST = 700.0  # log odds that exp() can still take
+
+
+def _pair(quantiles: Array, right: np.ndarray) -> tuple[Array, Array]:
+    """Log prices at the two levels around each place; `right` is the index of the upper one."""
+    low, high = (np.take_along_axis(quantiles, right[..., None] - shift, axis=-1)[..., 0] for shift in (1, 0))
+    return np.log(low), np.log(high)
+
+
+def probability_below(quantiles: Array, prices: Array) -> Array:
+    """(...,) the probability of a price up to each of `prices`: the probability integral transform, where these are what came true.
+
+    In a forecast without width everything above its one price is 1, everything up to it 0.
+
+    Args:
+        quantiles: (..., len(QUANTILES)) prices, positive, ascending. prices: (...,) positive.
+    """
+    right = np.clip((quantiles < prices[..., None]).sum(axis=-1), 1, len(_LEVELS) - 1)
+    low, high = _pair(quantiles, right)
+    share = (np.log(prices) - low) / np.maximum(high - low, _NARROWEST)
+    score = _LOG_ODDS[right - 1] + (_LOG_ODDS[right] - _LOG_ODDS[right - 1]) * share
+    return 1 / (1 + np.exp(np.clip(-score, -_FARTHEST, _FARTHEST)))
+
+
+def price_at(quantiles: Array, probabilities: Array) -> Array:
+    """(...,) the price below which the forecast puts each of `probabilities`, between 0 and 1, both excluded.
+
+    Args:
+        quantiles: (..., len(QUANTILES)) prices, positive, ascending. probabilities: (...,).
+    """
+    right = np.clip(np.searchsorted(_LEVELS, probabilities), 1, len(_LEVELS) - 1)
+    low, high = _pair(quantiles, right)
+    score = np.log(probabilities / (1 - probabilities))
+    share = (score - _LOG_ODDS[right - 1]) / (_LOG_ODDS[right] - _LOG_ODDS[right - 1])
+    return np.exp(low + (high - low) * share)
+
+
+def expected_shortfalls(quantiles: Array) -> tuple[Array, Array]:
+    """(...,) mean price below the 1 % quantile, and below the 2.5 % quantile.
+
+    The integrals of the distribution below them, with odds taken for probabilities: below 2.5 % they are the same to a fortieth.
+
+    Args:
+        quantiles: (..., len(QUANTILES)) prices, positive, ascending.
+
+    >>> shortfall = expected_shortfalls(np.exp(0.01 * _LOG_ODDS))
+    >>> np.round(shortfall, 4).tolist()
+    [0.9456, 0.9544]
+    """
+    q005, q01, q025 = (quantiles[..., at] for at in range(3))
+    es01 = q01 / (1 + np.log(q01 / q005) / np.log(2))
+    between = (0.025 * q025 - 0.01 * q01) / (1 + np.log(q025 / q01) / np.log(2.5))
+    return es01, (0.01 * es01 + between) / 0.025
