@@ -35,6 +35,9 @@ __all__ = [
     "judge_moves",
     "odd_rows",
     "sentence",
+    "split_that_fits",
+    "split_words",
+    "unit_that_fits",
 ]
 
 Values = NDArray[np.float64]
@@ -315,7 +318,7 @@ class _Judge:
             return None, 0
         session = self.bars.sessions[at]
         if self.overruled.get(session) == "real":
-            return Verdict(session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "a person"}), 0
+            return Verdict(session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "person"}), 0
         chances = _posterior(seen, self.can_split)
         kind = max(chances, key=lambda each: float(chances[each].max()))
         level = float(_LEVELS[kind].move[chances[kind].argmax()])
@@ -535,6 +538,25 @@ def sentence(verdict: Verdict) -> str:
     ]
     words = _WORDS[verdict.verdict].format(ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}")
     return ", ".join(part for part in parts if part) + ": " + words
+
+
+def split_that_fits(log_move: float, within: float) -> float | None:
+    """New shares for one old of the usual split that moves a close so, or None.
+
+    >>> split_that_fits(np.log(0.2501), 0.001), split_that_fits(np.log(0.56), 0.001)
+    (4.0, None)
+    """
+    return _nearest(-_LEVELS["split"].move, -log_move, within)
+
+
+def unit_that_fits(log_move: float, within: float) -> float | None:
+    """The usual factor of a wrong unit that moves a close so, or None."""
+    return _nearest(_LEVELS["unit"].move, log_move, within)
+
+
+def _nearest(levels: Values, log_move: float, within: float) -> float | None:
+    best = float(levels[np.abs(levels - log_move).argmin()])
+    return round(float(np.exp(best)), 6) if abs(best - log_move) <= within else None
 
 
 def split_words(ratio: float) -> str:

@@ -116,7 +116,7 @@ def test_what_cannot_split_never_does():
 def test_a_person_has_the_last_word():
     bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
     verdict = judged(bars, overruled={bars.sessions[BEFORE]: "real"})
-    assert (verdict.verdict, verdict.ratio, verdict.evidence["by"]) == ("real", 1.0, "a person")
+    assert (verdict.verdict, verdict.ratio, verdict.evidence["by"]) == ("real", 1.0, "person")
 
 
 def test_closes_alone_are_judged_too():

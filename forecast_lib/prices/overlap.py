@@ -1,0 +1,116 @@
+"""A source's past beside the stored one: has it been put on another basis as a whole, and which?
+
+Both are prices as traded, every split that is known undone, so that they should be the same. A factor that most sessions share is no
+revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun to take dividends out of
+its prices, or delivers something else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_lib.prices.evidence import split_that_fits, unit_that_fits
+
+__all__ = ["Factor", "judge_factor"]
+
+Values = NDArray[np.float64]
+Days = NDArray[np.datetime64]
+
+_FEWEST = 3
+"""Common sessions; below, what differs is a revision."""
+
+_SHARE = 0.5
+"""Of the common sessions must differ for the whole past to be in question."""
+
+_SAME = 2e-4
+"""In logs, of medians: rounding to cents leaves less."""
+
+_ALIKE = 5e-4
+"""In logs: how far factors of one basis lie apart; farther where prices are so low that _CENT is more."""
+
+_CENT = 0.005
+"""What rounding takes from a price."""
+
+_LARGEST_DIVIDEND = 0.2
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How an offered past goes with the stored one.
+
+    Attributes:
+        kind: `none` (they agree, but for single sessions), `split`, `unit`, `dividends`, or `unexplained`.
+        ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none` and `dividends`.
+        since: the first common session that agrees again; None where the newest does not.
+        evidence: in numbers.
+    """
+
+    kind: str
+    ratio: float = 1.0
+    since: np.datetime64 | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tuple[Days, Values]) -> Factor:
+    """What the factor between two pasts is explained by.
+
+    Args:
+        sessions: (n,) common ones, oldest first.
+        stored: (n,) closes as traded.
+        offered: (n,) likewise.
+        dividends: ex-dates, oldest first, and cash per share.
+
+    >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
+    >>> close, none = np.linspace(100, 109, 10), (days[:0], np.empty(0))
+    >>> [judge_factor(days, close, close * factor, none).kind for factor in (1, 0.5, 100, 1.2, 0.999)]
+    ['none', 'split', 'unit', 'unexplained', 'unexplained']
+    """
+    with np.errstate(all="ignore"):
+        logs = np.log(offered / stored)
+    known = np.isfinite(logs)
+    sessions, logs, closes = sessions[known], logs[known], stored[known]
+    differs = np.abs(logs) > _SAME
+    if len(logs) < _FEWEST or differs.mean() <= _SHARE:
+        return Factor("none")
+    older = logs[: int(np.flatnonzero(differs)[-1]) + 1]
+    since = sessions[len(older)] if len(older) < len(logs) else None
+    level = float(np.median(older))
+    apart = float(np.median(np.abs(older - level)))
+    evidence = {"sessions": len(logs), "differ": float(differs.mean()), "factor": round(float(np.exp(level)), 6)}
+    alike = max(_ALIKE, _CENT / float(np.median(np.minimum(closes, closes * np.exp(logs)))))
+    if abs(level) <= max(_SAME, 2 * apart / np.sqrt(len(older))) and apart <= alike:
+        return Factor("none")
+    if _follows(logs, _paid(sessions, closes, *dividends)) or (since is not None and _rises_by_steps(older)):
+        return Factor("dividends", since=since, evidence=evidence)
+    if apart <= alike:
+        split, unit = split_that_fits(level, alike), unit_that_fits(level, alike)
+        if split is not None and split not in (100.0, 0.01):  # these are units, where the whole past is concerned
+            return Factor("split", split, since, evidence)
+        if unit is not None:
+            return Factor("unit", 1 / unit, since, evidence)
+    return Factor("unexplained", float(np.exp(-level)), since, evidence)
+
+
+def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:
+    """(n,) log factor that takes later dividends out of each close."""
+    at = np.searchsorted(sessions, days)
+    inside = (at > 0) & (at < len(sessions))
+    shares = cash[inside] / closes[np.maximum(at[inside], 1) - 1]
+    steps = np.zeros(len(sessions))
+    with np.errstate(all="ignore"):
+        np.add.at(steps, at[inside] - 1, np.log1p(-np.minimum(shares, _LARGEST_DIVIDEND)))
+    return steps[::-1].cumsum()[::-1]
+
+
+def _follows(logs: Values, expected: Values) -> bool:
+    """Whether dividends that are known explain the factors; only where there is one to explain them."""
+    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(np.median(np.abs(expected)))
+
+
+def _rises_by_steps(older: Values) -> bool:
+    """Whether the factors grow towards 1 in few steps, each of the size of a dividend, as they do where none is known."""
+    steps = np.diff(older, append=0.0)
+    large = np.abs(steps) > _ALIKE
+    return bool((steps[large] > 0).all() and (steps < _LARGEST_DIVIDEND).all() and 1 < large.sum() <= max(2, len(older) / 20))
