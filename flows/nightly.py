@@ -39,7 +39,7 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
         goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        return ingest.stored_market(config.workspace, config.tickers, config.as_of)
+        return night.with_ends(ingest.stored_market(config.workspace, config.tickers, config.as_of), config)
     with ingest.reading_digests(config.workspace, config.tickers, config.as_of) as digests:
         with stages.single("known"):
             tails = not goes_on and bulk.may_come_whole(config)
@@ -52,7 +52,7 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
         market = ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of)
-    return dataclasses.replace(market, passed_over=source.passed_over())
+    return night.with_ends(dataclasses.replace(market, passed_over=source.passed_over()), config)
 
 
 def _pool(

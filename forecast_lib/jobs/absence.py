@@ -10,38 +10,44 @@ from forecast_lib.domain import AsOf
 from forecast_lib.errors import UnknownTicker
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["HEARD_IN_A_ROW", "SAID_BEFORE", "judged_absence"]
+__all__ = ["HEARD_IN_A_ROW", "SAID_BEFORE", "UNKNOWN", "judged_absence"]
 
 HEARD_IN_A_ROW = 3
-SAID_BEFORE = ("no_data_yet: ", "unknown_ticker: ")
-"""How the reason of a status row begins where the ticker was not found."""
+UNKNOWN = "unknown_ticker"
+SAID_BEFORE = ("no_data_yet: ", f"{UNKNOWN}: ")
+"""How the problem of a status row begins where the ticker was not found."""
 
 
-def judged_absence(error: UnknownTicker, statuses: pd.DataFrame, calendar: TickerCalendar, as_of: AsOf) -> tuple[str, str]:
+def judged_absence(
+    error: UnknownTicker, statuses: pd.DataFrame, calendar: TickerCalendar, as_of: AsOf, *, once_had: bool
+) -> tuple[str, str]:
     """The rule and the reason for a ticker that was not found tonight.
 
     Args:
         error: a rule other than `not_found` says that the source is sure: it knows all its tickers.
-        statuses: how the ticker fared before, the newest run first: `as_of` and `reason`. Several runs that look at the same
-            session count once.
+        statuses: how the ticker fared before, the newest run first: `as_of`, `problem` and `reason`. Several runs that look at the
+            same session count once.
+        once_had: there are prices of it: then not even a source that is sure is believed at once, for files are mislaid.
     """
-    if error.rule != "not_found":
+    if error.rule != "not_found" and not once_had:
         return error.rule, error.reason
     tonight = _session(calendar, pd.Timestamp(as_of.day))
     heard = {tonight, *_heard_before(statuses, calendar, tonight)}
     if len(heard) >= HEARD_IN_A_ROW:
-        return "unknown_ticker", f"{error.reason}; said on {HEARD_IN_A_ROW} sessions in a row or more"
+        return UNKNOWN, f"{error.reason}; said on {HEARD_IN_A_ROW} sessions in a row or more"
     return "no_data_yet", f"{error.reason}; said on {len(heard)} of {HEARD_IN_A_ROW} sessions in a row before it is believed"
 
 
 def _heard_before(statuses: pd.DataFrame, calendar: TickerCalendar, tonight: pd.Timestamp) -> set[pd.Timestamp]:
     """Sessions before tonight's on which the source had said so, back to the first on which it said something else."""
     heard: set[pd.Timestamp] = set()
-    for day, reason in zip(statuses["as_of"], statuses["reason"], strict=True):
+    # runs made before problems were kept have only a reason
+    told = statuses["problem"].where(statuses["problem"].notna(), statuses["reason"])
+    for day, problem in zip(statuses["as_of"], told, strict=True):
         session = _session(calendar, day)
         if session >= tonight:
             continue
-        if not (isinstance(reason, str) and reason.startswith(SAID_BEFORE)):
+        if not (isinstance(problem, str) and problem.startswith(SAID_BEFORE)):
             break
         heard.add(session)
     return heard

@@ -44,13 +44,14 @@ class Question:
 def questions(
     market: Market, served: Mapping[str, tuple[Bundle, str]], instead: Mapping[str, str], tickers: Sequence[str]
 ) -> list[Question]:
-    """One for every ticker with enough history, in the order of `tickers`.
+    """One for every ticker with enough history that goes on, in the order of `tickers`.
 
     Args:
         served: ticker to the model that answers and its id.
         instead: ticker to the baseline that answers where no model does; naive for those in neither.
     """
-    able = [market.series[ticker] for ticker in tickers if ticker in market.series and len(market.series[ticker]) >= FEWEST_SESSIONS]
+    going_on = market.going_on
+    able = [going_on[ticker] for ticker in tickers if ticker in going_on and len(going_on[ticker]) >= FEWEST_SESSIONS]
     return [
         Question(each, *served[each.ticker]) if each.ticker in served else Question(each, instead.get(each.ticker, "naive"))
         for each in able

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError, UnknownTicker
 from forecast_lib.jobs.absence import SAID_BEFORE, judged_absence
+from forecast_lib.jobs.ends import End
 from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
 from forecast_lib.prices.actions import WITHDRAWN, checked_actions, standing
 from forecast_lib.prices.checks import CheckedPrices, check_prices
@@ -217,6 +218,7 @@ class Market:
             and `quality_counts`, as they will be stored (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
+        ended: by ticker, of those whose prices have come to an end (`night.with_ends`).
         flags: by ticker, what is odd in its prices and needs nobody, in short texts.
         verdicts: on odd moves, where they are new or changed: columns of `price_verdicts` without run_id and source.
         passed_over: what the source holds and could not hand out, in sentences.
@@ -239,9 +241,15 @@ class Market:
     findings: pd.DataFrame = field(default_factory=lambda: _no_rows("quality_counts", "run_id"))
     missing: dict[str, int] = field(default_factory=dict)
     clean: CleanRows | None = None
+    ended: Mapping[str, End] = field(default_factory=dict)
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     verdicts: pd.DataFrame = field(default_factory=lambda: _no_rows("price_verdicts", "run_id"))
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def going_on(self) -> dict[str, TickerSeries]:
+        """The series that have not ended."""
+        return {ticker: series for ticker, series in self.series.items() if ticker not in self.ended}
 
 
 @dataclass(frozen=True)
@@ -449,7 +457,8 @@ def _fetched(source: PriceSource, ticker: Ticker, known: KnownTicker, as_of: AsO
     except FatalError:
         raise
     except UnknownTicker as error:
-        return _nothing(ticker, calendar, Problem(*judged_absence(error, known.statuses, calendar, as_of)))
+        once_had = len(known.histories) > 0
+        return _nothing(ticker, calendar, Problem(*judged_absence(error, known.statuses, calendar, as_of, once_had=once_had)))
     except TickerError as error:
         return _nothing(ticker, calendar, Problem(error.rule, error.reason))
     except TickercastError as error:

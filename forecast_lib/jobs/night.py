@@ -14,15 +14,18 @@ from forecast_lib.domain import STATUSES
 from forecast_lib.forecast import Forecasts
 from forecast_lib.jobs import outcome
 from forecast_lib.jobs.decisions import model_config_json
+from forecast_lib.jobs.ends import end_of
 from forecast_lib.jobs.evaluate import backtest_tables
 from forecast_lib.jobs.forecast import Question, forecast_table, questions
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.jobs.settle import settle
+from forecast_lib.jobs.statuses import degraded
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, save
+from forecast_lib.store import database, reads
 from forecast_lib.store.hashing import forecasts_hash
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
@@ -36,6 +39,7 @@ __all__ = [
     "to_backtest",
     "to_forecast",
     "with_backtest",
+    "with_ends",
     "with_forecasts",
     "with_outcomes",
     "with_problems",
@@ -66,6 +70,23 @@ class Night:
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
+
+
+def with_ends(market: Market, config: RunConfig) -> Market:
+    """Find out whose prices have come to an end, and whether an earlier run said so."""
+    behind, ended = outcome.sessions_behind(market, config), {}
+    for ticker, sessions in behind.items():
+        problem = market.problems.get(ticker)
+        last = pd.Timestamp(market.series[ticker].sessions[-1])
+        rule, refused = problem.rule if problem else None, market.rows_refused.get(ticker, 0)
+        if end := end_of(ticker, last, sessions, rule, refused, config.source.name):
+            ended[ticker] = end
+    if not ended:
+        return market
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        before = reads.read_last_statuses(con, list(ended), config.as_of)
+    said = {ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended") for ticker, end in ended.items()}
+    return dataclasses.replace(market, ended=said)
 
 
 def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None) -> Night:
@@ -180,7 +201,6 @@ def summary(
     """The run in a few values."""
     run, statuses = made["runs"].iloc[0], made["run_tickers"]
     counts = statuses["status"].value_counts()
-    degraded = statuses[statuses["status"] != "fresh"]
     return RunSummary(
         run_id=config.run_id,
         kind=run["kind"],
@@ -189,7 +209,7 @@ def summary(
         message=run["message"],
         simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in STATUSES},
-        degraded=tuple(degraded[["ticker", "status", "reason"]].to_dict("records")),
+        degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,
         forecasts_hash=run["forecasts_hash"],

@@ -4,7 +4,6 @@ import functools
 import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 
@@ -16,15 +15,15 @@ from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.jobs.statuses import degraded, status_of
 from forecast_lib.models.forward import answered_by
 from forecast_lib.models.training import POOL, Trained
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import empty
 
-__all__ = ["code_version", "devices", "libraries", "model_rows", "run_row", "status_rows"]
+__all__ = ["code_version", "devices", "libraries", "model_rows", "run_row", "sessions_behind", "status_rows"]
 
 _LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numba", "numpy", "pandas", "prefect", "scipy", "tensorflow", "yfinance")
-DEGRADED = ("last_good", "naive", "none")
 
 
 def code_version() -> str:
@@ -54,12 +53,6 @@ def devices(refreshed: Sequence[Refreshed], pool: KeptPool | None, tested_by: Co
     return {name: ", ".join(sorted(said)) for name, said in found.items() if said}
 
 
-@dataclass(frozen=True)
-class _State:
-    status: str
-    reason: str | None
-
-
 def _problem_text(problem: Problem | None) -> str | None:
     return f"{problem.rule}: {problem.reason}" if problem else None
 
@@ -67,35 +60,17 @@ def _problem_text(problem: Problem | None) -> str | None:
 def _data_reason(problem: Problem | None, behind: int | None) -> str | None:
     if problem is not None:
         return _problem_text(problem)
-    return f"prices are {behind} session{'s' if behind != 1 else ''} behind" if behind else None
-
-
-def _state(answered: bool, data: str | None, refreshed: Refreshed | None) -> _State:
-    """`answered`: there is a forecast. The order of the reasons: what is wrong with the prices, then with the model."""
-    problem = refreshed.problem if refreshed else None
-    model = _problem_text(problem)
-    reason = "; ".join(part for part in (data, model) if part) or None
-    if not answered:
-        return _State("none", reason or "no prices are known")
-    if refreshed is None or refreshed.served is None:
-        return _State("naive", reason or "no model answers")
-    return _State("last_good" if reason else "fresh", reason)
+    return f"prices are {behind} session{'s' if behind != 1 else ''} behind; the next run asks for them again" if behind else None
 
 
 def _problem(market: Market, ticker: str) -> Problem | None:
     sessions = len(market.series[ticker]) if ticker in market.series else 0
     if ticker in market.problems or not 0 < sessions < FEWEST_SESSIONS:
         return market.problems.get(ticker)
-    return Problem("too_short", f"{sessions} sessions of history; a forecast needs {FEWEST_SESSIONS}")
+    return Problem("too_short", f"{sessions} sessions of history; a forecast needs {FEWEST_SESSIONS}, and comes by itself then")
 
 
-def _data_state(has_prices: bool, data: str | None) -> _State:
-    if not has_prices:
-        return _State("none", data or "no prices are known")
-    return _State("last_good" if data else "fresh", data)
-
-
-def _behind(market: Market, config: RunConfig) -> dict[str, int]:
+def sessions_behind(market: Market, config: RunConfig) -> dict[str, int]:
     """By ticker with prices, how many sessions that could be known lie after its last one."""
 
     @functools.cache  # most tickers of thousands have the same exchange and the same last session
@@ -120,17 +95,19 @@ def status_rows(
         answered: tickers that have a forecast (of a run that makes none: those with prices).
         kind: of the run; only a nightly one has models that answer.
     """
-    rows, sessions_behind = [], _behind(market, config)
+    rows, all_behind = [], sessions_behind(market, config)
     for ticker in config.tickers:
-        each, behind = refreshed.get(ticker), sessions_behind.get(ticker)
-        data = _data_reason(_problem(market, ticker), behind)
-        state = _state(ticker in answered, data, each) if kind == "nightly" else _data_state(ticker in answered, data)
+        each, behind, end = refreshed.get(ticker), all_behind.get(ticker), market.ended.get(ticker)
+        data, training = _data_reason(_problem(market, ticker), behind), _problem_text(each.problem if each else None)
+        by_network = kind != "nightly" or (each is not None and (each.served is not None or each.problem is None))
+        state = status_of(ticker in answered, by_network, end, data, training)
+        flags = [*([end.flag] if end else []), *market.flags.get(ticker, ())]
         variant = each.served.network.variant if each and each.served else each.instead if each else "naive"
         rows.append(
             {
                 "run_id": config.run_id,
                 "ticker": ticker,
-                "status": state.status,
+                "status": state.word,
                 "reason": state.reason,
                 "decision": each.decision.action if each else None,
                 "trigger": each.decision.trigger if each else None,
@@ -145,7 +122,7 @@ def status_rows(
                 "cost_seconds": each.seconds if each else None,
                 "expected_gain": _expected_gain(each),
                 "problem": _problem_text(market.problems.get(ticker)),
-                "flags": "; ".join(market.flags.get(ticker, ())) or None,
+                "flags": "; ".join(flags) or None,
             }
         )
     return pd.DataFrame(rows)
@@ -238,10 +215,14 @@ def run_row(
         computed_by: what did the arithmetic (`devices`); beside the libraries' versions.
         missing: by ticker, how many sessions lack a price (`open_price_gaps`); said in the message until they are filled or closed.
     """
-    degraded = int(statuses["status"].isin(DEGRADED).sum())
+    counts = statuses["status"].value_counts()
+    ended, looked_at = int(counts.get("ended", 0)), int(degraded(statuses).sum())
     source = config.source.name
-    nothing = bool((statuses["status"] == "none").all())
-    message = f"{len(statuses) - degraded} of {len(statuses)} tickers fresh" if not nothing else "no ticker has usable prices"
+    # without a forecast there is nothing to publish; prices can be published without one
+    nothing = counts.get("none", 0) + (ended if kind == "nightly" else 0) == len(statuses)
+    message = "no ticker has usable prices" if nothing else f"{counts.get('fresh', 0)} of {len(statuses)} tickers fresh"
+    if ended:
+        message += f"; {ended} ended" + (", give --as-of to look from an earlier evening" if nothing else "")
     if config.backfilled:
         message += "; back-filled"
     if missing:
@@ -254,7 +235,7 @@ def run_row(
             "known_at": [pd.Timestamp(config.as_of.known_at).tz_localize(None)],
             "started_at": [pd.Timestamp(config.as_of.now).tz_localize(None)],
             "finished_at": [finished_at],
-            "status": ["failed" if nothing else "degraded" if degraded else "fresh"],
+            "status": ["failed" if nothing else "degraded" if looked_at else "fresh"],
             "message": [message],
             "source": [source],
             "config": [to_json(config)],
@@ -262,7 +243,7 @@ def run_row(
             "code_version": [code_version()],
             "libraries": [json.dumps({**libraries(), **computed_by}, sort_keys=True)],
             "tickers": [len(statuses)],
-            "degraded": [degraded],
+            "degraded": [looked_at],
             "prices_hash": [prices_hash],
             "forecasts_hash": [forecasts_hash],
             "seconds_per_stage": [json.dumps({name: round(value, 3) for name, value in seconds.items()})],

@@ -120,6 +120,7 @@ def _started(work: Work, kept: KeptPool | Problem | None) -> Work:
 
 
 def plan_refresh(config: RunConfig, market: Market, known: dict[str, Lineage], drifted: frozenset[str] = frozenset()) -> list[Work]:
-    """Work for every ticker with enough history, in the order asked for."""
-    able = [ticker for ticker in config.tickers if ticker in market.series and len(market.series[ticker]) >= FEWEST_SESSIONS]
+    """Work for every ticker with enough history that goes on, in the order asked for."""
+    going_on = market.going_on
+    able = [ticker for ticker in config.tickers if ticker in going_on and len(going_on[ticker]) >= FEWEST_SESSIONS]
     return [_work(config, market, ticker, known.get(ticker, Lineage()), ticker in drifted) for ticker in able]

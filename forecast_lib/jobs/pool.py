@@ -42,7 +42,8 @@ def learners(market: Market, tickers: Sequence[str], model: ModelConfig, train: 
 
     A ticker with a problem tonight is left out, so that all others get the same as if it had not been asked for.
     """
-    able = [market.series[ticker] for ticker in tickers if ticker in market.series and ticker not in market.problems]
+    going_on = market.going_on
+    able = [going_on[ticker] for ticker in tickers if ticker in going_on and ticker not in market.problems]
     return [series for series in able if poolable(series, model, train)]
 
 

@@ -21,9 +21,9 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["Refreshed", "Work", "refresh_shard"]
 
 
-_NO_MODEL = Problem("no_model", "there is no trained model yet")
+_NO_MODEL = Problem("no_model", "there is no trained model yet; without --strategy forecast one is trained")
 _WITHOUT_MODEL = {
-    "refused_recently": Problem("gate", "the gate refused the last model a few sessions ago; a new one is trained when more are in"),
+    "refused_recently": None,  # a network was asked a few sessions ago, and a baseline serves better
     "model_damaged": Problem("model_damaged", "the file of the last good model is missing or damaged; the next training replaces it"),
 }
 
@@ -58,7 +58,8 @@ class Refreshed:
         start_id: of the model that tonight's training went on from.
         trained: tonight's training, where there was one and it succeeded.
         verdict: the gate's on tonight's model.
-        problem: why the decision could not be carried out, or why no model answers.
+        problem: why the decision could not be carried out, or why there is no network to be asked. None where one was asked and a baseline
+            serves better.
         seconds: wall time spent on the ticker.
     """
 
@@ -123,7 +124,7 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         work.start_id,
         trained,
         verdict,
-        None if served else Problem("gate", verdict.reason),
+        None,
         time.perf_counter() - began,
     )
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from forecast_lib.domain import AsOf
 from forecast_lib.jobs.endings import Ending, recall
+from forecast_lib.jobs.statuses import degraded as degraded_rows
 from forecast_lib.sessions import calendar_for
 from forecast_lib.store import reader
 from forecast_lib.store.lock import is_held
@@ -67,7 +68,7 @@ class Standing:
         last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no run.
         last_nightly: likewise.
         tickers: how many the last nightly run was asked for.
-        sessions_behind: of the ticker that is furthest behind; None where no ticker has a session.
+        sessions_behind: of the ticker that is furthest behind and has not ended; None where no ticker has a session.
         failure: the nightly run that failed since the published one.
         died: a run that ended without being able to say so.
         working: a run that is at work.
@@ -109,9 +110,9 @@ def sessions_behind(ticker: str, last_session: pd.Timestamp, now: dt.datetime) -
     return max(0, int(calendar.count_between(last_session, newest)))
 
 
-def _behind(ticker: str, status: str, reason: object, behind: int | None) -> Behind | None:
-    stale = behind is None or behind > MAX_SESSIONS_BEHIND
-    if status == "fresh" and not stale:
+def _behind(ticker: str, status: str, reason: object, looked_at: bool, behind: int | None) -> Behind | None:
+    stale = status != "ended" and (behind is None or behind > MAX_SESSIONS_BEHIND)
+    if not looked_at and not stale:
         return None
     age = "no stored session" if behind is None else f"data are {behind} sessions old"
     said = reason if isinstance(reason, str) and reason else age
@@ -131,7 +132,7 @@ def _failure(workspace: Path, nightly: dict[str, str] | None) -> Ending | None:
 
 
 def _stale(ages: Sequence[int | None]) -> bool:
-    """Not for the sake of one delisted ticker, nor of those that never had a price."""
+    """Not for the sake of a few tickers, nor of those that never had a price or have ended."""
     known = [age for age in ages if age is not None]
     return not known or statistics.median(known) > MAX_SESSIONS_BEHIND
 
@@ -157,9 +158,10 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
     """
     tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
     ages = [
-        None if pd.isna(last) else sessions_behind(name, last, now) for name, last in zip(tickers.ticker, tickers.last_session, strict=True)
+        None if pd.isna(last) or status == "ended" else sessions_behind(name, last, now)
+        for name, status, last in zip(tickers.ticker, tickers.status, tickers.last_session, strict=True)
     ]
-    rows = zip(tickers.ticker, tickers.status, tickers.reason, ages, strict=True)
+    rows = zip(tickers.ticker, tickers.status, tickers.reason, degraded_rows(tickers), ages, strict=True)
     degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)
     holder = read_holder(workspace)
     died, working = (None, holder) if holder and holder.alive else (holder, None)

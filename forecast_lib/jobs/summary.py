@@ -19,7 +19,7 @@ class RunSummary:
     Attributes:
         status: `fresh`, `degraded` or `failed`; of a scheduled run also `no_new_session`, or `superseded` by a later one that is due too.
         tickers: how many tickers ended in which status.
-        degraded: ticker, status and reason of each ticker that is not fresh.
+        degraded: ticker, status and reason of each ticker that somebody should look at.
         seconds: by stage.
         simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.

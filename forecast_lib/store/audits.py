@@ -216,7 +216,7 @@ _STORY = (
         "every forecast ticker has a status other than none",
         """
         SELECT DISTINCT ticker AS breach
-        FROM forecasts ANTI JOIN (SELECT * FROM run_tickers WHERE status <> 'none') USING (run_id, ticker)
+        FROM forecasts ANTI JOIN (SELECT * FROM run_tickers WHERE status NOT IN ('ended', 'none')) USING (run_id, ticker)
         WHERE run_id = $run
         """,
     ),
@@ -225,7 +225,7 @@ _STORY = (
         """
         SELECT DISTINCT ticker AS breach
         FROM run_tickers JOIN runs USING (run_id) ANTI JOIN forecasts USING (run_id, ticker)
-        WHERE run_id = $run AND kind = 'nightly' AND run_tickers.status <> 'none'
+        WHERE run_id = $run AND kind = 'nightly' AND run_tickers.status NOT IN ('ended', 'none')
         """,
     ),
     Audit(

@@ -19,6 +19,7 @@ __all__ = [
     "read_actions",
     "read_coverage",
     "read_gaps",
+    "read_last_statuses",
     "read_latest_backtests",
     "read_learned",
     "read_losses",
@@ -157,19 +158,32 @@ def read_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
 
 
 def read_telling_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf, alike: Sequence[str]) -> pd.DataFrame:
-    """As `read_statuses`, but of each ticker only the newest rows whose reason begins in one of the ways of `alike`, and one before."""
+    """As `read_statuses`, but of each ticker only the newest rows whose problem begins in one of the ways of `alike`, and one before."""
     sql = f"""
         WITH told AS (
             SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, t.problem, r.started_at, r.run_id,
-                list_bool_or(list_transform($alike::VARCHAR[], lambda start: starts_with(coalesce(t.reason, ''), start))) AS alike
+                coalesce(t.problem, t.reason, '') AS said,
+                list_bool_or(list_transform($alike::VARCHAR[], lambda start: starts_with(said, start))) AS alike
             FROM run_tickers AS t JOIN runs AS r USING (run_id)
             WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day
         )
-        SELECT * EXCLUDE (started_at, run_id, alike) FROM told
+        SELECT * EXCLUDE (started_at, run_id, said, alike) FROM told
         QUALIFY started_at >= coalesce(max(started_at) FILTER (WHERE NOT alike) OVER (PARTITION BY ticker), started_at)
         ORDER BY started_at DESC, run_id DESC, ticker
     """
     return con.execute(sql, {**_known(tickers, as_of), "alike": list(alike)}).df()
+
+
+def read_last_statuses(con: Connection, tickers: Sequence[str], as_of: AsOf) -> dict[str, str]:
+    """The status of each ticker in the newest nightly or ingest run before the evening, as `read_statuses` knows them; the evening's own
+    runs do not count, so that a rerun finds what the first run found."""
+    sql = f"""
+        SELECT t.ticker, arg_max(t.status, (r.started_at, r.run_id))
+        FROM run_tickers AS t JOIN runs AS r USING (run_id)
+        WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of < $day
+        GROUP BY t.ticker
+    """
+    return dict(con.execute(sql, _known(tickers, as_of)).fetchall())
 
 
 def read_learned(con: Connection, tickers: Sequence[str], as_of: AsOf) -> dict[str, pd.Timestamp]:

@@ -34,6 +34,7 @@ PRODUCED_BY: dict[str, tuple[str, ...]] = {
     "no prices": (_GUARDED, "test_a_run_without_any_prices_is_told_and_shown_as_failed"),
     "source down for some": _FAULTS,
     "ticker unknown": (_GUARDED, "test_a_degraded_night_is_told_to_every_address_with_its_summary"),
+    "ended": ("tests/jobs/test_ends.py", "test_a_file_that_was_mislaid_is_waited_for_and_ends_the_ticker_on_the_third_session"),
     "file refused": ("tests/flows/test_nightly.py", "test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecast"),
     "model damaged": ("tests/flows/test_nightly.py", "test_a_damaged_model_file_is_found_and_the_ticker_trained_anew"),
     "busy": ("tests/store/test_lock.py", "test_a_second_process_is_told_who_holds_the_workspace"),

@@ -11,6 +11,7 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from forecast_lib.jobs.ingest import Market
 from forecast_lib.sessions import TickerCalendar
 from tests.flows.test_past_nights import PlainStages
 from tests.made_up import noisy
@@ -66,19 +67,29 @@ class Evenings:
         """Where the runs are stored."""
         return self.folder / "workspace"
 
-    def ingest(self, place: int, files: dict[str, pd.DataFrame], rules: str = "") -> dict[str, str]:
+    def ingest(self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = ()) -> dict[str, str]:
         """Takes in each ticker's rows up to the session at `place`, on its evening.
 
+        Args:
+            also: tickers that are asked for and have no rows.
+
         Returns:
-            By ticker that is not fresh, the rule that it broke.
+            By ticker that is degraded, the rule that it broke.
         """
         until = {ticker: rows[rows["Date"] <= SESSIONS[place]] for ticker, rows in files.items()}
-        given = {"files": str(self._written(until)), "tickers": ",".join(files), "workspace": str(self.workspace), "as_of": day(place)}
+        tickers = ",".join([*files, *also])
+        given = {"files": str(self._written(until)), "tickers": tickers, "workspace": str(self.workspace), "as_of": day(place)}
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(nightly, "Stages", PlainStages)
             patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
             summary = nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
         return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
+
+    def past(self, place: int, files: dict[str, pd.DataFrame]) -> Market:
+        """The market of an evening again, a month later, from what its ingest knew and stored."""
+        given = {"tickers": ",".join(files), "source": "simulated", "workspace": str(self.workspace), "as_of": day(place)}
+        config = resolve({**given, "known_at": after(place).isoformat()}, environ={}, now=after(place) + dt.timedelta(days=30))
+        return nightly.read_market(config, PlainStages(config))
 
     def _written(self, files: dict[str, pd.DataFrame]) -> Path:
         market = self.folder / "market"

@@ -9,10 +9,12 @@ import pytest
 
 from forecast_lib.backtest.gate import Baseline, Verdict
 from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.ends import End
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.outcome import devices, model_rows, run_row, status_rows
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.jobs.statuses import degraded
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import Split, Trained
 from tests import made_up
@@ -31,8 +33,18 @@ def served(problem: Problem | None = None, *, new: bool = False) -> Refreshed:
     return Refreshed("ACME", SKIP, BUNDLE, "naive", new, "m1", None, None, PASSED, problem)
 
 
-def status(refreshed: Refreshed | None, *, problem: Problem | None = None, day=FRIDAY, answered=True, kind="nightly") -> pd.Series:
+def status(
+    refreshed: Refreshed | None,
+    *,
+    problem: Problem | None = None,
+    day=FRIDAY,
+    answered=True,
+    kind="nightly",
+    end: End | None = None,
+    flags: tuple[str, ...] = (),
+) -> pd.Series:
     market = made_up.market(SERIES, problems={"ACME": problem} if problem else None)
+    market = dataclasses.replace(market, ended={"ACME": end} if end else {}, flags={"ACME": flags})
     rows = status_rows(
         market,
         {"ACME": refreshed} if refreshed else {},
@@ -56,8 +68,8 @@ def test_served_on_fresh_prices_is_fresh():
     ("day", "behind", "reason"),
     [
         (dt.date(2021, 2, 28), 0, None),  # Sunday
-        (dt.date(2021, 3, 1), 1, "prices are 1 session behind"),
-        (dt.date(2021, 3, 3), 3, "prices are 3 sessions behind"),
+        (dt.date(2021, 3, 1), 1, "prices are 1 session behind; the next run asks for them again"),
+        (dt.date(2021, 3, 3), 3, "prices are 3 sessions behind; the next run asks for them again"),
     ],
 )
 def test_old_prices_are_counted(day, behind, reason):
@@ -76,14 +88,29 @@ def test_model_that_answers_although_tonights_training_failed_is_the_last_good()
     assert (row["status"], row["made_by"]) == ("last_good", "lstm")
 
 
-def test_best_baseline_answers_where_no_model_passed():
-    row = status(Refreshed("ACME", RETRAIN, instead="har", verdict=REFUSED, problem=Problem("gate", REFUSED.reason)))
-    assert (row["status"], row["made_by"], row["model_id"]) == ("naive", "har", None)
-    assert row["reason"] == f"gate: {REFUSED.reason}"
+def test_a_baseline_that_serves_better_than_the_network_is_no_fault():
+    row = status(Refreshed("ACME", RETRAIN, instead="har", verdict=REFUSED))
+    assert (row["status"], row["made_by"], row["model_id"], row["reason"]) == ("fresh", "har", None, None)
 
 
-def test_ticker_that_was_not_refreshed_is_naive_with_a_reason():
-    assert status(None)["reason"] == "no model answers"
+def test_without_a_network_to_be_asked_a_ticker_is_naive_with_the_reason():
+    row = status(Refreshed("ACME", RETRAIN, instead="ewma", problem=Problem("too_short", "60 sessions of history")))
+    assert (row["status"], row["made_by"], row["reason"]) == ("naive", "ewma", "too_short: 60 sessions of history")
+    assert status(None)["reason"] == "no network answers"
+
+
+def test_the_first_run_after_an_end_says_so_with_what_to_do_and_later_ones_only_mention_it():
+    end = End(pd.Timestamp("2021-01-28"), "ended: no row since 2021-01-28, 20 sessions ago; take it off the list")
+    first, later = (status(None, answered=False, end=dataclasses.replace(end, said_before=said)) for said in (False, True))
+    assert (first["status"], first["reason"], first["flags"]) == ("ended", end.reason, "ended since 2021-01-28")
+    assert (later["status"], later["reason"], later["flags"]) == ("ended", None, "ended since 2021-01-28")
+    assert degraded(pd.DataFrame([first, later])).tolist() == [True, False]
+
+
+def test_what_is_odd_about_a_fresh_ticker_is_a_flag_and_degrades_nothing():
+    row = status(served(), flags=("real move of +104 % on 2021-02-25", "a split of 2:1 inferred for 2021-02-22"))
+    assert (row["status"], row["reason"]) == ("fresh", None)
+    assert row["flags"] == "real move of +104 % on 2021-02-25; a split of 2:1 inferred for 2021-02-22"
 
 
 def test_no_forecast_is_none():
@@ -126,7 +153,7 @@ def test_fine_tuned_model_names_its_parent():
 
 
 def test_refused_model_is_recorded_with_the_reason():
-    rows = models(Refreshed("ACME", RETRAIN, None, "har", False, None, "p1", TRAINED, REFUSED, Problem("gate", REFUSED.reason)))
+    rows = models(Refreshed("ACME", RETRAIN, None, "har", False, None, "p1", TRAINED, REFUSED))
     assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, REFUSED.reason)
 
 
@@ -172,13 +199,17 @@ def test_what_trained_and_what_answered_is_said_once_each():
         (["fresh", "naive", "last_good", "none"], "degraded", 3, "1 of 4 tickers fresh"),
         (["naive"], "degraded", 1, "0 of 1 tickers fresh"),
         (["none", "none"], "failed", 2, "no ticker has usable prices"),
+        (["fresh", "ended", "ended since long"], "degraded", 1, "1 of 3 tickers fresh; 2 ended"),
+        (["fresh", "ended since long"], "fresh", 0, "1 of 2 tickers fresh; 1 ended"),
+        (["ended", "none"], "failed", 2, "no ticker has usable prices; 1 ended, give --as-of to look from an earlier evening"),
     ],
 )
 def test_run_is_as_good_as_its_tickers(statuses, status, degraded, message):
+    reasons = [None if " " in each else "why" for each in statuses]
     row = run_row(
         made_up.run_config(),
         "nightly",
-        pd.DataFrame({"status": statuses}),
+        pd.DataFrame({"status": [each.partition(" ")[0] for each in statuses], "reason": reasons}),
         finished_at=pd.Timestamp("2021-02-26 22:40"),
         prices_hash=None,
         forecasts_hash=None,

@@ -65,14 +65,17 @@ def test_model_is_refused_where_it_does_harm_and_the_best_baseline_answers():
         patch.setattr(training, "shrinkage_of", lambda location, score: np.ones(MODEL.horizon))
         result = refresh_shard([work], MODEL, TRAIN, 1)[0]
     assert result.served is None and result.verdict is not None and result.instead == result.verdict.best.name
-    assert result.problem is not None and result.problem.rule == "gate"
-    assert "validation RMSE is" in result.problem.reason and f"so {result.instead} answers" in result.problem.reason
+    assert result.problem is None and f"so {result.instead} answers" in result.verdict.reason
 
 
 def test_ticker_without_any_model_says_so():
     result = one(Work(made_up.noisy(300), SKIP))
     assert result.served is None and result.problem is not None and result.problem.rule == "no_model"
     assert result.instead in RIVALS
+
+
+def test_a_network_that_was_refused_a_few_sessions_ago_is_no_fault():
+    assert one(Work(made_up.noisy(300), Decision("skip", "refused_recently"))).problem is None
 
 
 def test_ticker_whose_pool_could_not_be_trained_says_why():
@@ -85,7 +88,7 @@ def test_new_model_is_judged():
     result = one(Work(made_up.noisy(300), RETRAIN))
     assert result.trained is not None and result.verdict is not None
     assert (result.served is result.trained.bundle) == result.verdict.promoted == result.served_new
-    assert (result.problem is None) == result.verdict.promoted
+    assert result.problem is None
 
 
 def test_harmful_parent_does_not_keep_a_new_model_from_being_judged():

@@ -97,6 +97,17 @@ def test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale(tmp_path):
     assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == ("degraded", ["AAA"])
 
 
+@pytest.mark.parametrize(("reason", "verdict"), [("ended: no row since 2020-01-02", "degraded"), (None, "fresh")])
+def test_an_end_is_degraded_once_and_then_neither_degraded_nor_stale(tmp_path, reason, verdict):
+    made = nights.night(0, ("AAA", "BBB", "CCC"))
+    made["run_tickers"].loc[0, ["status", "reason", "last_session"]] = ["ended", reason, pd.Timestamp("2020-01-02")]
+    made["forecasts"] = made["forecasts"][made["forecasts"]["ticker"] != "AAA"]
+    nights.store_and_publish(tmp_path, 0, made)
+    stands = standing(tmp_path, AFTER_THE_CLOSE)
+    assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == (verdict, ["AAA"] if reason else [])
+    assert stands.sessions_behind == 0
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": "x", "run": 1}', "\0\0"])
 def test_an_empty_or_torn_lock_names_nobody(tmp_path, text):
     (tmp_path / ".lock").write_text(text)
