@@ -16,7 +16,7 @@ from flows.settings import resolve, utc_now
 from flows.stages import Stages
 from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, forecast_shard, pool_shard, refresh_shard
 from forecast_lib.config import ModelConfig, RunConfig
-from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish
+from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish, renames
 from forecast_lib.jobs.commonality import with_common_volatility
 from forecast_lib.jobs.decisions import Lineage
 from forecast_lib.jobs.ingest import Problem
@@ -38,21 +38,25 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
     Args:
         goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
+    every = renames.with_old_names(config)
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        return night.with_ends(ingest.stored_market(config.workspace, config.tickers, config.as_of), config)
-    with ingest.reading_digests(config.workspace, config.tickers, config.as_of) as digests:
+        stored = ingest.stored_market(config.workspace, every.tickers, config.as_of, config.renames)
+        return night.with_ends(renames.under_new_names(stored, config), config)
+    with ingest.reading_digests(config.workspace, every.tickers, config.as_of) as digests:
         with stages.single("known"):
             tails = not goes_on and bulk.may_come_whole(config)
-            known = ingest.read_known(config.workspace, config.tickers, config.as_of, tails=tails)
+            known = ingest.read_known(config.workspace, every.tickers, config.as_of, tails=tails)
         with stages.single("screen"):
-            taken, left, known = bulk.take_whole(config, known)
+            taken, left, known = bulk.take_whole(every, known)
+            left = renames.to_ask(config, left, known.first_session_of)
     source = price_source(config.source, config.as_of, config.workspace, left)
     shards = plan.shards(left, config)
     arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
     fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
     with stages.single("compare"):
-        market = ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of)
-    return night.with_ends(dataclasses.replace(market, passed_over=source.passed_over()), config)
+        market = ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of, config.renames)
+    market = dataclasses.replace(market, passed_over=source.passed_over())
+    return night.with_ends(renames.under_new_names(market, config), config)
 
 
 def _pool(

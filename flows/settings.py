@@ -19,7 +19,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flows.options import OPTIONS, PREFIX, SECRET_KINDS, as_text, is_secret, known_keys
-from forecast_lib.config import BacktestConfig, ModelConfig, RunConfig, SourceConfig, TrainConfig
+from flows.renames import renames_from
+from forecast_lib.config import BacktestConfig, ModelConfig, Rename, RunConfig, SourceConfig, TrainConfig
 from forecast_lib.domain import AsOf, RunId, Ticker, parse_ticker
 from forecast_lib.errors import TickercastError, UsageError
 
@@ -191,8 +192,16 @@ def read_profile(name: str, environ: Mapping[str, str] = os.environ) -> dict[str
     return {key: as_text(value) for key, value in content.items()}
 
 
-def read_universe(name: str) -> tuple[str, ...]:
-    """The names in a universe file, as written: TOML with `tickers = [...]`, or plain text with one a line and # comments.
+@dataclass(frozen=True)
+class Universe:
+    """The names in a universe file, as written, and its renames."""
+
+    tickers: tuple[str, ...]
+    renames: tuple[Rename, ...] = ()
+
+
+def read_universe(name: str) -> Universe:
+    """A universe file: TOML with `tickers = [...]` and maybe `[renames]`, or plain text with one name a line and # comments.
 
     Args:
         name: a path, or the name of a universe in deployments/universes.
@@ -201,13 +210,13 @@ def read_universe(name: str) -> tuple[str, ...]:
     path = shipped if _NAME.fullmatch(name) and shipped.is_file() and not Path(name).is_file() else Path(name).expanduser()
     if path.suffix != ".toml":
         lines = (line.partition("#")[0].strip() for line in _read_text(path, "universe").splitlines())
-        return tuple(line for line in lines if line)
+        return Universe(tuple(line for line in lines if line))
     content = _read_toml(path, "universe")
-    _refuse_unknown(content, ("name", "market", "tickers"), f"universe {path}")
+    _refuse_unknown(content, ("name", "market", "tickers", "renames"), f"universe {path}")
     tickers = content.get("tickers")
     if not isinstance(tickers, list) or not all(isinstance(ticker, str) for ticker in tickers):
         raise UsageError(f'universe {path} has no list of tickers: expected tickers = ["AAPL", "MSFT"]')
-    return tuple(tickers)
+    return Universe(tuple(tickers), renames_from(content.get("renames", {}), tickers, f"universe {path}"))
 
 
 # --- the layers ----------------------------------------------------------------------------------------------------------------
@@ -391,12 +400,12 @@ def _rules(settings: Settings) -> tuple[str, ...]:
     return rules
 
 
-def _asked_for(settings: Settings, source: SourceConfig, as_of: AsOf, default_tickers: TickerList) -> tuple[Ticker, ...]:
+def _asked_for(settings: Settings, source: SourceConfig, as_of: AsOf, default_tickers: TickerList) -> Universe:
     if settings["tickers"] is not None:
-        return _tickers(settings["tickers"])
+        return Universe(settings["tickers"])
     if settings["universe"] is not None:
-        return _tickers(read_universe(settings["universe"]))
-    return _tickers(default_tickers(source, as_of))
+        return read_universe(settings["universe"])
+    return Universe(tuple(default_tickers(source, as_of)))
 
 
 def resolve(
@@ -421,6 +430,7 @@ def resolve(
     as_of, source = as_of_from(settings, started), source_from(settings)
     shape = {name: settings[name] for name in ("layers", "units", "lookback", "horizon", "dropout")}
     model, *also = (ModelConfig(variant=variant, **shape) for variant in settings["model"])
+    universe = _asked_for(settings, source, as_of, default_tickers)
     names = ("strategy", "seed", "runner", "workers", "dask_scheduler", "shard_size", "keep_snapshots")
     return RunConfig(
         run_id=_run_id(as_of.day, environ),
@@ -437,7 +447,8 @@ def resolve(
             embargo=settings["embargo"],
             window_sessions=settings["window"],
         ),
-        tickers=_asked_for(settings, source, as_of, default_tickers),
+        tickers=_tickers(universe.tickers),
+        renames=universe.renames,
         rules=_rules(settings),
         **{name: settings[name] for name in names},
     )

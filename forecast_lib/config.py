@@ -1,6 +1,7 @@
 """What a run was asked to do, as frozen values; grouped by who uses them. Ranges are checked when built."""
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ __all__ = [
     "Arm",
     "BacktestConfig",
     "ModelConfig",
+    "Rename",
     "RunConfig",
     "RunnerName",
     "SourceConfig",
@@ -187,12 +189,22 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
+class Rename:
+    """A ticker that goes on under another name: `was` until the session before the day `on`, `now` from then on."""
+
+    was: Ticker
+    now: Ticker
+    on: dt.date
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything one run was asked to do; built by the settings, handed down, never changed.
 
     Attributes:
         also: further models that a backtest compares with `model`.
         dask_scheduler: address of the scheduler whose workers `runner` dask uses; None starts some on this machine.
+        renames: whose past is stored under another name, in the order of their days.
         rules: severities of quality rules that differ from the usual ones, for example `zero_volume=drop_row`.
         backfilled: the night of an earlier evening on which no run finished, made up for by a scheduled run.
     """
@@ -213,6 +225,7 @@ class RunConfig:
     dask_scheduler: str | None = None
     shard_size: int = 8
     keep_snapshots: int = 7
+    renames: tuple[Rename, ...] = ()
     rules: tuple[str, ...] = ()
     backfilled: bool = False
 

@@ -73,7 +73,7 @@ def _asked(request: Request) -> tuple[str, ...]:
     if "universe" in request.overrides:
         from flows.settings import read_universe
 
-        return parse_tickers(read_universe(request.overrides["universe"]))
+        return parse_tickers(read_universe(request.overrides["universe"]).tickers)
     return parse_tickers(request.words or (request.settings["tickers"] if "tickers" in request.overrides else ()))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.config import Rename
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FatalError, FileRefused, TickercastError, TickerError, UnknownTicker
 from forecast_lib.jobs.absence import SAID_BEFORE, judged_absence
@@ -26,6 +27,7 @@ from forecast_lib.jobs.ends import End
 from forecast_lib.jobs.gaps import changed_gaps, first_open_gap
 from forecast_lib.prices.actions import WITHDRAWN, checked_actions, standing
 from forecast_lib.prices.checks import CheckedPrices, check_prices
+from forecast_lib.prices.linked import linked
 from forecast_lib.prices.plain import TAIL_SESSIONS, plain_tickers, rows_beside
 from forecast_lib.prices.refusals import GOOD_COLUMNS
 from forecast_lib.prices.rules import severities_from
@@ -108,6 +110,12 @@ class Known:
         """Of one ticker's stored rows, ascending."""
         place = self._place[ticker]
         return self.histories.sessions[slice(*self._bounds[place : place + 2])]
+
+    def first_session_of(self, ticker: str) -> dt.date | None:
+        """The first of the stored sessions that were read; None where there is none."""
+        sessions = self.sessions_of(ticker)
+        first: dt.date | None = sessions[0].item() if len(sessions) else None
+        return first
 
     def calendar_of(self, ticker: str) -> TickerCalendar:
         """The calendar that the ticker's newest run used, the source's time zone considered; else the one its name tells."""
@@ -563,7 +571,15 @@ def reading_digests(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> 
         yield beside.submit(stored_digests, con, tickers, as_of)
 
 
-def join_market(workspace: Path, fetched: Sequence[Fetched], taken: Taken, known: Known, digests: Digests, as_of: AsOf) -> Market:
+def join_market(
+    workspace: Path,
+    fetched: Sequence[Fetched],
+    taken: Taken,
+    known: Known,
+    digests: Digests,
+    as_of: AsOf,
+    renames: Sequence[Rename] = (),
+) -> Market:
     """The market as the run sees it: what was stored, overlaid with what the source said tonight.
 
     Args:
@@ -576,7 +592,8 @@ def join_market(workspace: Path, fetched: Sequence[Fetched], taken: Taken, known
         digest = prices_hash(con, digests, new, known.histories.among(new))
     seen = known.histories.overlaid(new)
     fetched_by = {str(each.ticker): each.calendar for each in fetched}
-    market = _market(seen, overlaid_actions(known.actions, actions), {**fetched_by, **taken.calendars}, (prices, actions, quarantined))
+    seen, all_actions = linked(seen, overlaid_actions(known.actions, actions), renames)
+    market = _market(seen, all_actions, {**fetched_by, **taken.calendars}, (prices, actions, quarantined))
     waiting = set(known.waiting["ticker"])
     calendars = fetched_by | {ticker: calendar for ticker, calendar in taken.calendars.items() if ticker in waiting}
     sessions = {name: pd.DatetimeIndex(market.series[name].sessions).as_unit("us") for name in calendars if name in market.series}
@@ -606,7 +623,7 @@ def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int
     return {str(ticker): int(count) for ticker, count in newest.loc[newest["state"] == "missing", "ticker"].value_counts().items()}
 
 
-def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Market:
+def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, renames: Sequence[Rename] = ()) -> Market:
     """The market of a past night: what was stored by then, and no source asked.
 
     A ticker whose prices did not come that night keeps its model as it did then: its problem is recalled from the night's status row.
@@ -617,7 +634,7 @@ def stored_market(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf) -> Ma
         digest = prices_hash(con, stored_digests(con, tickers, as_of), Histories.none(), Histories.none())
     nothing = tuple(empty(table).drop(columns="run_id") for table in ("prices", "corporate_actions", "quarantined_prices"))
     calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
-    market = _market(known.histories, known.actions, calendars, nothing)
+    market = _market(*linked(known.histories, known.actions, renames), calendars, nothing)
     problems = _recalled(statuses, learned, as_of)
     missing = _still_missing(known.gaps, known.gaps.iloc[:0])
     return dataclasses.replace(market, prices_hash=digest, problems=problems, missing=missing)

@@ -67,27 +67,31 @@ class Evenings:
         """Where the runs are stored."""
         return self.folder / "workspace"
 
-    def ingest(self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = ()) -> dict[str, str]:
+    def ingest(
+        self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = (), universe: Path | None = None
+    ) -> dict[str, str]:
         """Takes in each ticker's rows up to the session at `place`, on its evening.
 
         Args:
             also: tickers that are asked for and have no rows.
+            universe: the file that says which tickers are asked for; all that have rows where there is none.
 
         Returns:
             By ticker that is degraded, the rule that it broke.
         """
         until = {ticker: rows[rows["Date"] <= SESSIONS[place]] for ticker, rows in files.items()}
-        tickers = ",".join([*files, *also])
-        given = {"files": str(self._written(until)), "tickers": tickers, "workspace": str(self.workspace), "as_of": day(place)}
+        asked = {"universe": str(universe)} if universe else {"tickers": ",".join([*files, *also])}
+        given = {"files": str(self._written(until)), **asked, "workspace": str(self.workspace), "as_of": day(place)}
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(nightly, "Stages", PlainStages)
             patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
             summary = nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
         return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
 
-    def past(self, place: int, files: dict[str, pd.DataFrame]) -> Market:
+    def past(self, place: int, files: dict[str, pd.DataFrame], universe: Path | None = None) -> Market:
         """The market of an evening again, a month later, from what its ingest knew and stored."""
-        given = {"tickers": ",".join(files), "source": "simulated", "workspace": str(self.workspace), "as_of": day(place)}
+        asked = {"universe": str(universe)} if universe else {"tickers": ",".join(files)}
+        given = {**asked, "source": "simulated", "workspace": str(self.workspace), "as_of": day(place)}
         config = resolve({**given, "known_at": after(place).isoformat()}, environ={}, now=after(place) + dt.timedelta(days=30))
         return nightly.read_market(config, PlainStages(config))
 
