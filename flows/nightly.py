@@ -26,6 +26,7 @@ from forecast_lib.jobs.refresh import Work
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.jobs.takeover import hold
 from forecast_lib.jobs.workspace import models_folder, price_source
+from forecast_lib.models.baselines import PARTS
 from forecast_lib.models.training import POOL
 from forecast_lib.windows.series import TickerSeries
 
@@ -103,7 +104,7 @@ def backtested(
 
 def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
     config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))  # a replay takes longer than a night has
-    results = backtested(config, night.to_backtest(tonight), (config.model,), ("naive", "drift", "garch"), stages)
+    results = backtested(config, night.to_backtest(tonight), (config.model,), ("drift", "garch", *PARTS), stages)
     seconds = sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
     return night.with_backtest(tonight, config, evaluate.tested(results), seconds)
 

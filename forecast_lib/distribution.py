@@ -9,10 +9,11 @@ import numpy as np
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.series import Array
 
-__all__ = ["expected_shortfalls", "price_at", "probability_below"]
+__all__ = ["expected_shortfalls", "pinball", "price_at", "probability_below"]
 
 _LEVELS = np.array(QUANTILES)
 _LOG_ODDS = np.log(_LEVELS / (1 - _LEVELS))
+_SCORED = slice(QUANTILES.index(0.025), QUANTILES.index(0.975) + 1)
 _NARROWEST = 1e-12  # log units: a forecast without width says 0 and 1
 _FARTHEST = 700.0  # log odds that exp() can still take
 
@@ -67,3 +68,20 @@ def expected_shortfalls(quantiles: Array) -> tuple[Array, Array]:
     es01 = q01 / (1 + np.log(q01 / q005) / np.log(2))
     between = (0.025 * q025 - 0.01 * q01) / (1 + np.log(q025 / q01) / np.log(2.5))
     return es01, (0.01 * es01 + between) / 0.025
+
+
+def pinball(actual: Array, quantiles: Array) -> Array:
+    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast (Koenker and Bassett 1978).
+
+    The tails beyond have scores of their own: a loss of the middle would hardly see them.
+
+    Args:
+        actual: (...,) prices. quantiles: (..., len(QUANTILES)) prices.
+
+    >>> pinball(np.array([10.0]), np.full((1, 13), 10.0)).tolist()
+    [0.0]
+    """
+    if quantiles.shape != (*actual.shape, len(QUANTILES)):
+        raise ValueError(f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}")
+    error, levels = actual[..., None] - quantiles[..., _SCORED], _LEVELS[_SCORED]
+    return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)

@@ -4,15 +4,17 @@ A prediction is a centre and a scale of the log return to each step; `calibratio
 the night, the validation and the backtest, one cutoff or thousands.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_t_shape, variance_factor
-from forecast_lib.distribution import expected_shortfalls
+from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
+from forecast_lib.distribution import expected_shortfalls, pinball
 from forecast_lib.domain import QUANTILES
-from forecast_lib.models.baselines import WITH_OWN_QUANTILES, Prediction, predict
+from forecast_lib.models.baselines import BASELINES, PARTS, WITH_OWN_QUANTILES, Prediction, predict
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import combined
@@ -22,7 +24,23 @@ from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import volatility_inputs
 
-__all__ = ["Forecasts", "forecast_rows", "forecast_with_baseline", "forecast_with_model"]
+__all__ = [
+    "COMBINED",
+    "Combined",
+    "Forecasts",
+    "combine",
+    "combined_forecast",
+    "forecast_rows",
+    "forecast_with_baseline",
+    "forecast_with_model",
+    "known_actuals",
+    "relative_losses",
+    "weighing",
+]
+
+COMBINED = "combined"
+"""In `made_by` and in the tables of backtests: all parts together."""
+_FIRST_WEIGHED = 9  # with fewer sessions than ten not even a baseline has a volatility to stand on
 
 _FARTHEST = 5.0  # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that infinite
 
@@ -42,6 +60,10 @@ class Forecasts:
     point: Array
     sigma: Array
     quantiles: Array
+
+    def part(self, chosen: slice) -> "Forecasts":
+        """Those of some of the cutoffs."""
+        return Forecasts(self.cutoffs[chosen], self.point[chosen], self.sigma[chosen], self.quantiles[chosen])
 
 
 def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Array) -> Array:
@@ -98,6 +120,80 @@ def forecast_with_baseline(name: str, series: TickerSeries, horizon: int, cutoff
     if made.returns is None:
         return _forecasts(series, features, every, made.centre, made.scale, cutoffs[1] - cutoffs[0])
     return _as_it_says(series, every, made, made.returns)
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What answers from some cutoffs, and what it is made of.
+
+    Attributes:
+        parts: each part's own forecasts; NaN where it has none.
+        weights: (parts, cutoffs, horizon), in the order of `parts`; they sum to one.
+    """
+
+    forecasts: Forecasts
+    parts: Mapping[str, Forecasts]
+    weights: Array
+
+
+def weighing(cutoffs: tuple[int, int]) -> tuple[int, int]:
+    """The cutoffs asked for and, before them, those whose outcomes weigh the parts."""
+    return min(max(cutoffs[0] - WEIGHT_SESSIONS, _FIRST_WEIGHED), cutoffs[0]), cutoffs[1]
+
+
+def known_actuals(made: Forecasts, series: TickerSeries) -> Array:
+    """(cutoffs, horizon): the closes that came true, NaN where they are not known yet."""
+    targets = made.cutoffs[:, None] + np.arange(1, made.point.shape[1] + 1)
+    return np.where(targets < len(series), series.close[np.minimum(targets, len(series) - 1)], np.nan)
+
+
+def relative_losses(made: Forecasts, series: TickerSeries) -> Array:
+    """(cutoffs, horizon): pinball losses as shares of the last close; NaN where the outcome is not known, or there is no forecast."""
+    return pinball(known_actuals(made, series), made.quantiles) / series.close[made.cutoffs][:, None]
+
+
+def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
+    """The same at every cutoff from first to last (exclusive), NaN where there is none, or none that can be used."""
+    every = np.arange(*cutoffs)
+    both = np.intersect1d(every, made.cutoffs)
+    own = made.part(slice(*np.searchsorted(made.cutoffs, [both[0], both[-1] + 1]))) if len(both) else made.part(slice(0))
+    usable = np.isfinite(own.point) & np.isfinite(own.sigma) & np.isfinite(own.quantiles).all(axis=2)
+    filled = []
+    for part in (own.point, own.sigma, own.quantiles):
+        whole = np.full((len(every), *part.shape[1:]), np.nan)
+        whole[own.cutoffs - cutoffs[0]] = np.where(usable if part.ndim == 2 else usable[..., None], part, np.nan)
+        filled.append(whole)
+    return Forecasts(every, *filled)
+
+
+def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple[int, int]) -> Combined:
+    """All parts together at cutoffs first to last (exclusive), weighed by what each lost before.
+
+    Args:
+        parts: by name, their forecasts at `weighing(cutoffs)`, or at some of them; networks before baselines.
+    """
+    every = {name: _at_every(made, weighing(cutoffs)) for name, made in parts.items()}
+    own = {name: made.part(slice(cutoffs[0] - cutoffs[1], None)) for name, made in every.items()}
+    prior = prior_weights(sum(name not in BASELINES for name in parts), sum(name in BASELINES for name in parts))
+    present = np.stack([np.isfinite(made.point) for made in own.values()])
+    weights = part_weights(np.stack([relative_losses(made, series) for made in every.values()]), present, prior)
+    last = series.close[np.arange(*cutoffs)][:, None]
+    point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in own.values()]), weights))
+    returns = np.stack([np.log(made.quantiles / last[..., None]) for made in own.values()])
+    quantiles = last[..., None] * np.exp(averaged(returns, weights[..., None]))
+    sigma = averaged(np.stack([made.sigma for made in own.values()]), weights)
+    return Combined(Forecasts(np.arange(*cutoffs), point, sigma, quantiles), own, weights)
+
+
+def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
+    """From the last session, by the model, where there is one that its history is long enough for, and the baselines."""
+    last = (len(series) - 1, len(series))
+    first, end = weighing(last)
+    parts = dict[str, Forecasts]()
+    if bundle is not None and (able := WARM_UP + bundle.network.lookback - 1) < end:
+        parts[bundle.network.variant] = forecast_with_model(bundle, series, (max(first, able), end))
+    parts |= {name: forecast_with_baseline(name, series, horizon, (first, end)) for name in PARTS}
+    return combine(parts, series, last)
 
 
 def forecast_rows(forecasts: Forecasts, series: TickerSeries) -> pd.DataFrame:

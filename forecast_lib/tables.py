@@ -243,6 +243,21 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         _NO_CROSSING,
         unique=["run_id", "ticker", "step"],
     ),
+    "forecast_weights": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "model": _text(),
+            "weight": _number(pa.Check.in_range(0, 1)),
+            "point": _number(*_POSITIVE),
+            "sigma": _number(pa.Check.ge(0), _FINITE),
+            **{column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS},
+            "source": _text(),
+        },
+        _NO_CROSSING,
+        unique=["run_id", "ticker", "step", "model"],
+    ),
     "forecast_outcomes": _table(
         {
             "run_id": _text(),

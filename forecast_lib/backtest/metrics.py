@@ -1,6 +1,6 @@
 """Losses and scores of forecasts. All take arrays of the same shape and refuse others; sums never broadcast by accident.
 
-Pinball loss: Koenker and Bassett (1978). Winkler (interval) score: Winkler (1972), Gneiting and Raftery (2007). MASE: Hyndman and
+Winkler (interval) score: Winkler (1972), Gneiting and Raftery (2007). MASE: Hyndman and
 Koehler (2006), scaled by the naive forecast's error on the same cutoffs. QLIKE: Patton (2011).
 """
 
@@ -11,11 +11,9 @@ from scipy.special import kolmogorov
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.series import Array
 
-__all__ = ["inside", "pinball", "qlike", "thirds", "uniform_pvalue", "winkler"]
+__all__ = ["inside", "qlike", "thirds", "uniform_pvalue", "winkler"]
 
-_LEVELS = np.array(QUANTILES)
 _AT = {level: at for at, level in enumerate(QUANTILES)}
-_SCORED = slice(_AT[0.025], _AT[0.975] + 1)
 _SMALLEST_VARIANCE = 1e-12
 _FEWEST = 30
 
@@ -28,22 +26,6 @@ def _check(actual: Array, quantiles: Array) -> None:
 def _check_same(name: str, values: NDArray[np.generic], expected: tuple[int, ...]) -> None:
     if values.shape != expected:
         raise ValueError(f"{name} has shape {values.shape}, expected {expected}")
-
-
-def pinball(actual: Array, quantiles: Array) -> Array:
-    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast.
-
-    The tails beyond have scores of their own: a loss of the middle would hardly see them.
-
-    Args:
-        actual: (...,) prices. quantiles: (..., len(QUANTILES)) prices.
-
-    >>> pinball(np.array([10.0]), np.full((1, 13), 10.0)).tolist()
-    [0.0]
-    """
-    _check(actual, quantiles)
-    error, levels = actual[..., None] - quantiles[..., _SCORED], _LEVELS[_SCORED]
-    return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
 
 
 def _bounds(quantiles: Array, coverage: float) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """What a backtest makes of a ticker, and what its pooled networks may learn from.
 
-Beside each network stand the baselines, and `served`: what the night would have published, the network where it passed the gate at the
-fold's start and the best baseline where not. Where arms are replayed, each arm's model is that: what its nights would have published.
+Beside each network stand the baselines, and `combined`: what the night would have published. Where arms are replayed, each arm's model is
+what the network would have said on its nights.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,7 @@ from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.models.training import poolable
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["SERVED", "TickerBacktest", "fold_pool_series"]
-
-SERVED = "served"
+__all__ = ["TickerBacktest", "fold_pool_series"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class TickerBacktest:
     Attributes:
         forecasts: columns of `backtest_forecasts` without the id.
         scores: columns of `backtest_scores` without the id.
-        splits: for each fold, or for each night of an arm that something was decided at: sessions known, first and last cutoff, what
-            was served that night, whether that is the model trained then, and why.
+        splits: for each fold, or for each night of an arm that something was decided at: sessions known, first and last cutoff, whether
+            a model was trained, whether it was better than the one before, and why there is none.
         trained_by: what did the arithmetic of its models' training, in words.
     """
 

@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.backtest.confidence_set import confidence_set
-from forecast_lib.backtest.metrics import inside, pinball, qlike, thirds, uniform_pvalue, winkler
+from forecast_lib.backtest.metrics import inside, qlike, thirds, uniform_pvalue, winkler
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.config import Arm
-from forecast_lib.distribution import probability_below
+from forecast_lib.distribution import pinball, probability_below
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import Array
 

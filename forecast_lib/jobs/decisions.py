@@ -12,7 +12,7 @@ __all__ = ["Decision", "Lineage", "Promoted", "decide", "lineages", "model_confi
 
 @dataclass(frozen=True)
 class Promoted:
-    """A model that passed the gate: its id, its weights, and the last session it has seen."""
+    """A model that answers, or answered: its id, its weights, and the last session it has seen."""
 
     model_id: str
     weights_sha256: str
@@ -25,7 +25,7 @@ class Lineage:
 
     Attributes:
         last_good: the last promoted model, or None.
-        tried_through: last session of the last model trained, promoted or not; None if none was.
+        tried_through: last session of the last model trained, kept or not; None if none was.
         anew_through: the same of the last model that was fitted anew, not fine-tuned from another.
         other_settings: models exist, but with other settings only.
     """
@@ -72,11 +72,11 @@ def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp,
     good, tried = lineage.last_good, lineage.tried_through
     if tried is None:
         return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
-    # Also a training whose model was refused, or lost to its parent, counts: the next night would decide the same again.
-    if calendar.count_between(tried, cutoff) < train.fine_tune_every:
-        return Decision("skip", "recent" if good else "refused_recently")
     if good is None:
-        return Decision("retrain", "refused_before")
+        return Decision("retrain", "no_model")
+    # Also a training whose model lost to its parent counts: the next night would decide the same again.
+    if calendar.count_between(tried, cutoff) < train.fine_tune_every:
+        return Decision("skip", "recent")
     if lineage.anew_through is None or calendar.count_between(lineage.anew_through, cutoff) >= train.refit_sessions:
         return Decision("retrain", "age")
     if drifted:
@@ -96,5 +96,5 @@ def decide(
     if strategy == "fine-tune":
         if lineage.last_good:
             return Decision("fine_tune", "asked_for")
-        return Decision("retrain", "refused_before" if lineage.tried_through is not None else "no_model")
+        return Decision("retrain", "no_model")
     return _automatic(lineage, calendar, cutoff, train, drifted)

@@ -1,6 +1,5 @@
 """Backtests: shards of tickers rolled through their past, and the tables that come of it."""
 
-import functools
 import hashlib
 import json
 import time
@@ -11,19 +10,20 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.backtest.rows import backtest_rows
-from forecast_lib.backtest.run import SERVED, TickerBacktest, fold_pool_series
+from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
 from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
 from forecast_lib.backtest.splits import folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
 from forecast_lib.errors import TickerError
-from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
+from forecast_lib.forecast import COMBINED, Forecasts, combine, forecast_with_baseline, forecast_with_model, weighing
+from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.pool import KeptPool, TrainedPool, train_members
-from forecast_lib.jobs.replay import DayPool, Point, Replayed, cpu_clock, pool_days, replay
-from forecast_lib.models.baselines import BASELINES
+from forecast_lib.jobs.replay import DayPool, Point, cpu_clock, newest_pool, pool_days, replay, trained_at
+from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
-from forecast_lib.models.training import join_pool
+from forecast_lib.models.training import first_cutoff, join_pool
 from forecast_lib.tables import empty
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries
@@ -135,7 +135,6 @@ class _Tested:
 
     def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
         made, days = point.refreshed, self.series.sessions
-        why = made.verdict.reason if made.verdict else made.problem.reason if made.problem else ""
         self.splits.append(
             {
                 "ticker": self.series.ticker,
@@ -145,25 +144,22 @@ class _Tested:
                 "last_cutoff": str(days[end - 1]),
                 "decision": made.decision.action,
                 "trigger": made.decision.trigger,
-                "served": made.served.network.variant if made.served else made.instead,
+                "trained": made.trained is not None,
                 "served_new": made.served_new,
-                "reason": why,
+                "reason": made.problem.reason if made.problem else "",
             }
         )
 
 
-def _fold_tested(tested: _Tested, model: ModelConfig, replayed: Replayed, cutoffs: tuple[int, int], seconds: float) -> None:
-    """The network's own rows, whatever the gate said of it."""
-    made = replayed.points[0].refreshed
-    if made.trained is None:
-        return
-    began, first = time.perf_counter(), replayed.points[0].first
-    forecasts = replayed.served
-    if made.served is None:
-        seen = tested.series.since(first) if first else tested.series
-        own = forecast_with_model(made.trained.bundle, seen, (cutoffs[0] - first, cutoffs[1] - first))
-        forecasts = Forecasts(own.cutoffs + first, own.point, own.sigma, own.quantiles)
-    tested.add(model.variant, forecasts, seconds + time.perf_counter() - began)
+def _own_forecasts(series: TickerSeries, point: Point, cutoffs: tuple[int, int]) -> Forecasts | None:
+    """What the model trained at a fold's start says there, and at the cutoffs before by which it is weighed; None where there is none."""
+    bundle, first = point.refreshed.served, point.first
+    if bundle is None:
+        return None
+    start, end = weighing(cutoffs)
+    able = max(start, first + first_cutoff(bundle.network.lookback))
+    made = forecast_with_model(bundle, series.since(first) if first else series, (able - first, end - first))
+    return Forecasts(made.cutoffs + first, made.point, made.sigma, made.quantiles)
 
 
 def backtest_ticker(
@@ -178,8 +174,8 @@ def backtest_ticker(
 ) -> TickerBacktest:
     """Roll through the last part of the series; every model and baseline forecasts every cutoff there.
 
-    Without arms: each network from its fold's start on, whatever the gate says, and `served`, which follows the first of `models`. With
-    arms: what the nights of each would have published, the model's name `VARIANT_ARM`, for example `stacked_fine_tune`.
+    Without arms: each network from its fold's start on, and `combined`: the first of `models` with the baselines, as a night answers. With
+    arms: what the network would have said on each night, the model's name `VARIANT_ARM`, for example `stacked_fine_tune`.
 
     Args:
         pools: of each model, as `join_pools` makes them.
@@ -192,18 +188,17 @@ def backtest_ticker(
     span = (folds[0].cutoffs[0], folds[-1].cutoffs[1])
     tested = _Tested(series, [], {}, {}, [])
     trained_by = set[str]()
-
-    @functools.cache
-    def baseline(name: str) -> Forecasts:
-        return forecast_with_baseline(name, series, models[0].horizon, span)
-
-    for name in baselines:
+    made = dict[str, Forecasts]()
+    for name in dict.fromkeys([*baselines, *PARTS]):
         began = time.perf_counter()
-        tested.add(name, baseline(name), time.perf_counter() - began)
+        made[name] = forecast_with_baseline(name, series, models[0].horizon, weighing(span))
+        if name in baselines:
+            tested.add(name, made[name].part(slice(span[0] - span[1], None)), time.perf_counter() - began)
     for place, (model, own_pools) in enumerate(zip(models, pools, strict=True)):
         for arm in config.arms:
             began = time.perf_counter()
-            replayed = replay(series, span, arm, model, train, config, own_pools, baseline, seed=seed)
+            naive = made["naive"].part(slice(span[0] - span[1], None))
+            replayed = replay(series, span, arm, model, train, config, own_pools, naive, seed=seed)
             name = arm_model(model.variant, arm)
             tested.add(name, replayed.served, time.perf_counter() - began)
             tested.arms[name] = ArmCost(arm, arm_model(model.variant, "none"), replayed.cpu_seconds)
@@ -213,12 +208,17 @@ def backtest_ticker(
                 tested.split(name, point, end, config)
         for fold in () if config.arms else folds:
             began = time.perf_counter()
-            replayed = replay(series, fold.cutoffs, "none", model, train, config, own_pools, baseline, seed=seed)
-            trained_by |= replayed.trained_by
-            _fold_tested(tested, model, replayed, fold.cutoffs, time.perf_counter() - began)
+            pool = newest_pool(own_pools, series.sessions[fold.fit_sessions - 1])
+            decision = Decision("retrain", "no_model")
+            point = trained_at(series, fold.cutoffs[0], decision, None, None, model, train, config, pool, seed=seed)
+            trained_by |= {point.refreshed.trained.trained_by} if point.refreshed.trained else set()
+            own = _own_forecasts(series, point, fold.cutoffs)
+            if own is not None:
+                tested.add(model.variant, own.part(slice(fold.cutoffs[0] - fold.cutoffs[1], None)), time.perf_counter() - began)
+            tested.split(model.variant, point, fold.cutoffs[1], config)
             if place == 0:
-                tested.add(SERVED, replayed.served)
-                tested.split(model.variant, replayed.points[0], fold.cutoffs[1], config)
+                parts = ({} if own is None else {model.variant: own}) | {name: made[name] for name in PARTS}
+                tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
     forecasts = pd.concat(tested.parts, ignore_index=True)
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)
     return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))

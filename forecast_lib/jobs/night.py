@@ -11,12 +11,12 @@ import pandas as pd
 from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
-from forecast_lib.forecast import Forecasts
+from forecast_lib.forecast import Combined
 from forecast_lib.jobs import outcome
 from forecast_lib.jobs.decisions import model_config_json
 from forecast_lib.jobs.ends import end_of
 from forecast_lib.jobs.evaluate import backtest_tables
-from forecast_lib.jobs.forecast import Question, forecast_table, questions
+from forecast_lib.jobs.forecast import Question, forecast_table, questions, weight_table
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
@@ -52,9 +52,9 @@ class Night:
 
     Attributes:
         served: ticker to the model that answers and its id.
-        instead: ticker to the baseline that answers where no model does.
         weights: ticker to the SHA-256 of the model trained tonight.
         pool: the pooled networks that tickers were fitted anew from, where any were.
+        combination: columns of `forecast_weights`.
         settled: columns of `forecast_outcomes`, and `made_by`.
         backtest: frames of the three backtest tables.
         tested_by: what trained the models of the backtest, in words.
@@ -63,10 +63,10 @@ class Night:
     market: Market
     refreshed: tuple[Refreshed, ...] = ()
     served: Mapping[str, tuple[Bundle, str]] = field(default_factory=dict)
-    instead: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     pool: KeptPool | None = None
     forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
+    combination: pd.DataFrame = field(default_factory=lambda: empty("forecast_weights"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
@@ -98,19 +98,13 @@ def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed
         for each in refreshed
         if each.served
     }
-    instead = {each.ticker: each.instead for each in refreshed if not each.served}
-    return Night(market, tuple(refreshed), served, instead, weights, pool)
+    return Night(market, tuple(refreshed), served, weights, pool)
 
 
 def to_backtest(tonight: Night) -> list[TickerSeries]:
-    """Tickers that were trained anew tonight: their method is tried on their own past.
-
-    Those that the gate refused before start from the same pooled networks again until new ones are trained: they wait for that night, when
-    all are tried. A backtest of the refused alone would stand in the report as the one of all tickers.
-    """
-    new_pool = tonight.pool is not None and bool(tonight.pool.fits)
+    """Tickers that were trained anew tonight: their method is tried on their own past."""
     anew = [each for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
-    return [tonight.market.series[each.ticker] for each in anew if new_pool or each.decision.trigger != "refused_before"]
+    return [tonight.market.series[each.ticker] for each in anew]
 
 
 def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
@@ -137,12 +131,13 @@ def with_backtest(
 
 def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
     """Every ticker with a history, and who answers for it."""
-    return questions(tonight.market, tonight.served, tonight.instead, config.tickers)
+    return questions(tonight.market, tonight.served, config.tickers)
 
 
-def with_forecasts(tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Forecasts]) -> Night:
+def with_forecasts(tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Combined]) -> Night:
     """Add the forecasts that answer the questions."""
-    return dataclasses.replace(tonight, forecasts=forecast_table(asked, made, tonight.market, config.run_id))
+    forecasts = forecast_table(asked, made, tonight.market, config.run_id)
+    return dataclasses.replace(tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id))
 
 
 def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
@@ -179,6 +174,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         "run_tickers": statuses,
         "models": outcome.model_rows(tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)),
         "forecasts": tonight.forecasts,
+        "forecast_weights": tonight.combination,
         "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
         **tonight.backtest,
     }

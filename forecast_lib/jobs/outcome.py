@@ -10,7 +10,9 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from forecast_lib.backtest.validation import Validation
 from forecast_lib.config import RunConfig, config_hash, to_json
+from forecast_lib.forecast import COMBINED
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.pool import KeptPool
@@ -99,10 +101,9 @@ def status_rows(
     for ticker in config.tickers:
         each, behind, end = refreshed.get(ticker), all_behind.get(ticker), market.ended.get(ticker)
         data, training = _data_reason(_problem(market, ticker), behind), _problem_text(each.problem if each else None)
-        by_network = kind != "nightly" or (each is not None and (each.served is not None or each.problem is None))
+        by_network = kind != "nightly" or (each is not None and each.served is not None)
         state = status_of(ticker in answered, by_network, end, data, training)
         flags = [*([end.flag] if end else []), *market.flags.get(ticker, ())]
-        variant = each.served.network.variant if each and each.served else each.instead if each else "naive"
         rows.append(
             {
                 "run_id": config.run_id,
@@ -112,7 +113,7 @@ def status_rows(
                 "decision": each.decision.action if each else None,
                 "trigger": each.decision.trigger if each else None,
                 "model_id": served.get(ticker),
-                "made_by": variant if ticker in answered and kind == "nightly" else None,
+                "made_by": COMBINED if ticker in answered and kind == "nightly" else None,
                 "train_seconds": each.trained.seconds if each and each.trained else None,
                 "last_session": pd.Timestamp(market.series[ticker].sessions[-1]) if ticker in market.series else pd.NaT,
                 "sessions_behind": behind,
@@ -120,7 +121,7 @@ def status_rows(
                 "rows_new": market.rows_new.get(ticker, 0),
                 "rows_refused": market.rows_refused.get(ticker, 0),
                 "cost_seconds": each.seconds if each else None,
-                "expected_gain": _expected_gain(each),
+                "expected_gain": each.validation.gain if each and each.validation else None,
                 "problem": _problem_text(market.problems.get(ticker)),
                 "flags": "; ".join(flags) or None,
             }
@@ -160,7 +161,7 @@ def _pool_row(pool: KeptPool) -> dict[str, object]:
 
 
 def _ticker_row(each: Refreshed, trained: Trained, sha256: str) -> dict[str, object]:
-    bundle, verdict = trained.bundle, each.verdict
+    bundle, validation = trained.bundle, each.validation
     return {
         "model_id": sha256[:16],
         "ticker": each.ticker,
@@ -170,31 +171,22 @@ def _ticker_row(each: Refreshed, trained: Trained, sha256: str) -> dict[str, obj
         "weights_sha256": sha256,
         "seed": bundle.seed,
         "epochs": trained.epochs if trained.own else 0,
-        "val_n": verdict.n if verdict else 0,
-        "val_rmse": verdict.rmse if verdict else None,
-        "val_rmse_naive": verdict.rmse_naive if verdict else None,
-        "val_pinball": verdict.pinball if verdict else None,
-        "val_pinball_naive": verdict.pinball_naive if verdict else None,
-        "val_cov80": verdict.cov80 if verdict else None,
-        "val_cov95": verdict.cov95 if verdict else None,
+        "val_n": validation.n if validation else 0,
+        "val_rmse": validation.rmse if validation else None,
+        "val_rmse_naive": validation.rmse_naive if validation else None,
+        "val_pinball": validation.pinball if validation else None,
+        "val_pinball_naive": validation.pinball_naive if validation else None,
+        "val_cov80": validation.cov80 if validation else None,
+        "val_cov95": validation.cov95 if validation else None,
         "shrinkage": float(bundle.shrinkage.mean()),
         "promoted": each.served_new,
-        "gate_reason": _gate_reason(each),
+        "gate_reason": _gate_reason(each, validation) if validation else "not judged",
     }
 
 
-def _expected_gain(each: Refreshed | None) -> float | None:
-    if each is None or each.verdict is None or each.verdict.pinball_naive <= 0:
-        return None
-    return 1 - each.verdict.pinball / each.verdict.pinball_naive
-
-
-def _gate_reason(each: Refreshed) -> str:
-    if each.verdict is None:
-        return "not judged"
-    if each.verdict.promoted and not each.served_new:
-        return f"{each.verdict.reason}; the parent's is lower, so it stays"
-    return each.verdict.reason
+def _gate_reason(each: Refreshed, validation: Validation) -> str:
+    gain = "the naive forecast made no error" if validation.gain is None else f"{1 - validation.gain:.4f} of naive"
+    return f"validation pinball {gain}" + ("" if each.served_new else "; the parent's is lower, so it stays")
 
 
 def run_row(

@@ -8,13 +8,12 @@
     none         | R                                                  one training, then nothing but calibration
 
 R: from pooled networks, which are trained anew once they are `refit_sessions` old; F: from the ticker's last good model. The marks stand
-where `decide` puts them: a refused model, a drift or a holiday moves them. Every night's intervals are calibrated on what was known then.
+where `decide` puts them: a drift or a holiday moves them. Every night's intervals are calibrated on what was known then.
 
-A fold of a backtest is a replay of its own cutoffs with the arm `none`: one path for both.
+An arm is the network's own forecasts, naive's until there is one.
 
 What differs from the nights that were replayed cannot leak: new pooled networks are trained on the first evening on which they are due,
-though perhaps no ticker asks for them before a later one; with `none` the baseline that answers for a refused model is chosen once, not
-each evening; and sessions are counted by the calendar that the ticker's name points to.
+though perhaps no ticker asks for them before a later one; and sessions are counted by the calendar that the ticker's name points to.
 """
 
 import time
@@ -25,9 +24,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.backtest.metrics import pinball
 from forecast_lib.backtest.splits import fold_days, known_at
 from forecast_lib.config import Arm, BacktestConfig, ModelConfig, TrainConfig
+from forecast_lib.distribution import pinball
 from forecast_lib.forecast import Forecasts, forecast_with_model
 from forecast_lib.jobs.decisions import Decision, Lineage, decide, lineages
 from forecast_lib.jobs.ingest import Problem
@@ -40,7 +39,7 @@ from forecast_lib.models.training import network_of
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["DayPool", "Point", "Replayed", "cpu_clock", "pool_days", "replay"]
+__all__ = ["DayPool", "Point", "Replayed", "cpu_clock", "newest_pool", "pool_days", "replay", "trained_at"]
 
 _SKIP = Decision("skip", "not_in_arm")
 
@@ -70,7 +69,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the nights would have published, and how that came about.
+    """What the network would have said on each night, and how that came about.
 
     Attributes:
         served: one forecast a cutoff.
@@ -89,9 +88,9 @@ class Replayed:
 
 @dataclass(frozen=True)
 class _Answerer:
-    """A model, or the name of a baseline. `first`: index of the first session that the model could see."""
+    """A model, or None: the naive forecast. `first`: index of the first session that the model could see."""
 
-    answer: Bundle | str
+    answer: Bundle | None
     first: int = 0
 
 
@@ -118,21 +117,15 @@ def pool_days(series: Sequence[TickerSeries], config: BacktestConfig, train: Tra
 
 
 class _Served:
-    """The forecasts that are served, one a cutoff; each model's are made some sessions ahead, for it knows at each cutoff what it may."""
+    """The forecasts, one a cutoff; each model's are made some sessions ahead, for it knows at each cutoff what it may."""
 
-    def __init__(self, series: TickerSeries, cutoffs: tuple[int, int], ahead: int, baseline: Callable[[str], Forecasts]) -> None:
+    def __init__(self, series: TickerSeries, cutoffs: tuple[int, int], ahead: int, naive: Forecasts) -> None:
         self._series, self._first, self._end = series, *cutoffs
-        self._ahead, self._baseline = ahead, baseline
-        naive = self._of_baseline("naive", self._first)
+        self._ahead, self._of_naive = ahead, naive
         self._made = [np.full_like(part, np.nan) for part in (naive.point, naive.sigma, naive.quantiles)]
         self._naive = self._losses(naive.quantiles)
         self._by_network = np.zeros(len(naive.point), dtype=bool)
-        self._standing, self._known = _Answerer("naive"), self._first  # nothing is made yet
-
-    def _of_baseline(self, name: str, at: int) -> Forecasts:
-        made = self._baseline(name)
-        chosen = slice(at - int(made.cutoffs[0]), self._end - int(made.cutoffs[0]))
-        return Forecasts(made.cutoffs[chosen], made.point[chosen], made.sigma[chosen], made.quantiles[chosen])
+        self._standing, self._known = _Answerer(None), self._first  # nothing is made yet
 
     def _of_model(self, bundle: Bundle, first: int, at: int, until: int) -> Forecasts:
         seen = self._series.since(first) if first else self._series
@@ -144,15 +137,15 @@ class _Served:
             self._standing, self._known = answerer, at
         if at < self._known:
             return
-        if isinstance(answerer.answer, str):
-            made = self._of_baseline(answerer.answer, at)
+        if answerer.answer is None:
+            made = self._of_naive.part(slice(at - self._first, None))
         else:
             made = self._of_model(answerer.answer, answerer.first, at, min(at + self._ahead, self._end))
         self._known = at + len(made.point)
         chosen = slice(at - self._first, self._known - self._first)
         for whole, part in zip(self._made, (made.point, made.sigma, made.quantiles), strict=True):
             whole[chosen] = part
-        self._by_network[chosen] = not isinstance(answerer.answer, str)
+        self._by_network[chosen] = answerer.answer is not None
 
     def go_on(self, at: int) -> None:
         """It is that of who answered before."""
@@ -212,9 +205,29 @@ def _decision(
     return _SKIP if decision.action == "fine_tune" and arm == "retrain" else decision
 
 
-def _newest(pools: Sequence[DayPool], day: np.datetime64) -> DayPool:
+def newest_pool(pools: Sequence[DayPool], day: np.datetime64) -> DayPool:
+    """The last one that this day may use."""
     known = [pool for pool in pools if pool.day <= day]
     return known[-1] if known else DayPool(day, Problem("no_pool", "no ticker has a history long enough to learn from"))
+
+
+def trained_at(
+    series: TickerSeries,
+    at: int,
+    decision: Decision,
+    parent: Bundle | None,
+    parent_id: str | None,
+    model: ModelConfig,
+    train: TrainConfig,
+    config: BacktestConfig,
+    pool: DayPool,
+    *,
+    seed: int,
+) -> Point:
+    """The night of the cutoff `at`, as far as the ticker's model goes."""
+    known, first = known_at(series, at + 1 - config.embargo, config)
+    (made,) = refresh_shard(with_pool([Work(known, decision, parent, parent_id)], pool.kept), model, train, seed)
+    return Point(at, first, made)
 
 
 def replay(
@@ -225,7 +238,7 @@ def replay(
     train: TrainConfig,
     config: BacktestConfig,
     pools: Sequence[DayPool],
-    baseline: Callable[[str], Forecasts],
+    naive: Forecasts,
     *,
     seed: int,
 ) -> Replayed:
@@ -233,10 +246,10 @@ def replay(
 
     Args:
         pools: of every day on which they are due, in order.
-        baseline: by name, its forecasts of these cutoffs at least.
+        naive: the naive forecasts of these cutoffs.
     """
     calendar, clock = calendar_for(series.ticker), cpu_clock(model)
-    served = _Served(series, cutoffs, cutoffs[1] - cutoffs[0] if arm == "none" else train.refit_sessions, baseline)
+    served = _Served(series, cutoffs, cutoffs[1] - cutoffs[0] if arm == "none" else train.refit_sessions, naive)
     registry, points, used, seconds = _Registry(), list[Point](), set[np.datetime64](), 0.0
     for at in range(*cutoffs):
         if arm == "none" and at > cutoffs[0]:
@@ -247,18 +260,16 @@ def replay(
         if decision.action == "skip" and registry.last_good:
             served.answer(at, registry.last_good)
             continue
-        known, first = known_at(series, at + 1 - config.embargo, config)
-        pool = _newest(pools, cutoff)
-        work = with_pool([Work(known, decision, registry.parent, registry.parent_id)], pool.kept)
+        pool = newest_pool(pools, cutoff)
         began = clock()
-        (made,) = refresh_shard(work, model, train, seed)
+        point = trained_at(series, at, decision, registry.parent, registry.parent_id, model, train, config, pool, seed=seed)
         seconds += clock() - began
         if decision.action == "retrain" and pool.day not in used:
             used.add(pool.day)
             seconds += pool.cpu_seconds
         if decision.action != "skip":
-            points.append(Point(at, first, made))
-            registry.add(points[-1], series.sessions[at])
+            points.append(point)
+            registry.add(point, series.sessions[at])
         # Who answers is the newest good model or nobody: the better of it and its parent was entered just now.
-        served.answer(at, registry.last_good if made.served and registry.last_good else _Answerer(made.instead))
+        served.answer(at, registry.last_good or _Answerer(None))
     return Replayed(served.forecasts(), tuple(points), seconds)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.backtest.metrics import inside, pinball
+from forecast_lib.backtest.metrics import inside
+from forecast_lib.distribution import pinball
 from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.tables import QUANTILE_COLUMNS, empty
 from forecast_lib.windows.series import Array, TickerSeries

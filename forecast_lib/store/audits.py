@@ -25,6 +25,7 @@ WRITERS = {
     "run_tickers": "SELECT run_id AS writer, * FROM run_tickers",
     "models": "SELECT run_id AS writer, * FROM models",
     "forecasts": "SELECT run_id AS writer, * FROM forecasts",
+    "forecast_weights": "SELECT run_id AS writer, * FROM forecast_weights",
     "forecast_outcomes": "SELECT settled_by AS writer, * FROM forecast_outcomes",
     "backtests": "SELECT run_id AS writer, * FROM backtests",
     "backtest_forecasts": "SELECT b.run_id AS writer, f.* FROM backtest_forecasts AS f JOIN backtests AS b USING (backtest_id)",
@@ -42,6 +43,7 @@ KEYS = {
     "run_tickers": "run_id, ticker",
     "models": "model_id",
     "forecasts": "run_id, ticker, step",
+    "forecast_weights": "run_id, ticker, step, model",
     "forecast_outcomes": "run_id, ticker, step",
     "backtests": "backtest_id",
     "backtest_forecasts": "backtest_id, ticker, model, cutoff, step",
@@ -226,6 +228,25 @@ _STORY = (
         SELECT DISTINCT ticker AS breach
         FROM run_tickers JOIN runs USING (run_id) ANTI JOIN forecasts USING (run_id, ticker)
         WHERE run_id = $run AND kind = 'nightly' AND run_tickers.status NOT IN ('ended', 'none')
+        """,
+    ),
+    Audit(
+        "the weights of a forecast sum to one",
+        """
+        SELECT concat_ws(' ', ticker, 'step', step, 'has', round(sum(weight), 6)) AS breach
+        FROM forecast_weights
+        WHERE run_id = $run
+        GROUP BY ticker, step
+        HAVING abs(sum(weight) - 1) > 1e-9 OR min(weight) < 0
+        """,
+    ),
+    Audit(
+        "a combined forecast has weights, and weights have a forecast",
+        """
+        SELECT concat_ws(' ', coalesce(f.ticker, w.ticker), 'step', coalesce(f.step, w.step)) AS breach
+        FROM (SELECT DISTINCT ticker, step FROM forecasts WHERE run_id = $run AND made_by = 'combined') AS f
+        FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w USING (ticker, step)
+        WHERE f.ticker IS NULL OR w.ticker IS NULL
         """,
     ),
     Audit(

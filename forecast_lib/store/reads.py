@@ -283,7 +283,7 @@ def read_losses(con: Connection, tickers: Sequence[str], variant: str, before: d
         FROM forecast_outcomes AS o
         JOIN forecasts AS f USING (run_id, ticker, step)
         JOIN runs AS r ON r.run_id = o.settled_by
-        WHERE o.{_ASKED} AND o.step = 1 AND f.made_by = $variant AND r.as_of < $before AND r.started_at <= $known_at
+        WHERE o.{_ASKED} AND o.step = 1 AND f.made_by IN ($variant, 'combined') AND r.as_of < $before AND r.started_at <= $known_at
         QUALIFY row_number() OVER (PARTITION BY o.ticker, o.target_session ORDER BY r.finished_at DESC, o.run_id DESC) = 1
         ORDER BY o.ticker, o.target_session
     """

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_pinball_loss
 
-from forecast_lib.backtest.metrics import inside, pinball, qlike, thirds, uniform_pvalue, winkler
+from forecast_lib.backtest.metrics import inside, qlike, thirds, uniform_pvalue, winkler
+from forecast_lib.distribution import pinball
 from forecast_lib.domain import QUANTILES
 
 LADDER = np.array([[80.0, 85.0, 91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0, 115.0, 120.0]])

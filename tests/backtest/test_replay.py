@@ -1,14 +1,13 @@
 """The nights of a test part over again: each arm decides as it should, knows nothing later, and says what it cost."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.gate import judge
 from forecast_lib.backtest.scores import arm_model
+from forecast_lib.backtest.validation import validated
 from forecast_lib.config import ARMS, BacktestConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.forecast import forecast_with_baseline, forecast_with_model
@@ -45,14 +44,14 @@ def nights(result, arm, decision):
 
 @pytest.fixture(scope="module", autouse=True)
 def the_newest_model_is_the_best():
-    """The gate of a network this small would refuse most nights: here the newest model always passes it, and no drift rings."""
+    """A network this small would often lose to the one before: here the newest model always wins, and no drift rings."""
 
     def approving(bundle, *given):
         newest_lowest = -float(pd.Timestamp(bundle.trained_through).toordinal())
-        return dataclasses.replace(judge(bundle, *given), promoted=True, pinball=newest_lowest)
+        return dataclasses.replace(validated(bundle, *given), pinball=newest_lowest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refresh, "judge", approving)
+        patch.setattr(refresh, "validated", approving)
         patch.setattr(plan, "has_drifted", lambda *losses: False)
         yield
 
@@ -71,14 +70,14 @@ def pools():
 
 
 def replayed(arm, pools):
-    baseline = functools.cache(lambda name: forecast_with_baseline(name, SERIES, MODEL.horizon, (FIRST, END)))
-    return replay.replay(SERIES, (FIRST, END), arm, MODEL, SCHEDULE, REPLAY, pools, baseline, seed=1)
+    naive = forecast_with_baseline("naive", SERIES, MODEL.horizon, (FIRST, END))
+    return replay.replay(SERIES, (FIRST, END), arm, MODEL, SCHEDULE, REPLAY, pools, naive, seed=1)
 
 
 def test_one_point_is_the_backtest_of_one_fold(result):
     fold = tried(SERIES, BacktestConfig())
-    for model in ("served", "lstm"):
-        pd.testing.assert_frame_equal(rows_of(result, "lstm_none"), rows_of(fold, model), check_exact=True)
+    # The same model, asked for the cutoffs before as well, which rounds the last bits of running means
+    pd.testing.assert_frame_equal(rows_of(result, "lstm_none"), rows_of(fold, "lstm"), rtol=1e-9)
 
 
 def test_arms_decide_on_the_nights_of_their_schedule(result):
@@ -107,11 +106,11 @@ def test_fine_tune_goes_on_from_the_last_model(pools):
     assert second.start_id == second.parent_id == "ACME-0"
 
 
-@pytest.mark.parametrize("everything_passes", [True, False])
-def test_nights_serve_what_their_replay_serves(tmp_path, pools, monkeypatch, everything_passes):
+@pytest.mark.parametrize("newest_wins", [True, False])
+def test_nights_have_the_models_that_their_replay_has(tmp_path, pools, monkeypatch, newest_wins):
     """Twenty-five evenings one after the other, as the flow puts the jobs in order, with models and pools on disk."""
-    if not everything_passes:
-        monkeypatch.setattr(refresh, "judge", judge)
+    if not newest_wins:
+        monkeypatch.setattr(refresh, "validated", validated)
     replayed_nights, history, actions = replayed("fine-tune", pools).served, [], []
     for at in range(FIRST, FIRST + 25):
         series = SERIES.until(at + 1)
@@ -127,13 +126,10 @@ def test_nights_serve_what_their_replay_serves(tmp_path, pools, monkeypatch, eve
         night = keep_models(config, market, refreshed, kept)
         history.append(outcome.model_rows(night.refreshed, night.weights, night.pool, config, settings))
         actions += [(each.decision.action, kept is not None and bool(kept.fits)) for each in work if each.decision.action != "skip"]
-        if night.served:
-            own = forecast_with_model(night.served["ACME"][0], series, (at, at + 1))
-        else:
-            own = forecast_with_baseline(night.instead["ACME"], series, MODEL.horizon, (at, at + 1))
+        own = forecast_with_model(night.served["ACME"][0], series, (at, at + 1))
         np.testing.assert_allclose(own.quantiles[0], replayed_nights.quantiles[at - FIRST], rtol=1e-6, err_msg=str(at))
     by_hand = [("retrain", True), *[("fine_tune", False)] * 3, ("retrain", True)]  # whether with a new pool
-    assert actions == by_hand if everything_passes else actions[:2] == [("retrain", True), ("retrain", False)]
+    assert actions == by_hand
 
 
 def test_retrain_starts_from_the_newest_pool(pools):
@@ -181,25 +177,6 @@ def test_drift_trains_anew_in_both_arms_that_train(monkeypatch, pools):
         # The first night with seven losses settled before it, and the model old enough to be trained again
         # The seventh loss is that of the 15th, settled that evening; the other arm had its turn on the 11th, and has the next on the 18th
         assert str(SERIES.sessions[second.at]) == {"retrain": "2020-12-16", "fine-tune": "2020-12-18"}[arm]
-
-
-def test_who_passed_the_gate_when_it_was_trained_answers_again_after_a_night_on_which_none_did(monkeypatch, pools):
-    """As at night: the evening's verdict on the parent counts for that evening alone."""
-    asked = []
-
-    def one_bad_evening(shard, *given):
-        (made,) = refresh_shard(shard, *given)
-        asked.append(made)
-        return [dataclasses.replace(made, served=None, served_new=False, instead="garch") if len(asked) == 2 else made]
-
-    monkeypatch.setattr(replay, "refresh_shard", one_bad_evening)
-    made = replayed("fine-tune", pools)
-    bad = made.points[1].at - FIRST
-    garch = forecast_with_baseline("garch", SERIES, MODEL.horizon, (FIRST, END))
-    assert (made.served.quantiles[bad] == garch.quantiles[bad]).all()
-    first = made.points[0].refreshed.trained.bundle
-    again = forecast_with_model(first, SERIES, (FIRST + bad + 1, FIRST + bad + 2))
-    np.testing.assert_allclose(made.served.quantiles[bad + 1], again.quantiles[0], rtol=1e-6)
 
 
 def test_window_and_embargo_hold_for_every_night():

@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.run import SERVED, fold_pool_series
+from forecast_lib.backtest.run import fold_pool_series
 from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
+from forecast_lib.forecast import COMBINED, combined_forecast
 from forecast_lib.jobs import evaluate
+from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.evaluate import backtest_pool, backtest_tables, backtest_ticker
-from forecast_lib.models.baselines import BASELINES
+from forecast_lib.jobs.refresh import Work, refresh_shard
+from forecast_lib.models.baselines import BASELINES, PARTS
+from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
@@ -33,7 +37,7 @@ def result():
 def test_every_cutoff_is_forecast_by_every_model(result):
     counts = result.forecasts.groupby(["model", "step"]).size().to_dict()
     # 60 cutoffs; the last has one outcome only, so step 2 has one row less
-    assert counts == {(model, step): 61 - step for model in (*BASELINES, "lstm", SERVED) for step in (1, 2)}
+    assert counts == {(model, step): 61 - step for model in (*BASELINES, "lstm", COMBINED) for step in (1, 2)}
 
 
 def test_last_cutoff_is_the_session_before_the_last(result):
@@ -48,13 +52,23 @@ def test_actual_is_the_close_of_the_target_and_naive_that_of_the_cutoff(result):
     assert (result.forecasts["target_session"] > result.forecasts["cutoff"]).all()
 
 
-def test_served_is_the_model_or_naive_fold_by_fold(result):
+def test_combined_lies_between_its_parts(result):
     wide = result.forecasts.pivot(index=["cutoff", "step"], columns="model", values="q975")
-    for split in result.splits:
-        first, last = pd.Timestamp(split["first_cutoff"]), pd.Timestamp(split["last_cutoff"])
-        fold = wide[(wide.index.get_level_values(0) >= first) & (wide.index.get_level_values(0) <= last)]
-        assert (fold[SERVED] == fold[split["served"]]).all()
+    parts = wide[["lstm", *PARTS]]
+    assert ((wide[COMBINED] > parts.min(axis=1)) & (wide[COMBINED] < parts.max(axis=1))).all()
     assert [split["fit_sessions"] for split in result.splits] == [240, 270]
+
+
+def test_combined_is_what_the_nights_would_have_published(result):
+    """At the first cutoff of a fold, from the model trained there."""
+    own = result.forecasts[(result.forecasts["model"] == COMBINED) & (result.forecasts["cutoff"] == pd.Timestamp(SERIES.sessions[239]))]
+    seen = SERIES.until(240)
+    wanted = evaluate.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS)
+    trained = evaluate.train_pool_shard(wanted, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    pool = evaluate.join_pools(wanted, trained, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)[0][0].kept
+    (made,) = refresh_shard([Work(seen, Decision("retrain", "no_model"), start=pool.pool, pool_sha256=pool.sha256)], MODEL, TRAIN, 1)
+    night = combined_forecast(made.served, seen, MODEL.horizon).forecasts
+    np.testing.assert_allclose(own[list(QUANTILE_COLUMNS)].to_numpy(), night.quantiles[0], rtol=1e-6)
 
 
 def test_same_backtest_twice_gives_the_same_rows(result):
@@ -69,17 +83,15 @@ def test_another_future_moves_no_earlier_forecast(result, cut):
     columns = [column for column in result.forecasts.columns if column not in ("actual", "realised_variance")]
     here, there = (made.forecasts[made.forecasts["cutoff"] <= until][columns].reset_index(drop=True) for made in (result, other))
     pd.testing.assert_frame_equal(here, there, check_exact=True)
-    if cut < 269:  # what a fold is fitted on is its own past: the first fold's gate says the same
-        assert result.splits[0] == other.splits[0]
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_shuffled_returns_show_no_skill(seed):
-    """The same returns in another order: whatever a network finds in them is chance, and the served forecast must not suffer by it."""
+    """The same returns in another order: whatever a network finds in them is chance, and the combination must not suffer by it."""
     returns = np.diff(np.log(made_up.noisy(500).close))
     shuffled = made_up.closes_only(100 * np.exp(np.cumsum(np.random.default_rng(seed).permutation(returns))))
     scores = tried(shuffled, BacktestConfig(), seed).scores
-    for _, row in scores[scores["model"].isin(["lstm", SERVED])].iterrows():
+    for _, row in scores[scores["model"].isin(["lstm", COMBINED])].iterrows():
         assert row["rmse_ratio"] == pytest.approx(1.0, abs=0.01)
         assert not (row["dm_stat"] < 0 and row["dm_pvalue"] < 0.01)
 
@@ -90,11 +102,11 @@ def test_naive_is_its_own_measure(result):
     assert naive["dm_stat"].isna().all()
 
 
-def test_fold_that_cannot_be_fitted_is_served_by_naive_and_says_why():
+def test_fold_that_cannot_be_fitted_is_answered_by_the_baselines_and_says_why():
     short = made_up.noisy(120)  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
     made = tried(short, BacktestConfig())
-    assert set(made.forecasts["model"]) == {*BASELINES, SERVED}
-    assert made.splits[0]["served"] == "naive"
+    assert set(made.forecasts["model"]) == {*BASELINES, COMBINED}
+    assert made.splits[0]["trained"] is False
     assert made.splits[0]["reason"].startswith("96 sessions of history, but a window of 10 and a horizon of 2 need about")
 
 

@@ -81,7 +81,7 @@ def main(words: Sequence[str]) -> None:
         goals.show(f"All tickers, {step} ahead", all_of_them[[*SHOWN, *COST]])
     goals.show("Tickers", tickers_better_and_worse(scores))
     decided = pd.DataFrame([split for each in made for split in each.splits])
-    decided["new model"], decided["a baseline"] = decided["served_new"], decided["served"] != ModelConfig().variant
+    decided["new model"], decided["a baseline"] = decided["served_new"], ~decided["trained"]
     decided["last good"] = ~decided["new model"] & ~decided["a baseline"]
     answered = decided.groupby(["model", "decision", "trigger"])[["new model", "last good", "a baseline"]].sum()
     goals.show("Nights decided so, and who answered", answered.reset_index())

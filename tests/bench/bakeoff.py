@@ -22,11 +22,11 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.backtest.confidence_set import confidence_set
-from forecast_lib.backtest.metrics import pinball
 from forecast_lib.backtest.run import fold_pool_series
 from forecast_lib.backtest.significance import compare_losses
 from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import VARIANTS, BacktestConfig, ModelConfig, TrainConfig
+from forecast_lib.distribution import pinball
 from forecast_lib.forecast import Forecasts, forecast_with_baseline, forecast_with_model
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, weight_specs

@@ -348,7 +348,7 @@ def growth(series: TickerSeries, repeats: int) -> None:
     def night(shard: list[TickerSeries]) -> int:
         works = [Work(each, Decision("retrain", "no_model"), start=pool, pool_sha256="0" * 64) for each in shard]
         found = refresh_shard(works, model, config, 0)
-        asked = [Question(each, one.served or one.instead) for each, one in zip(shard, found, strict=True)]
+        asked = [Question(each, one.served) for each, one in zip(shard, found, strict=True)]
         return len(forecast_shard(asked, model.horizon))
 
     night(tickers[:8])

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecast_lib.backtest.metrics import pinball, qlike
+from forecast_lib.backtest.metrics import qlike
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.scores import scores_of_all, ticker_scores
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.calibration import variance_factor
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
+from forecast_lib.distribution import pinball
 from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.store.parquet import read_parquet
@@ -280,7 +281,7 @@ def significance_table(tested: Tested, model: str) -> pd.DataFrame:
 def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.goals", description="Every goal of the forecasts, on real prices.")
     parser.add_argument("--model", default="stacked", help="variant of the network, or a baseline to be judged instead")
-    parser.add_argument("--judge", default="", help="name in the tables that is held against the goals: served, or the model itself")
+    parser.add_argument("--judge", default="", help="name in the tables that is held against the goals: of a network, combined")
     parser.add_argument("--periods", default=",".join(PERIODS), help="separated by commas")
     parser.add_argument("--tickers", default="", help="separated by commas; all when not given")
     return parser.parse_args(words)
@@ -300,7 +301,7 @@ def main(words: Sequence[str]) -> None:
     tasks = [(period, asked.model, wanted) for period in asked.periods.split(",")]
     with multiprocessing.get_context("spawn").Pool(min(2, len(tasks))) as pool:
         tested = dict(zip((task[0] for task in tasks), pool.map(test_period, tasks, chunksize=1), strict=True))
-    judged = asked.judge or asked.model
+    judged = asked.judge or (asked.model if asked.model in BASELINES else "combined")
     for period, each in tested.items():
         own = each.of(judged)
         print(f"{period}: {len(own)} tickers, {own['n'].sum():,} forecasts one session ahead, {each.seconds:.0f} s")

@@ -29,8 +29,7 @@ def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineag
     [
         ("auto", Lineage(), "retrain", "no_model"),
         ("auto", Lineage(other_settings=True), "retrain", "changed_settings"),
-        ("auto", Lineage(tried_through=FOUR_AGO), "skip", "refused_recently"),
-        ("auto", Lineage(tried_through=FIVE_AGO), "retrain", "refused_before"),
+        ("auto", Lineage(tried_through=FOUR_AGO), "retrain", "no_model"),
         ("auto", good(CUTOFF), "skip", "recent"),
         ("auto", good(FOUR_AGO), "skip", "recent"),
         ("auto", good(FIVE_AGO), "fine_tune", "new_data"),
@@ -42,7 +41,7 @@ def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineag
         ("retrain", good(CUTOFF), "retrain", "asked_for"),
         ("fine-tune", good(CUTOFF), "fine_tune", "asked_for"),
         ("fine-tune", Lineage(), "retrain", "no_model"),
-        ("fine-tune", Lineage(tried_through=FOUR_AGO), "retrain", "refused_before"),
+        ("fine-tune", Lineage(tried_through=FOUR_AGO), "retrain", "no_model"),
         ("forecast", Lineage(), "skip", "asked_for"),
         ("forecast", good(SIXTY_AGO), "skip", "asked_for"),
     ],

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.gate import Baseline, Verdict
+from forecast_lib.backtest.validation import Validation
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ends import End
 from forecast_lib.jobs.ingest import Problem
@@ -21,8 +21,7 @@ from tests import made_up
 
 BUNDLE = made_up.bundle()
 RETRAIN, SKIP = Decision("retrain", "no_model"), Decision("skip", "recent")
-PASSED = Verdict(True, "validation pinball 0.9500 of har, the best baseline", 60, 0.01, 0.01, 0.9, 1.0, Baseline("har", 0.947), 0.8, 0.95)
-REFUSED = dataclasses.replace(PASSED, promoted=False, reason="validation RMSE is 2.0000 of naive: above 1.002, so har answers")
+VALIDATION = Validation(60, 0.01, 0.01, 0.9, 1.0, 0.8, 0.95)
 TRAINED = Trained(BUNDLE, Split((31, 237), (239, 299)), True, 2, (1.0, 0.9), 0.5, "Numba CPU")
 FRIDAY = dt.date(2021, 2, 26)
 """The last of the 300 weekdays of `made_up` series."""
@@ -30,7 +29,7 @@ SERIES = made_up.noisy(300)
 
 
 def served(problem: Problem | None = None, *, new: bool = False) -> Refreshed:
-    return Refreshed("ACME", SKIP, BUNDLE, "naive", new, "m1", None, None, PASSED, problem)
+    return Refreshed("ACME", SKIP, BUNDLE, new, "m1", None, None, VALIDATION, problem)
 
 
 def status(
@@ -59,7 +58,7 @@ def status(
 
 def test_served_on_fresh_prices_is_fresh():
     row = status(served())
-    assert (row["status"], row["reason"], row["model_id"], row["made_by"]) == ("fresh", None, "m1", "lstm")
+    assert (row["status"], row["reason"], row["model_id"], row["made_by"]) == ("fresh", None, "m1", "combined")
     assert (row["decision"], row["trigger"], row["sessions_behind"]) == ("skip", "recent", 0)
     assert (row["last_session"], row["calendar"]) == (pd.Timestamp(FRIDAY), "XNYS")
 
@@ -85,17 +84,13 @@ def test_source_that_failed_is_named_first():
 
 def test_model_that_answers_although_tonights_training_failed_is_the_last_good():
     row = status(served(Problem("diverged", "a weight became NaN")))
-    assert (row["status"], row["made_by"]) == ("last_good", "lstm")
-
-
-def test_a_baseline_that_serves_better_than_the_network_is_no_fault():
-    row = status(Refreshed("ACME", RETRAIN, instead="har", verdict=REFUSED))
-    assert (row["status"], row["made_by"], row["model_id"], row["reason"]) == ("fresh", "har", None, None)
+    assert (row["status"], row["made_by"]) == ("last_good", "combined")
 
 
 def test_without_a_network_to_be_asked_a_ticker_is_naive_with_the_reason():
-    row = status(Refreshed("ACME", RETRAIN, instead="ewma", problem=Problem("too_short", "60 sessions of history")))
-    assert (row["status"], row["made_by"], row["reason"]) == ("naive", "ewma", "too_short: 60 sessions of history")
+    row = status(Refreshed("ACME", RETRAIN, problem=Problem("too_short", "60 sessions of history")))
+    assert (row["status"], row["made_by"], row["reason"]) == ("naive", "combined", "too_short: 60 sessions of history")
+    assert row["model_id"] is None
     assert status(None)["reason"] == "no network answers"
 
 
@@ -139,7 +134,7 @@ def models(*refreshed: Refreshed, pool: KeptPool | None = None) -> pd.DataFrame:
 
 
 def test_promoted_model_is_recorded_with_its_scores():
-    rows = models(Refreshed("ACME", RETRAIN, BUNDLE, "har", True, "m0", "p1", TRAINED, PASSED))
+    rows = models(Refreshed("ACME", RETRAIN, BUNDLE, True, "m0", "p1", TRAINED, VALIDATION))
     row = made_up.stored("models", rows).iloc[0]
     assert (row["model_id"], row["promoted"], row["val_n"]) == ("ab" * 8, True, 60)
     assert row["parent_id"] == "p1"  # a retrained model descends from the pool, though "m0" stood ready to answer
@@ -148,18 +143,14 @@ def test_promoted_model_is_recorded_with_its_scores():
 
 
 def test_fine_tuned_model_names_its_parent():
-    rows = models(Refreshed("ACME", Decision("fine_tune", "new_data"), BUNDLE, "har", True, "m0", "m0", TRAINED, PASSED))
+    rows = models(Refreshed("ACME", Decision("fine_tune", "new_data"), BUNDLE, True, "m0", "m0", TRAINED, VALIDATION))
     assert rows["parent_id"].tolist() == ["m0"]
 
 
-def test_refused_model_is_recorded_with_the_reason():
-    rows = models(Refreshed("ACME", RETRAIN, None, "har", False, None, "p1", TRAINED, REFUSED))
-    assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, REFUSED.reason)
-
-
-def test_model_that_passed_but_lost_to_its_parent_says_so():
-    rows = models(Refreshed("ACME", RETRAIN, made_up.bundle(), "har", False, "m0", "p1", TRAINED, PASSED))
-    assert (rows["promoted"][0], rows["gate_reason"][0]) == (False, f"{PASSED.reason}; the parent's is lower, so it stays")
+def test_model_that_lost_to_its_parent_says_so():
+    row = models(Refreshed("ACME", RETRAIN, made_up.bundle(), False, "m0", "p1", TRAINED, VALIDATION)).iloc[0]
+    assert not row["promoted"]
+    assert row["gate_reason"] == "validation pinball 0.9000 of naive; the parent's is lower, so it stays"
 
 
 def test_pool_trained_tonight_has_a_row_of_its_own_and_a_kept_one_has_none():
@@ -170,7 +161,7 @@ def test_pool_trained_tonight_has_a_row_of_its_own_and_a_kept_one_has_none():
 
 
 def test_decision_has_its_cost_and_the_gain_that_validation_promises():
-    row = status(Refreshed("ACME", RETRAIN, BUNDLE, "har", True, None, "p1", TRAINED, PASSED, seconds=1.5))
+    row = status(Refreshed("ACME", RETRAIN, BUNDLE, True, None, "p1", TRAINED, VALIDATION, seconds=1.5))
     assert row["cost_seconds"] == 1.5 and row["expected_gain"] == pytest.approx(0.1)  # 0.9 of naive's 1.0
     assert status(served())["expected_gain"] == pytest.approx(0.1)
     assert status(Refreshed("ACME", SKIP, BUNDLE))["expected_gain"] is None
@@ -184,7 +175,7 @@ def test_night_without_training_has_no_model_rows():
 def test_what_trained_and_what_answered_is_said_once_each():
     fit = Fit(made_up.pool().members[0], 2, 3, (1.0,), (1.0, 0.9), 0.5, "tensorflow-gpu", "NVIDIA H100")
     pool = KeptPool(made_up.pool(), "cd" * 32, (fit, fit))
-    trained = Refreshed("ACME", RETRAIN, BUNDLE, "har", True, None, "p1", TRAINED, PASSED)
+    trained = Refreshed("ACME", RETRAIN, BUNDLE, True, None, "p1", TRAINED, VALIDATION)
     both = {"trained_by": "Numba CPU, TensorFlow GPU NVIDIA H100", "answered_by": "Numba CPU"}
     assert devices([trained, trained], pool) == both
     assert devices([served()], None) == {"answered_by": "Numba CPU"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.jobs.decisions import Decision, Lineage, Promoted
-from forecast_lib.jobs.forecast import Question, forecast_shard, forecast_table, questions
+from forecast_lib.jobs.forecast import Question, forecast_shard, forecast_table, questions, weight_table
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards, with_pool
 from forecast_lib.jobs.pool import KeptPool
@@ -128,27 +128,36 @@ def test_shard_is_called_by_its_ends():
 def test_forecasts_name_the_sessions_they_are_for(config):
     config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
-    asked = questions(market, {"ACME": (BUNDLE, "m1")}, {"TEN": "ewma"}, config.tickers)
-    made = made_up.stored("forecasts", forecast_table(asked, forecast_shard(asked, 2), market, "run-1"))
-    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "lstm"]] * 2 + [["TEN", "ewma"]] * 2
+    asked = questions(market, {"ACME": (BUNDLE, "m1")}, config.tickers)
+    answers = forecast_shard(asked, 2)
+    made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1"))
+    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "combined"]] * 2 + [["TEN", "combined"]] * 2
     # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is Friday, 17 January,
     # and Monday, 20 January 2020 is Martin Luther King Day, no session
     assert made["target_session"].tolist() == [pd.Timestamp(day) for day in ("2021-03-01", "2021-03-02", "2020-01-21", "2020-01-22")]
     assert made["model_id"].isna().tolist() == [False, False, True, True]
+    weights = made_up.stored("forecast_weights", weight_table(asked, answers, "run-1"))
+    assert weights.groupby(["ticker", "step"])["weight"].sum().round(9).tolist() == [1.0] * 4
+    assert weights.loc[weights["ticker"] == "ACME", "model"].unique().tolist() == ["lstm", "har", "ewma", "naive"]
+    assert weights.loc[weights["ticker"] == "TEN", "model"].unique().tolist() == ["har", "ewma", "naive"]
+    product = (weights["weight"] * np.log(weights["q10"])).groupby([weights["ticker"], weights["step"]]).sum()
+    np.testing.assert_allclose(np.exp(product), made["q10"])
 
 
 def test_forecasts_of_nobody_are_an_empty_table(config):
     market = made_up.market(also=("ACME",))
-    assert questions(market, {}, {}, config.tickers) == []
+    assert questions(market, {}, config.tickers) == []
     assert made_up.stored("forecasts", forecast_table([], [], market, "run-1")).empty
+    assert made_up.stored("forecast_weights", weight_table([], [], "run-1")).empty
 
 
 def test_forecasts_are_the_same_whatever_the_shards():
-    asked = [Question(made_up.noisy(300, seed, ticker=f"T{seed}"), BUNDLE if seed % 2 else "har", None) for seed in range(4)]
+    asked = [Question(made_up.noisy(300, seed, ticker=f"T{seed}"), BUNDLE if seed % 2 else None) for seed in range(4)]
     whole = forecast_shard(asked, 2)
     for question, beside in zip(asked, whole, strict=True):
         alone = forecast_shard([question], 2)[0]
-        assert np.array_equal(alone.quantiles, beside.quantiles) and np.array_equal(alone.sigma, beside.sigma)
+        assert np.array_equal(alone.forecasts.quantiles, beside.forecasts.quantiles)
+        assert np.array_equal(alone.weights, beside.weights)
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):

@@ -18,7 +18,7 @@ from forecast_lib.models.baselines.riskmetrics import ewma
 from forecast_lib.models.baselines.smoothing import ets
 from forecast_lib.windows.features import SessionFeatures
 
-__all__ = ["BASELINES", "RIVALS", "WITH_OWN_QUANTILES", "Prediction", "predict"]
+__all__ = ["BASELINES", "PARTS", "WITH_OWN_QUANTILES", "Prediction", "predict"]
 
 _MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
     "naive": naive,
@@ -32,8 +32,9 @@ _MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
 }
 BASELINES = tuple(_MAKERS)
 """Their names, as in `made_by` and in the tables of backtests."""
-RIVALS = ("naive", "ewma", "garch", "har")
-"""One of each kind of volatility: who a model is judged by. More rivals would only give luck more chances to be called the best."""
+PARTS = ("har", "ewma", "naive")
+"""Those that answer beside the network, one of each kind of volatility. GARCH, which takes longer than these three together, made the
+combination worse at one and five sessions."""
 WITH_OWN_QUANTILES = frozenset({"ewma", "garch", "empirical"})
 """Those whose prediction has `returns`; they need no earlier cutoffs for calibration."""
 

@@ -381,7 +381,7 @@ GROUP BY ALL;
 COMMENT ON VIEW run_ticker_gains IS 'What each training was worth: one row per run and ticker that trained a model, with the gain expected on validation and the one realised by its settled forecasts so far.';
 COMMENT ON COLUMN run_ticker_gains.run_id IS 'Run that trained the model';
 COMMENT ON COLUMN run_ticker_gains.decision IS 'fine_tune or retrain';
-COMMENT ON COLUMN run_ticker_gains.trigger IS 'Why: no_model, changed_settings, age, drift, new_data, refused_before, model_damaged or asked_for';
+COMMENT ON COLUMN run_ticker_gains.trigger IS 'Why: no_model, changed_settings, age, drift, new_data, model_damaged or asked_for';
 COMMENT ON COLUMN run_ticker_gains.model_id IS 'Model that answered in that run; NULL where a baseline did';
 COMMENT ON COLUMN run_ticker_gains.cost_seconds IS 'Wall seconds spent on it';
 COMMENT ON COLUMN run_ticker_gains.expected_gain IS 'Share of the naive forecast''s pinball loss saved on validation';
