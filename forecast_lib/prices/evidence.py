@@ -33,6 +33,7 @@ __all__ = [
     "Bars",
     "Verdict",
     "judge_moves",
+    "market_moves",
     "odd_rows",
     "sentence",
     "split_that_fits",
@@ -65,6 +66,9 @@ _WINDOW = 60
 
 _FEWEST = 20
 """Moves; with fewer the scale of a lively share is assumed."""
+
+_FEWEST_OTHERS = 5
+"""Tickers whose median says what the market did."""
 
 _LIVELY = 0.03
 
@@ -214,6 +218,35 @@ def odd_rows(of: NDArray[np.integer], close: Values) -> Flags:
     moves[np.flatnonzero(np.diff(of)) + 1] = np.nan
     flags: Flags = np.abs(moves) > ODD * _usual(of, moves)
     return flags
+
+
+def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values, odd: Flags) -> Values:
+    """The median move of all tickers of an exchange, on the sessions of odd rows and the DECIDED_WITHIN after them.
+
+    Args:
+        exchange, of, sessions, close: (rows,) ordered by ticker, then session.
+        odd: (rows,) as `odd_rows` says.
+
+    Returns:
+        (rows,); NaN on other sessions, and where fewer than _FEWEST_OTHERS tickers have a price.
+    """
+    found = np.full(len(of), np.nan)
+    if not odd.any():
+        return found
+    with np.errstate(all="ignore"):
+        moves = np.diff(np.log(close), prepend=np.nan)
+    moves[np.flatnonzero(np.diff(of)) + 1] = np.nan
+    begun = np.repeat(np.flatnonzero(odd), DECIDED_WITHIN + 1)
+    later = np.minimum(begun + np.tile(np.arange(DECIDED_WITHIN + 1), int(odd.sum())), len(of) - 1)
+    asked = np.isfinite(moves) & np.isin(sessions, np.unique(sessions[later[of[later] == of[begun]]]))
+    mine = np.flatnonzero(asked)
+    order = mine[np.lexsort((moves[mine], sessions[mine], exchange[mine]))]
+    new = np.append(True, (np.diff(exchange[order]) != 0) | (np.diff(sessions[order]) != np.timedelta64(0, "D")))
+    begins = np.flatnonzero(new)
+    counts = np.diff(np.append(begins, len(order)))
+    middle = (moves[order[begins + (counts - 1) // 2]] + moves[order[begins + counts // 2]]) / 2
+    found[order] = np.repeat(np.where(counts > _FEWEST_OTHERS, middle, np.nan), counts)
+    return found
 
 
 def _usual(of: NDArray[np.integer], moves: Values) -> Values:

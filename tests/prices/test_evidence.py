@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import DECIDED_WITHIN, UNIT_STAYS, VERDICTS, Bars, Verdict, judge_moves, odd_rows, sentence
+from forecast_lib.prices.evidence import DECIDED_WITHIN, UNIT_STAYS, VERDICTS, Bars, Verdict, judge_moves, market_moves, odd_rows, sentence
 from forecast_lib.store.parquet import read_parquet
 from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
 
@@ -140,6 +140,18 @@ def test_a_crash_of_all_makes_a_large_move_ordinary():
     bars = scaled(quiet_bars(), slice(BEFORE, None), 0.88)
     assert judged(upto(bars, BEFORE + 1)) is not None
     assert judged(upto(bars, BEFORE + 1), market_move=move[: BEFORE + 1]) is None
+
+
+def test_the_market_is_the_median_of_an_exchanges_tickers():
+    """By hand: moves of 1 to 7 % on the odd day, one ticker's -50 %, and another exchange with too few tickers."""
+    closes = [np.array([100.0, 100.0, 100.0 * np.exp(move)]) for move in (*np.arange(1, 8) / 100, -0.7)]
+    others = [np.array([100.0, 100.0, 90.0])] * 3
+    of, close = np.repeat(np.arange(11), 3), np.concatenate([*closes, *others])
+    exchange, sessions = (of >= 8).astype(int), np.tile(np.arange("2024-01-01", "2024-01-04", dtype="M8[D]"), 11)
+    odd = np.arange(33) == 23
+    market = market_moves(exchange, of, sessions, close, odd)
+    assert market[np.arange(2, 24, 3)] == pytest.approx(0.035)  # of 7, 6, .., 1 and -70 %: between 3 and 4
+    assert np.isnan(np.delete(market, np.arange(2, 24, 3))).all()
 
 
 def test_only_rows_of_the_same_ticker_are_compared():
