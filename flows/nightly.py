@@ -120,18 +120,16 @@ def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
 def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
     """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is made when all is stored."""
     frames = night.frames(config, kind, tonight, utc_now(), stages.seconds)
-    found = publish.read_report(config, frames, tonight.market, tonight.settled)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
         publish.record(config, frames, tonight.market.clean)
     with stages.single("report"):
-        page = publish.report_page(found)
+        report = publish.write_pages(config, publish.read_report(config, frames, tonight.market))
     if night.failed(frames):
-        publish.show_report(config, page, latest=False)
         return night.summary(config, frames, stages.seconds, notices=tonight.market.passed_over)
     with stages.single("publish"):
         published = publish.publish(config)
-        report = publish.show_report(config, page, latest=True)
+        publish.show_latest(report)
     notices = tonight.market.passed_over
     return night.summary(config, frames, stages.seconds, published=published, report=report, notices=notices)
 

@@ -65,8 +65,14 @@ def evening(config: RunConfig, overrides: Mapping[str, object], run: Run) -> Run
     notes = [_backfilled(config, day, run) for day in found.missed]
     if found.beyond:
         notes.insert(0, f"{found.beyond} missed nights before that were not made up for")
-    summary = run(config)
+    summary = run(_knowing_them(config) if found.missed else config)
     return dataclasses.replace(summary, message="; ".join([summary.message, *notes]))
+
+
+def _knowing_them(config: RunConfig) -> RunConfig:
+    """The same evening, seen from now: what the nights made up for have stored since the start is known to it."""
+    now = utc_now()
+    return dataclasses.replace(config, as_of=AsOf(config.as_of.day, now, now))
 
 
 def _mark_the_dead() -> None:

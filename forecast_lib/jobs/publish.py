@@ -9,15 +9,14 @@ import pandas as pd
 from forecast_lib.config import RunConfig
 from forecast_lib.domain import AsOf
 from forecast_lib.jobs.ingest import Market
-from forecast_lib.report import ReportInput, build_summary, render_report, write_report
+from forecast_lib.report import ReportInput, report_pages, show_latest, write_report
 from forecast_lib.store import database, ledger, publication, reads
 from forecast_lib.store.bulk import CleanRows
 
-__all__ = ["publish", "read_report", "read_unsettled", "record", "report_page", "show_report"]
+__all__ = ["publish", "read_report", "read_unsettled", "record", "show_latest", "write_pages"]
 
-CLOSES_IN_REPORT = 120
-MOST_DRAWN = 1000
-"""A page of more drawings takes longer than the night's prices, and nobody looks at them all."""
+CLOSES_IN_REPORT = 250
+_PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 20, 20
 
 
 def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
@@ -45,12 +44,10 @@ def publish(config: RunConfig) -> Path:
     return publication.publish(config.workspace, config.run_id, config.keep_snapshots)
 
 
-def _recent_closes(market: Market, statuses: pd.DataFrame) -> pd.DataFrame:
-    """The last closes of the tickers that are drawn: all, or of very many those that are not fresh."""
-    drawn = statuses if len(statuses) <= MOST_DRAWN else statuses[statuses["status"] != "fresh"][:MOST_DRAWN]
-    ends = {ticker: market.series[ticker] for ticker in drawn["ticker"] if ticker in market.series}
+def _recent_closes(market: Market) -> pd.DataFrame:
+    """The last closes of every ticker."""
     # a file that was taken in whole did not pass through here
-    ends = {ticker: series for ticker, series in ends.items() if np.isfinite(series.close[-1])}
+    ends = {ticker: series for ticker, series in market.series.items() if np.isfinite(series.close[-1])}
     if not ends:
         return pd.DataFrame()
     sessions = [series.sessions[-CLOSES_IN_REPORT:] for series in ends.values()]
@@ -63,42 +60,31 @@ def _recent_closes(market: Market, statuses: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _joined(before: pd.DataFrame, tonight: pd.DataFrame) -> pd.DataFrame:
-    parts = [part for part in (before, tonight) if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else before
-
-
-def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market, settled: pd.DataFrame) -> ReportInput:
-    """What the run's page shows: what it is about to store, and what was stored before.
-
-    Args:
-        settled: outcomes entered tonight, with `made_by`.
-    """
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        scores = reads.read_latest_backtests(con, [*config.tickers, "*"], config.as_of.day)
-        outcomes = reads.read_outcomes(con, config.tickers, config.as_of)
-        coverage = reads.read_coverage(con, config.tickers, config.as_of.day)
-        model_coverage = reads.read_model_coverage(con, config.as_of.day)
+def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market) -> ReportInput:
+    """What the run's pages show: what it made, and what is stored by now, its own rows among it."""
+    tickers, as_of = config.tickers, config.as_of
+    with database.open_working(config.workspace, as_of.now) as con:
+        stored = {
+            "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
+            "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
+            "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
+            "settled": reads.read_settled(con, tickers, as_of),
+            "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
+            "coverage": reads.read_coverage(con, tickers, as_of.day),
+            "model_coverage": reads.read_model_coverage(con, as_of.day),
+        }
     return ReportInput(
         run=frames["runs"],
         run_tickers=frames["run_tickers"],
         forecasts=frames.get("forecasts", pd.DataFrame()),
-        prices=_recent_closes(market, frames["run_tickers"]),
+        prices=_recent_closes(market),
         models=frames.get("models", pd.DataFrame()),
-        backtest_scores=_joined(scores, frames.get("backtest_scores", scores.iloc[:0])),
-        outcomes=_joined(outcomes, settled),
-        coverage=coverage,
-        model_coverage=model_coverage,
         quarantined=frames["quarantined_prices"],
         simulated=config.source.name == "simulated",
+        **stored,
     )
 
 
-def report_page(found: ReportInput) -> str:
-    """The run's page."""
-    return render_report(build_summary(found))
-
-
-def show_report(config: RunConfig, page: str, *, latest: bool) -> Path:
-    """Write the page; `latest`: also as the report that readers open."""
-    return write_report(config.workspace, config.run_id, page, latest=latest)
+def write_pages(config: RunConfig, found: ReportInput) -> Path:
+    """Make the run's pages; the path of the first one. Readers' `latest.html` stays what it was until `show_latest`."""
+    return write_report(config.workspace, config.run_id, report_pages(found))

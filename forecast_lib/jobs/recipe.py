@@ -14,7 +14,7 @@ from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.recipes.catalogue import Recipe
 from forecast_lib.recipes.run import as_published, improved_sine, our_model, scaler_on_training_only
 from forecast_lib.recipes.splits import held_out_parts
-from forecast_lib.report import render_recipe, write_report
+from forecast_lib.report import INDEX, render_recipe, write_report
 
 __all__ = ["run_recipe"]
 
@@ -62,7 +62,7 @@ def run_recipe(recipe: Recipe, changes: dict[str, object], config: RunConfig, te
         ("tickercast", code_version()),
     )
     page = recipe_page(recipe, changes, read, answers, origin)
-    path = write_report(config.workspace, config.run_id, render_recipe(page), latest=False)
+    path = write_report(config.workspace, config.run_id, [(INDEX, render_recipe(page))])
     figures = (*page.figures, *page.honest)
     return RunSummary(
         run_id=config.run_id,

@@ -1,23 +1,28 @@
-"""The page of one run, and of one recipe: frames -> plain values -> one self-contained HTML file.
+"""The pages of one run, and of one recipe: frames -> plain values -> self-contained HTML files.
 
-`build_summary` reduces the frames to plain values, `render_report` turns those into a page without scripts or external
-parts, `write_report` puts it in place in one step.
+`sections/` has a module for each part of a page: its value, its builder and its template; `pages` puts them together; `writing` puts the
+files in place. `report_pages` makes the texts from the frames, `write_report` and `show_latest` show them.
 """
 
+from forecast_lib.report.frames import ReportInput
+from forecast_lib.report.pages import INDEX, IndexPage, TickerPage, index_page, render_recipe, report_pages, ticker_pages
 from forecast_lib.report.plots import Plot, Series
 from forecast_lib.report.recipe import Figure, RecipeReport
-from forecast_lib.report.render import render_recipe, render_report, write_report
-from forecast_lib.report.summary import ReportInput, Summary, build_summary
+from forecast_lib.report.writing import show_latest, write_report
 
 __all__ = [
+    "INDEX",
     "Figure",
+    "IndexPage",
     "Plot",
     "RecipeReport",
     "ReportInput",
     "Series",
-    "Summary",
-    "build_summary",
+    "TickerPage",
+    "index_page",
     "render_recipe",
-    "render_report",
+    "report_pages",
+    "show_latest",
+    "ticker_pages",
     "write_report",
 ]

@@ -6,16 +6,31 @@ sheet, so that one drawing serves light, dark and paper. A drawing takes about a
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["Drawing", "ForecastPath", "Plot", "Series", "Style", "draw_forecast", "draw_lines", "draw_ratios", "nice_ticks"]
+__all__ = [
+    "Drawing",
+    "ForecastPath",
+    "PastBands",
+    "Plot",
+    "Range",
+    "Series",
+    "Style",
+    "draw_forecast",
+    "draw_heap",
+    "draw_lines",
+    "draw_ranges",
+    "draw_shares",
+    "draw_spark",
+    "nice_ticks",
+]
 
 Style = Literal["actual", "forecast", "baseline", "points"]
 
 # A horizon of 5 after 120 closes would get 4 % of the width: too little to see a band in.
-FORECAST_SHARE = 0.32
+_FORECAST_SHARE, _FORECAST_SHARE_WIDE = 0.32, 0.2
 _LETTER = 6.0  # width of one digit at the 10-unit font of the small plots
 
 
@@ -70,6 +85,27 @@ class ForecastPath:
     bands: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...]
 
 
+Band = tuple[int, float, float]
+"""Per cent, lower and upper bound."""
+
+
+@dataclass(frozen=True)
+class PastBands:
+    """What was forecast for sessions that have come: by session the bands, wide to narrow, in price units of today's share basis."""
+
+    bands: Mapping[dt.date, tuple[Band, ...]]
+
+
+@dataclass(frozen=True)
+class Range:
+    """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who rests on it."""
+
+    label: str
+    bands: tuple[Band, ...]
+    middle: float
+    text: str
+
+
 @dataclass(frozen=True)
 class Tick:
     """A labelled place on an axis."""
@@ -81,10 +117,11 @@ class Tick:
 
 @dataclass(frozen=True)
 class Shape:
-    """One SVG path with the style class that colours it."""
+    """One SVG path with the style class that colours it, and its width where the style sheet cannot know it."""
 
     css: str
     path: str
+    stroke: float | None = None
 
 
 @dataclass(frozen=True)
@@ -190,9 +227,15 @@ def _month_ticks(sessions: Sequence[dt.date], xs: Sequence[float], stop: float) 
 
 
 def draw_forecast(
-    title: str, closes: Sequence[tuple[dt.date, float]], forecast: ForecastPath | None, *, width: int = 360, height: int = 190
+    title: str,
+    closes: Sequence[tuple[dt.date, float]],
+    forecast: ForecastPath | None,
+    past: PastBands | None = None,
+    *,
+    width: int = 360,
+    height: int = 190,
 ) -> Drawing:
-    """One ticker's last closes and, after them, the fan of its forecast.
+    """One ticker's last closes over the bands that had been forecast for them and, after them, the fan of its forecast.
 
     Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule marks the cutoff.
 
@@ -200,26 +243,31 @@ def draw_forecast(
         title: what the reader hears or reads on the whole drawing.
         closes: (session, close), oldest first, none after the cutoff; may be empty when there is a forecast.
         forecast: `None` draws the closes alone.
+        past: what had been forecast for the sessions of `closes`; a close outside the widest band gets a dot.
     """
     history = list(closes)
     if forecast and (not history or history[-1][0] < forecast.cutoff):
         history.append((forecast.cutoff, forecast.last_close))
     bands = forecast.bands if forecast else ()
+    said = [(session, close, past.bands.get(session, ()) if past else ()) for session, close in history]
     everything = [close for _, close in history] + [value for _, low, high in bands for value in (*low, *high)]
+    everything += [value for _, _, own in said for _, low, high in own for value in (low, high)]
     frame = _Frame(everything + list(forecast.median if forecast else ()), width, height, _LETTER, 22)
     steps = len(forecast.targets) if forecast else 0
-    share = max(FORECAST_SHARE, steps / (len(history) + steps)) if steps else 0.0
+    least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
+    share = max(least, steps / (len(history) + steps)) if steps else 0.0
     split = frame.right - (frame.right - frame.left) * share
     xs = frame.spread(len(history), frame.left, split)
     sessions = [session for session, _ in history]
     ticks = _month_ticks(sessions, xs, split - 44)
-    shapes, marks = [Shape("actual", frame.line(xs, [close for _, close in history]))], []
+    shapes = [*_past_bands(frame, xs, said), Shape("actual", frame.line(xs, [close for _, close in history]))]
+    marks = _misses(frame, xs, said)
     if forecast and steps:
         future = frame.spread(steps + 1, split, frame.right)
         start = forecast.last_close
         shapes[:0] = [Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high))) for percent, low, high in bands]
         shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
-        marks = [
+        marks += [
             Mark(round(x, 1), round(frame.y(median), 1), "forecast", f"{day:%a} {day}: median {median:,.6g}")
             for x, day, median in zip(future[1:], forecast.targets, forecast.median, strict=True)
         ]
@@ -232,6 +280,115 @@ def draw_forecast(
     return Drawing(
         title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks,
         tuple(shapes), tuple(marks), round(split, 1) if steps else None,
+    )  # fmt: skip
+
+
+_Said = Sequence[tuple[dt.date, float, tuple[Band, ...]]]
+
+
+def _past_bands(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Shape]:
+    """One upright stroke a session and band; each forecast stands by itself, so they are not joined."""
+    stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
+    strokes: dict[int, list[str]] = {}
+    for x, (_, _, bands) in zip(xs, said, strict=True):
+        for percent, low, high in bands:
+            strokes.setdefault(percent, []).append(f"M{x:.1f} {frame.y(low):.1f}V{frame.y(high):.1f}")
+    return [Shape(f"past p{percent}", "".join(parts), stroke) for percent, parts in strokes.items()]
+
+
+def _misses(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Mark]:
+    """A dot on each close that came outside the widest band."""
+    return [
+        Mark(
+            round(x, 1),
+            round(frame.y(close), 1),
+            "miss",
+            f"{day:%a} {day}: {close:,.6g} came, outside {bands[0][1]:,.6g} to {bands[0][2]:,.6g}",
+        )
+        for x, (day, close, bands) in zip(xs, said, strict=True)
+        if bands and not bands[0][1] <= close <= bands[0][2]
+    ]
+
+
+def draw_spark(closes: Sequence[float], band: tuple[float, float] | None, *, width: int = 96, height: int = 26) -> tuple[Shape, ...]:
+    """The last closes as a small line, and the interval of the next session as an upright stroke; no axes, no words."""
+    values = [*closes, *(band or ())]
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    right = width - 6 if band else width - 1
+    ys = [height - 2 - (value - low) / span * (height - 4) for value in values]
+    step = (right - 2) / max(len(closes) - 1, 1)
+    line = "M" + "L".join(f"{1 + k * step:.0f} {y:.1f}" for k, y in enumerate(ys[: len(closes)]))
+    shapes = (Shape("actual", line),)
+    return (*shapes, Shape("spark", f"M{width - 3} {ys[-2]:.1f}V{ys[-1]:.1f}")) if band else shapes
+
+
+def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bool = False, width: int = 560, css: str = "mid") -> Drawing:
+    """Bands lying on one common axis, one line each, the first on top.
+
+    Args:
+        ranges: at least one.
+        unit: behind the labels of the axis.
+        zero: a rule stands at 0.
+    """
+    line, foot, letter = (21.0, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
+    height = round(6 + line * len(ranges) + foot)
+    left = 10 + letter * max(len(each.label) for each in ranges)
+    right, top, bottom = width - 10.0, 6.0, height - foot
+    values = [value for each in ranges for _, low, high in each.bands for value in (low, high)]
+    low, high = min(values), max(values)
+    pad = (high - low) * 0.02 or abs(high) * 0.01 or 1.0
+    low, high = low - pad, high + pad
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (right - left)
+
+    strokes: dict[int, list[str]] = {}
+    ys = [top + line * (place + 0.5) for place in range(len(ranges))]
+    for y, each in zip(ys, ranges, strict=True):
+        for percent, lower, upper in each.bands:
+            strokes.setdefault(percent, []).append(f"M{x(lower):.1f} {y:.1f}H{x(upper):.1f}")
+    ticks = tuple(Tick(round(x(value), 1), f"{label}{unit}") for value, label in nice_ticks(low, high, 5))
+    return Drawing(
+        title, width, height, left, right, top, bottom,
+        x_ticks=tuple(tick for tick in ticks if left + 8 <= tick.at <= right - 8),
+        y_ticks=tuple(Tick(round(y, 1), each.label, "end") for y, each in zip(ys, ranges, strict=True)),
+        shapes=tuple(Shape(f"range r{percent}", "".join(parts), 11.0 if css == "mid" else 14.0) for percent, parts in strokes.items()),
+        marks=tuple(Mark(round(x(each.middle), 1), round(y, 1), "middle", each.text) for y, each in zip(ys, ranges, strict=True)),
+        divider=round(x(0.0), 1) if zero and low <= 0 <= high else None,
+        css=f"{css} ranges",
+    )  # fmt: skip
+
+
+def draw_shares(
+    title: str,
+    sessions: Sequence[dt.date],
+    shares: Sequence[tuple[int, Sequence[float], Sequence[float]]],
+    *,
+    width: int = 560,
+    height: int = 220,
+    css: str = "mid",
+) -> Drawing | None:
+    """Shares of outcomes inside intervals over time, each with the level that was promised and the limits of chance around it.
+
+    Args:
+        sessions: oldest first; fewer than two are no drawing.
+        shares: per cent of the interval, its share at each session, and the half width of its limits there, empty for none.
+    """
+    if len(sessions) < 2:
+        return None
+    values = [100 * value for _, own, _ in shares for value in own] + [float(percent) for percent, _, _ in shares]
+    frame = _Frame(values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32)
+    xs = frame.spread(len(sessions), frame.left, frame.right)
+    shapes = []
+    for percent, own, limits in shares:
+        low = [max(percent - 100 * limit, frame.low) for limit in limits]
+        high = [min(percent + 100 * limit, frame.high) for limit in limits]
+        shapes += [Shape("limits", frame.band(xs, low, high))] if limits else []
+        shapes.append(Shape("rule", frame.line(xs[:: len(xs) - 1], [float(percent)] * 2)))
+        shapes.append(Shape(f"share s{percent}", frame.line(xs, [100 * value for value in own])))
+    ticks = [Tick(frame.left, _day_and_month(sessions[0]), "start"), Tick(frame.right, _day_and_month(sessions[-1]), "end")]
+    return Drawing(
+        title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks, tuple(shapes), css=css
     )  # fmt: skip
 
 
@@ -259,18 +416,23 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
     )  # fmt: skip
 
 
-def draw_ratios(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150) -> Drawing | None:
-    """RMSE ratios as a heap of dots, one a ticker, with a rule at 1; `None` for no ratio.
+_BINS = 36
+_AS_GOOD = 0.00005
+"""A ratio that reads 1.0000 lies on the rule, on nobody's side."""
+
+
+def draw_heap(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150) -> Drawing | None:
+    """Ratios as a heap of dots, one a ticker, with a rule at 1; `None` for no ratio.
 
     Args:
         ratios: (ticker, ratio); ratios above 0.
     """
     if not ratios:
         return None
-    reach = max(0.01, *(abs(ratio - 1) for _, ratio in ratios)) * 1.12
+    reach = max(0.01, *(abs(ratio - 1) for _, ratio in ratios)) * 1.06
     bins: dict[int, list[tuple[str, float]]] = {}
     for ticker, ratio in sorted(ratios, key=lambda pair: pair[1]):
-        bins.setdefault(math.floor((ratio - 1) / reach * 36), []).append((ticker, ratio))  # 1 is an edge: no heap straddles it
+        bins.setdefault(_bin(ratio, reach), []).append((ticker, ratio))
     highest = max(len(group) for group in bins.values())
     height = min(height, 76 + 9 * highest)
     left, right, top, bottom = 16.0, width - 16.0, 10.0, height - 36.0
@@ -278,9 +440,9 @@ def draw_ratios(title: str, ratios: Sequence[tuple[str, float]], *, width: int =
     middle, half = (left + right) / 2, (right - left) / 2
     marks = tuple(
         Mark(
-            round(middle + (place + 0.5) / 36 * half, 1),
+            round(middle + place / (_BINS + 1) * half, 1),
             round(bottom - 5 - k * gap, 1),
-            "better" if ratio < 1 else "worse" if ratio > 1 else "points",
+            "better" if place < 0 else "worse" if place > 0 else "points",
             f"{ticker}: {ratio:.4f}",
             radius=round(min(4.2, max(1.5, gap * 0.47)), 1),
         )
@@ -290,3 +452,11 @@ def draw_ratios(title: str, ratios: Sequence[tuple[str, float]], *, width: int =
     ticks = [Tick(round(middle + (value - 1) / reach * half, 1), label) for value, label in nice_ticks(1 - reach, 1 + reach, 6)]
     inside = tuple(tick for tick in ticks if left + 20 <= tick.at <= right - 20)
     return Drawing(title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip")
+
+
+def _bin(ratio: float, reach: float) -> int:
+    """The heap of a ratio: 0 on the rule, below it negative, above it positive; no heap straddles the rule."""
+    if abs(ratio - 1) < _AS_GOOD:
+        return 0
+    place = 1 + math.floor(abs(ratio - 1) / reach * _BINS)
+    return place if ratio > 1 else -place

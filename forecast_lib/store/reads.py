@@ -26,10 +26,13 @@ __all__ = [
     "read_model_coverage",
     "read_model_history",
     "read_open_gaps",
-    "read_outcomes",
+    "read_nights",
+    "read_past",
     "read_prices",
     "read_quarantine",
+    "read_refused",
     "read_released",
+    "read_settled",
     "read_statuses",
     "read_table",
     "read_telling_statuses",
@@ -228,19 +231,65 @@ def read_latest_backtests(con: Connection, tickers: Sequence[str], through: dt.d
     return _frame(con, "backtest_scores", sql, {"tickers": list(tickers), "through": through})
 
 
-def read_outcomes(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
-    """Settled forecasts of the tickers with a target session up to `as_of.day`, and who made them.
+def read_past(con: Connection, tickers: Sequence[str], as_of: AsOf, sessions: int) -> pd.DataFrame:
+    """The newest night's forecast for each ticker, step and target session up to `as_of.day`, of the last `sessions` of each.
 
     Returns:
-        Columns of `forecast_outcomes` and `made_by`, ordered by ticker, target session, run and step.
+        Columns of `forecasts` and `actual`, the close that came on the forecast's own share basis (missing where it is not settled),
+        ordered by ticker, step and target session.
     """
     sql = f"""
-        SELECT o.*, f.made_by FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
-        WHERE o.{_ASKED} AND o.target_session <= $day
-        ORDER BY o.ticker, o.target_session, o.run_id, o.step
+        SELECT f.*, o.actual
+        FROM forecasts AS f
+        JOIN runs AS r USING (run_id)
+        LEFT JOIN forecast_outcomes AS o USING (run_id, ticker, step)
+        WHERE f.{_ASKED} AND f.target_session <= $day AND r.status <> 'failed'
+        QUALIFY row_number() OVER (PARTITION BY f.ticker, f.step, f.target_session ORDER BY r.finished_at DESC, f.run_id DESC) = 1
+            AND dense_rank() OVER (PARTITION BY f.ticker, f.step ORDER BY f.target_session DESC) <= $sessions
+        ORDER BY f.ticker, f.step, f.target_session
     """
-    found = con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
-    return found.astype(empty("forecast_outcomes").dtypes.to_dict())
+    return con.execute(sql, {"tickers": list(tickers), "day": as_of.day, "sessions": sessions}).df()
+
+
+def read_nights(con: Connection, tickers: Sequence[str], as_of: AsOf, nights: int) -> pd.DataFrame:
+    """How each ticker came out of its last `nights` nightly runs for evenings before `as_of.day`: `run_tickers` and `as_of`, newest first."""
+    sql = f"""
+        SELECT t.*, r.as_of
+        FROM run_tickers AS t JOIN runs AS r USING (run_id)
+        WHERE t.{_ASKED} AND r.kind = 'nightly' AND r.as_of < $day
+        QUALIFY row_number() OVER (PARTITION BY t.ticker ORDER BY r.as_of DESC, r.finished_at DESC) <= $nights
+        ORDER BY t.ticker, r.as_of DESC, r.finished_at DESC
+    """
+    return con.execute(sql, {"tickers": list(tickers), "day": as_of.day, "nights": nights}).df()
+
+
+def read_refused(con: Connection, tickers: Sequence[str], as_of: AsOf, rows: int) -> pd.DataFrame:
+    """The newest `rows` lines of the quarantine of each ticker that were known up to `as_of.known_at`, newest first."""
+    sql = f"""
+        SELECT * FROM quarantined_prices
+        WHERE {_ASKED} AND known_at <= $known_at AND (session IS NULL OR session <= $day)
+        QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC NULLS FIRST, known_at DESC, rowid DESC) <= $rows
+        ORDER BY ticker, session DESC NULLS FIRST, known_at DESC
+    """
+    return con.execute(sql, {**_known(tickers, as_of), "rows": rows}).df()
+
+
+def read_settled(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """Settled forecasts of the tickers with a target session up to `as_of.day`, by step and by who made them.
+
+    Returns:
+        step, made_by, n, cov80, cov95, ratio, first, last. `ratio` is the RMSE over the naive RMSE, of errors in per cent of the actual.
+    """
+    sql = f"""
+        SELECT o.step, f.made_by, count(*) AS n, avg(o.inside80::DOUBLE) AS cov80, avg(o.inside95::DOUBLE) AS cov95,
+            sqrt(sum((o.error / o.actual) ** 2) / nullif(sum((o.naive_error / o.actual) ** 2), 0)) AS ratio,
+            min(o.target_session) AS first, max(o.target_session) AS last
+        FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
+        WHERE o.{_ASKED} AND o.target_session <= $day
+        GROUP BY o.step, f.made_by
+        ORDER BY o.step, f.made_by
+    """
+    return con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
 
 
 def read_coverage(con: Connection, tickers: Sequence[str], through: dt.date) -> pd.DataFrame:

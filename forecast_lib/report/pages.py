@@ -1,0 +1,197 @@
+"""The frames of one run -> its pages: a first page, one for each ticker, and a glossary. Nothing is read or written here.
+
+Every text is escaped by Jinja2 (`autoescape`), and each page forbids itself foreign parts and foreign scripts by its own content
+security policy: a hostile name or reason from a price source stays text, also for a reader of a page mailed around. The one script,
+which sorts and searches the table of the first page, is named in the policy by its hash.
+"""
+
+import base64
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from forecast_lib.report.frames import Past, Record, ReportInput, by_ticker, pasts, records
+from forecast_lib.report.glossary import GLOSSARY
+from forecast_lib.report.plots import draw_lines
+from forecast_lib.report.recipe import RecipeReport
+from forecast_lib.report.sections.about import RunFacts, about
+from forecast_lib.report.sections.attention import Attention, attention
+from forecast_lib.report.sections.charts import Charts, charts
+from forecast_lib.report.sections.coverage import Coverage, coverage_rows
+from forecast_lib.report.sections.events import Events, events
+from forecast_lib.report.sections.lately import Picture, chosen, picture
+from forecast_lib.report.sections.makers import Makers, makers
+from forecast_lib.report.sections.quality import Quality, quality
+from forecast_lib.report.sections.record import TickerRecord, ticker_record
+from forecast_lib.report.sections.skill import Score, Skill, skill, ticker_scores
+from forecast_lib.report.sections.tickers import Closes, TickerLine, TickerState, closes_of, states, status_counts, ticker_lines
+from forecast_lib.report.sections.tonight import Tonight, tonight
+from forecast_lib.report.words import FILTERS, page_name
+
+__all__ = ["INDEX", "IndexPage", "TickerPage", "index_page", "render_recipe", "report_pages", "ticker_pages"]
+
+INDEX = "index.html"
+_MOST_PAGES = 1000
+"""Pages of more tickers take longer than the night's prices; then those that the first page speaks of have theirs."""
+_PAST_SHOWN = 250
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """Everything on the first page of a run."""
+
+    run: RunFacts
+    statuses: tuple[tuple[str, int], ...]
+    horizon: int
+    charts: Charts
+    attention: Attention
+    lines: tuple[TickerLine, ...]
+    skill: Skill
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class TickerPage:
+    """Everything on the page of one ticker; `before` and `after` are its neighbours by name."""
+
+    run: RunFacts
+    state: TickerState
+    large: Picture | None
+    small: Picture | None
+    tonight: Tonight | None
+    record: TickerRecord
+    makers: Makers
+    events: Events
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What both kinds of pages are made of."""
+
+    report: ReportInput
+    run: RunFacts
+    states: tuple[TickerState, ...]
+    closes: Mapping[str, Closes]
+    past: Mapping[str, Mapping[int, Past]]
+    forecasts: Mapping[str, Sequence[Record]]
+
+    def picture(self, state: TickerState, **size: int) -> Picture | None:
+        closes, steps = self.closes.get(state.ticker, ()), self.forecasts.get(state.ticker, ())
+        return picture(state, closes, steps, self.past.get(state.ticker, {}), simulated=self.report.simulated, **size)
+
+
+def _known(report: ReportInput) -> _Known:
+    run = about(report)
+    return _Known(report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts))
+
+
+def index_page(report: ReportInput) -> IndexPage:
+    """The first page's values.
+
+    Raises:
+        ValueError: `run` is not exactly one row.
+    """
+    return _index(_known(report))
+
+
+def _index(known: _Known) -> IndexPage:
+    report = known.report
+    lines = ticker_lines(report, known.states, known.closes, known.past)
+    found = attention(report, known.states, known.past)
+    shown = chosen(known.states, [each.ticker for each in found.surprises])
+    pictures = [made for state in shown if (made := known.picture(state))]
+    return IndexPage(
+        run=known.run,
+        statuses=status_counts(known.states),
+        horizon=max((line.last.step for line in lines if line.last), default=1),
+        charts=charts(lines, known.past, pictures),
+        attention=found,
+        lines=lines,
+        skill=skill(report),
+        quality=quality(report, known.states),
+    )
+
+
+def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
+    """The values of each ticker's page, by name."""
+    known = _known(report)
+    yield from _tickers(known, _with_pages(known.states, _index(known)))
+
+
+def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage]:
+    report = known.report
+    run_id = known.run.run_id
+    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights", "drivers")}
+    models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
+    coverage: dict[str, list[Coverage]] = {}
+    for row in coverage_rows(report.coverage, "ticker"):
+        coverage.setdefault(row.of, []).append(row)
+    scores: Mapping[str, tuple[Score, ...]] = ticker_scores(report)
+    for at, state in enumerate(shown):
+        name = state.ticker
+        past = known.past.get(name, {})
+        yield TickerPage(
+            run=known.run,
+            state=state,
+            large=known.picture(state, shown=_PAST_SHOWN, width=1080, height=340),
+            small=known.picture(state),
+            tonight=tonight(name, known.forecasts.get(name, ())),
+            record=ticker_record(name, past, coverage.get(name, ())),
+            makers=makers(of["weights"].get(name, ()), of["drivers"].get(name, ()), scores.get(name, ())),
+            events=events(state, models.get(name), *(of[part].get(name, ()) for part in ("nights", "refused", "verdicts"))),
+            before=shown[at - 1].ticker if at else None,
+            after=shown[at + 1].ticker if at + 1 < len(shown) else None,
+        )
+
+
+def _with_pages(found: Sequence[TickerState], index: IndexPage) -> list[TickerState]:
+    """The tickers that have a page of their own, by name: all, or of very many those that the first page speaks of."""
+    if len(found) <= _MOST_PAGES:
+        return sorted(found, key=lambda state: state.ticker)
+    parts = index.attention
+    named = {each.ticker for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises) for each in part}
+    named |= {each.of for each in parts.uncovered} | {each.state.ticker for each in index.charts.pictures}
+    return sorted((state for state in found if state.ticker in named), key=lambda state: state.ticker)
+
+
+def report_pages(report: ReportInput) -> Iterator[tuple[str, str]]:
+    """File names and HTML texts of a run's pages; links between them begin with `./`."""
+    known, environment = _known(report), _environment()
+    index = _index(known)
+    shown = _with_pages(known.states, index)
+    paged = {state.ticker for state in shown}
+    yield INDEX, environment.get_template("index.html").render(s=index, run=index.run, paged=paged)
+    yield "glossary.html", environment.get_template("glossary.html").render(terms=GLOSSARY)
+    template = environment.get_template("ticker.html")
+    for page in _tickers(known, shown):
+        yield page_name(page.state.ticker), template.render(p=page, run=page.run)
+
+
+def render_recipe(report: RecipeReport) -> str:
+    """The page of one recipe, as HTML text."""
+    drawings = [(plot, draw_lines(plot)) for plot in report.plots]
+    return _environment().get_template("recipe.html").render(r=report, drawings=drawings)
+
+
+@functools.cache
+def _environment() -> Environment:
+    loader = ChoiceLoader([PackageLoader("forecast_lib.report"), PackageLoader("forecast_lib.report", "sections")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(FILTERS)
+    script = _source(environment, "tickers.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals.update(glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'"))
+    return environment
+
+
+def _source(environment: Environment, name: str) -> str:
+    loader: Any = environment.loader
+    text: str = loader.get_source(environment, name)[0]
+    return text

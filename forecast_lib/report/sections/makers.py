@@ -1,0 +1,60 @@
+"""What makes a ticker's forecast: the weights of the models in it, what moves its width, and how each did on the past."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forecast_lib.report.frames import Record, group_by
+from forecast_lib.report.sections.skill import Score
+
+__all__ = ["Driver", "Makers", "StepWeights", "makers"]
+
+_DRIVERS = 12
+
+
+@dataclass(frozen=True)
+class StepWeights:
+    """The weights of the models at one step (and part of the distribution, where they differ by it), the largest first."""
+
+    step: int
+    part: str
+    weights: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What one driver does to the width of the first step's interval: `effect` and its `change` since the run before, in logs."""
+
+    name: str
+    effect: float
+    change: float | None
+
+
+@dataclass(frozen=True)
+class Makers:
+    """Weights by step, drivers of the first step, and backtest figures one session ahead."""
+
+    weights: tuple[StepWeights, ...]
+    models: tuple[str, ...]
+    drivers: tuple[Driver, ...]
+    scores: tuple[Score, ...]
+
+
+def makers(weights: Sequence[Record], drivers: Sequence[Record], scores: Sequence[Score]) -> Makers:
+    """The rows of one ticker's `forecast_weights` and `forecast_drivers`, and its scores, in plain values."""
+    steps = [
+        StepWeights(int(step), str(part or ""), tuple(sorted(_pairs(own), key=lambda pair: -pair[1])))
+        for step, rows in sorted(group_by(weights, "step").items())
+        for part, own in group_by([{"part": None, **row} for row in rows], "part").items()
+    ]
+    order: dict[str, float] = {}
+    for each in steps:
+        for model, weight in each.weights:
+            order[model] = order.get(model, 0.0) + weight
+    first = [row for row in drivers if row["step"] == 1]
+    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in first]
+    moved.sort(key=lambda driver: -abs(driver.effect))
+    return Makers(tuple(steps), tuple(sorted(order, key=lambda model: -order[model])), tuple(moved[:_DRIVERS]), tuple(scores))
+
+
+def _pairs(rows: Sequence[Record]) -> list[tuple[str, float]]:
+    return [(row["model"], float(row["weight"])) for row in rows]

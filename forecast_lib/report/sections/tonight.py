@@ -1,0 +1,62 @@
+"""Tonight's distribution of one ticker: its intervals at every step, drawn and in figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forecast_lib.domain import quantile_column
+from forecast_lib.report.frames import BANDS, Record
+from forecast_lib.report.plots import Drawing, Range, draw_ranges
+from forecast_lib.report.sections.tickers import StepValue, step_value
+
+__all__ = ["Tonight", "tonight"]
+
+_WORST = ((0.05, "20"), (0.01, "100"), (0.005, "200"))
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """The forecast of one ticker.
+
+    Attributes:
+        steps: each step's point and intervals, as prices.
+        falls: for one in so many, the price that the first and the last step fall below, and that as a share of the last close.
+    """
+
+    made_by: str
+    model_id: str | None
+    currency: str | None
+    last_close: float
+    steps: tuple[StepValue, ...]
+    drawing: Drawing
+    falls: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+
+
+def tonight(ticker: str, rows: Sequence[Record]) -> Tonight | None:
+    """The forecast in plain values; None where there is none."""
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda row: row["step"])
+    steps = tuple(step_value(row) for row in rows)
+    head, ends = rows[0], rows[:1] + rows[1:][-1:]
+    close = head["last_close"]
+    ranges = [_range(step, row) for step, row in zip(steps, rows, strict=True)]
+    falls = [
+        (odds, tuple((float(row[name]), float(row[name]) / close - 1) for row in ends))
+        for level, odds in _WORST
+        if all(row.get(name := quantile_column(level)) is not None for row in ends)
+    ]
+    return Tonight(
+        made_by=head["made_by"],
+        model_id=head.get("model_id"),
+        currency=head.get("currency"),
+        last_close=close,
+        steps=steps,
+        drawing=draw_ranges(f"{ticker}: tonight's distribution by target session", ranges, width=720, css="wide"),
+        falls=tuple(falls),
+    )
+
+
+def _range(step: StepValue, row: Record) -> Range:
+    bands = tuple((percent, row[quantile_column(low)], row[quantile_column(high)]) for percent, low, high in BANDS)
+    text = f"{step.target_session}: median {row['q50']:,.6g}, 80 % range {step.low80:,.6g} to {step.high80:,.6g}"
+    return Range(f"{step.target_session:%a} {step.target_session.day} {step.target_session:%b}", bands, row["q50"], text)
