@@ -16,7 +16,9 @@ from forecast_lib.store.bulk import CleanRows
 __all__ = ["publish", "read_report", "read_unsettled", "record", "show_latest", "write_pages"]
 
 CLOSES_IN_REPORT = 250
-_PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 20, 20
+_OWN = {"forecasts": "forecasts", "models": "models", "weights": "forecast_weights", "drivers": "forecast_drivers"}
+"""Parts of the report that not every run makes, and their tables."""
+_PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 12, 20
 
 
 def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
@@ -68,6 +70,7 @@ def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: M
             "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
             "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
             "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
+            "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),
             "settled": reads.read_settled(con, tickers, as_of),
             "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
             "coverage": reads.read_coverage(con, tickers, as_of.day),
@@ -76,9 +79,8 @@ def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: M
     return ReportInput(
         run=frames["runs"],
         run_tickers=frames["run_tickers"],
-        forecasts=frames.get("forecasts", pd.DataFrame()),
         prices=_recent_closes(market),
-        models=frames.get("models", pd.DataFrame()),
+        **{part: frames.get(table, pd.DataFrame()) for part, table in _OWN.items()},
         quarantined=frames["quarantined_prices"],
         simulated=config.source.name == "simulated",
         **stored,

@@ -26,10 +26,6 @@ Record = dict[str, Any]
 Array = NDArray[np.float64]
 
 
-def _nothing() -> Any:
-    return field(default_factory=pd.DataFrame)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
     """The frames of one run, with the columns of `tables.TABLES`; empty frames (without columns too) for parts not there yet.
@@ -56,21 +52,21 @@ class ReportInput:
     """
 
     run: pd.DataFrame
-    run_tickers: pd.DataFrame = _nothing()
-    forecasts: pd.DataFrame = _nothing()
-    prices: pd.DataFrame = _nothing()
-    past: pd.DataFrame = _nothing()
-    nights: pd.DataFrame = _nothing()
-    models: pd.DataFrame = _nothing()
-    backtest_scores: pd.DataFrame = _nothing()
-    settled: pd.DataFrame = _nothing()
-    coverage: pd.DataFrame = _nothing()
-    model_coverage: pd.DataFrame = _nothing()
-    quarantined: pd.DataFrame = _nothing()
-    refused: pd.DataFrame = _nothing()
-    verdicts: pd.DataFrame = _nothing()
-    weights: pd.DataFrame = _nothing()
-    drivers: pd.DataFrame = _nothing()
+    run_tickers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    forecasts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    past: pd.DataFrame = field(default_factory=pd.DataFrame)
+    nights: pd.DataFrame = field(default_factory=pd.DataFrame)
+    models: pd.DataFrame = field(default_factory=pd.DataFrame)
+    backtest_scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    settled: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    model_coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    quarantined: pd.DataFrame = field(default_factory=pd.DataFrame)
+    refused: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weights: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drivers: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
 
 

@@ -31,7 +31,7 @@ from forecast_lib.report.sections.record import TickerRecord, ticker_record
 from forecast_lib.report.sections.skill import Score, Skill, skill, ticker_scores
 from forecast_lib.report.sections.tickers import Closes, TickerLine, TickerState, closes_of, states, status_counts, ticker_lines
 from forecast_lib.report.sections.tonight import Tonight, tonight
-from forecast_lib.report.words import FILTERS, page_name
+from forecast_lib.report.words import FILTERS, cell, page_name
 
 __all__ = ["INDEX", "IndexPage", "TickerPage", "index_page", "render_recipe", "report_pages", "ticker_pages"]
 
@@ -187,7 +187,7 @@ def _environment() -> Environment:
     environment.filters.update(FILTERS)
     script = _source(environment, "tickers.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals.update(glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'"))
+    environment.globals.update(cell=cell, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'"))
     return environment
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 __all__ = [
     "Drawing",
     "ForecastPath",
@@ -93,7 +95,7 @@ Band = tuple[int, float, float]
 class PastBands:
     """What was forecast for sessions that have come: by session the bands, wide to narrow, in price units of today's share basis."""
 
-    bands: Mapping[dt.date, tuple[Band, ...]]
+    bands: Mapping[dt.date, Sequence[Band]]
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,9 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, st
     return tuple((round(k * step, decimals), f"{k * step:,.{decimals}f}") for k in range(first, last + 1))
 
 
+_POINT = "{:.1f} {:.1f}".format
+
+
 class _Frame:
     """The plotting area: values to user units. `low` and `high` are the padded limits of the y axis."""
 
@@ -186,10 +191,11 @@ class _Frame:
         ticks = nice_ticks(self.low, self.high)
         self.left = 8 + letter * max(len(label) for _, label in ticks)
         self.right, self.top, self.bottom = width - 8.0, 8.0, height - foot
+        self.scale = (self.bottom - self.top) / (self.high - self.low)
         self.y_ticks = tuple(Tick(round(self.y(value), 1), label, "end") for value, label in ticks)
 
     def y(self, value: float) -> float:
-        return self.bottom - (value - self.low) / (self.high - self.low) * (self.bottom - self.top)
+        return self.bottom - (value - self.low) * self.scale
 
     def spread(self, count: int, left: float, right: float) -> list[float]:
         """`count` places from left to right, both ends included; one alone stands at the right."""
@@ -197,11 +203,14 @@ class _Frame:
 
     def line(self, xs: Sequence[float], values: Sequence[float | None]) -> str:
         """Path data; a gap in the values is a gap in the line."""
+        ys = self.bottom - (np.array(values, float) - self.low) * self.scale
+        if np.isfinite(ys).all():
+            return "M" + "L".join(map(_POINT, xs, ys.tolist())) if len(ys) else ""
         parts, pen_down = [], False
-        for x, value in zip(xs, values, strict=True):
-            shown = value is not None and math.isfinite(value)
-            if value is not None and shown:
-                parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {self.y(value):.1f}")
+        for x, y in zip(xs, ys.tolist(), strict=True):
+            shown = math.isfinite(y)
+            if shown:
+                parts.append(f"{'L' if pen_down else 'M'}{_POINT(x, y)}")
             pen_down = shown
         return "".join(parts)
 
@@ -283,16 +292,18 @@ def draw_forecast(
     )  # fmt: skip
 
 
-_Said = Sequence[tuple[dt.date, float, tuple[Band, ...]]]
+_STROKE = "M{:.1f} {:.1f}V{:.1f}".format
+_Said = Sequence[tuple[dt.date, float, Sequence[Band]]]
 
 
 def _past_bands(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Shape]:
     """One upright stroke a session and band; each forecast stands by itself, so they are not joined."""
     stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
     strokes: dict[int, list[str]] = {}
+    top, scale = frame.bottom + frame.low * frame.scale, frame.scale
     for x, (_, _, bands) in zip(xs, said, strict=True):
         for percent, low, high in bands:
-            strokes.setdefault(percent, []).append(f"M{x:.1f} {frame.y(low):.1f}V{frame.y(high):.1f}")
+            strokes.setdefault(percent, []).append(_STROKE(x, top - low * scale, top - high * scale))
     return [Shape(f"past p{percent}", "".join(parts), stroke) for percent, parts in strokes.items()]
 
 

@@ -5,7 +5,9 @@ import math
 import re
 from typing import Any
 
-__all__ = ["FILTERS", "MISSING", "STATUSES", "page_name", "severity"]
+from markupsafe import Markup, escape
+
+__all__ = ["FILTERS", "MISSING", "STATUSES", "cell", "page_name", "severity"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -37,6 +39,16 @@ def page_name(ticker: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9.\-]", lambda found: "".join(f"_{byte:02X}" for byte in found[0].encode(errors="replace")), ticker)
     taken = _RESERVED.fullmatch(safe.lower().partition(".")[0]) or safe.startswith(".")
     return f"{'_' if taken else ''}{safe}.html"
+
+
+def cell(label: str, value: object, css: str = "n") -> Markup:
+    """A table's cell that names itself where the table is stacked, on a phone.
+
+    >>> cell("From", "a < b", "")
+    Markup('<td data-label="From">a &lt; b</td>')
+    """
+    named = f' class="{css}"' if css else ""
+    return Markup(f'<td{named} data-label="{escape(label)}">{escape(value)}</td>')
 
 
 def _clip(text: str | None) -> str:

@@ -25,8 +25,8 @@ __all__ = [
     "read_losses",
     "read_model_coverage",
     "read_model_history",
-    "read_open_gaps",
     "read_nights",
+    "read_open_gaps",
     "read_past",
     "read_prices",
     "read_quarantine",
@@ -252,7 +252,7 @@ def read_past(con: Connection, tickers: Sequence[str], as_of: AsOf, sessions: in
 
 
 def read_nights(con: Connection, tickers: Sequence[str], as_of: AsOf, nights: int) -> pd.DataFrame:
-    """How each ticker came out of its last `nights` nightly runs for evenings before `as_of.day`: `run_tickers` and `as_of`, newest first."""
+    """How each ticker came out of its last `nights` nightly runs before `as_of.day`: `run_tickers` and `as_of`, newest first."""
     sql = f"""
         SELECT t.*, r.as_of
         FROM run_tickers AS t JOIN runs AS r USING (run_id)

@@ -97,6 +97,11 @@ class Chromium:
         event: dict[str, Any] = json.loads(message)
         return event
 
+    def wait(self, event: str) -> None:
+        """Until the page says so, for example that it is loaded."""
+        while not any(each.get("method") == event for each in self.events):
+            self.events.append(self._receive())
+
     def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Loads a file in a window of that size and waits until it is complete."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -104,12 +109,23 @@ class Chromium:
         self.send("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.events.clear()
         self.send("Page.navigate", url=page.resolve().as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._receive())
+        self.wait("Page.loadEventFired")
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page; the page's own policy does not bind the debugger."""
         return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def click(self, selector: str) -> None:
+        """A real click of the mouse in the middle of the first element that fits; it is scrolled into view first."""
+        find = f"document.querySelector({json.dumps(selector)})"
+        self.ask(f"{find}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        box = self.ask(f"(box => [box.x + box.width / 2, box.y + box.height / 2])({find}.getBoundingClientRect())")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Text into the element that has the focus, as from a keyboard."""
+        self.send("Input.insertText", text=text)
 
     def complaints(self) -> list[str]:
         """Everything that the console shows for the page just opened: log entries, console calls, exceptions."""

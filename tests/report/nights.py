@@ -115,21 +115,21 @@ def score_frame(*rows: dict[str, Any]) -> pd.DataFrame:
     return checked("backtest_scores", pd.DataFrame([*rows]))
 
 
-def outcome_row(step: int, actual: float, error: float, naive_error: float, inside80: bool) -> dict[str, Any]:
-    return {
-        "run_id": "earlier",
-        "ticker": f"T{actual:g}",
-        "step": step,
-        "target_session": CUTOFF,
-        "actual": actual,
-        "error": error,
-        "naive_error": naive_error,
-        "pinball": 0.1,
-        "inside80": inside80,
-        "inside95": True,
-        "settled_at": CUTOFF,
-        "settled_by": "20261120T213000-ab12cd",
-    }
+def past_rows(ticker: str, actuals: list[float | None], last_close: float = 100.0, step: int = 1, **changes: Any) -> list[dict[str, Any]]:
+    """Forecasts of earlier evenings whose target sessions end at the cutoff, with the quantiles of `forecast_rows`, and what came."""
+    sessions = pd.bdate_range(end=CUTOFF, periods=len(actuals))
+    row = forecast_rows(ticker, last_close, **changes)[step - 1]
+    return [{**row, "run_id": "earlier", "target_session": day, "actual": came} for day, came in zip(sessions, actuals, strict=True)]
+
+
+def past_frame(*rows: dict[str, Any]) -> pd.DataFrame:
+    frame = pd.DataFrame([*rows])
+    return frame.astype({"actual": float, "target_session": "datetime64[us]"})
+
+
+def settled_row(step: int, made_by: str, n: int, ratio: float | None = 1.0) -> dict[str, Any]:
+    shares = {"cov80": 0.8, "cov95": 0.95, "ratio": ratio, "first": CUTOFF, "last": CUTOFF}
+    return {"step": step, "made_by": made_by, "n": n, **shares}
 
 
 def arm_rows(arm: str, gain: float, cpu_seconds: float) -> list[dict[str, Any]]:
@@ -197,7 +197,8 @@ def night(**changes: Any) -> ReportInput:
             score_row("AAA", "drift", 1.1),
             score_row("AAA", "stacked", 0.9, step=2),
         ),
-        outcomes=pd.DataFrame([outcome_row(1, 100.0, 3.0, 4.0, True), outcome_row(1, 10.0, 0.4, 0.3, False)]),
+        past=past_frame(*past_rows("AAA", [101.0, 99.0, 120.0]), *past_rows("BBB", [50.0, None], 50.0)),
+        settled=pd.DataFrame([settled_row(1, "stacked", 3), settled_row(1, "naive", 1)]),
         quarantined=pd.DataFrame([refused_row("CCC", "high_below_low", "high 9 is below low 10"), refused_row("CCC", "gap", HOSTILE)]),
     )
     return dataclasses.replace(made, **changes)

@@ -6,7 +6,20 @@ import re
 
 import pytest
 
-from forecast_lib.report.plots import ForecastPath, Plot, Series, draw_forecast, draw_lines, draw_ratios, nice_ticks
+from forecast_lib.report.plots import (
+    ForecastPath,
+    PastBands,
+    Plot,
+    Range,
+    Series,
+    draw_forecast,
+    draw_heap,
+    draw_lines,
+    draw_ranges,
+    draw_shares,
+    draw_spark,
+    nice_ticks,
+)
 
 CUTOFF = dt.date(2026, 11, 25)
 TARGETS = (dt.date(2026, 11, 27), dt.date(2026, 11, 30))  # Thanksgiving and a weekend lie between
@@ -90,7 +103,7 @@ def test_points_are_dots_and_not_a_line() -> None:
 def test_a_plot_without_any_value_is_no_drawing() -> None:
     assert draw_lines(Plot("nothing", ["a"], [Series("close", [None])])) is None
     assert draw_lines(Plot("nothing", [], [])) is None
-    assert draw_ratios("nothing", []) is None
+    assert draw_heap("nothing", []) is None
 
 
 def test_a_series_of_the_wrong_length_is_refused() -> None:
@@ -103,11 +116,53 @@ def test_an_unknown_style_is_refused() -> None:
         Plot("closes", ["a"], [Series("close", [1.0], "zigzag")])  # type: ignore[arg-type]
 
 
-def test_ratios_below_one_lie_left_of_the_rule_and_above_one_right_of_it() -> None:
-    drawing = draw_ratios("ratios", [("AAA", 0.9999), ("BBB", 1.0001), ("CCC", 1.02)])
+def test_ratios_below_one_lie_left_of_the_rule_above_one_right_of_it_and_one_on_it() -> None:
+    drawing = draw_heap("ratios", [("AAA", 0.9999), ("BBB", 1.0001), ("CCC", 1.02), ("DDD", 1.00004)])
     assert drawing is not None and drawing.divider is not None
-    sides = {mark.text: (mark.css, mark.x < drawing.divider) for mark in drawing.marks}
-    assert sides == {"AAA: 0.9999": ("better", True), "BBB: 1.0001": ("worse", False), "CCC: 1.0200": ("worse", False)}
+    sides = {mark.text: (mark.css, (mark.x > drawing.divider) - (mark.x < drawing.divider)) for mark in drawing.marks}
+    assert sides == {
+        "AAA: 0.9999": ("better", -1),
+        "BBB: 1.0001": ("worse", 1),
+        "CCC: 1.0200": ("worse", 1),
+        "DDD: 1.0000": ("points", 0),
+    }
+
+
+def test_past_bands_stand_upright_at_their_session_and_around_the_close() -> None:
+    past = PastBands({CLOSES[1][0]: ((95, 80.0, 120.0), (80, 90.0, 115.0))})
+    drawing = draw_forecast("AAA", CLOSES, None, past)
+    strokes = {shape.css: shape.path for shape in drawing.shapes}
+    x, y = points(strokes["actual"])[1]
+    wide, low, high = (float(part) for part in re.findall(r"[\d.]+", strokes["past p95"]))
+    assert (wide, strokes["past p80"].startswith(f"M{wide:.1f} ")) == (x, True)
+    assert high < y < low
+    assert [mark for mark in drawing.marks if mark.css == "miss"] == []
+
+
+def test_ranges_lie_on_one_axis_the_first_on_top() -> None:
+    ranges = [Range("AAA", ((95, -4.0, 4.0), (80, -2.0, 2.0)), 0.0, "a"), Range("B", ((95, -1.0, 1.0),), 0.0, "b")]
+    drawing = draw_ranges("ranges", ranges, zero=True)
+    first, second = re.findall(r"M([\d.]+) [\d.]+H([\d.]+)", next(s.path for s in drawing.shapes if s.css == "range r95"))
+    assert float(first[1]) - float(first[0]) == pytest.approx(4 * (float(second[1]) - float(second[0])), abs=0.5)
+    assert drawing.marks[0].x == drawing.divider == drawing.marks[1].x
+    assert drawing.marks[0].y < drawing.marks[1].y
+
+
+def test_shares_are_drawn_over_what_was_promised() -> None:
+    days = [day for day, _ in CLOSES]
+    drawing = draw_shares("coverage", days, [(80, [0.8, 0.7, 0.9], [0.2, 0.2, 0.2])])
+    assert drawing is not None
+    share, rule = (points(next(s.path for s in drawing.shapes if s.css == css)) for css in ("share s80", "rule"))
+    assert share[0][1] == rule[0][1] and share[1][1] > rule[0][1] > share[2][1]
+    assert draw_shares("one day says nothing", days[:1], [(80, [0.8], [0.2])]) is None
+
+
+def test_a_spark_ends_with_the_interval_of_the_next_session() -> None:
+    line, band = draw_spark([1.0, 2.0, 3.0], (2.5, 3.5))
+    assert len(points(line.path)) == 3
+    low, high = (float(value) for value in re.findall(r"[\d.]+", band.path)[1:])
+    assert high < points(line.path)[-1][1] < low
+    assert len(draw_spark([1.0, 1.0], None)) == 1
 
 
 @pytest.mark.parametrize(("low", "high", "step"), [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)])

@@ -47,7 +47,9 @@ def charts(lines: Sequence[TickerLine], past: Mapping[str, Mapping[int, Past]], 
     targets = [line.first.target_session for line in forecasts if line.first]
     days, inside = _by_session([own[1] for own in past.values() if 1 in own])
     return Charts(
-        risk=draw_ranges("Ranges for the next session, in per cent of the last close", [_range(line) for line in widest], unit=" %", zero=True)
+        risk=draw_ranges(
+            "Ranges for the next session, in per cent of the last close", [_range(line) for line in widest], unit=" %", zero=True
+        )
         if widest
         else None,
         drawn=len(widest),
@@ -68,7 +70,9 @@ def _range(line: TickerLine) -> Range:
         return 100 * (price / close - 1)
 
     bands = ((95, percent(first.low95), percent(first.high95)), (80, percent(first.low80), percent(first.high80)))
-    text = f"{line.state.ticker}: 80 % range {first.low80:,.6g} to {first.high80:,.6g}, 95 % range {first.low95:,.6g} to {first.high95:,.6g}"
+    text = (
+        f"{line.state.ticker}: 80 % range {first.low80:,.6g} to {first.high80:,.6g}, 95 % range {first.low95:,.6g} to {first.high95:,.6g}"
+    )
     return Range(line.state.ticker, bands, percent(first.point), text)
 
 
@@ -103,5 +107,6 @@ def coverage_drawing(
         shares.append((percent, (rolled[:, 0] / rolled[:, 1]).tolist(), limits))
     first = min(window, len(days)) // 2  # a share of a handful of sessions says nothing
     trimmed = [(percent, own[first:], limits[first:]) for percent, own, limits in shares]
-    size = {"width": 720, "height": 200, "css": "wide"} if wide else {}
-    return draw_shares(title, days[first:], trimmed, **size)
+    if wide:
+        return draw_shares(title, days[first:], trimmed, width=720, height=200, css="wide")
+    return draw_shares(title, days[first:], trimmed)

@@ -56,7 +56,9 @@ class Events:
     prices: tuple[PriceEvent, ...]
 
 
-def events(state: TickerState, model: Record | None, nights: Sequence[Record], refused: Sequence[Record], verdicts: Sequence[Record]) -> Events:
+def events(
+    state: TickerState, model: Record | None, nights: Sequence[Record], refused: Sequence[Record], verdicts: Sequence[Record]
+) -> Events:
     """The rows of one ticker in plain values. `model`: its row of `models` that this run trained."""
     odd = [*map(_refusal, refused), *map(_verdict, verdicts)]
     odd.sort(key=lambda each: (each.session or dt.date.min, each.known_at or dt.date.min), reverse=True)

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from forecast_lib.domain import quantile_column
 from forecast_lib.report.frames import BANDS, Past, Record, day_of
 from forecast_lib.report.plots import Drawing, ForecastPath, PastBands, draw_forecast
@@ -70,12 +72,15 @@ def past_bands(past: Past | None, closes: Mapping[dt.date, float]) -> PastBands 
     """
     if past is None:
         return None
-    found: dict[dt.date, tuple[tuple[int, float, float], ...]] = {}
-    columns = [(percent, past.quantiles[low], past.quantiles[high]) for percent, low, high in BANDS if percent > 50]
-    for at, day in enumerate(past.sessions.tolist()):
-        if (close := closes.get(day)) is not None and past.known[at]:
-            basis = close / past.actual[at]
-            found[day] = tuple((percent, float(low[at] * basis), float(high[at] * basis)) for percent, low, high in columns)
+    known = [(at, day) for at, day in enumerate(past.sessions.tolist()) if day in closes]
+    places = np.array([at for at, _ in known], int)
+    basis = np.array([closes[day] for _, day in known]) / past.actual[places]
+    found: dict[dt.date, list[tuple[int, float, float]]] = {day: [] for (_, day), own in zip(known, basis, strict=True) if own == own}
+    for percent, low, high in BANDS[:2]:
+        bounds = ((past.quantiles[level][places] * basis).tolist() for level in (low, high))
+        for (_, day), lower, upper in zip(known, *bounds, strict=True):
+            if lower == lower:  # there is an outcome
+                found[day].append((percent, lower, upper))
     return PastBands(found)
 
 

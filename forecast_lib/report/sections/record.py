@@ -13,7 +13,7 @@ from forecast_lib.report.sections.coverage import Coverage
 
 __all__ = ["Came", "StepRecord", "TickerRecord", "ticker_record"]
 
-_LISTED = 20
+_LISTED = 12
 _WINDOW = 60
 
 
@@ -86,7 +86,8 @@ def _step(past: Past) -> StepRecord:
 def _held(ticker: str, past: Past) -> Drawing | None:
     known = past.known
     inside = {
-        percent: np.stack([past.inside(low, high)[known].astype(float), np.ones(int(known.sum()))], axis=1) for percent, low, high in BANDS[:2]
+        percent: np.stack([past.inside(low, high)[known].astype(float), np.ones(int(known.sum()))], axis=1)
+        for percent, low, high in BANDS[:2]
     }
     title = f"{ticker}: share of closes inside their 95 % and 80 % ranges over the last {_WINDOW} forecasts"
     return coverage_drawing(title, past.sessions[known].tolist(), inside, _WINDOW, wide=True)
@@ -94,7 +95,14 @@ def _held(ticker: str, past: Past) -> Drawing | None:
 
 def _newest(past: Past) -> tuple[Came, ...]:
     places = past.known.nonzero()[0][::-1][:_LISTED]
-    columns = [past.quantiles[level] for level in (0.10, 0.90, 0.025, 0.975)]
+    levels = (("low80", 0.10), ("high80", 0.90), ("low95", 0.025), ("high95", 0.975))
+    bounds = {name: past.quantiles[level] for name, level in levels}
     return tuple(
-        Came(past.sessions[at].item(), past.made_by[at], *(float(each[at]) for each in columns), float(past.actual[at])) for at in places
+        Came(
+            session=past.sessions[at].item(),
+            made_by=past.made_by[at],
+            actual=float(past.actual[at]),
+            **{name: float(values[at]) for name, values in bounds.items()},
+        )
+        for at in places
     )

@@ -8,6 +8,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -239,7 +240,7 @@ def _score(row: Record) -> Score:
     )
 
 
-def _drawn(scores: Sequence[Score]) -> dict[str, object]:
+def _drawn(scores: Sequence[Score]) -> dict[str, Any]:
     """The dots of the tickers, and how many lie on which side."""
     by_garch = [(score.ticker, score.pinball, score.pinball_pvalue) for score in scores if score.pinball]
     by_naive = [(score.ticker, score.ratio, score.dm_pvalue) for score in scores if score.ratio]
