@@ -7,27 +7,28 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-__all__ = ["FILTERS", "MISSING", "STATUSES", "cell", "page_name", "severity"]
+from forecast_lib.domain import STATUSES
+
+__all__ = ["FILTERS", "MISSING", "cell", "page_name", "severity"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
 
-STATUSES = {
+_STATUSES = {
     "fresh": ("fresh", "good"),
     "last_good": ("last good", "warn"),
     "naive": ("baselines only", "warn"),
     "ended": ("ended", "plain"),
     "none": ("no forecast", "bad"),
 }
-"""Every status of a ticker, from good to bad: the words and the tone of its badge."""
-_TONES = {"degraded": "warn", "failed": "bad"} | {status: tone for status, (_, tone) in STATUSES.items()}
+"""Every status of a ticker: the words and the tone of its badge."""
+_TONES = {"degraded": "warn", "failed": "bad"} | {status: tone for status, (_, tone) in _STATUSES.items()}
 _RESERVED = re.compile(r"index|glossary|con|prn|aux|nul|com[0-9]|lpt[0-9]", re.ASCII)
 
 
 def severity(status: str) -> int:
     """The place of a status from good to bad; an unknown one comes last."""
-    order = [*STATUSES]
-    return order.index(status) if status in STATUSES else len(order)
+    return STATUSES.index(status) if status in STATUSES else len(STATUSES)
 
 
 def page_name(ticker: str) -> str:
@@ -175,7 +176,7 @@ FILTERS = {
     "short_day": _short_day,
     "short_id": _short_id,
     "signed": _signed,
-    "status_word": lambda status: STATUSES.get(status, (status, ""))[0],
+    "status_word": lambda status: _STATUSES.get(status, (status, ""))[0],
     "tone": lambda status: _TONES.get(status, "plain"),
 }
 """By name, for the templates."""

@@ -232,21 +232,16 @@ def read_latest_backtests(con: Connection, tickers: Sequence[str], through: dt.d
 
 
 def read_past(con: Connection, tickers: Sequence[str], as_of: AsOf, sessions: int) -> pd.DataFrame:
-    """The newest night's forecast for each ticker, step and target session up to `as_of.day`, of the last `sessions` of each.
+    """Earlier forecasts of each ticker and step for its last `sessions` target sessions up to `as_of.day`, with what came.
 
     Returns:
-        Columns of `forecasts` and `actual`, the close that came on the forecast's own share basis (missing where it is not settled),
-        ordered by ticker, step and target session.
+        Columns of `forecast_history`, ordered by ticker, step and target session; `actual` is missing where it is not settled.
     """
     sql = f"""
-        SELECT f.*, o.actual
-        FROM forecasts AS f
-        JOIN runs AS r USING (run_id)
-        LEFT JOIN forecast_outcomes AS o USING (run_id, ticker, step)
-        WHERE f.{_ASKED} AND f.target_session <= $day AND r.status <> 'failed'
-        QUALIFY row_number() OVER (PARTITION BY f.ticker, f.step, f.target_session ORDER BY r.finished_at DESC, f.run_id DESC) = 1
-            AND dense_rank() OVER (PARTITION BY f.ticker, f.step ORDER BY f.target_session DESC) <= $sessions
-        ORDER BY f.ticker, f.step, f.target_session
+        SELECT * FROM forecast_history
+        WHERE {_ASKED} AND NOT superseded AND target_session <= $day
+        QUALIFY row_number() OVER (PARTITION BY ticker, step ORDER BY target_session DESC) <= $sessions
+        ORDER BY ticker, step, target_session
     """
     return con.execute(sql, {"tickers": list(tickers), "day": as_of.day, "sessions": sessions}).df()
 
@@ -281,13 +276,13 @@ def read_settled(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Dat
         step, made_by, n, cov80, cov95, ratio, first, last. `ratio` is the RMSE over the naive RMSE, of errors in per cent of the actual.
     """
     sql = f"""
-        SELECT o.step, f.made_by, count(*) AS n, avg(o.inside80::DOUBLE) AS cov80, avg(o.inside95::DOUBLE) AS cov95,
-            sqrt(sum((o.error / o.actual) ** 2) / nullif(sum((o.naive_error / o.actual) ** 2), 0)) AS ratio,
-            min(o.target_session) AS first, max(o.target_session) AS last
-        FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
-        WHERE o.{_ASKED} AND o.target_session <= $day
-        GROUP BY o.step, f.made_by
-        ORDER BY o.step, f.made_by
+        SELECT step, made_by, count(*) AS n, avg(inside80::DOUBLE) AS cov80, avg(inside95::DOUBLE) AS cov95,
+            sqrt(sum((error / actual) ** 2) / nullif(sum((naive_error / actual) ** 2), 0)) AS ratio,
+            min(target_session) AS first, max(target_session) AS last
+        FROM forecast_history
+        WHERE {_ASKED} AND actual IS NOT NULL AND NOT superseded AND target_session <= $day
+        GROUP BY step, made_by
+        ORDER BY step, made_by
     """
     return con.execute(sql, {"tickers": list(tickers), "day": as_of.day}).df()
 

@@ -84,7 +84,9 @@ class Evenings:
         given = {"files": str(self._written(until)), **asked, "workspace": str(self.workspace), "as_of": day(place)}
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(nightly, "Stages", PlainStages)
-            patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
+            patched.setattr(
+                nightly.publish, "report_pages", lambda *_: [("index.html", "")]
+            )  # has tests of its own, and takes most of the time
             summary = nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
         return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
 

@@ -184,7 +184,9 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
             patched.setattr(nightly, "Stages", PlainStages)
-            patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
+            patched.setattr(
+                nightly.publish, "report_pages", lambda *_: [("index.html", "")]
+            )  # has tests of its own, and takes most of the time
             if whole:
                 take = functools.partial(bulk.take_whole, fewest_to_store_whole=1)
                 patched.setattr(nightly.bulk, "take_whole", take)

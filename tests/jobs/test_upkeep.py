@@ -50,7 +50,7 @@ def folder(_ingested: Path, tmp_path: Path) -> Path:
 
 def ingest(folder: Path, now: str, patched: pytest.MonkeyPatch) -> RunSummary:
     patched.setattr(nightly, "Stages", PlainStages)
-    patched.setattr(nightly.publish, "report_page", lambda *_: "")  # has tests of its own, and takes most of the time
+    patched.setattr(nightly.publish, "report_pages", lambda *_: [("index.html", "")])  # has tests of its own, and takes most of the time
     given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
     return nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
 

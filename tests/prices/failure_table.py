@@ -81,7 +81,7 @@ def _led_to(yahoo: FakeYahoo, cache: Path) -> Iterator[None]:
     with (
         mock.patch.object(nightly, "Stages", PlainStages),
         mock.patch.object(nightly, "price_source", source),
-        mock.patch.object(nightly.publish, "report_page", return_value=""),
+        mock.patch.object(nightly.publish, "report_pages", return_value=[("index.html", "")]),
         mock.patch.object(tasks, "fetching", return_value=_fetch),
     ):
         yield

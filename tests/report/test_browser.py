@@ -70,27 +70,21 @@ def glossary_page(run_page: Path) -> Path:
 def recipe_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     figures = (Figure("test RMSE of a model with quite a long label", 7.9, "USD", "n" * 250),)
     plot = Plot("Closes", [f"2020-01-{day:02}" for day in range(1, 31)], (Series("close", [float(k % 7) for k in range(30)]),))
-    report = RecipeReport(
-        name="aapl-stacked", title="T" * 120, figures=figures, honest=figures, flattery=("f" * 200,), plots=(plot,)
-    )
+    report = RecipeReport(name="aapl-stacked", title="T" * 120, figures=figures, honest=figures, flattery=("f" * 200,), plots=(plot,))
     return write_report(tmp_path_factory.mktemp("workspace"), "recipe-1", [(INDEX, render_recipe(report))])
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 @pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
-def test_no_page_scrolls_sideways(
-    browser: Chromium, request: pytest.FixtureRequest, page: str, width: int, dark: bool
-) -> None:
+def test_no_page_scrolls_sideways(browser: Chromium, request: pytest.FixtureRequest, page: str, width: int, dark: bool) -> None:
     browser.open(request.getfixturevalue(page), width=width, dark=dark)
     assert browser.ask("window.innerWidth") == width
     assert browser.ask(SCROLL_WIDTH) <= width
 
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page"])
-def test_on_a_phone_no_table_hides_anything_beyond_the_edge(
-    browser: Chromium, request: pytest.FixtureRequest, page: str
-) -> None:
+def test_on_a_phone_no_table_hides_anything_beyond_the_edge(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
     browser.open(request.getfixturevalue(page), width=390)
     browser.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     wider = "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.innerText)"
@@ -104,9 +98,7 @@ def test_a_phone_shows_the_name_the_close_and_the_range_of_the_next_session(brow
 
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
-def test_console_is_silent_and_nothing_else_is_asked_for(
-    browser: Chromium, request: pytest.FixtureRequest, page: str
-) -> None:
+def test_console_is_silent_and_nothing_else_is_asked_for(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
     path: Path = request.getfixturevalue(page)
     browser.open(path, width=1280)
     browser.ask("1")

@@ -120,9 +120,7 @@ def test_whole_distributions_are_set_against_garch_with_all_baselines() -> None:
         "cov95_mid_vol": 0.95,
         "cov95_high_vol": 0.96,
     }
-    scores = [
-        nights.score_row("*", model, 1.0, pinball_per_garch=0.98, mcs_pvalue=0.5, **figures) for model in ("combined", "har")
-    ]
+    scores = [nights.score_row("*", model, 1.0, pinball_per_garch=0.98, mcs_pvalue=0.5, **figures) for model in ("combined", "har")]
     rows = _Page(index_of(backtest_scores=nights.score_frame(*scores))).rows
     shown = ["0.9800", "0.9500", "0.4600", "1.0000", "80.0 %", "95.0 %", "94.0 %", "95.0 %", "96.0 %", "0.500"]
     assert ["combined published", *shown] in rows and ["har baseline", *shown] in rows
@@ -307,9 +305,7 @@ RECIPE = RecipeReport(
     figures=(Figure("test RMSE", 7.9123456, "USD"),),
     honest=(Figure("naive test RMSE", 2.5, "USD", "tomorrow = today"),),
     flattery=("The scaler saw the test part.",),
-    plots=(
-        Plot("Closes", ["2020-01-01", "2020-01-02"], (Series("close", [1.0, 2.0]), Series("test", [None, 2.0], "forecast"))),
-    ),
+    plots=(Plot("Closes", ["2020-01-01", "2020-01-02"], (Series("close", [1.0, 2.0]), Series("test", [None, 2.0], "forecast"))),),
 )
 
 

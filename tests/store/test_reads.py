@@ -123,6 +123,41 @@ def test_unsettled_are_due_forecasts_without_an_outcome(workspace: Path) -> None
         assert due(1) == [("run-0", "BBB", 1)]
 
 
+def test_the_report_reads_each_earlier_forecast_beside_what_came(workspace: Path) -> None:
+    """Night 2 settles the first step of night 0; the report of evening 2 asks for the last session of each step."""
+    store_night(workspace, 2, night(2) | {"forecast_outcomes": outcomes("run-0", "run-2", 2, 0)})
+    with database.open_working(workspace, now(4)) as con:
+        past = reads.read_past(con, ["AAA"], as_of(2), 250)
+        assert past[past["step"] == 1]["target_session"].dt.date.tolist() == [day(1), day(2)]
+        assert past["actual"].notna().tolist()[:2] == [True, False]
+        assert past["run_id"].tolist()[:2] == ["run-0", "run-1"]
+        assert len(reads.read_past(con, ["AAA"], as_of(2), 1).query("step == 1")) == 1
+        assert reads.read_past(con, ["ZZZ"], as_of(2), 250).empty
+
+
+def test_nights_before_the_evening_are_read_the_newest_first(workspace: Path) -> None:
+    store_night(workspace, 2, night(2))
+    with database.open_working(workspace, now(4)) as con:
+        assert reads.read_nights(con, ["AAA"], as_of(2), 12)["run_id"].tolist() == ["run-1", "run-0"]
+        assert reads.read_nights(con, ["AAA"], as_of(2), 1)["run_id"].tolist() == ["run-1"]
+
+
+def test_settled_forecasts_are_summed_up_by_step_and_maker(workspace: Path) -> None:
+    store_night(workspace, 2, night(2) | {"forecast_outcomes": outcomes("run-0", "run-2", 2, 0)})
+    with database.open_working(workspace, now(4)) as con:
+        (row,) = reads.read_settled(con, ["AAA", "BBB"], as_of(2)).query("step == 1").itertuples()
+    assert (row.made_by, row.n, row.cov80, row.ratio is None or row.ratio != row.ratio) == ("stacked", 2, 1.0, True)
+
+
+def test_refused_rows_are_read_by_ticker_the_newest_session_first(workspace: Path) -> None:
+    row = {"ticker": "AAA", "row": "x", "origin": "o", "rule": "r", "run_id": "run-2", "released_at": pd.NaT, "field": None}
+    rows = [row | {"session": stamp(day(at)), "reason": f"of {at}", "known_at": stamp(now(2))} for at in (0, 2, 1)]
+    store_night(workspace, 2, night(2) | {"quarantined_prices": pd.DataFrame(rows)})
+    with database.open_working(workspace, now(4)) as con:
+        assert reads.read_refused(con, ["AAA"], as_of(2), 2)["reason"].tolist() == ["of 2", "of 1"]
+        assert reads.read_refused(con, ["AAA"], as_of(1), 2).empty  # not known yet
+
+
 def score(backtest_id: str, ticker: str, rmse: float) -> dict[str, object]:
     row = dict.fromkeys(TABLES["backtest_scores"].columns, np.nan)
     return row | {"backtest_id": backtest_id, "ticker": ticker, "model": "stacked", "step": 1, "n": 10, "rmse": rmse}
