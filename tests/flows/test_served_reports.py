@@ -82,7 +82,8 @@ def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(FatalError, match=r"port \d+ for the reports cannot be used: .*; give --reports-port N"), serving_reports(
-            {}, taken.getsockname()[1]
+        with (
+            pytest.raises(FatalError, match=r"port \d+ for the reports cannot be used: .*; give --reports-port N"),
+            serving_reports({}, taken.getsockname()[1]),
         ):
             pass
