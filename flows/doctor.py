@@ -111,6 +111,17 @@ def check_traps(patient: Patient) -> Iterable[Finding]:
             yield Finding(OK, name, version)
 
 
+def check_tensorflow(patient: Patient) -> Finding:
+    """The two builds own the same files: the one that was installed last lies over the other."""
+    with_gpu, without = _installed("tensorflow"), _installed("tensorflow-cpu")
+    if with_gpu and without:
+        cure = "uninstall both, tensorflow and tensorflow-cpu, and " + _REINSTALL
+        return Finding(FAIL, "tensorflow", "two builds are installed, one over the other's files", cure)
+    if not with_gpu and not without:
+        return Finding(FAIL, "tensorflow", "is not installed", _REINSTALL)
+    return Finding(OK, "tensorflow", with_gpu or f"{without}, without GPU code")
+
+
 def _locked(lock: Path) -> dict[str, tuple[set[str], bool]]:
     """Library to the versions that the lock allows, and whether it is for every machine."""
     locked: dict[str, tuple[set[str], bool]] = {}
@@ -341,6 +352,7 @@ Check = Callable[[Patient], "Finding | Iterable[Finding]"]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", check_python),
     ("libraries", check_traps),
+    ("tensorflow", check_tensorflow),
     ("lock", check_lock),
     ("settings", check_settings),
     ("workspace", check_workspace),

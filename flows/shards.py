@@ -11,7 +11,6 @@ import pickle
 import platform
 import threading
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.errors import UsageError
+from forecast_lib.jobs.outcome import library_version
 
 __all__ = ["check", "checked_work", "end_with_parent", "installation", "pack", "parcel", "unpack", "work"]
 
 Parcel = NDArray[np.uint8]
 
-_LIBRARIES = ("arch", "keras", "numba", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "tensorflow")
+_LIBRARIES = ("keras", "numba", "numpy", "pandas", "scipy", "tensorflow")
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -51,14 +51,8 @@ def installation() -> Mapping[str, str]:
     for package in ("flows", "forecast_lib"):
         for path in sorted((_ROOT / package).rglob("*.py")):
             digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return {"python": platform.python_version(), "tickercast": digest.hexdigest()[:12], **{name: _version(name) for name in _LIBRARIES}}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
+    libraries = {name: library_version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "tickercast": digest.hexdigest()[:12], **libraries}
 
 
 def check(expected: Mapping[str, str]) -> None:

@@ -1,12 +1,19 @@
 """The pages for people are true: every command on them runs, every command and setting is on one."""
 
+import datetime as dt
+import importlib.util
+import platform
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from flows.doctor import Patient, check_lock, check_tensorflow
 from flows.options import COMMANDS, OPTIONS
+from flows.settings import gather
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
@@ -49,12 +56,28 @@ def test_every_command_is_on_a_page():
     assert missing == []
 
 
+PIP = [line for line in SHELL if " -m pip " in line]
+
+
 def test_the_pip_lines_are_those_of_the_makefile():
-    makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(VENV)", ".venv")
-    makefile = makefile.replace("$(PYTHON)", "python3").replace(" --quiet --disable-pip-version-check", "")
-    for line in SHELL:
-        if not line.startswith(("tickercast", "make", ". ")):
-            assert line in makefile
+    shown = subprocess.run(["make", "--dry-run", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = shown.replace(" --quiet --disable-pip-version-check", "")
+    assert len(PIP) == 2
+    for line in [line for line in SHELL if line.startswith((".venv", "python3"))]:
+        assert line in shown
+
+
+def test_pip_takes_the_lock_as_the_page_has_it():
+    """What is installed already is not fetched again: pip reads the lock, and finds each of its versions here."""
+    patient = Patient(gather({}, environ={}), dt.datetime.now(dt.UTC))
+    findings = [check_lock(patient), check_tensorflow(patient)]
+    small = sys.platform != "linux" or platform.machine() != "x86_64" or "without GPU" in findings[1].detail
+    if not small or any(finding.level != "OK" for finding in findings) or importlib.util.find_spec("pip") is None:
+        pytest.skip(f"this environment was not made from the lock: {[finding.detail for finding in findings]}; run `make setup`")
+    words = shlex.split(PIP[0])[1:]
+    ran = subprocess.run([sys.executable, *words, "--dry-run", "--no-index"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "Would install" not in ran.stdout
 
 
 @pytest.mark.timeout(1200)

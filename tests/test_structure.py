@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("flows/**/*.py"), *ROOT.glob("forecast_lib/**/*.py")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCKS = {path.name: path.read_text() for path in ROOT.glob("requirements*.lock")}
+LOCK, DEV_LOCK = LOCKS["requirements.lock"], LOCKS["requirements-dev.lock"]
 
 
 def found(pattern: str, paths: list[Path]) -> list[str]:
@@ -49,11 +50,42 @@ def test_in_the_flows_only_the_settings_read_the_environment():
     assert found(r"os\.environ|os\.getenv|datetime\.now\(", others) == []
 
 
-def test_the_lock_has_hashes_and_no_addresses():
-    assert not re.search(r"https?://|--index|--find-links|file:", LOCK)
-    pins = [line for line in LOCK.splitlines() if "==" in line]
-    assert len(pins) > 100
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_hashes_and_no_addresses(name):
+    assert not re.search(r"https?://|--index|--find-links|file:", LOCKS[name])
+    pins = [line for line in LOCKS[name].splitlines() if "==" in line]
+    assert len(pins) > 30
     assert all(line.endswith("\\") for line in pins), "each pin is followed by its hashes"
+
+
+def names_in(requirements) -> set[str]:
+    return {re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in requirements}
+
+
+def locked_in(lock: str) -> set[str]:
+    return {name.lower() for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", lock, re.MULTILINE)}
+
+
+def test_what_only_tests_need_is_not_installed_to_run():
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert locked_in(LOCK) & names_in(extras["dev"]) == set()
+
+
+def test_the_locks_agree():
+    """Whatever is installed on top of what running needs has the same versions."""
+    pins = {name: set(re.findall(r"^[A-Za-z0-9._-]+.*==[^ ;\\]+", lock, re.MULTILINE)) for name, lock in LOCKS.items()}
+    assert pins["requirements.lock"] <= pins["requirements-dev.lock"]
+    beyond = {pin for pin in pins["requirements-gpu.lock"] - pins["requirements.lock"] if not pin.startswith(("nvidia-", "tensorflow["))}
+    assert {pin.partition("==")[0] for pin in beyond} & locked_in(LOCK) == set()
+
+
+def test_one_build_of_tensorflow_is_locked_for_a_machine():
+    """Both own the same files."""
+    pins = dict(re.findall(r"^(tensorflow(?:-cpu)?)==[^ ]+ ; (.+?) \\", LOCK, re.MULTILINE))
+    assert pins == {
+        "tensorflow-cpu": "platform_machine == 'x86_64' and sys_platform == 'linux'",
+        "tensorflow": "platform_machine != 'x86_64' or sys_platform != 'linux'",
+    }
 
 
 @pytest.mark.parametrize(("name", "first_bad"), [("fastapi", (0, 151)), ("sqlalchemy", (2, 1))])
@@ -67,7 +99,6 @@ def test_what_breaks_prefect_is_bounded_in_the_project_and_in_the_lock(name, fir
 
 
 def test_every_direct_dependency_is_in_the_lock():
-    groups = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
-    names = {re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for group in groups for line in group}
-    locked = {match.lower() for match in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", LOCK, re.MULTILINE)}
-    assert names - locked == set()
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert names_in([*PROJECT["project"]["dependencies"], *extras["setup"]]) - locked_in(LOCK) == set()
+    assert names_in([line for extra in extras.values() for line in extra]) - locked_in(DEV_LOCK) == set()

@@ -1,5 +1,6 @@
 """One status row for each ticker asked for, naming the model that answered; and the run's own row."""
 
+import contextlib
 import functools
 import json
 import platform
@@ -23,7 +24,7 @@ from forecast_lib.models.training import POOL, Trained
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import empty
 
-__all__ = ["code_version", "devices", "libraries", "model_rows", "run_row", "sessions_behind", "status_rows"]
+__all__ = ["code_version", "devices", "libraries", "library_version", "model_rows", "run_row", "sessions_behind", "status_rows"]
 
 _LIBRARIES = ("duckdb", "exchange-calendars", "keras", "numba", "numpy", "pandas", "prefect", "scipy", "tensorflow", "yfinance")
 
@@ -38,8 +39,15 @@ def code_version() -> str:
 
 def libraries() -> dict[str, str]:
     """Versions of what a forecast's numbers may depend on."""
-    found = {name: version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}}
+
+
+def library_version(name: str) -> str:
+    """The installed version of a library, `none` where it is not installed; TensorFlow's build without GPU code has another name."""
+    for distribution in (name, f"{name}-cpu"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(distribution)
+    return "none"
 
 
 def devices(refreshed: Sequence[Refreshed], pool: KeptPool | None, tested_by: Collection[str] = ()) -> dict[str, str]:

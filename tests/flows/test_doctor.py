@@ -74,6 +74,13 @@ def test_versions_that_break_prefect_in_silence_are_named(name, version, level, 
     assert (finding.level, bool(finding.cure)) == (level, level != "OK")
 
 
+def test_both_builds_of_tensorflow_at_once_are_found(monkeypatch):
+    patient = doctor.Patient(settings.gather({}, environ={}), NOW)
+    for there, level in ((("tensorflow",), "OK"), (("tensorflow-cpu",), "OK"), (("tensorflow", "tensorflow-cpu"), "FAIL"), ((), "FAIL")):
+        monkeypatch.setattr(doctor, "_installed", lambda name, there=there: "2.21.0" if name in there else None)
+        assert doctor.check_tensorflow(patient).level == level
+
+
 def test_what_is_installed_is_held_against_the_lock(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text(
         "numpy==0.0.1 \\\n    --hash=sha256:00\nno-such-library==1.0 \\\n    --hash=sha256:00\n"
