@@ -92,6 +92,7 @@ def backtested(
     config: RunConfig, series: Sequence[TickerSeries], models: tuple[ModelConfig, ...], baselines: Sequence[str], stages: Stages
 ) -> list[evaluate.Result]:
     """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in shards."""
+    series = evaluate.shaped(series, models, config.train, config.backtest)
     same = {"models": models, "train": config.train, "config": config.backtest, "seed": config.seed}
     members = evaluate.members(series, models, config.train, config.backtest)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]

@@ -40,6 +40,11 @@ __all__ = [
 
 COMBINED = "combined"
 """In `made_by` and in the tables of backtests: all parts together."""
+_SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
+_OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
+_ABOVE = np.arange(len(QUANTILES)) - QUANTILES.index(0.5)
+_EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
+_TAIL_SHARE = np.where(_EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0)  # of a ticker's own outcomes in its tails
 _FIRST_WEIGHED = 9  # with fewer sessions than ten not even a baseline has a volatility to stand on
 
 _FARTHEST = 5.0  # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that infinite
@@ -166,6 +171,26 @@ def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
     return Forecasts(every, *filled)
 
 
+def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
+    """(cutoffs,) whether one of the five sessions up to the cutoff moved by more than eight times the volatility before it."""
+    features = session_features(series)
+    scores = np.abs(np.diff(features.log_close)) / features.ewma_sigma[:-1]
+    large = np.concatenate([[0], np.cumsum(np.concatenate([[False], scores > _SHOCK]))])
+    return large[cutoffs + 1] > large[np.maximum(cutoffs + 1 - _AFTER_SHOCK, 0)]
+
+
+def _as_pooled(returns: Array, series: TickerSeries, cutoffs: np.ndarray) -> Array:
+    """The quantiles of the log return, moved and reaching as those of all tickers do, as far as that is known."""
+    if series.shape is None:
+        return returns
+    middle, reach, share = series.shape.at(series.sessions[cutoffs])
+    low, high = returns[..., _OUTER[:1]], returns[..., _OUTER[1:]]
+    half, known = (high - low) / 2, (share > 0)[..., None]
+    tails = np.where(_TAIL_SHARE < 1, (high + low) / 2 + np.sign(_ABOVE) * half * reach, returns)
+    returns = np.where(known, _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails, returns)
+    return np.maximum.accumulate(returns + share[..., None] * middle * half, axis=-1)
+
+
 def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple[int, int]) -> Combined:
     """All parts together at cutoffs first to last (exclusive), weighed by what each lost before.
 
@@ -174,13 +199,18 @@ def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple
     """
     every = {name: _at_every(made, weighing(cutoffs)) for name, made in parts.items()}
     own = {name: made.part(slice(cutoffs[0] - cutoffs[1], None)) for name, made in every.items()}
-    prior = prior_weights(sum(name not in BASELINES for name in parts), sum(name in BASELINES for name in parts))
     present = np.stack([np.isfinite(made.point) for made in own.values()])
+    networks = np.array([name not in BASELINES for name in parts])
+    # Averages of past squares hold a shock for weeks, and would be too wide; the network has learned what follows one.
+    alone = _shocked(series, np.arange(*cutoffs))[:, None] & present[networks].any(axis=0)
+    present &= networks[:, None, None] | ~alone
+    prior = prior_weights(int(networks.sum()), int((~networks).sum()))
     weights = part_weights(np.stack([relative_losses(made, series) for made in every.values()]), present, prior)
     last = series.close[np.arange(*cutoffs)][:, None]
     point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in own.values()]), weights))
     returns = np.stack([np.log(made.quantiles / last[..., None]) for made in own.values()])
-    quantiles = last[..., None] * np.exp(averaged(returns, weights[..., None]))
+    shaped = _as_pooled(averaged(returns, weights[..., None]), series, np.arange(*cutoffs))
+    quantiles = last[..., None] * np.exp(np.clip(shaped, -_FARTHEST, _FARTHEST))
     sigma = averaged(np.stack([made.sigma for made in own.values()]), weights)
     return Combined(Forecasts(np.arange(*cutoffs), point, sigma, quantiles), own, weights)
 

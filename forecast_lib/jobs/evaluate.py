@@ -12,10 +12,11 @@ import pandas as pd
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
 from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
-from forecast_lib.backtest.splits import folds_of
+from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
 from forecast_lib.errors import TickerError
 from forecast_lib.forecast import COMBINED, Forecasts, combine, forecast_with_baseline, forecast_with_model, weighing
+from forecast_lib.jobs.commonality import with_pooled_shape
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.pool import KeptPool, TrainedPool, train_members
@@ -23,7 +24,7 @@ from forecast_lib.jobs.replay import DayPool, Point, cpu_clock, newest_pool, poo
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
-from forecast_lib.models.training import first_cutoff, join_pool
+from forecast_lib.models.training import first_cutoff, join_pool, poolable
 from forecast_lib.tables import empty
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries
@@ -40,6 +41,7 @@ __all__ = [
     "join_pools",
     "members",
     "problems",
+    "shaped",
     "tested",
     "train_pool_shard",
 ]
@@ -69,6 +71,13 @@ def members(series: Sequence[TickerSeries], models: Sequence[ModelConfig], train
     """Every pooled network that a backtest of these series needs."""
     days = pool_days(series, config, train)
     return [Member(day, model, member) for day in days for model in range(len(models)) for member in range(train.members)]
+
+
+def shaped(series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig) -> list[TickerSeries]:
+    """The series knowing how all their returns lie, at every cutoff that is tested."""
+    days = fold_days(series, config)
+    members = [each for each in series if poolable(each, models[0], train)]
+    return with_pooled_shape(series, members, models[0].horizon, days[0] if days else None)
 
 
 def train_pool_shard(
@@ -237,6 +246,7 @@ def backtest_pool(
     Raises:
         TooFewSessions: a history is too short for a test part.
     """
+    series = shaped(series, models, train, config)
     wanted = members(series, models, train, config)
     trained = train_pool_shard(wanted, series, models, train, config, seed)
     pools = join_pools(wanted, trained, series, models, train, config, seed)

@@ -236,11 +236,11 @@ def _series(histories: Histories, ticker: str, rows: slice, splits: tuple[NDArra
     sessions = histories.sessions[rows]
     values = {name: histories.figures[name][rows] for name in FIGURES}
     if splits is None:
-        return TickerSeries(ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None)
+        return TickerSeries(ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None)
     shares = shares_since(sessions, *splits)
     inverse = 1 / shares  # as `prices.adjust.split_adjusted` has it, to the last bit
     adjusted = {name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES}
-    return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None)
+    return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None, shape=None)
 
 
 def splits_of(actions: pd.DataFrame) -> Splits:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-__all__ = ["Array", "Common", "TickerSeries", "series_of"]
+__all__ = ["Array", "Common", "PooledShape", "TickerSeries", "series_of"]
 
 COMMON_COLUMNS = 3
 
@@ -38,6 +38,29 @@ class Common:
         return np.where((self.sessions[place] == sessions)[:, None], self.values[place], 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class PooledShape:
+    """How all tickers' returns lie around the last close (`windows.pooled_shape`); in half widths of the 95 % interval.
+
+    Attributes:
+        days: (m,) datetime64[D], ascending: each estimate knows outcomes before its day only, and holds until the next.
+        middle: (m, horizon, len(QUANTILES)) the middle of each quantile and its opposite above the last close; symmetric.
+        reach: (m, horizon, len(QUANTILES)) how far each lies from that middle.
+        share: (m, horizon) how much it counts; 0 where it is not known.
+    """
+
+    days: NDArray[np.datetime64]
+    middle: Array
+    reach: Array
+    share: Array
+
+    def at(self, sessions: NDArray[np.datetime64]) -> tuple[Array, Array, Array]:
+        """Middle, reach and share as known on each of the sessions; a share of 0 before the first day."""
+        place = np.searchsorted(self.days, sessions, side="right") - 1
+        own = np.maximum(place, 0)
+        return self.middle[own], self.reach[own], np.where(place[:, None] >= 0, self.share[own], 0.0)
+
+
 @dataclass(frozen=True, eq=False)  # two series are the same only if they are one: what is derived from one can be kept
 class TickerSeries:
     """Prices of one ticker up to a cutoff; all arrays have one entry a session.
@@ -49,6 +72,7 @@ class TickerSeries:
         close: (sessions,), positive.
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
         common: what its volatility has in common with that of others; it may know later sessions, which are never asked for.
+        shape: how all tickers' returns lie; likewise.
     """
 
     ticker: str
@@ -60,6 +84,7 @@ class TickerSeries:
     volume: Array
     shares: Array | None = None
     common: Common | None = None
+    shape: PooledShape | None = None
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -75,7 +100,7 @@ class TickerSeries:
     def _part(self, chosen: slice) -> "TickerSeries":
         shares = None if self.shares is None else self.shares[chosen]
         cut = {name: getattr(self, name)[chosen] for name in ("sessions", "open", "high", "low", "close", "volume")}
-        return TickerSeries(ticker=self.ticker, **cut, shares=shares, common=self.common)
+        return TickerSeries(ticker=self.ticker, **cut, shares=shares, common=self.common, shape=self.shape)
 
 
 def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:

@@ -118,6 +118,7 @@ def test_history_without_a_test_part_is_refused():
 def spread(shard):
     """As the flow does it: the networks of every fold, one task each, then the tickers."""
     same = ((MODEL,), TRAIN, TWO_FOLDS)
+    shard = evaluate.shaped(shard, *same)
     wanted = evaluate.members(shard, *same)
     trained = [fit for each in wanted for fit in evaluate.train_pool_shard((each,), shard, *same, 1)]
     pools = evaluate.join_pools(wanted, trained, shard, *same, 1)

@@ -1,0 +1,84 @@
+"""How returns lie around the last close, for all tickers together: what one ticker's few outcomes cannot say.
+
+The middle of a pair of quantiles (25 and 75 %, say) is not the last close: shares rise a little more often than they fall, and fall
+farther. And beyond 2.5 % a ticker has a dozen outcomes in two years, all tickers have thousands. Both are measured on standard scores
+(return divided by the volatility known at the cutoff, times the square root of the step) of the last four years, at the start of each
+quarter, from outcomes before it. Tickers move together, so that a day's outcomes are little more than one: what is measured counts
+n / (n + 250), with n the number of days, of which as many as there are steps overlap and count as one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast_lib.domain import QUANTILES
+from forecast_lib.windows.features import WARM_UP, session_features
+from forecast_lib.windows.scaling import future_log_returns
+from forecast_lib.windows.series import Array, PooledShape, TickerSeries
+
+__all__ = ["pooled_shape"]
+
+_YEARS = np.timedelta64(4 * 365 + 1, "D")
+_FEWEST_DAYS = 250
+_PRIOR_DAYS = 250
+_MOST_OVERLAP = 5  # of neighbouring cutoffs every fifth at most is left in: the others hardly say more
+_OUTER = QUANTILES.index(0.975)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Standard scores of all members at one step, with the number of each cutoff's weekday and the session of its outcome."""
+
+    weekday: NDArray[np.int64]
+    known: NDArray[np.datetime64]
+    values: Array
+
+
+def _weekday(sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """(n,) number of the weekday since 1970, the same for all tickers; a day at the weekend counts as the Friday before."""
+    weeks, day = np.divmod(sessions.astype("datetime64[D]").astype(np.int64) + 3, 7)  # 1970-01-01 was a Thursday
+    return weeks * 5 + np.minimum(day, 4)
+
+
+def _scores(members: Sequence[TickerSeries], step: int) -> _Scores:
+    parts = []
+    for series in members:
+        features = session_features(series)
+        scores = future_log_returns(features.log_close, step)[:, step - 1] / (features.ewma_sigma * np.sqrt(step))
+        weekday = _weekday(series.sessions)
+        chosen = (weekday[:-step] % min(step, _MOST_OVERLAP) == 0) & (np.arange(len(series) - step) >= WARM_UP)
+        parts.append((weekday[:-step][chosen], series.sessions[step:][chosen], scores[:-step][chosen]))
+    return _Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _quarters(first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
+    """First days of the quarters from that of `first` to that of `last`."""
+    months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 1)
+    starts = months[(months.astype(int) % 3 == 0) | (months == months[0])]
+    return (starts - starts.astype(int) % 3).astype("datetime64[D]")
+
+
+def pooled_shape(members: Sequence[TickerSeries], horizon: int, since: np.datetime64) -> PooledShape | None:
+    """The shape of these tickers' returns, for cutoffs from `since` on; None without members."""
+    if not members:
+        return None
+    ordered = sorted(members, key=lambda each: each.ticker)  # in whatever order they came, the same
+    days = _quarters(since, max(each.sessions[-1] for each in ordered))
+    middle, reach = (np.zeros((len(days), horizon, len(QUANTILES))) for _ in range(2))
+    share = np.zeros((len(days), horizon))
+    for step in range(1, horizon + 1):
+        scores = _scores(ordered, step)
+        for place, day in enumerate(days):
+            window = (scores.known < day) & (scores.known >= day - _YEARS)
+            count = len(np.unique(scores.weekday[window])) * min(step, _MOST_OVERLAP)
+            if count < _FEWEST_DAYS:
+                continue
+            quantiles = np.quantile(scores.values[window], QUANTILES)
+            half = (quantiles - quantiles[::-1]) / 2
+            if half[_OUTER] > 0:
+                middle[place, step - 1] = (quantiles + quantiles[::-1]) / 2 / half[_OUTER]
+                reach[place, step - 1] = half / half[_OUTER]
+                share[place, step - 1] = count / step / (count / step + _PRIOR_DAYS)
+    return PooledShape(days, middle, reach, share)
