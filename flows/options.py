@@ -88,9 +88,10 @@ COMMANDS: dict[str, Command] = {
         Command("deploy", "Registers the deployments with a Prefect server, for a process work pool.", ("deploy",)),
         Command(
             "quarantine",
-            "Refused rows: list [TICKER…], show ID, or release ID with --note; a release is a new revision of the price.",
+            "Refused rows: list [TICKER…], show ID, release ID with --note (a new revision of the price). Odd moves, stored rows:"
+            " release TICKER DATE says that the move was real, refuse TICKER DATE that the row is wrong.",
             ("output", "upkeep"),
-            Positional("action", "many", "list (the default), list TICKER…, show ID, release ID."),
+            Positional("action", "many", "list (the default), list TICKER…, show ID, release ID, release TICKER DATE, refuse TICKER DATE."),
         ),
         Command(
             "gaps",
@@ -428,7 +429,7 @@ _TABLE = (
     Option("dry_run", "flag", "maintain", "false", "Only list what would be removed."),
     Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
-    Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released or closed.", "TEXT"),
+    Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released, refused or closed.", "TEXT"),
     Option("open", "flag", "report", "false", "Open the report in the browser too."),
     Option("port", "int", "serve", "4200", "Port of the Prefect server on this machine, where none is configured.", "N"),
     Option("limit", "int", "serve", "1", "Flow runs at the same time; the workspace allows one each.", "N"),

@@ -4,6 +4,7 @@ They open the working database, so that a first run that published nothing can b
 """
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gaps", "quarantine"]
 
-_LISTED = ["quarantine_id", "ticker", "session", "rule", "reason", "origin", "released_at"]
+_LISTED = ["quarantine_id", "ticker", "session", "rule", "field", "reason", "origin", "released_at"]
 
 
 def _words(request: Request, counts: Mapping[str, int | None]) -> tuple[str, tuple[str, ...]]:
@@ -49,14 +50,23 @@ def _done(done: "Done") -> Outcome:
     return Outcome(0, dataclasses.asdict(done))
 
 
+def _day(text: str) -> dt.date:
+    day: dt.date = OPTIONS["as_of"].parse(text, "the session")
+    return day
+
+
 def quarantine(request: Request) -> Outcome:
-    """Lists, shows or releases refused rows."""
+    """Lists, shows or releases refused rows; releases an odd move, or refuses a stored row, by ticker and session."""
     from forecast_lib.jobs import upkeep
 
-    action, words = _words(request, {"list": None, "show": 1, "release": 1})
-    workspace = request.settings.workspace
+    releases_a_move = len(request.words) == 3  # release TICKER DATE
+    action, words = _words(request, {"list": None, "show": 1, "release": 2 if releases_a_move else 1, "refuse": 2})
+    workspace, keep = request.settings.workspace, request.settings["keep_snapshots"]
+    if action == "refuse" or (action == "release" and releases_a_move):
+        decide = upkeep.refuse if action == "refuse" else upkeep.release_move
+        return _done(decide(workspace, words[0], _day(words[1]), _note(request), utc_now(), keep_snapshots=keep))
     if action == "release":
-        return _done(upkeep.release(workspace, words[0], _note(request), utc_now(), keep_snapshots=request.settings["keep_snapshots"]))
+        return _done(upkeep.release(workspace, words[0], _note(request), utc_now(), keep_snapshots=keep))
     if action == "list":
         return _rows(request, upkeep.quarantined(workspace, utc_now(), parse_tickers(words))[_LISTED])
     lines = upkeep.quarantined(workspace, utc_now())

@@ -1,7 +1,8 @@
-"""What a person decides about prices: a refused row is released, a gap is declared closed. Each is a small run of its own.
+"""What a person decides about prices: a refused row is released, a stored one refused, a gap declared closed. Each is a small run.
 
 Nothing is changed in place. A release appends the row as a new revision of its price, logs the line of the quarantine again, with
-`released_at` and the note, and notes that the gap is filled, where there was one; a closed gap is a new state of it. The
+`released_at` and the note, and notes that the gap is filled, where there was one; a closed gap is a new state of it. What a person says of
+a move is a new verdict on it, which no later judging changes: `real`, or `bad_print` of a row that counts for nothing from then on. The
 run, its rows and the ledger's line are one transaction, as for every run, and the publication shows them at once.
 """
 
@@ -24,10 +25,11 @@ from forecast_lib.store import database, ledger, publication, reads, revisions
 from forecast_lib.store.lock import hold_workspace
 from forecast_lib.tables import PRICE_VALUES, TABLES
 
-__all__ = ["Done", "close_gap", "open_gaps", "quarantined", "release"]
+__all__ = ["Done", "close_gap", "open_gaps", "quarantined", "refuse", "release", "release_move"]
 
 _ID = re.compile(r"[0-9a-f]{10}", re.ASCII)
 _LONGEST_NOTE = 500
+_BY_PERSON = "refused_by_person"
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,82 @@ def release(workspace: Path, quarantine_id: str, note: str, now: dt.datetime, *,
             logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now), "field": None}
             gaps = reads.read_gaps(con, [ticker], _as_of(now))
             filled = gaps.loc[(gaps["session"] == line["session"]) & (gaps["state"] != "filled"), ["ticker", "session"]]
+            verdicts = reads.read_verdicts(con, [ticker], _as_of(now))
+            judged = verdicts[(verdicts["session"] == line["session"]) & (verdicts["verdict"] != "real")]
             frames = {
                 "prices": revision,
                 "quarantined_prices": pd.DataFrame([logged]),
                 "price_gaps": filled.assign(state="filled", note=None, known_at=_naive(now)),
             }
+            if len(judged):
+                frames["price_verdicts"] = _said(ticker, line["session"], "real", note, now)
             entry = database.record_run(con, _frames(run, ticker, len(revision), frames))
         return _published(workspace, entry, run, ticker, session, keep_snapshots)
+
+
+def release_move(workspace: Path, ticker: str, session: dt.date, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
+    """Say that a move was real whatever it was judged to be, a missing split above all; the next run takes back what was inferred from it.
+
+    Raises:
+        UsageError: nothing was judged on that session, it is real already, or its rows wait in the quarantine, to be released by name.
+    """
+    note, name = _checked_note(note), parse_ticker(ticker)
+    with _held(workspace, "release", now):
+        with database.open_working(workspace, now) as con:
+            verdicts, day = reads.read_verdicts(con, [name], _as_of(now)), pd.Timestamp(session)
+            mine = verdicts[verdicts["session"] == day]
+            if mine.empty or mine["verdict"].iloc[0] == "real":
+                there = verdicts.loc[verdicts["verdict"] != "real", "session"]
+                those = ", ".join(str(each.date()) for each in there[-10:]) or "none"
+                raise UsageError(f"{name} {session}: no move to release: expected one of {those}; see the table price_verdicts")
+            lines = reads.read_quarantine(con, [name])
+            held = lines[(lines["session"] == day) & lines["released_at"].isna()]
+            if len(held):
+                those = ", ".join(held["quarantine_id"])
+                raise UsageError(f"{name} {session} waits in the quarantine: release it by its name there, {those}")
+            was = mine["verdict"].iloc[0]
+            run = _run("release", name, f"released the move of {name} {session}, judged {was}: {note}", now, mine["source"].iloc[0])
+            entry = database.record_run(con, _frames(run, name, 0, {"price_verdicts": _said(name, day, "real", note, now)}))
+        return _published(workspace, entry, run, name, session, keep_snapshots)
+
+
+def refuse(workspace: Path, ticker: str, session: dt.date, note: str, now: dt.datetime, *, keep_snapshots: int = 7) -> Done:
+    """Set a stored row aside: it stays in `prices`, and counts for nothing in forecasts and adjusted prices from now on.
+
+    Its line in the quarantine can be released again.
+
+    Raises:
+        UsageError: there is no such row, or it is set aside already.
+    """
+    note, name = _checked_note(note), parse_ticker(ticker)
+    with _held(workspace, "refuse", now):
+        with database.open_working(workspace, now) as con:
+            stored, day = reads.read_prices(con, [name], _as_of(now)), pd.Timestamp(session)
+            row = stored[stored["session"] == day]
+            if row.empty:
+                raise UsageError(f"{name} {session} is no stored price: expected a session of `SELECT * FROM current_prices`")
+            if _waits(reads.read_verdicts(con, [name], _as_of(now)), session):
+                raise UsageError(f"{name} {session} is set aside already: see `tickercast quarantine list {name}`")
+            run = _run("refuse", name, f"refused {name} {session}: {note}", now, row["source"].iloc[0])
+            figures = {figure: None if pd.isna(value) else float(value) for figure, value in row[list(PRICE_VALUES)].iloc[0].items()}
+            line = {"ticker": name, "session": day, "row": json.dumps({"session": str(session), **figures, "refused_at": now.isoformat()})}
+            line |= {"origin": f"stored by run {row['run_id'].iloc[0]}", "rule": _BY_PERSON, "reason": note, "field": None}
+            line |= {"source": row["source"].iloc[0], "known_at": _naive(now), "released_at": pd.NaT}
+            frames = {"quarantined_prices": pd.DataFrame([line]), "price_verdicts": _said(name, day, "bad_print", note, now)}
+            entry = database.record_run(con, _frames(run, name, 0, frames))
+        return _published(workspace, entry, run, name, session, keep_snapshots)
+
+
+def _said(ticker: Ticker, session: pd.Timestamp, verdict: str, note: str, now: dt.datetime) -> pd.DataFrame:
+    """A person's verdict: columns of `price_verdicts` without run_id; the row waits where the print is bad."""
+    rows = [str(session.date())] if verdict == "bad_print" else []
+    evidence = json.dumps({"by": "person", "note": note, "ratio": 1.0, "rows": rows})
+    row = {"ticker": ticker, "session": session, "verdict": verdict, "evidence": evidence, "known_at": _naive(now)}
+    return pd.DataFrame([row])
+
+
+def _waits(verdicts: pd.DataFrame, session: dt.date) -> bool:
+    return any(str(session) in json.loads(evidence).get("rows", []) for evidence in verdicts["evidence"])
 
 
 def close_gap(
@@ -192,7 +263,7 @@ def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str)
 
 def _frames(run: dict[str, object], ticker: Ticker, rows_new: int, more: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     nothing = dict.fromkeys(TABLES["run_tickers"].columns)
-    said = {"run_id": run["run_id"], "ticker": ticker, "status": "fresh", "reason": run["message"]}
+    said = {"run_id": run["run_id"], "ticker": ticker, "status": "fresh"}
     status = {**nothing, **said, "rows_new": rows_new, "rows_refused": 0}
     own = {table: frame.assign(run_id=run["run_id"]) for table, frame in more.items()}
     return {**own, "runs": pd.DataFrame([run]), "run_tickers": pd.DataFrame([status])}

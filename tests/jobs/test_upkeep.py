@@ -9,13 +9,14 @@ import duckdb
 import pandas as pd
 import pytest
 
-from flows import nightly
+from flows import cli, nightly
 from flows.settings import resolve
+from forecast_lib.domain import AsOf
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import upkeep
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import ledger
+from forecast_lib.store import database, ledger, reads
 from tests.flows.test_past_nights import PlainStages
 
 TWO_MISSING = "2 sessions without a price in 1 tickers, see open_price_gaps"
@@ -178,3 +179,79 @@ def test_a_row_that_can_be_no_price_cannot_be_released(folder: Path, monkeypatch
     (negative,) = lines.loc[lines["rule"] == "not_positive", "quarantine_id"]
     with pytest.raises(UsageError, match="holds no row that could be stored"):
         upkeep.release(folder / "workspace", negative, "note", LATER)
+
+
+GOOD = "2024-06-10"
+_SAID = ", ".join(f"evidence ->> '{name}'" for name in ("by", "note", "rows"))
+VERDICTS = f"SELECT ticker, session::VARCHAR, verdict, {_SAID} FROM price_verdicts ORDER BY known_at"
+
+
+def test_a_stored_row_that_a_person_refuses_stays_and_counts_for_nothing_until_it_is_released(folder: Path) -> None:
+    done = upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint, M. Mustermann", LATER)
+    assert done.message == f"refused ACME {GOOD}: a misprint, M. Mustermann"
+    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], "nothing is removed"
+    counts = f"SELECT count(*) FROM adjusted_prices WHERE session = DATE '{GOOD}'"
+    assert rows(folder, counts) == [(0,)]
+    assert rows(folder, VERDICTS) == [("ACME", GOOD, "bad_print", "person", "a misprint, M. Mustermann", f'["{GOOD}"]')]
+    (line,) = (line for line in upkeep.quarantined(folder / "workspace", LATER).to_dict("records") if line["rule"] == "refused_by_person")
+    assert (str(line["session"].date()), line["reason"], line["field"]) == (GOOD, "a misprint, M. Mustermann", None)
+    later = LATER + dt.timedelta(hours=1)
+    with pytest.raises(UsageError, match=f"ACME {GOOD} is set aside already: see `tickercast quarantine list ACME`"):
+        upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
+    upkeep.release(folder / "workspace", line["quarantine_id"], "it was right", later)
+    assert rows(folder, counts) == [(1,)]
+    assert rows(folder, VERDICTS)[1:] == [("ACME", GOOD, "real", "person", "it was right", "[]")]
+    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], "the row was there"
+    upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "wrong after all", later + dt.timedelta(hours=1))
+    assert rows(folder, counts) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("ticker", "session", "message"),
+    [("ACME", MISSING, f"ACME {MISSING} is no stored price"), ("NOSUCH", GOOD, f"NOSUCH {GOOD} is no stored price")],
+)
+def test_what_is_not_stored_cannot_be_refused(folder: Path, ticker: str, session: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        upkeep.refuse(folder / "workspace", ticker, dt.date.fromisoformat(session), "note", LATER)
+
+
+def judged(folder: Path, verdict: str, evidence: str) -> None:
+    """What a run said of the move into GOOD."""
+    with database.open_working(folder / "workspace", LATER) as con:
+        values = {"verdict": verdict, "evidence": evidence, "known": LATER.replace(tzinfo=None)}
+        con.execute(f"INSERT INTO price_verdicts VALUES ('ACME', '{GOOD}', $verdict, $evidence, $known, 'a run', 'files')", values)
+
+
+def test_an_inferred_split_is_overruled_by_ticker_and_day(folder: Path) -> None:
+    judged(folder, "split", '{"ratio": 2.0, "rows": []}')
+    later = LATER + dt.timedelta(hours=1)
+    done = upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "the shares did fall", later)
+    assert done.message == f"released the move of ACME {GOOD}, judged split: the shares did fall"
+    with database.open_working(folder / "workspace", later) as con:
+        (newest,) = reads.read_verdicts(con, ["ACME"], AsOf(later.date(), later, later)).to_dict("records")
+    assert newest["verdict"] == "real" and '"by": "person"' in newest["evidence"]
+    with pytest.raises(UsageError, match=f"ACME {GOOD}: no move to release: expected one of none; see the table price_verdicts"):
+        upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
+
+
+def test_a_move_whose_row_waits_is_released_by_the_name_of_its_line(folder: Path) -> None:
+    upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint", LATER)
+    later = LATER + dt.timedelta(hours=1)
+    lines = upkeep.quarantined(folder / "workspace", later)
+    named = lines.loc[lines["rule"] == "refused_by_person", "quarantine_id"].iloc[0]
+    with pytest.raises(UsageError, match=f"ACME {GOOD} waits in the quarantine: release it by its name there, {named}"):
+        upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "right", later)
+
+
+def test_the_command_line_refuses_and_releases_in_one_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--workspace", str(folder / "workspace"))
+    assert cli.main(["quarantine", "refuse", "acme", GOOD, "--note", "a misprint", *where]) == 0
+    assert capsys.readouterr().out.startswith(f"refused ACME {GOOD}: a misprint")
+    for words, message in (
+        (("refuse", "ACME", "June"), "the session 'June' is not a date: expected YYYY-MM-DD"),
+        (("refuse", "ACME"), "quarantine refuse takes 2 words, 1 came"),
+        (("release", "ACME", GOOD, "x"), "quarantine release takes 1 words, 3 came"),
+        (("refuse", "ACME", GOOD), "a note of 1 to 500 printable characters is needed"),
+    ):
+        assert cli.main(["quarantine", *words, *(where if len(words) == 3 and words[2] == GOOD else ("--note", "n", *where))]) == 2
+        assert message in capsys.readouterr().err

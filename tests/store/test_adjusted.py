@@ -57,6 +57,18 @@ def test_a_spin_off_ratio_is_a_split_like_any_other(con: duckdb.DuckDBPyConnecti
     assert closes(con) == [(104.6, 100.0, 100.0), (100.0, 100.0, 100.0)]
 
 
+def test_rows_that_the_newest_verdict_sets_aside_are_left_out_from_when_it_was_known(con: duckdb.DuckDBPyConnection) -> None:
+    for session, close in (("2024-01-02", 100.0), ("2024-01-03", 1.0), ("2024-01-04", 101.0)):
+        price(con, session, close)
+    verdicts = "INSERT INTO price_verdicts VALUES ('ACME', '2024-01-03', $verdict, $evidence, $known, 'r', 'files')"
+    con.execute(verdicts, {"verdict": "bad_print", "evidence": '{"rows": ["2024-01-03"]}', "known": "2024-01-11"})
+    assert [close for close, *_ in closes(con)] == [100.0, 101.0]
+    assert [close for close, *_ in closes(con, "adjusted_prices_as_of(TIMESTAMP '2024-01-10 12:00:00')")] == [100.0, 1.0, 101.0]
+    con.execute(verdicts, {"verdict": "real", "evidence": '{"by": "person", "rows": []}', "known": "2024-01-12"})
+    con.execute(verdicts, {"verdict": "real", "evidence": "{}", "known": "2024-01-13"})
+    assert [close for close, *_ in closes(con)] == [100.0, 1.0, 101.0]
+
+
 def test_only_actions_and_prices_known_then_count(con: duckdb.DuckDBPyConnection) -> None:
     price(con, "2024-01-02", 100.0)
     price(con, "2024-01-03", 25.0)

@@ -50,9 +50,23 @@ splits AS (
     FROM actions
     WHERE kind = 'split'
 ),
+judged AS (
+    SELECT ticker, evidence
+    FROM price_verdicts
+    WHERE known_at <= CASE
+        WHEN regexp_matches(t::VARCHAR, ':[0-9.]+ ?[+-]') THEN make_timestamp(epoch_us(t::TIMESTAMPTZ))
+        ELSE t::TIMESTAMP
+    END
+    QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, rowid DESC) = 1
+),
+waiting AS (
+    SELECT ticker, unnest(from_json(evidence -> '$.rows', '["DATE"]')) AS session
+    FROM judged
+),
 known AS (
     SELECT *
     FROM prices_as_of(t)
+    ANTI JOIN waiting USING (ticker, session)
 ),
 split_adjusted AS (
     SELECT k.*, coalesce(s.factor, 1.0) AS split_factor, k.close / split_factor AS split_adjusted_close
@@ -91,12 +105,12 @@ SELECT
     a.known_at
 FROM split_adjusted AS a
 ASOF LEFT JOIN later AS l ON l.ticker = a.ticker AND a.session < l.session;
-COMMENT ON MACRO TABLE adjusted_prices_as_of IS 'Closes adjusted with what was known at the instant t: prices and corporate actions stored up to then. A t without an offset is UTC, whatever the TimeZone. Columns as in adjusted_prices. Example: SELECT * FROM adjusted_prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'') WHERE ticker = ''AAPL''';
+COMMENT ON MACRO TABLE adjusted_prices_as_of IS 'Closes adjusted with what was known at the instant t: prices, verdicts and corporate actions stored up to then; rows that a verdict set aside are not among them. A t without an offset is UTC, whatever the TimeZone. Columns as in adjusted_prices. Example: SELECT * FROM adjusted_prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'') WHERE ticker = ''AAPL''';
 
 CREATE VIEW adjusted_prices AS
 SELECT *
 FROM adjusted_prices_as_of(TIMESTAMP 'infinity');
-COMMENT ON VIEW adjusted_prices IS 'The close of every ticker and session in three forms, from the newest prices and all corporate actions known: as traded, comparable across splits, and comparable across splits and dividends.';
+COMMENT ON VIEW adjusted_prices IS 'The close of every ticker and session in three forms, from the newest prices that count (`price_verdicts`) and all corporate actions known: as traded, comparable across splits, and comparable across splits and dividends.';
 COMMENT ON COLUMN adjusted_prices.ticker IS 'Ticker in capitals';
 COMMENT ON COLUMN adjusted_prices.session IS 'Trading day, the exchange''s own date';
 COMMENT ON COLUMN adjusted_prices.close IS 'Close as traded on that session, in the ticker''s currency';
@@ -126,6 +140,7 @@ SELECT
     rule,
     arg_min(reason, known_at) AS reason,
     arg_min(origin, known_at) AS origin,
+    any_value(field) AS field,
     row,
     min(known_at) AS known_at,
     max(released_at) AS released_at,
