@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.metrics import inside, qlike, thirds, uniform_pvalue, winkler
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
+from forecast_lib.backtest.tails import christoffersen, joint_loss, kupiec
 from forecast_lib.config import Arm
-from forecast_lib.distribution import pinball, probability_below
+from forecast_lib.distribution import expected_shortfalls, pinball, probability_below
+from forecast_lib.domain import QUANTILES
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import Array
 
@@ -33,15 +35,19 @@ _COLUMNS = [
     *("dm_stat", "dm_pvalue", "seconds", "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue"),
     *("pinball_per_garch", "winkler95_per_garch", "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue"),
     *("arm", "cpu_seconds", "gain_over_none", "gain_per_cpu_second", "dm_none_stat", "dm_none_pvalue", "dm_none_qvalue"),
+    *("cov99", "below01", "below025", "joint01", "joint025"),
+    *("kupiec01_pvalue", "kupiec01_qvalue", "kupiec025_pvalue", "kupiec025_qvalue"),
+    *("christoffersen01_pvalue", "christoffersen01_qvalue", "christoffersen025_pvalue", "christoffersen025_qvalue"),
 ]
 _MEANS = [
     *("rmse", "mae", "mase", "rmse_naive", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
     *("qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol"),
+    *("cov99", "below01", "below025", "joint01", "joint025"),
 ]
 _RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
 _VALUES = ("cutoff", "actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
 _FEWEST = 30  # times below which no confidence set is worth its name
-_TESTS = ("dm", "dm_garch", "dm_none")
+_TESTS = ("dm", "dm_garch", "dm_none", "kupiec01", "kupiec025", "christoffersen01", "christoffersen025")
 
 
 def arm_model(variant: str, arm: Arm) -> str:
@@ -158,6 +164,23 @@ def _interval_scores(part: _Part, step: int) -> dict[str, float]:
     }
 
 
+def _tail_scores(part: _Part, step: int) -> dict[str, float]:
+    """How the lower tail held; the tests on outcomes that do not overlap."""
+    scores = {"cov99": inside(part.actual, part.quantiles, 0.99).mean()}
+    returns = part.actual / part.naive - 1
+    for level, shortfall in zip((0.01, 0.025), expected_shortfalls(part.quantiles), strict=True):
+        name = f"{level:g}"[2:]
+        quantile = part.quantiles[:, QUANTILES.index(level)]
+        passed = part.actual < quantile
+        scores |= {
+            f"below{name}": passed.mean(),
+            f"joint{name}": joint_loss(returns, quantile / part.naive - 1, shortfall / part.naive - 1, level).mean(),
+            f"kupiec{name}_pvalue": kupiec(passed[::step], level),
+            f"christoffersen{name}_pvalue": christoffersen(passed[::step], level),
+        }
+    return scores
+
+
 def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[str, float]:
     """Ratios to GARCH on the cutoffs of both, and the test of the pinball loss."""
     if reference is None:
@@ -229,6 +252,7 @@ def ticker_scores(
                 "step": step,
                 **_point_scores(part, step),
                 **_interval_scores(part, step),
+                **_tail_scores(part, step),
                 **_against_reference(part, own.get(_REFERENCE), step),
                 "seconds": seconds.get(model, 0.0),
                 "mcs_pvalue": in_set[model],
