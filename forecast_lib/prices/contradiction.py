@@ -42,7 +42,7 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
     usual = _usual_move(level)
     resolved = _outwards(np.flatnonzero(contradicted), level)
     for at, before, after in resolved:
-        near = np.array([each for each in (before, after) if each >= 0])
+        near = np.array([each for each in (before, after) if each >= 0], dtype=np.intp)
         of_close = _distance(close[at], level[near])
         if len(near) and np.isfinite(adjusted[[at, *near]]).all():  # a close that left its adjusted one behind is doubted
             of_close = max(of_close, _distance((close - adjusted)[at], (close - adjusted)[near]))

@@ -213,53 +213,55 @@ def odd_rows(of: NDArray[np.integer], close: Values) -> Flags:
     >>> np.flatnonzero(odd_rows(np.zeros(41, dtype=int), close)).tolist()
     [40]
     """
-    with np.errstate(all="ignore"):
-        moves = np.diff(np.log(close), prepend=np.nan)
-    moves[np.flatnonzero(np.diff(of)) + 1] = np.nan
-    flags: Flags = np.abs(moves) > ODD * _usual(of, moves)
+    moves = _moves(of, close)
+    noticeable = np.flatnonzero(np.abs(moves) > ODD * _SMALLEST_SCALE)
+    flags = np.zeros(len(of), dtype=bool)
+    flags[noticeable] = np.abs(moves[noticeable]) > ODD * _usual(of, moves, noticeable)
     return flags
 
 
-def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values, odd: Flags) -> Values:
-    """The median move of all tickers of an exchange, on the sessions of odd rows and the DECIDED_WITHIN after them.
+def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values) -> Values:
+    """What the other tickers of the exchange did on each session: their mean move, moves beyond _CLIPPED counted as that.
 
     Args:
         exchange, of, sessions, close: (rows,) ordered by ticker, then session.
-        odd: (rows,) as `odd_rows` says.
 
     Returns:
-        (rows,); NaN on other sessions, and where fewer than _FEWEST_OTHERS tickers have a price.
+        (rows,) NaN where fewer than _FEWEST_OTHERS other tickers have a move.
     """
-    found = np.full(len(of), np.nan)
-    if not odd.any():
-        return found
-    with np.errstate(all="ignore"):
-        moves = np.diff(np.log(close), prepend=np.nan)
-    moves[np.flatnonzero(np.diff(of)) + 1] = np.nan
-    begun = np.repeat(np.flatnonzero(odd), DECIDED_WITHIN + 1)
-    later = np.minimum(begun + np.tile(np.arange(DECIDED_WITHIN + 1), int(odd.sum())), len(of) - 1)
-    asked = np.isfinite(moves) & np.isin(sessions, np.unique(sessions[later[of[later] == of[begun]]]))
-    mine = np.flatnonzero(asked)
-    order = mine[np.lexsort((moves[mine], sessions[mine], exchange[mine]))]
-    new = np.append(True, (np.diff(exchange[order]) != 0) | (np.diff(sessions[order]) != np.timedelta64(0, "D")))
-    begins = np.flatnonzero(new)
-    counts = np.diff(np.append(begins, len(order)))
-    middle = (moves[order[begins + (counts - 1) // 2]] + moves[order[begins + counts // 2]]) / 2
-    found[order] = np.repeat(np.where(counts > _FEWEST_OTHERS, middle, np.nan), counts)
-    return found
-
-
-def _usual(of: NDArray[np.integer], moves: Values) -> Values:
-    """Standard deviation of a usual day, of the _WINDOW rows before each, from their mean absolute move."""
+    moves = _moves(of, close)
     known = np.isfinite(moves)
-    sizes = np.append(0.0, np.minimum(np.abs(np.where(known, moves, 0.0)), _CLIPPED).cumsum())
-    counts = np.append(0, known.cumsum())
-    place = np.arange(len(moves))
-    begins = np.flatnonzero(np.diff(of, prepend=-1))
-    first = np.maximum(np.repeat(begins, np.diff(np.append(begins, len(of)))), place - _WINDOW)
-    number = counts[place] - counts[first]
+    clipped = np.clip(np.where(known, moves, 0.0), -_CLIPPED, _CLIPPED)
+    days = sessions.astype("datetime64[D]").astype(np.int64)
+    first = int(days.min(initial=0))
+    cell = exchange * (int(days.max(initial=0)) - first + 1) + (days - first)
+    others = np.bincount(cell, known)[cell] - known
     with np.errstate(all="ignore"):
-        scale = _ABS_TO_STD * (sizes[place] - sizes[first]) / number
+        mean = (np.bincount(cell, clipped)[cell] - clipped) / others
+    return np.where(others >= _FEWEST_OTHERS, mean, np.nan)
+
+
+def _moves(of: NDArray[np.integer], close: Values) -> Values:
+    """Log returns; NaN where a ticker begins."""
+    moves = np.empty(len(close))
+    with np.errstate(all="ignore"):
+        logs = np.log(close)
+        np.subtract(logs[1:], logs[:-1], out=moves[1:])
+    moves[:1] = np.nan
+    moves[np.flatnonzero(of[1:] != of[:-1]) + 1] = np.nan
+    return moves
+
+
+def _usual(of: NDArray[np.integer], moves: Values, places: NDArray[np.intp]) -> Values:
+    """Standard deviation of a usual day at some rows, by the mean absolute move of the _WINDOW rows before each."""
+    sizes = np.abs(moves)
+    np.minimum(sizes, _CLIPPED, out=sizes)
+    sizes[np.isnan(sizes)] = 0.0
+    sizes = np.append(0.0, sizes.cumsum())
+    first = np.maximum(np.searchsorted(of, of[places]) + 1, places - _WINDOW)  # the first row of a ticker has no move
+    number = places - first
+    with np.errstate(all="ignore"):
+        scale = _ABS_TO_STD * (sizes[places] - sizes[np.minimum(first, places)]) / number
     return np.where(number < _FEWEST, _LIVELY, np.maximum(scale, _SMALLEST_SCALE))
 
 
@@ -276,7 +278,7 @@ def judge_moves(
 
     Args:
         can_split: whether tickers of this kind do; coins, currency pairs and indices do not.
-        market_move: (n,) median log return of the other tickers of the exchange on each session; NaN where unknown.
+        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN where unknown.
         overruled: sessions whose moves a person has called `real`.
     """
     with np.errstate(all="ignore"):
@@ -325,7 +327,7 @@ class _Judge:
         self.unlike_adjusted = np.log(bars.close / bars.adj_close)
         self.market = np.zeros(len(bars)) if market_move is None else np.nan_to_num(market_move)
         moves = np.diff(self.close, prepend=np.nan)
-        self.usual = _usual(np.zeros(len(bars), dtype=np.intp), moves)
+        self.usual = _usual(np.zeros(len(bars), dtype=np.intp), moves, np.arange(len(bars)))
         self.candidates = np.flatnonzero(np.abs(moves) > ODD * self.usual).tolist()
 
     def verdicts(self) -> Iterator[Verdict]:

@@ -142,16 +142,15 @@ def test_a_crash_of_all_makes_a_large_move_ordinary():
     assert judged(upto(bars, BEFORE + 1), market_move=move[: BEFORE + 1]) is None
 
 
-def test_the_market_is_the_median_of_an_exchanges_tickers():
-    """By hand: moves of 1 to 7 % on the odd day, one ticker's -50 %, and another exchange with too few tickers."""
-    closes = [np.array([100.0, 100.0, 100.0 * np.exp(move)]) for move in (*np.arange(1, 8) / 100, -0.7)]
-    others = [np.array([100.0, 100.0, 90.0])] * 3
-    of, close = np.repeat(np.arange(11), 3), np.concatenate([*closes, *others])
-    exchange, sessions = (of >= 8).astype(int), np.tile(np.arange("2024-01-01", "2024-01-04", dtype="M8[D]"), 11)
-    odd = np.arange(33) == 23
-    market = market_moves(exchange, of, sessions, close, odd)
-    assert market[np.arange(2, 24, 3)] == pytest.approx(0.035)  # of 7, 6, .., 1 and -70 %: between 3 and 4
-    assert np.isnan(np.delete(market, np.arange(2, 24, 3))).all()
+def test_the_market_is_what_the_other_tickers_of_the_exchange_did():
+    """By hand: seven tickers move by 1 to 7 %, one by -70 %, which counts as -15 %; three of another exchange are too few."""
+    moves = [*np.arange(1, 8) / 100, -0.7]
+    closes = [np.array([100.0, 100.0 * np.exp(move)]) for move in (*moves, 0.1, 0.1, 0.1)]
+    of, sessions = np.repeat(np.arange(11), 2), np.tile(np.array(["2024-01-02", "2024-01-03"], dtype="M8[D]"), 11)
+    market = market_moves((of >= 8).astype(int), of, sessions, np.concatenate(closes))
+    assert market[1] == pytest.approx((0.27 - 0.15) / 7)  # 2 + .. + 7 = 27 %
+    assert market[15] == pytest.approx(0.04)  # 1 + .. + 7 = 28 %
+    assert np.isnan([market[0], *market[16:]]).all()
 
 
 def test_only_rows_of_the_same_ticker_are_compared():
