@@ -244,9 +244,9 @@ _STORY = (
         "a combined forecast has weights, and weights have a forecast",
         """
         SELECT concat_ws(' ', coalesce(f.ticker, w.ticker), 'step', coalesce(f.step, w.step)) AS breach
-        FROM (SELECT DISTINCT ticker, step FROM forecasts WHERE run_id = $run AND made_by = 'combined') AS f
+        FROM (SELECT ticker, step, made_by FROM forecasts WHERE run_id = $run) AS f
         FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w USING (ticker, step)
-        WHERE f.ticker IS NULL OR w.ticker IS NULL
+        WHERE f.ticker IS NULL OR (w.ticker IS NULL AND f.made_by = 'combined')
         """,
     ),
     Audit(

@@ -82,6 +82,7 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
         "model_coverage",
         "model_skill",
         "open_price_gaps",
+        "part_skill",
         "quarantine",
         "rolling_coverage",
         "run_ticker_gains",

@@ -224,6 +224,54 @@ COMMENT ON COLUMN forecast_skill.cov95 IS 'Share of actuals inside the 95 % inte
 COMMENT ON COLUMN forecast_skill.baseline_pinball IS 'Mean pinball loss of the naive forecast with its calibrated intervals from the same cutoffs; NULL where none was settled with it';
 COMMENT ON COLUMN forecast_skill.pinball_gain IS 'Share of the naive forecast''s pinball loss that these forecasts saved: above 0 is better';
 
+-- What each part of a settled combination would have lost alone: its quantiles stand in forecast_weights.
+CREATE VIEW part_skill AS
+WITH settled AS (
+    SELECT
+        w.ticker,
+        w.model,
+        w.step,
+        w.weight,
+        h.pinball AS combined_pinball,
+        list_avg([
+            greatest(0.025 * (h.actual - w.q025), -0.975 * (h.actual - w.q025)),
+            greatest(0.05 * (h.actual - w.q05), -0.95 * (h.actual - w.q05)),
+            greatest(0.1 * (h.actual - w.q10), -0.9 * (h.actual - w.q10)),
+            greatest(0.25 * (h.actual - w.q25), -0.75 * (h.actual - w.q25)),
+            greatest(0.5 * (h.actual - w.q50), -0.5 * (h.actual - w.q50)),
+            greatest(0.75 * (h.actual - w.q75), -0.25 * (h.actual - w.q75)),
+            greatest(0.9 * (h.actual - w.q90), -0.1 * (h.actual - w.q90)),
+            greatest(0.95 * (h.actual - w.q95), -0.05 * (h.actual - w.q95)),
+            greatest(0.975 * (h.actual - w.q975), -0.025 * (h.actual - w.q975))
+        ]) AS pinball,
+        h.actual BETWEEN w.q10 AND w.q90 AS inside80,
+        h.actual BETWEEN w.q025 AND w.q975 AS inside95
+    FROM forecast_weights AS w
+    JOIN forecast_history AS h USING (run_id, ticker, step)
+    WHERE h.actual IS NOT NULL AND NOT h.superseded
+)
+SELECT
+    ticker,
+    model,
+    step,
+    count(*) AS n,
+    avg(weight) AS weight,
+    avg(pinball) AS pinball,
+    avg(combined_pinball) AS combined_pinball,
+    sum(pinball) / nullif(sum(combined_pinball), 0) AS pinball_ratio,
+    avg(inside80::DOUBLE) AS cov80,
+    avg(inside95::DOUBLE) AS cov95
+FROM settled
+GROUP BY ticker, model, step;
+COMMENT ON VIEW part_skill IS 'What each part of the published forecasts would have been alone, over all that are settled: one row per ticker, model and step.';
+COMMENT ON COLUMN part_skill.n IS 'Number of settled forecasts that it was part of';
+COMMENT ON COLUMN part_skill.weight IS 'Its mean share of the answer';
+COMMENT ON COLUMN part_skill.pinball IS 'Its own mean pinball loss over the nine quantiles from 2.5 to 97.5 %, in the ticker''s currency; lower is better';
+COMMENT ON COLUMN part_skill.combined_pinball IS 'The same of what was published, on the same sessions';
+COMMENT ON COLUMN part_skill.pinball_ratio IS 'pinball / combined_pinball: above 1 the combination was better';
+COMMENT ON COLUMN part_skill.cov80 IS 'Share of actuals inside its own 80 % interval (q10 to q90); 0.80 is ideal';
+COMMENT ON COLUMN part_skill.cov95 IS 'Share of actuals inside its own 95 % interval (q025 to q975); 0.95 is ideal';
+
 CREATE VIEW model_skill AS
 SELECT
     made_by,
