@@ -42,7 +42,6 @@ COMBINED = "combined"
 """In `made_by` and in the tables of backtests: all parts together."""
 _SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
 _OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
-_ABOVE = np.arange(len(QUANTILES)) - QUANTILES.index(0.5)
 _EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
 _TAIL_SHARE = np.where(_EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0)  # of a ticker's own outcomes in its tails
 _FIRST_WEIGHED = 9  # with fewer sessions than ten not even a baseline has a volatility to stand on
@@ -186,7 +185,7 @@ def _as_pooled(returns: Array, series: TickerSeries, cutoffs: np.ndarray) -> Arr
     middle, reach, share = series.shape.at(series.sessions[cutoffs])
     low, high = returns[..., _OUTER[:1]], returns[..., _OUTER[1:]]
     half, known = (high - low) / 2, (share > 0)[..., None]
-    tails = np.where(_TAIL_SHARE < 1, (high + low) / 2 + np.sign(_ABOVE) * half * reach, returns)
+    tails = np.where(_TAIL_SHARE < 1, (high + low) / 2 + half * reach, returns)
     returns = np.where(known, _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails, returns)
     return np.maximum.accumulate(returns + share[..., None] * middle * half, axis=-1)
 

@@ -28,7 +28,7 @@ from forecast_lib.calibration import variance_factor
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.distribution import pinball
 from forecast_lib.forecast import forecast_with_baseline
-from forecast_lib.models.baselines import BASELINES
+from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.common import common_volatility, sharing
@@ -190,8 +190,8 @@ def _mean(column: str) -> Figure:
     return lambda tested, model: float(tested.of(model)[column].mean())
 
 
-def _ratio(column: str, rival: str) -> Figure:
-    return lambda tested, model: geometric(against(tested, model, rival, column))
+def _ratio(column: str, rival: str, step: int = 1) -> Figure:
+    return lambda tested, model: geometric(against(tested, model, rival, column, step))
 
 
 def _better(column: str, rival: str) -> Figure:
@@ -206,14 +206,44 @@ def _far(step: int) -> Figure:
     return lambda tested, model: better_of_naive_and_drift(tested, model, step)
 
 
+def _best_part(step: int) -> Figure:
+    """The model's pinball loss over that of the best single part, by geometric means over tickers."""
+
+    def figure(tested: Tested, model: str) -> float:
+        parts = [name for name in dict.fromkeys(tested.scores["model"]) if name in PARTS or name not in (*BASELINES, model)]
+        return max(geometric(against(tested, model, part, "pinball", step)) for part in parts)
+
+    return figure
+
+
+def _passes(column: str, level: float) -> Figure:
+    return lambda tested, model: float((tested.of(model)[column] >= level).mean())
+
+
+def after_shocks(tested: Tested, model: str) -> float:
+    """Coverage of the 80 % interval one session ahead, in the five sessions after a move beyond eight times the volatility before."""
+    rows = tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)].sort_values(["ticker", "cutoff"])
+    score = np.log(rows["actual"] / rows["naive"]).abs() / rows["trailing_sigma"]
+    ticker = rows["ticker"].to_numpy()
+    shocked = np.zeros(len(rows), bool)
+    for place in np.flatnonzero(score.to_numpy() > 8):
+        after = slice(place + 1, place + 6)
+        shocked[after] |= ticker[after] == ticker[place]
+    inside = (rows["actual"] >= rows["q10"]) & (rows["actual"] <= rows["q90"])
+    return float(inside[shocked].mean())
+
+
 GOALS: tuple[tuple[str, Figure, float, float], ...] = (
     ("RMSE / naive, 1 session, geometric mean", lambda t, m: geometric(t.of(m)["rmse_ratio"]), 0.0, 1.0),
     ("RMSE / naive, 1 session, worst ticker", lambda t, m: float(t.of(m)["rmse_ratio"].max()), 0.0, 1.005),
     ("RMSE / better of naive and drift, 5 sessions", _far(5), 0.0, 1.0),
     ("RMSE / better of naive and drift, 20 sessions", _far(20), 0.0, 1.0),
-    ("pinball / garch", _ratio("pinball", "garch"), 0.0, 0.985),
+    *((f"pinball / best single part, {step} sessions ahead", _best_part(step), 0.0, 1.0) for step in STEPS),
+    ("pinball / garch", _ratio("pinball", "garch"), 0.0, 0.978),
+    ("pinball / garch, 5 sessions", _ratio("pinball", "garch", 5), 0.0, 0.985),
+    ("pinball / naive, worst ticker", lambda t, m: float(against(t, m, "naive", "pinball").max()), 0.0, 1.001),
     ("pinball / har", _ratio("pinball", "har"), 0.0, 0.99),
-    ("Winkler 95 / garch", _ratio("winkler95", "garch"), 0.0, 0.95),
+    ("Winkler 95 / garch", _ratio("winkler95", "garch"), 0.0, 0.945),
     ("tickers with a lower pinball than garch", _better("pinball", "garch"), 0.9, 1.0),
     ("tickers with a lower pinball than har", _better("pinball", "har"), 0.9, 1.0),
     ("tickers with a lower Winkler 95 than garch", _better("winkler95", "garch"), 0.9, 1.0),
@@ -225,7 +255,12 @@ GOALS: tuple[tuple[str, Figure, float, float], ...] = (
     ("QLIKE / har", _qlike("har"), 0.0, 0.97),
     ("QLIKE / garch", _qlike("garch"), 0.0, 0.88),
     ("tickers with the model in the confidence set", lambda t, m: float((t.of(m)["mcs_pvalue"] >= IN_THE_SET).mean()), 0.95, 1.0),
-    ("tickers whose PIT passes as uniform", lambda t, m: float((t.of(m)["pit_pvalue"] >= SIGNIFICANT).mean()), 0.9, 1.0),
+    ("tickers whose PIT is not refused at 1 %", _passes("pit_pvalue", 0.01), 0.95, 1.0),
+    ("tickers whose PIT passes as uniform at 5 %", _passes("pit_pvalue", SIGNIFICANT), 0.9, 1.0),
+    ("coverage of the 99 % interval", _mean("cov99"), 0.987, 0.993),
+    ("tickers whose 1 % quantile Kupiec does not refuse at 1 %", _passes("kupiec01_pvalue", 0.01), 0.95, 1.0),
+    ("tickers whose 2.5 % quantile Kupiec does not refuse at 1 %", _passes("kupiec025_pvalue", 0.01), 0.95, 1.0),
+    ("coverage of the 80 % interval after shocks", after_shocks, 0.7, 0.9),
 )
 """What is asked, how it is measured, and between which borders it must lie; one session ahead where nothing else is said."""
 
@@ -258,6 +293,7 @@ def models_table(tested: Tested) -> pd.DataFrame:
         row |= {"qlike recalibrated": recalibrated_qlike(tested, model)}
         row |= {name: own[name].mean() for name in ("cov80", "cov95", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol")}
         row |= {f"cov95 at {step}": tested.of(model, step)["cov95"].mean() for step in STEPS[1:]}
+        row |= {name: own[name].mean() for name in ("cov99", "below01", "below025", "joint01", "joint025")}
         row |= {"PIT ok": (own["pit_pvalue"] >= SIGNIFICANT).mean(), "in MCS": (own["mcs_pvalue"] >= IN_THE_SET).mean()}
         rows.append(row | {"MCS all": tested.pooled(model)["mcs_pvalue"], "seconds": own["seconds"].sum()})
     return pd.DataFrame(rows)
