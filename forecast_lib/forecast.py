@@ -14,7 +14,7 @@ from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_
 from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
 from forecast_lib.distribution import expected_shortfalls, pinball
 from forecast_lib.domain import QUANTILES
-from forecast_lib.models.baselines import BASELINES, PARTS, WITH_OWN_QUANTILES, Prediction, predict
+from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS, WITH_OWN_QUANTILES, Prediction, predict
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import combined
@@ -159,6 +159,8 @@ def relative_losses(made: Forecasts, series: TickerSeries) -> Array:
 def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
     """The same at every cutoff from first to last (exclusive), NaN where there is none, or none that can be used."""
     every = np.arange(*cutoffs)
+    if np.array_equal(made.cutoffs, every) and np.isfinite(made.quantiles).all():
+        return made
     both = np.intersect1d(every, made.cutoffs)
     own = made.part(slice(*np.searchsorted(made.cutoffs, [both[0], both[-1] + 1]))) if len(both) else made.part(slice(0))
     usable = np.isfinite(own.point) & np.isfinite(own.sigma) & np.isfinite(own.quantiles).all(axis=2)
@@ -221,7 +223,8 @@ def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int)
     parts = dict[str, Forecasts]()
     if bundle is not None and (able := WARM_UP + bundle.network.lookback - 1) < end:
         parts[bundle.network.variant] = forecast_with_model(bundle, series, (max(first, able), end))
-    parts |= {name: forecast_with_baseline(name, series, horizon, (first, end)) for name in PARTS}
+    for name in BESIDE_A_NETWORK if parts else PARTS:
+        parts[name] = forecast_with_baseline(name, series, horizon, (first, end))
     return combine(parts, series, last)
 
 

@@ -7,7 +7,7 @@ from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, pr
 from forecast_lib.distribution import pinball
 from forecast_lib.domain import QUANTILES
 from forecast_lib.forecast import Forecasts, combine, combined_forecast, forecast_with_baseline, weighing
-from forecast_lib.models.baselines import PARTS
+from forecast_lib.models.baselines import BESIDE_A_NETWORK, PARTS
 from tests import made_up
 
 LAST = (299, 300)
@@ -75,7 +75,7 @@ def test_mean_leaves_out_what_has_no_weight():
 def test_odd_history_is_answered_and_weights_sum_to_one(kind):
     made = combined_forecast(made_up.bundle(), made_up.ODD[kind], 2)
     np.testing.assert_allclose(made.weights.sum(axis=0), 1.0)
-    assert list(made.parts) == ["lstm", *PARTS]
+    assert list(made.parts) == ["lstm", *BESIDE_A_NETWORK]
     assert np.isfinite(made.forecasts.quantiles).all() and (made.forecasts.quantiles > 0).all()
     assert (np.diff(made.forecasts.quantiles, axis=2) >= 0).all() and np.isfinite(made.forecasts.sigma).all()
 
@@ -93,7 +93,7 @@ def test_part_of_nan_is_left_out():
     with np.errstate(invalid="ignore"):
         made, without = combined_forecast(broken, SERIES, 2), combined_forecast(None, SERIES, 2)
     assert (made.weights[0] == 0).all()
-    np.testing.assert_allclose(made.forecasts.quantiles, without.forecasts.quantiles, rtol=0.01)
+    np.testing.assert_allclose(made.forecasts.quantiles, without.forecasts.quantiles, rtol=0.03)
 
 
 def test_point_is_the_last_close_to_the_last_bit_where_all_parts_say_so():

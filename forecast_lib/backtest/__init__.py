@@ -1,1 +1,1 @@
-"""Judging forecasts: rolling origins, metrics with their baseline, significance, and the gate a model must pass."""
+"""Judging forecasts: rolling origins, metrics with their baseline, significance, tails, and the validation of a model."""

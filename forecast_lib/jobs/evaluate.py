@@ -21,7 +21,7 @@ from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.pool import KeptPool, TrainedPool, train_members
 from forecast_lib.jobs.replay import DayPool, Point, cpu_clock, newest_pool, pool_days, replay, trained_at
-from forecast_lib.models.baselines import BASELINES, PARTS
+from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import first_cutoff, join_pool, poolable
@@ -226,7 +226,8 @@ def backtest_ticker(
                 tested.add(model.variant, own.part(slice(fold.cutoffs[0] - fold.cutoffs[1], None)), time.perf_counter() - began)
             tested.split(model.variant, point, fold.cutoffs[1], config)
             if place == 0:
-                parts = ({} if own is None else {model.variant: own}) | {name: made[name] for name in PARTS}
+                parts = {model.variant: own} if own is not None else {}
+                parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
     forecasts = pd.concat(tested.parts, ignore_index=True)
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)

@@ -16,7 +16,7 @@ from forecast_lib.jobs import evaluate
 from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.evaluate import backtest_pool, backtest_tables, backtest_ticker
 from forecast_lib.jobs.refresh import Work, refresh_shard
-from forecast_lib.models.baselines import BASELINES, PARTS
+from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
 from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
@@ -54,7 +54,7 @@ def test_actual_is_the_close_of_the_target_and_naive_that_of_the_cutoff(result):
 
 def test_combined_lies_between_its_parts(result):
     wide = result.forecasts.pivot(index=["cutoff", "step"], columns="model", values="q975")
-    parts = wide[["lstm", *PARTS]]
+    parts = wide[["lstm", *BESIDE_A_NETWORK]]
     assert ((wide[COMBINED] > parts.min(axis=1)) & (wide[COMBINED] < parts.max(axis=1))).all()
     assert [split["fit_sessions"] for split in result.splits] == [240, 270]
 

@@ -138,7 +138,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
     assert made["model_id"].isna().tolist() == [False, False, True, True]
     weights = made_up.stored("forecast_weights", weight_table(asked, answers, "run-1"))
     assert weights.groupby(["ticker", "step"])["weight"].sum().round(9).tolist() == [1.0] * 4
-    assert weights.loc[weights["ticker"] == "ACME", "model"].unique().tolist() == ["lstm", "har", "ewma", "naive"]
+    assert weights.loc[weights["ticker"] == "ACME", "model"].unique().tolist() == ["lstm", "ewma", "naive"]
     assert weights.loc[weights["ticker"] == "TEN", "model"].unique().tolist() == ["har", "ewma", "naive"]
     product = (weights["weight"] * np.log(weights["q10"])).groupby([weights["ticker"], weights["step"]]).sum()
     np.testing.assert_allclose(np.exp(product), made["q10"])

@@ -18,7 +18,7 @@ from forecast_lib.models.baselines.riskmetrics import ewma
 from forecast_lib.models.baselines.smoothing import ets
 from forecast_lib.windows.features import SessionFeatures
 
-__all__ = ["BASELINES", "PARTS", "WITH_OWN_QUANTILES", "Prediction", "predict"]
+__all__ = ["BASELINES", "BESIDE_A_NETWORK", "PARTS", "WITH_OWN_QUANTILES", "Prediction", "predict"]
 
 _MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
     "naive": naive,
@@ -33,8 +33,9 @@ _MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
 BASELINES = tuple(_MAKERS)
 """Their names, as in `made_by` and in the tables of backtests."""
 PARTS = ("har", "ewma", "naive")
-"""Those that answer beside the network, one of each kind of volatility. GARCH, which takes longer than these three together, made the
-combination worse at one and five sessions."""
+"""Those that answer together, one of each kind of volatility. GARCH, which takes longer than these three, made the combination worse."""
+BESIDE_A_NETWORK = ("ewma", "naive")
+"""Those that answer beside a network, whose own volatility is a regression like `har`, and more: with it the loss was the same."""
 WITH_OWN_QUANTILES = frozenset({"ewma", "garch", "empirical"})
 """Those whose prediction has `returns`; they need no earlier cutoffs for calibration."""
 
