@@ -14,6 +14,7 @@ from prefect import State, get_run_logger
 from flows.artifacts import leave_artifacts, leave_failure
 from flows.ending import ended
 from flows.notify import message_of_run, tell
+from flows.served_reports import report_link
 from flows.settings import Settings, gather, secret_texts, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
 from forecast_lib.jobs.endings import Ending, recall, remember
@@ -53,7 +54,10 @@ def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSu
     if settings and settings["notify"] and ending.exit_code != 0:
         attempt("nobody was told", lambda: _tell(settings, ending, summary))
     summary = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
-    attempt("the artifacts were not left", lambda: leave_artifacts(summary) if summary else leave_failure(kind, ending.message))
+    attempt(
+        "the artifacts were not left",
+        lambda: leave_artifacts(summary, _link(settings, summary)) if summary else leave_failure(kind, ending.message),
+    )
     if summary:
         return state.model_copy(update={"data": dataclasses.replace(summary, notices=tuple(notices))})
     return state.model_copy(update={"message": "; ".join([ending.message, *notices])})
@@ -65,6 +69,11 @@ def _settings(overrides: Mapping[str, object]) -> Settings | None:
         return gather(overrides)
     except TickercastError:
         return None
+
+
+def _link(settings: Settings | None, summary: RunSummary) -> str | None:
+    address, market = (settings["reports_url"], settings["profile"]) if settings else (None, None)
+    return report_link(summary.report, address, market)
 
 
 def _ending(kind: str, state: State[Any]) -> Ending:

@@ -6,7 +6,6 @@ A night must not be lost because the server that shows it went away: whoever cal
 import html
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -56,8 +55,12 @@ class LiveProgress:
             return None
 
 
-def leave_artifacts(summary: RunSummary) -> None:
-    """Create the artifacts of a run; keys are the same every night, so that Prefect shows their history."""
+def leave_artifacts(summary: RunSummary, link: str | None) -> None:
+    """Create the artifacts of a run; keys are the same every night, so that Prefect shows their history.
+
+    Args:
+        link: where a browser finds the run's report.
+    """
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary.seconds.items())
     lines = [f"**{summary.status}** as of {summary.as_of}: {summary.message}", f"run `{summary.run_id}` ({seconds})"]
     lines += [f"report `{summary.report}`"] if summary.report else []
@@ -71,8 +74,8 @@ def leave_artifacts(summary: RunSummary) -> None:
         )
     if summary.degraded:
         create_table_artifact(key=f"{summary.kind}-degraded", table=list(summary.degraded), description="Tickers that are not fresh")
-    if summary.report:
-        create_link_artifact(key=f"{summary.kind}-report", link=Path(summary.report).as_uri(), link_text="The run's report")
+    if link:
+        create_link_artifact(key=f"{summary.kind}-report", link=link, link_text="The run's report")
 
 
 def leave_failure(kind: str, message: str) -> None:

@@ -77,7 +77,7 @@ COMMANDS: dict[str, Command] = {
             Positional("query", "one", "One SQL query, in quotes."),
         ),
         Command("tables", "The data dictionary: every table and column with its comment.", ("output",)),
-        Command("report", "Where the latest report is.", ("report",)),
+        Command("report", "Where the latest report is; --serve serves all of them on this machine.", ("report",)),
         Command(
             "status",
             "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 degraded, 1 failed, stale or died.",
@@ -117,7 +117,7 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `secret` and `addresses` (never shown), `scheduler` (an address), `int`, `float`, `flag`, `day`, `instant`,
+        kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `int`, `float`, `flag`, `day`, `instant`,
             `names` (a comma-separated list), `choice` or `choices` (one or more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
@@ -228,6 +228,12 @@ def _float(text: str, called: str) -> float:
     return value
 
 
+def _url(text: str, called: str) -> str:
+    if not re.fullmatch(r"https?://[!-~]+", text, re.ASCII):
+        raise UsageError(f"{called} {_shown(text)} is not an address: expected for example http://127.0.0.1:4201")
+    return text
+
+
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -273,6 +279,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "day": _day,
     "instant": _instant,
     "names": _names,
+    "url": _url,
 }
 
 
@@ -431,6 +438,16 @@ _TABLE = (
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
     Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released, refused or closed.", "TEXT"),
     Option("open", "flag", "report", "false", "Open the report in the browser too."),
+    Option("serve", "flag", "report", "false", "Serve the workspace's reports on loopback until stopped; no Prefect is needed."),
+    Option("reports_port", "int", "reports", "4201", "Port on loopback under which reports are served.", "N"),
+    Option(
+        "reports_url",
+        "url",
+        "after",
+        None,
+        "Address under which reports are served, for the links on Prefect's page; `tickercast serve` sets it to its own.",
+        "URL",
+    ),
     Option("port", "int", "serve", "4200", "Port of the Prefect server on this machine, where none is configured.", "N"),
     Option("limit", "int", "serve", "1", "Flow runs at the same time; the workspace allows one each.", "N"),
     Option("pool", "text", "deploy", "tickercast", "Name of the process work pool; made when missing.", "NAME"),
@@ -439,8 +456,13 @@ _TABLE = (
 OPTIONS: dict[str, Option] = {option.name: option for option in _TABLE}
 """Every option by name, in the order of the help."""
 
-_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "output", "note", "dry_run", "tell")
-_WITHIN = {"source": ("source", "run"), "tickers": ("tickers", "run"), "after": ("run", "maintain", "status")}
+_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "serve", "output", "note", "dry_run", "tell")
+_WITHIN = {
+    "source": ("source", "run"),
+    "tickers": ("tickers", "run"),
+    "after": ("run", "maintain", "status"),
+    "reports": ("report", "serve"),
+}
 """Option group to the groups of the commands that take it, where these are others than itself."""
 
 SECRET_KINDS = ("secret", "addresses")

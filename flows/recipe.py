@@ -15,6 +15,7 @@ from flows.artifacts import leave_artifacts
 from flows.ending import ended, summary_of
 from flows.parameters import NightlyParameters
 from flows.recipe_config import asked_of, recipe_config
+from flows.served_reports import report_link
 from flows.settings import gather
 from flows.stages import Stages
 from forecast_lib.config import RunConfig
@@ -40,7 +41,7 @@ def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
             stages.single,
         )
     summary = dataclasses.replace(summary, seconds=stages.seconds)
-    leave_artifacts(summary)
+    leave_artifacts(summary, report_link(summary.report, settings["reports_url"], settings["profile"]))
     create_table_artifact(key="recipe-figures", table=list(summary.figures), description=f"Figures of recipe {name}")
     return summary
 

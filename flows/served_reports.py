@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from forecast_lib.errors import FatalError
 
-__all__ = ["address_of", "serving_reports"]
+__all__ = ["report_link", "serving_reports"]
 
 HOST = "127.0.0.1"
 LATEST = "latest.html"
@@ -31,12 +31,17 @@ _HEADERS = {
 }
 
 
-def address_of(address: str, market: str | None, page: Path) -> str:
-    """Where a report's page is served.
+def report_link(report: str | None, address: str | None, market: str | None) -> str | None:
+    """Where a browser finds a report's page: under the address that serves it, else as a file; None where there is none.
 
-    >>> address_of("http://127.0.0.1:4201/", "london", Path("workspace/reports/20240503-ab12/index.html"))
+    >>> report_link("workspace/reports/20240503-ab12/index.html", "http://127.0.0.1:4201/", "london")
     'http://127.0.0.1:4201/london/20240503-ab12/index.html'
     """
+    if report is None:
+        return None
+    page = Path(report)
+    if address is None:
+        return page.absolute().as_uri()
     return "/".join([address.rstrip("/"), *([market] if market else []), page.parent.name, page.name])
 
 

@@ -1,6 +1,9 @@
 """Commands that read what was published. They need neither Prefect nor TensorFlow, and open nothing but the published file."""
 
+import contextlib
+import signal
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,11 +94,32 @@ def forecasts(request: Request) -> Outcome:
 
 
 def report(request: Request) -> Outcome:
-    """Prints the path of the newest report; opens it where asked."""
+    """Prints the path of the newest report; serves all of them, opens it, where asked."""
     path = latest_report(request.settings.workspace)
     if path is None:
         raise FatalError(f"there is no report in {request.settings.workspace / 'reports'}: run `tickercast nightly` first")
+    if request.settings["serve"]:
+        return _serve_reports(request, path.parent)
     print(path)
-    if request.settings["open"] and not webbrowser.open(path.as_uri()):
-        print("tickercast: no browser could be started; open the file by hand", file=sys.stderr)
+    _open(request, path.as_uri())
     return Outcome(0, {"report": str(path)})
+
+
+def _serve_reports(request: Request, folder: Path) -> Outcome:
+    """Until it is stopped, which is the usual end."""
+    from flows.served_reports import serving_reports
+
+    port = request.settings["reports_port"]
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"reports-port {port} is out of range: expected 0 to 65535")
+    with serving_reports({"": folder}, port) as address, contextlib.suppress(KeyboardInterrupt):
+        print(f"{address}/  stop with Ctrl-C", flush=True)
+        _open(request, address)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        threading.Event().wait()
+    return Outcome(0, {"report": address})
+
+
+def _open(request: Request, address: str) -> None:
+    if request.settings["open"] and not webbrowser.open(address):
+        print("tickercast: no browser could be started; open the address by hand", file=sys.stderr)

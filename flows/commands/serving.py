@@ -4,9 +4,10 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from flows.commands import Outcome, Request
-from flows.settings import export, prefect_address, prepare_process
+from flows.settings import export, gather, prefect_address, prepare_process
 from forecast_lib.errors import FatalError, UsageError
 
 __all__ = ["deploy", "serve"]
@@ -42,6 +43,35 @@ def _say_silent_runs() -> None:
         print(f"marked as crashed: {run}", flush=True)
 
 
+def _report_folders(request: Request) -> dict[str, Path]:
+    """Where the reports of each market's profile come to lie."""
+    from flows.deployments import PLANS
+
+    profiles = dict.fromkeys(timing.profile for plan in PLANS for timing in plan.timings)
+    return {name: gather({**request.overrides, "profile": name}).workspace / "reports" for name in profiles}
+
+
+@contextlib.contextmanager
+def _reports(request: Request) -> Iterator[str | None]:
+    """The reports of all markets, served for the length of the block; their address is a setting of every run.
+
+    A port that is taken is said, and costs no night.
+    """
+    from flows.served_reports import serving_reports
+
+    port = _checked("reports-port", request.settings["reports_port"], 0, 65_535)
+    with contextlib.ExitStack() as served:
+        try:
+            address = served.enter_context(serving_reports(_report_folders(request), port))
+        except FatalError as error:
+            print(f"tickercast: {error}", file=sys.stderr)
+            yield None
+            return
+        if request.settings["reports_url"] is None:
+            export({"reports_url": address})
+        yield address
+
+
 def serve(request: Request) -> Outcome:
     """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile says."""
     from flows import deployments
@@ -52,7 +82,8 @@ def serve(request: Request) -> Outcome:
     prepare_process(quiet=False)
     # Until Prefect listens to SIGTERM itself, it must not leave our server behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with _server(port) as address:
+    with _reports(request) as reports, _server(port) as address:
+        print(f"reports {reports}/" if reports else "the reports are not served", flush=True)
         print(f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C", flush=True)
         _say_silent_runs()
         deployments.serve(deployments.build(), limit)

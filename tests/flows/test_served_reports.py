@@ -1,12 +1,17 @@
 """Reports on loopback: pages and nothing else, to this machine and nobody else."""
 
 import http.client
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from flows.served_reports import serving_reports
+from flows.commands import Request, serving
+from flows.served_reports import report_link, serving_reports
+from flows.settings import gather
 from forecast_lib.errors import FatalError
 from forecast_lib.report import show_latest, write_report
 
@@ -87,3 +92,39 @@ def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
             serving_reports({}, taken.getsockname()[1]),
         ):
             pass
+
+
+def test_report_serve_needs_no_prefect_and_ends_well_when_it_is_stopped(reports: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "report", "--serve", "--reports-port", "0", "--workspace", str(reports.parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        assert get(address.rstrip("/"), "/latest.html")[:2] == (200, "the run")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_a_run_s_link_leads_where_the_report_is_served_or_to_the_file(tmp_path: Path) -> None:
+    page = str(tmp_path / "reports" / "run-1" / "index.html")
+    assert report_link(page, "http://127.0.0.1:4201", None) == "http://127.0.0.1:4201/run-1/index.html"
+    assert report_link(page, None, "london") == Path(page).as_uri()
+    assert report_link(None, "http://127.0.0.1:4201", None) is None
+
+
+def test_serve_finds_the_reports_of_every_market_and_makes_their_address_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TICKERCAST_REPORTS_URL", raising=False)
+    monkeypatch.setenv("TICKERCAST_REPORTS_URL", "")  # put back afterwards
+    monkeypatch.delenv("TICKERCAST_REPORTS_URL")
+    show_latest(write_report(tmp_path / "w", "run-1", [("index.html", "the run")]))
+    overrides = {"workspace": str(tmp_path / "w"), "reports_port": "0"}
+    request = Request("serve", gather(overrides), overrides)
+    with serving._reports(request) as address:
+        assert address is not None and gather({})["reports_url"] == address
+        assert get(address, "/london/run-1/index.html")[:2] == (200, "the run")
+        assert get(address, "/tokyo/latest.html")[0] == 200  # the command line's workspace holds for every market
+        taken = {**overrides, "reports_port": address.rpartition(":")[2]}
+        with serving._reports(Request("serve", gather(taken), taken)) as second:
+            assert second is None
+    assert "for the reports cannot be used" in capsys.readouterr().err
