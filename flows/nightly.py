@@ -78,7 +78,7 @@ def _pool(
 
 def _refresh(config: RunConfig, market: ingest.Market, stages: Stages) -> Night:
     known = plan.read_lineages(config)
-    work = plan.plan_refresh(config, market, known, plan.read_drifted(config, known))
+    work = plan.plan_refresh(config, market, known, plan.read_drifted(config, known), plan.read_worths(config))
     kept = _pool(config, market, work, known, stages)
     work = plan.with_pool(work, kept)
     shards = plan.shards(work, config, light=all(each.start is None for each in work))

@@ -1,13 +1,23 @@
-"""What to do about each ticker's model tonight: skip, fine-tune or retrain, and what triggered it."""
+"""What to do about each ticker's model tonight: skip, fine-tune or retrain, and what triggered it.
 
+Strategy `auto` fine-tunes where the log of the last year says that it pays: the new models were better than the ones before them by more
+than chance, and by more for their work than retrained ones were. Without such a log it fine-tunes, and so learns; after a year, again.
+Work is counted in chunks learned from, not in seconds, so that a night that is run again decides the same; the log has the seconds too.
+"""
+
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 
 from forecast_lib.config import RunConfig, Strategy, TrainConfig, to_json
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["Decision", "Lineage", "Promoted", "decide", "lineages", "model_config_json"]
+__all__ = ["Decision", "Lineage", "Promoted", "Worth", "chunks_of", "decide", "lineages", "model_config_json", "worths"]
+
+_FEWEST_TRAININGS = 30
 
 
 @dataclass(frozen=True)
@@ -37,11 +47,50 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class Worth:
+    """What trainings of one kind gained on the mean, its standard error, and the chunks and seconds that one took."""
+
+    gain: float
+    error: float
+    chunks: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Decision:
-    """`action` is `skip`, `fine_tune` or `retrain`; `trigger` a short stable name."""
+    """`action` is `skip`, `fine_tune` or `retrain`; `trigger` a short stable name; `worth` what a decision by the log went by."""
 
     action: str
     trigger: str
+    worth: Worth | None = None
+
+
+def chunks_of(train: TrainConfig, tickers: int) -> dict[str, float]:
+    """Chunks that a ticker's training of each kind learns from, its share of the pool's in them."""
+    own = train.members * train.fine_tune_epochs * train.fine_tune_steps * train.fine_tune_batch_size
+    pool = train.members * train.epochs * train.steps_per_epoch * train.batch_size / tickers
+    return {"fine_tune": own, "retrain": own + pool}
+
+
+def worths(log: pd.DataFrame, chunks: Mapping[str, float]) -> dict[str, Worth]:
+    """By kind of training; kinds with fewer than thirty are left out.
+
+    Args:
+        log: rows of `decision`, `val_gain` and `cost_seconds`.
+    """
+    found = {}
+    for kind, rows in log.groupby("decision"):
+        if len(rows) >= _FEWEST_TRAININGS:
+            gain, seconds = rows["val_gain"].to_numpy(float), float(rows["cost_seconds"].mean())
+            found[str(kind)] = Worth(float(gain.mean()), float(gain.std(ddof=1)) / math.sqrt(len(gain)), chunks[str(kind)], seconds)
+    return found
+
+
+def _pays(tuning: Worth | None, retraining: Worth | None) -> bool:
+    if tuning is None:
+        return True
+    by_chunk = 0.0 if retraining is None else retraining.gain / retraining.chunks
+    return tuning.gain > tuning.error and tuning.gain / tuning.chunks >= by_chunk
 
 
 def model_config_json(config: RunConfig) -> str:
@@ -68,7 +117,9 @@ def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
     return {str(ticker): _lineage(rows, config_json) for ticker, rows in history.groupby("ticker")}
 
 
-def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, drifted: bool) -> Decision:
+def _automatic(
+    lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, drifted: bool, log: Mapping[str, Worth]
+) -> Decision:
     good, tried = lineage.last_good, lineage.tried_through
     if tried is None:
         return Decision("retrain", "changed_settings" if lineage.other_settings else "no_model")
@@ -81,14 +132,23 @@ def _automatic(lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp,
         return Decision("retrain", "age")
     if drifted:
         return Decision("retrain", "drift")
-    return Decision("fine_tune", "new_data")
+    if _pays(log.get("fine_tune"), log.get("retrain")):
+        return Decision("fine_tune", "new_data", log.get("fine_tune"))
+    return Decision("skip", "no_gain", log.get("fine_tune"))
 
 
 def decide(
-    strategy: Strategy, lineage: Lineage, calendar: TickerCalendar, cutoff: pd.Timestamp, train: TrainConfig, *, drifted: bool = False
+    strategy: Strategy,
+    lineage: Lineage,
+    calendar: TickerCalendar,
+    cutoff: pd.Timestamp,
+    train: TrainConfig,
+    *,
+    drifted: bool = False,
+    log: Mapping[str, Worth] = MappingProxyType({}),
 ) -> Decision:
     """The decision for one ticker whose last session is `cutoff`; `drifted`: its forecasts have become worse than naive ones
-    since a model was last fitted anew."""
+    since a model was last fitted anew; `log`: what past trainings were worth."""
     if strategy == "forecast":
         return Decision("skip", "asked_for")
     if strategy == "retrain":
@@ -97,4 +157,4 @@ def decide(
         if lineage.last_good:
             return Decision("fine_tune", "asked_for")
         return Decision("retrain", "no_model")
-    return _automatic(lineage, calendar, cutoff, train, drifted)
+    return _automatic(lineage, calendar, cutoff, train, drifted, log)

@@ -226,7 +226,7 @@ def backtest_ticker(
                 tested.add(model.variant, own.part(slice(fold.cutoffs[0] - fold.cutoffs[1], None)), time.perf_counter() - began)
             tested.split(model.variant, point, fold.cutoffs[1], config)
             if place == 0:
-                parts = {model.variant: own} if own is not None else {}
+                parts: dict[str, Forecasts] = {model.variant: own} if own is not None else {}
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
     forecasts = pd.concat(tested.parts, ignore_index=True)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -129,7 +130,8 @@ def status_rows(
                 "rows_new": market.rows_new.get(ticker, 0),
                 "rows_refused": market.rows_refused.get(ticker, 0),
                 "cost_seconds": each.seconds if each else None,
-                "expected_gain": each.validation.gain if each and each.validation else None,
+                "expected_seconds": each.decision.worth.seconds if each and each.decision.worth else None,
+                "expected_gain": _expected_gain(each),
                 "problem": _problem_text(market.problems.get(ticker)),
                 "flags": "; ".join(flags) or None,
             }
@@ -187,9 +189,17 @@ def _ticker_row(each: Refreshed, trained: Trained, sha256: str) -> dict[str, obj
         "val_cov80": validation.cov80 if validation else None,
         "val_cov95": validation.cov95 if validation else None,
         "shrinkage": float(bundle.shrinkage.mean()),
+        "val_gain": each.gain if each.gain is not None and math.isfinite(each.gain) else None,
         "promoted": each.served_new,
         "gate_reason": _gate_reason(each, validation) if validation else "not judged",
     }
+
+
+def _expected_gain(each: Refreshed | None) -> float | None:
+    """Of a training over the naive forecast, on its validation; of a decision by the log of past ones, what that promised."""
+    if each is None or each.validation is None:
+        return each.decision.worth.gain if each and each.decision.worth else None
+    return each.validation.gain
 
 
 def _gate_reason(each: Refreshed, validation: Validation) -> str:

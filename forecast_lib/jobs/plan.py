@@ -3,14 +3,15 @@
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 import pandas as pd
 
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import ModelDamaged
-from forecast_lib.jobs.decisions import Decision, Lineage, decide, lineages, model_config_json
+from forecast_lib.jobs.decisions import Decision, Lineage, Worth, chunks_of, decide, lineages, model_config_json, worths
 from forecast_lib.jobs.drift import has_drifted
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.jobs.ingest import Market, Problem
@@ -21,7 +22,7 @@ from forecast_lib.models.bundle import Bundle, load_bundle
 from forecast_lib.models.training import POOL
 from forecast_lib.store import database, reads
 
-__all__ = ["drifted_since_fit", "label", "plan_refresh", "read_drifted", "read_lineages", "shards", "with_pool"]
+__all__ = ["drifted_since_fit", "label", "plan_refresh", "read_drifted", "read_lineages", "read_worths", "shards", "with_pool"]
 
 Item = TypeVar("Item")
 
@@ -81,6 +82,13 @@ def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
     return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
 
 
+def read_worths(config: RunConfig) -> dict[str, Worth]:
+    """What trainings of these settings gained and cost in the year before, all tickers together, as this run may know it."""
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        log = reads.read_training_log(con, config.model.variant, model_config_json(config), config.as_of.day, config.as_of.known_at)
+    return worths(log, chunks_of(config.train, len(config.tickers)))
+
+
 def _parent(config: RunConfig, ticker: str, lineage: Lineage) -> tuple[Bundle | None, bool]:
     """The last good model, and whether it is damaged."""
     if lineage.last_good is None:
@@ -91,10 +99,10 @@ def _parent(config: RunConfig, ticker: str, lineage: Lineage) -> tuple[Bundle | 
         return None, True
 
 
-def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage, drifted: bool) -> Work:
+def _work(config: RunConfig, market: Market, ticker: str, lineage: Lineage, drifted: bool, log: Mapping[str, Worth]) -> Work:
     series = market.series[ticker]
     cutoff = pd.Timestamp(series.sessions[-1])
-    decision = decide(config.strategy, lineage, market.calendars[ticker], cutoff, config.train, drifted=drifted)
+    decision = decide(config.strategy, lineage, market.calendars[ticker], cutoff, config.train, drifted=drifted, log=log)
     parent, damaged = _parent(config, ticker, lineage)
     if damaged:
         lineage = Lineage(tried_through=lineage.tried_through)
@@ -119,8 +127,14 @@ def _started(work: Work, kept: KeptPool | Problem | None) -> Work:
     return dataclasses.replace(work, problem=kept)
 
 
-def plan_refresh(config: RunConfig, market: Market, known: dict[str, Lineage], drifted: frozenset[str] = frozenset()) -> list[Work]:
+def plan_refresh(
+    config: RunConfig,
+    market: Market,
+    known: dict[str, Lineage],
+    drifted: frozenset[str] = frozenset(),
+    log: Mapping[str, Worth] = MappingProxyType({}),
+) -> list[Work]:
     """Work for every ticker with enough history that goes on, in the order asked for."""
     going_on = market.going_on
     able = [ticker for ticker in config.tickers if ticker in going_on and len(going_on[ticker]) >= FEWEST_SESSIONS]
-    return [_work(config, market, ticker, known.get(ticker, Lineage()), ticker in drifted) for ticker in able]
+    return [_work(config, market, ticker, known.get(ticker, Lineage()), ticker in drifted, log) for ticker in able]

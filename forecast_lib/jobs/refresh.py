@@ -54,6 +54,7 @@ class Refreshed:
         start_id: of the model that tonight's training went on from.
         trained: tonight's training, where there was one and it succeeded.
         validation: of tonight's model.
+        gain: share of the last model's pinball loss that tonight's saves on the validation, below 0 where it loses; None without both.
         problem: why the decision could not be carried out, or why no model answers.
         seconds: wall time spent on the ticker.
     """
@@ -67,6 +68,7 @@ class Refreshed:
     trained: Trained | None = None
     validation: Validation | None = None
     problem: Problem | None = None
+    gain: float | None = None
     seconds: float = 0.0
 
 
@@ -92,7 +94,8 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         made = Refreshed(series.ticker, work.decision, parent, parent_id=work.parent_id, problem=problem)
         return dataclasses.replace(made, seconds=time.perf_counter() - began)
     new = validated(trained.bundle, series, trained.split.validation)
-    better = parent is None or not validated(parent, series, trained.split.validation).pinball < new.pinball
+    old = validated(parent, series, trained.split.validation) if parent else None
+    better = old is None or not old.pinball < new.pinball
     return Refreshed(
         series.ticker,
         work.decision,
@@ -102,6 +105,7 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         work.start_id,
         trained,
         new,
+        gain=1 - new.pinball / old.pinball if old and old.pinball > 0 else None,
         seconds=time.perf_counter() - began,
     )
 

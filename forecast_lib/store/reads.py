@@ -36,6 +36,7 @@ __all__ = [
     "read_statuses",
     "read_table",
     "read_telling_statuses",
+    "read_training_log",
     "read_unsettled",
     "read_verdicts",
 ]
@@ -193,6 +194,23 @@ def read_learned(con: Connection, tickers: Sequence[str], as_of: AsOf) -> dict[s
     """By ticker, when the newest of its prices was stored, as it was known."""
     sql = f"SELECT ticker, max(known_at) FROM prices WHERE {_ASKED} AND known_at <= $known_at AND session <= $day GROUP BY ticker"
     return {ticker: pd.Timestamp(learned) for ticker, learned in con.execute(sql, _known(tickers, as_of)).fetchall()}
+
+
+def read_training_log(con: Connection, variant: str, config: str, before: dt.date, known_at: dt.datetime) -> pd.DataFrame:
+    """Trainings of the variant with these settings on evenings of the year before `before`, by runs started up to `known_at`.
+
+    Returns:
+        decision, val_gain and cost_seconds, of those that had a model before them to be compared with.
+    """
+    sql = """
+        SELECT t.decision, m.val_gain, t.cost_seconds
+        FROM models AS m JOIN run_tickers AS t USING (run_id, ticker) JOIN runs AS r USING (run_id)
+        WHERE m.variant = $variant AND m.config::VARCHAR = $config AND m.val_gain IS NOT NULL AND t.cost_seconds IS NOT NULL
+            AND m.trained_as_of < $before AND m.trained_as_of >= $before::DATE - 365 AND r.started_at <= $known_at
+        ORDER BY m.trained_as_of, m.ticker, m.run_id
+    """
+    known = {"known_at": known_at.replace(tzinfo=None), "before": before}
+    return con.execute(sql, {"variant": variant, "config": config, **known}).df()
 
 
 def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:

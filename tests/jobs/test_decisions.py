@@ -3,12 +3,13 @@
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs.decisions import Decision, Lineage, Promoted, decide, lineages, model_config_json
+from forecast_lib.jobs.decisions import Decision, Lineage, Promoted, chunks_of, decide, lineages, model_config_json, worths
 from forecast_lib.sessions import calendar_for
 
 NEW_YORK = calendar_for("AAPL")
@@ -130,3 +131,36 @@ def test_models_are_of_one_kind_by_network_training_and_seed():
     assert plain == model_config_json(config(workers=7, strategy="retrain"))
     for other in (config(seed=1), config(model=ModelConfig(units=51)), config(train=TrainConfig(epochs=13))):
         assert model_config_json(other) != plain
+
+
+def log(*kinds: tuple[str, float, float], n: int = 40) -> pd.DataFrame:
+    """Trainings of each kind: mean gain, seconds; gains scatter by 0.01, so that the standard error of 40 is 0.0016."""
+    scatter = np.resize([-0.01, 0.01], n)
+    return pd.concat([pd.DataFrame({"decision": kind, "val_gain": gain + scatter, "cost_seconds": cost}) for kind, gain, cost in kinds])
+
+
+CHUNKS = {"fine_tune": 100.0, "retrain": 300.0}
+
+
+@pytest.mark.parametrize(
+    ("past", "action", "trigger"),
+    [
+        (log(("fine_tune", 0.01, 1.0)), "fine_tune", "new_data"),
+        (log(("fine_tune", 0.001, 1.0)), "skip", "no_gain"),  # within its standard error
+        (log(("fine_tune", -0.01, 1.0)), "skip", "no_gain"),
+        (log(("fine_tune", 0.01, 1.0), ("retrain", 0.05, 1.0)), "skip", "no_gain"),  # retraining, thrice the work, gains five times as much
+        (log(("fine_tune", 0.01, 1.0), ("retrain", 0.02, 1.0)), "fine_tune", "new_data"),
+        (log(("fine_tune", -0.01, 1.0), n=29), "fine_tune", "new_data"),  # too few to say
+    ],
+)
+def test_fine_tuning_goes_on_where_the_log_of_past_gains_pays_for_its_seconds(past, action, trigger):
+    made = decide("auto", good(FIVE_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS))
+    assert (made.action, made.trigger) == (action, trigger)
+    assert (made.worth is None) == (len(past) < 30)
+    assert decide("fine-tune", good(FIVE_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).action == "fine_tune"
+    assert decide("auto", good(FIVE_AGO, SIXTY_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).trigger == "age"
+
+
+def test_work_is_counted_in_chunks_by_hand():
+    # 3 networks * 3 epochs * 4 steps * 16 chunks = 576; the pool: 3 * 30 * 20 * 32 = 57,600, for a hundred tickers 576 each
+    assert chunks_of(TrainConfig(), 100) == {"fine_tune": 576, "retrain": 1152}

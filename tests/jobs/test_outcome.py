@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.backtest.validation import Validation
-from forecast_lib.jobs.decisions import Decision
+from forecast_lib.jobs.decisions import Decision, Worth
 from forecast_lib.jobs.ends import End
 from forecast_lib.jobs.ingest import Problem
 from forecast_lib.jobs.outcome import devices, model_rows, run_row, status_rows
@@ -211,3 +211,10 @@ def test_run_is_as_good_as_its_tickers(statuses, status, degraded, message):
     assert (valid["status"], valid["degraded"], valid["message"]) == (status, degraded, message)
     assert valid["started_at"] == pd.Timestamp("2021-02-26 22:30") and valid["seconds_per_stage"] == '{"ingest": 1.235}'
     assert json.loads(valid["libraries"])["trained_by"] == "TensorFlow GPU NVIDIA H100"
+
+
+def test_gain_over_the_model_before_and_a_decision_by_the_log_are_recorded():
+    made = Refreshed("ACME", RETRAIN, BUNDLE, True, "m0", "p1", TRAINED, VALIDATION, gain=0.02)
+    assert models(made)["val_gain"].tolist() == [0.02]
+    row = status(Refreshed("ACME", Decision("skip", "no_gain", Worth(0.001, 0.002, 576, 1.5)), BUNDLE, parent_id="m1"))
+    assert (row["status"], row["expected_gain"], row["expected_seconds"]) == ("fresh", 0.001, 1.5)

@@ -179,3 +179,27 @@ def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, 
     assert read_lineages(later)["ACME"].last_good is not None
     assert read_lineages(dataclasses.replace(later, seed=5))["ACME"] == Lineage(other_settings=True)
     assert dt.date(2024, 1, 2) == nights.day(0)
+
+
+def test_log_of_trainings_is_of_earlier_evenings_and_the_same_settings(config, tmp_path):
+    from forecast_lib.jobs.decisions import model_config_json
+    from forecast_lib.store import database, reads
+    from tests.store import nights
+
+    evening, settings = nights.night(0, tickers=("ACME",)), model_config_json(config)
+    row = evening["models"].iloc[[0]].assign(ticker="ACME", variant="lstm", parent_id=None, config=settings, val_gain=0.02)
+    evening["models"] = row.assign(trained_as_of=pd.Timestamp(nights.day(0)))
+    with database.open_working(tmp_path, nights.now(0)) as con:
+        database.record_run(con, evening)
+        known = nights.now(5)
+        (found,) = reads.read_training_log(con, "lstm", settings, nights.day(1), known).to_dict("records")
+        assert found == {"decision": "retrain", "val_gain": 0.02, "cost_seconds": 2.0}
+        year_later = nights.day(0) + dt.timedelta(days=366)
+        for other in (
+            ("gru", settings, nights.day(1)),
+            ("lstm", "{}", nights.day(1)),
+            ("lstm", settings, nights.day(0)),
+            ("lstm", settings, year_later),
+        ):
+            assert reads.read_training_log(con, *other, known).empty
+        assert reads.read_training_log(con, "lstm", settings, nights.day(1), nights.now(0) - dt.timedelta(days=1)).empty

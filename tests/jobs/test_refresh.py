@@ -70,6 +70,7 @@ def test_new_model_answers_and_has_its_validation():
 def test_worse_parent_gives_way_to_the_new_model():
     with_parent, alone = one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1")), one(Work(made_up.noisy(300), RETRAIN))
     assert with_parent.validation == alone.validation and with_parent.served_new
+    assert with_parent.gain > 0 and alone.gain is None
 
 
 def test_better_of_parent_and_new_model_answers():

@@ -130,6 +130,7 @@ def ticker_row(run_id: str, ticker: str, number: int) -> dict[str, Any]:
         "rows_refused": 0,
         "cost_seconds": 2.0,
         "expected_gain": 0.001,
+        "expected_seconds": None,
         "problem": None,
         "flags": None,
     }
@@ -158,6 +159,7 @@ def model_row(run_id: str, number: int, **other: Any) -> dict[str, Any]:
         "shrinkage": 0.5,
         "promoted": True,
         "gate_reason": "better than naive",
+        "val_gain": 0.001,
     } | other
 
 
