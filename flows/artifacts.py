@@ -72,8 +72,13 @@ def leave_artifacts(summary: RunSummary, link: str | None) -> None:
             table=[{"status": status, "tickers": count} for status, count in summary.tickers.items()],
             description="Tickers by status",
         )
-    if summary.degraded:
-        create_table_artifact(key=f"{summary.kind}-degraded", table=list(summary.degraded), description="Tickers that are not fresh")
+    tables = {
+        "degraded": (summary.degraded, "Tickers that somebody should look at"),
+        "flags": (summary.flags, "What is odd and needs nobody"),
+    }
+    for name, (rows, description) in tables.items():
+        if rows:
+            create_table_artifact(key=f"{summary.kind}-{name}", table=list(rows), description=description)
     if link:
         create_link_artifact(key=f"{summary.kind}-report", link=link, link_text="The run's report")
 

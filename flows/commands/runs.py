@@ -70,6 +70,8 @@ def _print_run(summary: "RunSummary", repeated: Mapping[str, str]) -> None:
         print(advised(f"  {row['ticker']}: {row['status']}, {row['reason']}", repeated))
     if len(summary.degraded) > 20:
         print(f"  and {len(summary.degraded) - 20} more: {command_line('status', repeated)}")
+    for row in summary.flags[:20]:
+        print(f"  {row['ticker']}: {row['flags']}")
     for notice in summary.notices:
         print(f"  {notice}")
 

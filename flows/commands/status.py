@@ -20,6 +20,9 @@ EXIT_CODES = {"fresh": 0, "degraded": 10, "stale": 1, "dead": 1, "failed": 1}
 """Of each verdict, for monitoring systems: 1 is for a person to look at now."""
 
 
+_MOST_MENTIONED = 10
+
+
 def _lines(stands: "Standing") -> list[str]:
     run, nightly = stands.last_run, stands.last_nightly
     age = "unknown" if stands.sessions_behind is None else f"{stands.sessions_behind} sessions behind at most"
@@ -33,6 +36,9 @@ def _lines(stands: "Standing") -> list[str]:
         f"data          {age}, {stands.tickers} tickers",
         f"degraded      {len(stands.degraded)}",
     ]
+    lines += [f"mentioned     {ticker}: {flags}" for ticker, flags in list(stands.flags.items())[:_MOST_MENTIONED]]
+    if len(stands.flags) > _MOST_MENTIONED:
+        lines.append(f"mentioned     and {len(stands.flags) - _MOST_MENTIONED} more: SELECT ticker, flags FROM run_tickers")
     if stands.failure:
         failure = stands.failure
         lines.append(f"failed        run {failure.run_id or 'without a name'}, {failure.finished_at[:19]} UTC: {failure.message}")

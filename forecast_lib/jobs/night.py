@@ -206,6 +206,7 @@ def summary(
         simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in STATUSES},
         degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
+        flags=tuple(statuses.loc[statuses["flags"].notna(), ["ticker", "flags"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,
         forecasts_hash=run["forecasts_hash"],

@@ -30,7 +30,7 @@ _LAST_NIGHTLY = (
     " WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
 )
 _TICKERS = """
-SELECT ticker, status, reason, last_session FROM run_tickers
+SELECT * FROM run_tickers
 WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
 ORDER BY ticker
 """
@@ -68,6 +68,7 @@ class Standing:
         last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no run.
         last_nightly: likewise.
         tickers: how many the last nightly run was asked for.
+        flags: by ticker, what is odd about it and needs nobody: judged moves of its prices, or that it has ended.
         sessions_behind: of the ticker that is furthest behind and has not ended; None where no ticker has a session.
         failure: the nightly run that failed since the published one.
         died: a run that ended without being able to say so.
@@ -80,6 +81,7 @@ class Standing:
     tickers: int
     sessions_behind: int | None
     degraded: tuple[Behind, ...]
+    flags: dict[str, str]
     failure: Ending | None
     died: Holder | None
     working: Holder | None
@@ -117,6 +119,12 @@ def _behind(ticker: str, status: str, reason: object, looked_at: bool, behind: i
     age = "no stored session" if behind is None else f"data are {behind} sessions old"
     said = reason if isinstance(reason, str) and reason else age
     return Behind(ticker, "stale" if status == "fresh" else status, behind, said)
+
+
+def _flags(tickers: pd.DataFrame) -> dict[str, str]:
+    if "flags" not in tickers:  # published before they were kept
+        return {}
+    return dict(tickers.loc[tickers["flags"].notna(), ["ticker", "flags"]].itertuples(index=False))
 
 
 def _row(frame: pd.DataFrame) -> dict[str, str] | None:
@@ -173,6 +181,7 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
         tickers=len(tickers),
         sessions_behind=max((age for age in ages if age is not None), default=None),
         degraded=degraded,
+        flags=_flags(tickers),
         failure=failure,
         died=died,
         working=working,

@@ -20,6 +20,7 @@ class RunSummary:
         status: `fresh`, `degraded` or `failed`; of a scheduled run also `no_new_session`, or `superseded` by a later one that is due too.
         tickers: how many tickers ended in which status.
         degraded: ticker, status and reason of each ticker that somebody should look at.
+        flags: ticker and flags of each ticker about which something is odd and needs nobody.
         seconds: by stage.
         simulated: the prices are made up.
         forecasts_hash: of the forecasts' content; equal for equal nights.
@@ -35,6 +36,7 @@ class RunSummary:
     simulated: bool = False
     tickers: dict[str, int] = field(default_factory=dict)
     degraded: tuple[dict[str, str], ...] = ()
+    flags: tuple[dict[str, str], ...] = ()
     report: str | None = None
     published: str | None = None
     forecasts_hash: str | None = None

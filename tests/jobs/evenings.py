@@ -12,6 +12,7 @@ import pytest
 from flows import nightly
 from flows.settings import resolve
 from forecast_lib.jobs.ingest import Market
+from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
 from tests.flows.test_past_nights import PlainStages
 from tests.made_up import noisy
@@ -79,6 +80,13 @@ class Evenings:
         Returns:
             By ticker that is degraded, the rule that it broke.
         """
+        summary = self.summary(place, files, rules, also, universe)
+        return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
+
+    def summary(
+        self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = (), universe: Path | None = None
+    ) -> RunSummary:
+        """As `ingest`, and the run's whole summary."""
         until = {ticker: rows[rows["Date"] <= SESSIONS[place]] for ticker, rows in files.items()}
         asked = {"universe": str(universe)} if universe else {"tickers": ",".join([*files, *also])}
         given = {"files": str(self._written(until)), **asked, "workspace": str(self.workspace), "as_of": day(place)}
@@ -87,8 +95,7 @@ class Evenings:
             patched.setattr(
                 nightly.publish, "report_pages", lambda *_: [("index.html", "")]
             )  # has tests of its own, and takes most of the time
-            summary = nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
-        return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
+            return nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
 
     def past(self, place: int, files: dict[str, pd.DataFrame], universe: Path | None = None) -> Market:
         """The market of an evening again, a month later, from what its ingest knew and stored."""

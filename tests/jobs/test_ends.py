@@ -78,3 +78,13 @@ def test_a_past_evening_again_says_what_was_known_then(tmp_path) -> None:
         evenings.ingest(place, files)
     again = evenings.past(end + 20, files)
     assert {ticker: each.said_before for ticker, each in again.ended.items()} == {"OLD": False}
+
+
+def test_the_summary_of_a_later_evening_mentions_the_end_and_counts_nobody(tmp_path) -> None:
+    evenings, end = Evenings(tmp_path, "csv"), len(SESSIONS) - 30
+    files = {"OLD": without(prices(1), slice(end + 1, None)), "NEW": prices(2)}
+    summaries = [evenings.summary(place, files) for place in (end, end + 20, end + 21)]
+    since = {"ticker": "OLD", "flags": f"ended since {SESSIONS[end].date()}"}
+    assert [summary.exit_code for summary in summaries] == [0, 10, 0]
+    assert summaries[2].flags == (since,) and summaries[2].tickers["ended"] == 1
+    assert summaries[2].message == "1 of 2 tickers fresh; 1 ended"

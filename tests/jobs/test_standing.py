@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+from flows.commands import status
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.endings import Ending, remember
 from forecast_lib.jobs.standing import read_holder, sessions_behind, standing
@@ -106,6 +107,15 @@ def test_an_end_is_degraded_once_and_then_neither_degraded_nor_stale(tmp_path, r
     stands = standing(tmp_path, AFTER_THE_CLOSE)
     assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == (verdict, ["AAA"] if reason else [])
     assert stands.sessions_behind == 0
+
+
+def test_what_is_odd_and_needs_nobody_is_mentioned(tmp_path):
+    made = nights.night(0)
+    made["run_tickers"].loc[0, "flags"] = "real move of +104 % on 2024-01-02"
+    nights.store_and_publish(tmp_path, 0, made)
+    stands = standing(tmp_path, AFTER_THE_CLOSE)
+    assert (stands.verdict, stands.flags) == ("fresh", {"AAA": "real move of +104 % on 2024-01-02"})
+    assert "mentioned     AAA: real move of +104 % on 2024-01-02" in status._lines(stands)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": "x", "run": 1}', "\0\0"])

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.report import ReportInput, TickerPage, index_page, ticker_pages
+from forecast_lib.report.pages import report_pages
 from tests.report import nights
 
 
@@ -299,6 +300,29 @@ def test_refused_rows_and_verdicts_stand_together_the_newest_first() -> None:
         ("judged real", "volume 3.5", False),
         ("gap", "no price", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        ('{"move": 1.04, "sentence": "close moved by +104.0%: taken as real"}', "close moved by +104.0%: taken as real"),
+        ('{"by": "person", "note": "checked, M. Mustermann", "rows": []}', "a person said so: checked, M. Mustermann"),
+        ("no JSON", "no JSON"),
+    ],
+)
+def test_a_verdict_is_shown_in_words(evidence: str, said: str) -> None:
+    verdict = {"ticker": "AAA", "session": nights.CUTOFF, "known_at": nights.CUTOFF, "verdict": "real", "evidence": evidence}
+    assert page_of("AAA", verdicts=pd.DataFrame([verdict])).events.prices[0].said == said
+
+
+def test_an_end_is_said_with_what_to_do_once_and_then_mentioned() -> None:
+    rows = [
+        nights.ticker_row("AAA", "ended", made_by=None, reason="ended: no row since 2026-10-20; take it off the list"),
+        nights.ticker_row("BBB", "ended", made_by=None, flags="ended since 2020-01-02"),
+    ]
+    html = dict(report_pages(nights.night(run_tickers=nights.ticker_frame(*rows))))["index.html"]
+    assert "ended: no row since 2026-10-20; take it off the list" in html
+    assert "ended since 2020-01-02" in html
 
 
 def test_earlier_nights_say_why() -> None:

@@ -33,7 +33,7 @@ class Attention:
 
     Attributes:
         degraded: tickers that are neither fresh nor ended, the worst first.
-        ended: tickers that there is nothing to forecast of any more.
+        ended: tickers that there is nothing to forecast of any more; in the first such night with a reason.
         flagged: fresh tickers in whose prices something odd was found.
         behind: tickers whose last session is not the exchange's, the furthest behind first.
         surprises: the last session's closes outside their 95 % interval; `settled` of how many.

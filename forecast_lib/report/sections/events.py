@@ -92,9 +92,13 @@ def _verdict(row: Record) -> PriceEvent:
 
 
 def _evidence(text: str | None) -> str:
-    """Evidence as words: a JSON object as its pairs."""
+    """Evidence as words: the sentence in it, or what a person noted, or its pairs."""
     try:
         found = json.loads(text or "")
     except ValueError:
         return text or ""
-    return ", ".join(f"{name} {value}" for name, value in found.items()) if isinstance(found, dict) else str(found)
+    if not isinstance(found, dict):
+        return str(found)
+    if found.get("by") == "person":
+        return f"a person said so: {found.get('note', '')}"
+    return str(found.get("sentence") or ", ".join(f"{name} {value}" for name, value in found.items()))
