@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip
 QUIETLY := --quiet --disable-pip-version-check
 install = $(UV) install --quiet --python $(BIN)/python $(1) || $(PIP) install $(QUIETLY) $(1)
 
-.PHONY: run test lint lock bench setup gpu
+.PHONY: run test quick lint lock bench setup gpu
 
 # `sync` takes away what an earlier lock had, TensorFlow's GPU build among it: both builds own the same files.
 $(READY): requirements.lock pyproject.toml
@@ -35,6 +35,10 @@ run: $(READY)
 
 test: $(TESTED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# What needs no Prefect server and is quick: within a minute.
+quick: $(TESTED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not prefect and not slow" $(ARGS)
 
 lint: $(TESTED)
 	$(BIN)/ruff check .

@@ -10,15 +10,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import curl_cffi  # noqa: F401  # before TensorFlow, which some tests import by themselves: see models.tensorflow_quietly
 import pytest
 
-from flows.deployments import local_server
+from tests import spread
 from tests.resident import Resident
 
 SMALL = ("--units", "4", "--lookback", "10", "--horizon", "2", "--epochs", "1")
 """A network that trains in a second: what is tested here is the flow, not the forecast."""
+
+
+for _name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
+    del os.environ[_name]  # nothing of the developer's own
+os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test that forgets to name a server fails, and starts none of its own
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    spread.marked(items)
+    spread.long_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    config.option.loadscopereorder = False  # they are in order
+    return spread.ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def free_port() -> int:
@@ -72,19 +88,23 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
+@contextlib.contextmanager
+def server(home: Path, **env: str) -> Iterator[str]:
+    """The address of a Prefect server on loopback, with a home and an environment of its own."""
+    from flows import deployments  # not above: most tests need no Prefect
+
+    with contextlib.ExitStack() as running:
+        patience = mock.patch.object(deployments, "_START_S", 500.0)  # a loaded machine
+        with mock.patch.dict(os.environ, {**clean_environment(home), **env}, clear=True), patience:
+            address = running.enter_context(deployments.local_server(free_port()))
+        yield address
+
+
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory):
-    """The address of a Prefect server on loopback, with a home of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(clean_environment(home))
-    try:
-        with local_server(free_port()) as address:
-            yield address
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def prefect_server(tmp_path_factory) -> Iterator[str]:
+    """The address of the server that all tests of a worker share: leave no automation, deployment or running run behind."""
+    with server(tmp_path_factory.mktemp("prefect")) as address:
+        yield address
 
 
 @contextlib.contextmanager

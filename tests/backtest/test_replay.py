@@ -21,6 +21,8 @@ from forecast_lib.models.training import POOL, train
 from tests import made_up
 from tests.made_up import MODEL
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = dataclasses.replace(made_up.TRAIN, refit_sessions=20, fine_tune_every=5)
 REPLAY = BacktestConfig(arms=ARMS)
 SERIES = made_up.noisy(300)

@@ -21,6 +21,8 @@ from forecast_lib.errors import FatalError, UsageError
 from tests import made_up
 from tests.conftest import SMALL, CommandLine, Ended, clean_environment, free_port
 
+pytestmark = pytest.mark.prefect
+
 WORDS = (*SMALL, "--tickers", "SIM1,SIM2,SIM3,SIM4,SIM5,SIM6", "--as-of", "2024-05-02", "--shard-size", "1", "--json")
 BRIEF = {"TICKERCAST_TEST_SHARE": "0.02"}
 

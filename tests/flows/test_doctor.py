@@ -12,6 +12,8 @@ from flows import doctor, settings
 from forecast_lib.store.database import open_working
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 NOW = dt.datetime.now(dt.UTC)
 
 

@@ -17,6 +17,8 @@ from tests.conftest import free_port
 from tests.loopback import receiver
 from tests.store import children, nights
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def wrong_dependency_version(workspace: Path, monkeypatch) -> Iterator[list[str]]:

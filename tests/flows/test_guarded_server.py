@@ -19,9 +19,10 @@ import duckdb
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows.deployments import local_server
-from tests.conftest import CommandLine, Ended, clean_environment, command_line, free_port
+from tests.conftest import CommandLine, Ended, command_line, free_port, server
 from tests.loopback import Receiver, receiver
+
+pytestmark = pytest.mark.prefect
 
 PASSWORD, PROXY, TOKEN, WEBHOOK = "pl4nted-server", "pl4nted-proxy", "pl4nted-token", "pl4nted-webhook"
 SECRETS = (PASSWORD, PROXY, TOKEN, WEBHOOK)
@@ -82,41 +83,31 @@ def guarded(tmp_path_factory):
     root = tmp_path_factory.mktemp("guarded")
     home, workspace = root / "prefect", root / "new-york"
     auth = {"PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_API_AUTH_STRING": AUTH}
-    env = clean_environment(home) | auth
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(env)
-    try:
-        with local_server(free_port()) as address, receiver() as told, receiver() as hooked:
-            os.environ.clear()
-            os.environ.update(before)
-            left = Guarded(address, home, workspace, told, hooked)
-            with command_line(root, PREFECT_API_URL=address, **auth) as tickercast:
-                _runs(left, tickercast)
-            yield left
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with server(home, **auth) as address, receiver() as told, receiver() as hooked:
+        left = Guarded(address, home, workspace, told, hooked)
+        with command_line(root, PREFECT_API_URL=address, **auth) as commands:
+            _runs(left, commands)
+        yield left
 
 
-def _runs(left: Guarded, tickercast: CommandLine) -> None:
+def _runs(left: Guarded, commands: CommandLine) -> None:
     hook = f"http://127.0.0.1:{left.hooked.port}/{WEBHOOK}"
-    saved = subprocess.run([sys.executable, "-c", BLOCK, hook], env=tickercast.env, capture_output=True, text=True)
+    saved = subprocess.run([sys.executable, "-c", BLOCK, hook], env=commands.env, capture_output=True, text=True)
     assert saved.returncode == 0, saved.stderr
     secrets = {
         "TICKERCAST_NOTIFY": f"json://127.0.0.1:{left.told.port}/{TOKEN} prefect:custom-webhook/on-call",
         "TICKERCAST_PROXY": f"http://me:{PROXY}@127.0.0.1:{free_port()}",
     }
     words = ("--as-of", "2024-05-02", "--tickers", "SIM1,SIM2,NOSUCH")
-    left.ended["night"] = tickercast.night(left.workspace, *words, **secrets)
+    left.ended["night"] = commands.night(left.workspace, *words, **secrets)
     secrets["TICKERCAST_NOTIFY"] += f" json://127.0.0.1:{free_port()}/{TOKEN}"
     words = ("--workspace", str(left.workspace), "--source", "yahoo", "--tickers", "AAPL", "--as-of", "2024-05-02", "--json")
-    left.ended["outage"] = tickercast("ingest", *words, **secrets)
+    left.ended["outage"] = commands("ingest", *words, **secrets)
     nobodys = left.workspace / "models" / f"{'f' * 64}.npz"
     nobodys.write_bytes(b"four")
     os.utime(nobodys, (0, 0))
     kept = {"TICKERCAST_WORKSPACE": str(left.workspace), "TICKERCAST_KEEP_REPORTS": "1"}
-    flow = subprocess.run([sys.executable, "-c", MAINTENANCE], env=tickercast.env | secrets | kept, capture_output=True, text=True)
+    flow = subprocess.run([sys.executable, "-c", MAINTENANCE], env=commands.env | secrets | kept, capture_output=True, text=True)
     left.ended["maintenance"] = Ended(flow.returncode, flow.stdout, flow.stderr)
 
 

@@ -18,6 +18,8 @@ from forecast_lib.prices.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
+pytestmark = pytest.mark.slow
+
 DAY = dt.date
 SMALL = {"units": "4", "lookback": "10", "horizon": "1", "epochs": "1", "test_share": "0.01", "source": "yahoo"}
 LATER = DAY(2024, 6, 25)

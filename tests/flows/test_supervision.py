@@ -16,6 +16,8 @@ from flows.supervision import TAG, crash_silent_runs, set_up, watching
 from forecast_lib.jobs.missed import Due
 from forecast_lib.jobs.summary import EXIT_CODES, NOTHING_DONE, RunSummary
 
+pytestmark = pytest.mark.prefect
+
 
 @flow(name="watched")
 def watched():

@@ -9,6 +9,8 @@ from flows.deployments import is_up
 from flows.temporary_server import TemporaryServer
 from tests.conftest import clean_environment
 
+pytestmark = pytest.mark.prefect
+
 
 def environ(monkeypatch, wanted):
     """The environment is this one, with nothing of the user's in it."""

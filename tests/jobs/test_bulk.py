@@ -22,6 +22,8 @@ from forecast_lib.store import audits, database
 from tests.flows.test_past_nights import PlainStages
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2022, 9, 1), dt.date(2024, 6, 18))[-420:]
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

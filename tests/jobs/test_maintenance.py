@@ -20,6 +20,8 @@ from forecast_lib.store.compaction import compact
 from forecast_lib.store.lock import hold_workspace
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 START = pd.Timestamp("2024-03-01")
 """The first kept day of the made-up registries; they reach sixty days to both sides."""
 

@@ -12,6 +12,8 @@ import pytest
 from forecast_lib.prices.files import FilesSource
 from tests.jobs.evenings import SESSIONS, WITHOUT_ACTIONS, Evenings, after, day, prices, times, with_action
 
+pytestmark = pytest.mark.slow
+
 ACTION = -6
 """Place among SESSIONS of what a source has second thoughts about: within the ten last stored sessions, which are asked for again."""
 

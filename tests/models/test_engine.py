@@ -17,6 +17,8 @@ from forecast_lib.models.training import network_of
 from forecast_lib.windows.sequences import Batches, framing_for
 from tests import made_up
 
+pytestmark = pytest.mark.slow
+
 NETWORK = network_of(made_up.MODEL)
 FRAMING = framing_for(made_up.MODEL.lookback, looks_back=False)
 STEPS, BATCH = made_up.TRAIN.steps_per_epoch, made_up.TRAIN.batch_size

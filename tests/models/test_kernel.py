@@ -17,6 +17,8 @@ from tests.models.keras_side import lively, textbook_loss
 
 import keras  # isort: skip  # after TensorFlow is set up
 
+pytestmark = pytest.mark.slow
+
 WINDOW, SEQUENCE = Framing(5, 1), Framing(10, 6)
 RATE, CLIP, STEPS = 1e-3, 0.1, 4
 

@@ -18,6 +18,8 @@ from forecast_lib.windows.volatility_inputs import volatility_inputs
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
+pytestmark = pytest.mark.slow
+
 
 def trained(series, seed=1):
     return train_alone(series, MODEL, TRAIN, seed=seed)

@@ -11,6 +11,8 @@ from forecast_lib.windows.sequences import Framing
 from tests.models import twins
 from tests.models.keras_side import lively
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = ("lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru")
 WINDOWS = np.random.default_rng(2).standard_normal((3, 5, 2))
 TOWARDS = np.random.default_rng(4).standard_normal((3, 2))

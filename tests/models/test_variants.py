@@ -1,6 +1,10 @@
 """Every variant passes the shared suite."""
 
+import pytest
+
 from tests.contracts.model_variant import ModelVariantContract
+
+pytestmark = pytest.mark.slow
 
 
 class TestLSTM(ModelVariantContract):

@@ -5,6 +5,8 @@ import pytest
 from tests.prices.failure_table import Row, as_markdown, failure_table
 from tests.prices.fake_yahoo import REPLIES
 
+pytestmark = pytest.mark.slow
+
 FINE, RATE_LIMITED, OUTAGE, BAD = "ok", "RateLimited", "SourceOutage", "BadReply"
 NEW_SESSIONS, STORED_BEFORE = 3, 38
 

@@ -21,7 +21,8 @@ from tests.report import nights
 from tests.report.chromium import Chromium, find_chromium
 
 EXECUTABLE = find_chromium()
-pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="chromium is not installed: the page cannot be looked at")
+NEEDED = pytest.mark.skipif(EXECUTABLE is None, reason="chromium is not installed: the page cannot be looked at")
+pytestmark = [pytest.mark.slow, NEEDED]
 
 SCROLL_WIDTH = "document.documentElement.scrollWidth"
 LONG_NAME = "AVERYLONGNAME-X"

@@ -12,6 +12,8 @@ from forecast_lib.store import database, ledger, publication
 from tests.store import children
 from tests.store.nights import now, store_and_publish, store_night
 
+pytestmark = pytest.mark.slow
+
 
 def open_it(workspace: Path) -> int:
     with database.open_working(workspace, now(5)) as con:

@@ -12,6 +12,8 @@ from forecast_lib.errors import OutOfSpace, StoreDamaged
 from forecast_lib.store import database, ledger, publication, reader
 from tests.store.nights import night, now, store_and_publish, store_night
 
+pytestmark = pytest.mark.slow
+
 SEEN = "SELECT DISTINCT run_id FROM latest_forecasts"
 TICKERS = tuple(f"T{number}" for number in range(4000))
 

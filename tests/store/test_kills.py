@@ -8,6 +8,8 @@ from forecast_lib.store import database, ledger, publication, reader
 from tests.store import children
 from tests.store.nights import night, now, store_and_publish
 
+pytestmark = pytest.mark.slow
+
 # The killed night, by the point: is it in the tables afterwards, and is it published?
 POINTS = {
     "appended prices": (False, False),

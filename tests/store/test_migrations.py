@@ -12,6 +12,8 @@ from forecast_lib.store.migrations import Migration
 from forecast_lib.tables import TABLES
 from tests.store.nights import night, now, store_and_publish
 
+pytestmark = pytest.mark.slow
+
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
 SECOND = Migration(2, "second", "ALTER TABLE a ADD COLUMN y BIGINT;")
 BROKEN = Migration(3, "broken", "CREATE TABLE b (x BIGINT); INSERT INTO nowhere VALUES (1);")

@@ -13,6 +13,8 @@ import pytest
 from forecast_lib.store import compaction, publication, restoration
 from tests.store.nights import now, store_and_publish
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = ("1.1.3", "1.4.4", "1.5.0")
 
 READ_ALL = """

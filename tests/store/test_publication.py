@@ -12,6 +12,8 @@ from forecast_lib.store import database, publication, reader
 from tests.store import children
 from tests.store.nights import night, now, store_and_publish, store_night
 
+pytestmark = pytest.mark.slow
+
 COUNT = "SELECT run_id, count(*) AS n FROM latest_forecasts GROUP BY run_id"
 
 

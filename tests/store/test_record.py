@@ -13,6 +13,8 @@ from forecast_lib.store.reads import read_table
 from forecast_lib.tables import TABLES, validate
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
+pytestmark = pytest.mark.slow
+
 Frames = dict[str, pd.DataFrame]
 
 

@@ -9,6 +9,8 @@ from forecast_lib.errors import StoreDamaged, UsageError
 from forecast_lib.store import ledger, publication, reader, restoration
 from tests.store.nights import now, store_and_publish, store_night
 
+pytestmark = pytest.mark.slow
+
 NOW = now(9)
 FIRST, SECOND = "20240102T220500Z_run-0", "20240103T220500Z_run-1"
 
