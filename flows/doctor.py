@@ -290,13 +290,13 @@ def _cache_of_yahoo() -> tempfile.TemporaryDirectory[str]:
 def check_source(patient: Patient) -> Finding:
     """Asks the source for the last days of one ticker."""
     from forecast_lib.prices import open_source
-    from forecast_lib.store.parquet import read_parquet
+    from forecast_lib.store.parquet import ParquetFiles
 
     source, as_of = source_from(patient.settings), as_of_from(patient.settings, patient.now)
     named = parse_tickers(patient.settings["tickers"] or tuple(source_tickers(source, as_of)) or ("SPY",))
-    prices = open_source(source, as_of, tickers=named, cache_dir=Path(_cache_of_yahoo().name), read_parquet=read_parquet)
+    prices = open_source(source, as_of, tickers=named, cache_dir=Path(_cache_of_yahoo().name), parquet=ParquetFiles())
     first = None if source.name == "files" else as_of.day - dt.timedelta(days=_PROBE_DAYS)
-    fetched = prices.fetch(named[0], first, as_of.day)
+    fetched = prices.fetch({named[0]: first}, as_of.day).of(named[0])
     return Finding(OK, "source", f"{source.name} gave {len(fetched.prices)} rows of {named[0]}")
 
 

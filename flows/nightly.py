@@ -14,12 +14,13 @@ from flows.parameters import NightlyParameters
 from flows.scheduled import evening, once, say
 from flows.settings import resolve, utc_now
 from flows.stages import Stages
-from flows.tasks import backtest_pool_shard, backtest_shard, fetch_shard, forecast_shard, pool_shard, refresh_shard
+from flows.tasks import backtest_pool_shard, backtest_shard, fetch_prices, forecast_shard, pool_shard, refresh_shard
 from forecast_lib.config import ModelConfig, RunConfig
-from forecast_lib.jobs import bulk, evaluate, ingest, night, plan, pool, publish, renames
+from forecast_lib.jobs import evaluate, ingest, night, plan, pool, publish, renames
 from forecast_lib.jobs.commonality import with_common_volatility
 from forecast_lib.jobs.decisions import Lineage
 from forecast_lib.jobs.ingest import Problem
+from forecast_lib.jobs.known import read_known
 from forecast_lib.jobs.night import Night
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Work
@@ -45,17 +46,14 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> i
         return night.with_ends(renames.under_new_names(stored, config), config)
     with ingest.reading_digests(config.workspace, every.tickers, config.as_of) as digests:
         with stages.single("known"):
-            tails = not goes_on and bulk.may_come_whole(config)
-            known = ingest.read_known(config.workspace, every.tickers, config.as_of, tails=tails)
-        with stages.single("screen"):
-            taken, left, known = bulk.take_whole(every, known)
-            left = renames.to_ask(config, left, known.first_session_of)
-    source = price_source(config.source, config.as_of, config.workspace, left)
-    shards = plan.shards(left, config)
-    arguments = {"source": source, "known": known, "as_of": config.as_of, "rules": config.rules}
-    fetched = stages.fetch(fetch_shard, shards, [plan.label(shard) for shard in shards], **arguments)
-    with stages.single("compare"):
-        market = ingest.join_market(config.workspace, fetched, taken, known, digests.result(), config.as_of, config.renames)
+            known = read_known(config.workspace, every.tickers, config.as_of, tails=not goes_on)
+        names = renames.to_ask(config, every.tickers, known.first_session_of)
+        source = price_source(config.source, config.as_of, config.workspace, names)
+        day = config.as_of.day
+        market = ingest.take_in(
+            config, names, known, lambda asked: stages.fetch(fetch_prices, source, asked, day), digests.result, stage=stages.single
+        )
+    stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
     return night.with_ends(renames.under_new_names(market, config), config)
 

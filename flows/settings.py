@@ -345,9 +345,9 @@ def source_tickers(source: SourceConfig, as_of: AsOf) -> Iterable[str]:
     if source.name == "yahoo":
         return ()
     from forecast_lib.prices import open_source
-    from forecast_lib.store.parquet import read_parquet
+    from forecast_lib.store.parquet import ParquetFiles
 
-    return open_source(source, as_of, read_parquet=read_parquet).default_tickers()
+    return open_source(source, as_of, parquet=ParquetFiles()).default_tickers()
 
 
 def source_from(settings: Settings) -> SourceConfig:

@@ -1,5 +1,6 @@
 """Stages of a run: shown while they work, timed, their shards spread over the task runner."""
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,10 @@ from flows.artifacts import LiveProgress
 from flows.progress import Progress, Stage
 from flows.runners import runner_for
 from forecast_lib.config import RunConfig, RunnerName
-from forecast_lib.jobs.lines import line_of, line_of_status
+from forecast_lib.jobs.ingest import Market
+from forecast_lib.jobs.lines import line_of, line_of_status, lines_of_prices
+from forecast_lib.jobs.plan import label
+from forecast_lib.prices.source import Asked, Offered, PriceSource
 
 __all__ = ["Stages"]
 
@@ -62,9 +66,19 @@ class Stages:
             yield
             stage.advance()
 
-    def fetch(self, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
-        """As `spread`, always in threads of this process: a price source holds connections and locks, and waits more than it works."""
-        return self._spread("ingest", "threads", task, shards, names, arguments)
+    def fetch(self, task: Task[..., Any], source: PriceSource, asked: Asked, last: dt.date) -> Offered:
+        """Run the task that asks the source, in a thread of this process: a price source holds connections and locks, and waits more
+        than it works. Each ticker that is answered is shown."""
+        with self.stage("ingest", len(asked)) as stage:
+            live = LiveProgress("ingest", len(asked))
+
+            def done(ticker: str) -> None:
+                stage.advance(ticker)
+                live.advance(1, ticker)
+
+            given = {"source": source, "asked": asked, "last": last, "done": done, "names": label(list(asked)) if asked else "nothing"}
+            future: PrefectFuture[Offered] = self._runner("threads").submit(task, given)
+            return future.result()
 
     def spread(self, name: str, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
         """Run the task on every shard with the runner that was asked for, and join what they return, in the order of the shards.
@@ -72,21 +86,10 @@ class Stages:
         Args:
             names: of each shard, for the progress and the task run.
         """
-        return self._spread(name, self._config.runner, task, shards, names, arguments)
-
-    def _spread(
-        self,
-        name: str,
-        kind: RunnerName,
-        task: Task[..., Any],
-        shards: Sequence[Sequence[Any]],
-        names: Sequence[str],
-        arguments: dict[str, Any],
-    ) -> list[Any]:
         with self.stage(name, total := sum(map(len, shards))) as stage:
             if not shards:
                 return []
-            live, runner = LiveProgress(name, total), self._runner(kind)
+            live, runner = LiveProgress(name, total), self._runner(self._config.runner)
             futures: list[PrefectFuture[Any]] = [
                 runner.submit(task, {"shard": shard, "names": label, **arguments}) for shard, label in zip(shards, names, strict=True)
             ]
@@ -97,6 +100,10 @@ class Stages:
                 live.advance(len(shards[at]), names[at])
                 self._say(name, future)
             return [item for future in futures for item in future.result()]
+
+    def say_prices(self, market: Market) -> None:
+        """A line a ticker: what came of its prices."""
+        self._log(lines_of_prices(self._config.run_id, market))
 
     def say_statuses(self, run_tickers: pd.DataFrame) -> None:
         """A line a ticker: what came of it."""

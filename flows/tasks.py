@@ -3,16 +3,15 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from forecast_lib.jobs import evaluate, forecast, ingest, pool, refresh
-from forecast_lib.jobs.workspace import fetching
+from forecast_lib.jobs import evaluate, forecast, pool, refresh
 
-__all__ = ["backtest_pool_shard", "backtest_shard", "fetch_shard", "forecast_shard", "pool_shard", "refresh_shard"]
+__all__ = ["backtest_pool_shard", "backtest_shard", "fetch_prices", "forecast_shard", "pool_shard", "refresh_shard"]
 
 
 @task(name="fetch", task_run_name="fetch-{names}", cache_policy=NO_CACHE)
-def fetch_shard(source, shard, known, as_of, rules, names):  # type: ignore[no-untyped-def]  # see ingest.fetch_ticker
-    """Fetch and check the tickers of a shard, retrying what may pass."""
-    return [ingest.fetch_ticker(source, ticker, known.of(ticker), as_of, fetching(), rules) for ticker in shard]
+def fetch_prices(source, asked, last, done, names):  # type: ignore[no-untyped-def]  # see PriceSource.fetch
+    """Ask the source for the prices of all tickers."""
+    return source.fetch(asked, last, done)
 
 
 @task(name="pool", task_run_name="pool-{names}", cache_policy=NO_CACHE)

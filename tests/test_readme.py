@@ -18,6 +18,7 @@ from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs.forecast import FEWEST_SESSIONS
 from forecast_lib.models.training import split_cutoffs
+from forecast_lib.prices.rules import as_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -49,6 +50,11 @@ def settings_table() -> str:
 def test_every_setting_is_on_its_page_with_its_default():
     between = COMMANDS_PAGE.partition("<!-- settings -->\n")[2].partition("<!-- end of settings -->")[0]
     assert between.strip() == settings_table()
+
+
+def test_the_rules_are_on_their_page_as_they_are_defined():
+    between = PAGES[Path("forecast_lib/prices/README.md")].partition("<!-- rules -->\n")[2].partition("<!-- end of rules -->")[0]
+    assert between == as_table()
 
 
 def test_every_command_is_on_a_page():

@@ -4,16 +4,16 @@ run_id=20240502-1a2b3c4d stage=models ticker=SIM1 status=retrain seconds=1.250 r
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
-from forecast_lib.jobs.ingest import Fetched, Problem
+from forecast_lib.jobs.ingest import Market, Problem
 from forecast_lib.jobs.refresh import Refreshed
 
-__all__ = ["line_of", "line_of_status", "log_line"]
+__all__ = ["line_of", "line_of_status", "lines_of_prices", "log_line"]
 
 
 def log_line(**fields: Any) -> str:
@@ -34,9 +34,18 @@ def _value(value: Any) -> str:
 
 
 def line_of(run_id: str, stage: str, item: object) -> str | None:
-    """What a stage made of one ticker: prices that were fetched, a model, or a backtest; None of what belongs to no ticker."""
+    """What a stage made of one ticker: a model, or a backtest; None of what belongs to no ticker."""
     fields = _fields(item)
     return log_line(run_id=run_id, stage=stage, **fields) if fields else None
+
+
+def lines_of_prices(run_id: str, market: Market) -> Iterator[str]:
+    """What came of each ticker's prices."""
+    for ticker in sorted({*market.calendars, *market.problems}):
+        problem = market.problems.get(ticker)
+        counts = {"rows": market.rows_new.get(ticker, 0), "refused": market.rows_refused.get(ticker, 0)}
+        status = problem.rule if problem else "ok"
+        yield log_line(run_id=run_id, stage="ingest", ticker=ticker, status=status, **counts, **_why(problem))
 
 
 def line_of_status(run_id: str, row: Mapping[str, Any]) -> str:
@@ -46,10 +55,6 @@ def line_of_status(run_id: str, row: Mapping[str, Any]) -> str:
 
 
 def _fields(item: object) -> dict[str, Any]:
-    if isinstance(item, Fetched):
-        problem = item.problem
-        counts = {"rows": len(item.good), "refused": len(item.quarantined)}
-        return {"ticker": item.ticker, "status": problem.rule if problem else "ok", "seconds": item.seconds, **counts, **_why(problem)}
     if isinstance(item, Refreshed):
         trigger = {"reason": item.decision.trigger} if item.problem is None else _why(item.problem)
         return {"ticker": item.ticker, "status": item.decision.action, "seconds": item.seconds, **trigger}

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.config import RunConfig, SourceConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.workspace import fetching, price_source
-from forecast_lib.prices import FetchedPrices
+from forecast_lib.jobs.workspace import price_source
 from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.checks import check_prices
+from forecast_lib.prices.checks import check, nothing_before
+from forecast_lib.prices.source import Offered, OfferedTicker
 from forecast_lib.recipes.catalogue import Recipe
 from forecast_lib.recipes.series import RecipeSeries, sine_series
-from forecast_lib.sessions import calendar_for
 from forecast_lib.windows.series import series_of
 
 __all__ = ["ReadSeries", "read_series", "refuse_without_prices"]
@@ -65,12 +65,12 @@ def _ticker(recipe: Recipe, config: RunConfig) -> Ticker:
     return own if own in config.tickers else config.tickers[0]
 
 
-def _fetch(config: RunConfig, ticker: Ticker, path: Path | None, first: dt.date | None, last: dt.date) -> FetchedPrices:
+def _fetch(config: RunConfig, ticker: Ticker, path: Path | None, first: dt.date | None, last: dt.date) -> Offered:
     source = price_source(replace(config.source, path=path), config.as_of, config.workspace, (ticker,))
-    return fetching()(source, ticker, first, last)
+    return source.fetch({ticker: first}, last)
 
 
-def _column(fetched: FetchedPrices, column: str) -> pd.DataFrame:
+def _column(fetched: OfferedTicker, column: str) -> pd.DataFrame:
     """Split-adjusted rows, oldest first, the recipe's column usable in each."""
     rows = split_adjusted(fetched.prices, fetched.actions).sort_values("session", ignore_index=True)
     values = rows[column].to_numpy(float)
@@ -102,7 +102,7 @@ def _two_files(config: RunConfig, test_file: Path | None) -> tuple[Path | None, 
     return train, test
 
 
-def _fetch_parts(recipe: Recipe, config: RunConfig, ticker: Ticker, test_file: Path | None) -> list[FetchedPrices]:
+def _fetch_parts(recipe: Recipe, config: RunConfig, ticker: Ticker, test_file: Path | None) -> list[Offered]:
     if recipe.split != "files":
         if test_file is not None:
             raise UsageError(f"recipe {recipe.name} takes one file: leave out --test-file")
@@ -111,11 +111,15 @@ def _fetch_parts(recipe: Recipe, config: RunConfig, ticker: Ticker, test_file: P
     if train is not None:
         return [_fetch(config, ticker, path, None, config.as_of.day) for path in (train, test)]
     whole = _fetch(config, ticker, None, _FIRST, _LAST)
-    early = whole.prices["session"] < pd.Timestamp(_SPLIT)
-    return [replace(whole, prices=whole.prices[early]), replace(whole, prices=whole.prices[~early])]
+    early = whole.rows.sessions < np.datetime64(_SPLIT)
+    return [_part(whole, np.flatnonzero(chosen)) for chosen in (early, ~early)]
 
 
-def _origin(config: RunConfig, parts: list[FetchedPrices]) -> str:
+def _part(whole: Offered, chosen: NDArray[np.intp]) -> Offered:
+    return replace(whole, rows=whole.rows.rows(chosen), origins=lambda at: whole.origins(chosen[at]))
+
+
+def _origin(config: RunConfig, parts: list[OfferedTicker]) -> str:
     if config.source.name != "files":
         return config.source.name
     return " and ".join(dict.fromkeys(str(part.prices["origin"].iloc[0]).rpartition(" ")[0].rpartition(" ")[0] for part in parts))
@@ -123,15 +127,17 @@ def _origin(config: RunConfig, parts: list[FetchedPrices]) -> str:
 
 def _read_prices(recipe: Recipe, config: RunConfig, test_file: Path | None) -> ReadSeries:
     ticker = _ticker(recipe, config)
-    parts = _fetch_parts(recipe, config, ticker, test_file)
+    answers = _fetch_parts(recipe, config, ticker, test_file)
+    parts = [answer.of(ticker) for answer in answers]
     rows = pd.concat([_column(part, recipe.column) for part in parts], ignore_index=True)
     if not rows["session"].is_monotonic_increasing:
         raise UsageError(f"recipe {recipe.name}: the test file begins before the training file ends: expected one after the other")
     series = _priced(recipe, ticker, rows, len(parts[0].prices) if len(parts) > 1 else None)
-    checked = [check_prices(part, calendar_for(ticker, part.exchange_timezone), config.as_of) for part in parts]
+    checked = [check(answer, nothing_before((ticker,)), config.as_of) for answer in answers]
     rules = Counter(rule for part in checked for rule in part.quarantined["rule"])
-    held = next((str(part.hold.reason) for part in checked if part.hold is not None), None)
-    return ReadSeries(series, _origin(config, parts), sum(part.rows for part in checked), tuple(rules.most_common()), held)
+    held = next((hold.reason for part in checked for hold in part.holds.values()), None)
+    came = sum(len(answer.rows) + len(answer.refused) for answer in answers)
+    return ReadSeries(series, _origin(config, parts), came, tuple(rules.most_common()), held)
 
 
 def read_series(recipe: Recipe, config: RunConfig, test_file: Path | None = None) -> ReadSeries:

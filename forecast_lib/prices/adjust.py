@@ -10,6 +10,8 @@ where p is the close before the ex-date, on the ex-date's share basis. This is t
 cumulative factors. Only the actions handed in count: give those known at the as-of time.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -57,12 +59,21 @@ def split_adjusted(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     >>> adjusted["close"].round(4).tolist(), adjusted["volume"].tolist()
     ([125.01, 124.8075, 129.04], [155552384.0, 187629916.0, 223505733.0])
     """
-    return _rescaled(prices, 1 / split_factors(prices["session"], actions))
+    factors = 1 / split_factors(prices["session"], actions)
+    return prices.assign(**as_traded({name: prices[name] for name in (*_TRADED_PRICES, "volume") if name in prices.columns}, factors))
 
 
-def as_traded(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    """The inverse of `split_adjusted`: prices that a source has re-based after the splits in `actions`, as they were traded."""
-    return _rescaled(prices, split_factors(prices["session"], actions))
+def as_traded(figures: Mapping[str, NDArray[np.float64]], factors: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The inverse of `split_adjusted`: figures that a source has divided by later splits, as they were traded; others pass.
+
+    Args:
+        figures: by name (n,).
+        factors: (n,) `split_factors`.
+    """
+    return {
+        name: values * factors if name in _TRADED_PRICES else values / factors if name == "volume" else values
+        for name, values in figures.items()
+    }
 
 
 def total_return_close(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.Series:
@@ -106,10 +117,3 @@ def total_return_close(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.Series
         kept[row] *= 1 - share
     later = np.append(kept[:0:-1].cumprod()[::-1], 1.0)
     return pd.Series(adjusted * later, index=prices.index, name="total_return_close")
-
-
-def _rescaled(prices: pd.DataFrame, factors: NDArray[np.float64]) -> pd.DataFrame:
-    changed = {column: prices[column] * factors for column in _TRADED_PRICES if column in prices.columns}
-    if "volume" in prices.columns:
-        changed["volume"] = prices["volume"] / factors
-    return prices.assign(**changed)

@@ -1,213 +1,385 @@
-"""Which rows of a fetch are good, and whether the ticker may go on with them.
+"""What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves, and who must wait tonight.
 
-Three kinds of rule. A *row rule* looks at one row, a *past rule* at a row beside its neighbours (`prices.past`), a *table rule* at
-all rows together. What happens to what breaks them is the rule's severity (`prices.rules`): the row is refused, one of its values
-is, the whole ticker is held back for this run, or it is only counted. Refused rows go to the quarantine with the rule and the
-reason; rows that a person released from there pass.
+    answer ──> screen (rules) ──> evidence on odd moves ──> rules about whole tickers ──> good rows, quarantine, verdicts, holds
 
-A row that is merely early (today's unfinished bar) or a mere repetition is set aside too, but is no sign of bad data and does
-not count against the ticker. Rules never repair. All are evaluated, so that the reason names every breach of a row.
+Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a row, or what is new of it
+tonight.
 """
 
-import datetime as dt
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.errors import TickerHeld
-from forecast_lib.prices.actions import checked_actions
-from forecast_lib.prices.jumps import JUMP_RULES, hold_for_jump, jump_limits, last_that_holds, row_of_the_jump, unexplained_jumps
-from forecast_lib.prices.past import overlaid, past_breaches
-from forecast_lib.prices.refusals import (
-    QUARANTINE_COLUMNS,
-    RULE_ORDER,
-    Breach,
-    Rows,
-    kept_rows,
-    quarantine,
-    quarantine_table,
-    refused_rows,
-    unreleased,
-)
-from forecast_lib.prices.row_rules import row_breaches, rows_of
-from forecast_lib.prices.rules import severities_from
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
-from forecast_lib.prices.table_rules import broken_for_good, currency_changed, gap, no_rows, split_basis_assumed, too_many_refused
-from forecast_lib.sessions import TickerCalendar
+from forecast_lib.prices.actions import INFERRED, in_order, new_actions, overlaid_actions, unusable, withdrawn
+from forecast_lib.prices.evidence import sentence
+from forecast_lib.prices.moves import Judged, judged, set_aside, word_of_person
+from forecast_lib.prices.rules import HARMLESS_RULES, RULE_ORDER, severities_from
+from forecast_lib.prices.rules.view import Exchanges
+from forecast_lib.prices.screen import Screened, rows_beside, screen
+from forecast_lib.prices.source import ACTION_COLUMNS, REFUSED_COLUMNS, Offered, Told, actions_frame, as_json
+from forecast_lib.sessions import TickerCalendar, calendar_for
+from forecast_lib.windows.histories import Histories, splits_of
 
-__all__ = ["CheckedPrices", "check_prices"]
+__all__ = ["Before", "Checked", "Hold", "check", "nothing_before"]
 
 _DEFAULTS = severities_from(())
-_NEVER_CLOSED = np.empty(0, dtype="datetime64[us]")
-_NO_DAYS = pd.Series(dtype="datetime64[us]")
-_NO_TEXTS = pd.Series(dtype=str)
-_NOTHING_RELEASED = pd.DataFrame({"session": _NO_DAYS, "rule": _NO_TEXTS, "row": _NO_TEXTS})
-_NOTHING_QUARANTINED = pd.DataFrame({name: _NO_DAYS if name == "session" else _NO_TEXTS for name in QUARANTINE_COLUMNS})
-_NO_SPLITS = pd.DataFrame({"session": _NO_DAYS, "kind": _NO_TEXTS, "value": pd.Series(dtype=float)})
-_NO_FINDINGS = pd.DataFrame({"rule": _NO_TEXTS, "severity": _NO_TEXTS, "rows": pd.Series(dtype="int64"), "session": _NO_DAYS})
+_RECENT, _FEWEST_REFUSED = 20, 5
+"""Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused, and five rows."""
 
 
-@dataclass(frozen=True)
-class CheckedPrices:
-    """What the rules left of a fetch.
-
-    Attributes:
-        good: GOOD_COLUMNS, oldest session first, one row a session, as traded; refused values are missing.
-        quarantined: QUARANTINE_COLUMNS; `row` is the row as it came, as JSON; with the rows that the source itself could not
-            read, with the rows of which one value was refused, and with the row whose jump holds the ticker.
-        actions: ACTION_COLUMNS, oldest first, on sessions that are known at the as-of.
-        hold: why the whole ticker must not go on tonight, or None.
-        older_jumps: moves beyond the limit that lie too far back to hold the ticker.
-        rows: how many rows came, readable or not.
-        findings: `rule`, `severity`, `rows`, `session`: one row for each rule that was broken: what was done, with how many rows, and
-            the first of them.
-    """
-
-    ticker: Ticker
-    good: pd.DataFrame
-    quarantined: pd.DataFrame
-    actions: pd.DataFrame
-    hold: TickerHeld | None
-    older_jumps: int
-    rows: int
-    currency: str | None = None
-    exchange_timezone: str | None = None
-    findings: pd.DataFrame = field(default_factory=lambda: _NO_FINDINGS.copy())
-
-
-def check_prices(
-    fetched: FetchedPrices,
-    calendar: TickerCalendar,
-    as_of: AsOf,
-    *,
-    known: pd.DataFrame | None = None,
-    known_actions: pd.DataFrame | None = None,
-    severities: Mapping[str, str] = _DEFAULTS,
-    released: pd.DataFrame = _NOTHING_RELEASED,
-    closed: NDArray[np.datetime64] = _NEVER_CLOSED,
-) -> CheckedPrices:
-    """The good rows of a fetch, the refused ones with their reasons, and whether the ticker is held.
-
-    Args:
-        fetched: what a source answered.
-        calendar: the ticker's own.
-        as_of: rows later than its day, or of sessions not over at its now, are set aside.
-        known: rows stored before, as traded: `session`, `close`, and open, high, low, volume and `currency` as far as there are
-            any. With them a fetch of the last few sessions is judged as the continuation it is. A fetched row takes the place of
-            a known one.
-        known_actions: ACTION_COLUMNS stored before.
-        severities: by rule, as `rules.severities_from` makes them.
-        released: session, rule and row (as JSON) of the rows of this ticker that a person released.
-        closed: sessions of which a person said that there was no trading.
-    """
-    prices = fetched.prices[list(RAW_COLUMNS)].reset_index(drop=True)
-    rows = rows_of(prices)
-    actions, bad_actions = checked_actions(fetched.actions, calendar.last_known(as_of))
-    splits = _splits(known_actions, actions)
-    breaches = unreleased(row_breaches(rows, calendar, as_of), rows, released)
-    candidates = ~refused_rows(len(prices), breaches, severities)
-    breaches += unreleased(past_breaches(rows, candidates, known, splits, jump_limits(calendar)[0]), rows, released)
-    good = kept_rows(prices, breaches, severities)
-    quarantined = _joined([_unread(fetched), quarantine(prices, rows, breaches, severities), bad_actions])
-    whole = overlaid(known, {name: good[name].to_numpy() for name in ("session", "close")}, ("close",))
-    jumps = unexplained_jumps(whole, splits, calendar, released, severities)
-    jump = last_that_holds(jumps)
-    came = len(prices) + len(fetched.refused)
-    found = [*_found(fetched.refused), *_found_in(rows, breaches), *_found(bad_actions)]
-    checks = (
-        currency_changed(fetched, known),
-        no_rows(fetched.ticker, len(good), quarantined["rule"].tolist(), known),
-        too_many_refused(fetched.ticker, quarantined, severities, came, len(whole["session"])),
-        gap(fetched.ticker, whole["session"], calendar, closed),
-        split_basis_assumed(fetched),
-        hold_for_jump(fetched.ticker, jump),
-        broken_for_good(fetched.ticker, [(each.rule, each.reason) for each in found], severities),
-    )
-    struck = [hold for hold in checks if hold is not None]
-    holds = [hold for hold in struck if severities.get(hold.rule, "hold_ticker") == "hold_ticker"]
-    if jump is not None and holds and holds[0].rule in JUMP_RULES:
-        quarantined = _joined([quarantined, row_of_the_jump(prices, jump, holds[0])])
-    found += [_Found(hold.rule, hold.reason, None) for hold in struck]
-    return CheckedPrices(
-        fetched.ticker,
-        good,
-        quarantined,
-        actions,
-        holds[0] if holds else None,
-        sum(not each.holds for each in jumps),
-        came,
-        fetched.currency,
-        fetched.exchange_timezone,
-        _findings(found, severities),
-    )
-
-
-# -- what was found -----------------------------------------------------------------------------------------------------------
-
-
-class _Found(NamedTuple):
-    """One breach, whoever found it; the session is None where it is of the ticker as a whole, or cannot be read."""
+class Hold(NamedTuple):
+    """Why what is new of a ticker is not taken tonight: from `since` on, or all of it."""
 
     rule: str
     reason: str
-    session: dt.datetime | None
+    since: np.datetime64 | None = None
 
 
-def _found(refused: pd.DataFrame | None) -> list[_Found]:
-    """What stands in QUARANTINE_COLUMNS."""
-    if refused is None or refused.empty:
-        return []
-    days = refused["session"].to_numpy("datetime64[us]").tolist()
-    return [_Found(str(rule), str(reason), day) for rule, reason, day in zip(refused["rule"], refused["reason"], days, strict=True)]
+@dataclass(frozen=True)
+class Before:
+    """What was known of the tickers before the answer came; columns as `store.reads` has them.
+
+    Attributes:
+        rows: stored prices as traded.
+        actions: ticker, session, kind, value and source.
+        released: rows that a person released: ticker, session, row.
+        verdicts: ticker, session, verdict, evidence.
+    """
+
+    rows: Histories
+    actions: pd.DataFrame
+    released: pd.DataFrame
+    verdicts: pd.DataFrame
 
 
-def _found_in(rows: Rows, breaches: list[Breach]) -> list[_Found]:
-    return [_Found(breach.rule, breach.reason, rows["session"][breach.row].item()) for breach in breaches]
+def nothing_before(tickers: tuple[str, ...] = ()) -> Before:
+    """Of tickers that are asked for the first time."""
+    texts = {name: pd.Series(dtype=str) for name in ("ticker", "row", "verdict", "evidence")}
+    days = pd.Series(dtype="datetime64[us]")
+    actions = actions_frame(()).assign(source=pd.Series(dtype=str))
+    released = pd.DataFrame({"ticker": texts["ticker"], "session": days, "row": texts["row"]})
+    verdicts = pd.DataFrame({"ticker": texts["ticker"], "session": days, **{name: texts[name] for name in ("verdict", "evidence")}})
+    return Before(Histories.none(tickers, "adj_close"), actions, released, verdicts)
 
 
-def _findings(found: Iterable[_Found], severities: Mapping[str, str]) -> pd.DataFrame:
-    """As `CheckedPrices.findings`, in the order of the rules; a rule of a source's own reading refuses the row."""
-    sessions: dict[str, list[dt.datetime | None]] = {}
-    for each in found:
-        sessions.setdefault(each.rule, []).append(each.session)
-    if not sessions:
-        return _NO_FINDINGS.copy()
-    rules = sorted(sessions, key=lambda rule: RULE_ORDER.get(rule, -1))
-    first = [min((day for day in sessions[rule] if day is not None), default=None) for rule in rules]
-    return pd.DataFrame(
-        {
-            "rule": pd.array(rules, dtype="str"),
-            "severity": pd.array([severities.get(rule, "drop_row") for rule in rules], dtype="str"),
-            "rows": [len(sessions[rule]) for rule in rules],
-            "session": np.array(first, dtype="datetime64[us]"),
-        }
+@dataclass(frozen=True)
+class Checked:
+    """What was made of an answer.
+
+    Attributes:
+        offered, screened: the answer, and what the rules left of it.
+        told: what the source says of each ticker beside its rows.
+        judged: the evidence on odd moves.
+        good: rows fit to be stored, refused values missing, with the currency that they are in.
+        actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken back, inferred ones.
+        quarantined: ticker, session, row, origin, rule, reason, field.
+        findings: ticker, rule, severity, rows, session: how often each rule struck, and the first session.
+        holds: by ticker, why what is new of it waits.
+        flags: by ticker, what is odd and holds nobody, in short texts.
+        rows: by ticker, how many came, readable or not.
+        other_actions: tickers with actions that are new or gone: their whole past counts anew.
+    """
+
+    offered: Offered
+    screened: Screened
+    told: Mapping[Ticker, Told]
+    judged: Judged
+    good: Histories
+    actions: pd.DataFrame
+    quarantined: pd.DataFrame
+    findings: pd.DataFrame
+    holds: Mapping[str, Hold]
+    flags: Mapping[str, tuple[str, ...]]
+    calendars: Mapping[str, TickerCalendar]
+    other_actions: frozenset[str] = field(default_factory=frozenset)
+
+    def without(self, tickers: Collection[str]) -> "Checked":
+        """What was made of the others; `offered` and `screened` stay whole."""
+        if not tickers:
+            return self
+        gone = [place for place, ticker in enumerate(self.good.tickers) if ticker in tickers]
+        frames = {name: getattr(self, name) for name in ("actions", "quarantined", "findings")}
+        return dataclasses.replace(
+            self,
+            told=_others(self.told, tickers),
+            judged=dataclasses.replace(
+                self.judged, verdicts=_others(self.judged.verdicts, tickers), since=_others(self.judged.since, tickers)
+            ),
+            good=self.good.rows(~np.isin(self.good.of, gone)),
+            **{name: frame[~frame["ticker"].isin(list(tickers))] for name, frame in frames.items()},
+            holds=_others(self.holds, tickers),
+            flags=_others(self.flags, tickers),
+            other_actions=self.other_actions.difference(tickers),
+        )
+
+
+def _others(values: Mapping[Any, Any], tickers: Collection[str]) -> dict[Any, Any]:
+    return {ticker: value for ticker, value in values.items() if ticker not in tickers}
+
+
+def check(
+    offered: Offered,
+    before: Before,
+    as_of: AsOf,
+    *,
+    calendars: Mapping[str, TickerCalendar] | None = None,
+    severities: Mapping[str, str] = _DEFAULTS,
+) -> Checked:
+    """Hold an answer against every rule and the evidence.
+
+    Args:
+        before: what was known of the same tickers.
+        calendars: by ticker; where the source knows the exchange's time zone it counts too, as in `sessions.calendar_for`.
+        severities: by rule.
+    """
+    rows, tickers = offered.rows, offered.rows.tickers
+    own = {ticker: _calendar(ticker, offered, calendars) for ticker in tickers}
+    beside = rows_beside(rows, before.rows)
+    exchanges = Exchanges.spanning([own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of)
+    said = word_of_person(before.verdicts, before.released)
+    aside = set_aside(before.verdicts[before.verdicts["evidence"].str.contains('"person"')], tickers)
+    beside = beside.rows(~np.isin(beside.keys(), aside)) if len(aside) else beside
+
+    known_actions = in_order(_known_by(offered.actions, own, as_of))
+    bad, rules, reasons = unusable(known_actions, _latest(rows, beside))
+    actions = known_actions[~bad]
+    gone = withdrawn(offered, actions, before.actions)
+    recorded = before.actions[before.actions["source"] != INFERRED]
+    splits = splits_of(overlaid_actions(recorded, actions_frame([actions, gone])))
+
+    screened = screen(
+        offered, beside, exchanges, splits, as_of, severities=severities, released=before.released,
+        refused=np.isin(rows.keys(), aside) if len(aside) else None,
+    )  # fmt: skip
+    moves = judged(screened.good(), np.flatnonzero(screened.kept), beside, splits, exchanges, said)
+    screened = screened.with_strikes(moves.strikes)
+    unusable_actions = _as_quarantined(known_actions[bad], rules, reasons)
+    found = _findings(screened, offered.refused, unusable_actions)
+    holds, counted = _holds(screened, moves, offered, before, beside, unusable_actions, severities)
+    listed = [screened.quarantined(), _unread(offered), unusable_actions]
+    return Checked(
+        offered,
+        screened,
+        offered.told,
+        moves,
+        _good(screened, holds, before.rows),
+        pd.concat([actions.assign(source=None), gone.assign(source=None), moves.inferred(before.actions)], ignore_index=True),
+        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True),
+        _counted([*found, *counted], severities),
+        holds,
+        _flags(screened, moves),
+        own,
+        frozenset(new_actions(actions, before.actions) | set(gone["ticker"])),
     )
 
 
-# -- tables -------------------------------------------------------------------------------------------------------------------
+def _calendar(ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None) -> TickerCalendar:
+    zone = offered.told[Ticker(ticker)].timezone
+    if zone is None and calendars is not None:
+        return calendars[ticker]
+    return calendar_for(ticker, zone)
 
 
-def _splits(*actions: pd.DataFrame | None) -> pd.DataFrame:
-    """The splits among stored and fetched ACTION_COLUMNS, one a session; a fetched one takes the place of a stored one."""
-    parts = [part.loc[part["kind"].to_numpy() == "split", list(ACTION_COLUMNS)] for part in actions if part is not None and len(part)]
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True).drop_duplicates("session", keep="last") if filled else _NO_SPLITS
+def _known_by(actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], as_of: AsOf) -> pd.DataFrame:
+    """The actions of sessions that are known at the as-of."""
+    if actions.empty:
+        return actions
+    last = {calendar: calendar.last_known(as_of) for calendar in set(calendars.values())}
+    until = actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
+    return actions[actions["session"] <= until]
 
 
-def _unread(fetched: FetchedPrices) -> pd.DataFrame | None:
-    """Rows that the source itself could not read, as QUARANTINE_COLUMNS."""
-    own = fetched.refused
-    if own.empty:
-        return None
-    return quarantine_table(own["session"].to_numpy(), *(own[name].tolist() for name in QUARANTINE_COLUMNS[1:]))
+def _latest(rows: Histories, beside: Histories) -> Histories:
+    """Both together, one row a session."""
+    joined = Histories.side_by_side([beside, rows], rows.tickers)[0] if len(beside) else rows
+    return joined.last_of_each()
 
 
-def _joined(parts: list[pd.DataFrame | None]) -> pd.DataFrame:
-    """QUARANTINE_COLUMNS, the parts that have rows one below the other."""
-    filled = [part for part in parts if part is not None and len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else _NOTHING_QUARANTINED.copy()
+def _as_quarantined(actions: pd.DataFrame, rules: list[str], reasons: list[str]) -> pd.DataFrame:
+    texts = [as_json(row) for row in actions[list(ACTION_COLUMNS)].to_dict("records")]
+    columns = {"ticker": actions["ticker"].tolist(), "session": actions["session"].to_numpy("datetime64[us]")}
+    texts_of = {"row": texts, "origin": ["corporate action"] * len(texts), "rule": rules, "reason": reasons}
+    frame = pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts_of.items()}})
+    return frame.assign(field=None).astype({"ticker": "str", "field": "str"})
+
+
+def _unread(offered: Offered) -> pd.DataFrame:
+    """Rows that the source itself could not read."""
+    return offered.refused[["ticker", *REFUSED_COLUMNS]].assign(field=None).astype({"field": "str"})
+
+
+def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> Histories:
+    """The rows to be stored: not those that a hold keeps out, and with the newest known currency where the source names none."""
+    good = screened.good()
+    if holds:
+        places = [place for place, ticker in enumerate(good.tickers) if ticker in holds]
+        stays = ~np.isin(good.of, places)
+        for place in places:
+            since = holds[good.tickers[place]].since
+            if since is not None:
+                stays |= (good.of == place) & (good.sessions < since)
+        good = good.rows(stays)
+    return good.with_currencies_of(stored)
+
+
+# -- whole tickers ------------------------------------------------------------------------------------------------------------
+
+
+class _Found(NamedTuple):
+    """How often a rule struck a ticker, and the first session concerned."""
+
+    ticker: str
+    rule: str
+    rows: int
+    session: np.datetime64
+
+
+_NO_DAY = np.datetime64("NaT", "D")
+
+
+def _holds(
+    screened: Screened,
+    moves: Judged,
+    offered: Offered,
+    before: Before,
+    beside: Histories,
+    bad_actions: pd.DataFrame,
+    severities: Mapping[str, str],
+) -> tuple[dict[str, Hold], list[_Found]]:
+    """By ticker the first reason to wait; and what the rules about whole tickers found."""
+    struck: list[tuple[str, Hold]] = [*_other_currency(offered.rows, before.rows)]
+    struck += _without_rows(screened, offered, beside)
+    struck += _doubtful_tables(screened, offered, beside)
+    for ticker, told in offered.told.items():
+        if told.assumption is not None:
+            struck.append((ticker, Hold("assumed_split_basis", told.assumption)))
+        if told.torn is not None:
+            struck.append((ticker, Hold("split_basis", told.torn)))
+    counted = [_Found(ticker, hold.rule, 1, _NO_DAY) for ticker, hold in struck]
+    struck += _by_choice(screened, offered, bad_actions, severities)
+    holds: dict[str, Hold] = {}
+    for name, hold in struck:
+        if severities[hold.rule] == "hold_ticker":
+            holds.setdefault(name, hold)
+    return holds, counted
+
+
+def _other_currency(rows: Histories, stored: Histories) -> list[tuple[str, Hold]]:
+    """The source quotes another currency than the newest stored row that has one."""
+    now, then = rows.newest_currencies(), stored.newest_currencies()
+    return [
+        (ticker, Hold("currency_changed", f"the currency came as {code}, stored rows have {then[ticker]}; check the listing"))
+        for ticker, code in now.items()
+        if ticker in then and then[ticker] != code
+    ]
+
+
+def _without_rows(screened: Screened, offered: Offered, beside: Histories) -> list[tuple[str, Hold]]:
+    """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no breach."""
+    rows, left = offered.rows, np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers))
+    stored = np.diff(beside.bounds())
+    none = [place for place in np.flatnonzero(left == 0).tolist() if offered.told[Ticker(rows.tickers[place])].problem is None]
+    holds = []
+    for place in none:
+        ticker = rows.tickers[place]
+        names = {strike.rule for strike in screened.strikes if (rows.of[strike.rows] == place).any()}
+        names |= set(offered.refused.loc[offered.refused["ticker"] == ticker, "rule"])
+        if stored[place] and not HARMLESS_RULES.isdisjoint(names):
+            continue
+        named = ", ".join(sorted(names)) or "none came"
+        holds.append((ticker, Hold("no_rows", f"no usable row ({named}); look at quarantined_prices")))
+    return holds
+
+
+def _doubtful_tables(screened: Screened, offered: Offered, beside: Histories) -> list[tuple[str, Hold]]:
+    """Tickers of whose newest rows more than half were refused."""
+    rows, refused = offered.rows, screened.refused_rows()
+    unread = offered.refused.dropna(subset=["session"])
+    counts = Counter(rows.tickers[of] for of in rows.of[refused].tolist())
+    counts.update(unread["ticker"].tolist())
+    holds = []
+    for ticker, count in counts.items():
+        if count < _FEWEST_REFUSED or ticker not in rows.tickers:
+            continue
+        place = rows.tickers.index(ticker)
+        bad = np.concatenate(
+            [rows.sessions[refused[rows.of[refused] == place]], unread.loc[unread["ticker"] == ticker, "session"].to_numpy("datetime64[D]")]
+        )
+        fine = np.concatenate([rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]])
+        recent = np.union1d(bad, fine)[-_RECENT:]
+        wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
+        if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
+            names = Counter(strike.rule for strike in screened.strikes for at in strike.rows if rows.of[at] == place)
+            most = next((name for name, _ in names.most_common() if name not in HARMLESS_RULES), "its source's own reading")
+            reason = f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
+            holds.append((ticker, Hold("too_many_refused", reason, wrong[0])))
+    return holds
+
+
+def _by_choice(screened: Screened, offered: Offered, bad_actions: pd.DataFrame, severities: Mapping[str, str]) -> list[tuple[str, Hold]]:
+    """What a rule about rows holds back because a universe says so."""
+    holds = []
+    for strike in screened.strikes:
+        if severities[strike.rule] == "hold_ticker":
+            for place in np.unique(offered.rows.of[strike.rows]).tolist():
+                count = int((offered.rows.of[strike.rows] == place).sum())
+                holds.append((offered.rows.tickers[place], Hold(strike.rule, f"{count} rows refused by a rule that holds the ticker")))
+    for frame in (offered.refused, bad_actions):
+        for row in frame.itertuples():
+            if severities.get(row.rule) == "hold_ticker":
+                holds.append((row.ticker, Hold(row.rule, f"refused by a rule that holds the ticker: {row.reason}")))
+    return holds
+
+
+def _findings(screened: Screened, refused: pd.DataFrame, bad_actions: pd.DataFrame) -> list[_Found]:
+    rows, found = screened.offered.rows, []
+    for strike in screened.strikes:
+        of = rows.of[strike.rows]
+        places, first, counts = np.unique(of, return_index=True, return_counts=True)
+        days = np.minimum.reduceat(rows.sessions[strike.rows], first) if (of[1:] >= of[:-1]).all() else rows.sessions[strike.rows][first]
+        found += [
+            _Found(rows.tickers[place], strike.rule, int(count), day)
+            for place, count, day in zip(places.tolist(), counts.tolist(), days, strict=True)
+        ]
+    for frame in (refused, bad_actions):
+        days = frame["session"].to_numpy("datetime64[D]")
+        found += [_Found(ticker, rule, 1, day) for ticker, rule, day in zip(frame["ticker"], frame["rule"], days, strict=True)]
+    return found
+
+
+def _counted(found: list[_Found], severities: Mapping[str, str]) -> pd.DataFrame:
+    """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row count once a figure."""
+    types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
+    frame = pd.DataFrame(found, columns=["ticker", "rule", "rows", "session"])
+    if frame.empty:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    frame["session"] = np.array([each.session for each in found], dtype="datetime64[us]")
+    counted = frame.groupby(["ticker", "rule"], as_index=False).agg(rows=("rows", "sum"), session=("session", "min"))
+    counted["severity"] = [severities.get(rule, "drop_row") for rule in counted["rule"]]
+    order = counted["rule"].map(RULE_ORDER).fillna(-1)
+    counted = counted.assign(order=order).sort_values(["ticker", "order"], ignore_index=True)
+    return counted[list(types)].astype(types)
+
+
+def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
+    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were refused."""
+    flags: dict[str, list[str]] = {}
+    for ticker, verdicts in moves.verdicts.items():
+        flags[ticker] = [sentence(each) for each in verdicts if not len(each.rows)][-3:]
+    rows = screened.offered.rows
+    for name, places in screened.values.items():
+        of = rows.of[places]
+        for place in np.unique(of).tolist():
+            count = int((of == place).sum())
+            flags.setdefault(rows.tickers[place], []).append(f"{count} {name} {'value' if count == 1 else 'values'} refused")
+    for ticker, told in screened.offered.told.items():
+        for text in (told.assumption, told.torn):
+            if text is not None:
+                flags.setdefault(ticker, []).append(text)
+    return {ticker: tuple(texts) for ticker, texts in flags.items() if texts}

@@ -1,56 +1,187 @@
-"""What a price source is: it answers one question, and does not store, retry or repair.
+"""What a price source is: it answers one question, and does not store or repair.
 
-*Given a ticker and a first and last session, which rows do you have?* Rows come as the source has them, only renamed to our columns;
-`prices.checks` decides which are good. A source never returns an empty frame in place of an error;
-where no row can be read it hands out the refused ones.
+*Given tickers, and of each a first session, which rows do you have up to a last one?* The answer is one value of columns for all of them
+(`Offered`), as the source has the rows, only renamed to our columns and as they were traded; `prices.screen` decides which are good. What
+is wrong with one ticker is said in its part of the answer (`Told`) and concerns no other.
 """
 
 import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
+from forecast_lib.errors import TickercastError
+from forecast_lib.windows.histories import FIGURES, Histories
 
-__all__ = ["ACTION_COLUMNS", "RAW_COLUMNS", "FetchedPrices", "PriceSource"]
+__all__ = [
+    "ACTION_COLUMNS",
+    "RAW_COLUMNS",
+    "REFUSED_COLUMNS",
+    "VALUES",
+    "Asked",
+    "Offered",
+    "OfferedTicker",
+    "PriceSource",
+    "Told",
+    "actions_frame",
+    "as_json",
+    "nobody",
+    "refused_frame",
+]
 
-RAW_COLUMNS = ("session", "open", "high", "low", "close", "adj_close", "volume", "origin")
-"""Columns of `FetchedPrices.prices`: `session` datetime64[us] at midnight, numbers float64 (NaN where the source has none),
-`origin` says where the row stands in the source, for example `TSLA.csv line 17`."""
+VALUES = (*FIGURES[:4], "adj_close", "volume")
+"""Figures of a row: prices as traded, `adj_close` the source's own adjusted close, untouched."""
 
+RAW_COLUMNS = ("session", *VALUES, "origin")
 ACTION_COLUMNS = ("session", "kind", "value")
-"""Columns of `FetchedPrices.actions`: kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares
-per old)."""
+"""kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares per old)."""
+REFUSED_COLUMNS = ("session", "row", "origin", "rule", "reason")
+
+Asked = Mapping[Ticker, dt.date | None]
+"""By ticker the first session that is wanted; None for all."""
 
 
 @dataclass(frozen=True)
-class FetchedPrices:
-    """What a source answered for one ticker.
+class Told:
+    """What a source says of one ticker beside its rows.
 
     Attributes:
-        prices: RAW_COLUMNS, in the source's order, not yet checked. Open, high, low, close and volume are *as traded* on that
-            session as far as the source's corporate actions allow: a source that re-bases its history after a split undoes that here,
-            with the splits it reports. `adj_close` is the source's own adjusted close, untouched.
-        actions: ACTION_COLUMNS, maybe also of sessions before the first that was asked for.
-        currency: as the source says, or None.
-        refused: rows that could not be turned into RAW_COLUMNS at all: columns `session` (NaT if unreadable), `row` (the row's text),
-            `origin`, `rule`, `reason`.
-        exchange_timezone: IANA name as the source says, or None.
+        problem: why it has no rows.
+        timezone: IANA name of the exchange's, where the source knows it.
         action_kinds: the kinds of action that it would have listed if there were any.
         actions_from: the first session whose actions it would have listed; that of the first row where not given.
-        assumption: what the source took for granted about splits for lack of evidence, in words.
+        assumption: what it took for granted about splits for lack of evidence, in words.
+        torn: what its prices and splits contradict each other in, in words, where rows were left out for it.
+        undone: its rows are not those of the source: splits were undone in them.
     """
 
-    ticker: Ticker
+    problem: TickercastError | None = None
+    timezone: str | None = None
+    action_kinds: frozenset[str] = frozenset({"dividend", "split"})
+    actions_from: dt.date | None = None
+    assumption: str | None = None
+    torn: str | None = None
+    undone: bool = False
+
+
+@dataclass(frozen=True)
+class OfferedTicker:
+    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as REFUSED_COLUMNS."""
+
     prices: pd.DataFrame
     actions: pd.DataFrame
-    currency: str | None = None
-    exchange_timezone: str | None = None
-    refused: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["session", "row", "origin", "rule", "reason"]))
-    action_kinds: frozenset[str] = frozenset({"dividend", "split"})
-    actions_from: pd.Timestamp | None = None
-    assumption: str | None = None
+    refused: pd.DataFrame
+    currency: str | None
+    told: Told
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A source's answer for many tickers.
+
+    Attributes:
+        rows: with `adj_close`, as traded as far as the source's actions allow; of one session several may come, in the source's order.
+        actions: ticker and ACTION_COLUMNS, maybe also of sessions before the first that was asked for.
+        refused: ticker and REFUSED_COLUMNS: what could not be made a row at all; session NaT where unreadable, `row` the row's text.
+        told: of every ticker that was asked for.
+        origins: where rows stand in the source, from their places in `rows`.
+        whole: for the store, how the rows of whole tickers get from the source into the table by themselves; None where they do not.
+    """
+
+    rows: Histories
+    actions: pd.DataFrame
+    refused: pd.DataFrame
+    told: Mapping[Ticker, Told]
+    origins: Callable[[NDArray[np.intp]], Sequence[str]]
+    whole: Any = field(default=None, compare=False)
+
+    def of(self, ticker: Ticker) -> OfferedTicker:
+        """One ticker's part, as frames.
+
+        Raises:
+            TickercastError: the ticker's problem.
+        """
+        told = self.told[ticker]
+        if told.problem is not None:
+            raise told.problem
+        place = self.rows.tickers.index(ticker)
+        low, high = self.rows.bounds()[place : place + 2].tolist()
+        rows = self.rows.rows(slice(low, high))
+        figures = {name: rows.figures[name].copy() for name in VALUES}
+        origins = pd.array(list(self.origins(np.arange(low, high))), dtype="str")
+        prices = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins})
+        actions, refused = (
+            frame.loc[frame["ticker"] == ticker, list(columns)].reset_index(drop=True)
+            for frame, columns in ((self.actions, ACTION_COLUMNS), (self.refused, REFUSED_COLUMNS))
+        )
+        codes = rows.currency[rows.currency >= 0]
+        return OfferedTicker(prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told)
+
+    @classmethod
+    def of_one(
+        cls,
+        ticker: Ticker,
+        sessions: NDArray[np.datetime64],
+        figures: Mapping[str, NDArray[np.float64]],
+        actions: pd.DataFrame,
+        origins: Callable[[NDArray[np.intp]], Sequence[str]],
+        *,
+        currency: str | None = None,
+        refused: pd.DataFrame | None = None,
+        told: Told = Told(),
+    ) -> "Offered":
+        """One ticker's answer, rows in any order.
+
+        Args:
+            figures: VALUES.
+            actions: ACTION_COLUMNS.
+            origins: of rows in the order in which they came.
+            refused: REFUSED_COLUMNS.
+        """
+        days = sessions.astype("datetime64[D]")
+        order = np.argsort(days, kind="stable")
+        codes = np.full(len(days), -1 if currency is None else 0, dtype=np.int16)
+        picked = {name: np.asarray(figures[name], dtype=float)[order] for name in VALUES}
+        currencies = () if currency is None else (currency,)
+        rows = Histories((str(ticker),), np.zeros(len(days), np.int32), days[order], picked, currencies, codes)
+        unread = () if refused is None else (refused.assign(ticker=str(ticker)),)
+        listed = actions_frame([actions.assign(ticker=str(ticker))])
+        return cls(rows, listed, refused_frame(unread), {ticker: told}, lambda at: origins(order[at]))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Offered"]) -> "Offered":
+        """The answers for several tickers each as one; no ticker is in two of them."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.nothing({})
+        names = sorted({name for part in parts for name in part.rows.tickers})
+        rows, came_from = Histories.side_by_side([part.rows for part in parts], names)
+        starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+
+        def origins(at: NDArray[np.intp]) -> list[str]:
+            where = came_from[at]
+            owner = np.searchsorted(starts, where, side="right") - 1
+            return [str(parts[part].origins(np.array([place - starts[part]]))[0]) for part, place in zip(owner, where, strict=True)]
+
+        told = {ticker: said for part in parts for ticker, said in part.told.items()}
+        return cls(rows, actions_frame(part.actions for part in parts), refused_frame(part.refused for part in parts), told, origins)
+
+    @classmethod
+    def nothing(cls, told: Mapping[Ticker, Told]) -> "Offered":
+        """No rows, and why."""
+        rows = Histories.none(tuple(sorted(told)), "adj_close")
+        return cls(rows, actions_frame(()), refused_frame(()), told, lambda at: [""] * len(at))
+
+
+def nobody(_: Ticker) -> None:
+    """Tells nobody that a ticker is done."""
 
 
 class PriceSource(Protocol):
@@ -67,12 +198,46 @@ class PriceSource(Protocol):
         """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences for people."""
         ...
 
-    def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
-        """Every row of `ticker` from `first` (None: from the beginning) to `last`, both inclusive.
+    def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
+        """Every row of each ticker from its first session (None: from the beginning) to `last`, both inclusive.
+
+        What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices where there is nothing, TransientError
+        where it may come later, FileRefused and TickerHeld where it cannot be read without guessing.
+
+        Args:
+            done: hears of each ticker that is answered, from any thread.
 
         Raises:
-            UnknownTicker, NoPrices: there is nothing for this ticker.
-            TransientError: try again later.
-            FileRefused: the file cannot be read without guessing.
+            FatalError: nothing can be asked of this source.
         """
         ...
+
+
+def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Ticker, session, kind and value, typed, the parts one below the other."""
+    return _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", "kind": str, "value": float})
+
+
+def refused_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Ticker and REFUSED_COLUMNS, typed, the parts one below the other."""
+    return _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", **dict.fromkeys(REFUSED_COLUMNS[1:], str)})
+
+
+def _joined_frame(parts: Iterable[pd.DataFrame], types: Mapping[str, Any]) -> pd.DataFrame:
+    filled = [part[list(types)] for part in parts if len(part)]
+    if not filled:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    return (filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)).astype(dict(types)).reset_index(drop=True)
+
+
+def as_json(row: Mapping[str, object]) -> str:
+    """One row as JSON: missing as null, the session as a date, infinities as text (JSON has none)."""
+    return json.dumps({name: _plain(value) for name, value in row.items()})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, pd.Timestamp | np.datetime64):
+        return str(value.astype("M8[D]") if isinstance(value, np.datetime64) else value.date())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(value)
+    return value

@@ -16,6 +16,7 @@ import duckdb
 import pandas as pd
 import pandera.errors
 
+from forecast_lib.domain import AsOf
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
 from forecast_lib.store import audits, bulk, ledger, migrations
 from forecast_lib.store.border import database_errors, disk_errors, first_line
@@ -36,7 +37,7 @@ from forecast_lib.store.files import (
 )
 from forecast_lib.tables import TABLES, validate
 
-__all__ = ["Connection", "check_against_ledger", "counts_by_run", "open_working", "record_run"]
+__all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later", "open_working", "record_run"]
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -195,6 +196,12 @@ def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -
     if short:
         more = f" ({len(short) - 1} more like it)" if len(short) > 1 else ""
         raise LedgerMismatch(f"{WORKING} lacks what {LEDGER} records: {short[0]}{more}; run `tickercast restore`")
+
+
+def knows_later(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> bool:
+    """Whether prices are stored that are known only after `as_of`: the clock has gone back since."""
+    ((latest,),) = con.execute("SELECT max(known_at) FROM prices").fetchall()
+    return latest is not None and latest > as_of.known_at.replace(tzinfo=None)
 
 
 def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:

@@ -51,10 +51,11 @@ def diff_prices(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: As
 
 
 def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
-    """The fetched dividends and splits that are new, or whose value differs from the one learned last by more than TOLERANCE.
+    """The fetched dividends and splits that are new, or whose value differs from the one learned last by more than TOLERANCE; or that
+    a source now lists, where they had been inferred.
 
     Args:
-        fetched: columns ticker, session, kind and value; one row per ticker, session and kind.
+        fetched: columns ticker, session, kind, value and source (missing: the run's own); one row per ticker, session and kind.
         as_of: its `now` becomes `known_at`.
 
     Returns:
@@ -65,9 +66,9 @@ def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: A
             SELECT * FROM corporate_actions SEMI JOIN (SELECT ticker FROM fetched) USING (ticker)
             QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC, rowid DESC) = 1
         )
-        SELECT f.ticker, f.session, f.kind, f.value, $now AS known_at
+        SELECT f.ticker, f.session, f.kind, f.value, $now AS known_at, f.source
         FROM fetched AS f LEFT JOIN stored AS s ON s.ticker = f.ticker AND s.session = f.session::DATE AND s.kind = f.kind
-        WHERE s.ticker IS NULL OR NOT ({_same("value")})
+        WHERE s.ticker IS NULL OR NOT ({_same("value")}) OR (s.source = 'inferred' AND f.source IS DISTINCT FROM 'inferred')
         ORDER BY f.ticker, f.session, f.kind
     """
     with _registered(con, fetched):

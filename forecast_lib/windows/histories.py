@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,19 +47,10 @@ class Histories:
         return len(self.of)
 
     @classmethod
-    def none(cls, tickers: Sequence[str] = ()) -> "Histories":
-        """No rows."""
-        figures = {name: np.empty(0) for name in FIGURES}
+    def none(cls, tickers: Sequence[str] = (), *more: str) -> "Histories":
+        """No rows; `more` figures than usual."""
+        figures = {name: np.empty(0) for name in (*FIGURES, *more)}
         return cls(tuple(tickers), np.empty(0, np.int32), np.empty(0, "datetime64[D]"), figures, (), np.empty(0, np.int16))
-
-    @classmethod
-    def of_one(cls, ticker: str, rows: pd.DataFrame, currency: str | None) -> "Histories":
-        """One ticker's rows: `session` and figures."""
-        figures = {name: rows[name].to_numpy(np.float64) for name in (*FIGURES, "adj_close")}
-        of, days = np.zeros(len(rows), dtype=np.int32), rows["session"].to_numpy("datetime64[D]")
-        if currency is None:
-            return cls.ordered((ticker,), of, days, figures)
-        return cls.ordered((ticker,), of, days, figures, (currency,), np.zeros(len(rows), dtype=np.int16))
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, tickers: Sequence[str]) -> "Histories":
@@ -99,19 +90,46 @@ class Histories:
             figures = {name: values[order] for name, values in figures.items()}
         return cls(tuple(tickers), of, days, figures, tuple(currencies), codes)
 
-    def of_ticker(self, place: int, rows: slice) -> "Histories":
-        """One ticker's part.
-
-        Args:
-            rows: where its rows lie (`bounds`).
+    @classmethod
+    def side_by_side(cls, parts: Sequence["Histories"], tickers: Sequence[str]) -> tuple["Histories", NDArray[np.intp]]:
+        """The rows of all parts under one list of names, and where each was in the parts one after the other; rows of the same ticker
+        and session stay in the order of the parts. Figures that only some have are missing in the others.
         """
-        part = self.rows(rows)
-        return Histories(
-            (self.tickers[place],), np.zeros(len(part), dtype=np.int32), part.sessions, part.figures, part.currencies, part.currency
+        names = tuple(dict.fromkeys(code for part in parts for code in part.currencies))
+        figures = tuple(dict.fromkeys(name for part in parts for name in part.figures))
+        columns = [np.concatenate([part.figures.get(name, np.full(len(part), np.nan)) for part in parts]) for name in figures]
+        index = pd.Index(tickers)
+        of = np.concatenate(
+            [index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts if len(part)] or [np.empty(0, np.int32)]
         )
+        days = np.concatenate([part.sessions for part in parts])
+        codes = [np.array([*(names.index(code) for code in part.currencies), -1], dtype=np.int16)[part.currency] for part in parts]
+        keys = key_of(of, days)
+        order = np.arange(len(of)) if (keys[1:] >= keys[:-1]).all() else np.argsort(keys, kind="stable")
+        picked = {name: values[order] for name, values in zip(figures, columns, strict=True)}
+        return cls(tuple(tickers), of[order], days[order], picked, names, np.concatenate(codes)[order]), order
+
+    def part(self, place: int) -> "Histories":
+        """One ticker's rows, by themselves."""
+        low, high = np.searchsorted(self.of, [place, place + 1]).tolist()
+        rows = self.rows(slice(low, high))
+        return dataclasses.replace(rows, tickers=(self.tickers[place],), of=np.zeros(len(rows), dtype=np.int32))
+
+    def spans(self) -> Iterator[tuple[str, int, int]]:
+        """Each ticker, and where its rows begin and end."""
+        bounds = self.bounds().tolist()
+        return zip(self.tickers, bounds[:-1], bounds[1:], strict=True)
+
+    def last_of_each(self) -> "Histories":
+        """One row a ticker and session: of several the last."""
+        keys = self.keys()
+        last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+        return self if last.all() else self.rows(last)
 
     def placed(self, tickers: Sequence[str]) -> "Histories":
         """The same rows, their places counted in a longer list of tickers; both lists are in the order of their names."""
+        if self.tickers == tuple(tickers):
+            return self
         places = np.searchsorted(np.array(tickers, dtype=str), np.array(self.tickers, dtype=str)).astype(np.int32)
         return dataclasses.replace(self, tickers=tuple(tickers), of=places[self.of] if len(self) else self.of)
 
@@ -145,12 +163,32 @@ class Histories:
         """(rows,) one number for ticker and session, ascending."""
         return key_of(self.of, self.sessions)
 
-    def overlaid(self, later: "Histories") -> "Histories":
-        """These rows and the later ones of the same tickers, which take the place of those of the same session; without `adj_close`."""
-        if not len(later):
+    def newest_currencies(self) -> dict[str, str]:
+        """By ticker, the currency of its newest row that has one."""
+        has = np.flatnonzero(self.currency >= 0)
+        of = self.of[has]
+        last = has[np.append(of[1:] != of[:-1], True)[: len(of)]]
+        return {self.tickers[place]: self.currencies[code] for place, code in zip(self.of[last], self.currency[last], strict=True)}
+
+    def with_currencies_of(self, stored: "Histories") -> "Histories":
+        """Rows without a currency in the newest one that is stored of their ticker."""
+        if not len(self) or (self.currency >= 0).all() or not stored.currencies:
+            return self
+        known = stored.newest_currencies()
+        names = tuple(dict.fromkeys([*self.currencies, *known.values()]))
+        codes = np.array([names.index(known[ticker]) if ticker in known else -1 for ticker in self.tickers], dtype=np.int16)
+        return dataclasses.replace(self, currencies=names, currency=np.where(self.currency < 0, codes[self.of], self.currency))
+
+    def overlaid(self, later: "Histories", *more: str) -> "Histories":
+        """These rows and the later ones of the same tickers, which take the place of those of the same session.
+
+        Args:
+            more: figures beside FIGURES that both are to keep, missing where they have none.
+        """
+        if not len(later) and not more:
             return self
         if not len(self):
-            return dataclasses.replace(later, figures={name: later.figures[name] for name in FIGURES})
+            return dataclasses.replace(later, figures={name: later.figures[name] for name in (*FIGURES, *more)})
         names = tuple(dict.fromkeys([*self.currencies, *later.currencies]))
         renamed = np.array([*(names.index(code) for code in later.currencies), -1], dtype=np.int16)
         mine, theirs = self.keys(), later.keys()
@@ -170,7 +208,10 @@ class Histories:
             both[replaced] = then[again]
             return both
 
-        figures = {name: joined(self.figures[name], later.figures[name]) for name in FIGURES}
+        def figure(rows: "Histories", name: str) -> Array:
+            return rows.figures[name] if name in rows.figures else np.full(len(rows), np.nan)
+
+        figures = {name: joined(figure(self, name), figure(later, name)) for name in (*FIGURES, *more)}
         of, days = joined(self.of, later.of), joined(self.sessions, later.sessions)
         return Histories(self.tickers, of, days, figures, names, joined(self.currency, renamed[later.currency]))
 

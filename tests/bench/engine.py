@@ -42,8 +42,8 @@ from forecast_lib.models import engine, kernel
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, first_weights
 from forecast_lib.models.training import join_pool, train, train_member
-from forecast_lib.prices.files import FilesSource
-from forecast_lib.prices.simulated import SimulatedMarket
+from forecast_lib.prices.sources.files import FilesSource
+from forecast_lib.prices.sources.simulated import SimulatedMarket
 from forecast_lib.windows.sequences import Batches, Framing
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.threads import use_one_thread
@@ -62,8 +62,8 @@ OTHERS_NEED = ("neuralforecast", "darts", "torch", "pandas")
 def history() -> TickerSeries:
     """The ticker's whole history."""
     if TSLA.exists():
-        return series_of("TSLA", FilesSource(TSLA).fetch(Ticker("TSLA"), None, dt.date(2024, 3, 8)).prices)
-    return series_of("SIM1", SimulatedMarket(0).fetch(Ticker("SIM1"), None, dt.date(2024, 3, 8)).prices)
+        return series_of("TSLA", FilesSource(TSLA).fetch({Ticker("TSLA"): None}, dt.date(2024, 3, 8)).of(Ticker("TSLA")).prices)
+    return series_of("SIM1", SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 3, 8)).of(Ticker("SIM1")).prices)
 
 
 def cut_of(series: TickerSeries) -> int:

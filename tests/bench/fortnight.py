@@ -21,7 +21,7 @@ import pandas as pd
 
 from forecast_lib.domain import Ticker
 from forecast_lib.jobs.standing import read_holder
-from forecast_lib.prices.simulated import SimulatedMarket
+from forecast_lib.prices.sources.simulated import SimulatedMarket
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import ledger, reader
 from tests.bench._evenings import days, kind_of
@@ -71,7 +71,7 @@ class Readers:
 
 def write_prices(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
-    prices = SimulatedMarket(0).fetch(Ticker("SIM1"), None, dt.date(2024, 6, 28)).prices
+    prices = SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 6, 28)).of(Ticker("SIM1")).prices
     prices.rename(columns={"session": "date"}).to_csv(path, index=False)
 
 

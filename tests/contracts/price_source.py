@@ -20,12 +20,11 @@ from pandas.testing import assert_frame_equal
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices, PriceSource
+from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, REFUSED_COLUMNS, OfferedTicker, PriceSource
 
 __all__ = ["PriceSourceContract"]
 
 NUMBERS = ["open", "high", "low", "close", "adj_close", "volume"]
-REFUSED_COLUMNS = ["session", "row", "origin", "rule", "reason"]
 ONE_DAY = dt.timedelta(days=1)
 
 
@@ -54,8 +53,8 @@ class PriceSourceContract:
         """The source under test, holding the facts above. To be given by the subclass."""
         raise NotImplementedError
 
-    def fetch(self, source: PriceSource, first: dt.date | None, last: dt.date) -> FetchedPrices:
-        return source.fetch(Ticker(self.ticker), first, last)
+    def fetch(self, source: PriceSource, first: dt.date | None, last: dt.date) -> OfferedTicker:
+        return source.fetch({Ticker(self.ticker): first}, last).of(Ticker(self.ticker))
 
     def test_has_a_name_for_the_column_source(self, source: PriceSource) -> None:
         assert source.name
@@ -68,7 +67,6 @@ class PriceSourceContract:
 
     def test_prices_have_the_raw_columns_and_types(self, source: PriceSource) -> None:
         fetched = self.fetch(source, None, self.last)
-        assert fetched.ticker == self.ticker
         assert tuple(fetched.prices.columns) == RAW_COLUMNS
         assert fetched.prices["session"].dtype == "datetime64[us]"
         assert {column: str(fetched.prices[column].dtype) for column in NUMBERS} == dict.fromkeys(NUMBERS, "float64")
@@ -90,7 +88,7 @@ class PriceSourceContract:
         assert actions["value"].gt(0).all()
 
     def test_refused_rows_have_their_columns(self, source: PriceSource) -> None:
-        assert list(self.fetch(source, None, self.last).refused.columns) == REFUSED_COLUMNS
+        assert list(self.fetch(source, None, self.last).refused.columns) == list(REFUSED_COLUMNS)
 
     def test_first_and_last_are_inclusive(self, source: PriceSource) -> None:
         sessions = self.fetch(source, self.middle, self.last).prices["session"]
@@ -109,13 +107,29 @@ class PriceSourceContract:
 
     def test_actions_lie_within_the_sessions_asked_for_or_told_of(self, source: PriceSource) -> None:
         answer = self.fetch(source, self.middle, self.last)
-        first = pd.Timestamp(self.middle) if answer.actions_from is None else answer.actions_from
+        first = pd.Timestamp(self.middle) if answer.told.actions_from is None else pd.Timestamp(answer.told.actions_from)
         assert answer.actions["session"].between(first, pd.Timestamp(self.last)).all()
 
     def test_an_unknown_ticker_is_an_error_that_names_it(self, source: PriceSource) -> None:
-        with pytest.raises(UnknownTicker, match=self.unknown_ticker) as caught:
-            source.fetch(Ticker(self.unknown_ticker), None, self.last)
-        assert caught.value.ticker == self.unknown_ticker
+        problem = source.fetch({Ticker(self.unknown_ticker): None}, self.last).told[Ticker(self.unknown_ticker)].problem
+        assert isinstance(problem, UnknownTicker)
+        assert problem.ticker == self.unknown_ticker
+
+    def test_one_tickers_trouble_is_no_other_tickers(self, source: PriceSource) -> None:
+        alone = source.fetch({Ticker(self.ticker): None}, self.last)
+        heard: list[str] = []
+        both = source.fetch({Ticker(self.unknown_ticker): None, Ticker(self.ticker): None}, self.last, heard.append)
+        assert_frame_equal(both.of(Ticker(self.ticker)).prices, alone.of(Ticker(self.ticker)).prices)
+        assert_frame_equal(both.of(Ticker(self.ticker)).actions, alone.of(Ticker(self.ticker)).actions)
+        assert sorted(heard) == sorted([self.ticker, self.unknown_ticker])
+        assert both.rows.tickers == tuple(sorted([self.ticker, self.unknown_ticker]))
+
+    def test_rows_come_by_ticker_and_session(self, source: PriceSource) -> None:
+        keys = source.fetch({Ticker(self.ticker): None}, self.last).rows.keys()
+        assert (keys[1:] >= keys[:-1]).all()
+
+    def test_nobody_asked_for_is_nobody_answered(self, source: PriceSource) -> None:
+        assert not len(source.fetch({}, self.last).rows)
 
     def test_nothing_in_the_range_is_an_error_and_never_an_empty_frame(self, source: PriceSource) -> None:
         with pytest.raises((NoPrices, UnknownTicker)):

@@ -14,7 +14,8 @@ import pytest
 from flows import nightly
 from flows.settings import resolve
 from forecast_lib.jobs.summary import RunSummary
-from forecast_lib.prices.yahoo import YahooSource
+from forecast_lib.prices.sources.retrying import Retrying
+from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
@@ -47,8 +48,11 @@ class PlainStages:
     def spread(self, name: str, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
         return [item for shard, label in zip(shards, names, strict=True) for item in task.fn(shard=shard, names=label, **arguments)]
 
-    def fetch(self, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
-        return self.spread("ingest", task, shards, names, **arguments)
+    def say_prices(self, market: object) -> None:
+        pass
+
+    def fetch(self, task: Any, source: Any, asked: Any, last: dt.date) -> Any:
+        return source.fetch(asked, last)
 
 
 def listing(ticker: str, seed: int, last: dt.date) -> Listing:
@@ -58,7 +62,7 @@ def listing(ticker: str, seed: int, last: dt.date) -> Listing:
     returns = np.zeros(len(sessions))
     for at in range(1, len(sessions)):
         returns[at] = 0.7 * returns[at - 1] + 0.01 * random.standard_normal()
-    close = (400.0 * np.exp(np.cumsum(returns) - returns.mean() * np.arange(len(returns)))).round(2)
+    close = (400.0 * np.exp(np.cumsum(returns) - returns[:700].mean() * np.arange(len(returns)))).round(2)
     bars = [
         Bar(session.date(), price, round(price * 1.01, 2), round(price * 0.99, 2), price, float(1000 + place))
         for place, (session, price) in enumerate(zip(sessions, close, strict=True))
@@ -94,7 +98,7 @@ def yahoo():
 @pytest.fixture
 def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     def source(config: Any, as_of: Any, workspace: Path, tickers: Any = ()) -> YahooSource:
-        return YahooSource(tmp_path / "cache", as_of.now, session=yahoo.session(timeout_s=5.0), sleep=lambda _: None)
+        return YahooSource(tmp_path / "cache", as_of.now, session=yahoo.session(timeout_s=5.0), retrying=Retrying(sleep=lambda _: None))
 
     monkeypatch.setattr(nightly, "Stages", PlainStages)
     monkeypatch.setattr(nightly, "price_source", source)

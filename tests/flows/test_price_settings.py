@@ -45,14 +45,16 @@ def test_a_proxy_that_is_none_is_refused_without_repeating_it(bad: str, capsys: 
     assert PASSWORD not in err
 
 
-def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(tmp_path: Path) -> None:
-    """Port 9 of this machine (discard) is closed."""
+def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Port 9 of this machine (discard) is closed. What is raised after the last try has the try's own error as its cause."""
+    monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
     config = SourceConfig("yahoo", proxy=PROXY, pause_s=0.0)
     source = open_source(config, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
     with pytest.raises(TransientError) as caught:
-        source.fetch(Ticker("AAPL"), None, NOW.date())
-    assert PASSWORD not in str(caught.value)
-    assert caught.value.__cause__ is None
+        source.fetch({Ticker("AAPL"): None}, NOW.date()).of(Ticker("AAPL"))
+    assert isinstance(caught.value.__cause__, TransientError)
+    assert PASSWORD not in f"{caught.value} {caught.value.__cause__}"
+    assert caught.value.__cause__.__cause__ is None
 
 
 def test_the_rate_has_bounds() -> None:
@@ -66,7 +68,7 @@ def test_the_rate_has_bounds() -> None:
 
 def test_the_rate_reaches_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
-    monkeypatch.setattr("forecast_lib.prices.yahoo.YahooSource", lambda *_, **named: given.update(named))
+    monkeypatch.setattr("forecast_lib.prices.sources.yahoo.YahooSource", lambda *_, **named: given.update(named))
     config = resolved(requests_at_once="1", pause="2.5", proxy=PROXY, source="yahoo")
     open_source(config.source, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
     assert given == {"proxy": PROXY, "requests_at_once": 1, "pause_s": 2.5}

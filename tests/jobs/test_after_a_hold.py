@@ -1,7 +1,4 @@
-"""How a ticker that was held goes on: its rows released, its gaps closed, its source mended. None of its history may be lost by it.
-
-A file of Parquet: what is plain in it is taken in whole, so all of this also says who may not be.
-"""
+"""What is wrong with a ticker costs a value, a row, or tonight's newest prices; it goes on by itself, and a person may overrule."""
 
 import datetime as dt
 
@@ -16,71 +13,111 @@ OPEN_GAPS = "SELECT session::VARCHAR FROM open_price_gaps WHERE ticker = '{}' OR
 CLEAN = prices()
 
 
-def test_a_ticker_held_on_its_first_evening_gets_its_whole_history_after_the_releases(evenings: Evenings) -> None:
-    """Four lows above their highs are more than three, and more than 1 % of 298 rows; and a close that halves, with no split to tell."""
-    wrong = CLEAN.assign(Low=CLEAN["Low"].mask(CLEAN["Date"].isin(SESSIONS[-40:-36]), CLEAN["High"] * 1.01))
-    files = {"REFUSED": wrong, "HALVED": times(CLEAN, 2.0, slice(None, -6)), "BOLT": prices(1)}
-    assert evenings.ingest(-3, files) == {"HALVED": "unrecorded_split", "REFUSED": "too_many_refused"}
-    lines = upkeep.quarantined(evenings.workspace, after(-3, 1))["quarantine_id"]
+def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complete_it(evenings: Evenings) -> None:
+    """Four lows above their highs cost the bars of four rows; four closes of nothing cost their rows."""
+    flawed = CLEAN["Date"].isin(SESSIONS[-40:-36])
+    files = {
+        "LOWS": CLEAN.assign(Low=CLEAN["Low"].mask(flawed, CLEAN["High"] * 1.01)),
+        "ZEROS": CLEAN.assign(Close=CLEAN["Close"].mask(flawed, 0.0)),
+    }
+    assert evenings.ingest(-3, files) == {}
+    assert evenings.has_all_of("LOWS", CLEAN, -3)
+    assert evenings.has_all_of("ZEROS", without(CLEAN, slice(-40, -36)), -3)
+    assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(4,)]
+    lines = upkeep.quarantined(evenings.workspace, after(-3, 1), ["LOWS"])["quarantine_id"]
     for place, line in enumerate(lines):
         upkeep.release(evenings.workspace, line, "as the exchange has it", after(-3, 1 + place))
-    assert [len(evenings.closes(ticker)) for ticker in ("REFUSED", "HALVED")] == [4, 1]
+    assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(0,)]
     assert evenings.ingest(-2, files) == {}
-    assert all(evenings.has_all_of(ticker, rows, -2) for ticker, rows in files.items())
-    assert evenings.rows("SELECT count(*) FROM open_price_gaps") == [(0,)]
+    assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(0,)], "what was released passes from then on"
 
 
 # -- halts --------------------------------------------------------------------------------------------------------------------
 
 HALT = slice(-22, -10)
 HALTED = [day(place) for place in range(HALT.start, HALT.stop)]
-"""Twelve sessions: missing in a row they are more than ten, so they hold the ticker."""
-
-CLOSED = {"ALL": slice(0, 12), "ALLBUTONE": slice(0, 11), "TWO": slice(0, 2), "MIDDLE": slice(5, 6), "FIRST": slice(0, 1)}
-"""By ticker, which of HALTED a person closes. What is left may be ten in a row, and 12 of 250 sessions (5 %): that is nothing, 1, 10, or
-5 and 6; but 11 in a row are too many."""
 
 
-def test_the_sessions_of_a_halt_are_open_gaps_at_once(evenings: Evenings) -> None:
-    """NEW has no row stored before it was held, and the file of SHORT has none from before the halt any more. What came after it is
-    stored of nobody."""
+def test_a_ticker_goes_on_after_a_halt_and_its_sessions_are_open_gaps_until_a_person_closes_them(evenings: Evenings) -> None:
+    """NEW has no row stored before the halt."""
     rows, bolt = without(CLEAN, HALT), prices(1)
-    assert evenings.ingest(HALT.start - 1, {"ACME": rows, "SHORT": rows, "BOLT": bolt}) == {}
-    halted = {"ACME": rows, "SHORT": rows[rows["Date"] > SESSIONS[HALT.start]], "NEW": rows}
+    assert evenings.ingest(HALT.start - 1, {"ACME": rows, "BOLT": bolt}) == {}
     for place in (-8, -7):
-        assert evenings.ingest(place, {**halted, "BOLT": bolt}) == dict.fromkeys(halted, "gap")
-    assert all(evenings.has_all_of(ticker, rows, HALT.start - 1) for ticker in ("ACME", "SHORT"))
-    assert evenings.closes("NEW").empty
-    assert all(evenings.rows(OPEN_GAPS.format(ticker)) == [(session,) for session in HALTED] for ticker in halted)
-    assert evenings.rows("SELECT count(*) FROM price_gaps") == [(3 * 12,)], "each is found once"
+        assert evenings.ingest(place, {"ACME": rows, "NEW": rows, "BOLT": bolt}) == {}
+        assert all(evenings.has_all_of(ticker, rows, place) for ticker in ("ACME", "NEW"))
+    assert all(evenings.rows(OPEN_GAPS.format(ticker)) == [(session,) for session in HALTED] for ticker in ("ACME", "NEW"))
+    assert evenings.rows("SELECT count(*) FROM price_gaps") == [(2 * 12,)], "each is found once"
+    first, last = (dt.date.fromisoformat(HALTED[end]) for end in (0, -1))
+    upkeep.close_gap(evenings.workspace, "ACME", first, "trading was halted", after(-7, 1), last=last)
+    assert evenings.ingest(-6, {"ACME": rows, "NEW": rows, "BOLT": bolt}) == {}
+    assert evenings.rows(OPEN_GAPS.format("ACME")) == []
 
 
-def test_a_halted_ticker_goes_on_once_enough_of_its_gaps_are_closed(evenings: Evenings) -> None:
-    rows = without(CLEAN, HALT)
-    files = dict.fromkeys(CLOSED, rows)
-    assert evenings.ingest(HALT.start - 1, files) == {}
-    assert evenings.ingest(-8, files) == dict.fromkeys(CLOSED, "gap")
-    for place, (ticker, closed) in enumerate(CLOSED.items()):
-        first, last = (dt.date.fromisoformat(HALTED[closed][end]) for end in (0, -1))
-        upkeep.close_gap(evenings.workspace, ticker, first, "trading was halted", after(-8, 1 + place), last=last)
-    assert evenings.ingest(-7, files) == {"FIRST": "gap"}
-    for ticker, closed in CLOSED.items():
-        assert evenings.has_all_of(ticker, rows, HALT.start - 1 if ticker == "FIRST" else -7)
-        assert evenings.rows(OPEN_GAPS.format(ticker)) == [(session,) for session in HALTED if session not in HALTED[closed]]
+# -- rows that wait -----------------------------------------------------------------------------------------------------------
 
 
-# -- blocks of another unit ---------------------------------------------------------------------------------------------------
-
-
-def test_a_ticker_goes_on_on_the_evening_after_a_block_of_another_unit(evenings: Evenings) -> None:
-    """Six closes a hundred times too high are more than three rows and more than 1 % of 296: yet they are one mistake."""
+def test_prices_in_another_unit_wait_and_the_ticker_goes_on_after_them(evenings: Evenings) -> None:
     block = slice(-11, -5)
     files = {"ACME": times(CLEAN, 100.0, block), "BOLT": prices(1)}
     assert evenings.ingest(block.start - 1, files) == {}
-    assert evenings.ingest(block.stop - 1, files) == {"ACME": "unrecorded_split"}
+    assert set(evenings.ingest(block.stop - 1, files)) == {"ACME"}
     inside = [(day(place),) for place in range(block.start, block.stop)]
     for place in (block.stop, block.stop + 1):
         assert evenings.ingest(place, files) == {}
         assert evenings.has_all_of("ACME", without(CLEAN, block), place)
-        assert evenings.rows("SELECT session::VARCHAR FROM quarantine WHERE rule = 'currency_block' ORDER BY 1") == inside
+        assert evenings.rows("SELECT DISTINCT session::VARCHAR FROM quarantine WHERE ticker = 'ACME' ORDER BY 1") == inside
         assert evenings.rows(OPEN_GAPS.format("ACME")) == inside
+
+
+def test_a_bad_print_of_the_newest_session_waits_and_what_a_person_releases_is_believed(evenings: Evenings) -> None:
+    """2.3 times as high from one session on, with an ordinary day's range: tonight's forecast starts from the session before."""
+    files = {"ACME": times(CLEAN, 2.3, slice(-5, None)), "BOLT": prices(1)}
+    assert evenings.ingest(-6, files) == {}
+    assert set(evenings.ingest(-5, files)) == {"ACME"}
+    assert evenings.has_all_of("ACME", CLEAN, -6)
+    (line,) = upkeep.quarantined(evenings.workspace, after(-5, 1))["quarantine_id"]
+    upkeep.release(evenings.workspace, line, "the exchange says so", after(-5, 2))
+    assert evenings.closes("ACME").iloc[-1] == pytest.approx(2.3 * CLEAN["Close"].iloc[-5])
+    assert "ACME" not in evenings.ingest(-4, files)
+    assert evenings.has_all_of("ACME", files["ACME"], -4)
+
+
+def test_a_real_fall_is_told_and_let_in_by_itself_within_three_sessions(evenings: Evenings) -> None:
+    """Traded all the way down, with many times the usual volume, and wide days after it."""
+    fall = -8
+    rows = times(CLEAN, 0.55, slice(fall, None))
+    on_the_day, after_it = rows["Date"] == SESSIONS[fall], rows["Date"].isin(SESSIONS[fall + 1 : fall + 4])
+    top = float(CLEAN["Close"].iloc[fall - 1])
+    fallen = rows.assign(
+        Open=rows["Open"].mask(on_the_day, top),
+        High=rows["High"].mask(on_the_day, top * 1.01).mask(after_it, rows["High"] * 1.04),
+        Low=rows["Low"].mask(after_it, rows["Low"] * 0.96),
+        Volume=rows["Volume"].mask(on_the_day, rows["Volume"] * 8).mask(after_it, rows["Volume"] * 4),
+    )
+    files = {"ACME": fallen, "BOLT": prices(1)}
+    assert evenings.ingest(fall - 1, files) == {}
+    assert set(evenings.ingest(fall, files)) <= {"ACME"}
+    assert evenings.ingest(fall + 3, files) == {}
+    assert evenings.has_all_of("ACME", fallen, fall + 3)
+    newest = "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP BY 1 ORDER BY 1"
+    assert (day(fall), "real") in evenings.rows(newest)
+
+
+# -- a past on another scale --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [100.0, 1.2, 0.999])
+def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(evenings: Evenings, factor: float) -> None:
+    rescaled = {"ACME": times(CLEAN, factor, slice(None)), "BOLT": prices(1)}
+    assert evenings.ingest(-3, {"ACME": CLEAN, "BOLT": prices(1)}) == {}
+    assert evenings.ingest(-2, rescaled) == {"ACME": "rescaled"}
+    assert evenings.has_all_of("ACME", CLEAN, -3)
+    assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
+
+
+def test_a_dividend_above_the_price_is_refused_by_name(evenings: Evenings) -> None:
+    paid = CLEAN.assign(Dividends=CLEAN["Dividends"].mask(CLEAN["Date"] == SESSIONS[-9], 1e5))
+    assert evenings.ingest(-3, {"ACME": paid}) == {}
+    assert evenings.rows("SELECT rule, session::VARCHAR FROM quarantine") == [("dividend_above_price", day(-9))]
+    assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(0,)]
+    assert evenings.has_all_of("ACME", CLEAN, -3)

@@ -1,4 +1,5 @@
-"""A file taken in whole stores exactly what the way of single tickers stores, whatever is wrong with some of its tickers."""
+"""A Parquet file read by columns, whole tickers of it going straight into the table, stores exactly what the same file read as it stands
+stores, whatever is wrong with some of its tickers."""
 
 import datetime as dt
 import functools
@@ -14,9 +15,10 @@ from flows import nightly
 from flows.settings import resolve
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
-from forecast_lib.jobs import bulk
-from forecast_lib.jobs import ingest as one_by_one
+from forecast_lib.jobs import ingest as taking
+from forecast_lib.jobs.known import read_known, with_whole_past
 from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import audits, database
 from tests.flows.test_past_nights import PlainStages
@@ -181,7 +183,7 @@ Ingest = Callable[..., RunSummary]
 
 @pytest.fixture
 def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ingest:
-    """Takes the file of an evening in: `whole`, or each ticker by way of all rules."""
+    """Takes the file of an evening in: `whole`, or as it stands, as a file whose columns say too little is read."""
 
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
@@ -190,11 +192,9 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 nightly.publish, "report_pages", lambda *_: [("index.html", "")]
             )  # has tests of its own, and takes most of the time
             if whole:
-                take = functools.partial(bulk.take_whole, fewest_to_store_whole=1)
-                patched.setattr(nightly.bulk, "take_whole", take)
+                patched.setattr(nightly.ingest, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1))
             else:
-                patched.setattr(nightly.bulk, "may_come_whole", lambda _: False)
-                patched.setattr(one_by_one, "_plain", lambda *_: None)
+                patched.setattr(FilesSource, "_by_columns", lambda _: None)
             day = SESSIONS[EVENINGS[evening]].date()
             given = {
                 "files": str(files[evening]),
@@ -238,25 +238,6 @@ def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path
     before = rows(tmp_path / "whole", TABLES["prices"])
     ingest("whole", "last", whole=True, hour=23)
     assert rows(tmp_path / "whole", TABLES["prices"]) == before, "a second ingest of the same file adds nothing"
-
-
-def test_what_is_plain_needs_no_rules(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The good tickers, and of those with an old flaw the ones that the evening's rows do not show; the first evening must ask about
-    every flaw."""
-    asked: list[str] = []
-    check = one_by_one.check_prices
-    monkeypatch.setattr(
-        one_by_one, "check_prices", lambda fetched, *given, **more: asked.append(str(fetched.ticker)) or check(fetched, *given, **more)
-    )
-    ingest("workspace", "first", whole=True)
-    with_actions = {"PAID", "PAIDS", "NOTED", "HALVED", "DIVIDED", "BOTH", "MERGED", "UNSPLIT"}
-    assert {"G0", "G1", "G2", "EARLY", "THIN", *with_actions}.isdisjoint(asked)
-    assert {"OPEN", "NAN", "SPLIT", "FROZEN", "GAP", "CAME", "OWING", "RICH", "ENDLESS", "SPUN"} <= set(asked)
-    asked.clear()
-    ingest("workspace", "second", whole=True)
-    with_new_actions, gaps = {"PAYS", "PAYSTWICE", "OVERLAPS", "SPLITS", "SPLITSOLD"}, {"GAP", "CAME", "SPLITGAP", "PAYSMISSED"}
-    assert {"G0", "G1", "G2", "EARLY", "OLD", "QUIET", "FROZEN", "LATE", *with_actions, *with_new_actions, *gaps}.isdisjoint(asked)
-    assert {"REVISED", "JUMPED", "BROKE", "THIN", "DOUBLED", "MISSED", "PAYSREVISED", "GAPS"} <= set(asked)
 
 
 def relation(path: Path, rows: pd.DataFrame, **columns: str) -> Path:
@@ -327,11 +308,11 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
         )
         con.unregister("arriving")
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
-    whole, tails = (one_by_one.read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
+    whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
     assert [len(whole.sessions_of(name)) for name in names] == [20, 420, 7]
     assert [len(tails.sessions_of(name)) for name in names] == [20, 310, 7]
     assert (tails.sessions_of("LONG") == SESSIONS[-310:].to_numpy("datetime64[D]")).all()
-    filled = one_by_one.with_whole_past(tmp_path, tails, (names[1],), when)
+    filled = with_whole_past(tmp_path, tails, (names[1],), when)
     pd.testing.assert_frame_equal(filled.histories.frame(), whole.histories.frame())
 
 

@@ -9,7 +9,7 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.files import FilesSource
+from forecast_lib.prices.sources.files import FilesSource
 from tests.jobs.evenings import SESSIONS, WITHOUT_ACTIONS, Evenings, after, day, prices, times, with_action
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_an_action_that_is_taken_back_counts_no_more_and_still_did_then(evenings
     """The whole history is asked for (from None on) on the evening of the change, and not on the next."""
     asked: list[dt.date | None] = []
     fetch = FilesSource.fetch
-    monkeypatch.setattr(FilesSource, "fetch", lambda *question: asked.append(question[2]) or fetch(*question))
+    monkeypatch.setattr(FilesSource, "fetch", lambda *question: asked.extend(question[1].values()) or fetch(*question))
     listed = {"SPLIT": with_split(CLEAN), "PAID": with_dividend(CLEAN), "MOVED": with_dividend(CLEAN)}
     without = {"SPLIT": CLEAN, "PAID": CLEAN, "MOVED": with_dividend(CLEAN, ACTION + 1)}
     as_listed = pytest.approx({"SPLIT": 0.25, "PAID": left(), "MOVED": left()})
@@ -73,16 +73,17 @@ def test_an_action_that_is_taken_back_counts_no_more_and_still_did_then(evenings
 
 
 def test_an_action_that_a_file_adds_or_takes_back_long_after_its_session_counts(evenings: Evenings) -> None:
-    """Forty sessions before: far from those that are asked for again. A fall by a third so long ago holds nobody."""
+    """Forty sessions before: far from those that are asked for again. A fall by a third that no split explains is taken for one."""
     long_ago = -40
     traded = times(CLEAN, 1.5, slice(None, long_ago))
     paid, late = with_dividend(CLEAN, long_ago), with_action(traded, "Stock Splits", 1.5, long_ago)
     assert evenings.ingest(-4, {"SPLIT": traded, "PAID": paid, "LATE": CLEAN}) == {}
-    assert counted(evenings) == pytest.approx({"SPLIT": 1.0, "PAID": left(long_ago), "LATE": 1.0})
+    assert counted(evenings) == pytest.approx({"SPLIT": 1 / 1.5, "PAID": left(long_ago), "LATE": 1.0})
+    assert evenings.rows("SELECT source FROM corporate_actions WHERE kind = 'split'") == [("inferred",)]
     for place in (-3, -2):
         assert evenings.ingest(place, {"SPLIT": late, "PAID": CLEAN, "LATE": paid}) == {}
         assert counted(evenings) == pytest.approx({"SPLIT": 1 / 1.5, "PAID": 1.0, "LATE": left(long_ago)})
-    assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(4,)]
+    assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(5,)], "the inferred split, and the one that the file lists"
     assert evenings.has_all_of("SPLIT", traded, -2)
 
 
@@ -132,21 +133,24 @@ def test_a_file_without_splits_that_is_divided_anew_is_read_again_as_a_whole(eve
     assert evenings.rows("SELECT count(*) FROM quarantined_prices") == [(0,)]
 
 
-def test_a_split_that_is_added_long_after_it_held_the_ticker_lets_it_go_on(evenings: Evenings) -> None:
+def test_a_split_that_no_source_lists_is_inferred_the_same_evening_and_gives_way_to_the_sources_own(evenings: Evenings) -> None:
     """The close falls to a quarter, and for two weeks and more the file does not say why. Then it lists the split, beside prices as they
-    were traded, or divided by it. Of two tickers the fall was stored meanwhile, by a run that only counts such a thing, so that it lies
-    before the sessions that are asked for again."""
+    were traded, or divided by it; on its own day, or on the one before."""
     fall = -18
     traded = times(CLEAN, 4.0, slice(None, fall))
-    mended = {name: with_split(rows, fall) for name, rows in (("TRADED", traded), ("STORED", traded), ("DIVIDED", CLEAN), ("BOTH", CLEAN))}
-    silent, stored = dict.fromkeys(mended, traded), dict.fromkeys(("STORED", "BOTH"), traded)
+    mended = {"TRADED": with_split(traded, fall), "DIVIDED": with_split(CLEAN, fall)}
+    silent = dict.fromkeys(mended, traded)
+    split = f"SELECT ticker, value, source FROM corporate_actions WHERE session = '{day(fall)}' ORDER BY ticker, known_at"
     assert evenings.ingest(fall - 1, silent) == {}
-    assert evenings.ingest(fall + 11, stored, rules="unrecorded_split=warn") == {}
-    assert evenings.ingest(fall + 12, silent) == dict.fromkeys(silent, "unrecorded_split")
-    assert all(evenings.has_all_of(ticker, traded, fall + 11 if ticker in stored else fall - 1) for ticker in silent)
+    for place in (fall + 3, fall + 12):
+        assert evenings.ingest(place, silent) == {}
+        assert all(evenings.has_all_of(ticker, traded, place) for ticker in silent)
+        assert counted(evenings) == pytest.approx(dict.fromkeys(mended, 0.25), rel=1e-3)
+    assert evenings.rows(split) == [("DIVIDED", 4.0, "inferred"), ("TRADED", 4.0, "inferred")]
     assert evenings.ingest(fall + 13, mended) == {}
     assert all(evenings.has_all_of(ticker, traded, fall + 13) for ticker in mended)
     assert counted(evenings) == pytest.approx(dict.fromkeys(mended, 0.25))
+    assert evenings.rows("SELECT DISTINCT verdict FROM price_verdicts") == [("split",)]
 
 
 # -- splits that the prices do not tell ---------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ BAD, MISSING = "2024-06-05", "2024-06-12"
 LATER = dt.datetime(2024, 6, 20, 9, 0, tzinfo=dt.UTC)
 
 
-def write_prices(path: Path, *, bad_close: float = 105.0, drop: str | None = MISSING, last: str = "2024-06-18") -> None:
+def write_prices(path: Path, *, bad_close: float = 108.0, drop: str | None = MISSING, last: str = "2024-06-18") -> None:
     """Sessions from 2 January: open 100, high 102, low 98, close 100 or 101 in turn; a close above its high on 5 June."""
     sessions = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date.fromisoformat(last))
     rows = {"Date": sessions.strftime("%Y-%m-%d"), "Open": 100.0, "High": 102.0, "Low": 98.0}
@@ -65,7 +65,7 @@ GAPS = "SELECT session::VARCHAR FROM open_price_gaps ORDER BY 1"
 
 
 def test_a_refused_row_is_held_counted_and_a_gap(folder: Path) -> None:
-    assert rows(folder, "SELECT rule, severity, rows, session::VARCHAR FROM quality_counts") == [("close_above_high", "drop_row", 1, BAD)]
+    assert rows(folder, "SELECT rule, severity, rows, session::VARCHAR FROM quality_counts") == [("close_contradicted", "drop_row", 1, BAD)]
     assert rows(folder, GAPS) == [(BAD,), (MISSING,)]
     assert rows(folder, "SELECT message FROM runs") == [("1 of 1 tickers fresh; " + TWO_MISSING,)]
 
@@ -74,11 +74,11 @@ def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
     (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
     done = upkeep.release(folder / "workspace", line["quarantine_id"], "checked with the exchange, M. Mustermann", LATER)
     price = f"SELECT close, revision, run_id FROM current_prices WHERE session = DATE '{BAD}'"
-    assert rows(folder, price) == [(105.0, 0, done.run_id)]
+    assert rows(folder, price) == [(108.0, 0, done.run_id)]
     assert rows(folder, "SELECT released_at IS NOT NULL, note FROM quarantine") == [(True, "checked with the exchange, M. Mustermann")]
     assert rows(folder, "SELECT count(*), count(released_at) FROM quarantined_prices") == [(2, 1)], "the refusal itself stays"
     assert rows(folder, f"SELECT kind, tickers, message FROM runs WHERE run_id = '{done.run_id}'") == [
-        ("upkeep", 1, f"released close_above_high of ACME {BAD}: checked with the exchange, M. Mustermann")
+        ("upkeep", 1, f"released close_contradicted of ACME {BAD}: checked with the exchange, M. Mustermann")
     ]
     ((config, config_hash),) = rows(folder, f"SELECT config, config_hash FROM runs WHERE run_id = '{done.run_id}'")
     assert config_hash == hashlib.sha256(config.encode()).hexdigest()[:16]  # as the column's comment says
@@ -194,7 +194,7 @@ def test_a_stored_row_that_a_person_refuses_stays_and_counts_for_nothing_until_i
     assert rows(folder, counts) == [(0,)]
     assert rows(folder, VERDICTS) == [("ACME", GOOD, "bad_print", "person", "a misprint, M. Mustermann", f'["{GOOD}"]')]
     (line,) = (line for line in upkeep.quarantined(folder / "workspace", LATER).to_dict("records") if line["rule"] == "refused_by_person")
-    assert (str(line["session"].date()), line["reason"], line["field"]) == (GOOD, "a misprint, M. Mustermann", None)
+    assert (str(line["session"].date()), line["reason"], pd.isna(line["field"])) == (GOOD, "a misprint, M. Mustermann", True)
     later = LATER + dt.timedelta(hours=1)
     with pytest.raises(UsageError, match=f"ACME {GOOD} is set aside already: see `tickercast quarantine list ACME`"):
         upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)

@@ -6,11 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from forecast_lib.domain import Ticker
-from forecast_lib.prices.own_folder import own_folder
+from forecast_lib.prices.sources.own_folder import own_folder
 
 _REPOSITORY = Path(__file__).parents[2]
 _NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
@@ -83,18 +82,18 @@ def ask_nobody(workspace: str) -> None:
 
     source = price_source(SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace))
     try:
-        source.fetch(Ticker("ACME"), None, _NOW.date())
+        source.fetch({Ticker("ACME"): None}, _NOW.date()).of(Ticker("ACME"))
     except Exception as error:
         _say(f"{type(error).__name__}: {error}")
 
 
 def _rows(cache_dir: str, address: str, tickers: Sequence[str]) -> list[int]:
-    from forecast_lib.prices.yahoo import YahooSource
+    from forecast_lib.prices.sources.yahoo import YahooSource
     from tests.prices.fake_yahoo import LoopbackSession
 
     source = YahooSource(Path(cache_dir), _NOW, session=LoopbackSession(address, timeout_s=5.0), pause_s=0.0)
-    with ThreadPoolExecutor(len(tickers)) as pool:
-        return list(pool.map(lambda ticker: len(source.fetch(Ticker(ticker), None, _NOW.date()).prices), tickers))
+    offered = source.fetch({Ticker(ticker): None for ticker in tickers}, _NOW.date())
+    return [len(offered.of(Ticker(ticker)).prices) for ticker in tickers]
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from unittest import mock
 
 import duckdb
 
-from flows import nightly, tasks
+from flows import nightly
 from flows.settings import resolve
-from forecast_lib.jobs.retrying import fetch_with_retries
-from forecast_lib.prices.yahoo import YahooSource
+from forecast_lib.prices.sources.retrying import Retrying
+from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests.flows.test_past_nights import PlainStages
 from tests.prices.fake_yahoo import REPLIES, Bar, FakeYahoo, Listing
@@ -26,6 +26,7 @@ __all__ = ["Row", "as_markdown", "failure_table"]
 
 BEFORE, EVENING = dt.date(2024, 6, 25), dt.date(2024, 6, 28)
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2024, 5, 1), EVENING)
+TWICE = Retrying(attempts=2, sleep=lambda _: None)
 AT_ONCE = 4
 """A fifth failing ticker would open the circuit breaker, and the others would not be asked."""
 
@@ -69,20 +70,15 @@ def _listing(ticker: str) -> Listing:
     return Listing(ticker, bars)
 
 
-def _fetch(source, ticker, first, last):  # type: ignore[no-untyped-def]  # the types are ingest.Fetch's
-    return fetch_with_retries(source, ticker, first, last, attempts=2, sleep=lambda _: None, clock=lambda: 0.0, random=lambda: 0.5)
-
-
 @contextmanager
 def _led_to(yahoo: FakeYahoo, cache: Path) -> Iterator[None]:
     def source(config, as_of, workspace, tickers=()):  # type: ignore[no-untyped-def]  # as jobs.workspace.price_source
-        return YahooSource(cache, as_of.now, session=yahoo.session(timeout_s=0.5), pause_s=0.0)
+        return YahooSource(cache, as_of.now, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=TWICE)
 
     with (
         mock.patch.object(nightly, "Stages", PlainStages),
         mock.patch.object(nightly, "price_source", source),
         mock.patch.object(nightly.publish, "report_pages", return_value=[("index.html", "")]),
-        mock.patch.object(tasks, "fetching", return_value=_fetch),
     ):
         yield
 

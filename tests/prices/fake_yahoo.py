@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 
 from curl_cffi.requests import Response
 
-from forecast_lib.prices.yahoo_replies import YahooSession
+from forecast_lib.prices.sources.yahoo_replies import YahooSession
 
 __all__ = ["CRUMB", "Bar", "FakeYahoo", "Listing", "LoopbackSession"]
 

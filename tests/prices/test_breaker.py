@@ -4,7 +4,7 @@ import pytest
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import SourceGivenUp
-from forecast_lib.prices.breaker import CircuitBreaker
+from forecast_lib.prices.sources.breaker import CircuitBreaker
 
 
 def after(*, failed: Iterable[str] = (), well: Iterable[str] = ()) -> CircuitBreaker:

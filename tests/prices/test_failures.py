@@ -28,13 +28,13 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "404": ("no_data_yet", ""),
     "400 no data": ("no_prices", ""),
     "pence": ("currency_changed", ""),
-    "nan row": (FINE, "close_missing"),
+    "nan row": (FINE, "empty_row"),
     "negative": (FINE, "not_positive"),
     "zero": (FINE, "not_positive"),
     "huge": (FINE, "too_large"),
     "infinite": (FINE, "not_finite"),
     "two stories of a day": (FINE, "duplicate_session"),
-    "negative dividend": (FINE, "bad_dividend"),
+    "negative dividend": (FINE, "bad_action"),
 }
 
 

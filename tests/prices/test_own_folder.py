@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.own_folder import own_folder
+from forecast_lib.prices.sources.own_folder import own_folder
 from tests.prices.children import child, said
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 

@@ -9,20 +9,21 @@ from pandas.testing import assert_frame_equal
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UnknownTicker
 from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.checks import check_prices
-from forecast_lib.prices.simulated import FIRST_SESSION, SimulatedMarket
-from forecast_lib.prices.source import FetchedPrices
+from forecast_lib.prices.checks import check, nothing_before
+from forecast_lib.prices.source import OfferedTicker
+from forecast_lib.prices.sources.simulated import FIRST_SESSION, SimulatedMarket
 from forecast_lib.sessions import TickerCalendar
 from tests.contracts.price_source import PriceSourceContract
+from tests.prices.one_ticker import ask
 
 LAST = dt.date(2026, 11, 20)
 
 
-def fetch(number: int, *, seed: int = 0, first: dt.date | None = None, last: dt.date = LAST) -> FetchedPrices:
-    return SimulatedMarket(seed).fetch(Ticker(f"SIM{number}"), first, last)
+def fetch(number: int, *, seed: int = 0, first: dt.date | None = None, last: dt.date = LAST) -> OfferedTicker:
+    return ask(SimulatedMarket(seed), f"SIM{number}", first, last)
 
 
-def log_returns(fetched: FetchedPrices) -> pd.Series:
+def log_returns(fetched: OfferedTicker) -> pd.Series:
     return np.log(split_adjusted(fetched.prices, fetched.actions)["close"]).diff().dropna()
 
 
@@ -43,7 +44,7 @@ def test_it_is_named_so_that_nobody_takes_it_for_real() -> None:
 def test_a_ticker_is_the_same_series_however_many_there_are() -> None:
     few, many = SimulatedMarket(3, tickers_count=1), SimulatedMarket(3, tickers_count=500)
     assert many.default_tickers()[-1] == "SIM500"
-    assert_frame_equal(few.fetch(Ticker("SIM2"), None, LAST).prices, many.fetch(Ticker("SIM2"), None, LAST).prices)
+    assert_frame_equal(ask(few, "SIM2", None, LAST).prices, ask(many, "SIM2", None, LAST).prices)
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -128,16 +129,17 @@ def test_merges_shares_that_have_become_too_cheap() -> None:
 def test_passes_the_checks_without_a_refused_row() -> None:
     now = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
     for number in range(1, 31):
-        checked = check_prices(fetch(number), TickerCalendar("XNYS"), AsOf(LAST, now, now))
-        assert checked.hold is None
+        ticker = Ticker(f"SIM{number}")
+        checked = check(SimulatedMarket().fetch({ticker: None}, LAST), nothing_before((ticker,)), AsOf(LAST, now, now))
+        assert not checked.holds
         assert checked.quarantined.empty
-        assert checked.older_jumps == 0
+        assert {each.verdict for each in checked.judged.verdicts.get(ticker, ())} <= {"real"}
 
 
 @pytest.mark.parametrize("name", ["SIM", "SIM0", "SIM01", "SIM-1", "SIM1234567", "XSIM1", "SIM1X"])
 def test_other_names_are_unknown(name: str) -> None:
     with pytest.raises(UnknownTicker, match="expected SIM1, SIM2"):
-        SimulatedMarket().fetch(Ticker(name), None, LAST)
+        ask(SimulatedMarket(), name, None, LAST)
 
 
 def test_sixteen_years_take_well_under_a_tenth_of_a_second() -> None:

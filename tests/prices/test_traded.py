@@ -1,12 +1,15 @@
 """Whether a file's prices are as traded or divided by its splits, told by prices that were made the one way or the other."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecast_lib.prices.adjust import split_adjusted
 from forecast_lib.prices.basis import share_basis
-from forecast_lib.prices.traded import Traded, on_traded_basis
+from forecast_lib.prices.traded import on_traded_basis
+from forecast_lib.windows.histories import FIGURES, Histories
 from tests.made_up import noisy
 
 MADE = noisy(200)
@@ -36,10 +39,23 @@ def traded(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     return prices.assign(close=prices["close"] * factors, volume=prices["volume"] / factors)
 
 
-def told(prices: pd.DataFrame, actions: pd.DataFrame, column: str = YAHOO) -> Traded:
-    found = on_traded_basis(prices, actions, column)
-    assert found is not None
-    return found
+@dataclass(frozen=True)
+class Told:
+    """One ticker's rows and actions as traded, as frames, and what was assumed of it or found contradictory."""
+
+    prices: pd.DataFrame
+    actions: pd.DataFrame
+    assumption: str | None
+    torn: str | None
+
+
+def told(prices: pd.DataFrame, actions: pd.DataFrame, column: str = YAHOO) -> Told:
+    rows = Histories.from_frame(prices.assign(ticker="ACME", **dict.fromkeys(set(FIGURES) - set(prices), np.nan)), ["ACME"])
+    found = on_traded_basis(rows, actions.assign(ticker="ACME"), column)
+    undoing, then = found.found.get("ACME"), found.rows
+    frame = pd.DataFrame({"session": then.sessions.astype("datetime64[us]"), **{name: then.figures[name] for name in prices.columns[1:]}})
+    listed = found.actions.drop(columns="ticker").reset_index(drop=True)
+    return Told(frame, listed, undoing.assumption if undoing else None, undoing.torn if undoing else None)
 
 
 # -- what the prices show -----------------------------------------------------------------------------------------------------
@@ -103,9 +119,13 @@ def test_a_small_ratio_follows_a_split_that_is_told(column: str) -> None:
         np.testing.assert_allclose(found.prices["close"], then["close"], rtol=1e-12)
 
 
-def test_splits_that_contradict_each_other_are_no_basis() -> None:
+def test_of_prices_that_contradict_their_splits_only_the_rows_since_the_last_split_are_sure() -> None:
     both = splits((SPLIT, 3.0), (LATER, 4.0))
-    assert on_traded_basis(traded(adjusted(), both.iloc[:1]), both, YAHOO) is None
+    file = traded(adjusted(), both.iloc[:1])
+    found = told(file, both)
+    assert found.torn is not None
+    assert "fit neither traded nor split-adjusted prices" in found.torn
+    pd.testing.assert_frame_equal(found.prices, file[file["session"] >= both["session"].iloc[1]].reset_index(drop=True))
 
 
 # -- splits that say nothing --------------------------------------------------------------------------------------------------
@@ -120,7 +140,7 @@ def test_a_split_after_the_last_price_leaves_the_prices_as_they_are(ratios: tupl
     for file in (prices, no_close_yet, prices.assign(close=np.nan)):
         found = told(file, announced, column)
         assert found.assumption is None
-        pd.testing.assert_frame_equal(found.prices, file)
+        pd.testing.assert_frame_equal(found.prices, file.reset_index(drop=True))
         pd.testing.assert_frame_equal(found.actions, announced)
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs.ingest import Fetched, fetch_ticker, read_known
-from forecast_lib.prices.yahoo import YahooSource
+from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
+from tests.prices.one_ticker import One, one
 
 # By ticker: calendar, opening hour, time zone, currency, the session in question, and when it was over (UTC). The exchanges' own
 # notices: New York closes at 13:00 on the day after Thanksgiving, London at 12:30 on Christmas Eve; Tokyo closed at 15:00 until
@@ -45,26 +45,20 @@ def yahoo() -> Iterator[FakeYahoo]:
         yield running
 
 
-def ingested(yahoo: FakeYahoo, folder: Path, cache: Path, ticker: str, minutes: int) -> Fetched:
-    """The ticker's first ingest, so many minutes after the session was over."""
+def ingested(yahoo: FakeYahoo, cache: Path, ticker: str, minutes: int) -> One:
+    """The ticker's first answer, so many minutes after the session was over, after the checks."""
     now = (CASES[ticker][-1] + dt.timedelta(minutes=minutes)).replace(tzinfo=dt.UTC)
-    as_of = AsOf(now.date(), now, now)
     source = YahooSource(cache, now, session=yahoo.session(), pause_s=0.0)
-    known = read_known(folder, [Ticker(ticker)], as_of)
-
-    def fetch(source, ticker, first, last):  # type: ignore[no-untyped-def]  # the types are ingest.Fetch's
-        return source.fetch(ticker, first, last)
-
-    return fetch_ticker(source, Ticker(ticker), known.of(ticker), as_of, fetch)
+    return one(source.fetch({Ticker(ticker): None}, now.date()), TickerCalendar(CASES[ticker][0]), AsOf(now.date(), now, now))
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["day's row", "live row"])
 @pytest.mark.parametrize("ticker", CASES)
-def test_row_of_today_waits_for_the_close_and_half_an_hour(yahoo: FakeYahoo, tmp_path: Path, cache: Path, ticker: str, live: bool) -> None:
+def test_row_of_today_waits_for_the_close_and_half_an_hour(yahoo: FakeYahoo, cache: Path, ticker: str, live: bool) -> None:
     yahoo.listings[ticker] = _listing(ticker, live)
     today = pd.Timestamp(CASES[ticker][-1].date())
-    early, late = (ingested(yahoo, tmp_path, cache, ticker, minutes) for minutes in (29, 30))
-    assert (early.problem, late.problem) == (None, None)
+    early, late = (ingested(yahoo, cache, ticker, minutes) for minutes in (29, 30))
+    assert (early.hold, late.hold) == (None, None)
     assert list(early.good["session"]) == list(late.good["session"][:-1])
     assert early.quarantined[["session", "rule"]].to_numpy().tolist() == [[today, "unfinished_session"]]
     assert late.good[["session", "close"]].iloc[-1].tolist() == [today, 101.25 if live else late.good["close"].iloc[-1]]

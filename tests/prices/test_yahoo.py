@@ -30,15 +30,17 @@ from forecast_lib.errors import (
     UnknownTicker,
 )
 from forecast_lib.prices import open_source
-from forecast_lib.prices.source import FetchedPrices
-from forecast_lib.prices.yahoo import YahooSource
-from forecast_lib.prices.yahoo_replies import YahooSession
+from forecast_lib.prices.source import OfferedTicker
+from forecast_lib.prices.sources.retrying import Retrying
+from forecast_lib.prices.sources.yahoo import YahooSource
+from forecast_lib.prices.sources.yahoo_replies import YahooSession
 from tests.contracts.price_source import PriceSourceContract
 from tests.prices.fake_yahoo import CRUMB, Bar, FakeYahoo, Listing
 
 DAY = dt.date
 NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
 LAST = DAY(2024, 6, 28)
+ONCE = Retrying(attempts=1)
 NEW_SOURCE = Callable[..., YahooSource]
 
 
@@ -136,20 +138,20 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_source(yahoo: FakeYahoo, cache_dir: Path) -> NEW_SOURCE:
     def build(now: dt.datetime = NOW, **options: object) -> YahooSource:
         session = yahoo.session(timeout_s=1.0)
-        return YahooSource(cache_dir, now, session=session, **{"pause_s": 0.0, **options})  # type: ignore[arg-type]
+        return YahooSource(cache_dir, now, session=session, **{"pause_s": 0.0, "retrying": ONCE, **options})  # type: ignore[arg-type]
 
     return build
 
 
-def fetch(source: YahooSource, ticker: str, first: dt.date | None = None, last: dt.date = LAST) -> FetchedPrices:
-    return source.fetch(Ticker(ticker), first, last)
+def fetch(source: YahooSource, ticker: str, first: dt.date | None = None, last: dt.date = LAST) -> OfferedTicker:
+    return source.fetch({Ticker(ticker): first}, last).of(Ticker(ticker))
 
 
-def closes(fetched: FetchedPrices) -> dict[dt.date, float]:
+def closes(fetched: OfferedTicker) -> dict[dt.date, float]:
     return {row.session.date(): row.close for row in fetched.prices.itertuples()}
 
 
-def actions(fetched: FetchedPrices) -> list[tuple[dt.date, str, float]]:
+def actions(fetched: OfferedTicker) -> list[tuple[dt.date, str, float]]:
     return [(row.session.date(), row.kind, round(row.value, 4)) for row in fetched.actions.itertuples()]
 
 
@@ -171,7 +173,7 @@ class TestRows:
 
     def test_name_currency_and_zone_of_the_exchange(self, new_source: NEW_SOURCE) -> None:
         fetched = fetch(new_source(), "VOD.L")
-        assert (fetched.currency, fetched.exchange_timezone) == ("GBp", "Europe/London")
+        assert (fetched.currency, fetched.told.timezone) == ("GBp", "Europe/London")
 
     @pytest.mark.parametrize("ticker", ["ACME", "7203.T", "VOD.L", "AIR.NZ", "BTC-USD"])
     def test_are_dated_by_the_exchanges_own_calendar(self, new_source: NEW_SOURCE, ticker: str) -> None:
@@ -306,12 +308,14 @@ class TestSplits:
         with pytest.raises(BadReply, match=r"split of -0\.5 new shares per old on 2024-06-04"):
             fetch(new_source(), "ACME")
 
-    def test_impossible_dividend_is_refused_and_the_prices_stay(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_impossible_dividend_is_handed_on_for_the_checks_to_refuse_and_the_prices_stay(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         yahoo.script("ACME", "negative dividend")
         fetched = fetch(new_source(), "ACME")
         assert list(closes(fetched)) == JUNE
-        assert fetched.refused["rule"].tolist() == ["bad_dividend"]
-        assert fetched.actions.empty
+        assert fetched.actions[["kind", "value"]].to_numpy().tolist()[0][0] == "dividend"
+        assert (fetched.actions["value"] < 0).all()
 
 
 FAILURES = {
@@ -439,12 +443,12 @@ class TestFailures:
         with FakeYahoo() as gone:
             session = gone.session(timeout_s=2.0)
         with pytest.raises(SourceOutage, match="no answer"):
-            fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0), "GONE")
+            fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0, retrying=ONCE), "GONE")
 
     def test_slow_reply_ends_at_the_time_limit(self, yahoo: FakeYahoo, cache_dir: Path, new_source: NEW_SOURCE) -> None:
         fetch(new_source(), "ACME")
         yahoo.script("ACME", "drip")
-        source = YahooSource(cache_dir, NOW, session=yahoo.session(timeout_s=0.5), pause_s=0.0)
+        source = YahooSource(cache_dir, NOW, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=ONCE)
         began = time.monotonic()
         with pytest.raises(SourceOutage, match="Timeout"):
             fetch(source, "ACME")
@@ -475,14 +479,15 @@ class TestSecrets:
     def test_proxys_password_is_in_no_error(self, cache_dir: Path) -> None:
         session = YahooSession(proxy="http://ann:hunter2@127.0.0.1:1", timeout_s=1.0)  # nobody listens on port 1
         with pytest.raises(SourceOutage) as caught:
-            fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0), "PROXIED")
+            fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0, retrying=ONCE), "PROXIED")
         assert "hunter2" not in f"{caught.value!r} {vars(caught.value)}"
         shown = "".join(traceback.format_exception(caught.value))
         assert "hunter2" not in shown
         assert "curl_cffi" not in shown  # the client's own error, addresses and all, is not shown under ours
 
-    def test_every_request_goes_through_the_proxy(self, cache_dir: Path) -> None:
+    def test_every_request_goes_through_the_proxy(self, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """One on the loopback that writes down what it is asked and refuses."""
+        monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
         heard: list[str] = []
 
         class Proxy(BaseRequestHandler):
@@ -494,7 +499,7 @@ class TestSecrets:
             threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
             config = SourceConfig("yahoo", proxy=f"http://ann:hunter2@127.0.0.1:{proxy.server_address[1]}", pause_s=0.0)
             with pytest.raises(SourceOutage, match="no answer"):
-                open_source(config, AsOf(LAST, NOW, NOW), cache_dir=cache_dir).fetch(Ticker("PROXIED"), None, LAST)
+                fetch(open_source(config, AsOf(LAST, NOW, NOW), cache_dir=cache_dir), "PROXIED")
             proxy.shutdown()
         assert any(request.startswith("CONNECT query2.finance.yahoo.com:443 ") for request in heard)
         assert all(re.match(r"CONNECT \w+(\.finance)?\.yahoo\.com:443 ", request) for request in heard)
@@ -512,8 +517,8 @@ class TestCrowds:
         yahoo.work_s = 0.05
         source = new_source(requests_at_once=2)
         try:
-            with ThreadPoolExecutor(8) as pool:
-                answers = list(pool.map(lambda place: closes(fetch(source, f"T{place}")), range(8)))
+            offered = source.fetch({Ticker(f"T{place}"): None for place in range(8)}, LAST)
+            answers = [closes(offered.of(Ticker(f"T{place}"))) for place in range(8)]
         finally:
             yahoo.work_s = 0.0
         assert yahoo.tally.most_at_once == 2
@@ -540,7 +545,7 @@ class TestCrowds:
 
     def test_pauses_after_each_fetch_good_or_bad(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         pauses: list[float] = []
-        source = new_source(pause_s=0.7, sleep=pauses.append)
+        source = new_source(pause_s=0.7, retrying=Retrying(attempts=1, sleep=pauses.append))
         fetch(source, "ACME")
         yahoo.script("ACME", "html")
         with pytest.raises(BadReply):

@@ -84,7 +84,7 @@ def test_an_empty_reply_changes_nothing(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def actions(value: float) -> pd.DataFrame:
-    return pd.DataFrame({"ticker": ["AAA"], "session": [stamp(day(0))], "kind": ["split"], "value": [value]})
+    return pd.DataFrame({"ticker": ["AAA"], "session": [stamp(day(0))], "kind": ["split"], "value": [value], "source": [None]})
 
 
 def test_an_action_is_new_once_and_again_when_its_value_changes_back(con: duckdb.DuckDBPyConnection) -> None:

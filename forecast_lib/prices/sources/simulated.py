@@ -9,6 +9,7 @@ the same however many tickers there are, and a later `last` appends rows without
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
+from forecast_lib.prices.source import ACTION_COLUMNS, Asked, Offered, Told, nobody
 from forecast_lib.sessions import TickerCalendar
 
 __all__ = ["FIRST_SESSION", "SimulatedMarket"]
@@ -31,7 +32,7 @@ _SESSIONS_PER_YEAR = 252
 # GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its mean.
 _ALPHA, _BETA = 0.06, 0.92
 # Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its mean: the wildest
-# day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, which `checks.JUMP` still lets pass.
+# day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, about eight times its usual day.
 _DEGREES_OF_FREEDOM, _WILDEST, _HIGHEST_VARIANCE = 5, 6.0, 4.0
 
 _SPLIT_ABOVE, _SPLIT_RATIO = 400.0, 4.0
@@ -57,7 +58,7 @@ class SimulatedMarket:
     >>> market = SimulatedMarket(seed=0)
     >>> market.default_tickers()
     ('SIM1', 'SIM2', 'SIM3', 'SIM4', 'SIM5')
-    >>> len(market.fetch(Ticker("SIM7"), None, dt.date(2010, 1, 31)).prices)
+    >>> len(market.fetch({Ticker("SIM7"): None}, dt.date(2010, 1, 31)).rows)
     19
     """
 
@@ -73,33 +74,35 @@ class SimulatedMarket:
     def passed_over(self) -> tuple[str, ...]:
         return ()
 
-    def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
-        """Every session from `first` to `last`, whether or not it has ended: the market has no clock.
+    def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
+        """Every session from each ticker's first one to `last`, whether or not it has ended: the market has no clock."""
+        parts = []
+        for ticker, first in asked.items():
+            parts.append(self._offered(ticker, first, last))
+            done(ticker)
+        return Offered.joined(parts)
 
-        Raises:
-            UnknownTicker: the name is not SIM and a number from 1 on.
-            NoPrices: there is no session in the range.
-        """
+    def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         match = _TICKER.fullmatch(ticker)
         if not match:
-            raise UnknownTicker(ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker")
+            reason = "no ticker of the simulated market: expected SIM1, SIM2, ..."
+            return Offered.nothing({ticker: Told(UnknownTicker(ticker, reason, rule="unknown_ticker"))})
         begin = max(first or FIRST_SESSION, FIRST_SESSION)
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
         if not len(sessions) or sessions[-1] < pd.Timestamp(begin):
-            raise NoPrices(ticker, f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}", rule="no_rows")
+            reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
+            return Offered.nothing({ticker: Told(NoPrices(ticker, reason, rule="no_rows"))})
         wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
-        prices, actions = _history(sessions, self._seed, int(match[1]), wanted)
-        return FetchedPrices(
-            ticker=ticker,
-            prices=prices,
-            actions=actions,
-            currency="USD",
-            exchange_timezone="America/New_York",
-        )
+        figures, actions = _history(sessions, self._seed, int(match[1]), wanted)
+        days, told = sessions[wanted:].to_numpy(), Told(timezone="America/New_York")
+        return Offered.of_one(ticker, days, figures, actions, self._origins, currency="USD", told=told)
+
+    def _origins(self, at: NDArray[np.intp]) -> list[str]:
+        return [f"simulated market, seed {self._seed}"] * len(at)
 
 
-def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Prices (RAW_COLUMNS) and actions (ACTION_COLUMNS) of one ticker.
+def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:
+    """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
 
     Args:
         sessions: from the market's first one on: each depends on those before.
@@ -127,8 +130,7 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
     figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
     dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
-    prices = pd.DataFrame({"session": sessions[wanted:], **handed_out, "origin": f"simulated market, seed {seed}"})
-    return prices[list(RAW_COLUMNS)], _actions(sessions[wanted:], splits[wanted:], dividends[wanted:])
+    return handed_out, _actions(sessions[wanted:], splits[wanted:], dividends[wanted:])
 
 
 def _character(rng: np.random.Generator) -> _Character:

@@ -29,9 +29,9 @@ import json
 import os
 import re
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,20 +39,25 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import yfinance as yf
+from numpy.typing import NDArray
 from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
-from forecast_lib.prices.breaker import CircuitBreaker
-from forecast_lib.prices.own_folder import own_folder
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, FetchedPrices
-from forecast_lib.prices.yahoo_replies import Reply, YahooSession, listening, other_symbol, verdict_on_all
+from forecast_lib.prices.adjust import as_traded, split_factors
+from forecast_lib.prices.source import Asked, Offered, Told, as_json, nobody
+from forecast_lib.prices.sources.breaker import CircuitBreaker
+from forecast_lib.prices.sources.own_folder import own_folder
+from forecast_lib.prices.sources.retrying import Retrying
+from forecast_lib.prices.sources.yahoo_replies import Reply, YahooSession, listening, other_symbol, verdict_on_all
 
-__all__ = ["YahooSource", "shares_since"]
+__all__ = ["YahooSource"]
 
 _BEGINNING = dt.date(1900, 1, 1)
 _COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Adj Close": "adj_close", "Volume": "volume"}
-_PRICES_AS_TRADED = ["open", "high", "low", "close"]
+_MOST_WAITING = 8
+"""Threads: those that wait before another try leave their place to others."""
+
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 
 _client_lock = threading.Lock()
@@ -63,7 +68,7 @@ _client_process: int | None = None
 class YahooSource:
     """Daily prices, dividends and splits from Yahoo Finance.
 
-    One per run; threads may share it. It never repeats a request: `jobs.retrying` does.
+    One per run. Tickers are asked for one by one, a few at a time, and again after what may pass.
 
     Args:
         cache_dir: where the client's own time-zone and cookie files lie, in a numbered folder for each process that fetches at the
@@ -76,7 +81,7 @@ class YahooSource:
         pause_s: seconds that a place stays taken after a fetch, to spread the requests.
         timeout_s: seconds for each single request; a fetch needs one or two, up to seven where Yahoo refuses, and twice in a process's
             life fourteen.
-        sleep: how to wait.
+        retrying: how often and how long each ticker is asked for.
     """
 
     name = "yahoo"
@@ -91,14 +96,14 @@ class YahooSource:
         requests_at_once: int = 2,
         pause_s: float = 0.25,
         timeout_s: float = 10.0,
-        sleep: Callable[[float], None] = time.sleep,
+        retrying: Retrying = Retrying(),
     ) -> None:
         self._cache_dir = cache_dir
         self._now = now
         self._session = session if session is not None else YahooSession(proxy=proxy, timeout_s=timeout_s)
         self._places = threading.BoundedSemaphore(requests_at_once)
         self._pause_s = pause_s
-        self._sleep = sleep
+        self._retrying = retrying
         self._breaker = CircuitBreaker(self.name)
 
     def default_tickers(self) -> tuple[Ticker, ...]:
@@ -106,18 +111,40 @@ class YahooSource:
         return ()
 
     def passed_over(self) -> tuple[str, ...]:
+        """Nothing."""
         return ()
 
-    def fetch(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
-        """Every row of `ticker` from `first` (None: from the beginning) to `last`, both inclusive, oldest first, as traded.
+    def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
+        """Every row of each ticker from its first session to `last`, as traded.
+
+        A ticker's problem is UnknownTicker where Yahoo says "not found" in its own words (an outage never reads so), NoPrices
+        where it knows the ticker and has no row, RateLimited, SourceOutage, BadReply where all tries failed, and SourceGivenUp
+        where too many others did.
 
         Raises:
-            UnknownTicker: Yahoo says "not found" in its own words; an outage never reads so.
-            NoPrices: Yahoo knows the ticker, but has no row for these sessions.
-            RateLimited, SourceOutage, BadReply: try again later.
-            SourceGivenUp: too many other tickers failed; nothing was asked.
             FatalError: this process was forked from one that had fetched.
         """
+
+        def answer(ticker: Ticker) -> Offered:
+            found = self._answer(ticker, asked[ticker], last)
+            done(ticker)
+            return found
+
+        pool = ThreadPoolExecutor(_MOST_WAITING, thread_name_prefix="yahoo")
+        try:
+            return Offered.joined(list(pool.map(answer, asked)))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _answer(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
+        try:
+            return self._retrying(lambda: self._in_turn(ticker, first, last))
+        except FatalError:
+            raise
+        except TickercastError as problem:
+            return Offered.nothing({ticker: Told(problem)})
+
+    def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
             raise NoPrices(ticker, f"no session lies between {first} and {last}: the first is after the last", rule="no_prices")
         if _ISIN.fullmatch(ticker):
@@ -130,11 +157,11 @@ class YahooSource:
                 self._breaker.record(ticker, failed=isinstance(problem, TransientError))
                 raise
             finally:
-                self._sleep(self._pause_s)
+                self._retrying.sleep(self._pause_s)
             self._breaker.record(ticker, failed=False)
             return fetched
 
-    def _fetch_once(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> FetchedPrices:
+    def _fetch_once(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         # UTC+14 is a day ahead, and the client's end is exclusive: two days more than today in UTC.
         end = max(last + dt.timedelta(days=1), self._now.date() + dt.timedelta(days=2))
         with listening() as replies:
@@ -153,7 +180,7 @@ class YahooSource:
 
     def _fetched(
         self, ticker: Ticker, table: pd.DataFrame, meta: Mapping[str, Any], replies: list[Reply], first: dt.date, last: dt.date
-    ) -> FetchedPrices:
+    ) -> Offered:
         if other := other_symbol(ticker, meta.get("symbol")):
             raise other
         zone = str(meta["exchangeTimezoneName"])
@@ -162,21 +189,25 @@ class YahooSource:
         currency = meta.get("currency")
         if not isinstance(currency, str | None):
             raise BadReply(f"{ticker}: Yahoo names its currency by a {type(currency).__name__}, expected a text: try again later")
-        table = table.set_axis(_plain_sessions(table.index), axis="index")
-        splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
-        as_traded = _as_traded(table, splits)
-        asked = as_traded[(as_traded.index >= pd.Timestamp(first)) & (as_traded.index <= pd.Timestamp(last))]
-        if asked.empty:
+        table = table.set_axis(_plain_sessions(table.index), axis="index").sort_index(kind="stable")
+        asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
+        if not asked.any():
             raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
-        contradicting = asked.index.isin(_contradicting_days(replies[-1].body, zone))
-        refused = [_refused_days(ticker, asked[contradicting]), _refused_dividends(ticker, asked)]
-        return FetchedPrices(
+        splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
+        figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, split_factors(table.index, splits))
+        figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
+        contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
+        wanted = asked & ~contradicting
+        days = table.index.to_numpy()
+        return Offered.of_one(
             ticker,
-            _prices(ticker, asked[~contradicting]),
-            _actions(asked),
+            days[wanted],
+            {name: values[wanted] for name, values in figures.items()},
+            _actions(table, splits, asked),
+            lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
-            exchange_timezone=zone,
-            refused=pd.concat(refused, ignore_index=True),
+            refused=_refused_days(ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}),
+            told=Told(timezone=zone),
         )
 
 
@@ -213,77 +244,37 @@ def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(index).tz_localize(None).normalize().as_unit("us")
 
 
-def shares_since(sessions: pd.DatetimeIndex, splits: pd.Series) -> np.ndarray:
-    """How many shares one share of each session has become since: the product of all splits *after* it.
-
-    Args:
-        sessions: (n,) dates.
-        splits: new shares per old, indexed by session, oldest first.
-
-    Returns:
-        (n,) float64, 1.0 where no split follows. A split's own session trades on the new basis already.
-
-    >>> days = pd.DatetimeIndex(["2014-06-06", "2014-06-09", "2020-08-28", "2020-08-31"])
-    >>> shares_since(days, pd.Series([7.0, 4.0], index=days[[1, 3]])).tolist()
-    [28.0, 4.0, 4.0, 1.0]
-    """
-    products = np.append(np.cumprod(splits.to_numpy(dtype=float)[::-1])[::-1], 1.0)
-    since: np.ndarray = products[splits.index.searchsorted(sessions, side="right")]
-    return since
-
-
-def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> pd.Series:
-    """The splits that have happened by the exchange's `today`; `BadReply` for one that cannot be undone."""
+def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> pd.DataFrame:
+    """The splits that have happened by the exchange's `today`, as ACTION_COLUMNS; `BadReply` for one that cannot be undone."""
     ratios = table["Stock Splits"].astype(float)
-    splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))].sort_index()
+    splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))]
     impossible = splits[~((splits > 0) & np.isfinite(splits))]
     if not impossible.empty:
         day, ratio = impossible.index[0].date(), impossible.iloc[0]
         raise BadReply(f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try later")
-    return splits
+    return pd.DataFrame({"session": splits.index, "kind": "split", "value": splits.to_numpy()})
 
 
-def _as_traded(table: pd.DataFrame, splits: pd.Series) -> pd.DataFrame:
-    """The client's table by session in our columns, with the splits undone; `adj_close` as it came."""
-    shares = shares_since(pd.DatetimeIndex(table.index), splits)
-    rows = table[list(_COLUMNS)].rename(columns=_COLUMNS).astype(float)
-    rows[_PRICES_AS_TRADED] = rows[_PRICES_AS_TRADED].mul(shares, axis="index")
-    rows["volume"] = (rows["volume"] / shares).round()  # traded volumes are whole numbers
-    rows["dividend"] = table["Dividends"].astype(float) * shares
-    rows["split"] = splits.reindex(rows.index, fill_value=0.0)
-    return rows.sort_index()
+def _actions(table: pd.DataFrame, splits: pd.DataFrame, asked: NDArray[np.bool_]) -> pd.DataFrame:
+    """Dividends as they were paid, and splits, of the sessions asked for."""
+    paid = asked & (table["Dividends"].to_numpy(float) != 0)
+    days = table.index[paid]
+    dividends = table["Dividends"].to_numpy(float)[paid] * split_factors(days, splits)
+    within = splits["session"].isin(table.index[asked])
+    parts = [pd.DataFrame({"session": days, "kind": "dividend", "value": dividends}), splits[within]]
+    found = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return found.sort_values(["session", "kind"], ignore_index=True)
 
 
-def _prices(ticker: Ticker, rows: pd.DataFrame) -> pd.DataFrame:
-    frame = rows.rename_axis("session").reset_index()
-    frame["origin"] = _origins(ticker, rows.index)
-    return frame[list(RAW_COLUMNS)]
+def _origin(ticker: Ticker, day: np.datetime64) -> str:
+    return f"yahoo {ticker} {day.astype('M8[D]')}"
 
 
-def _actions(rows: pd.DataFrame) -> pd.DataFrame:
-    found = rows.rename_axis("session")[["dividend", "split"]].reset_index().melt("session", var_name="kind")
-    good = found[(found["value"] > 0) & np.isfinite(found["value"])]
-    return good.sort_values(["session", "kind"], ignore_index=True)[list(ACTION_COLUMNS)]
-
-
-def _origins(ticker: Ticker, sessions: pd.Index) -> list[str]:
-    return [f"yahoo {ticker} {day:%Y-%m-%d}" for day in sessions]
-
-
-def _refused(ticker: Ticker, rows: pd.DataFrame, rule: str, reason: str) -> pd.DataFrame:
-    texts = [row.to_json() for _, row in rows.iterrows()]
-    columns = {"session": rows.index, "row": texts, "origin": _origins(ticker, rows.index), "rule": rule, "reason": reason}
-    return pd.DataFrame(columns)
-
-
-def _refused_days(ticker: Ticker, rows: pd.DataFrame) -> pd.DataFrame:
+def _refused_days(ticker: Ticker, days: NDArray[np.datetime64], figures: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
     reason = "Yahoo gave two different rows for this session; this is the one that its client kept"
-    return _refused(ticker, rows, "duplicate_session", reason)
-
-
-def _refused_dividends(ticker: Ticker, rows: pd.DataFrame) -> pd.DataFrame:
-    impossible = rows[(rows["dividend"] != 0) & ~((rows["dividend"] > 0) & np.isfinite(rows["dividend"]))]
-    return _refused(ticker, impossible[["dividend"]], "bad_dividend", "a dividend must be a number above 0")
+    texts = [as_json({name: float(values[at]) for name, values in figures.items()}) for at in range(len(days))]
+    origins = [_origin(ticker, day) for day in days]
+    return pd.DataFrame({"session": days, "row": texts, "origin": origins, "rule": "duplicate_session", "reason": reason})
 
 
 def _contradicting_days(body: bytes, zone: str) -> pd.DatetimeIndex:

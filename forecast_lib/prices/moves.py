@@ -1,0 +1,210 @@
+"""Odd moves of tonight's rows, judged by the evidence: which rows wait, and which splits are inferred.
+
+The judge (`prices.evidence`) has no memory: it sees the same rows each night, those that wait among them, and says of each odd move what it
+is by now. So a row that waited is let in by itself once what follows speaks for it.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
+from forecast_lib.prices.evidence import Verdict, judge_moves, odd_rows, sentence
+from forecast_lib.prices.rules.rule import ROW
+from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
+from forecast_lib.prices.screen import Strike
+from forecast_lib.windows.histories import Histories, Splits
+
+__all__ = ["Judged", "can_split", "judged", "set_aside", "word_of_person"]
+
+_STILL_OPEN = 30
+"""Sessions: what is judged anew each night, besides all that is new; a unit is decided within ten."""
+
+_NO_SPLITS = frozenset({"24/7", "24/5", "us_futures"})
+_AT_ONCE = 100_000
+
+Days = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the evidence says of tickers with odd moves.
+
+    Attributes:
+        verdicts: by ticker, those on moves that are open or new tonight, oldest first.
+        since: by ticker, the first session that was judged.
+        strikes: offered rows that wait.
+    """
+
+    verdicts: Mapping[str, tuple[Verdict, ...]]
+    since: Mapping[str, np.datetime64]
+    strikes: tuple[Strike, ...]
+
+    def inferred(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Ticker, session, kind, value and source: splits that the prices show and no source lists; known ones that they no longer show are
+        taken back."""
+        found = [
+            (ticker, verdict.session, verdict.ratio)
+            for ticker, verdicts in self.verdicts.items()
+            for verdict in verdicts
+            if verdict.verdict in ("split", "unit") and verdict.ratio != 1
+        ]
+        shown = {(ticker, session.astype("M8[D]")) for ticker, session, _ in found}
+        before = standing(known[known["source"] == INFERRED])
+        gone = [
+            (row.ticker, row.session, WITHDRAWN["split"])
+            for row in before.itertuples()
+            if row.ticker in self.since
+            and np.datetime64(row.session, "D") >= self.since[row.ticker]
+            and (row.ticker, np.datetime64(row.session, "D")) not in shown
+        ]
+        frame = pd.DataFrame([*found, *gone], columns=["ticker", "session", "value"])
+        types = {"ticker": "str", "session": "datetime64[us]", "value": float}
+        return frame.astype(types).assign(kind=pd.array(["split"] * len(frame), dtype="str"), source=INFERRED)
+
+    def changed(self, known: pd.DataFrame) -> pd.DataFrame:
+        """Ticker, session, verdict and evidence (JSON) of what is judged otherwise than before.
+
+        Args:
+            known: `price_verdicts` as they were known; what a person said stays.
+        """
+        before = {(row.ticker, np.datetime64(row.session, "D")): row for row in known.itertuples()}
+        tonight = {(ticker, each.session.astype("M8[D]")): each for ticker, verdicts in self.verdicts.items() for each in verdicts}
+        rows = []
+        for (ticker, session), each in tonight.items():
+            evidence = {**each.evidence, "ratio": each.ratio, "rows": [str(day) for day in each.rows.astype("M8[D]")]}
+            old = before.get((ticker, session))
+            if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
+                rows.append((ticker, session, each.verdict, json.dumps(evidence)))
+        for (ticker, session), old in before.items():
+            if ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight and waiting(old):
+                rows.append((ticker, session, "real", json.dumps({"ratio": 1.0, "rows": [], "since": "nothing odd is left of it"})))
+        frame = pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
+        return frame.astype({"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"})
+
+
+def waiting(verdict: object) -> list[str]:
+    """The sessions of a stored verdict whose rows wait."""
+    if _by_person(verdict.evidence) and verdict.verdict == "real":  # type: ignore[attr-defined]  # a row of the table
+        return []
+    rows = json.loads(verdict.evidence).get("rows", [])  # type: ignore[attr-defined]
+    return [str(day) for day in rows]
+
+
+def _the_same(old: object, verdict: str, evidence: Mapping[str, object]) -> bool:
+    then = json.loads(old.evidence)  # type: ignore[attr-defined]  # a row of the table
+    return (old.verdict, then.get("ratio"), then.get("rows")) == (verdict, evidence["ratio"], evidence["rows"])  # type: ignore[attr-defined]
+
+
+def _by_person(evidence: str) -> bool:
+    return json.loads(evidence).get("by") == "person"
+
+
+def word_of_person(verdicts: pd.DataFrame, released: pd.DataFrame) -> dict[str, dict[np.datetime64, str]]:
+    """By ticker and session, what a person said of a move: `real` or `bad_print`; a row released from the quarantine is real too."""
+    said: dict[str, dict[np.datetime64, str]] = {}
+    for row in released.dropna(subset=["session"]).itertuples():
+        said.setdefault(row.ticker, {})[np.datetime64(row.session, "D")] = "real"
+    for row in verdicts.itertuples():
+        if _by_person(row.evidence):
+            said.setdefault(row.ticker, {})[np.datetime64(row.session, "D")] = row.verdict
+    return said
+
+
+def set_aside(verdicts: pd.DataFrame, tickers: Sequence[str]) -> NDArray[np.int64]:
+    """Keys (`Histories.keys`) of the stored rows that count for nothing by the newest verdicts on them."""
+    listed = [(row.ticker, day) for row in verdicts.itertuples() for day in waiting(row)]
+    if not listed:
+        return np.empty(0, np.int64)
+    rows = pd.DataFrame(listed, columns=["ticker", "session"])
+    from_names = pd.Index(tickers).get_indexer(rows["ticker"]).astype(np.int64)
+    keys = (from_names << 32) + rows["session"].to_numpy("datetime64[D]").astype(np.int64)
+    return np.sort(keys[from_names >= 0])
+
+
+def can_split(ticker: str, calendar: str) -> bool:
+    """Whether tickers of this kind split; coins, currency pairs, futures and indices do not.
+
+    >>> can_split("AAPL", "XNYS"), can_split("BTC-USD", "24/7"), can_split("^GSPC", "XNYS")
+    (True, False, False)
+    """
+    return calendar not in _NO_SPLITS and not ticker.startswith("^")
+
+
+def judged(
+    good: Histories,
+    places: NDArray[np.intp],
+    stored: Histories,
+    splits: Splits,
+    exchanges: Exchanges,
+    said: Mapping[str, Mapping[np.datetime64, str]],
+) -> Judged:
+    """The odd moves among the rows that the rules left, beside the stored ones.
+
+    Args:
+        good: with the places of its rows among all that were offered.
+        stored: of the same tickers, without what a person refused.
+        splits: by ticker, those that the source or a person has recorded.
+        said: what persons said of moves.
+    """
+    verdicts: dict[str, tuple[Verdict, ...]] = {}
+    since: dict[str, np.datetime64] = {}
+    strikes: list[Strike] = []
+    mine, theirs = good.bounds(), stored.bounds()
+    for low, high in _portions(mine + theirs):
+        offered, beside = good.rows(slice(mine[low], mine[high])), stored.rows(slice(theirs[low], theirs[high]))
+        if not len(offered):
+            continue
+        rows = beside.overlaid(offered, "adj_close") if len(beside) else offered
+        with np.errstate(all="ignore"):
+            odd = odd_rows(rows.of, split_adjusted(rows, rows.figures["close"], splits))
+        bounds, ends = rows.bounds(), beside.bounds()
+        for place in np.unique(rows.of[odd]).tolist():
+            ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
+            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]])
+            since[ticker] = begin
+            if not (part.sessions[odd[bounds[place] : bounds[place + 1]]] >= begin).any():
+                continue
+            calendar = exchanges.calendars[exchanges.of[place]].name
+            overruled = {day: verdict for day, verdict in said.get(ticker, {}).items() if verdict == "real"}
+            found = judge_moves(bars_of(part, splits.get(ticker)), can_split=can_split(ticker, calendar), overruled=overruled)
+            open_ones = [each for each in found if each.session >= begin]
+            strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
+            kept = _otherwise_stored(part, beside, place)
+            verdicts[ticker] = tuple(dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones)
+    return Judged(verdicts, since, tuple(strikes))
+
+
+def _open_since(rows: Histories, stored: Days) -> np.datetime64:
+    """From which session on moves are judged: the newest _STILL_OPEN, and all from the first on that is not stored yet."""
+    new = rows.sessions[~np.isin(rows.sessions, stored)][:1]
+    recent = rows.sessions[-_STILL_OPEN:][0]
+    return min(recent, new[0]) if len(new) else recent
+
+
+def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:
+    """Sessions that are stored with another close than the one that was judged: a revision that waits leaves the stored row as it is."""
+    mine = stored.part(place)
+    both = rows.sessions[np.isin(rows.sessions, mine.sessions)]
+    now, then = (part.figures["close"][np.searchsorted(part.sessions, both)] for part in (rows, mine))
+    return both[~np.isclose(now, then, rtol=1e-6, atol=0.0)]
+
+
+def _waiting(verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.intp], mine: slice) -> list[Strike]:
+    strikes = []
+    for verdict in verdicts:
+        at = np.flatnonzero(np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))) + mine.start
+        if len(at):
+            strikes.append(Strike(verdict.verdict, ROW, places[at], sentence(verdict)))
+    return strikes
+
+
+def _portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
+    cuts = np.unique(np.concatenate([[0], np.searchsorted(ends, np.arange(0, ends[-1], _AT_ONCE)), [len(ends) - 1]])).tolist()
+    return list(itertools.pairwise(cuts))
