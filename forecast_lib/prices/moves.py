@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
-from forecast_lib.prices.evidence import Verdict, judge_moves, odd_rows, sentence
+from forecast_lib.prices.evidence import Verdict, judge_moves, market_moves, odd_rows, sentence
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
 from forecast_lib.prices.screen import Strike
@@ -163,8 +163,10 @@ def judged(
             continue
         rows = beside.overlaid(offered, "adj_close") if len(beside) else offered
         with np.errstate(all="ignore"):
-            odd = odd_rows(rows.of, split_adjusted(rows, rows.figures["close"], splits))
+            close = split_adjusted(rows, rows.figures["close"], splits)
+            odd = odd_rows(rows.of, close)
         bounds, ends = rows.bounds(), beside.bounds()
+        market = market_moves(exchanges.of[rows.of], rows.of, rows.sessions, close) if odd.any() else close
         for place in np.unique(rows.of[odd]).tolist():
             ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
             begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]])
@@ -173,7 +175,12 @@ def judged(
                 continue
             calendar = exchanges.calendars[exchanges.of[place]].name
             overruled = {day: verdict for day, verdict in said.get(ticker, {}).items() if verdict == "real"}
-            found = judge_moves(bars_of(part, splits.get(ticker)), can_split=can_split(ticker, calendar), overruled=overruled)
+            found = judge_moves(
+                bars_of(part, splits.get(ticker)),
+                can_split=can_split(ticker, calendar),
+                market_move=market[bounds[place] : bounds[place + 1]],
+                overruled=overruled,
+            )
             open_ones = [each for each in found if each.session >= begin]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
             kept = _otherwise_stored(part, beside, place)

@@ -17,7 +17,6 @@ __all__ = [
     "faults",
     "files",
     "hashing",
-    "holdings",
     "ledger",
     "lock",
     "migrations",

