@@ -21,6 +21,7 @@ from forecast_lib.domain import AsOf, Ticker, parse_ticker
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.outcome import code_version, libraries
 from forecast_lib.prices.rules import HARMLESS_RULES
+from forecast_lib.prices.source import as_json
 from forecast_lib.store import database, ledger, publication, reads, revisions
 from forecast_lib.store.lock import hold_workspace
 from forecast_lib.tables import PRICE_VALUES, TABLES
@@ -131,8 +132,8 @@ def refuse(workspace: Path, ticker: str, session: dt.date, note: str, now: dt.da
             if _waits(reads.read_verdicts(con, [name], _as_of(now)), session):
                 raise UsageError(f"{name} {session} is set aside already: see `tickercast quarantine list {name}`")
             run = _run("refuse", name, f"refused {name} {session}: {note}", now, row["source"].iloc[0])
-            figures = {figure: None if pd.isna(value) else float(value) for figure, value in row[list(PRICE_VALUES)].iloc[0].items()}
-            line = {"ticker": name, "session": day, "row": json.dumps({"session": str(session), **figures, "refused_at": now.isoformat()})}
+            text = as_json({"session": day, **row[list(PRICE_VALUES)].astype(float).iloc[0].to_dict()})
+            line = {"ticker": name, "session": day, "row": text}
             line |= {"origin": f"stored by run {row['run_id'].iloc[0]}", "rule": _BY_PERSON, "reason": note, "field": None}
             line |= {"source": row["source"].iloc[0], "known_at": _naive(now), "released_at": pd.NaT}
             frames = {"quarantined_prices": pd.DataFrame([line]), "price_verdicts": _said(name, day, "bad_print", note, now)}

@@ -78,13 +78,15 @@ class Judged:
         tonight = {(ticker, each.session.astype("M8[D]")): each for ticker, verdicts in self.verdicts.items() for each in verdicts}
         rows = []
         for (ticker, session), each in tonight.items():
-            evidence = {**each.evidence, "ratio": each.ratio, "rows": [str(day) for day in each.rows.astype("M8[D]")]}
+            waits = [str(day) for day in each.rows.astype("M8[D]")]
+            evidence = {**each.evidence, "ratio": each.ratio, "rows": waits, "sentence": sentence(each)}
             old = before.get((ticker, session))
             if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
                 rows.append((ticker, session, each.verdict, json.dumps(evidence)))
         for (ticker, session), old in before.items():
-            if ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight and waiting(old):
-                rows.append((ticker, session, "real", json.dumps({"ratio": 1.0, "rows": [], "since": "nothing odd is left of it"})))
+            judged = ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight
+            if judged and waiting(old) and not _by_person(old.evidence):
+                rows.append((ticker, session, "real", json.dumps({"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"})))
         frame = pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
         return frame.astype({"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"})
 

@@ -143,8 +143,8 @@ SELECT
     any_value(field) AS field,
     row,
     min(known_at) AS known_at,
-    max(released_at) AS released_at,
-    arg_max(reason, released_at) AS note
+    CASE WHEN max(released_at) > max(known_at) FILTER (WHERE released_at IS NULL) THEN max(released_at) END AS released_at,
+    CASE WHEN max(released_at) > max(known_at) FILTER (WHERE released_at IS NULL) THEN arg_max(reason, released_at) END AS note
 FROM quarantined_prices
 GROUP BY ticker, row, rule;
 COMMENT ON VIEW quarantine IS 'The refused rows, one line each however often the source sent them; released_at is set where a person released the row.';
