@@ -39,6 +39,7 @@ WARM_UP = 22
 _SMALLEST_VARIANCE = 1e-8  # one basis point a session, squared: keeps logarithms of frozen prices finite
 _EWMA_DECAY = 0.94  # RiskMetrics (J.P. Morgan 1996), daily
 _USUAL_SPREAD = 0.8  # of the log variance of one session, in a month
+_LONGEST_CLOSURE = 10  # weekdays: the longest closures of exchanges (Lunar New Year of 2001, Tokyo's golden week of 2019) are shorter
 _CLIP = 6.0  # standard deviations, or log units: what is beyond carries no more information for a network
 
 
@@ -48,7 +49,7 @@ class SessionFeatures:
 
     Attributes:
         values: (sessions, len(FEATURES)) float32.
-        log_close: (sessions,).
+        log_close: (sessions,), without what happened in holes: only differences of it mean anything.
         variance: (sessions,) estimate of the session's own variance of the log return, positive.
         log_variances: (sessions, 4) logarithms of the mean variance over the last 1, 5, 22 and 66 sessions.
         ewma_sigma: (sessions,) daily volatility known at the close, exponentially weighted.
@@ -80,15 +81,31 @@ def _session_variance(series: TickerSeries, overnight: Array, returns: Array) ->
     return np.maximum(np.maximum(variance, np.where(garman_klass == 0.0, returns**2, 0.0)), _SMALLEST_VARIANCE)
 
 
+def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray]:
+    """Log closes as if each row after a hole had the close of the row before it, and where those rows are.
+
+    What a price did in weeks without prices is not one day's return: nobody is to learn it, and no volatility to be measured from it.
+    """
+    log_close = np.log(series.close)
+    missing = np.busday_count(series.sessions[:-1], series.sessions[1:]) - 1
+    holes = np.flatnonzero(missing > _LONGEST_CLOSURE) + 1
+    if not len(holes):
+        return log_close, holes
+    steps = np.zeros(len(log_close))
+    steps[holes] = log_close[holes] - log_close[holes - 1]
+    return log_close - steps.cumsum(), holes
+
+
 @functools.lru_cache(maxsize=16)  # a model and each baseline of one ticker ask for the same, one after the other
 def session_features(series: TickerSeries) -> SessionFeatures:
     """The features of every session of `series`; the first `WARM_UP` rows are not fit for use."""
-    log_close = np.log(series.close)
+    log_close, holes = _spliced(series)
     returns = np.diff(log_close, prepend=log_close[:1])
     with np.errstate(invalid="ignore", divide="ignore"):
         # The first session has no close before it: no overnight return.
-        overnight = np.log(series.open) - np.concatenate([np.log(series.open[:1]), log_close[:-1]])
-        intraday = log_close - np.log(series.open)
+        overnight = np.log(series.open) - np.log(np.concatenate([series.open[:1], series.close[:-1]]))
+        overnight[holes] = 0.0
+        intraday = np.log(series.close) - np.log(series.open)
         in_range = (series.close - series.low) / (series.high - series.low) - 0.5
         volume = np.log(series.volume)
     variance = _session_variance(series, overnight, returns)

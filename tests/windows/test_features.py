@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from forecast_lib.windows.features import FEATURES, WARM_UP, session_features
+from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import TickerSeries
 from tests import made_up
 
@@ -132,3 +133,22 @@ def test_no_future_gives_the_same_as_another_one():
     whole, known = session_features(series), session_features(series.until(cut + 1))
     assert whole.values[: cut + 1].tobytes() == known.values.tobytes()
     assert whole.ewma_sigma[: cut + 1].tobytes() == known.ewma_sigma.tobytes()
+
+
+def test_what_happened_in_a_hole_is_no_days_return():
+    """Forty sessions, 18 missing, forty more that begin 30 % higher: no return, no night and no target spans the hole; without the hole
+    the same step is an ordinary, large one."""
+    whole = made_up.noisy(80)
+    higher = {
+        name: np.where(np.arange(80) < 40, getattr(whole, name), 1.3 * getattr(whole, name)) for name in ("open", "high", "low", "close")
+    }
+    stepped = dataclasses.replace(whole, **higher)
+    later = np.busday_offset(whole.sessions[40:], 18)
+    holed = dataclasses.replace(stepped, sessions=np.concatenate([whole.sessions[:40], later]))
+    with_hole, without = session_features(holed), session_features(stepped)
+    assert with_hole.values[40, AT["return_z"]] == 0.0
+    assert with_hole.values[40, AT["overnight_z"]] == 0.0
+    assert without.values[40, AT["return_z"]] > 5.0
+    assert future_log_returns(with_hole.log_close, 1)[39, 0] == pytest.approx(0.0, abs=1e-12)
+    assert with_hole.variance[40] < without.variance[40] / 10
+    np.testing.assert_array_equal(with_hole.values[:40], without.values[:40])
