@@ -46,4 +46,5 @@ def test_a_parquet_file_of_many_tickers_has_its_currency_from_a_column_or_the_se
     given = {"files": str(path), "as_of": "2024-01-17", "workspace": str(tmp_path / "workspace")}
     config = resolve(given if column else {**given, "currency": "EUR"}, environ={}, now=dt.datetime(2024, 1, 18, tzinfo=dt.UTC))
     market = nightly.read_market(config, PlainStages(config))
-    assert market.prices["currency"].tolist() == ["EUR"]
+    assert market.currencies == {"SAP": "EUR"}
+    assert market.clean.rows.frame()["currency"].tolist() == ["EUR"], "so it is stored too"
