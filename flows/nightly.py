@@ -139,6 +139,8 @@ def _night(config: RunConfig) -> RunSummary:
         tonight = _refresh(config, market, stages)
         tonight = _backtest(config, tonight, stages)
         tonight = _forecast(config, tonight, stages)
+        with stages.single("scenarios"):
+            tonight = night.with_scenarios(tonight, config)
         with stages.single("settle"):
             tonight = night.with_outcomes(tonight, config, publish.read_unsettled(config.workspace, config.as_of), utc_now())
         return store_and_publish(config, "nightly", tonight, stages)

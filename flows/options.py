@@ -76,6 +76,7 @@ COMMANDS: dict[str, Command] = {
             ("output",),
             Positional("query", "one", "One SQL query, in quotes."),
         ),
+        Command("risk", "Value at risk and expected shortfall of a table of holdings.", ("output", "risk")),
         Command("tables", "The data dictionary: every table and column with its comment.", ("output",)),
         Command("report", "Where the latest report is; --serve serves all of them on this machine.", ("report",)),
         Command(
@@ -436,6 +437,15 @@ _TABLE = (
     Option("dry_run", "flag", "maintain", "false", "Only list what would be removed."),
     Option("format", "choice", "output", "table", "How rows are written.", "FORMAT", FORMATS),
     Option("output", "text", "output", None, "Write the rows to this file; to standard output when not given.", "FILE"),
+    Option(
+        "holdings",
+        "text",
+        "risk",
+        None,
+        "CSV, Parquet or JSON file with the columns ticker and shares (below 0: sold short).",
+        "FILE",
+    ),
+    Option("step", "int", "risk", "1", "Sessions over which the holdings are looked at, up to the horizon.", "N"),
     Option("note", "text", "upkeep", None, "Who decided, and why; stored with what is released, refused or closed.", "TEXT"),
     Option("open", "flag", "report", "false", "Open the report in the browser too."),
     Option("serve", "flag", "report", "false", "Serve the workspace's reports on loopback until stopped; no Prefect is needed."),
@@ -456,7 +466,7 @@ _TABLE = (
 OPTIONS: dict[str, Option] = {option.name: option for option in _TABLE}
 """Every option by name, in the order of the help."""
 
-_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "serve", "output", "note", "dry_run", "tell")
+_NOT_IN_PROFILES = ("profile", "json", "debug", "open", "serve", "output", "holdings", "note", "dry_run", "tell")
 _WITHIN = {
     "source": ("source", "run"),
     "tickers": ("tickers", "run"),

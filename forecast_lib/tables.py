@@ -11,7 +11,7 @@ import pandera.pandas as pa
 from forecast_lib.config import ARMS
 from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
 
-__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
+__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "REPLACED", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
 
 QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
 SHORTFALL_COLUMNS = ("es01", "es025")
@@ -42,6 +42,10 @@ def _time(null: bool = False) -> pa.Column:
 
 def _flag(null: bool = False) -> pa.Column:
     return pa.Column(pd.BooleanDtype() if null else bool, nullable=null)
+
+
+def _list() -> pa.Column:
+    return pa.Column(object)
 
 
 _TAILS = ("q005", "q01", "q99", "q995", *SHORTFALL_COLUMNS)
@@ -279,6 +283,30 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["run_id", "ticker", "step"],
     ),
+    "scenarios": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "prices": _list(),
+            "source": _text(),
+        },
+        unique=["run_id", "ticker", "step"],
+    ),
+    "portfolio_forecasts": _table(
+        {
+            "run_id": _text(),
+            "portfolio": _text(),
+            "step": _count(),
+            "tickers": _list(),
+            "weights": _list(),
+            "mean": _number(_FINITE),
+            "sigma": _number(pa.Check.ge(0), _FINITE),
+            **{name: _number(_FINITE) for name in ("q01", "q025", "q05", "q50", "q95", "q975", "q99", "es01", "es025")},
+            "source": _text(),
+        },
+        unique=["run_id", "portfolio", "step"],
+    ),
     "backtests": _table(
         {
             "backtest_id": _text(),
@@ -370,6 +398,9 @@ TABLES: dict[str, pa.DataFrameSchema] = {
     ),
 }
 """Every base table of the database, in the order in which they are written."""
+
+REPLACED = ("scenarios",)
+"""Tables that hold the rows of one run only, the newest that wrote any; all others are append-only. The ledger does not count them."""
 
 
 def _dtype(column: pa.Column) -> object:

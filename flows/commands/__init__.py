@@ -42,6 +42,7 @@ HANDLERS = {
     "recipe": "flows.commands.runs:recipe",
     "forecasts": "flows.commands.readers:forecasts",
     "sql": "flows.commands.readers:sql",
+    "risk": "flows.commands.readers:risk",
     "tables": "flows.commands.readers:tables",
     "report": "flows.commands.readers:report",
     "status": "flows.commands.status:status",

@@ -16,7 +16,7 @@ from forecast_lib.errors import FatalError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["forecasts", "latest_report", "published_path", "report", "sql", "tables"]
+__all__ = ["forecasts", "latest_report", "published_path", "report", "risk", "sql", "tables"]
 
 
 def published_path(workspace: Path) -> Path:
@@ -52,6 +52,17 @@ def sql(request: Request) -> Outcome:
     from forecast_lib.store.reader import query
 
     return _write(request, query(published_path(request.settings.workspace), request.words[0]))
+
+
+def risk(request: Request) -> Outcome:
+    """What the holdings of a file may lose, by the published scenarios."""
+    from forecast_lib.store.holdings import portfolio_risk, read_holdings
+
+    if request.settings["holdings"] is None:
+        raise UsageError("risk needs --holdings FILE: CSV, Parquet or JSON with the columns ticker and shares")
+    holdings = read_holdings(Path(request.settings["holdings"]))
+    frame = portfolio_risk(published_path(request.settings.workspace), holdings, request.settings["step"])
+    return _write(request, frame, **frame.iloc[0][["var01", "es01", "currency"]].to_dict())
 
 
 def tables(request: Request) -> Outcome:

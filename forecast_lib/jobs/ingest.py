@@ -139,6 +139,7 @@ def take_in(
             return check(offered, known.before, config.as_of, calendars=calendars, severities=severities)
 
     asked = known.asked(tickers)
+    known = with_whole_past(config.workspace, known, known.asked_beyond(asked), config.as_of)
     first = checked(ask(asked))
     again = {ticker for ticker in _to_ask_again(first, known) if asked[Ticker(ticker)] is not None}
     parts = [first]

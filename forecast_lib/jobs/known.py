@@ -97,6 +97,11 @@ class Known:
         """
         return {ticker: None if ticker in whole else self._first_asked(ticker) for ticker in tickers}
 
+    def asked_beyond(self, asked: Asked) -> list[Ticker]:
+        """Tickers that are asked for sessions before the first stored one that was read."""
+        firsts = {ticker: self.first_session_of(ticker) for ticker in asked}
+        return [each for each, since in asked.items() if (first := firsts[each]) is not None and (since is None or since <= first)]
+
     def _first_asked(self, ticker: str) -> dt.date | None:
         sessions = self.sessions_of(ticker)
         released = self._released.get(ticker)

@@ -18,6 +18,7 @@ from forecast_lib.jobs.ends import end_of
 from forecast_lib.jobs.evaluate import backtest_tables
 from forecast_lib.jobs.forecast import Question, forecast_table, questions, weight_table
 from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.joint import joint_tables
 from forecast_lib.jobs.pool import KeptPool
 from forecast_lib.jobs.refresh import Refreshed
 from forecast_lib.jobs.settle import settle
@@ -43,6 +44,7 @@ __all__ = [
     "with_forecasts",
     "with_outcomes",
     "with_problems",
+    "with_scenarios",
 ]
 
 
@@ -58,6 +60,7 @@ class Night:
         settled: columns of `forecast_outcomes`, and `made_by`.
         backtest: frames of the three backtest tables.
         tested_by: what trained the models of the backtest, in words.
+        joint: frames of `scenarios` and `portfolio_forecasts`.
     """
 
     market: Market
@@ -70,6 +73,7 @@ class Night:
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
+    joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def with_ends(market: Market, config: RunConfig) -> Market:
@@ -140,6 +144,13 @@ def with_forecasts(tonight: Night, config: RunConfig, asked: Sequence[Question],
     return dataclasses.replace(tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id))
 
 
+def with_scenarios(tonight: Night, config: RunConfig) -> Night:
+    """Add what the forecasts say of all tickers together."""
+    behind = outcome.sessions_behind(tonight.market, config)
+    troubled = {ticker for ticker, sessions in behind.items() if sessions} | set(tonight.market.problems)
+    return dataclasses.replace(tonight, joint=joint_tables(tonight.forecasts, tonight.market.series, troubled, config))
+
+
 def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
     """Settle what earlier runs forecast."""
     return dataclasses.replace(tonight, settled=settle(unsettled, tonight.market.series, now, config.run_id))
@@ -176,6 +187,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         "forecasts": tonight.forecasts,
         "forecast_weights": tonight.combination,
         "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
+        **tonight.joint,
         **tonight.backtest,
     }
 

@@ -147,7 +147,7 @@ def check(
     beside = beside.rows(~np.isin(beside.keys(), aside)) if len(aside) else beside
 
     known_actions = in_order(_known_by(offered.actions, own, as_of))
-    bad, rules, reasons = unusable(known_actions, _latest(rows, beside))
+    bad, rules, reasons = unusable(known_actions, _latest(rows, beside) if len(known_actions) else rows)
     actions = known_actions[~bad]
     gone = withdrawn(offered, actions, before.actions)
     recorded = before.actions[before.actions["source"] != INFERRED]

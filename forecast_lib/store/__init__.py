@@ -17,6 +17,7 @@ __all__ = [
     "faults",
     "files",
     "hashing",
+    "holdings",
     "ledger",
     "lock",
     "migrations",

@@ -27,11 +27,12 @@ WRITERS = {
     "forecasts": "SELECT run_id AS writer, * FROM forecasts",
     "forecast_weights": "SELECT run_id AS writer, * FROM forecast_weights",
     "forecast_outcomes": "SELECT settled_by AS writer, * FROM forecast_outcomes",
+    "portfolio_forecasts": "SELECT run_id AS writer, * FROM portfolio_forecasts",
     "backtests": "SELECT run_id AS writer, * FROM backtests",
     "backtest_forecasts": "SELECT b.run_id AS writer, f.* FROM backtest_forecasts AS f JOIN backtests AS b USING (backtest_id)",
     "backtest_scores": "SELECT b.run_id AS writer, s.* FROM backtest_scores AS s JOIN backtests AS b USING (backtest_id)",
 }
-"""Every base table with `writer`, the run that wrote the row."""
+"""Every append-only table with `writer`, the run that wrote the row."""
 
 KEYS = {
     "prices": "ticker, session, revision",
@@ -45,6 +46,7 @@ KEYS = {
     "forecasts": "run_id, ticker, step",
     "forecast_weights": "run_id, ticker, step, model",
     "forecast_outcomes": "run_id, ticker, step",
+    "portfolio_forecasts": "run_id, portfolio, step",
     "backtests": "backtest_id",
     "backtest_forecasts": "backtest_id, ticker, model, cutoff, step",
     "backtest_scores": "backtest_id, ticker, model, step",
@@ -247,6 +249,17 @@ _STORY = (
         FROM (SELECT ticker, step, made_by FROM forecasts WHERE run_id = $run) AS f
         FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w USING (ticker, step)
         WHERE f.ticker IS NULL OR (w.ticker IS NULL AND f.made_by = 'combined')
+        """,
+    ),
+    Audit(
+        "scenarios are of one run's forecasts, each with as many finite, positive prices as the others",
+        """
+        SELECT concat_ws(' ', ticker, 'step', step, 'has', len(prices)) AS breach
+        FROM scenarios LEFT JOIN forecasts AS f USING (run_id, ticker, step)
+        WHERE f.run_id IS NULL
+            OR run_id <> (SELECT max(run_id) FROM scenarios)
+            OR len(prices) <> (SELECT max(len(prices)) FROM scenarios)
+            OR list_min(prices) <= 0 OR NOT isfinite(list_max(prices))
         """,
     ),
     Audit(

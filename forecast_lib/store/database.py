@@ -35,7 +35,7 @@ from forecast_lib.store.files import (
     temporary_name,
     wal_of,
 )
-from forecast_lib.tables import TABLES, validate
+from forecast_lib.tables import REPLACED, TABLES, validate
 
 __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later", "open_working", "record_run"]
 
@@ -115,6 +115,8 @@ def record_run(
 ) -> dict[str, Any]:
     """Append everything that one run made, in one transaction, once the audits allow it.
 
+    Only of the tables in `REPLACED` the rows of earlier runs go where the run has rows of its own.
+
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was written by that run. Where
             `source` is left out, it is the run's: no row is without a word on whether its prices are real.
@@ -133,12 +135,14 @@ def record_run(
     run_id = _only_run(checked)
     con.begin()
     try:
-        expected = {table: len(frame) for table, frame in checked.items()}
+        expected = {table: len(frame) for table, frame in checked.items() if table not in REPLACED}
         # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that follows an empty one.
         if clean is not None:
             expected["prices"] = expected.get("prices", 0) + bulk.insert_clean(con, clean, run_id)
         for table, frame in checked.items():
             if len(frame):
+                if table in REPLACED:
+                    con.execute(f"DELETE FROM {table}")
                 _append(con, table, frame)
             reached(f"appended {table}")
         _check_writer(con, run_id, expected)

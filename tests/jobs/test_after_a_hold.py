@@ -53,6 +53,21 @@ def test_a_ticker_goes_on_after_a_halt_and_its_sessions_are_open_gaps_until_a_pe
     assert evenings.rows(OPEN_GAPS.format("ACME")) == []
 
 
+def test_a_gap_of_long_ago_is_asked_for_again_and_what_lies_between_is_stored_once(
+    evenings: Evenings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ingest reads the ends of the histories alone; the gap lies before them."""
+    monkeypatch.setattr("forecast_lib.jobs.known.TAIL_SESSIONS", 30)
+    monkeypatch.setattr("forecast_lib.jobs.known._TAIL", dt.timedelta(days=60))
+    files = {"ACME": without(CLEAN, slice(-200, -199)), "BOLT": prices(1)}
+    for place in (-4, -3):
+        assert evenings.ingest(place, files) == {}
+    assert evenings.ingest(-2, {"ACME": CLEAN, "BOLT": prices(1)}) == {}
+    assert evenings.has_all_of("ACME", CLEAN, -2)
+    assert evenings.rows(OPEN_GAPS.format("ACME")) == []
+    assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
+
+
 # -- rows that wait -----------------------------------------------------------------------------------------------------------
 
 

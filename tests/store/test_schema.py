@@ -12,6 +12,7 @@ from forecast_lib.tables import TABLES
 from tests.store.nights import now
 
 SESSIONS = {"session", "as_of", "last_session", "trained_as_of", "trained_through", "cutoff", "target_session"}
+LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]"}
 JSON = {"config", "evidence", "libraries", "seconds_per_stage", "splits"}
 
 
@@ -27,6 +28,8 @@ def sql_type(name: str, column: pa.Column) -> str:
     kind = str(column.dtype).lower()
     if kind.startswith("str"):
         return "JSON" if name in JSON else "VARCHAR"
+    if kind == "object":
+        return LISTS[name]
     return {"float64": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN", "boolean": "BOOLEAN"}[kind]
 
 
@@ -70,10 +73,26 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
     close = words[(words["object"] == "prices") & (words["column"] == "close")].iloc[0]
     assert (close["kind"], close["type"]) == ("table", "DOUBLE")
     assert close["comment"] == "Last price of the session, as traded, in the ticker's currency"
-    assert words[words["kind"] == "macro"]["object"].tolist() == ["adjusted_prices_as_of(t)", "prices_as_of(t)"]
+    assert words[words["kind"] == "macro"]["object"].tolist() == [
+        "adjusted_prices_as_of(t)",
+        "hazen(ordered, p)",
+        "latest_quantiles(ticker, step)",
+        "log_odds(p)",
+        "mean_of_worst(ordered, p)",
+        "odds_between(price, low, low_p, high, high_p)",
+        "portfolio_risk(holdings, step)",
+        "price_at(ticker, step, probability)",
+        "price_between(p, low, low_p, high, high_p)",
+        "price_in(q, p)",
+        "prices_as_of(t)",
+        "probability_below(ticker, step, price)",
+        "probability_in(q, price)",
+        "skill_between(first, last)",
+    ]
     assert set(words[words["kind"] == "view"]["object"]) == {
         "adjusted_prices",
         "current_prices",
+        "forecast_changes",
         "forecast_history",
         "forecast_skill",
         "latest_backtest_scores",
@@ -83,7 +102,9 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
         "model_skill",
         "open_price_gaps",
         "part_skill",
+        "portfolio_outcomes",
         "quarantine",
         "rolling_coverage",
         "run_ticker_gains",
+        "surprises",
     }

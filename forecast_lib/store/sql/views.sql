@@ -157,6 +157,56 @@ COMMENT ON COLUMN quarantine.note IS 'Who released it and why, in the person''s 
 
 -- Forecasts, and what came true
 
+-- The whole distribution that published quantiles stand for: between two levels ln(price) is a straight line in the log odds
+-- ln(p / (1 - p)), beyond the outermost two the line goes on. forecast_lib/distribution.py says the same in Python.
+CREATE MACRO log_odds(p) AS ln(p / (1 - p));
+COMMENT ON MACRO log_odds IS 'ln(p / (1 - p)) of a probability p, between 0 and 1, both excluded';
+
+CREATE MACRO odds_between(price, low, low_p, high, high_p) AS
+    log_odds(low_p)
+    + (log_odds(high_p) - log_odds(low_p)) * (ln(price) - ln(low)) / greatest(ln(high) - ln(low), 1e-12);
+COMMENT ON MACRO odds_between IS 'Log odds of a close up to price, where low and high are the prices at the probabilities low_p and high_p';
+
+CREATE MACRO price_between(p, low, low_p, high, high_p) AS
+    exp(ln(low) + (ln(high) - ln(low)) * (log_odds(p) - log_odds(low_p)) / (log_odds(high_p) - log_odds(low_p)));
+COMMENT ON MACRO price_between IS 'Price at the probability p, where low and high are the prices at the probabilities low_p and high_p';
+
+CREATE MACRO probability_in(q, price) AS CASE
+    WHEN price <= 0 THEN 0 * q[1]
+    ELSE 1 / (1 + exp(-CASE
+    WHEN price <= q[2] THEN odds_between(price, q[1], 0.005, q[2], 0.01)
+    WHEN price <= q[3] THEN odds_between(price, q[2], 0.01, q[3], 0.025)
+    WHEN price <= q[4] THEN odds_between(price, q[3], 0.025, q[4], 0.05)
+    WHEN price <= q[5] THEN odds_between(price, q[4], 0.05, q[5], 0.10)
+    WHEN price <= q[6] THEN odds_between(price, q[5], 0.10, q[6], 0.25)
+    WHEN price <= q[7] THEN odds_between(price, q[6], 0.25, q[7], 0.50)
+    WHEN price <= q[8] THEN odds_between(price, q[7], 0.50, q[8], 0.75)
+    WHEN price <= q[9] THEN odds_between(price, q[8], 0.75, q[9], 0.90)
+    WHEN price <= q[10] THEN odds_between(price, q[9], 0.90, q[10], 0.95)
+    WHEN price <= q[11] THEN odds_between(price, q[10], 0.95, q[11], 0.975)
+    WHEN price <= q[12] THEN odds_between(price, q[11], 0.975, q[12], 0.99)
+    ELSE odds_between(price, q[12], 0.99, q[13], 0.995)
+    END))
+    END;
+COMMENT ON MACRO probability_in IS 'Probability of a close up to price in the forecast whose 13 published quantiles, from q005 to q995, are the list q; NULL where one that is needed is NULL';
+
+CREATE MACRO price_in(q, p) AS CASE
+    WHEN p <= 0 OR p >= 1 THEN NULL
+    WHEN p <= 0.01 THEN price_between(p, q[1], 0.005, q[2], 0.01)
+    WHEN p <= 0.025 THEN price_between(p, q[2], 0.01, q[3], 0.025)
+    WHEN p <= 0.05 THEN price_between(p, q[3], 0.025, q[4], 0.05)
+    WHEN p <= 0.10 THEN price_between(p, q[4], 0.05, q[5], 0.10)
+    WHEN p <= 0.25 THEN price_between(p, q[5], 0.10, q[6], 0.25)
+    WHEN p <= 0.50 THEN price_between(p, q[6], 0.25, q[7], 0.50)
+    WHEN p <= 0.75 THEN price_between(p, q[7], 0.50, q[8], 0.75)
+    WHEN p <= 0.90 THEN price_between(p, q[8], 0.75, q[9], 0.90)
+    WHEN p <= 0.95 THEN price_between(p, q[9], 0.90, q[10], 0.95)
+    WHEN p <= 0.975 THEN price_between(p, q[10], 0.95, q[11], 0.975)
+    WHEN p <= 0.99 THEN price_between(p, q[11], 0.975, q[12], 0.99)
+    ELSE price_between(p, q[12], 0.99, q[13], 0.995)
+    END;
+COMMENT ON MACRO price_in IS 'Price at the probability p in the forecast whose 13 published quantiles, from q005 to q995, are the list q; NULL where p is not between 0 and 1';
+
 CREATE VIEW latest_forecasts AS
 SELECT *
 FROM forecasts
@@ -193,7 +243,7 @@ COMMENT ON VIEW forecast_history IS 'Every forecast ever published, with its as-
 COMMENT ON COLUMN forecast_history.actual IS 'Close of the target session, on the share basis of the cutoff; NULL until it is settled';
 COMMENT ON COLUMN forecast_history.superseded IS 'True where a later run forecast the same session from the same cutoff: that one counts';
 
-CREATE VIEW forecast_skill AS
+CREATE MACRO skill_between(first, last) AS TABLE
 SELECT
     ticker,
     made_by,
@@ -210,9 +260,18 @@ SELECT
     avg(baseline_pinball) AS baseline_pinball,
     1 - sum(pinball) FILTER (baseline_pinball IS NOT NULL) / nullif(sum(baseline_pinball), 0) AS pinball_gain
 FROM forecast_history
-WHERE actual IS NOT NULL AND NOT superseded
+WHERE actual IS NOT NULL AND NOT superseded AND target_session BETWEEN first AND last
 GROUP BY ticker, made_by, step;
+COMMENT ON MACRO TABLE skill_between IS 'How good the published forecasts of the target sessions from first to last, both included, turned out to be. Columns as in forecast_skill. Example: SELECT * FROM skill_between(DATE ''2024-01-01'', DATE ''2024-06-30'')';
+
+CREATE VIEW forecast_skill AS
+SELECT *
+FROM skill_between(DATE '-infinity', DATE 'infinity');
 COMMENT ON VIEW forecast_skill IS 'How good the published forecasts turned out to be, over all that are settled: one row per ticker, made_by and step. Where several runs forecast the same session from the same cutoff, the newest counts.';
+COMMENT ON COLUMN forecast_skill.ticker IS 'Ticker in capitals';
+COMMENT ON COLUMN forecast_skill.made_by IS 'Variant or baseline that made the forecasts, for example stacked or naive';
+COMMENT ON COLUMN forecast_skill.step IS 'Sessions after the cutoff: 1 is the next session';
+COMMENT ON COLUMN forecast_skill.pinball IS 'Mean pinball loss over the published quantiles from 2.5 to 97.5 %, in the ticker''s currency; lower is better';
 COMMENT ON COLUMN forecast_skill.n IS 'Number of settled forecasts';
 COMMENT ON COLUMN forecast_skill.first_session IS 'First target session counted, the exchange''s own date';
 COMMENT ON COLUMN forecast_skill.last_session IS 'Last target session counted, the exchange''s own date';
@@ -421,6 +480,222 @@ COMMENT ON COLUMN model_coverage.cov95 IS 'Share of actuals inside the 95 % inte
 COMMENT ON COLUMN model_coverage.low95 IS 'Lower control limit of cov95';
 COMMENT ON COLUMN model_coverage.high95 IS 'Upper control limit of cov95';
 COMMENT ON COLUMN model_coverage.state IS 'too narrow: a share is below its limit; too wide: above; held: both are within';
+
+CREATE VIEW surprises AS
+WITH judged AS (
+    SELECT
+        *,
+        probability_in([q005, q01, q025, q05, q10, q25, q50, q75, q90, q95, q975, q99, q995], actual) AS probability_up_to_it
+    FROM forecast_history
+    WHERE actual IS NOT NULL AND NOT superseded
+),
+ranked AS (
+    SELECT
+        *,
+        least(probability_up_to_it, 1 - probability_up_to_it) AS tail,
+        count(probability_up_to_it) OVER (PARTITION BY step) AS forecasts,
+        rank() OVER (PARTITION BY step ORDER BY tail) AS found
+    FROM judged
+    WHERE probability_up_to_it IS NOT NULL
+)
+SELECT
+    as_of,
+    ticker,
+    step,
+    target_session,
+    last_close,
+    actual,
+    ln(actual / last_close) AS log_return,
+    1 / greatest(tail, 1e-12) AS one_in,
+    forecasts,
+    found,
+    2 * forecasts * tail AS by_chance,
+    run_id,
+    made_by
+FROM ranked
+WHERE tail <= 0.01;
+COMMENT ON VIEW surprises IS 'Outcomes that their forecast called rarer than one in a hundred: a close this low or lower, or this high or higher. found against by_chance tells whether there are more of them than there should be. Tickers move together: a day of a crash brings many at once.';
+COMMENT ON COLUMN surprises.log_return IS 'Natural log return from last_close to the actual close';
+COMMENT ON COLUMN surprises.one_in IS 'So many forecasts were said to go by for one outcome at least as far out on this side';
+COMMENT ON COLUMN surprises.forecasts IS 'Settled forecasts of this step';
+COMMENT ON COLUMN surprises.found IS 'How many of them were at least as rare, on either side';
+COMMENT ON COLUMN surprises.by_chance IS 'How many at least as rare were to be expected, on both sides together';
+
+CREATE VIEW portfolio_outcomes AS
+WITH held AS (
+    SELECT run_id, portfolio, step, unnest(tickers) AS ticker, unnest(weights) AS weight
+    FROM portfolio_forecasts
+),
+settled AS (
+    SELECT
+        h.run_id,
+        h.portfolio,
+        h.step,
+        sum(h.weight * (o.actual / f.last_close - 1)) AS actual,
+        max(o.settled_at) AS settled_at
+    FROM held AS h
+    JOIN forecasts AS f USING (run_id, ticker, step)
+    LEFT JOIN forecast_outcomes AS o USING (run_id, ticker, step)
+    GROUP BY h.run_id, h.portfolio, h.step
+    HAVING count(o.actual) = count(*)
+)
+SELECT
+    p.* EXCLUDE (tickers, weights),
+    r.as_of,
+    s.actual,
+    s.actual < p.q01 AS below01,
+    s.actual < p.q025 AS below025,
+    s.actual < p.q05 AS below05,
+    s.settled_at
+FROM portfolio_forecasts AS p
+JOIN settled AS s USING (run_id, portfolio, step)
+JOIN runs AS r USING (run_id);
+COMMENT ON VIEW portfolio_outcomes IS 'The joint forecasts of the reference portfolios whose tickers are all settled, with the return that came true: one row per run, portfolio and step. Over many nights the share of below01 must be near 1 %, and so on.';
+COMMENT ON COLUMN portfolio_outcomes.actual IS 'Return of the portfolio to the target sessions, as a share of the money held or sold short';
+COMMENT ON COLUMN portfolio_outcomes.below01 IS 'True where the return was below q01: a breach of the value at risk';
+COMMENT ON COLUMN portfolio_outcomes.below025 IS 'True where the return was below q025';
+COMMENT ON COLUMN portfolio_outcomes.below05 IS 'True where the return was below q05';
+
+
+-- Questions about the latest forecasts
+
+-- A macro's arguments are looked up where it is called, and there a column may be called `ticker` or `price` too: hence the inner SELECT
+-- without FROM, and names that nobody else has.
+CREATE MACRO latest_quantiles(ticker, step) AS (
+    SELECT d.published
+    FROM (
+        SELECT
+            f.ticker AS published_ticker,
+            f.step AS published_step,
+            [q005, q01, q025, q05, q10, q25, q50, q75, q90, q95, q975, q99, q995] AS published
+        FROM latest_forecasts AS f
+    ) AS d
+    WHERE d.published_ticker = ticker AND d.published_step = step
+);
+COMMENT ON MACRO latest_quantiles IS 'The 13 published quantiles, from q005 to q995, of the latest forecast of a ticker and step; NULL where there is no such forecast';
+
+CREATE MACRO probability_below(ticker, step, price) AS (
+    SELECT probability_in(a.published, a.asked)
+    FROM (SELECT price::DOUBLE AS asked, latest_quantiles(ticker, step) AS published) AS a
+);
+COMMENT ON MACRO probability_below IS 'Probability that the close of the ticker, step sessions after the cutoff of its latest forecast, is up to price; NULL where there is no such forecast. Example: SELECT ticker, probability_below(ticker, 5, 0.9 * last_close) AS falls_by_a_tenth FROM latest_forecasts WHERE step = 5';
+
+CREATE MACRO price_at(ticker, step, probability) AS (
+    SELECT price_in(a.published, a.asked)
+    FROM (SELECT probability::DOUBLE AS asked, latest_quantiles(ticker, step) AS published) AS a
+);
+COMMENT ON MACRO price_at IS 'Price below which the close of the ticker, step sessions after the cutoff of its latest forecast, lies with this probability (between 0 and 1, both excluded); NULL where there is no such forecast. Example: SELECT price_at(''AAPL'', 1, 0.001)';
+
+CREATE MACRO hazen(ordered, p) AS
+    ordered[greatest(floor(p * len(ordered) + 0.5), 1)::BIGINT]
+    + (p * len(ordered) + 0.5 - floor(p * len(ordered) + 0.5)) * (
+        ordered[least(floor(p * len(ordered) + 1.5), len(ordered))::BIGINT]
+        - ordered[greatest(floor(p * len(ordered) + 0.5), 1)::BIGINT]
+    );
+COMMENT ON MACRO hazen IS 'Quantile at p of a list in ascending order, whose i-th of n values is the quantile at (i - 1/2) / n (Hazen 1914)';
+
+CREATE MACRO mean_of_worst(ordered, p) AS list_avg(ordered[1:greatest(round(p * len(ordered)), 1)::BIGINT]);
+COMMENT ON MACRO mean_of_worst IS 'Mean of the smallest values, a share p of them, of a list in ascending order';
+
+CREATE MACRO portfolio_risk(holdings, step) AS TABLE
+WITH held AS (
+    SELECT unnest(map_keys(holdings)) AS ticker, unnest(map_values(holdings))::DOUBLE AS shares
+),
+priced AS (
+    SELECT h.ticker, h.shares, f.last_close, coalesce(f.currency, 'an unnamed currency') AS currency, s.prices
+    FROM held AS h
+    LEFT JOIN latest_forecasts AS f ON f.ticker = h.ticker AND f.step = step
+    LEFT JOIN scenarios AS s ON s.run_id = f.run_id AND s.ticker = f.ticker AND s.step = f.step
+),
+checked AS (
+    SELECT
+        count(*) AS tickers,
+        coalesce(min(currency) FILTER (shares <> 0), min(currency)) AS currency,
+        coalesce(sum(shares * last_close), 0) AS value,
+        CASE
+            WHEN count(*) = 0 THEN error('holdings are empty: expected a MAP of tickers to numbers of shares')
+            WHEN count_if(shares IS NULL OR NOT isfinite(shares)) > 0 THEN error(
+                'holdings of ' || min(ticker) FILTER (shares IS NULL OR NOT isfinite(shares)) || ' are not a number of shares'
+            )
+            WHEN count_if(prices IS NULL) > 0 THEN error(
+                'there are no scenarios of ' || min(ticker) FILTER (prices IS NULL) || ' at step ' || step
+                || CASE WHEN count_if(prices IS NULL) > 1 THEN ' and of ' || count_if(prices IS NULL) - 1 || ' more' ELSE '' END
+                || ': the tickers and steps there are: SELECT ticker, step FROM scenarios'
+            )
+            WHEN count(DISTINCT currency) FILTER (shares <> 0) > 1 THEN error(
+                'holdings are in ' || min(currency) FILTER (shares <> 0) || ' and ' || max(currency) FILTER (shares <> 0)
+                || ': ask for one currency at a time'
+            )
+            ELSE true
+        END AS sound
+    FROM priced
+),
+worlds AS (
+    SELECT shares, last_close, unnest(prices)::DOUBLE AS price, generate_subscripts(prices, 1) AS world
+    FROM priced
+),
+gained AS (
+    SELECT list(gain ORDER BY gain) AS gains
+    FROM (SELECT sum(shares * (price - last_close)) AS gain FROM worlds GROUP BY world)
+)
+SELECT
+    c.tickers,
+    c.currency,
+    c.value,
+    list_avg(g.gains) AS mean_gain,
+    list_stddev_pop(g.gains) AS sigma,
+    0 - hazen(g.gains, 0.05) AS var05,
+    0 - hazen(g.gains, 0.025) AS var025,
+    0 - hazen(g.gains, 0.01) AS var01,
+    0 - mean_of_worst(g.gains, 0.05) AS es05,
+    0 - mean_of_worst(g.gains, 0.025) AS es025,
+    0 - mean_of_worst(g.gains, 0.01) AS es01,
+    len(g.gains) AS worlds
+FROM checked AS c, gained AS g
+WHERE c.sound;
+COMMENT ON MACRO TABLE portfolio_risk IS 'Risk of holdings, a MAP of tickers to numbers of shares (below 0: sold short), over step sessions, from the scenarios of the latest forecasts: value now, mean gain and its standard deviation, value at risk (the loss that is exceeded with a probability of 5, 2.5 and 1 %) and expected shortfall (the mean loss in the worst 5, 2.5 and 1 % of the worlds), in the currency of the holdings, of which there must be one. Example: SELECT * FROM portfolio_risk(MAP {''AAPL'': 100, ''MSFT'': -50}, 5)';
+
+CREATE VIEW forecast_changes AS
+WITH nights AS (
+    SELECT run_id, as_of
+    FROM runs
+    WHERE kind = 'nightly' AND status <> 'failed' AND as_of < (
+        SELECT max(as_of) FROM runs WHERE run_id IN (SELECT run_id FROM latest_forecasts)
+    )
+    QUALIFY row_number() OVER (ORDER BY as_of DESC, finished_at DESC, run_id DESC) = 1
+),
+before AS (
+    SELECT * FROM forecasts WHERE run_id = (SELECT run_id FROM nights)
+)
+SELECT
+    coalesce(f.ticker, b.ticker) AS ticker,
+    coalesce(f.step, b.step) AS step,
+    f.run_id,
+    b.run_id AS run_id_before,
+    f.last_close,
+    b.last_close AS last_close_before,
+    ln(f.last_close / b.last_close) AS log_return,
+    f.point,
+    b.point AS point_before,
+    f.sigma,
+    b.sigma AS sigma_before,
+    f.sigma / nullif(b.sigma, 0) - 1 AS sigma_change,
+    ln(f.q05 / f.last_close) - ln(b.q05 / b.last_close) AS q05_change,
+    ln(f.q95 / f.last_close) - ln(b.q95 / b.last_close) AS q95_change,
+    f.made_by,
+    b.made_by AS made_by_before
+FROM latest_forecasts AS f
+FULL JOIN before AS b ON b.ticker = f.ticker AND b.step = f.step;
+COMMENT ON VIEW forecast_changes IS 'What changed since the nightly run before, that of an earlier evening: one row per ticker and step of either. NULL on the side where a ticker has no forecast. Closes are each on the share basis of its night: after a split log_return shows it.';
+COMMENT ON COLUMN forecast_changes.run_id_before IS 'The nightly run before';
+COMMENT ON COLUMN forecast_changes.last_close_before IS 'Close that the forecast before started from';
+COMMENT ON COLUMN forecast_changes.log_return IS 'Natural log of last_close / last_close_before';
+COMMENT ON COLUMN forecast_changes.point_before IS 'Forecast close of the run before; its target session is one earlier';
+COMMENT ON COLUMN forecast_changes.sigma_before IS 'sigma of the run before';
+COMMENT ON COLUMN forecast_changes.sigma_change IS 'Share by which sigma grew: 0.1 is 10 % more';
+COMMENT ON COLUMN forecast_changes.q05_change IS 'Change of the 5 % quantile''s log distance from the last close: below 0 the forecast sees a deeper fall';
+COMMENT ON COLUMN forecast_changes.q95_change IS 'The same of the 95 % quantile: above 0 it sees a higher rise';
+COMMENT ON COLUMN forecast_changes.made_by_before IS 'What made the numbers of the run before';
 
 
 -- Models and backtests
