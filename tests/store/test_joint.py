@@ -19,9 +19,9 @@ WORLDS = 1000
 P = (np.arange(WORLDS) + 0.5) / WORLDS
 
 
-def joint_night(number: int, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def joint_night(number: int, horizon: int = 2, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """A night of two tickers whose forecasts are logistic, BBB twice as wide, and whose worlds are of one mind."""
-    frames = night(number)
+    frames = night(number, horizon=horizon)
     odds = np.log(np.array(QUANTILES) / (1 - np.array(QUANTILES)))
     wide = frames["forecasts"]["ticker"].map({"AAA": 0.01, "BBB": 0.02}).to_numpy()[:, None]
     quantiles = 100 * np.exp(wide * odds)
@@ -186,7 +186,7 @@ def test_skill_between_two_sessions_counts_only_them(published: Path) -> None:
 
 def test_the_workspace_stays_small_however_many_nights_replace_their_scenarios(tmp_path: Path) -> None:
     sizes = []
-    for number in range(6):
+    for number in range(4):
         store_and_publish(tmp_path, number, joint_night(number), keep=1)
         with duckdb.connect(str(tmp_path / "published.duckdb"), read_only=True) as con:
             assert con.execute("SELECT count(*) FROM scenarios").fetchall() == [(4,)]
