@@ -271,7 +271,7 @@ def cut_off(path: Path, rows: pd.DataFrame) -> Path:
 
 
 ODD_FILES: dict[str, tuple[Callable[[Path, pd.DataFrame], Path], dict[str, str]]] = {
-    **{f"the year {year}": (slipped_year(year), {}) for year in (23, 1599, 1650, 1677, 1750, 1850, 2150)},
+    **{f"the year {year}": (slipped_year(year), {}) for year in (-43, 23, 1599, 1650, 1677, 1750, 1850, 2150)},
     **{f"NaN {column}": (not_a_number(column), {}) for column in ("open", "high", "volume", "dividends", "stock_splits")},
     "a split to come": (lambda path, rows: relation(path, split(-3 % len(SESSIONS), 4.0, traded=False)(rows)), {}),
     "a pattern": (read_as_a_pattern, dict.fromkeys(("AAA", "BBB"), "file_refused")),
