@@ -60,3 +60,13 @@ def test_sessions_of_another_future_do_not_reach_back():
     before = here.sessions <= SERIES[0].sessions[cut]
     assert np.array_equal(here.values[before], there.values[before])
     assert not np.array_equal(here.values[~before], there.values[~before])
+
+
+def test_the_shape_of_all_returns_is_the_same_without_a_ticker_that_has_a_problem():
+    long = [made_up.noisy(700, seed=place, ticker=name) for place, name in enumerate(NAMES)]
+
+    def shape(*series, **given):
+        return with_common_volatility(made_up.market(*series, **given), NAMES, MODEL, TRAIN).series["T0"].shape
+
+    held, never, whole = shape(*long, problems={"T3": Problem("held", "a jump")}), shape(*(long[:3] + long[4:])), shape(*long)
+    assert held.share.any() and held.middle.tobytes() == never.middle.tobytes() != whole.middle.tobytes()
