@@ -26,7 +26,7 @@ from scipy.special import ndtri
 from forecast_lib.distribution import price_at
 from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["PROBABILITIES", "WORLDS", "draws", "evenings", "places", "scores"]
+__all__ = ["PROBABILITIES", "WORLDS", "draws", "evenings", "normal_scores", "places", "ranked", "scores"]
 
 WORLDS = 1000
 """Possible worlds: four years of evenings."""
@@ -85,7 +85,7 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
     if lacking.any():
         moves = moves.copy()
         moves[lacking] = _filled(moves[lacking], moves[trusted & ~lacking], chance[lacking])
-    return _ranks(moves + _TIE_BREAK * chance[:, None, :])
+    return ranked(moves + _TIE_BREAK * chance[:, None, :])
 
 
 def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -100,16 +100,17 @@ def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
     return np.take_along_axis(prices, ranks, axis=-1)
 
 
-def _ranks(values: Array) -> NDArray[np.intp]:
+def ranked(values: Array) -> NDArray[np.intp]:
+    """Ranks from 0 along the last axis."""
     order = np.argsort(values, axis=-1)
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.broadcast_to(np.arange(values.shape[-1]), values.shape), axis=-1)
     return ranks
 
 
-def _normal(values: Array) -> Array:
+def normal_scores(values: Array) -> Array:
     """Normal scores: the ranks along the last axis as standard normal quantiles."""
-    return ndtri((_ranks(values) + 0.5) / values.shape[-1])
+    return ndtri((ranked(values) + 0.5) / values.shape[-1])
 
 
 def _filled(moves: Array, complete: Array, chance: Array) -> Array:
@@ -122,7 +123,7 @@ def _filled(moves: Array, complete: Array, chance: Array) -> Array:
     filled = np.empty_like(moves)
     for ticker, step in np.ndindex(*moves.shape[:2]):
         known = ~np.isnan(moves[ticker, step])
-        own, ours = _normal(moves[ticker, step, known]), common[step]
+        own, ours = normal_scores(moves[ticker, step, known]), common[step]
         count = known.sum()
         its = np.nan_to_num(np.corrcoef(own, ours[known])[0, 1]) if count > 2 and ours[known].std() > 0 else 0.0
         b = (count * its + _DRAWN_TO_ALL * bond[step]) / (count + _DRAWN_TO_ALL)
@@ -135,7 +136,7 @@ def _common(complete: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """(steps, worlds) what complete tickers had in common, of variance 1, and (steps,) their mean correlation with it; 0 without any."""
     if not len(complete):
         return np.zeros(shape), np.zeros(shape[0])
-    normal = _normal(complete)
+    normal = normal_scores(complete)
     mean = normal.mean(axis=0)
     common = mean / mean.std(axis=-1, keepdims=True)
     return common, (normal * common).mean(axis=(0, -1)) / normal.std(axis=-1).mean()

@@ -57,6 +57,24 @@ def test_the_exit_code_and_the_status_rows_agree(two_nights):
         assert ended.summary["exit_code"] == ended.code
 
 
+def test_the_second_night_has_its_own_scenarios_and_settles_the_first_ones_portfolios(two_nights):
+    workspace, first, second = two_nights
+    before, after = first.summary["run_id"], second.summary["run_id"]
+    drawn = rows(workspace, "SELECT DISTINCT run_id, step, len(prices) FROM scenarios ORDER BY step")
+    assert drawn == [(after, 1, 1000), (after, 2, 1000)]
+    [(run, step, portfolios, equal)] = rows(
+        workspace,
+        "SELECT run_id, step, count(*), any_value(actual) FILTER (portfolio = 'equal') FROM portfolio_outcomes GROUP BY ALL",
+    )
+    assert (run, step, portfolios) == (before, 1, 103)
+    [(came,)] = rows(
+        workspace,
+        f"SELECT avg(o.actual / f.last_close - 1) FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)"
+        f" WHERE run_id = '{before}' AND step = 1",
+    )
+    assert abs(equal - came) < 1e-12
+
+
 def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_forecasts(two_nights):
     workspace, first, second = two_nights
     before, after = first.summary["run_id"], second.summary["run_id"]
