@@ -1,5 +1,6 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
+import logging
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,11 +8,24 @@ from typing import Any
 from prefect import State, get_run_logger
 from prefect.states import Completed, Failed
 
+from flows.interruption import noted
 from flows.settings import without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.summary import RunSummary
 
 __all__ = ["ended", "summary_of"]
+
+
+class _SaidAlready(logging.Filter):
+    """A run that said how it failed needs no traceback after its last line; what nobody expected keeps it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        # Prefect raises a TypeError of its own where a failed state carries something else than an exception: our summary.
+        return not isinstance(error, TickercastError) and not (isinstance(error, TypeError) and RunSummary.__name__ in str(error))
+
+
+logging.getLogger("prefect.engine").addFilter(_SaidAlready())
 
 _NAMES = {"fresh": "Fresh", "degraded": "Degraded", "no_new_session": "NoNewSession", "superseded": "Superseded"}
 
@@ -23,7 +37,8 @@ def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[An
         hidden: secrets that an error's text might repeat.
     """
     try:
-        summary = run()
+        with noted():
+            summary = run()
     except TickercastError as error:
         return Failed(message=without_secrets(str(error), hidden), data=error)
     except Exception as error:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from flows.settings import environment, prefect_address
 
@@ -82,6 +83,11 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     class Announcing(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if not self.started:
+                os._exit(0)  # nobody knows it yet; half begun, it would end with a traceback
+            super().handle_exit(sig, frame)
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             print(f"http://{HOST}:{listener.getsockname()[1]}/api", flush=True)

@@ -9,6 +9,7 @@ __all__ = [
     "BadReply",
     "FatalError",
     "FileRefused",
+    "Interrupted",
     "LedgerMismatch",
     "ModelDamaged",
     "NoPrices",
@@ -116,6 +117,14 @@ class WorkspaceBusy(FatalError):
     """Another run holds the workspace."""
 
     exit_code = 75
+
+
+class Interrupted(FatalError):
+    """A signal ended the run; `exit_code` is the one that shells expect, 128 and the signal's number."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class StoreDamaged(FatalError):

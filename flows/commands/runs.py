@@ -3,18 +3,20 @@
 import atexit
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flows.advice import advised, command_line
 from flows.commands import Outcome, Request
 from flows.commands.readers import latest_report, published_path
+from flows.interruption import Terminated, signal_of
 from flows.output import as_table
 from flows.settings import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from flows.temporary_server import TemporaryServer
 from forecast_lib.config import RunConfig
-from forecast_lib.errors import UsageError
+from forecast_lib.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.summary import RunSummary
@@ -52,6 +54,32 @@ def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunCon
     prepare_process(quiet=True)
     atexit.register(_mute)  # before Prefect registers anything, so that it runs after all of it
     return config, TemporaryServer()
+
+
+def _done(kind: str, config: RunConfig, server: TemporaryServer, run: Callable[[], "RunSummary"]) -> "RunSummary":
+    """The run's summary, also where a signal came when all was stored and published already.
+
+    Raises:
+        Interrupted: a signal came before; says what became of the run.
+    """
+    try:
+        with server.in_use():
+            return run()
+    except (KeyboardInterrupt, Terminated) as error:
+        return _after(signal_of(error), kind, config)
+
+
+def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
+    from forecast_lib.jobs.fate import fate_of
+    from forecast_lib.jobs.summary import RunSummary
+
+    fate = fate_of(config.workspace, config.run_id)
+    if fate.published is None:
+        what = "is stored, and will be published by the next run" if fate.stored else "stored nothing"
+        raise Interrupted(f"interrupted by {came.name}: run {config.run_id} {what}; what was published before stays", came)
+    status, message = fate.published
+    said = f"{message}; {came.name} came when all of it was stored and published"
+    return RunSummary(config.run_id, kind, status, config.as_of.day, said, published=str(published_path(config.workspace)))
 
 
 def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
@@ -101,8 +129,7 @@ def nightly(request: Request) -> Outcome:
     config, server = _prepared(request)
     from flows.nightly import run_nightly
 
-    with server.in_use():
-        summary = run_nightly(config)
+    summary = _done(request.command, config, server, lambda: run_nightly(config))
     _print_run(summary, request.settings.repeated)
     if summary.published:
         _print_forecasts(config, request.settings.repeated)
@@ -114,8 +141,7 @@ def ingest(request: Request) -> Outcome:
     config, server = _prepared(request)
     from flows.nightly import run_ingest
 
-    with server.in_use():
-        summary = run_ingest(config)
+    summary = _done(request.command, config, server, lambda: run_ingest(config))
     _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
 
@@ -125,8 +151,7 @@ def backtest(request: Request) -> Outcome:
     config, server = _prepared(request)
     from flows.backtest import run_backtest
 
-    with server.in_use():
-        summary = run_backtest(config)
+    summary = _done(request.command, config, server, lambda: run_backtest(config))
     _print_run(summary, request.settings.repeated)
     if summary.figures:
         _print_figures(summary)
@@ -140,8 +165,7 @@ def recipe(request: Request) -> Outcome:
     config, server = _prepared(request, recipe_config(request.words[0], request.overrides))
     from flows.recipe import run_recipe
 
-    with server.in_use():
-        summary = run_recipe(request.words[0], config)
+    summary = _done(request.command, config, server, lambda: run_recipe(request.words[0], config))
     _print_run(summary, request.settings.repeated)
     _print_figures(summary)
     return _outcome(config, summary)

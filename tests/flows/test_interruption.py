@@ -1,0 +1,110 @@
+"""A run that a signal ends says so, and what became of it: never an error of ours, never a failure that was none."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import duckdb
+import pytest
+from prefect.exceptions import TerminationSignal
+
+from flows.commands.status import EXIT_CODES
+from flows.interruption import noted
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.timeout(300)
+
+ENDLESS = "SELECT count(*) FROM range(100000000000) AS a WHERE a.range % 7 = 3"
+
+CHILD = f"""
+import importlib, sys
+import duckdb
+from flows import cli
+module, name, *argv = sys.argv[1:]
+place = importlib.import_module(module)
+original = getattr(place, name)
+def slow(*args, **named):
+    print("working", file=sys.stderr, flush=True)
+    duckdb.sql("{ENDLESS}").fetchall()
+    return original(*args, **named)
+setattr(place, name, slow)
+sys.exit(cli.main(argv))
+"""
+
+
+@pytest.mark.parametrize(("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)])
+def test_a_signal_while_duckdb_works_is_a_signal(number: signal.Signals, means: type[BaseException]) -> None:
+    """DuckDB makes "RuntimeError: Query interrupted" of it."""
+
+    def end(*_: object) -> None:
+        raise TerminationSignal(signal=number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    try:
+        with pytest.raises(means) as caught, noted():
+            duckdb.sql(ENDLESS).fetchall()
+        assert "Query interrupted" in str(caught.value.__cause__)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_error_without_a_signal_stays_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="our mistake"), noted():
+        raise RuntimeError("our mistake")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number", "said"),
+    [
+        ("forecast_lib.store.audits", "check_run", signal.SIGINT, "stored nothing; what was published before stays"),
+        ("forecast_lib.store.ledger", "append", signal.SIGTERM, "is stored, and will be published by the next run"),
+        ("forecast_lib.store.publication", "_build", signal.SIGINT, "is stored, and will be published by the next run"),
+        ("forecast_lib.jobs.publish", "show_report", signal.SIGTERM, "SIGTERM came when all of it was stored and published"),
+    ],
+    ids=["before the commit", "after the commit", "before the publication", "after the publication"],
+)
+def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number, said, tickercast, tmp_path):
+    options = ["--workspace", str(tmp_path / "w"), "--json", *SMALL, "--tickers", "SIM1", "--as-of", "2024-05-02"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, module, name, "nightly", *options],
+        cwd=tmp_path,
+        env=tickercast.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    shown = []
+    for line in process.stderr:
+        shown.append(line)
+        if line == "working\n":
+            break
+    time.sleep(1.0)
+    process.send_signal(number)
+    out, err = process.communicate()
+    published = "all of it" in said
+    assert said in (out if published else err), (out, err, shown)
+    assert "Traceback" not in err and "RuntimeError" not in err
+    stored = {"published": 1, "interrupted": 0}["published" if published else "interrupted"]
+    if stored:
+        assert process.returncode in (EXIT_CODES["fresh"], EXIT_CODES["degraded"])
+        status = tickercast("status", "--workspace", str(tmp_path / "w"))
+        assert "failed" not in status.out
+    else:
+        assert process.returncode == 128 + number
+        assert err.splitlines()[-1].startswith(f"tickercast: interrupted by {number.name}: run ")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.0, 4.0])
+def test_sigterm_in_the_first_seconds_is_one_line(seconds, alone, tmp_path):
+    """The temporary server, which is just starting, has nothing to say either."""
+    process = alone.start("nightly", "--workspace", str(tmp_path / "w"), *SMALL, "--tickers", "SIM1")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert "Traceback" not in err
+    assert process.returncode in (143, -signal.SIGTERM)
