@@ -17,7 +17,7 @@ from flows.notify import message_of_run, tell
 from flows.served_reports import report_link
 from flows.settings import Settings, gather, secret_texts, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
-from forecast_lib.jobs.endings import Ending, recall, remember
+from forecast_lib.jobs.endings import MOST_NAMED, Ending, recall, remember
 from forecast_lib.jobs.metrics import exposition, metrics_path, write_metrics
 from forecast_lib.jobs.standing import standing
 from forecast_lib.jobs.summary import NOTHING_DONE, RunSummary
@@ -80,14 +80,14 @@ def _ending(kind: str, state: State[Any]) -> Ending:
     data = state.data
     at = utc_now().isoformat(timespec="seconds")
     if isinstance(data, RunSummary):
-        return Ending(kind, data.status, data.exit_code, data.message, at, data.run_id, data.seconds)
+        return Ending(kind, data.status, data.exit_code, data.message, at, data.run_id, data.seconds, data.degraded[:MOST_NAMED])
     return Ending(kind, "failed", int(getattr(data, "exit_code", 1)), state.message or "no reason given", at)
 
 
 def _note(settings: Settings, ending: Ending) -> str | None:
     endings = recall(settings.workspace) if ending.status in NOTHING_DONE else remember(settings.workspace, ending)
     folder = Path(settings["metrics_dir"]).expanduser().absolute() if settings["metrics_dir"] else None
-    write_metrics(metrics_path(settings.workspace, folder), exposition(settings.workspace, endings, utc_now()))
+    write_metrics(metrics_path(settings.workspace, folder), exposition(settings.workspace, endings, utc_now()), shared=folder is not None)
     return None
 
 

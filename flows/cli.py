@@ -18,21 +18,22 @@ from typing import Any, NoReturn
 from flows import settings as settings_module
 from flows.advice import advised
 from flows.commands import Outcome, Request, handler
+from flows.interruption import Terminated, raising, signal_of
 from flows.options import COMMANDS, Command, Option, options_of
-from flows.output import one_line
+from flows.output import expected, one_line
 from forecast_lib.errors import TickercastError, UsageError
 
 __all__ = ["main", "overview", "parse", "parser_for"]
 
 _COUNTS: dict[str, str | None] = {"one": None, "maybe": "?", "many": "*"}
-INTERRUPTED, FAILED = 130, 1
+FAILED = 1
 
 
 class _Parser(argparse.ArgumentParser):
     """Argparse that raises our error instead of printing the usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def _described(option: Option) -> str:
@@ -77,7 +78,7 @@ def overview() -> str:
             *lines,
             "",
             "`tickercast COMMAND --help` lists the options. Exit codes: 0 fresh, 10 some tickers degraded, 1 failed, 2 wrong usage,",
-            "75 another run holds the workspace.",
+            "75 another run holds the workspace, 130 or 143 interrupted.",
             "",
         ]
     )
@@ -87,7 +88,7 @@ def _refuse(what: str, name: str, known: Iterable[str], prog: str) -> NoReturn:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(f"{what} {name[:60]!a} is not known{hint}: expected one of {', '.join(known)}; see {prog} --help")
+    raise UsageError(f"{what} {name[:60]!a} is not known{hint}: {expected(name, known)}; see `{prog} --help`")
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, dict[str, str], tuple[str, ...]]:
@@ -112,6 +113,8 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, str], tuple[str, ...]
 def _do(argv: Sequence[str]) -> Outcome:
     command, overrides, words = parse(argv)
     settings = settings_module.gather(overrides)
+    for name, meant in settings_module.unknown_variables().items():
+        print(f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?", file=sys.stderr)
     outcome = handler(command.name)(Request(command.name, settings, overrides, words))
     if settings["json"]:
         _print_summary(command.name, outcome.exit_code, outcome.summary)
@@ -159,6 +162,7 @@ def _write_log(argv: Sequence[str], text: str) -> Path | None:
         folder = settings_module.gather(overrides).workspace / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"error-{settings_module.utc_now():%Y%m%dT%H%M%S}-{os.getpid()}.log"
+        path.touch(mode=0o600)  # a traceback may quote what only the owner should read
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return path
     return None
@@ -208,16 +212,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0 fresh, 10 degraded, 1 failed, 2 wrong usage, 75 workspace busy, 130 interrupted.
+        The exit code: 0 fresh, 10 degraded, 1 failed, 2 wrong usage, 75 workspace busy, 130 or 143 interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _answer(argv)
+        with raising():
+            return _answer(argv)
     except TickercastError as error:
         _let_go(error)
         return _failed(argv, str(error), getattr(error, "exit_code", FAILED))
-    except KeyboardInterrupt:
-        return _failed(argv, "interrupted; what was published before stays", INTERRUPTED)
+    except (KeyboardInterrupt, Terminated) as error:
+        came = signal_of(error)
+        return _failed(argv, f"interrupted by {came.name}; what was published before stays", 128 + came)
     except BrokenPipeError:
         # Whoever read our output has gone, for example `head`: what is left in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

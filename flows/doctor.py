@@ -154,8 +154,8 @@ def check_settings(patient: Patient) -> Finding:
         return Finding(
             WARN,
             "settings",
-            f"{', '.join(unknown[:10])} are set, but no such setting exists",
-            "mend the spelling: see deployments/env.example",
+            f"{', '.join(list(unknown)[:10])} are set, but no such setting exists",
+            f"mend the spelling: {', '.join(list(unknown.values())[:10])}?",
         )
     return Finding(OK, "settings", f"{len(patient.settings.given)} settings given")
 
@@ -261,6 +261,15 @@ def check_working(patient: Patient) -> Finding:
     return Finding(OK, "working", f"holds the {state.recorded_runs} runs of the ledger{upgrade}")
 
 
+def check_ledger(patient: Patient) -> Finding:
+    """Whether the record of what runs stored, which guards the working database, is whole itself."""
+    from forecast_lib.jobs.takeover import ledger_loss
+
+    if lost := ledger_loss(patient.workspace):
+        return Finding(WARN, "ledger", lost, "start a run: it rebuilds the ledger from the database; and find out who deletes files there")
+    return Finding(OK, "ledger", "records every published run")
+
+
 def check_weights(patient: Patient) -> Finding:
     """Whether the weights that the published forecasts name are there."""
     from forecast_lib.store.files import PUBLISHED
@@ -361,6 +370,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("runs", check_runs),
     ("published", check_published),
     ("working", check_working),
+    ("ledger", check_ledger),
     ("weights", check_weights),
     ("source", check_source),
     ("clock", check_clock),

@@ -1,22 +1,24 @@
 """Rows for people and for programs: an aligned table, CSV, JSON or Parquet, on standard output or in a file."""
 
+import difflib
 import json
 import math
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast_lib.errors import FatalError, UsageError
+from forecast_lib.errors import UsageError
 
 if TYPE_CHECKING:  # pandas is slow to import: the command line must answer before it is needed
     import pandas as pd
 
-__all__ = ["as_csv", "as_json", "as_table", "one_line", "write_rows"]
+__all__ = ["as_csv", "as_json", "as_table", "expected", "format_of", "one_line", "show_file", "write_rows"]
 
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\0")
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 """A spreadsheet takes a text cell that starts so for a formula (OWASP ASVS 1.2.10)."""
 
 
@@ -27,6 +29,20 @@ def one_line(text: str) -> str:
     'a\\\\nb'
     """
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def expected(name: str, known: Iterable[str]) -> str:
+    """What to propose for a name that is not known: the three most like it of many, all of a few.
+
+    >>> expected("horizn", ["horizon", "tickers", "model", "units", "seed", "epochs"])
+    'expected for example horizon, tickers, units'
+    >>> expected("b", ["x", "y"])
+    'expected one of x, y'
+    """
+    names = list(known)
+    if len(names) <= _FEW:
+        return f"expected one of {', '.join(names) or 'none'}"
+    return f"expected for example {', '.join(difflib.get_close_matches(name, names, n=3, cutoff=0.0))}"
 
 
 def _plain(value: Any) -> Any:
@@ -99,17 +115,24 @@ def as_json(frame: "pd.DataFrame") -> str:
 _TEXT = {"table": as_table, "csv": as_csv, "json": as_json}
 
 
+def show_file(path: Path) -> None:
+    """The bytes of a file on standard output; a stream that takes text only gets the text."""
+    with path.open("rb") as rows:
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.flush()
+            shutil.copyfileobj(rows, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            sys.stdout.write(rows.read().decode())
+
+
 def _parquet_to_stdout(frame: "pd.DataFrame") -> None:
     from forecast_lib.store.reader import write_parquet
 
-    if sys.stdout.isatty():
-        raise UsageError("--format parquet writes bytes, and standard output is a terminal: give --output FILE")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         write_parquet(frame, path)
-        with path.open("rb") as rows:
-            shutil.copyfileobj(rows, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+        show_file(path)
 
 
 def _write_file(frame: "pd.DataFrame", format: str, path: Path) -> None:
@@ -124,9 +147,23 @@ def _write_file(frame: "pd.DataFrame", format: str, path: Path) -> None:
             built.write_text(_TEXT[format](frame), encoding="utf-8")
         built.replace(path)
     except OSError as error:
-        raise FatalError(f"{path} cannot be written: {error.strerror or error}; give another --output FILE") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}; give another --output FILE") from None
     finally:
         built.unlink(missing_ok=True)
+
+
+_FEW = 5
+
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "table"}
+
+
+def format_of(output: str | None, otherwise: str) -> str:
+    """The format that a file's name asks for.
+
+    >>> format_of("rows.parquet", "table"), format_of("rows", "table"), format_of(None, "csv")
+    ('parquet', 'table', 'csv')
+    """
+    return _ENDINGS.get(Path(output).suffix.lower(), otherwise) if output else otherwise
 
 
 def write_rows(frame: "pd.DataFrame", format: str, output: str | None) -> None:

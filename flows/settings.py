@@ -7,6 +7,7 @@ so that paths never travel as flow parameters, where anybody with the address of
 
 import contextlib
 import datetime as dt
+import difflib
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flows.options import OPTIONS, PREFIX, SECRET_KINDS, as_text, is_secret, known_keys
+from flows.output import expected
 from flows.renames import renames_from
 from forecast_lib.config import BacktestConfig, ModelConfig, Rename, RunConfig, SourceConfig, TrainConfig
 from forecast_lib.domain import AsOf, RunId, Ticker, parse_ticker
@@ -134,6 +136,9 @@ def prepare_process(*, quiet: bool, environ: MutableMapping[str, str] = os.envir
 
     No telemetry, results as JSON and never pickled, a server that listens on this machine only, and time for it to start.
     """
+    for name in _SECRET_VARIABLES:
+        if not environ.get(name, "unset"):
+            del environ[name]  # an empty password is none: Prefect's server would ask for it, and its client would not give it
     for name, value in {**_PREFECT, **(_QUIET if quiet else {})}.items():
         environ.setdefault(name, value)
     if "PREFECT_API_URL" not in environ:
@@ -166,7 +171,8 @@ def _read_toml(path: Path, what: str) -> dict[str, Any]:
 def _refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> None:
     unknown = [ascii(key) for key in keys if key not in known]
     if unknown:
-        raise UsageError(f"{where} sets {', '.join(unknown[:10])}, which is not known: expected {', '.join(known)}")
+        near = expected(unknown[0].strip("'"), known)
+        raise UsageError(f"{where} sets {', '.join(unknown[:10])}, which is not known: {near}")
 
 
 def _profiles_folder(environ: Mapping[str, str]) -> Path:
@@ -276,7 +282,16 @@ def gather(overrides: Mapping[str, object], *, environ: Mapping[str, str] = os.e
     said = _merge(_layers(overrides, environ))
     texts = {name: said.get(name, (option.default, option.flag)) for name, option in OPTIONS.items()}
     values = {name: None if text is None else OPTIONS[name].parse(text, called) for name, (text, called) in texts.items()}
-    return Settings(values=values, given={name: called for name, (_, called) in said.items()})
+    settings = Settings(values=values, given={name: called for name, (_, called) in said.items()})
+    _refuse_a_file(settings.workspace, texts["workspace"][1])
+    return settings
+
+
+def _refuse_a_file(folder: Path, called: str) -> None:
+    """A folder that cannot be made, because something on the way to it is a file."""
+    found = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not found.is_dir():
+        raise UsageError(f"{called} {folder} cannot be a folder: {found} is a file; name another")
 
 
 _SECRET_VARIABLES = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_KEY")
@@ -313,10 +328,15 @@ def without_secrets(text: str, hidden: Iterable[str]) -> str:
     return text
 
 
-def unknown_variables(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Variables that start like ours but are none: spelling mistakes, most likely."""
-    known = {option.variable for option in OPTIONS.values()} | {_PROFILES, _NOW, _RUN_ID}
-    return tuple(sorted(name for name in environ if name.startswith(PREFIX) and name not in known))
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that start like ours but are none, and what was meant: spelling mistakes, most likely.
+
+    >>> unknown_variables({"TICKERCAST_HORIZN": "5", "TICKERCAST_SEED": "1"})
+    {'TICKERCAST_HORIZN': 'TICKERCAST_HORIZON'}
+    """
+    known = [*(option.variable for option in OPTIONS.values()), _PROFILES]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in (*known, _NOW, _RUN_ID))
+    return {name: difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0] for name in unknown}
 
 
 # --- the config ----------------------------------------------------------------------------------------------------------------
@@ -400,6 +420,19 @@ def _rules(settings: Settings) -> tuple[str, ...]:
     return rules
 
 
+_OLDEST_OF_YAHOO = dt.date(1927, 12, 30)
+"""The first session of ^GSPC; no other series of Yahoo's begins earlier."""
+
+
+def _refuse_before_the_first_price(source: SourceConfig, as_of: AsOf) -> None:
+    """Where the source is known to have nothing yet, for any ticker. A file's first day is known once it is read."""
+    from forecast_lib.prices.sources.simulated import FIRST_SESSION
+
+    first = {"simulated": FIRST_SESSION, "yahoo": _OLDEST_OF_YAHOO}.get(source.name)
+    if first is not None and as_of.day < first:
+        raise UsageError(f"as-of {as_of.day} is before the first price of source {source.name!r}, of {first}: give a later --as-of")
+
+
 def _asked_for(settings: Settings, source: SourceConfig, as_of: AsOf, default_tickers: TickerList) -> Universe:
     if settings["tickers"] is not None:
         return Universe(settings["tickers"])
@@ -428,6 +461,7 @@ def resolve(
     settings = gather(overrides, environ=environ)
     started = now or (dt.datetime.fromisoformat(environ[_NOW]) if environ.get(_NOW) else utc_now())
     as_of, source = as_of_from(settings, started), source_from(settings)
+    _refuse_before_the_first_price(source, as_of)
     shape = {name: settings[name] for name in ("layers", "units", "lookback", "horizon", "dropout")}
     model, *also = (ModelConfig(variant=variant, **shape) for variant in settings["model"])
     universe = _asked_for(settings, source, as_of, default_tickers)

@@ -2,6 +2,10 @@
 
 Workers import this and what the function calls, nothing of Prefect. A worker whose installation differs from the flow's is refused:
 its results would be of another program, and nobody would see it.
+
+The bytes are pickled, and whoever can put bytes in their place can run code. Between this process and its own children they go through
+pipes that nobody else can open. On the way to Dask workers they are as safe as Dask's own messages, which are pickled too: whoever reaches
+the scheduler can run code on every worker without touching ours, so a signature would keep nobody out. There the network or `tls://` must.
 """
 
 import functools

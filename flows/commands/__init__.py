@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.output import format_of
 from flows.settings import Settings
 
 __all__ = ["HANDLERS", "Outcome", "Request", "handler"]
@@ -25,6 +26,12 @@ class Request:
     settings: Settings
     overrides: Mapping[str, str]
     words: tuple[str, ...] = ()
+
+    @property
+    def format(self) -> str:
+        """How rows are written: as was asked for, else as the output file's name ends."""
+        asked: str = self.settings["format"]
+        return asked if "format" in self.overrides else format_of(self.settings["output"], asked)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flows.commands import Outcome, Request
+from flows.commands.readers import refuse_bytes
 from flows.options import OPTIONS
 from flows.output import write_rows
 from flows.settings import utc_now
@@ -41,7 +42,8 @@ def _note(request: Request) -> str:
 
 
 def _rows(request: Request, frame: "pd.DataFrame") -> Outcome:
-    write_rows(frame, request.settings["format"], request.settings["output"])
+    refuse_bytes(request)
+    write_rows(frame, request.format, request.settings["output"])
     return Outcome(0, {"rows": len(frame)})
 
 

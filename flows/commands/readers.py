@@ -3,13 +3,14 @@
 import contextlib
 import signal
 import sys
+import tempfile
 import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
-from flows.output import write_rows
+from flows.output import expected, show_file, write_rows
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
 
@@ -40,18 +41,49 @@ def latest_report(workspace: Path) -> Path | None:
 
 
 def _write(request: Request, frame: "pd.DataFrame", **summary: Any) -> Outcome:
-    settings = request.settings
-    if settings["format"] == "parquet" and settings["json"] and settings["output"] is None:
+    refuse_bytes(request)
+    write_rows(frame, request.format, request.settings["output"])
+    return Outcome(0, {"rows": len(frame), "format": request.format, "output": request.settings["output"], **summary})
+
+
+def refuse_bytes(request: Request) -> None:
+    """Parquet on standard output stands alone there, and in no terminal."""
+    if request.format != "parquet" or request.settings["output"] is not None:
+        return
+    if request.settings["json"]:
         raise UsageError("--format parquet to standard output leaves no room for the line of --json: give --output FILE")
-    write_rows(frame, settings["format"], settings["output"])
-    return Outcome(0, {"rows": len(frame), "format": settings["format"], "output": settings["output"], **summary})
+    if sys.stdout.isatty():
+        raise UsageError("--format parquet writes bytes, and standard output is a terminal: give --output FILE")
 
 
 def sql(request: Request) -> Outcome:
-    """Rows of the user's own query."""
-    from forecast_lib.store.reader import query
+    """Rows of the user's own query: all of them in a file, the first ones elsewhere."""
+    from flows.questions import MOST_ROWS, Question, ask
 
-    return _write(request, query(published_path(request.settings.workspace), request.words[0]))
+    path, output, format = published_path(request.settings.workspace), request.settings["output"], request.format
+    refuse_bytes(request)
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(output).expanduser().absolute() if output else Path(folder) / "rows"
+        rows, more = ask(Question(str(path), _statement(request.words[0]), format, str(where), None if output else MOST_ROWS))
+        if output is None:
+            show_file(where)
+    if more:
+        print(f"tickercast: only the first {rows} rows are shown; --output FILE writes all of them", file=sys.stderr)
+    return Outcome(0, {"rows": rows, "format": format, "output": output})
+
+
+def _statement(word: str) -> str:
+    """The SQL that the word is or names."""
+    if word == "-":
+        return sys.stdin.read()
+    if not word.lower().endswith(".sql"):
+        return word
+    try:
+        return Path(word).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{word} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a file with one query"
+        ) from None
 
 
 def risk(request: Request) -> Outcome:
@@ -69,7 +101,14 @@ def tables(request: Request) -> Outcome:
     """Every table, view and column with its comment."""
     from forecast_lib.store.reader import data_dictionary
 
-    return _write(request, data_dictionary(published_path(request.settings.workspace)))
+    frame = data_dictionary(published_path(request.settings.workspace))
+    if request.words:
+        names = frame["object"].str.partition("(")[0]  # a macro's parameters are no part of its name
+        for word in request.words:
+            if word.lower() not in set(names):
+                raise UsageError(f"{word[:60]!a} is no table, view or macro: {expected(word.lower(), names.unique())}")
+        frame = frame[names.isin([word.lower() for word in request.words])].reset_index(drop=True)
+    return _write(request, frame)
 
 
 def _refuse_absent(asked: tuple[str, ...], frame: "pd.DataFrame") -> None:

@@ -46,6 +46,8 @@ def _lines(stands: "Standing") -> list[str]:
         lines.append(f"working       run {stands.working.run}, process {stands.working.pid}")
     if stands.died:
         lines.append(f"died          run {stands.died.run}, process {stands.died.pid}, before it ended; the next run repairs")
+    if stands.ledger:
+        lines.append(f"ledger        {stands.ledger}; the next run rebuilds it from the database")
     return lines
 
 
@@ -59,7 +61,8 @@ def _published(workspace: Path) -> Path:
         last = recall(workspace).get("nightly")
         if last is None:
             raise
-        raise FatalError(f"{error}; the last try: {last.message}") from None
+        named = "".join(f"; {row['ticker']}: {row['reason']}" for row in last.degraded[:3])
+        raise FatalError(f"{error}; the last try: {last.message}{named}") from None
 
 
 def _tell(request: Request, stands: "Standing") -> None:
@@ -84,7 +87,9 @@ def status(request: Request) -> Outcome:
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
         print(advised(one_line(line), request.settings.repeated))
-    if stands.degraded:
+    if stands.failure and stands.failure.degraded:  # of the run that is spoken of, not of the published one before it
+        print(as_table(pd.DataFrame(stands.failure.degraded)[["ticker", "status", "reason"]]), end="")
+    elif stands.degraded:
         print(as_table(pd.DataFrame([asdict(ticker) for ticker in stands.degraded]).astype({"sessions_behind": "Int64"})), end="")
     if request.settings["tell"]:
         _tell(request, stands)

@@ -6,15 +6,16 @@ so that `tickercast status` and the metrics can tell a night that failed from on
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecast_lib.store.files import PUBLISHED_MODE, move_into_place, temporary_name
+from forecast_lib.store.files import WORKING_MODE, move_into_place, temporary_name
 
-__all__ = ["ENDINGS", "Ending", "recall", "remember"]
+__all__ = ["ENDINGS", "MOST_NAMED", "Ending", "recall", "remember"]
 
 ENDINGS = "endings.json"
+MOST_NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Ending:
         finished_at: UTC, in ISO format.
         run_id: None where the run failed before it had one.
         seconds: by stage, as far as it came.
+        degraded: ticker, status and reason of the tickers that were not as they should be, at most `MOST_NAMED` of them.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Ending:
     finished_at: str
     run_id: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    degraded: Sequence[Mapping[str, str]] = ()
 
 
 def recall(workspace: Path) -> dict[str, Ending]:
@@ -55,7 +58,7 @@ def remember(workspace: Path, ending: Ending) -> dict[str, Ending]:
     try:
         text = json.dumps({kind: dataclasses.asdict(each) for kind, each in endings.items()}, indent=1, sort_keys=True)
         built.write_text(text + "\n", encoding="utf-8")
-        move_into_place(built, path, PUBLISHED_MODE)
+        move_into_place(built, path, WORKING_MODE)
     finally:
         built.unlink(missing_ok=True)
     return endings

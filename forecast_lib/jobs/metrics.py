@@ -16,7 +16,7 @@ from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.endings import Ending
 from forecast_lib.jobs.standing import Standing, standing
 from forecast_lib.store import reader
-from forecast_lib.store.files import PUBLISHED, PUBLISHED_MODE, move_into_place, temporary_name
+from forecast_lib.store.files import PUBLISHED, PUBLISHED_MODE, WORKING_MODE, move_into_place, temporary_name
 from forecast_lib.tables import TABLES
 
 __all__ = ["ROLLING_DAYS", "exposition", "metrics_path", "write_metrics"]
@@ -53,13 +53,13 @@ def metrics_path(workspace: Path, folder: Path | None) -> Path:
     return workspace / "metrics.prom" if folder is None else folder / f"tickercast-{workspace.name}.prom"
 
 
-def write_metrics(path: Path, text: bytes) -> None:
-    """Replace the file in one step, readable by all: whoever collects it never sees a part."""
+def write_metrics(path: Path, text: bytes, *, shared: bool) -> None:
+    """Replace the file in one step: whoever collects it never sees a part. `shared`: readable by all, not by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     built = temporary_name(path)
     try:
         built.write_bytes(text)
-        move_into_place(built, path, PUBLISHED_MODE)
+        move_into_place(built, path, PUBLISHED_MODE if shared else WORKING_MODE)
     finally:
         built.unlink(missing_ok=True)
 

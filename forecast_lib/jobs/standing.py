@@ -15,6 +15,7 @@ import pandas as pd
 from forecast_lib.domain import AsOf
 from forecast_lib.jobs.endings import Ending, recall
 from forecast_lib.jobs.statuses import degraded as degraded_rows
+from forecast_lib.jobs.takeover import ledger_loss
 from forecast_lib.sessions import calendar_for
 from forecast_lib.store import reader
 from forecast_lib.store.lock import is_held
@@ -73,6 +74,7 @@ class Standing:
         failure: the nightly run that failed since the published one.
         died: a run that ended without being able to say so.
         working: a run that is at work.
+        ledger: what is wrong with the record of what runs stored, in a sentence; empty where it is whole.
     """
 
     verdict: str
@@ -85,6 +87,7 @@ class Standing:
     failure: Ending | None
     died: Holder | None
     working: Holder | None
+    ledger: str = ""
 
 
 def latest_forecasts(where: Path) -> pd.DataFrame:
@@ -185,4 +188,5 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
         failure=failure,
         died=died,
         working=working,
+        ledger=ledger_loss(workspace),
     )

@@ -12,10 +12,11 @@ from pathlib import Path
 from forecast_lib.errors import StoreDamaged
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.store import ledger
-from forecast_lib.store.files import SNAPSHOTS, remove_leftovers
+from forecast_lib.store.files import LEDGER, SNAPSHOTS, remove_leftovers
 from forecast_lib.store.lock import Left, hold_workspace
+from forecast_lib.store.publication import lost_lines
 
-__all__ = ["hold", "take_over"]
+__all__ = ["hold", "ledger_loss", "take_over"]
 
 
 @contextlib.contextmanager
@@ -32,7 +33,18 @@ def hold(workspace: Path, run_id: str, now: dt.datetime, say: Callable[[str], ob
     with hold_workspace(workspace, run_id, started=now) as left:
         if left is not None:
             say(take_over(workspace, left, now))
+        if lost := ledger_loss(workspace):
+            say(f"{lost}; it is rebuilt from the database")
         yield
+
+
+def ledger_loss(workspace: Path) -> str:
+    """A sentence for people where the ledger lacks runs that are published; empty where it is whole, or damaged, which is an error."""
+    try:
+        lost = lost_lines(workspace, ledger.read(workspace))
+    except StoreDamaged:
+        return ""
+    return f"{LEDGER} lacks {len(lost)} of the published runs, {lost[-1]} among them: it was deleted or cut short" if lost else ""
 
 
 def take_over(workspace: Path, left: Left, now: dt.datetime) -> str:

@@ -18,7 +18,7 @@ import pandera.errors
 
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
-from forecast_lib.store import audits, bulk, ledger, migrations
+from forecast_lib.store import audits, bulk, ledger, migrations, publication
 from forecast_lib.store.border import database_errors, disk_errors, first_line
 from forecast_lib.store.faults import Reached, go_on
 from forecast_lib.store.files import (
@@ -91,7 +91,8 @@ def open_working(
     with database_errors(path), contextlib.closing(_connect(path, config)) as con:
         if not verified:
             check_against_ledger(con, known)
-            _enter_unreported(con, workspace, known)
+            _check_against_publication(con, workspace)
+            _enter_unreported(con, workspace, known, now)
             _verified[path] = found
         _open[path] = con
         try:
@@ -208,6 +209,18 @@ def knows_later(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> bool:
     return latest is not None and latest > as_of.known_at.replace(tzinfo=None)
 
 
+def _check_against_publication(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    """Make sure that what readers see is stored, also where the ledger, which would tell, is lost itself.
+
+    Raises:
+        LedgerMismatch: the database is older than the publication.
+    """
+    stored = {run_id for (run_id,) in con.execute("SELECT run_id FROM runs").fetchall()}
+    short = [run_id for run_id in publication.published_runs(workspace) if run_id not in stored]
+    if short:
+        raise LedgerMismatch(f"{WORKING} lacks run {short[-1]}, which {PUBLISHED} shows: it is older; run `tickercast restore`")
+
+
 def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
     usual: dict[str, str | int] = {"storage_compatibility_version": STORAGE_VERSION}
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -256,8 +269,10 @@ def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
         copy_into_place(path, snapshots / f"{now:%Y%m%dT%H%M%SZ}_{label}", PUBLISHED_MODE)
 
 
-def _enter_unreported(con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger) -> None:
+def _enter_unreported(con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger, now: dt.datetime) -> None:
     reported = known.runs()
+    if lost := publication.lost_lines(workspace, known):
+        ledger.append(workspace, {"kind": ledger.REBUILT, "at": now.isoformat(), "runs": len(lost)})
     for (run_id,) in con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall():
         if run_id not in reported:
             ledger.append(workspace, {**_ledger_entry(con, run_id), "entered_late": True})

@@ -20,7 +20,7 @@ from forecast_lib.store.border import disk_errors
 from forecast_lib.store.faults import Reached, go_on
 from forecast_lib.store.files import LEDGER, sync_folder
 
-__all__ = ["DIED", "NO_NEW_SESSION", "RESTORED", "Ledger", "append", "named_runs", "read"]
+__all__ = ["DIED", "NO_NEW_SESSION", "REBUILT", "RESTORED", "Ledger", "append", "named_runs", "read"]
 
 RESTORED = "restored"
 """Kind of the line that `tickercast restore` writes; its `lost` names the runs that could not be brought back."""
@@ -28,6 +28,9 @@ DIED = "died"
 """Kind of the line for a run whose process ended without a word: found, and written, by the run that took the workspace over."""
 NO_NEW_SESSION = "no_new_session"
 """Kind of the line for an evening on which a scheduled run found nothing to do."""
+
+REBUILT = "rebuilt"
+"""Kind of the line that precedes runs entered anew because the ledger had lost them; its `runs` says how many."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Ledger:
             if entry["kind"] == RESTORED:
                 for lost in entry["lost"]:
                     runs.pop(lost, None)
-            elif entry["kind"] not in (DIED, NO_NEW_SESSION):
+            elif entry["kind"] not in (DIED, NO_NEW_SESSION, REBUILT):
                 runs[entry["run_id"]] = entry
         return runs
 

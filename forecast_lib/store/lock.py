@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast_lib.errors import WorkspaceBusy
+from forecast_lib.errors import FatalError, WorkspaceBusy
 
 __all__ = ["Left", "hold_workspace", "is_held"]
 
@@ -47,9 +47,14 @@ def hold_workspace(workspace: Path, who: str, *, started: dt.datetime | None = N
 
     Raises:
         WorkspaceBusy: another run holds the workspace; names its process and run.
+        FatalError: the folder cannot be made or written.
     """
-    workspace.mkdir(parents=True, exist_ok=True)
-    handle = os.open(workspace / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        handle = os.open(workspace / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        cure = "make it writable for this user, or give another --workspace"
+        raise FatalError(f"{workspace} cannot be written: {error.strerror or error}; {cure}") from error
     try:
         _take(handle, workspace, max(wait_s, _PATIENCE_S))
         left = _left(handle)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import duckdb
 
-from forecast_lib.errors import AuditFailed, UsageError
-from forecast_lib.store import migrations
+from forecast_lib.errors import AuditFailed, FatalError, UsageError
+from forecast_lib.store import ledger, migrations
 from forecast_lib.store.border import database_errors, disk_errors
 from forecast_lib.store.faults import Reached, go_on
 from forecast_lib.store.files import (
@@ -35,7 +35,17 @@ from forecast_lib.store.files import (
 )
 from forecast_lib.tables import TABLES
 
-__all__ = ["attached", "copy_rows", "fingerprints", "has_our_format", "list_snapshots", "publish", "snapshot_path"]
+__all__ = [
+    "attached",
+    "copy_rows",
+    "fingerprints",
+    "has_our_format",
+    "list_snapshots",
+    "lost_lines",
+    "publish",
+    "published_runs",
+    "snapshot_path",
+]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
 _OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -109,6 +119,25 @@ def list_snapshots(workspace: Path) -> tuple[str, ...]:
     """Names of the kept snapshots, newest first; a name begins with the UTC time of the run it was published by."""
     names = [path.stem for path in (workspace / SNAPSHOTS).glob("*.duckdb")]
     return tuple(sorted(filter(_SNAPSHOT_NAME.fullmatch, names), reverse=True))
+
+
+def published_runs(workspace: Path) -> tuple[str, ...]:
+    """The runs in the tables that readers see, oldest first; none where nothing is published or it cannot be read."""
+    path = workspace / PUBLISHED
+    with contextlib.suppress(FatalError):
+        if path.is_file():
+            with attached(path) as con:
+                return tuple(run for (run,) in con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall())
+    return ()
+
+
+def lost_lines(workspace: Path, known: ledger.Ledger) -> tuple[str, ...]:
+    """The published runs that the ledger does not record, though a run is published only after its line was written.
+
+    The file was deleted, emptied, or cut short since: its next reader must not take it for whole.
+    """
+    named = {run for entry in known.entries for run in (entry.get("run_id"), *entry.get("lost", ()))}
+    return tuple(run for run in published_runs(workspace) if run not in named)
 
 
 def snapshot_path(workspace: Path, name: str) -> Path:

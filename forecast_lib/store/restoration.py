@@ -23,7 +23,7 @@ from forecast_lib.store.files import (
     remove_leftovers,
     wal_of,
 )
-from forecast_lib.store.publication import attached, fingerprints, list_snapshots, snapshot_path
+from forecast_lib.store.publication import attached, fingerprints, list_snapshots, published_runs, snapshot_path
 
 __all__ = ["Restored", "restore"]
 
@@ -116,13 +116,14 @@ def _named(workspace: Path, snapshot: str | None) -> Path | None:
 
 
 def _recorded_runs(workspace: Path, now: dt.datetime, aside: list[Path]) -> Recorded:
-    """The runs of the ledger; a damaged ledger is put aside, and the next opening writes a new one from the tables."""
+    """The runs of the ledger, and those that readers see; a damaged ledger is put aside, and the next opening writes a new one."""
+    shown: Recorded = {run: {"runs": 1} for run in published_runs(workspace)}
     try:
-        return {run: entry["rows"] for run, entry in ledger.read(workspace).runs().items()}
+        return {**shown, **{run: entry["rows"] for run, entry in ledger.read(workspace).runs().items()}}
     except StoreDamaged:
         named = ledger.named_runs(workspace)
         _put_aside(workspace / LEDGER, now, aside)
-        return {run: {} for run in named}
+        return {**shown, **{run: {} for run in named}}
 
 
 def _restore_working(workspace: Path, recorded: Recorded, now: dt.datetime, aside: list[Path]) -> tuple[str | None, tuple[str, ...]]:

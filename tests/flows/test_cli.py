@@ -1,5 +1,6 @@
 """The command as a user meets it: help, wrong input, exit codes, formats, and what it must not import."""
 
+import io
 import json
 import os
 import statistics
@@ -105,18 +106,19 @@ def test_without_a_command_the_help_is_printed(capsys):
 
 
 BAD = [
-    (["nigthly"], "command 'nigthly' is not known (did you mean nightly?): expected one of nightly, ingest"),
-    (["--horizon", "3"], "option '--horizon' is not known: expected one of nightly"),
-    (["nightly", "--horizn", "3"], "option '--horizn' is not known (did you mean --horizon?): expected one of --workspace"),
+    (["nigthly"], "command 'nigthly' is not known (did you mean nightly?): expected for example nightly, "),
+    (["--horizon", "3"], "option '--horizon' is not known: expected for example "),
+    (["nightly", "--horizn", "3"], "option '--horizn' is not known (did you mean --horizon?): expected for example --horizon, "),
     (["nightly", "--hor", "3"], "option '--hor' is not known"),
-    (["nightly", "AAPL"], "argument 'AAPL' is not known: expected one of --workspace"),
+    (["nightly", "AAPL"], "argument 'AAPL' is not known: expected for example --"),
     (["nightly", "--model", "transformer"], "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional"),
     (["nightly", "--model", "lstm,gru"], "--model names 2 variants: nightly takes one, backtest several"),
     (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of lstm"),
-    (["nightly", "--tickers"], "argument --tickers: expected one argument; see tickercast nightly --help"),
+    (["nightly", "--tickers"], "argument --tickers: expected one argument; see `tickercast nightly --help`"),
     (["nightly", "--horizon", "0"], "horizon 0 is out of range: expected 1 to 20"),
     (["nightly", "--tickers", "A;B\n,ok"], "1 of 2 tickers are no ticker names: 'A;B\\n'"),
     (["nightly", "--as-of", "2999-01-01"], "as-of 2999-01-01 lies in the future"),
+    (["nightly", "--as-of", "1950-01-03"], "as-of 1950-01-03 is before the first price of source 'simulated', of 2010-01-04"),
     (["nightly", "--source", "files"], "source 'files' needs a path: give --files PATH"),
     (["nightly", "--universe", "/nowhere"], "universe /nowhere cannot be read"),
     (["nightly", "--profile", "x"], "profile 'x' is not known: expected one of crypto, demo"),
@@ -251,7 +253,7 @@ def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
 
 
 def test_output_that_cannot_be_written_is_one_line(published, capsys):
-    assert cli.main(["forecasts", "--format", "csv", "--output", "/nowhere/f.csv", "--workspace", str(published)]) == 1
+    assert cli.main(["forecasts", "--format", "csv", "--output", "/nowhere/f.csv", "--workspace", str(published)]) == 2
     assert "/nowhere/f.csv cannot be written: No such file or directory" in capsys.readouterr().err
 
 
@@ -285,7 +287,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "handler", lambda command: interrupted)
     assert cli.main(["status"]) == 130
-    assert capsys.readouterr().err == "tickercast: interrupted; what was published before stays\n"
+    assert capsys.readouterr().err == "tickercast: interrupted by SIGINT; what was published before stays\n"
 
 
 def test_restore_waits_for_nobody(published, capsys):
@@ -311,3 +313,94 @@ def test_report_prints_where_it_is(tmp_path, capsys):
     (tmp_path / "reports" / "latest.html").write_text("<html></html>")
     assert cli.main(["report", "--workspace", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'reports' / 'latest.html'}\n"
+
+
+def _asked(published, query, *options, **limits):
+    """As the command asks, with limits that a test can wait for."""
+    from flows import questions
+
+    output = options[0] if options else published.parent / "rows"
+    return questions.ask(questions.Question(str(published / "published.duckdb"), query, "csv", str(output), **limits))
+
+
+def test_a_query_that_is_slow_inside_one_block_of_rows_ends_in_time(published):
+    """DuckDB looks at its own limits between two blocks only."""
+    from forecast_lib.errors import UsageError
+
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="took longer than 1 s and was stopped"):
+        _asked(published, "SELECT list_aggregate(range(100000000), 'sum')", seconds=1.0)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("query", ["SELECT repeat('x', 2000000000)", "SELECT range, 'row ' || range FROM range(50000000)"])
+def test_a_query_that_takes_too_much_memory_is_one_sentence(query, published):
+    from forecast_lib.errors import UsageError
+
+    with pytest.raises(UsageError, match="the query needs more memory than"):
+        _asked(published, query, most_bytes=900_000_000)
+
+
+def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(published, capsys, tmp_path):
+    query = "SELECT range FROM range(100001)"
+    assert cli.main(["sql", query, "--format", "csv", "--workspace", str(published)]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 100_001
+    assert captured.err == "tickercast: only the first 100000 rows are shown; --output FILE writes all of them\n"
+    assert cli.main(["sql", query, "--output", "rows.csv", "--workspace", str(published)]) == 0
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 100_002
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_the_name_of_the_file_says_the_format(ending, published, tmp_path):
+    for word, path in (("", f"a.{ending}"), ("--format", f"b.{ending}")):
+        extra = [word, "csv"] if word else []
+        assert cli.main(["sql", "SELECT 1 AS x", "--output", path, *extra, "--workspace", str(published)]) == 0
+    content = (tmp_path / f"a.{ending}").read_bytes()
+    assert {"csv": b"x\n1\n", "json": b'[\n{"x": 1}\n]\n', "parquet": b"PAR1"}[ending] in content
+    assert (tmp_path / f"b.{ending}").read_text() == "x\n1\n"  # what was asked for goes first
+
+
+def test_sql_comes_from_a_file_or_from_standard_input(published, tmp_path, capsys, monkeypatch):
+    (tmp_path / "q.sql").write_text("SELECT 1 AS x;\n")
+    assert cli.main(["sql", "q.sql", "--format", "csv", "--workspace", str(published)]) == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 2 AS x"))
+    assert cli.main(["sql", "-", "--format", "csv", "--workspace", str(published)]) == 0
+    assert capsys.readouterr().out == "x\n1\nx\n2\n"
+    assert cli.main(["sql", "none.sql", "--workspace", str(published)]) == 2
+    assert "none.sql cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_tables_of_some_names(published, capsys):
+    assert cli.main(["tables", "runs", "prices_as_of", "--format", "json", "--workspace", str(published)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["object"] for row in rows} == {"runs", "prices_as_of(t)"}
+    assert cli.main(["tables", "forecast", "--workspace", str(published)]) == 2
+    assert "'forecast' is no table, view or macro: expected for example forecasts, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["file", "file/inside"])
+@pytest.mark.parametrize("command", ["nightly", "status", "doctor"])
+def test_a_workspace_that_is_a_file_is_wrong_usage(command, path, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    assert cli.main([command, "--workspace", path]) == 2
+    assert f"--workspace {tmp_path / path} cannot be a folder: {tmp_path / 'file'} is a file" in capsys.readouterr().err
+
+
+def test_every_command_names_a_misspelt_variable(published, capsys, monkeypatch):
+    monkeypatch.setenv("TICKERCAST_WORKSPCE", "elsewhere")
+    assert cli.main(["forecasts", "--workspace", str(published)]) == 0
+    said = "tickercast: TICKERCAST_WORKSPCE is set, but there is no such setting: did you mean TICKERCAST_WORKSPACE?\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_typo_is_answered_by_three_names(capsys):
+    assert cli.main(["nightly", "--horizn", "5"]) == 2
+    proposed = capsys.readouterr().err.partition("expected for example ")[2].partition(";")[0].split(", ")
+    assert proposed[0] == "--horizon" and len(proposed) == 3
+
+
+def test_text_after_a_line_feed_is_no_formula(published, capsys):
+    assert cli.main(["sql", "SELECT chr(10) || '=1' AS a", "--format", "csv", "--workspace", str(published)]) == 0
+    assert capsys.readouterr().out == 'a\n"\'\n=1"\n'

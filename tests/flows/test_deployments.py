@@ -180,4 +180,4 @@ def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_comm
 def test_every_variable_of_the_example_environment_is_a_setting():
     lines = (settings.DEPLOYMENTS / "env.example").read_text().splitlines()
     named = {line.removeprefix("# ").partition("=")[0] for line in lines if line.removeprefix("# ").startswith("TICKERCAST_")}
-    assert len(named) >= 4 and settings.unknown_variables(dict.fromkeys(named, "x")) == ()
+    assert len(named) >= 4 and settings.unknown_variables(dict.fromkeys(named, "x")) == {}

@@ -150,7 +150,7 @@ BAD = [
     ({"profile": "../demo"}, "profile '../demo' is not known"),
     ({"workspace": ""}, "--workspace '' is empty"),
     ({"workspace": "a\0b"}, "--workspace 'a\\x00b' is empty or not printable"),
-    ({"colour": "red"}, "the call sets 'colour', which is not known: expected workspace, profile"),
+    ({"colour": "red"}, "the call sets 'colour', which is not known: expected for example "),
     ({"seed": "-1"}, "seed -1 is out of range"),
 ]
 
@@ -171,7 +171,7 @@ def test_a_source_without_a_list_of_its_own_needs_tickers():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("horizont = 5", "profile mine sets 'horizont', which is not known: expected workspace, tickers"),
+        ("horizont = 5", "profile mine sets 'horizont', which is not known: expected for example horizon, "),
         ("profile = 'other'", "profile mine sets 'profile', which is not known"),
         ("horizon = ", "is not TOML"),
         ("horizon = [1, 2]", "horizon in profile mine '1,2' is not a whole number"),
@@ -189,7 +189,7 @@ def test_a_wrong_profile_is_refused_by_name(tmp_path, content, message):
     ("content", "message"),
     [
         (b'tickers = "AAPL"', "has no list of tickers"),
-        (b'tickers = ["AAPL"]\nsymbols = []', "sets 'symbols', which is not known: expected name, market, tickers"),
+        (b'tickers = ["AAPL"]\nsymbols = []', "sets 'symbols', which is not known: expected one of name, market, tickers"),
         (b'name = "\xff"', "is not UTF-8 text (byte 8)"),
         (b"#" * 1_000_001, "is larger than 1000000 bytes"),
         (b"tickers = " + b"[" * 20_000 + b"]" * 20_000, "is nested too deeply: expected plain values and lists of them"),
@@ -320,4 +320,6 @@ def test_every_option_is_taken_by_a_command_and_has_a_setting_of_the_same_name()
 
 
 def test_a_misspelt_variable_is_found():
-    assert settings.unknown_variables({"TICKERCAST_HORIZN": "5", "TICKERCAST_HORIZON": "5", "PATH": ""}) == ("TICKERCAST_HORIZN",)
+    assert settings.unknown_variables({"TICKERCAST_HORIZN": "5", "TICKERCAST_HORIZON": "5", "PATH": ""}) == {
+        "TICKERCAST_HORIZN": "TICKERCAST_HORIZON"
+    }

@@ -75,8 +75,8 @@ def test_the_file_is_replaced_whole_and_markets_share_a_folder(tmp_path):
     shared = tmp_path / "textfile"
     paths = [metrics_path(tmp_path / market, shared) for market in ("london", "tokyo")]
     for path in paths:
-        write_metrics(path, b"old 1\n")
-        write_metrics(path, b"new 1\n")
+        write_metrics(path, b"old 1\n", shared=True)
+        write_metrics(path, b"new 1\n", shared=True)
     assert sorted(path.name for path in shared.iterdir()) == ["tickercast-london.prom", "tickercast-tokyo.prom"]
     assert {path.read_bytes() for path in paths} == {b"new 1\n"} and oct(paths[0].stat().st_mode & 0o777) == "0o644"
     assert metrics_path(tmp_path, None) == tmp_path / "metrics.prom"

@@ -2,13 +2,15 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from forecast_lib.errors import LedgerMismatch, StoreDamaged, TickercastError, WorkspaceBusy
-from forecast_lib.store import database, ledger, publication
+from forecast_lib.jobs.takeover import hold, ledger_loss
+from forecast_lib.store import database, ledger, publication, restoration
 from tests.store import children
 from tests.store.nights import now, store_and_publish, store_night
 
@@ -70,8 +72,67 @@ def test_rows_taken_out_of_a_run_are_missed(workspace: Path) -> None:
         open_it(workspace)
 
 
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _first_line(path: Path) -> None:
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+
+LOSSES = (_delete, _zero, _empty, _first_line)
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_lost_ledger_is_noticed_and_rebuilt_with_a_line_that_says_so(workspace: Path, lose: Callable[[Path], None]) -> None:
+    lose(workspace / "ledger.jsonl")
+    kept = len(ledger.read(workspace).entries)
+    assert f"lacks {2 - kept} of the published runs, run-1 among them" in ledger_loss(workspace)
+    told: list[str] = []
+    with hold(workspace, "run-2", now(2), told.append), database.open_working(workspace, now(2)):
+        pass
+    assert [sentence.endswith("; it is rebuilt from the database") for sentence in told] == [True]
+    entries = ledger.read(workspace).entries
+    assert [entry["kind"] for entry in entries[kept:]] == ["rebuilt", *["nightly"] * (2 - kept)]
+    assert entries[kept]["runs"] == 2 - kept
+    assert ledger_loss(workspace) == ""
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_lost_ledger_beside_an_older_working_file_is_refused(workspace: Path, lose: Callable[[Path], None]) -> None:
+    """What would have told is gone, just then; the publication tells."""
+    older = (workspace / "working.duckdb").read_bytes()
+    store_and_publish(workspace, 2)
+    (workspace / "working.duckdb").write_bytes(older)
+    lose(workspace / "ledger.jsonl")
+    with pytest.raises(LedgerMismatch, match=r"lacks run run-2, which published.duckdb shows: it is older; run `tickercast restore`"):
+        open_it(workspace)
+    restoration.restore(workspace, None, now=now(3))
+    with database.open_working(workspace, now(3)) as con:
+        assert con.execute("SELECT count(*) FROM runs WHERE run_id = 'run-2'").fetchall() == [(1,)]
+
+
+def test_a_run_that_died_before_its_line_is_no_loss(workspace: Path) -> None:
+    line = (workspace / "ledger.jsonl").read_bytes()
+    store_night(workspace, 2)
+    (workspace / "ledger.jsonl").write_bytes(line)  # stored, and neither entered nor published
+    assert ledger_loss(workspace) == ""
+    with database.open_working(workspace, now(3)):
+        pass
+    assert [entry["kind"] for entry in ledger.read(workspace).entries] == ["nightly"] * 3
+
+
 def test_a_ledger_that_was_deleted_is_written_again_from_the_tables(workspace: Path) -> None:
     (workspace / "ledger.jsonl").unlink()
+    (workspace / "published.duckdb").unlink()
     assert open_it(workspace) == 2
     assert list(ledger.read(workspace).runs()) == ["run-0", "run-1"]
     assert all(entry["entered_late"] for entry in ledger.read(workspace).entries)
