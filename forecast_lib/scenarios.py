@@ -94,9 +94,7 @@ def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
     Args:
         quantiles: (tickers, steps, levels) published prices. ranks: (tickers, steps, worlds).
     """
-    shape = (*quantiles.shape[:2], WORLDS)
-    levels = np.broadcast_to(quantiles[:, :, None, :], (*shape, quantiles.shape[-1]))
-    prices = price_at(levels, np.broadcast_to(PROBABILITIES, shape)).astype(np.float32)
+    prices = price_at(quantiles[:, :, None, :], PROBABILITIES[None, None, :]).astype(np.float32)
     return np.take_along_axis(prices, ranks, axis=-1)
 
 

@@ -25,6 +25,7 @@ LEVELS = np.array([0.01, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.99])
 FEWEST = 20  # shares on a session
 RIVALS = ("observed", "gaussian", "independent")
 LONG_SHORT = 30
+PAIRED = np.random.default_rng(1).permutation(WORLDS)  # neighbours are of one week
 
 
 def weights_of(tickers: Sequence[str]) -> dict[str, np.ndarray]:
@@ -97,7 +98,7 @@ def judged(task: tuple[str, str, int]) -> pd.DataFrame:
             losses[rival].append(np.maximum(LEVELS * error, (LEVELS - 1) * error))
             breaches[rival].append(error[:, :3] < 0)
             apart = np.linalg.norm((returns - came[:, None]) / scale[:, None], axis=0).mean()
-            spread = np.linalg.norm((returns - np.roll(returns, 1, axis=1)) / scale[:, None], axis=0).mean()
+            spread = np.linalg.norm((returns - returns[:, PAIRED]) / scale[:, None], axis=0).mean()
             energy[rival].append(apart - spread / 2)
     unit = np.mean(losses["independent"], axis=0)
     kinds = np.array([name.startswith("long_short") for name in held])
