@@ -387,7 +387,8 @@ _TABLE = (
         "int",
         "nightly",
         "5",
-        "Make up for at most so many missed nights, the newest ones, oldest first; a run by hand does so only where this is given.",
+        "Make up for at most so many missed nights, the newest ones, oldest first. A run by hand does so only where this is given; on a"
+        " workspace without a night it then begins so many evenings ago.",
         "N",
     ),
     Option("folds", "int", "backtest", "1", "How often the model is fitted anew along the test part.", "N"),

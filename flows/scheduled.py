@@ -6,7 +6,7 @@ A run by hand, or one that names a strategy, is always done.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger
@@ -59,14 +59,22 @@ def evening(config: RunConfig, overrides: Mapping[str, object], run: Run) -> Run
     scheduled = _scheduled_run() is not None
     if not scheduled and not asked_for:
         return run(config)
-    found = due(config.workspace, config.tickers, config.as_of, most)
+    found = due(config.workspace, config.tickers, config.as_of, most, from_nothing=asked_for)
     if scheduled and not found.new and "strategy" not in overrides:
         return _no_new_session(config, str(found.stands))
-    notes = [_backfilled(config, day, run) for day in found.missed]
-    if found.beyond:
-        notes.insert(0, f"{found.beyond} missed nights before that were not made up for")
+    made_up = {day: _backfilled(config, day, run) for day in found.missed}
+    notes = [f"{found.beyond} missed nights before that were not made up for"] if found.beyond else []
+    notes += [f"{day} not made up for" for day, done in made_up.items() if not done]
+    notes += _said([day for day, done in made_up.items() if done])
     summary = run(_knowing_them(config) if found.missed else config)
     return dataclasses.replace(summary, message="; ".join([summary.message, *notes]))
+
+
+def _said(days: Sequence["dt.date"]) -> list[str]:
+    """Which missed nights were made up for, in a few words however many there are."""
+    if len(days) <= 2:
+        return [f"{day} back-filled" for day in days]
+    return [f"{len(days)} nights back-filled, {days[0]} to {days[-1]}"]
 
 
 def _knowing_them(config: RunConfig) -> RunConfig:
@@ -136,8 +144,8 @@ def _nothing_done(status: str, kind: str, config: RunConfig, message: str) -> Ru
     return RunSummary(config.run_id, kind, status, config.as_of.day, message, simulated=config.source.name == "simulated")
 
 
-def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> str:
-    """Do a missed night from the prices known now, cut at its evening; what happened, in a few words."""
+def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> bool:
+    """Do a missed night from the prices known now, cut at its evening; whether it was done."""
     now = utc_now()
     missed = AsOf(day, now, now)
     past = dataclasses.replace(config, run_id=new_run_id(day), as_of=missed, strategy="auto", backfilled=True)
@@ -145,6 +153,6 @@ def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> str:
         summary = run(past)
     except TickercastError as error:
         say(f"the missed night of {day} was not made up for: {error}")
-        return f"{day} not made up for"
+        return False
     say(f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}")
-    return f"{day} back-filled"
+    return True

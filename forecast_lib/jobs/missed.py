@@ -43,17 +43,18 @@ class Due:
     stands: str | None = None
 
 
-def due(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, most: int) -> Due:
+def due(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, most: int, *, from_nothing: bool = False) -> Due:
     """What there is to do for these tickers at `as_of`.
 
     Args:
         most: back-fill at most so many nights, the newest ones; 0 for none.
+        from_nothing: where nothing is published yet, the last `most` evenings before this one count as missed.
 
     Raises:
         StoreDamaged: the published file cannot be read.
     """
     if not (workspace / PUBLISHED).is_file() or (newest := reader.query(workspace, _NEWEST)).empty:
-        return Due()
+        return Due(missed=_before(tickers, as_of, most)) if from_nothing else Due()
     recorded = dict(reader.query(workspace, _CALENDARS).itertuples(index=False))
     calendars = Counter(_calendar(ticker, recorded.get(ticker)) for ticker in tickers)
     then = _as_of(newest.iloc[0])
@@ -61,6 +62,14 @@ def due(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, most: int) -> D
     missed = _missed(calendars, _as_of(reader.query(workspace, _FURTHEST).iloc[0]), as_of)
     kept = missed[len(missed) - min(most, len(missed)) :]
     return Due(new, tuple(kept), len(missed) - len(kept), str(newest["run_id"].iloc[0]))
+
+
+def _before(tickers: Sequence[Ticker], as_of: AsOf, most: int) -> tuple[dt.date, ...]:
+    """The last `most` evenings before this one."""
+    calendars = Counter(calendar_for(ticker) for ticker in tickers)
+    long_ago = as_of.now - dt.timedelta(days=2 * most + 14)  # at least every second day is one, but for the longest of holidays
+    missed = _missed(calendars, AsOf(as_of.day - dt.timedelta(days=2 * most + 14), long_ago, long_ago), as_of)
+    return tuple(missed[len(missed) - min(most, len(missed)) :])
 
 
 def _calendar(ticker: str, recorded: object) -> TickerCalendar:

@@ -161,7 +161,7 @@ def evening(monkeypatch, config):
             return RunSummary(asked.run_id, "nightly", "fresh", asked.as_of.day, "1 of 1 tickers fresh")
 
         monkeypatch.setattr(scheduled, "_scheduled_run", lambda: SimpleNamespace() if scheduled_run else None)
-        monkeypatch.setattr(scheduled, "due", lambda *given: found)
+        monkeypatch.setattr(scheduled, "due", lambda *given, from_nothing: found)
         return scheduled.evening(config, dict(overrides), night), ran
 
     return call
@@ -202,6 +202,11 @@ def test_missed_nights_are_done_before_tonight_in_order_and_marked(evening, conf
 def test_a_run_by_hand_makes_up_for_missed_nights_only_where_it_is_told_to(evening):
     assert len(evening(Due(True, MISSED), scheduled_run=False)[1]) == 1
     assert len(evening(Due(True, MISSED), {"backfill": 5}, scheduled_run=False)[1]) == 3
+
+
+def test_many_nights_that_were_made_up_for_are_said_in_a_few_words(evening):
+    missed = tuple(dt.date(2024, 5, day) for day in range(20, 25))
+    assert evening(Due(True, missed), {"backfill": 5})[0].message == "1 of 1 tickers fresh; 5 nights back-filled, 2024-05-20 to 2024-05-24"
 
 
 def test_a_back_filled_night_has_the_same_settings_as_any_other(config):

@@ -43,6 +43,14 @@ def test_with_nothing_published_there_is_everything_to_do_and_nothing_missed(tmp
     assert due(tmp_path, SHARES, live(28), 5) == Due(new=True)
 
 
+def test_a_first_night_that_asks_for_them_has_the_evenings_before_it_without_the_holiday(tmp_path):
+    """Tuesday 28 May 2024: Monday was Memorial Day."""
+    found = due(tmp_path, SHARES, live(28), 3, from_nothing=True)
+    assert found == Due(missed=(dt.date(2024, 5, 22), dt.date(2024, 5, 23), dt.date(2024, 5, 24)))
+    assert due(tmp_path, SHARES, live(28), 0, from_nothing=True) == Due()
+    assert len(due(tmp_path, (COIN,), live(28), 250, from_nothing=True).missed) == 250
+
+
 @pytest.mark.parametrize("day", [25, 26, 27])
 def test_on_a_weekend_and_a_holiday_no_session_is_new(after_friday, day):
     assert due(after_friday, SHARES, live(day), 5) == Due(new=False, stands=f"run-{FRIDAY}")
