@@ -241,7 +241,7 @@ def backtest_long(
         _refuse_unknown(name, BASELINES)
     losses = []
     for unique_id, series in _series(frame).items():
-        cutoffs = (len(series) - sessions - horizon + 1, len(series) - horizon + 1)
+        cutoffs = (len(series) - horizon - sessions, len(series) - horizon)
         if cutoffs[0] < _FEWEST:
             needed = sessions + horizon + _FEWEST
             raise UsageError(f"unique_id {unique_id!r} has {len(series)} rows: expected {needed} or more, or fewer sessions")
