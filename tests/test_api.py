@@ -119,12 +119,13 @@ def gaussian(scale: float):
 
 
 def test_a_model_of_one_s_own_is_ranked_among_ours() -> None:
-    """The market is a Gaussian walk of 1 %: who knows that is best, who thinks it three times as wild is worst."""
+    """The market is a Gaussian walk of 1 %: who knows that is as good as GARCH, who thinks it three times as wild is worst."""
     frame = pd.concat([walk(1), walk(2)])
     table = backtest_long(frame, {"right": gaussian(0.01), "wild": gaussian(0.03)}, horizon=2, sessions=150, beside=("garch", "naive"))
     first = table[table["step"] == 1]
-    assert first["model"].iloc[0] == "right" and first["model"].iloc[-1] == "wild"
-    assert first.set_index("model")["pinball_per_garch"]["garch"] == 1.0
+    ratios = first.set_index("model")["pinball_per_garch"]
+    assert first["model"].iloc[-1] == "wild" and list(ratios) == sorted(ratios)
+    assert ratios["garch"] == 1.0 and ratios["right"] == pytest.approx(1.0, abs=0.03) and ratios["wild"] > 1.3
     assert set(table["n"]) == {300}
     assert first.set_index("model")["held80"]["right"] == pytest.approx(0.8, abs=0.08)
 
