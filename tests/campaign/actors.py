@@ -1,0 +1,150 @@
+"""What the campaign does in processes that may die: a night of the store, a restoration. Made by fork from one clean process."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecast_lib.errors import TickercastError
+from forecast_lib.store import lock, publication, restoration
+from tests.store import nights
+
+__all__ = ["DISK_FAULTS", "Fault", "Told", "frames_of", "has_disk", "night", "restore", "start"]
+
+DISK_FAULTS = ("kill before", "kill after", "torn", "full", "broken", "short", "power")
+"""In the order of the numbers that disk.c has for them, from 1."""
+REFUSED = 3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What befalls a night: `point` a named one, or `disk` at the n-th change of a file."""
+
+    point: str = ""
+    disk: str = ""
+    nth: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a process said before it ended."""
+
+    code: int | None
+    lines: tuple[str, ...]
+
+    @property
+    def refused(self) -> str:
+        return next((line.removeprefix("refused ") for line in self.lines if line.startswith("refused ")), "")
+
+
+def _library() -> str:
+    """The failing disk, compiled; empty where there is no compiler."""
+    folder = Path(tempfile.mkdtemp(prefix="tickercast-disk-"))
+    source, made = Path(__file__).with_name("disk.c"), folder / "disk.so"
+    command = ["gcc", "-O1", "-shared", "-fPIC", "-o", str(made), str(source), "-ldl", "-lpthread"]
+    if not shutil.which("gcc") or subprocess.run(command, capture_output=True, check=False).returncode:
+        return ""
+    return str(made)
+
+
+_context = get_context("forkserver")
+_disk: str | None = None
+
+
+def has_disk() -> bool:
+    """Whether the disk can be made to fail. Starts the process that all others are forked from."""
+    global _disk
+    if _disk is None:
+        _disk = _library()
+        _context.set_forkserver_preload(["tests.campaign.actors"])
+        before = os.environ.get("LD_PRELOAD")
+        os.environ["LD_PRELOAD"] = _disk or (before or "")
+        try:
+            _context.Process(target=int).start()
+        finally:
+            os.environ.pop("LD_PRELOAD")
+            if before is not None:
+                os.environ["LD_PRELOAD"] = before
+    return bool(_disk)
+
+
+class Started:
+    """A process that does one of the functions below with a workspace; what it says is kept in a file."""
+
+    def __init__(self, what: str, workspace: Path, *arguments: Any) -> None:
+        has_disk()
+        self._said = tempfile.NamedTemporaryFile(prefix="tickercast-said-")  # noqa: SIM115  # lives as long as this does
+        self.process = _context.Process(target=_main, args=(what, self._said.name, workspace, *arguments), daemon=True)
+        self.process.start()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid or 0, signal.SIGKILL)
+
+    def end(self) -> Told:
+        """Wait for its end."""
+        self.process.join()
+        return Told(self.process.exitcode, tuple(Path(self._said.name).read_text().splitlines()))
+
+
+def start(what: str, workspace: Path, *arguments: Any) -> Started:
+    """Begin `night` or `restore` in a process of its own."""
+    return Started(what, workspace, *arguments)
+
+
+def _main(what: str, said: str, workspace: Path, *arguments: Any) -> None:
+    with open(said, "a", buffering=1) as lines:
+        try:
+            do = {"night": _night, "restore": _restore}[what]
+            do(lambda line: print(line, file=lines, flush=True), workspace, *arguments)
+        except TickercastError as error:
+            print(f"refused {type(error).__name__}: {error}".replace("\n", " "), file=lines, flush=True)
+            os._exit(REFUSED)
+
+
+def frames_of(number: int, tickers: int) -> dict[str, pd.DataFrame]:
+    """All that a night of so many tickers stores."""
+    return nights.night(number, tuple(f"T{each}" for each in range(tickers)), horizon=3)
+
+
+def _night(say: Any, workspace: Path, number: int, tickers: int, fault: Fault) -> None:
+    frames = frames_of(number, tickers)
+
+    def reached(point: str) -> None:
+        if point == fault.point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if fault.disk:
+        how = DISK_FAULTS.index(fault.disk) + 1
+        ctypes.CDLL(None).disk_arm(str(workspace).encode(), how, fault.nth, fault.seed)
+    with lock.hold_workspace(workspace, f"run-{number}"):
+        entry = nights.store_night(workspace, number, frames, reached=reached)
+        say(f"stored {entry['run_id']}")
+        publication.publish(workspace, entry["run_id"], 3, reached=reached)
+        say(f"published {entry['run_id']}")
+
+
+def _restore(say: Any, workspace: Path) -> None:
+    done = restoration.restore(workspace, None, now=nights.now(300))
+    for run in done.lost_runs:
+        say(f"lost {run}")
+
+
+def night(workspace: Path, number: int, tickers: int, fault: Fault = Fault()) -> Told:
+    """A night to its end."""
+    return start("night", workspace, number, tickers, fault).end()
+
+
+def restore(workspace: Path) -> Told:
+    """A restoration to its end."""
+    return start("restore", workspace).end()

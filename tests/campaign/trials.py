@@ -1,0 +1,200 @@
+"""The kinds of trial on a workspace of the store: a name, what is done, and what the witness finds.
+
+Each is a function of a source of chance and an empty folder. The tables are the product's, the nights made up (`tests.store.nights`):
+what trains and what asks Yahoo has trials of its own.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.campaign import actors
+from tests.campaign.actors import DISK_FAULTS, Fault, Told
+from tests.campaign.witness import SAID, Witness, digest
+
+__all__ = ["KINDS", "Outcome", "Trial"]
+
+POINTS = (
+    "appended prices", "appended run_tickers", "appended forecasts", "before commit", "after commit", "after checkpoint", "before ledger",
+    "after ledger", "built", "audited", "before replace", "after replace",
+)  # fmt: skip
+DAMAGED = ("working.duckdb", "working.duckdb.wal", "published.duckdb", "ledger.jsonl", "snapshots")
+SIZES = (1, 2, 40)
+MOST_CALLS = 60
+"""A night changes its files some forty times; a fault beyond that befalls nothing, and the night has to be well."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one trial.
+
+    Attributes:
+        what: was done, in a few words.
+        violations: of the promises.
+        recovery_s: how long the next night took, where there was one.
+    """
+
+    what: str
+    violations: tuple[str, ...]
+    recovery_s: float | None = None
+
+
+Trial = Callable[[random.Random, Path], Outcome]
+
+
+class House:
+    """A workspace with the witness of all its nights."""
+
+    def __init__(self, chance: random.Random, folder: Path) -> None:
+        self.chance, self.workspace = chance, folder / "workspace"
+        self.witness = Witness(self.workspace)
+        self.number = -1
+        self.violations: list[str] = []
+        for _ in range(chance.randint(1, 3)):
+            self.well()
+
+    def night(self, fault: Fault = Fault(), number: int | None = None) -> Told:
+        """The next night; what it reports as stored is what the witness holds the product to."""
+        tickers = self.prepare(number)
+        return self.told(actors.night(self.workspace, self.number, tickers, fault))
+
+    def prepare(self, number: int | None = None) -> int:
+        """The next night's number of tickers; the witness knows what it is given."""
+        self.number = self.number + 1 if number is None else number
+        tickers = self.chance.choice(SIZES)
+        self.witness.given[f"run-{self.number}"] = _given(self.number, tickers)
+        return tickers
+
+    def told(self, told: Told) -> Told:
+        self.witness.reported += [line.removeprefix("stored ") for line in told.lines if line.startswith("stored ")]
+        if told.code not in (0, -9, actors.REFUSED):
+            self.violations.append(f"a night ended with {told.code}, without a word")
+        return told
+
+    def look(self, *, at_rest: bool = False, lost: tuple[str, ...] = ()) -> None:
+        self.violations += self.witness.violations(at_rest=at_rest, lost=lost)
+
+    def well(self, lost: tuple[str, ...] = ()) -> float:
+        """A night that nothing befalls: it has to be stored and published; its seconds."""
+        began = time.monotonic()
+        told = self.night()
+        took = time.monotonic() - began
+        if told.code != 0:
+            self.violations.append(f"the next night did not recover: {told}")
+        self.look(at_rest=True, lost=lost)
+        if told.code == 0 and self.witness.shown[-1:] != [f"run-{self.number}"]:
+            self.violations.append(f"the next night was not published: readers see {self.witness.shown[-1:]}")
+        return took
+
+    def outcome(self, what: str, recovery_s: float | None = None) -> Outcome:
+        return Outcome(what, tuple(dict.fromkeys(self.violations)), recovery_s)
+
+
+def _given(number: int, tickers: int) -> dict[str, str]:
+    """Digests of what a night of the store is given, as `witness.SAID` would read it."""
+    import duckdb
+
+    frames = actors.frames_of(number, tickers)
+    found = {}
+    with duckdb.connect() as con:
+        for table, sql in SAID.items():
+            con.register(table, frames[table])
+            found[table] = digest(con.execute(sql, {"run": f"run-{number}"}).fetchall())
+    return found
+
+
+def named_kill(chance: random.Random, folder: Path) -> Outcome:
+    """Killed at a named point of the night; one in four times its successor is too."""
+    house, points = House(chance, folder), []
+    for _ in range(1 + (chance.random() < 0.25)):
+        points.append(chance.choice(POINTS))
+        house.night(Fault(point=points[-1]))
+        house.look()
+    return house.outcome("killed " + ", then ".join(points), house.well())
+
+
+def random_kill(chance: random.Random, folder: Path) -> Outcome:
+    """Killed from outside, at any moment of a night as long as the last one."""
+    house = House(chance, folder)
+    began = time.monotonic()
+    house.well()
+    longest, tickers = time.monotonic() - began, house.prepare()
+    at = chance.uniform(0.0, longest)
+    started = actors.start("night", house.workspace, house.number, tickers, Fault())
+    time.sleep(at)
+    started.kill()
+    told = house.told(started.end())
+    house.look()
+    return house.outcome(f"killed after {at:.2f} s, had said {', '.join(told.lines) or 'nothing'}", house.well())
+
+
+def failing_disk(chance: random.Random, folder: Path) -> Outcome:
+    """The disk fails at the n-th change of a file: the process dies around it, it is torn, refused, short, or the power goes."""
+    house = House(chance, folder)
+    fault = Fault(disk=chance.choice(DISK_FAULTS), nth=chance.randint(1, MOST_CALLS), seed=chance.getrandbits(31))
+    told = house.night(fault)
+    house.look()
+    lost = _restored(house)
+    house.violations += [f"{run} was reported as stored and is lost" for run in lost if run in house.witness.reported]
+    return house.outcome(f"disk {fault.disk} at change {fault.nth}: {told.refused or told.code}", house.well(lost))
+
+
+def damage(chance: random.Random, folder: Path) -> Outcome:
+    """A file is damaged between two nights. What is noticed may be refused, and `restore` brings it back; silence loses nothing."""
+    house = House(chance, folder)
+    names = [name for name in DAMAGED if (house.workspace / name).exists()]
+    said = [_damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))]
+    told = house.night()
+    if told.code == 0:
+        house.look(at_rest=True)
+        return house.outcome("; ".join(said) + ": not needed or mended")
+    lost = _restored(house, told)
+    return house.outcome(
+        "; ".join(said) + f": {told.refused[:60]}; lost by name: {', '.join(lost) or 'none'}",
+        house.well(lost),
+    )
+
+
+def _restored(house: House, told: Told | None = None) -> tuple[str, ...]:
+    """Restore as a person is told to, where the product refuses its files; the runs that it names as lost."""
+    if told is None:
+        told = house.night()
+        if told.code == 0:
+            return ()
+    if not told.refused:
+        return ()
+    done = actors.restore(house.workspace)
+    if done.code != 0:
+        house.violations.append(f"restore did not help after {told.refused[:120]}: {done}")
+    house.witness.shown.clear()  # an older publication may have come back
+    return tuple(line.removeprefix("lost ") for line in done.lines if line.startswith("lost "))
+
+
+def _damage(chance: random.Random, workspace: Path, name: str) -> str:
+    path = workspace / name
+    if path.is_dir():
+        path = chance.choice(sorted(path.iterdir()))
+    content, how = (
+        path.read_bytes(),
+        chance.choice(("flipped", "cut", "zeroed", "emptied", "deleted", "garbage")),
+    )
+    at = chance.randrange(max(1, len(content)))
+    end = min(len(content), at + chance.choice((1, 512, 4096)))
+    made = {
+        "flipped": content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :] if content else b"",
+        "cut": content[:at],
+        "zeroed": content[:at] + bytes(end - at) + content[end:],
+        "emptied": b"",
+        "garbage": chance.randbytes(min(len(content), 1 << 16)),
+    }
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(made[how])
+    return f"{path.relative_to(workspace)} {how}"
+
+
+KINDS: dict[str, Trial] = {each.__name__.replace("_", "-"): each for each in (named_kill, random_kill, failing_disk, damage)}
+"""Trials of the store, by name."""
