@@ -5,7 +5,6 @@ is by now. So a row that waited is let in by itself once what follows speaks for
 """
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
 from forecast_lib.prices.evidence import Verdict, judge_moves, market_moves, odd_rows, sentence
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
-from forecast_lib.prices.screen import Strike
+from forecast_lib.prices.screen import Strike, portions
 from forecast_lib.windows.histories import Histories, Splits
 
 __all__ = ["Judged", "can_split", "judged", "set_aside", "word_of_person"]
@@ -27,7 +26,6 @@ _STILL_OPEN = 30
 """Sessions: what is judged anew each night, besides all that is new; a unit is decided within ten."""
 
 _NO_SPLITS = frozenset({"24/7", "24/5", "us_futures"})
-_AT_ONCE = 100_000
 
 Days = NDArray[np.datetime64]
 
@@ -159,7 +157,7 @@ def judged(
     since: dict[str, np.datetime64] = {}
     strikes: list[Strike] = []
     mine, theirs = good.bounds(), stored.bounds()
-    for low, high in _portions(mine + theirs):
+    for low, high in portions(mine + theirs):
         offered, beside = good.rows(slice(mine[low], mine[high])), stored.rows(slice(theirs[low], theirs[high]))
         if not len(offered):
             continue
@@ -212,8 +210,3 @@ def _waiting(verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.in
         if len(at):
             strikes.append(Strike(verdict.verdict, ROW, places[at], sentence(verdict)))
     return strikes
-
-
-def _portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
-    cuts = np.unique(np.concatenate([[0], np.searchsorted(ends, np.arange(0, ends[-1], _AT_ONCE)), [len(ends) - 1]])).tolist()
-    return list(itertools.pairwise(cuts))

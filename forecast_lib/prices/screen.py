@@ -25,7 +25,7 @@ from forecast_lib.prices.rules.view import Exchanges, Flags, View
 from forecast_lib.prices.source import VALUES, Offered, as_json
 from forecast_lib.windows.histories import Histories, Splits
 
-__all__ = ["TAIL_SESSIONS", "Screened", "Strike", "rows_beside", "screen"]
+__all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "screen"]
 
 TAIL_SESSIONS = 310
 """So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a rule or the evidence reaches."""
@@ -203,7 +203,7 @@ def screen(
 
     bounds, before = rows.bounds(), stored.bounds()
     with np.errstate(all="ignore"):  # values may be missing, infinite or near the largest number
-        for low, high in _portions(bounds + before):
+        for low, high in portions(bounds + before):
             mine = slice(bounds[low], bounds[high])
             came = rows.rows(mine)
             if not len(came):
@@ -238,7 +238,7 @@ def _joined(strikes: Sequence[Strike]) -> list[Strike]:
     return [Strike(rule, field, np.concatenate(parts[rule, field])) for rule, field in ordered]
 
 
-def _portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
+def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Tickers from one place to another, so few that their columns stay in the processor's cache."""
     cuts = np.searchsorted(ends, np.arange(0, ends[-1], _AT_ONCE), side="left")
     places = np.unique(np.concatenate([[0], cuts, [len(ends) - 1]])).tolist()
