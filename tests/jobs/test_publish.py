@@ -1,8 +1,7 @@
-"""Which tickers the report draws."""
+"""What the report draws of each ticker."""
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from forecast_lib.jobs import publish
 from forecast_lib.jobs.ingest import Market
@@ -19,18 +18,8 @@ def market() -> Market:
     return Market(series, {}, {}, *(empty(table) for table in ("prices", "corporate_actions", "quarantined_prices")))
 
 
-def drawn(statuses: list[str]) -> pd.DataFrame:
-    return publish._recent_closes(market(), pd.DataFrame({"ticker": [*NAMES, "NONE"], "status": [*statuses, "none"]}))
-
-
 def test_every_ticker_with_prices_is_drawn_with_its_own_closes() -> None:
-    found = drawn(["fresh"] * 3)
+    found = publish._recent_closes(market())
     assert found["ticker"].tolist() == ["AAA", "AAA", "BBB", "BBB", "CCC", "CCC"]
     assert found["close"].tolist() == [1, 2, 3, 4, 5, 6]
     assert found["session"].tolist() == [*DAYS] * 3
-
-
-def test_of_very_many_those_are_drawn_that_are_not_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "MOST_DRAWN", 3)
-    assert set(drawn(["fresh", "last_good", "fresh"])["ticker"]) == {"BBB"}
-    assert drawn(["fresh"] * 3).empty
