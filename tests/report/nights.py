@@ -63,6 +63,7 @@ def ticker_row(ticker: str, status: str, **changes: Any) -> dict[str, Any]:
         "expected_gain": 0.001,
         "problem": None,
         "flags": None,
+        "expected_seconds": None,
     } | changes
 
 
