@@ -108,7 +108,7 @@ def _print_forecasts(config: RunConfig, repeated: Mapping[str, str]) -> None:
     from forecast_lib.jobs.standing import latest_forecasts
 
     frame = latest_forecasts(published_path(config.workspace))[_SHOWN]
-    print()
+    print("\nIt forecasts the risk, not the direction: how far each price may move, and how likely that is.\n")
     print(as_table(frame.head(_ROWS_SHOWN)), end="")
     if len(frame) > _ROWS_SHOWN:
         print(f"… and {len(frame) - _ROWS_SHOWN} more rows: {command_line('forecasts', repeated)}")

@@ -51,7 +51,9 @@ def test_the_line_at_the_end_of_a_night_answers(tmp_path, capsys, monkeypatch):
     given = {"profile": "demo", "workspace": "my prices"}
     config = resolve(given, environ={}, now=dt.datetime(2024, 5, 3, 22, tzinfo=dt.UTC))
     runs._print_forecasts(config, given)
-    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("SQL")]
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith("It forecasts the risk, not the direction:")
+    [line] = [line for line in said if line.startswith("SQL")]
     command = line.removeprefix("SQL").strip()
     assert command.startswith('.venv/bin/tickercast sql "SELECT')
     assert command.endswith("--profile demo --workspace 'my prices'")

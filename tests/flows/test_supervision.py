@@ -204,6 +204,12 @@ def test_a_run_by_hand_makes_up_for_missed_nights_only_where_it_is_told_to(eveni
     assert len(evening(Due(True, MISSED), {"backfill": 5}, scheduled_run=False)[1]) == 3
 
 
+def test_the_demo_makes_up_for_two_weeks_though_it_is_run_by_hand(evening):
+    """So its report has forecasts to hold against what came."""
+    assert scheduled._most({"profile": "demo"}) == (10, True)
+    assert len(evening(Due(True, MISSED), {"profile": "demo"}, scheduled_run=False)[1]) == len(MISSED) + 1
+
+
 def test_many_nights_that_were_made_up_for_are_said_in_a_few_words(evening):
     missed = tuple(dt.date(2024, 5, day) for day in range(20, 25))
     assert evening(Due(True, missed), {"backfill": 5})[0].message == "1 of 1 tickers fresh; 5 nights back-filled, 2024-05-20 to 2024-05-24"
