@@ -76,13 +76,13 @@ COMMANDS: dict[str, Command] = {
             ("output",),
             Positional("query", "one", "One SQL query, in quotes; the name of a .sql file with one; or - to read it from standard input."),
         ),
+        Command("risk", "Value at risk and expected shortfall of a table of holdings.", ("output", "risk")),
         Command(
             "tables",
             "The data dictionary: every table and column with its comment.",
             ("output",),
             Positional("name", "many", "Only these tables, views and macros; all of them when none is given."),
         ),
-        Command("risk", "Value at risk and expected shortfall of a table of holdings.", ("output", "risk")),
         Command("report", "Where the latest report is; --serve serves all of them on this machine.", ("report",)),
         Command(
             "status",

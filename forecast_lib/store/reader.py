@@ -94,9 +94,11 @@ def query(where: Path, sql: str, max_rows: int | None = None, *, timeout_s: floa
     """
     with open_published(where) as con:
         _refuse_other_statements(sql)
-        with _stopped_after(con, timeout_s), _user_errors(timeout_s):
-            answer = con.sql(sql)
-            return (answer if max_rows is None else answer.limit(max_rows)).df()
+        with _stopped_after(con, timeout_s):
+            with _user_errors(timeout_s):
+                answer = con.sql(sql)
+            with _user_errors(timeout_s, own_lines=max_rows is None):
+                return (answer if max_rows is None else answer.limit(max_rows)).df()
 
 
 def data_dictionary(where: Path) -> pd.DataFrame:
@@ -140,7 +142,7 @@ def _refuse_other_statements(sql: str) -> None:
         raise UsageError(f"{kind.name} is not allowed: the published tables are read-only; ask with SELECT, DESCRIBE or SUMMARIZE")
 
 
-def _with_hints(error: duckdb.Error) -> str:
+def _with_hints(error: duckdb.Error, *, own_lines: bool = True) -> str:
     """DuckDB's message in one line, with the names that it proposes instead, and the line that it means where there are several.
 
     >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n             ^'))
@@ -150,7 +152,7 @@ def _with_hints(error: duckdb.Error) -> str:
     text = " ".join(said.split()).removesuffix(".")
     shown = text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} …"
     line = where.partition(":")[0]
-    return shown if line in ("", "1") else f"{shown} (line {line})"
+    return shown if not own_lines or line in ("", "1") else f"{shown} (line {line})"
 
 
 @contextlib.contextmanager
@@ -166,8 +168,12 @@ def _stopped_after(con: duckdb.DuckDBPyConnection, timeout_s: float) -> Iterator
 
 
 @contextlib.contextmanager
-def _user_errors(timeout_s: float) -> Iterator[None]:
-    """Errors that the user's SQL causes, as UsageError; a damaged file stays a damaged file."""
+def _user_errors(timeout_s: float, *, own_lines: bool = True) -> Iterator[None]:
+    """Errors that the user's SQL causes, as UsageError; a damaged file stays a damaged file.
+
+    Args:
+        own_lines: DuckDB counts the lines of the user's text, not of a query that it stands in.
+    """
     try:
         yield
     except duckdb.InterruptException as error:
@@ -177,4 +183,4 @@ def _user_errors(timeout_s: float) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or any(sign in str(error) for sign in _DAMAGED):
             raise StoreDamaged(f"the published file is damaged: {first_line(error)}; run `tickercast restore`") from error
-        raise UsageError(f"the SQL cannot be answered: {_with_hints(error)}") from error
+        raise UsageError(f"the SQL cannot be answered: {_with_hints(error, own_lines=own_lines)}") from error

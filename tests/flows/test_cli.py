@@ -77,7 +77,7 @@ def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
 
 
 def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
-    contract = "nightly ingest backtest recipe forecasts sql tables report status doctor serve deploy quarantine gaps restore maintain"
+    contract = "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy quarantine gaps restore maintain"
     assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
     for name in COMMANDS:
         module, _, function = HANDLERS[name].partition(":")
@@ -196,7 +196,7 @@ def test_the_last_line_of_json_says_how_it_ended(argv, expected, published, caps
         ("SELECT * FROM forecast", 'Did you mean "forecasts"?'),
         ("SELECT tickr FROM latest_forecasts", 'Candidate bindings: "ticker"'),
         ("SELECT abs('x')", "Candidate functions: abs("),
-        ("SELECT 1\n+ 'a'::INT", "'a' to INT32 (line 2)"),
+        ("SELECT 1\nFROM FROM", "(line 2)"),
         ("DROP TABLE prices", "DROP is not allowed"),
         ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
         ("SELECT 1; SELECT 2", "expected one SQL statement, got 2"),
@@ -259,13 +259,13 @@ def test_output_that_cannot_be_written_is_one_line(published, capsys):
 
 def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
     ran = subprocess.run(
-        f'{sys.executable} -m flows.cli sql "SELECT range FROM range(200000)" --workspace {published} | head -1',
+        f'{sys.executable} -m flows.cli sql "SELECT range FROM range(100000)" --workspace {published} | head -1',
         shell=True,
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert (ran.stdout, ran.stderr) == (" range\n", "")
+    assert (ran.stdout, ran.stderr) == ("range\n", "")
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(monkeypatch, capsys, tmp_path):
