@@ -31,7 +31,7 @@ from forecast_lib.models.baselines import PARTS
 from forecast_lib.models.training import POOL
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["backtested", "ingest_flow", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
+__all__ = ["backtested", "ingest_flow", "made", "nightly", "read_market", "run_ingest", "run_nightly", "store_and_publish"]
 
 
 def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> ingest.Market:
@@ -133,14 +133,19 @@ def store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stag
     return night.summary(config, frames, stages.seconds, published=published, report=report, notices=notices)
 
 
+def made(config: RunConfig, stages: Stages) -> Night:
+    """A night's prices, models and forecasts; nothing is stored but the weights."""
+    market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
+    tonight = _refresh(config, market, stages)
+    tonight = _backtest(config, tonight, stages)
+    tonight = _forecast(config, tonight, stages)
+    with stages.single("scenarios"):
+        return night.with_scenarios(tonight, config)
+
+
 def _night(config: RunConfig) -> RunSummary:
     with hold(config.workspace, config.run_id, config.as_of.now, say), Stages(config) as stages:
-        market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
-        tonight = _refresh(config, market, stages)
-        tonight = _backtest(config, tonight, stages)
-        tonight = _forecast(config, tonight, stages)
-        with stages.single("scenarios"):
-            tonight = night.with_scenarios(tonight, config)
+        tonight = made(config, stages)
         with stages.single("settle"):
             tonight = night.with_outcomes(tonight, config, publish.read_unsettled(config.workspace, config.as_of), utc_now())
         return store_and_publish(config, "nightly", tonight, stages)

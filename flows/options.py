@@ -111,6 +111,13 @@ COMMANDS: dict[str, Command] = {
             (),
             Positional("snapshot", "maybe", "Name of the snapshot; the newest when none is given."),
         ),
+        Command(
+            "verify",
+            "Runs a past night again from what was known then and compares all it published. Exit code 0 the same, 1 differs, 10 cannot be"
+            " compared. Stores nothing.",
+            (),
+            Positional("date", "one", "The night's evening, YYYY-MM-DD."),
+        ),
         Command("maintain", "Removes old models and reports that nothing needs, and compacts the working database.", ("maintain",)),
     )
 }

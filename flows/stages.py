@@ -22,7 +22,7 @@ from forecast_lib.jobs.lines import line_of, line_of_status, lines_of_prices
 from forecast_lib.jobs.plan import label
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
-__all__ = ["Stages"]
+__all__ = ["PlainStages", "Stages"]
 
 
 class Stages:
@@ -122,3 +122,16 @@ class Stages:
             logger = logging.getLogger("tickercast")
         for line in filter(None, lines):
             logger.info(line)
+
+
+class PlainStages(Stages):
+    """Without Prefect: one shard after the other in this process. What is made is the same."""
+
+    def spread(self, name: str, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
+        """The task's function on every shard."""
+        made: list[Any] = []
+        with self.stage(name, sum(map(len, shards))) as stage:
+            for shard, each in zip(shards, names, strict=True):
+                made += task.fn(shard=shard, names=each, **arguments)
+                stage.advance(each, len(shard))
+        return made

@@ -59,6 +59,7 @@ HANDLERS = {
     "quarantine": "flows.commands.prices:quarantine",
     "gaps": "flows.commands.prices:gaps",
     "restore": "flows.commands.upkeep:restore",
+    "verify": "flows.commands.verify:verify",
     "maintain": "flows.commands.upkeep:maintain",
 }
 

@@ -77,7 +77,9 @@ def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
 
 
 def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
-    contract = "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy quarantine gaps restore maintain"
+    contract = (
+        "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy quarantine gaps restore verify maintain"
+    )
     assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
     for name in COMMANDS:
         module, _, function = HANDLERS[name].partition(":")

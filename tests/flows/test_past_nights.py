@@ -1,7 +1,6 @@
 """A past night again, after the source has rewritten its past and its future: the flow's own steps, the real Yahoo client, a
 Yahoo on the loopback. Prefect is left out; it decides nothing."""
 
-import contextlib
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from flows.stages import PlainStages
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
@@ -27,29 +27,8 @@ LATER = DAY(2024, 6, 25)
 Night = Callable[..., RunSummary]
 
 
-class PlainStages:
-    """`flows.stages.Stages` without Prefect and without a progress bar."""
-
-    def __init__(self, config: object) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def __enter__(self) -> "PlainStages":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def say_statuses(self, run_tickers: object) -> None:
-        pass
-
-    def single(self, name: str) -> "contextlib.nullcontext[None]":
-        return contextlib.nullcontext()
-
-    def spread(self, name: str, task: Any, shards: Any, names: Any, **arguments: Any) -> list[Any]:
-        return [item for shard, label in zip(shards, names, strict=True) for item in task.fn(shard=shard, names=label, **arguments)]
-
-    def say_prices(self, market: object) -> None:
-        pass
+class FetchingStages(PlainStages):
+    """As they are, asking the source in this thread."""
 
     def fetch(self, task: Any, source: Any, asked: Any, last: dt.date) -> Any:
         return source.fetch(asked, last)
@@ -100,7 +79,7 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def source(config: Any, as_of: Any, workspace: Path, tickers: Any = ()) -> YahooSource:
         return YahooSource(tmp_path / "cache", as_of.now, session=yahoo.session(timeout_s=5.0), retrying=Retrying(sleep=lambda _: None))
 
-    monkeypatch.setattr(nightly, "Stages", PlainStages)
+    monkeypatch.setattr(nightly, "Stages", FetchingStages)
     monkeypatch.setattr(nightly, "price_source", source)
 
     def run(now: str, kind: str = "nightly", **options: str) -> RunSummary:

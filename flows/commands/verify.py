@@ -1,0 +1,76 @@
+"""`tickercast verify DATE`: a past night once more from what was known then, in a copy, held against what was published."""
+
+import dataclasses
+import datetime as dt
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.commands import Outcome, Request
+from flows.options import OPTIONS
+from flows.settings import new_run_id, prepare_process, utc_now
+from forecast_lib.errors import OutOfSpace
+
+if TYPE_CHECKING:
+    from forecast_lib.config import RunConfig
+    from forecast_lib.jobs.verify import Published, Rows
+
+__all__ = ["verify"]
+
+_NAMED = 3
+
+
+def verify(request: Request) -> Outcome:
+    """Exit code 0 the same, 1 differs, 10 cannot be compared; one sentence."""
+    day: dt.date = OPTIONS["as_of"].parse(request.words[0], "DATE")
+    prepare_process(quiet=True)
+    from forecast_lib.jobs.verify import Incomparable, copied
+
+    try:
+        with copied(request.settings.workspace) as aside:
+            run_id, rows, found = _compared(aside, day)
+    except (Incomparable, OutOfSpace) as error:
+        print(f"the night of {day} cannot be compared: {error}")
+        return Outcome(10, {"verdict": "cannot be compared", "as_of": day, "message": str(error)})
+    values = {"as_of": day, "run_id": run_id, "rows": rows, "differences": len(found), "first": found[:_NAMED]}
+    if found:
+        more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        print(f"the night of {day} (run {run_id}) differs in {len(found)} of {rows} rows: {'; '.join(found[:_NAMED])}{more}")
+        return Outcome(1, {"verdict": "differs", **values})
+    print(f"the night of {day} (run {run_id}) came out the same: all {rows} rows, and the ledger is whole")
+    return Outcome(0, {"verdict": "the same", **values})
+
+
+def _compared(aside: Path, day: dt.date) -> tuple[str, int, list[str]]:
+    """The run's id, how many rows it published, and where a second run differs."""
+    from forecast_lib.jobs.verify import Incomparable, config_of, differences, pruned, read_published, read_rows, refuse_other
+
+    published = read_published(aside, day)
+    refuse_other(published)
+    rows = read_rows(aside, published.run_id)
+    config = _again(config_of(published), published, aside)
+    if missing := pruned(config, rows):
+        raise Incomparable(missing)
+    again = _run(config, published)
+    return published.run_id, sum(map(len, rows.values())), differences(rows, again)
+
+
+def _again(config: "RunConfig", published: "Published", aside: Path) -> "RunConfig":
+    as_of = dataclasses.replace(config.as_of, now=utc_now(), known_at=published.known_at)
+    return dataclasses.replace(config, workspace=aside, as_of=as_of, run_id=new_run_id(as_of.day))
+
+
+def _run(config: "RunConfig", published: "Published") -> "Rows":
+    """The night once more, stored in the copy, so that both are read the same way."""
+
+    from flows.nightly import made
+    from flows.stages import PlainStages
+    from forecast_lib.jobs import night, publish
+    from forecast_lib.jobs.verify import read_rows, refuse_other
+
+    with PlainStages(config) as stages:
+        tonight = made(config, stages)
+        frames = night.frames(config, "nightly", tonight, utc_now(), stages.seconds)
+    refuse_other(published, json.loads(frames["runs"]["libraries"].iloc[0]))
+    publish.record(config, frames)
+    return read_rows(config.workspace, config.run_id)
