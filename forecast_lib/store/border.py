@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from forecast_lib.errors import FatalError, FileRefused, OutOfSpace, StoreDamaged, WorkspaceBusy
+from forecast_lib.store.files import PUBLISHED
 
 __all__ = ["database_errors", "disk_errors", "file_errors", "first_line"]
 
@@ -78,6 +79,8 @@ def _as_ours(error: duckdb.Error, path: Path) -> FatalError:
         return WorkspaceBusy(f"{path} is open in this program already: close that connection first")
     if isinstance(error, duckdb.OutOfMemoryException) or any(sign in text for sign in _FULL_DISK_TEXTS):
         return _out_of_space(path, error)
+    if path.name == PUBLISHED:
+        return StoreDamaged(f"the published file is damaged: {path}: {first_line(error)}; run `tickercast restore`")
     return StoreDamaged(f"{path} cannot be used: {first_line(error)}; `tickercast restore` brings back the newest good state")
 
 

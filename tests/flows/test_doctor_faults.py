@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows import cli
+from flows.advice import advised
 from forecast_lib.store.database import open_working
 from tests.conftest import free_port
 from tests.loopback import receiver
@@ -62,10 +63,10 @@ def stale_lock(workspace: Path, monkeypatch) -> Iterator[list[str]]:
 
 @contextmanager
 def full_disk(workspace: Path, monkeypatch) -> Iterator[list[str]]:
-    """The workspace lies on a file system of 8 MB that has nothing left."""
+    """The workspace lies on a file system of 32 MB that has nothing left."""
     mount = workspace.parent / "disk"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(mount)]
     if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small tmpfs needs root")
     try:
@@ -149,6 +150,7 @@ def test_a_planted_fault_is_found_with_its_cure(plant, workspace, monkeypatch, c
     found = findings[check]
     assert (found["level"], exit_code) == (level, 1 if level == "FAIL" else 0)
     assert said in found["detail"] and cure in found["cure"]
-    assert f"{level:<4}  {check}" in printed and f" -> {found['cure']}" in printed
+    assert f"{level:<4}  {check}" in printed
+    assert f" -> {advised(found['cure'], {'workspace': str(workspace)})}" in printed
     others = {finding["check"] for finding in findings.values() if finding["level"] != "OK"} - {"lock", check}
     assert others == set(), "one fault, one finding"

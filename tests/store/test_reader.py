@@ -118,7 +118,7 @@ def test_a_missing_publication_says_what_to_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000])
 def test_a_damaged_publication_says_what_to_run(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "published.duckdb").write_bytes(content)
-    with pytest.raises(StoreDamaged, match="published.duckdb cannot be used: .*tickercast restore"):
+    with pytest.raises(StoreDamaged, match="the published file is damaged: .*tickercast restore"):
         reader.query(tmp_path, "SELECT 1")
 
 
