@@ -187,7 +187,7 @@ def test_the_log_has_a_line_a_ticker_a_stage(guarded):
     found = {(fields["stage"], fields["ticker"]) for fields in (dict(part.split("=", 1) for part in line.split()[:4]) for line in lines)}
     assert {("ingest", "SIM1"), ("ingest", "NOSUCH"), ("models", "SIM1"), ("models", "SIM2"), ("outcome", "NOSUCH")} <= found
     [line] = [line for line in lines if "stage=ingest ticker=NOSUCH" in line]
-    assert "status=unknown_ticker seconds=" in line and 'reason="no ticker of the simulated market' in line
+    assert "status=unknown_ticker rows=0 refused=0" in line and 'reason="no ticker of the simulated market' in line
 
 
 def test_the_metrics_are_those_of_the_last_run_of_each_kind_also_where_it_failed(guarded):
