@@ -13,7 +13,9 @@ observations are taken as independent; their densities have long tails, so that 
     bad print    any size                    usual, or all      usual       usual              all taken back, hardly ever stays
 
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after DECIDED_WITHIN of them the
-likeliest hypothesis is the verdict. The judge has no memory: the same rows give the same verdicts.
+likeliest hypothesis is the verdict. A level that so many sessions in a row have kept is no bad print, however it came about: what is
+neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a payout, the price of a bid). The judge has no memory:
+the same rows give the same verdicts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -85,10 +87,12 @@ SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
 """Posterior probability from which a verdict is given before all is known. A split counts at once for the whole past: it must be surer."""
 
 # How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); half of them are taken to be lost,
-# as files of traded prices list none. A bad print once in 10 to 20 years of a ticker is what free sources deliver; units rarer.
+# as files of traded prices list none. A bad print once in 10 to 20 years of a ticker is what free sources deliver; units and steps rarer.
 _SPLIT_LOST = 8e-5
 _UNIT = 1e-5
 _BAD_PRINT = 1e-5
+_STEP = 5e-6
+"""A real move that was set and not traded, with usual days before and after it."""
 
 _TAIL = 6e-4 * STANDS_OUT**3
 """P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what 2006 to 2013 had."""
@@ -104,7 +108,7 @@ _UNITS = {100.0: 0.5, 10.0: 0.2, 1000.0: 0.2, 10_000.0: 0.1}
 """Pence for pounds first; the others are slipped decimals. Either way round."""
 
 _PRINT_SIZE = 0.5
-"""Mean size of a bad print, in logs."""
+"""Mean size of a bad print and of a step, in logs."""
 
 _PRINT_STAYS = 0.15
 """Share of bad prints that the next session repeats."""
@@ -442,21 +446,27 @@ def _posterior(seen: _Seen, can_split: bool) -> dict[str, Values]:
 
 
 def _given_real(seen: _Seen) -> Values:
-    """The open-to-close part may be any share of the move; the days after are wider than usual."""
+    """The open-to-close part may be any share of the move; the days after are wider than usual. Once the new level has stayed it may be a
+    step too."""
     scale = max(seen.scale, _SMALLEST_REAL_SCALE)
     size = max(abs(seen.beyond_market) / scale, 1.0)
-    total = np.log(1.5 * _TAIL / size**4 / scale) + (-np.log(1.3 * abs(seen.move)) if np.isfinite(seen.day) else 0.0)
+    traded = np.log(1.5 * _TAIL / size**4 / scale) + (-np.log(1.3 * abs(seen.move)) if np.isfinite(seen.day) else 0.0)
     high = _HIGH_VOLUME._replace(centre=_HIGH_VOLUME.centre - _CALMS_DOWN * len(seen.after))
-    total += _like(seen.span_of_move, _WIDE_RANGE) + _like(seen.volume, _at_least(high, seen)) + _like(seen.span_after, _WIDE_AFTER)
-    return np.array([total + _goes_on(seen, float(np.hypot(seen.scale, 0.25 * abs(seen.move)))) + _adjusted(seen, 0.002)])
+    traded += _like(seen.span_of_move, _WIDE_RANGE) + _like(seen.volume, _at_least(high, seen)) + _like(seen.span_after, _WIDE_AFTER)
+    traded += _goes_on(seen, float(np.hypot(seen.scale, 0.25 * abs(seen.move))))
+    if _has_stayed(seen):
+        step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen, seen.scale)
+        traded = np.logaddexp(traded, step)
+    return np.array([traded + _adjusted(seen, 0.002)])
 
 
 def _given_bad_print(seen: _Seen) -> Values:
-    """The whole bar is off, or its close (and the high or low that it makes) alone."""
-    size = -abs(seen.move) / _PRINT_SIZE - np.log(2 * _PRINT_SIZE)
+    """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next sessions all say the same."""
+    if _has_stayed(seen):
+        return np.array([-np.inf])
     close_alone = _usual_day(seen.move - seen.day, seen.day_scale) + _like(seen.span_of_move, _WIDE_RANGE)
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
-    return np.array([size + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
+    return np.array([_any_size(seen) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
 
 
 def _given_unit(seen: _Seen) -> Values:
@@ -471,6 +481,10 @@ def _given_split(seen: _Seen) -> Values:
     usual = _at_least(_QUIET_VOLUME, seen)
     volume = _mixed(_like(seen.volume + levels, usual), _like(seen.volume, usual), _VOLUME_SCALED)
     return bar + volume + _goes_on(seen, seen.scale) + _adjusted(seen, 0.3)
+
+
+def _any_size(seen: _Seen) -> float:
+    return float(-abs(seen.move) / _PRINT_SIZE - np.log(2 * _PRINT_SIZE))
 
 
 def _quiet_bar(seen: _Seen) -> Values:
@@ -492,6 +506,11 @@ def _adjusted(seen: _Seen, without_it: float) -> float:
         return 0.0
     apart = abs(seen.unlike_adjusted) > 0.5 * abs(seen.move)
     return float(np.log(without_it if apart else 1 - without_it))
+
+
+def _has_stayed(seen: _Seen) -> bool:
+    """Whether as many sessions as decide have all closed nearer to the new level than to the old one."""
+    return len(seen.after) == DECIDED_WITHIN and bool((seen.after / seen.move > -0.5).all())
 
 
 def _goes_on(seen: _Seen, scale: float) -> float:

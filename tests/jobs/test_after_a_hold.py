@@ -118,6 +118,24 @@ def test_a_real_fall_is_told_and_let_in_by_itself_within_three_sessions(evenings
     assert (day(fall), "real") in evenings.rows(newest)
 
 
+def test_a_step_that_stays_waits_and_is_let_in_by_itself_within_three_sessions(evenings: Evenings) -> None:
+    """Every price times 0.55 from one session on, at no ratio of a split, with the usual ranges and volume: nobody says what it was."""
+    step = -9
+    fallen = times(CLEAN, 0.55, slice(step, None))
+    files = {"ACME": fallen, "BOLT": prices(1)}
+    assert evenings.ingest(step - 1, files) == {}
+    for later in range(3):
+        assert set(evenings.ingest(step + later, files)) == {"ACME"}
+        assert evenings.has_all_of("ACME", fallen, step - 1)
+    for later in range(3, 6):
+        assert evenings.ingest(step + later, files) == {}
+        assert evenings.has_all_of("ACME", fallen, step + later)
+    newest = "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP BY 1"
+    assert evenings.rows(newest) == [(day(step), "real")]
+    assert evenings.rows("SELECT count(*) FROM corporate_actions WHERE ticker = 'ACME'") == [(0,)]
+    assert evenings.rows(OPEN_GAPS.format("ACME")) == []
+
+
 # -- a past on another scale --------------------------------------------------------------------------------------------------
 
 

@@ -101,6 +101,33 @@ def test_nothing_is_undecided_after_three_sessions(seed):
         assert {each.verdict for each in found} <= set(VERDICTS)
 
 
+@pytest.mark.parametrize("factor", [0.55, 0.45, 1.8, 2.25])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_that_stays_is_real_after_three_sessions_though_nobody_saw_it_traded(factor, seed):
+    """No ratio of a split is near: an ordinary day and the usual volume at another level, as after a payout. Until then it waits."""
+    bars = scaled(quiet_bars(day=0.01, seed=seed), slice(BEFORE, None), factor)
+    for rows in range(1, 1 + DECIDED_WITHIN):
+        assert len(judged(upto(bars, BEFORE + rows)).rows) == rows
+    for rows in range(1 + DECIDED_WITHIN, 16):
+        (only,) = judge_moves(upto(bars, BEFORE + rows), can_split=True)
+        assert (only.session, only.verdict, only.ratio, len(only.rows)) == (bars.sessions[BEFORE], "real", 1.0, 0)
+
+
+@pytest.mark.parametrize(("factor", "ratio"), [(0.5, 2.0), (0.8, 1.25), (1.5, 2 / 3)])
+def test_a_step_that_stays_and_fits_a_split_is_one(factor, ratio):
+    """Though the volume is not told of it."""
+    bars = scaled(quiet_bars(), slice(BEFORE, None), factor)
+    decided = judged(upto(bars, BEFORE + 1 + DECIDED_WITHIN))
+    assert (decided.verdict, decided.ratio) == ("split", pytest.approx(ratio))
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+def test_a_step_that_is_taken_back_within_three_sessions_was_a_bad_print(sessions):
+    bars = scaled(quiet_bars(day=0.01), slice(BEFORE, BEFORE + sessions), 0.55)
+    (only,) = judge_moves(bars, can_split=True)
+    assert (only.verdict, only.rows.tolist()) == ("bad_print", bars.sessions[BEFORE : BEFORE + sessions].tolist())
+
+
 def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
     bars = scaled(shock(quiet_bars(after=40), -0.5), slice(BEFORE + 10, BEFORE + 11), 1.4)
     early, late = (judge_moves(upto(bars, rows), can_split=True) for rows in (BEFORE + 20, len(bars)))

@@ -14,7 +14,7 @@ JUDGED = (
     Rule("refused_by_person", "drop_row", DROP, "a person refused the row"),
     Rule("bad_print", "drop_row", DROP, "a close far from those around it, which the next sessions or the bar itself take back"),
     Rule("unit", "drop_row", DROP, "prices in another unit, such as pence for pounds"),
-    Rule("undecided", "drop_row", DROP, "a move that may be real or not: the next two sessions decide"),
+    Rule("undecided", "drop_row", DROP, "a move that may be real or not: the next sessions decide, three at most"),
 )
 WHOLE = (
     Rule("bad_action", "drop_row", DROP_OR_HOLD, "a dividend or split with no possible value, or several values for one session"),
