@@ -1,4 +1,4 @@
-"""What follows every run, however it ended: its ending is noted, the metrics are written, people are told, artifacts are left.
+"""What follows every run, however it ended: it is noted, metrics written, readers elsewhere get a copy, people are told, artifacts left.
 
 None of it can fail a run. What could not be done is a notice in the run's summary and in its log.
 """
@@ -17,6 +17,7 @@ from flows.notify import message_of_run, tell
 from flows.served_reports import report_link
 from flows.settings import Settings, gather, secret_texts, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
+from forecast_lib.jobs.copies import copy_publication
 from forecast_lib.jobs.endings import MOST_NAMED, Ending, recall, remember
 from forecast_lib.jobs.metrics import exposition, metrics_path, write_metrics
 from forecast_lib.jobs.standing import standing
@@ -51,6 +52,8 @@ def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSu
 
     if settings and settings.workspace.is_dir() and not isinstance(state.data, WorkspaceBusy):
         attempt("the metrics were not written", lambda: _note(settings, ending))
+    if settings and settings["publish_to"] and summary and summary.published:
+        attempt("the publication was not copied", lambda: _copy(settings))
     if settings and settings["notify"] and ending.exit_code != 0:
         attempt("nobody was told", lambda: _tell(settings, ending, summary))
     summary = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
@@ -88,6 +91,11 @@ def _note(settings: Settings, ending: Ending) -> str | None:
     endings = recall(settings.workspace) if ending.status in NOTHING_DONE else remember(settings.workspace, ending)
     folder = Path(settings["metrics_dir"]).expanduser().absolute() if settings["metrics_dir"] else None
     write_metrics(metrics_path(settings.workspace, folder), exposition(settings.workspace, endings, utc_now()), shared=folder is not None)
+    return None
+
+
+def _copy(settings: Settings) -> str | None:
+    copy_publication(settings.workspace, Path(settings["publish_to"]).expanduser().absolute())
     return None
 
 

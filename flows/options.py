@@ -437,6 +437,15 @@ _TABLE = (
         "Folder for the metrics in Prometheus's text format, for example node exporter's; metrics.prom in the workspace when not given.",
         "DIR",
     ),
+    Option(
+        "publish_to",
+        "text",
+        "after",
+        None,
+        "Folder that other machines read: a copy of published.duckdb and latest_forecasts.parquet are put there after each run that"
+        " publishes. It must exist; a folder for each workspace.",
+        "FOLDER",
+    ),
     Option("tell", "flag", "status", "false", "Tell the notify addresses if it is not fresh: for a timer that does not depend on Prefect."),
     Option("keep_reports", "int", "maintain", "60", "Reports that are kept, besides those of the kept snapshots.", "N"),
     Option(

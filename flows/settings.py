@@ -497,7 +497,7 @@ def export(overrides: Mapping[str, object], *, environ: MutableMapping[str, str]
         run: where given, its run id and its start are exported too, so that the flow is that very run.
     """
     given = {name: as_text(value) for name, value in overrides.items() if value is not None}
-    for name in ("workspace", "files", "test_file", "metrics_dir"):
+    for name in ("workspace", "files", "test_file", "metrics_dir", "publish_to"):
         if name in given:
             given[name] = str(Path(given[name]).expanduser().absolute())
     if "universe" in given and not _NAME.fullmatch(given["universe"]):

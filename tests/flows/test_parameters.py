@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from flows.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
 
-PLACES = ["workspace", "files", "universe", "metrics_dir", "notify", "proxy", "output", "test_file", "source"]
+PLACES = ["workspace", "files", "universe", "metrics_dir", "publish_to", "notify", "proxy", "output", "test_file", "source"]
 
 
 @pytest.mark.parametrize("kind", [NightlyParameters, BacktestParameters, MaintenanceParameters])
