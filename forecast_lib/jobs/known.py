@@ -28,7 +28,7 @@ __all__ = ["OVERLAP_SESSIONS", "Known", "read_known", "with_whole_past"]
 OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are asked for again."""
 
-_TAIL = dt.timedelta(days=450)
+_TAIL = dt.timedelta(days=500)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
 _STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar", "problem")
