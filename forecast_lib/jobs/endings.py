@@ -45,7 +45,7 @@ def recall(workspace: Path) -> dict[str, Ending]:
     """The last ending of each kind of run, by kind; those that can be read."""
     try:
         content = json.loads((workspace / ENDINGS).read_text(encoding="utf-8"))
-        return {kind: Ending(**values) for kind, values in content.items()}
+        return {kind: Ending(**{**values, "degraded": tuple(values.get("degraded", ()))}) for kind, values in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
