@@ -127,6 +127,11 @@ class Stages:
 class PlainStages(Stages):
     """Without Prefect: one shard after the other in this process. What is made is the same."""
 
+    def fetch(self, task: Task[..., Any], source: PriceSource, asked: Asked, last: dt.date) -> Offered:
+        """The source's answer."""
+        with self.stage("ingest", len(asked)) as stage:
+            return source.fetch(asked, last, stage.advance)
+
     def spread(self, name: str, task: Task[..., Any], shards: Sequence[Sequence[Any]], names: Sequence[str], **arguments: Any) -> list[Any]:
         """The task's function on every shard."""
         made: list[Any] = []

@@ -7,9 +7,9 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from flows.stages import PlainStages
 from forecast_lib.config import SourceConfig
 from forecast_lib.errors import UsageError
-from tests.flows.test_past_nights import PlainStages
 
 ROWS = "Date;Open;High;Low;Close;Volume\n16.01.2024;10,5;12,5;9,5;11,5;82.488.700\n17.01.2024;11;13,5;10;12,25;58.414\n"
 

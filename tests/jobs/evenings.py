@@ -11,10 +11,10 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from flows.stages import PlainStages
 from forecast_lib.jobs.ingest import Market
 from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
-from tests.flows.test_past_nights import PlainStages
 from tests.made_up import noisy
 
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2023, 3, 1), dt.date(2024, 6, 18))[-300:]

@@ -13,6 +13,7 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from flows.stages import PlainStages
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
 from forecast_lib.jobs import ingest as taking
@@ -21,7 +22,6 @@ from forecast_lib.jobs.summary import RunSummary
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import audits, database
-from tests.flows.test_past_nights import PlainStages
 from tests.store import nights
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,9 @@ import pytest
 
 from flows import nightly
 from flows.settings import resolve
+from flows.stages import PlainStages
 from forecast_lib.config import Rename
 from forecast_lib.jobs.renames import to_ask
-from tests.flows.test_past_nights import PlainStages
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, with_action, without
 
 ON = len(SESSIONS) - 20
