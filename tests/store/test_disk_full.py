@@ -20,10 +20,10 @@ TICKERS = tuple(f"T{number}" for number in range(4000))
 
 @pytest.fixture
 def small_disk(workspace: Path, tmp_path: Path) -> Iterator[Path]:
-    """The workspace with two nights on a file system of its own of 24 MB."""
+    """The workspace with two nights on a file system of its own of 64 MB."""
     mount = tmp_path / "disk"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mount)]
     if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small tmpfs needs root")
     try:
