@@ -296,7 +296,7 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions; GONE ended long ago and NEW has begun, so both have fewer than the rules look back."""
+    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun, so both have fewer than the rules look back."""
     day = SESSIONS[LAST].date()
     when = AsOf(day, *[dt.datetime.combine(day, dt.time(22, 30), dt.UTC)] * 2)
     parts = [good("GONE", 1)[:20], good("LONG", 2), good("NEW", 3)[-7:]]
@@ -310,8 +310,8 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
     whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
     assert [len(whole.sessions_of(name)) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions_of(name)) for name in names] == [20, 310, 7]
-    assert (tails.sessions_of("LONG") == SESSIONS[-310:].to_numpy("datetime64[D]")).all()
+    assert [len(tails.sessions_of(name)) for name in names] == [20, 344, 7]
+    assert (tails.sessions_of("LONG") == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
     filled = with_whole_past(tmp_path, tails, (names[1],), when)
     pd.testing.assert_frame_equal(filled.histories.frame(), whole.histories.frame())
 
