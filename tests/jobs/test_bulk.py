@@ -296,7 +296,7 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun, so both have fewer than the rules look back."""
+    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer than the rules see."""
     day = SESSIONS[LAST].date()
     when = AsOf(day, *[dt.datetime.combine(day, dt.time(22, 30), dt.UTC)] * 2)
     parts = [good("GONE", 1)[:20], good("LONG", 2), good("NEW", 3)[-7:]]
