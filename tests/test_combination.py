@@ -32,15 +32,15 @@ def parts_of(series, cutoffs, network=None) -> dict[str, Forecasts]:
 
 
 def test_weights_by_hand():
-    # 250 known losses of 0.9 and 1.1: mean 1, excesses -25 and 25; rate 0.1: exp(2.5) against exp(-2.5)
+    # 250 known losses of 0.9 and 1.1: mean 1, excesses -25 and 25; rate 0.3: exp(7.5) against exp(-7.5)
     found = part_weights(losses(0.9, 1.1), present(2), np.array([0.5, 0.5]))
-    assert found[:, 0, 0] == pytest.approx([1 / (1 + np.exp(-5.0)), 1 / (1 + np.exp(5.0))])
+    assert found[:, 0, 0] == pytest.approx([1 / (1 + np.exp(-15.0)), 1 / (1 + np.exp(15.0))])
 
 
 def test_overlapping_outcomes_count_once():
     # Step 5: 246 of the last 250 cutoffs are known, and five of them count as one
     found = part_weights(losses(0.9, 1.1, horizon=5), present(2, 5), np.array([0.5, 0.5]))[:, 0, 4]
-    assert np.log(found[0] / found[1]) == pytest.approx(0.1 / 5 * 246 * 0.2)
+    assert np.log(found[0] / found[1]) == pytest.approx(0.3 / 5 * 246 * 0.2)
 
 
 def test_without_a_past_the_weights_are_the_prior():

@@ -21,8 +21,6 @@ __all__ = ["ArmRow", "ModelRow", "Score", "Settled", "Skill", "skill", "ticker_s
 
 SERVED = ("combined", "served")
 """Names, in a backtest, of what a night would have published."""
-_MEASURE = "garch"
-_NAIVE = "naive"
 _SIGNIFICANT = 0.05
 
 
