@@ -4,6 +4,7 @@ A night must not be lost because the server that shows it went away: whoever cal
 """
 
 import html
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +18,22 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.exceptions import MissingContextError
 
 from forecast_lib.jobs.summary import RunSummary
 
-__all__ = ["LiveProgress", "leave_artifacts", "leave_failure", "leave_removals"]
+__all__ = ["LiveProgress", "leave_artifacts", "leave_failure", "leave_removals", "run_logger"]
 
 _PAUSE_S = 1.0
 """A page needs no more than one new figure a second."""
+
+
+def run_logger() -> Any:
+    """The run's logger; outside a run the library's own."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger("tickercast")
 
 
 class LiveProgress:
@@ -51,7 +61,7 @@ class LiveProgress:
         try:
             return call()
         except Exception as error:
-            get_run_logger().warning("progress is not shown any more: %s", type(error).__name__)
+            run_logger().warning("progress is not shown any more: %s", type(error).__name__)
             return None
 
 

@@ -1,19 +1,19 @@
 """Stages of a run: shown while they work, timed, their shards spread over the task runner."""
 
+import contextvars
 import datetime as dt
-import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import pandas as pd
-from prefect import Task, get_run_logger
-from prefect.exceptions import MissingContextError
+from prefect import Task
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner
 
-from flows.artifacts import LiveProgress
+from flows.artifacts import LiveProgress, run_logger
 from flows.progress import Progress, Stage
 from flows.runners import runner_for
 from forecast_lib.config import RunConfig, RunnerName
@@ -70,11 +70,15 @@ class Stages:
         """Run the task that asks the source, in a thread of this process: a price source holds connections and locks, and waits more
         than it works. Each ticker that is answered is shown."""
         with self.stage("ingest", len(asked)) as stage:
-            live = LiveProgress("ingest", len(asked))
+            live, context, one_at_a_time = LiveProgress("ingest", len(asked)), contextvars.copy_context(), threading.Lock()
 
-            def done(ticker: str) -> None:
+            def shown(ticker: str) -> None:
                 stage.advance(ticker)
                 live.advance(1, ticker)
+
+            def done(ticker: str) -> None:  # a source may call from threads of its own, which know of no run
+                with one_at_a_time:
+                    context.run(shown, ticker)
 
             given = {"source": source, "asked": asked, "last": last, "done": done, "names": label(list(asked)) if asked else "nothing"}
             future: PrefectFuture[Offered] = self._runner("threads").submit(task, given)
@@ -116,10 +120,7 @@ class Stages:
             self._log(line_of(self._config.run_id, stage, item) for item in made)
 
     def _log(self, lines: Iterable[str | None]) -> None:
-        try:
-            logger: Any = get_run_logger()
-        except MissingContextError:
-            logger = logging.getLogger("tickercast")
+        logger = run_logger()
         for line in filter(None, lines):
             logger.info(line)
 

@@ -60,8 +60,8 @@ def test_quantiles_are_those_of_the_fitted_student_t(by_arch):
     made = predict("garch", FEATURES, np.array([1000]), 1)
     df = by_arch[0].params["nu"]
     expected = stats.t.ppf([0.025, 0.1, 0.9, 0.975], df) * np.sqrt((df - 2) / df)
-    np.testing.assert_allclose((made.returns / made.scale[..., None])[0, 0, [0, 2, 6, 8]], expected, rtol=0.01)
-    assert made.returns[0, 0, 4] == pytest.approx(0.0, abs=1e-15)
+    np.testing.assert_allclose((made.returns / made.scale[..., None])[0, 0, [2, 4, 8, 10]], expected, rtol=0.01)
+    assert made.returns[0, 0, 6] == pytest.approx(0.0, abs=1e-15)
 
 
 def test_after_a_storm_variance_is_forecast_to_fall_and_after_a_calm_to_rise():
@@ -75,7 +75,7 @@ def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
     monkeypatch.setattr(garch_t, "minimize", lambda *_args, **_more: OptimizeResult(x=np.full(4, np.nan), fun=np.nan))
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
-    assert ours.returns[0, 0, 8] / ours.scale[0, 0] == pytest.approx(1.998, abs=1e-3)  # six degrees of freedom: 2.447 * sqrt(4 / 6)
+    assert ours.returns[0, 0, 10] / ours.scale[0, 0] == pytest.approx(1.998, abs=1e-3)  # six degrees of freedom: 2.447 * sqrt(4 / 6)
 
 
 def test_prices_that_stand_still_and_then_jump_are_answered():
