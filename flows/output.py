@@ -35,7 +35,7 @@ def expected(name: str, known: Iterable[str]) -> str:
     """What to propose for a name that is not known: the three most like it of many, all of a few.
 
     >>> expected("horizn", ["horizon", "tickers", "model", "units", "seed", "epochs"])
-    'expected for example horizon, tickers, units'
+    'expected for example horizon, units, model'
     >>> expected("b", ["x", "y"])
     'expected one of x, y'
     """

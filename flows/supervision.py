@@ -11,6 +11,7 @@ None of this decides who writes: that is the workspace's lock, which goes with i
 """
 
 import contextlib
+import contextvars
 import datetime as dt
 import sys
 import threading
@@ -128,7 +129,8 @@ def crash_silent_runs(but: UUID | None = None, audible_since: dt.datetime | None
 def watching() -> Iterator[None]:
     """Look after silent runs in a thread for the length of the block; a server that was away first gives its runs time to be heard."""
     stopping = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(stopping,), name="silent-run-watch", daemon=True)
+    asks_as_here = contextvars.copy_context()  # of the server that is asked here
+    watcher = threading.Thread(target=asks_as_here.run, args=(_watch, stopping), name="silent-run-watch", daemon=True)
     watcher.start()
     try:
         yield

@@ -155,7 +155,7 @@ def student_t_shape(df: Array) -> Shape:
     """The shape of a Student-t; degrees of freedom above 2.3, interpolated to five digits.
 
     >>> student_t_shape(np.array([6.0])).reach.round(3).tolist()
-    [[0.718, 1.44, 1.943, 2.447]]
+    [[0.718, 1.44, 1.943, 2.447, 3.143, 3.707]]
     """
     inverse, table = _student_t_table()
     *reach, mean = (np.interp(1.0 / df, inverse, row) for row in table)
