@@ -14,27 +14,27 @@ from prefect.states import State
 
 from flows.running.artifacts import leave_artifacts
 from flows.running.ending import ended, summary_of
-from flows.running.stages import Stages
+from flows.running.stages import ShownInOrder
 from flows.service.parameters import NightlyParameters
 from flows.service.served_reports import report_link
 from flows.settings.layers import gather
 from flows.settings.recipe import asked_of, recipe_config
 from forecast_lib.config import RunConfig
-from forecast_lib.jobs.recipe import run as job
+from forecast_lib.jobs.recipe.run import run_recipe
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.recipes.catalogue import RecipeName, recipe_named, with_asked
 from forecast_lib.store.disk.lock import hold_workspace
 
-__all__ = ["recipe", "run_recipe"]
+__all__ = ["recipe", "recipe_here"]
 
 
 def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
     settings, config = gather(overrides), recipe_config(name, overrides)
     asked = asked_of(settings)
     test_file = settings["test_file"]
-    stages = Stages(config)
+    stages = ShownInOrder(config)
     with hold_workspace(config.workspace, config.run_id, started=config.as_of.now):
-        summary = job.run_recipe(
+        summary = run_recipe(
             with_asked(recipe_named(name), asked),
             asked.changes,
             config,
@@ -55,6 +55,6 @@ def recipe(name: RecipeName, parameters: NightlyParameters = NightlyParameters()
     return ended(lambda: _recipe(name, parameters.overrides()))
 
 
-def run_recipe(name: str, config: RunConfig) -> RunSummary:
+def recipe_here(name: str, config: RunConfig) -> RunSummary:
     """The flow in this process, with the settings that `config` was resolved from and exported."""
     return summary_of(recipe(name, return_state=True))

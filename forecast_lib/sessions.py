@@ -55,40 +55,54 @@ _MIC_OF_SUFFIX = {
     "BA": "XBUE", "SA": "BVMF", "SN": "XSGO", "CL": "XBOG", "MX": "XMEX",
     "TO": "XTSE", "V": "XTSE", "CN": "XTSE", "NE": "XTSE",
     "L": "XLON", "IL": "XLON", "XC": "XLON", "AQ": "XLON", "IR": "XDUB",
-    "DE": "XETR", "F": "XFRA", "BE": "XFRA", "HA": "XFRA", "MU": "XFRA", "DU": "XDUS", "HM": "XHAM", "SG": "XSTU",
-    "PA": "XPAR", "NX": "XPAR", "AS": "XAMS", "BR": "XBRU", "LS": "XLIS", "MC": "XMAD", "MI": "XMIL", "TI": "XMIL", "SW": "XSWX",
+    "DE": "XETR", "F": "XFRA", "BE": "XFRA", "HA": "XFRA", "MU": "XFRA", "DU": "XDUS", "HM": "XHAM",
+    "SG": "XSTU",
+    "PA": "XPAR", "NX": "XPAR", "AS": "XAMS", "BR": "XBRU", "LS": "XLIS", "MC": "XMAD", "MI": "XMIL",
+    "TI": "XMIL", "SW": "XSWX",
     "VI": "XWBO", "PR": "XPRA", "WA": "XWAR", "BD": "XBUD", "IS": "XIST",
-    "ST": "XSTO", "CO": "XCSE", "HE": "XHEL", "OL": "XOSL", "IC": "XICE", "TL": "XTAL", "RG": "XRIS", "VS": "XLIT",
-    "T": "XTKS", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "TW": "XTAI", "TWO": "XTAI", "KS": "XKRX", "KQ": "XKRX",
+    "ST": "XSTO", "CO": "XCSE", "HE": "XHEL", "OL": "XOSL", "IC": "XICE", "TL": "XTAL", "RG": "XRIS",
+    "VS": "XLIT",
+    "T": "XTKS", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "TW": "XTAI", "TWO": "XTAI", "KS": "XKRX",
+    "KQ": "XKRX",
     "BO": "XBOM", "NS": "XBOM", "SI": "XSES", "JK": "XIDX", "KL": "XKLS", "BK": "XBKK", "PS": "XPHS",
     "AX": "XASX", "XA": "XASX", "NZ": "XNZE", "TA": "XTAE", "SR": "XSAU", "JO": "XJSE",
     "CBT": "us_futures", "CME": "us_futures", "NYB": "us_futures", "CMX": "us_futures", "NYM": "us_futures",
 }  # fmt: skip
 
 _MIC_OF_INDEX = {
-    "GSPC": "XNYS", "DJI": "XNYS", "DJT": "XNYS", "DJU": "XNYS", "IXIC": "XNYS", "NDX": "XNYS", "NYA": "XNYS", "OEX": "XNYS",
-    "RUT": "XNYS", "RUI": "XNYS", "RUA": "XNYS", "MID": "XNYS", "SP600": "XNYS", "XAX": "XNYS", "SOX": "XNYS", "VIX": "XNYS",
+    "GSPC": "XNYS", "DJI": "XNYS", "DJT": "XNYS", "DJU": "XNYS", "IXIC": "XNYS", "NDX": "XNYS", "NYA": "XNYS",
+    "OEX": "XNYS",
+    "RUT": "XNYS", "RUI": "XNYS", "RUA": "XNYS", "MID": "XNYS", "SP600": "XNYS", "XAX": "XNYS", "SOX": "XNYS",
+    "VIX": "XNYS",
     "TNX": "XNYS", "TYX": "XNYS", "FVX": "XNYS", "IRX": "XNYS",
     "GSPTSE": "XTSE", "BVSP": "BVMF", "MXX": "XMEX", "MERV": "XBUE", "IPSA": "XSGO",
-    "FTSE": "XLON", "FTMC": "XLON", "GDAXI": "XFRA", "MDAXI": "XFRA", "SDAXI": "XFRA", "TECDAX": "XFRA", "STOXX50E": "XFRA",
-    "STOXX": "XFRA", "FCHI": "XPAR", "N100": "XPAR", "AEX": "XAMS", "BFX": "XBRU", "IBEX": "XMAD", "SSMI": "XSWX", "ATX": "XWBO",
+    "FTSE": "XLON", "FTMC": "XLON", "GDAXI": "XFRA", "MDAXI": "XFRA", "SDAXI": "XFRA", "TECDAX": "XFRA",
+    "STOXX50E": "XFRA",
+    "STOXX": "XFRA", "FCHI": "XPAR", "N100": "XPAR", "AEX": "XAMS", "BFX": "XBRU", "IBEX": "XMAD",
+    "SSMI": "XSWX", "ATX": "XWBO",
     "OMX": "XSTO", "OMXSPI": "XSTO", "OMXC25": "XCSE", "OMXH25": "XHEL",
-    "N225": "XTKS", "HSI": "XHKG", "HSCE": "XHKG", "SSEC": "XSHG", "TWII": "XTAI", "KS11": "XKRX", "KQ11": "XKRX",
+    "N225": "XTKS", "HSI": "XHKG", "HSCE": "XHKG", "SSEC": "XSHG", "TWII": "XTAI", "KS11": "XKRX",
+    "KQ11": "XKRX",
     "BSESN": "XBOM", "NSEI": "XBOM", "NSEBANK": "XBOM", "STI": "XSES", "JKSE": "XIDX", "KLSE": "XKLS",
     "AXJO": "XASX", "AORD": "XASX", "NZ50": "XNZE",
 }  # fmt: skip
 
 _MIC_OF_TIMEZONE = {
-    "America/New_York": "XNYS", "America/Chicago": "XNYS", "America/Toronto": "XTSE", "America/Sao_Paulo": "BVMF",
+    "America/New_York": "XNYS", "America/Chicago": "XNYS", "America/Toronto": "XTSE",
+    "America/Sao_Paulo": "BVMF",
     "America/Mexico_City": "XMEX", "America/Buenos_Aires": "XBUE", "America/Argentina/Buenos_Aires": "XBUE",
     "America/Santiago": "XSGO", "America/Bogota": "XBOG", "America/Lima": "XLIM",
-    "Europe/London": "XLON", "Europe/Dublin": "XDUB", "Europe/Berlin": "XETR", "Europe/Paris": "XPAR", "Europe/Amsterdam": "XAMS",
-    "Europe/Brussels": "XBRU", "Europe/Lisbon": "XLIS", "Europe/Madrid": "XMAD", "Europe/Rome": "XMIL", "Europe/Zurich": "XSWX",
+    "Europe/London": "XLON", "Europe/Dublin": "XDUB", "Europe/Berlin": "XETR", "Europe/Paris": "XPAR",
+    "Europe/Amsterdam": "XAMS",
+    "Europe/Brussels": "XBRU", "Europe/Lisbon": "XLIS", "Europe/Madrid": "XMAD", "Europe/Rome": "XMIL",
+    "Europe/Zurich": "XSWX",
     "Europe/Vienna": "XWBO", "Europe/Prague": "XPRA", "Europe/Warsaw": "XWAR", "Europe/Budapest": "XBUD",
-    "Europe/Istanbul": "XIST", "Europe/Stockholm": "XSTO", "Europe/Copenhagen": "XCSE", "Europe/Helsinki": "XHEL",
+    "Europe/Istanbul": "XIST", "Europe/Stockholm": "XSTO", "Europe/Copenhagen": "XCSE",
+    "Europe/Helsinki": "XHEL",
     "Europe/Oslo": "XOSL", "Europe/Tallinn": "XTAL", "Europe/Riga": "XRIS", "Europe/Vilnius": "XLIT",
     "Atlantic/Reykjavik": "XICE",
-    "Asia/Tokyo": "XTKS", "Asia/Hong_Kong": "XHKG", "Asia/Shanghai": "XSHG", "Asia/Taipei": "XTAI", "Asia/Seoul": "XKRX",
+    "Asia/Tokyo": "XTKS", "Asia/Hong_Kong": "XHKG", "Asia/Shanghai": "XSHG", "Asia/Taipei": "XTAI",
+    "Asia/Seoul": "XKRX",
     "Asia/Kolkata": "XBOM", "Asia/Calcutta": "XBOM", "Asia/Singapore": "XSES", "Asia/Jakarta": "XIDX",
     "Asia/Kuala_Lumpur": "XKLS", "Asia/Bangkok": "XBKK", "Asia/Manila": "XPHS", "Asia/Karachi": "XKAR",
     "Asia/Jerusalem": "XTAE", "Asia/Riyadh": "XSAU", "Australia/Sydney": "XASX", "Pacific/Auckland": "XNZE",
@@ -135,7 +149,8 @@ class TickerCalendar:
     def sessions(self, first: Day, last: Day) -> pd.DatetimeIndex:
         """Every session from `first` to `last`, both inclusive; empty if there is none.
 
-        >>> TickerCalendar("XNYS").sessions(dt.date(2024, 7, 3), dt.date(2024, 7, 8)).strftime("%a %d").tolist()
+        >>> found = TickerCalendar("XNYS").sessions(dt.date(2024, 7, 3), dt.date(2024, 7, 8))
+        >>> found.strftime("%a %d").tolist()
         ['Wed 03', 'Fri 05', 'Mon 08']
         """
         low, high = _day(first), _day(last)

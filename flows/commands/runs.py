@@ -158,9 +158,9 @@ def _print_figures(summary: "RunSummary") -> None:
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
     config, server = _prepared(request)
-    from flows.nightly import run_nightly
+    from flows.nightly import nightly_here
 
-    summary = _done(request.command, config, server, lambda: run_nightly(config))
+    summary = _done(request.command, config, server, lambda: nightly_here(config))
     _print_run(summary, request.settings.repeated)
     if summary.published:
         _print_forecasts(config, request.settings.repeated)
@@ -170,9 +170,9 @@ def nightly(request: Request) -> Outcome:
 def ingest(request: Request) -> Outcome:
     """Prices only."""
     config, server = _prepared(request)
-    from flows.nightly import run_ingest
+    from flows.nightly import ingest_here
 
-    summary = _done(request.command, config, server, lambda: run_ingest(config))
+    summary = _done(request.command, config, server, lambda: ingest_here(config))
     _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
 
@@ -182,9 +182,9 @@ def backtest(request: Request) -> Outcome:
     report's place.
     """
     config, server = _prepared(request)
-    from flows.backtest import run_backtest
+    from flows.backtest import backtest_here
 
-    summary = _done(request.command, config, server, lambda: run_backtest(config))
+    summary = _done(request.command, config, server, lambda: backtest_here(config))
     _print_run(summary, request.settings.repeated)
     if summary.figures:
         _print_figures(summary)
@@ -196,9 +196,9 @@ def recipe(request: Request) -> Outcome:
     from flows.settings.recipe import recipe_config
 
     config, server = _prepared(request, recipe_config(request.words[0], request.overrides))
-    from flows.recipe import run_recipe
+    from flows.recipe import recipe_here
 
-    summary = _done(request.command, config, server, lambda: run_recipe(request.words[0], config))
+    summary = _done(request.command, config, server, lambda: recipe_here(request.words[0], config))
     _print_run(summary, request.settings.repeated)
     _print_figures(summary)
     return _outcome(config, summary)

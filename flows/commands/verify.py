@@ -82,15 +82,15 @@ def _again(config: "RunConfig", published: "Published", aside: Path) -> "RunConf
 def _run(config: "RunConfig", published: "Published") -> "Rows":
     """The night once more, stored in the copy, so that both are read the same way."""
 
-    from flows.nightly import made
-    from flows.running.stages import PlainStages
-    from forecast_lib.jobs import night
+    from flows.running.stages import ShownInOrder
+    from forecast_lib.jobs import results
+    from forecast_lib.jobs.night import made
     from forecast_lib.jobs.record import publish
     from forecast_lib.jobs.upkeep.verify import read_rows, refuse_other
 
-    with PlainStages(config) as stages:
-        tonight = made(config, stages)
-        frames = night.frames(config, "nightly", tonight, utc_now(), stages.seconds)
+    stages = ShownInOrder(config)
+    tonight = made(config, stages)
+    frames = results.frames(config, "nightly", tonight, stages.now(), stages.seconds)
     refuse_other(published, json.loads(frames["runs"]["libraries"].iloc[0]))
     publish.record(config, frames)
     return read_rows(config.workspace, config.run_id)

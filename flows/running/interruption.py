@@ -1,8 +1,8 @@
 """Signals that end a command, told from whatever they interrupt.
 
 DuckDB looks for signals while it works: what a handler raises is lost there, and comes out as "RuntimeError:
-Query interrupted", which reads like a mistake of ours. So a signal is noted when it comes, and an error after
-it means the signal.
+Query interrupted", which reads like a mistake of ours. So a signal is noted when it comes, and an error
+after it means the signal.
 """
 
 import contextlib

@@ -5,24 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
-__all__ = ["Progress", "Stage"]
+from forecast_lib.jobs.stages import Stage
+
+__all__ = ["Progress"]
 
 _LINES_A_STAGE = 20
 """A log of five hundred tickers needs no line for each: so many lines, evenly spaced, besides the first and
 the last.
 """
-
-
-class Stage(Protocol):
-    """A stage that is under way."""
-
-    def advance(self, text: str = "", count: int = 1) -> None:
-        """`count` more are done; `text` says which one, for example a ticker. May be called from any
-        thread.
-        """
-        ...
 
 
 class _Lines:

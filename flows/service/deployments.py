@@ -4,7 +4,8 @@ tool.
 A market's nightly run starts after its close, by the exchange's own clock, so that summer time moves with it.
 Exchange holidays fire
 too: the run then finds no new session and ends at once. Each market has a profile, and by that a workspace of
-its own. Slugs let Prefect update a schedule in place, so that one that was switched off by hand stays off.
+its own. Slugs let Prefect update a schedule in place, so that one that was switched off by hand stays
+off.
 
 One run at a time is the work of a queue for each market, and of `serve --limit`; not of Prefect's deployment
 limits. Those are leases: a server that starts again forgets them, and then cancels a run that works or keeps

@@ -126,7 +126,8 @@ def _handler(folders: Mapping[str, Path]) -> type[BaseHTTPRequestHandler]:
 
 
 def _said(sentence: str) -> bytes:
-    return f'<!doctype html><meta charset="utf-8"><title>Tickercast</title><p>{html.escape(sentence)}</p>'.encode()
+    page = f'<!doctype html><meta charset="utf-8"><title>Tickercast</title><p>{html.escape(sentence)}</p>'
+    return page.encode()
 
 
 def _markets(folders: Mapping[str, Path]) -> bytes:

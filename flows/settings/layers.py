@@ -3,8 +3,8 @@
 The only reader of the environment and of the clock. The first that speaks wins: command line (or flow
 parameters), environment,
 profile file, default. A flow that is called in this process gets its options by `export`: they become
-settings of the process, so that paths never travel as flow parameters, where anybody with the address of the
-server could set them.
+settings of the process, so that paths never travel as flow parameters, where anybody with the address of
+the server could set them.
 """
 
 import contextlib
@@ -154,10 +154,8 @@ def prepare_process(*, quiet: bool, environ: MutableMapping[str, str] = os.envir
     """
     for name in _SECRET_VARIABLES:
         if not environ.get(name, "unset"):
-            del environ[
-                name
-                # an empty password is none: Prefect's server would ask for it, and its client would not give it
-            ]
+            # An empty password is none: Prefect's server would ask for it, and its client would not give it.
+            del environ[name]
     for name, value in {**_PREFECT, **(_QUIET if quiet else {})}.items():
         environ.setdefault(name, value)
     if "PREFECT_API_URL" not in environ:

@@ -3,8 +3,8 @@
 ::
 
     |<---------- known to fold 1 ---------->| c c c c c c |
-    |<---------------- known to fold 2 ---------------->| c c c c c c |      expanding, one fold after the other
-           |<-------- known to fold 2 ----------------->| c c c c c c |      rolling, the newest `window_sessions` only
+    |<---------------- known to fold 2 ---------------->| c c c c c c |      expanding
+           |<-------- known to fold 2 ----------------->| c c c c c c |      rolling
 
 A fold's model is fitted on the series cut off at its first cutoff, by the same function as at night, so
 nothing later exists for it.
@@ -12,15 +12,15 @@ No session is both learned from and tested, whatever the embargo:
 
 ::
 
-    training targets | horizon + validation | ... t is the first tested cutoff: its close is the last thing known
+    training targets | horizon + validation | ... t: the first tested cutoff, the last close that is known
     ... end before   | validation targets   t |<- tested targets ->|
                                               t + 1 ... t + horizon
 
 The targets of training end more than a horizon before the first tested cutoff `t`, as the validation lies
 between. Those of the
 validation end with `t` itself, as at night: that close is known there, and every tested return begins with
-it. With an embargo of `n` sessions the fold knows nothing of the last `n` sessions up to `t`, so that every
-target ends at `t - n` at the latest.
+it. With an embargo of `n` sessions the fold knows nothing of the last `n` sessions up to `t`, so that
+every target ends at `t - n` at the latest.
 """
 
 import itertools

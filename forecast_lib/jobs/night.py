@@ -1,246 +1,210 @@
-"""A run's results as they grow from step to step, and the tables that come of them."""
+"""A night: prices in, models refreshed, forecasts out, yesterday's settled, everything published at once.
+
+Order only, against `Stages`: whoever runs it decides where shards are worked on and what is shown.
+No step but the last writes to the database.
+"""
 
 import dataclasses
-import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
-import pandas as pd
-
-from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
-from forecast_lib.domain import STATUSES
-from forecast_lib.forecast import Combined
-from forecast_lib.jobs.evaluate.backtests import backtest_tables
-from forecast_lib.jobs.forecast.joint import joint_tables
-from forecast_lib.jobs.forecast.tickers import Question, forecast_table, questions, weight_table
-from forecast_lib.jobs.ingest.ends import end_of
+from forecast_lib.jobs import results
+from forecast_lib.jobs.evaluate import backtests
+from forecast_lib.jobs.forecast import tickers
+from forecast_lib.jobs.forecast.commonality import with_common_volatility
+from forecast_lib.jobs.ingest import new_prices, renames
+from forecast_lib.jobs.ingest.known import read_known
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
-from forecast_lib.jobs.record import status_rows
-from forecast_lib.jobs.record.settle import settle
-from forecast_lib.jobs.record.statuses import degraded
+from forecast_lib.jobs.record import publish
 from forecast_lib.jobs.record.summary import RunSummary
-from forecast_lib.jobs.refresh.decisions import model_config_json
-from forecast_lib.jobs.refresh.models import Refreshed
+from forecast_lib.jobs.record.takeover import hold
+from forecast_lib.jobs.refresh import models, plan, pool
+from forecast_lib.jobs.refresh.decisions import Lineage
+from forecast_lib.jobs.refresh.models import Work
 from forecast_lib.jobs.refresh.pool import KeptPool
-from forecast_lib.jobs.workspace import models_folder
-from forecast_lib.models.bundle import Bundle, save
-from forecast_lib.store.working import database, reads
-from forecast_lib.store.working.hashing import forecasts_hash
-from forecast_lib.tables import empty
+from forecast_lib.jobs.results import Night
+from forecast_lib.jobs.stages import Stages
+from forecast_lib.jobs.workspace import models_folder, price_source
+from forecast_lib.models.baselines import BASELINES, PARTS
+from forecast_lib.models.training import POOL
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = [
-    "Night",
-    "failed",
-    "frames",
-    "keep_models",
-    "summary",
-    "to_backtest",
-    "to_forecast",
-    "with_backtest",
-    "with_ends",
-    "with_forecasts",
-    "with_outcomes",
-    "with_problems",
-    "with_scenarios",
-]
+__all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
 
 
-@dataclass(frozen=True)
-class Night:
-    """What a run has made so far.
+def run_night(config: RunConfig, stages: Stages) -> RunSummary:
+    """The whole night; it holds the workspace from the first step to the last."""
+    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
+        tonight = made(config, stages)
+        with stages.single("settle"):
+            unsettled = publish.read_unsettled(config.workspace, config.as_of)
+            tonight = results.with_outcomes(tonight, config, unsettled, stages.now())
+        return _store_and_publish(config, "nightly", tonight, stages)
 
-    Attributes:
-        served: ticker to the model that answers and its id.
-        weights: ticker to the SHA-256 of the model trained tonight.
-        pool: the pooled networks that tickers were fitted anew from, where any were.
-        combination: columns of `forecast_weights`.
-        settled: columns of `forecast_outcomes`, and `made_by`.
-        backtest: frames of the three backtest tables.
-        tested_by: what trained the models of the backtest, in words.
-        joint: frames of `scenarios` and `portfolio_forecasts`.
+
+def run_ingest(config: RunConfig, stages: Stages) -> RunSummary:
+    """Prices only."""
+    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
+        return _store_and_publish(config, "ingest", Night(read_market(config, stages, goes_on=False)), stages)
+
+
+def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
+    """Every model of the run and every baseline rolled through each ticker's past."""
+    variants = (config.model, *config.also)
+    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
+        market = with_common_volatility(
+            read_market(config, stages), config.tickers, config.model, config.train
+        )
+        series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
+        tested = _backtested(config, series, variants, BASELINES, stages)
+        tonight = results.with_problems(Night(market), backtests.problems(tested))
+        tonight = results.with_backtest(
+            tonight, config, backtests.tested(tested), _seconds_of_backtest(stages), variants
+        )
+        summary = _store_and_publish(config, "backtest", tonight, stages)
+        return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
+
+
+def made(config: RunConfig, stages: Stages) -> Night:
+    """A night's prices, models and forecasts; nothing is stored but the weights."""
+    market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
+    tonight = _refresh(config, market, stages)
+    tonight = _backtest(config, tonight, stages)
+    tonight = _forecast(config, tonight, stages)
+    with stages.single("scenarios"):
+        return results.with_scenarios(tonight, config)
+
+
+def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
+    """Prices in: what is stored, and what the source has beyond it.
+
+    Args:
+        goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
-
-    market: Market
-    refreshed: tuple[Refreshed, ...] = ()
-    served: Mapping[str, tuple[Bundle, str]] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
-    pool: KeptPool | None = None
-    forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
-    combination: pd.DataFrame = field(default_factory=lambda: empty("forecast_weights"))
-    settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
-    backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    tested_by: frozenset[str] = frozenset()
-    joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-
-
-def with_ends(market: Market, config: RunConfig) -> Market:
-    """Find out whose prices have come to an end, and whether an earlier run said so."""
-    behind, ended = status_rows.sessions_behind(market, config), {}
-    for ticker, sessions in behind.items():
-        problem = market.problems.get(ticker)
-        last = pd.Timestamp(market.series[ticker].sessions[-1])
-        rule, refused = problem.rule if problem else None, market.rows_refused.get(ticker, 0)
-        if end := end_of(ticker, last, sessions, rule, refused, config.source.name):
-            ended[ticker] = end
-    if not ended:
-        return market
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        before = reads.read_last_statuses(con, list(ended), config.as_of)
-    said = {
-        ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended")
-        for ticker, end in ended.items()
-    }
-    return dataclasses.replace(market, ended=said)
+    every = renames.with_old_names(config)
+    if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
+        stored = new_prices.stored_market(config.workspace, every.tickers, config.as_of, config.renames)
+        return results.with_ends(renames.under_new_names(stored, config), config)
+    with new_prices.reading_digests(config.workspace, every.tickers, config.as_of) as digests:
+        with stages.single("known"):
+            known = read_known(config.workspace, every.tickers, config.as_of, tails=not goes_on)
+        names = renames.to_ask(config, every.tickers, known.first_session_of)
+        source = price_source(config.source, config.as_of, config.workspace, names)
+        day = config.as_of.day
+        market = new_prices.take_in(
+            config,
+            names,
+            known,
+            lambda asked: stages.fetch(source, asked, day),
+            digests.result,
+            stage=stages.single,
+        )
+    stages.say_prices(market)
+    market = dataclasses.replace(market, passed_over=source.passed_over())
+    return results.with_ends(renames.under_new_names(market, config), config)
 
 
-def keep_models(
-    config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None
-) -> Night:
-    """Write tonight's weights to disk; until the run is stored nothing refers to them."""
-    folder = models_folder(config.workspace)
-    weights = {each.ticker: save(each.trained.bundle, folder) for each in refreshed if each.trained}
-    served = {
-        each.ticker: (each.served, weights[each.ticker][:16] if each.served_new else str(each.parent_id))
-        for each in refreshed
-        if each.served
-    }
-    return Night(market, tuple(refreshed), served, weights, pool)
+def _pool(
+    config: RunConfig, market: Market, work: Sequence[Work], known: dict[str, Lineage], stages: Stages
+) -> KeptPool | Problem | None:
+    anew = [each.decision for each in work if each.decision.action == "retrain"]
+    if not anew:
+        return None
+    if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
+        return kept
+    series = pool.learners(market, config.tickers, config.model, config.train)
+    shards = [(member,) for member in range(config.train.members)] if series else []
+    names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
+    arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
+    trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
+    return pool.keep_pool(
+        trained, series, config.model, config.train, config.seed, models_folder(config.workspace)
+    )
 
 
-def to_backtest(tonight: Night) -> list[TickerSeries]:
-    """Tickers that were trained anew tonight: their method is tried on their own past."""
-    anew = [each for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
-    return [tonight.market.series[each.ticker] for each in anew]
+def _refresh(config: RunConfig, market: Market, stages: Stages) -> Night:
+    known = plan.read_lineages(config)
+    work = plan.plan_refresh(
+        config, market, known, plan.read_drifted(config, known), plan.read_worths(config)
+    )
+    kept = _pool(config, market, work, known, stages)
+    work = plan.with_pool(work, kept)
+    shards = plan.shards(work, config, light=all(each.start is None for each in work))
+    names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
+    arguments = {"model": config.model, "train": config.train, "seed": config.seed}
+    refreshed = stages.spread("models", models.refresh_shard, shards, names, **arguments)
+    return results.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
 
 
-def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
-    """Add what went wrong with tickers after their prices were read; a problem with the prices goes first."""
-    market = dataclasses.replace(tonight.market, problems={**problems, **tonight.market.problems})
-    return dataclasses.replace(tonight, market=market)
-
-
-def with_backtest(
-    tonight: Night,
+def _backtested(
     config: RunConfig,
-    results: Sequence[TickerBacktest],
-    seconds: float,
-    models: tuple[ModelConfig, ...] = (),
-) -> Night:
-    """Add the backtest's tables; `models` where others than the night's own were tested."""
-    tables = backtest_tables(
-        results,
-        models or (config.model,),
-        config.backtest,
-        run_id=config.run_id,
-        as_of=pd.Timestamp(config.as_of.day),
-        seconds=seconds,
+    series: Sequence[TickerSeries],
+    variants: tuple[ModelConfig, ...],
+    baselines: Sequence[str],
+    stages: Stages,
+) -> list[backtests.Result]:
+    """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in
+    shards.
+    """
+    series = backtests.shaped(series, variants, config.train, config.backtest)
+    same = {"models": variants, "train": config.train, "config": config.backtest, "seed": config.seed}
+    members = backtests.members(series, variants, config.train, config.backtest)
+    names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
+    trained = stages.spread(
+        "backtest pool",
+        backtests.train_pool_shard,
+        [(each,) for each in members],
+        names,
+        series=series,
+        **same,
     )
-    tested_by = frozenset[str]().union(*(result.trained_by for result in results))
-    return dataclasses.replace(tonight, backtest=tables, tested_by=tested_by)
-
-
-def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
-    """Every ticker with a history, and who answers for it."""
-    return questions(tonight.market, tonight.served, config.tickers)
-
-
-def with_forecasts(
-    tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Combined]
-) -> Night:
-    """Add the forecasts that answer the questions."""
-    forecasts = forecast_table(asked, made, tonight.market, config.run_id)
-    return dataclasses.replace(
-        tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id)
+    pools = backtests.join_pools(
+        members, trained, series, variants, config.train, config.backtest, config.seed
+    )
+    shards = plan.shards(series, config)
+    names = [plan.label([each.ticker for each in shard]) for shard in shards]
+    return stages.spread(
+        "backtest", backtests.backtest_shard, shards, names, pools=pools, baselines=baselines, **same
     )
 
 
-def with_scenarios(tonight: Night, config: RunConfig) -> Night:
-    """Add what the forecasts say of all tickers together."""
-    behind = status_rows.sessions_behind(tonight.market, config)
-    troubled = {ticker for ticker, sessions in behind.items() if sessions} | set(tonight.market.problems)
-    return dataclasses.replace(
-        tonight, joint=joint_tables(tonight.forecasts, tonight.market.series, troubled, config)
+def _seconds_of_backtest(stages: Stages) -> float:
+    return sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
+
+
+def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    """Without a replay of schedules, which takes longer than a night has."""
+    config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))
+    tested = _backtested(
+        config, results.to_backtest(tonight), (config.model,), ("drift", "garch", *PARTS), stages
     )
+    return results.with_backtest(tonight, config, backtests.tested(tested), _seconds_of_backtest(stages))
 
 
-def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
-    """Settle what earlier runs forecast."""
-    return dataclasses.replace(tonight, settled=settle(unsettled, tonight.market.series, now, config.run_id))
+def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    asked = results.to_forecast(tonight, config)
+    shards = plan.shards(asked, config, light=True)
+    names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
+    answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)
+    return results.with_forecasts(tonight, config, asked, answers)
 
 
-def frames(
-    config: RunConfig, kind: str, tonight: Night, now: dt.datetime, seconds: Mapping[str, float]
-) -> dict[str, pd.DataFrame]:
-    """Every table's new rows, the run's own row last known at `now`."""
-    market = tonight.market
-    answered = frozenset(tonight.forecasts["ticker"]) if kind == "nightly" else frozenset(market.series)
-    refreshed = {each.ticker: each for each in tonight.refreshed}
-    served = {ticker: model_id for ticker, (_, model_id) in tonight.served.items()}
-    statuses = status_rows.status_rows(market, refreshed, served, answered, config, kind)
-    run = status_rows.run_row(
-        config,
-        kind,
-        statuses,
-        finished_at=pd.Timestamp(now).tz_localize(None),
-        prices_hash=market.prices_hash,
-        forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
-        seconds=seconds,
-        computed_by=status_rows.devices(tonight.refreshed, tonight.pool, tonight.tested_by),
-        missing=market.missing,
-    )
-    return {
-        "prices": market.prices.assign(run_id=config.run_id),
-        "corporate_actions": market.actions.assign(run_id=config.run_id),
-        "quarantined_prices": market.quarantined.assign(run_id=config.run_id),
-        "price_verdicts": market.verdicts.assign(run_id=config.run_id),
-        "price_gaps": market.gaps.assign(run_id=config.run_id),
-        "quality_counts": market.findings.assign(run_id=config.run_id),
-        "runs": run,
-        "run_tickers": statuses,
-        "models": status_rows.model_rows(
-            tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)
-        ),
-        "forecasts": tonight.forecasts,
-        "forecast_weights": tonight.combination,
-        "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
-        **tonight.joint,
-        **tonight.backtest,
-    }
-
-
-def failed(made: Mapping[str, pd.DataFrame]) -> bool:
-    """Whether there is nothing to publish."""
-    return bool(made["runs"]["status"].iloc[0] == "failed")
-
-
-def summary(
-    config: RunConfig,
-    made: Mapping[str, pd.DataFrame],
-    seconds: Mapping[str, float],
-    *,
-    published: Path | None = None,
-    report: Path | None = None,
-    notices: tuple[str, ...] = (),
-) -> RunSummary:
-    """The run in a few values."""
-    run, statuses = made["runs"].iloc[0], made["run_tickers"]
-    counts = statuses["status"].value_counts()
-    return RunSummary(
-        run_id=config.run_id,
-        kind=run["kind"],
-        status=run["status"],
-        as_of=config.as_of.day,
-        message=run["message"],
-        simulated=config.source.name == "simulated",
-        tickers={status: int(counts.get(status, 0)) for status in STATUSES},
-        degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
-        flags=tuple(statuses.loc[statuses["flags"].notna(), ["ticker", "flags"]].to_dict("records")),
-        report=str(report) if report else None,
-        published=str(published) if published else None,
-        forecasts_hash=run["forecasts_hash"],
-        seconds={name: round(value, 3) for name, value in seconds.items()},
-        notices=notices,
+def _store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
+    """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is
+    made when all is stored.
+    """
+    frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
+    stages.say_statuses(frames["run_tickers"])
+    with stages.single("store"):
+        publish.record(config, frames, tonight.market.clean)
+    with stages.single("report"):
+        report = publish.write_pages(config, publish.read_report(config, frames, tonight.market))
+    notices = tonight.market.passed_over
+    if results.failed(frames):
+        return results.summary(config, frames, stages.seconds, notices=notices)
+    with stages.single("publish"):
+        published = publish.publish(config)
+        publish.show_latest(report)
+    return results.summary(
+        config, frames, stages.seconds, published=published, report=report, notices=notices
     )

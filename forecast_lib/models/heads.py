@@ -1,8 +1,8 @@
 """From a head's raw outputs to a distribution, and how much of its location is believed.
 
 The head gives three numbers a step: location, log scale and degrees of freedom of a Student-t for the
-standard score of the log return (the return divided by the volatility known at the cutoff). A head of zeros
-is the random walk: location 0, unit variance, six degrees of freedom.
+standard score of the log return (the return divided by the volatility known at the cutoff). A head of
+zeros is the random walk: location 0, unit variance, six degrees of freedom.
 """
 
 from collections.abc import Sequence

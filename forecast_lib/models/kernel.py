@@ -227,7 +227,8 @@ def _vector(builder: Any, data: Any, at: Any, wide: Any) -> Any:
 @_compiled
 def _product(
     c: Float32, c_at: int, c_row: int, rows: int, columns: int,
-    a: Float32, a_at: int, a_row: int, a_column: int, b: Float32, b_at: int, b_row: int, depth: int, add: bool,
+    a: Float32, a_at: int, a_row: int, a_column: int, b: Float32, b_at: int, b_row: int, depth: int,
+    add: bool,
 ) -> None:  # fmt: skip
     for row in range(0, rows, _TILE_ROWS):
         for column in range(0, columns, _TILE_COLUMNS):
@@ -662,7 +663,8 @@ def _known(shares: Float32) -> float:
 
 @_compiled
 def _epoch(
-    shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _Work, inputs: Float32, targets: Float32, shares: Float32,
+    shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _Work, inputs: Float32, targets: Float32,
+    shares: Float32,
     train: bool, rate: float, clip_norm: float, steps_before: int,
 ) -> float:  # fmt: skip
     """Mean of the batches' mean losses; with `train` a step of the optimiser after each."""

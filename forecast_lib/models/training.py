@@ -2,12 +2,12 @@
 
 ::
 
-    |<- warm-up + window ->|<------ training cutoffs ------>|<- horizon ->|<-- validation cutoffs -->| last session
+    |<- warm-up + window ->|<------ training cutoffs ------>|<- horizon ->|<-- validation cutoffs -->| last
                             targets end before validation ->|             |
 
 Validation is the last part before the cutoff, never fitted on: it chooses the epoch, whether a ticker's own
-fine-tuning is better than the pooled weights, and the shrinkage of the location. The gap of one horizon keeps
-every training target's sessions out of it.
+fine-tuning is better than the pooled weights, and the shrinkage of the location. The gap of one horizon
+keeps every training target's sessions out of it.
 """
 
 import hashlib

@@ -17,8 +17,8 @@ taken as independent; their densities have long tails, so that none decides alon
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after
 DECIDED_WITHIN of them the
 likeliest hypothesis is the verdict. A level that so many sessions in a row have kept is no bad print, however
-it came about: what is neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a
-payout, the price of a bid). The judge has no memory: the same rows give the same verdicts.
+    it came about: what is neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a
+    payout, the price of a bid). The judge has no memory: the same rows give the same verdicts.
 """
 
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,8 @@
 
 Before that day the rows of the old name count, and its own only where the old name has none: some sources
 give the new name the whole history. From that day on only its own count, for an old name may be given to
-another company. Every row stays stored under the name that it came with, so an evening before the day sees
-what was known then.
+another company. Every row stays stored under the name that it came with, so an evening before the day
+sees what was known then.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,13 +115,16 @@ def waiting(verdict: object) -> list[str]:
     return [str(day) for day in rows]
 
 
-def _the_same(old: object, verdict: str, evidence: Mapping[str, object]) -> bool:
-    then = json.loads(old.evidence)  # type: ignore[attr-defined]  # a row of the table
+def _the_same(old: Any, verdict: str, evidence: Mapping[str, object]) -> bool:
+    """Args:
+    old: a row of the table.
+    """
+    then = json.loads(old.evidence)
     return (old.verdict, then.get("ratio"), then.get("rows")) == (
         verdict,
         evidence["ratio"],
         evidence["rows"],
-    )  # type: ignore[attr-defined]
+    )
 
 
 def _by_person(evidence: str) -> bool:

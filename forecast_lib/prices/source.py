@@ -229,8 +229,8 @@ class PriceSource(Protocol):
         inclusive.
 
         What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices where there is
-        nothing, TransientError where it may come later, FileRefused and TickerHeld where it cannot be read
-        without guessing.
+        nothing, TransientError where it may come later, FileRefused and TickerHeld where it cannot be
+        read without guessing.
 
         Args:
             done: hears of each ticker that is answered, from any thread.

@@ -2,8 +2,8 @@
 
 ::
 
-    parts     |<- window ->| t t t t t t (x)||<- window ->| t t t (x)|      windows cut inside each part
-    files     |<- window ->| t t t t t t t t|| t t t t t t t t t t t |      test windows reach back into the training file
+    parts     |<- window ->| t t t t t t (x)||<- window ->| t t t (x)|      cut inside each part
+    files     |<- window ->| t t t t t t t t|| t t t t t t t t t t t |      reaching back into training
     windows   |<- window ->| t t t t t t t t|| t t t t t t t t t t(x)|
     none      |<- window ->| t t t t t t t t t t t t t t t t t t t(x)|
 

@@ -388,8 +388,10 @@ def draw_ranges(
         title, width, height, left, right, top, bottom,
         x_ticks=tuple(tick for tick in ticks if left + 8 <= tick.at <= right - 8),
         y_ticks=tuple(Tick(round(y, 1), each.label, "end") for y, each in zip(ys, ranges, strict=True)),
-        shapes=tuple(Shape(f"range r{percent}", "".join(parts), 11.0 if css == "mid" else 14.0) for percent, parts in strokes.items()),
-        marks=tuple(Mark(round(x(each.middle), 1), round(y, 1), "middle", each.text) for y, each in zip(ys, ranges, strict=True)),
+        shapes=tuple(Shape(f"range r{percent}", "".join(parts), 11.0 if css == "mid" else 14.0)
+            for percent, parts in strokes.items()),
+        marks=tuple(Mark(round(x(each.middle), 1), round(y, 1), "middle", each.text)
+            for y, each in zip(ys, ranges, strict=True)),
         divider=round(x(0.0), 1) if zero and low <= 0 <= high else None,
         css=f"{css} ranges",
     )  # fmt: skip
@@ -433,7 +435,8 @@ def draw_shares(
         Tick(frame.right, _day_and_month(sessions[-1]), "end"),
     ]
     return Drawing(
-        title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks, tuple(shapes), css=css
+        title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks,
+        tuple(shapes), css=css
     )  # fmt: skip
 
 
@@ -462,7 +465,8 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
         if value is not None and math.isfinite(value)
     )
     return Drawing(
-        plot.title, width, height, frame.left, frame.right, frame.top, frame.bottom, ticks, frame.y_ticks, shapes, marks,
+        plot.title, width, height, frame.left, frame.right, frame.top, frame.bottom, ticks, frame.y_ticks,
+        shapes, marks,
         legend=tuple((series.style, series.name) for series in plot.series), css="wide",
     )  # fmt: skip
 

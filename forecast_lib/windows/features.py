@@ -6,8 +6,8 @@ price of 3 and of 3,000, in a calm year and in a crash. Everything is causal: ro
 which is each feature's typical value.
 
 Variance of a session is measured from its range where open, high and low exist: squared overnight return plus
-the estimator of Garman and Klass (1980), about seven times less noisy than the squared close-to-close return;
-otherwise the squared return.
+the estimator of Garman and Klass (1980), about seven times less noisy than the squared close-to-close
+return; otherwise the squared return.
 """
 
 import functools

@@ -2,9 +2,9 @@
 scale.
 
 Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the
-day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters before
-and a year before, as companies report their results on much the same days; and what all tickers have in
-common (`windows.common`). Everything is causal: row t uses sessions up to t.
+day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters
+before and a year before, as companies report their results on much the same days; and what all tickers
+have in common (`windows.common`). Everything is causal: row t uses sessions up to t.
 """
 
 import functools

@@ -14,11 +14,11 @@ from forecast_lib.config import ARMS, BacktestConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.forecast import forecast_with_baseline, forecast_with_model
 from forecast_lib.jobs.evaluate import backtests, replay
-from forecast_lib.jobs.night import keep_models
 from forecast_lib.jobs.record import status_rows
 from forecast_lib.jobs.refresh import models, plan, pool
 from forecast_lib.jobs.refresh.decisions import Lineage, lineages, model_config_json
 from forecast_lib.jobs.refresh.models import refresh_shard
+from forecast_lib.jobs.results import keep_models
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.training import POOL, train

@@ -2,7 +2,7 @@
 comes in and goes out.
 
 Each predicts every test session from the true closes before it, trained once on those before the test part.
-Out: name to [seconds of training, RMSE over that of "the price stays"].
+    Out: name to [seconds of training, RMSE over that of "the price stays"].
 """
 
 import json
@@ -59,7 +59,8 @@ def by_darts(close, cut, lookback, units, epochs):
     scaled = scaler.transform(series)
     quiet = {"pl_trainer_kwargs": {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}}
     model = RNNModel(
-        model="LSTM", hidden_dim=units, n_rnn_layers=2, input_chunk_length=lookback, training_length=lookback, n_epochs=epochs,
+        model="LSTM", hidden_dim=units, n_rnn_layers=2, input_chunk_length=lookback, training_length=lookback,
+        n_epochs=epochs,
         batch_size=32, random_state=0, **quiet,
     )  # fmt: skip
     began = time.perf_counter()

@@ -176,7 +176,8 @@ def _print_size(rng: np.random.Generator) -> float:
 
 
 def _size_words(size: float) -> str:
-    return f"{next(name for limit, name in ((0.1, '05-10'), (0.2, '10-20'), (0.4, '20-40'), (1, '40-90')) if abs(size) <= limit)} %"
+    limits = {0.1: "05-10", 0.2: "10-20", 0.4: "20-40", 1: "40-90"}
+    return f"{next(name for limit, name in limits.items() if abs(size) <= limit)} %"
 
 
 def _bad_bar(rows: pd.DataFrame, at: int, rng: np.random.Generator, _: Shapes) -> Planted:

@@ -4,9 +4,9 @@ Same optimiser steps, the same number of parameters within 5 % (widths are chose
 seeds, on the sines and on real
 tickers: for each seed one network pooled over all of them and fine-tuned for each, as at night. Beside each
 mean stands the spread over the seeds; significance is the test of Diebold and Mariano with Harvey's
-correction, for each ticker against the naive forecast and against the stacked default, and a model confidence
-set, for each ticker and for all dates together. Each variant works in a process of its own, so that its
-memory is its own.
+correction, for each ticker against the naive forecast and against the stacked default, and a model
+confidence set, for each ticker and for all dates together. Each variant works in a process of its own, so
+that its memory is its own.
 
 Losses of a ticker are averaged over the seeds before they are tested: seeds are no independent evidence about
 the market.

@@ -395,9 +395,11 @@ def _parts(
         parts = {
             "products with inputs and states": [(kernel._product, ahead)],
             "gates' activations": [
-                (kernel._all_sigmoid, (sigmoids,)), (kernel._all_tanh, (g.copy(),)), (kernel._all_sigmoid, (o.copy(),))
+                (kernel._all_sigmoid, (sigmoids,)), (kernel._all_tanh, (g.copy(),)),
+                (kernel._all_sigmoid, (o.copy(),))
             ],
-            "cell and state": [(kernel._next_cell, (i, f, g, cell.copy(), cell)), (kernel._next_state, (o, cell, t, cell.copy()))],
+            "cell and state": [(kernel._next_cell, (i, f, g, cell.copy(), cell)),
+            (kernel._next_state, (o, cell, t, cell.copy()))],
             "back through cell and gates": [
                 (kernel._back_state, (o.copy(), t, later, above, cell.copy())),
                 (kernel._back_cell, (i.copy(), f.copy(), g.copy(), cell, cell.copy())),

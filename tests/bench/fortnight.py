@@ -1,9 +1,9 @@
 """Two weeks of a market in some minutes: `python -m tests.bench fortnight`.
 
 A real Prefect server and a real `serve` with one schedule for each evening, 20 May to 2 June 2024: nights on
-weekdays (Memorial Day among them), the full retrain on Saturdays, the backtest on Sundays. Prices come from a
-file of the simulated market. Things go wrong: the process of a night is killed; the price file is away for
-two evenings; the server is killed and comes back; and the whole machine is killed in the
+weekdays (Memorial Day among them), the full retrain on Saturdays, the backtest on Sundays. Prices come
+from a file of the simulated market. Things go wrong: the process of a night is killed; the price file is
+away for two evenings; the server is killed and comes back; and the whole machine is killed in the
 middle of a night. At the end every evening is accounted for in a table: what was expected, what Prefect says
 of its run, which run the tables have for it, whether it was made up for later, and what readers saw. Exit
 code 1 where one is not.

@@ -2,8 +2,8 @@
 tests.bench.goals`.
 
 Prices: `../shared/data/dev_prices.parquet` seen from the repository's root. For each period the series end
-with it, and every cutoff in it is tested; models are fitted before and along it by the nightly schedule of
-the backtest. One process a period.
+with it, and every cutoff in it is tested; models are fitted before and along it by the nightly schedule
+of the backtest. One process a period.
 
 `--model NAME` judges another variant, or a baseline instead of a network (no training: seconds instead of
 minutes); `--periods` and `--tickers` choose, separated by commas. Printed for each period: the goals, met or

@@ -1,10 +1,10 @@
 """Prices at scale: `python -m tests.bench prices` prints each figure beside its goal.
 
 For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next
-evening the append of one session a ticker, from the same file grown by that session and from a file of the
-last dozen sessions. Both go through the steps of `tickercast ingest`, validation, transaction, report and
-publication included, without Prefect's server; the figure beside the goal is the time until the rows are
-stored. The growth exponent is that of the
+evening the append of one session a ticker, from the same file grown by that session and from a file of
+the last dozen sessions. Both go through the steps of `tickercast ingest`, validation, transaction, report
+and publication included, without Prefect's server; the figure beside the goal is the time until the rows
+are stored. The growth exponent is that of the
 seconds over the rows, from the smallest to the largest size: 1 means that the time per row does not grow.
 
 At the largest size it then times the as-of read of one ticker; the same market with actions: four of five
@@ -30,19 +30,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from flows import nightly
+from flows.settings.layers import utc_now
 from forecast_lib.config import RunConfig, SourceConfig
 from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.jobs.night import run_ingest
+from forecast_lib.jobs.stages import InOrder
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import database, reads
-from tests.flows.test_past_nights import PlainStages
 from tests.store import nights
 
 SESSIONS, LAST, NEXT = 2520, dt.date(2024, 6, 27), dt.date(2024, 6, 28)
@@ -61,11 +61,14 @@ def write_market(folder: Path, tickers: int) -> None:
         con.register("days", pd.DataFrame({"date": sessions, "k": np.arange(SESSIONS + 1)}))
         rows = f"""
             SELECT 'T' || lpad(t::VARCHAR, 4, '0') AS ticker, date::DATE AS date,
-                CASE WHEN t % 1000 = 7 AND k = 1000 THEN close * 0.5 ELSE round(close * (1 + 0.002 * sin(k * 7 + t)), 4) END AS open,
+                CASE WHEN t % 1000 = 7 AND k = 1000 THEN close * 0.5
+                    ELSE round(close * (1 + 0.002 * sin(k * 7 + t)), 4) END AS open,
                 close * 1.01 AS high, close * 0.99 AS low, close, close AS adj_close,
                 (100000 + hash(t * 10000 + k) % 900000)::BIGINT AS volume
             FROM (
-                SELECT t, date, k, round(50 + t % 100 + 10 * sin(k / 50.0 + t) + (hash(t * 3000 + k) % 1000) / 1000.0, 4) AS close
+                SELECT t, date, k,
+                    round(50 + t % 100 + 10 * sin(k / 50.0 + t) + (hash(t * 3000 + k) % 1000) / 1000.0, 4)
+                        AS close
                 FROM range({tickers}) AS r(t), days
             ) ORDER BY ticker, date
         """
@@ -75,7 +78,8 @@ def write_market(folder: Path, tickers: int) -> None:
             SELECT *,
                 CASE WHEN number % 5 <> 0 AND strftime(date, '%m-%d') IN {QUARTERS} THEN 0.25
                     WHEN number % 50 = 1 AND date = DATE '{NEXT}' THEN 0.5 ELSE 0.0 END::DOUBLE AS dividends,
-                CASE WHEN number % 10 = 3 AND date = DATE '{SPLIT}' THEN 4.0 ELSE 0.0 END::DOUBLE AS stock_splits
+                CASE WHEN number % 10 = 3 AND date = DATE '{SPLIT}'
+                    THEN 4.0 ELSE 0.0 END::DOUBLE AS stock_splits
             FROM (SELECT *, ticker[2:]::INTEGER AS number FROM '{grown}')
         """
         for name, market, chosen in (
@@ -90,11 +94,11 @@ def write_market(folder: Path, tickers: int) -> None:
             )
 
 
-class _TimedStages(PlainStages):
+class _TimedStages(InOrder):
     """Keeps the seconds of each stage, and when each one ended."""
 
     def __init__(self, config: RunConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, utc_now)
         self.ended: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -119,10 +123,9 @@ def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str
         f"{day:%Y%m%d}-00000001", workspace, names, _as_of(day), source=SourceConfig("files", path)
     )
     stages = _TimedStages(config)
-    with mock.patch.object(nightly, "Stages", return_value=stages):
-        began, cpu = time.perf_counter(), time.process_time()
-        summary = nightly._ingest(config)
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    began, cpu = time.perf_counter(), time.process_time()
+    summary = run_ingest(config, stages)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     stage_seconds = {name: round(value, 2) for name, value in stages.seconds.items()}
     stored = stages.ended["store"] - began
     return {
@@ -156,11 +159,15 @@ def publish_forecasts(workspace: Path, rows: int) -> float:
         con.execute(
             f"""
             INSERT INTO forecasts BY NAME
-            SELECT 'run-' || (n // 25000) AS run_id, 'T' || lpad((n // 5 % 5000)::VARCHAR, 4, '0') AS ticker, 'naive' AS made_by,
+            SELECT 'run-' || (n // 25000) AS run_id, 'T' || lpad((n // 5 % 5000)::VARCHAR, 4, '0') AS ticker,
+                'naive' AS made_by,
                 DATE '2024-01-02' + (n // 25000)::INTEGER AS cutoff, n % 5 + 1 AS step,
-                DATE '2024-01-02' + (n // 25000 + n % 5 + 1)::INTEGER AS target_session, p AS last_close, p AS point,
-                0.01 + (hash(n) % 1000) / 1e5 AS sigma, p * 0.96 AS q025, p * 0.97 AS q05, p * 0.98 AS q10, p * 0.99 AS q25, p AS q50,
-                p * 1.01 AS q75, p * 1.02 AS q90, p * 1.03 AS q95, p * 1.04 AS q975, 'USD' AS currency, 'files' AS source
+                DATE '2024-01-02' + (n // 25000 + n % 5 + 1)::INTEGER AS target_session, p AS last_close,
+                    p AS point,
+                0.01 + (hash(n) % 1000) / 1e5 AS sigma, p * 0.96 AS q025, p * 0.97 AS q05, p * 0.98 AS q10,
+                    p * 0.99 AS q25, p AS q50,
+                p * 1.01 AS q75, p * 1.02 AS q90, p * 1.03 AS q95, p * 1.04 AS q975, 'USD' AS currency,
+                    'files' AS source
             FROM (SELECT n, 50 + hash(n // 5) % 10000 / 100.0 AS p FROM range(25000, {rows + 25000}) AS r(n))
             """
         )

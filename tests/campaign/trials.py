@@ -17,7 +17,8 @@ from tests.campaign.witness import SAID, Witness, digest
 __all__ = ["KINDS", "Outcome", "Trial"]
 
 POINTS = (
-    "appended prices", "appended run_tickers", "appended forecasts", "before commit", "after commit", "after checkpoint", "before ledger",
+    "appended prices", "appended run_tickers", "appended forecasts", "before commit", "after commit",
+    "after checkpoint", "before ledger",
     "after ledger", "built", "audited", "before replace", "after replace",
 )  # fmt: skip
 DAMAGED = ("working.duckdb", "working.duckdb.wal", "published.duckdb", "ledger.jsonl", "snapshots")

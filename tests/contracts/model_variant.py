@@ -167,7 +167,8 @@ class ModelVariantContract:
         )
         fitted = engine.fit(
             network, framing, first_weights(network, SEED), lambda epoch: repeated, None,
-            engine.Schedule(epochs=2, learning_rate=0.01, clip_norm=CLIP), loss="student_t", seed=SEED, ticker="ACME",
+            engine.Schedule(epochs=2, learning_rate=0.01, clip_norm=CLIP), loss="student_t", seed=SEED,
+            ticker="ACME",
         )  # fmt: skip
         assert fitted.training_loss[1] < fitted.training_loss[0]
 

@@ -7,13 +7,16 @@ import datetime as dt
 import duckdb
 import pytest
 
-from flows import nightly
-from flows.running.stages import PlainStages
 from flows.settings.layers import resolve
 from forecast_lib.config import SourceConfig
 from forecast_lib.errors import UsageError
+from tests import plain_runs
 
-ROWS = "Date;Open;High;Low;Close;Volume\n16.01.2024;10,5;12,5;9,5;11,5;82.488.700\n17.01.2024;11;13,5;10;12,25;58.414\n"
+ROWS = (
+    "Date;Open;High;Low;Close;Volume\n"
+    "16.01.2024;10,5;12,5;9,5;11,5;82.488.700\n"
+    "17.01.2024;11;13,5;10;12,25;58.414\n"
+)
 
 
 def test_everything_in_a_folder_is_read_or_named_in_summary_and_log(tickercast, tmp_path):
@@ -59,6 +62,6 @@ def test_a_parquet_file_of_many_tickers_has_its_currency_from_a_column_or_the_se
         environ={},
         now=dt.datetime(2024, 1, 18, tzinfo=dt.UTC),
     )
-    market = nightly.read_market(config, PlainStages(config))
+    market = plain_runs.market(config)
     assert market.currencies == {"SAP": "EUR"}
     assert market.clean.rows.frame()["currency"].tolist() == ["EUR"], "so it is stored too"

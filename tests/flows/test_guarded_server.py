@@ -34,7 +34,8 @@ BLOCK = """
 import sys
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 block = CustomWebhookNotificationBlock(
-    name="hook", url=sys.argv[1], method="POST", json_data={"title": "{{subject}}", "message": "{{body}}"}, allow_private_urls=True
+    name="hook", url=sys.argv[1], method="POST", allow_private_urls=True,
+    json_data={"title": "{{subject}}", "message": "{{body}}"},
 )
 block.save("on-call")
 """

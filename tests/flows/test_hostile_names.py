@@ -15,9 +15,12 @@ from forecast_lib.domain import parse_ticker
 from forecast_lib.errors import UsageError
 
 BODIES = (
-    "../../etc/passwd", "..\\..\\windows", "/etc/shadow", "~/.ssh/id_rsa", "C:\\x", "\\\\host\\share", "file:///etc/passwd", "a/b",
-    "'; DROP TABLE prices; --", "x' OR '1'='1", "A;ATTACH 'x'", "\"A\"", "$(reboot)", "`id`", "|cat", "A&B", "A>B", "%00", "A%2e%2e",
-    "<script>alert(1)</script>", "<img src=x>", "&lt;", "{{7*7}}", "${7*7}", "=cmd|'/c calc'!A0", "@SUM(A1)", "+1+1", "-2+3",
+    "../../etc/passwd", "..\\..\\windows", "/etc/shadow", "~/.ssh/id_rsa", "C:\\x", "\\\\host\\share",
+    "file:///etc/passwd", "a/b",
+    "'; DROP TABLE prices; --", "x' OR '1'='1", "A;ATTACH 'x'", "\"A\"", "$(reboot)", "`id`", "|cat", "A&B",
+    "A>B", "%00", "A%2e%2e",
+    "<script>alert(1)</script>", "<img src=x>", "&lt;", "{{7*7}}", "${7*7}", "=cmd|'/c calc'!A0", "@SUM(A1)",
+    "+1+1", "-2+3",
     "\x00", "A\x00B", "A\nB", "A\r\nB", "A\tB", "\x1b[31m", "\x7f", "\u202eLPAA", "A\u200bB", "\ufeffAAPL",
     "АAPL", "ΑΑPL", "ＡＡＰＬ", "AAPĹ", "ıBM", "ſPY", "MSFT٣", "AAPL‐B", "🍎", "ß",
     "A" * 16, "A" * 3000, "A B", "", " ", ".A", "-A", "AAPL?x=1", "AAPL#f",

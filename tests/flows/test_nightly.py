@@ -268,7 +268,8 @@ path, slowest, count, seen = sys.argv[1], 0.0, 0, set()
 while not Path("enough").exists():
     began = time.time()
     with duckdb.connect(path, read_only=True) as con:
-        found = con.execute("SELECT run_id, count(*), count(DISTINCT ticker) FROM latest_forecasts GROUP BY 1").fetchall()
+        counts = "SELECT run_id, count(*), count(DISTINCT ticker) FROM latest_forecasts GROUP BY 1"
+        found = con.execute(counts).fetchall()
     slowest = max(slowest, time.time() - began)
     assert len(found) == 1 and found[0][1:] == (4, 2), found
     seen.add(found[0][0])
@@ -346,7 +347,8 @@ def test_an_ingest_stores_prices_and_leaves_the_latest_forecasts(two_nights, tic
 
 def test_a_backtest_replays_the_nights(tickercast, tmp_path):
     ended = tickercast(
-        "backtest", "--workspace", str(tmp_path / "b"), "--json", *SMALL, "--model", "lstm", "--tickers", "SIM1",
+        "backtest", "--workspace", str(tmp_path / "b"), "--json", *SMALL, "--model", "lstm", "--tickers",
+        "SIM1",
         "--as-of", FIRST, "--test-share", "0.02", "--arms", "fine-tune,none",
     )  # fmt: skip
     assert ended.code == 0, ended.err

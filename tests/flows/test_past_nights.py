@@ -11,13 +11,13 @@ import duckdb
 import numpy as np
 import pytest
 
-from flows import nightly
-from flows.running.stages import PlainStages
 from flows.settings.layers import resolve
+from forecast_lib.jobs import night as jobs
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
+from tests import plain_runs
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
 pytestmark = pytest.mark.slow
@@ -33,13 +33,6 @@ SMALL = {
 }
 LATER = DAY(2024, 6, 25)
 Night = Callable[..., RunSummary]
-
-
-class FetchingStages(PlainStages):
-    """As they are, asking the source in this thread."""
-
-    def fetch(self, task: Any, source: Any, asked: Any, last: dt.date) -> Any:
-        return source.fetch(asked, last)
 
 
 def listing(ticker: str, seed: int, last: dt.date) -> Listing:
@@ -106,8 +99,7 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             retrying=Retrying(sleep=lambda _: None),
         )
 
-    monkeypatch.setattr(nightly, "Stages", FetchingStages)
-    monkeypatch.setattr(nightly, "price_source", source)
+    monkeypatch.setattr(jobs, "price_source", source)
 
     def run(now: str, kind: str = "nightly", **options: str) -> RunSummary:
         given = {
@@ -118,7 +110,7 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             **options,
         }
         config = resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00"))
-        return nightly._night(config) if kind == "nightly" else nightly._ingest(config)
+        return plain_runs.night(config) if kind == "nightly" else plain_runs.ingest(config)
 
     return run
 

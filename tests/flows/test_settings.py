@@ -14,7 +14,8 @@ from flows.settings import layers
 from flows.settings.options import COMMANDS, OPTIONS, known_keys, options_of
 from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.night import Night
+from forecast_lib.jobs import night
+from forecast_lib.jobs.results import Night
 from tests import made_up
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
@@ -266,16 +267,14 @@ def test_known_at_is_utc_and_a_date_means_its_whole_day():
 def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(
     monkeypatch, tmp_path
 ):
-    from flows import nightly
-
     (tmp_path / "mine.toml").write_text('arms = ["retrain", "none"]\nwindow = 750\nembargo = 5\n')
     config = _resolve(environ={"TICKERCAST_PROFILES": str(tmp_path), "TICKERCAST_PROFILE": "mine"})
     assert config.backtest == BacktestConfig(arms=("retrain", "none"), window_sessions=750, embargo=5)
     asked = []
     monkeypatch.setattr(
-        nightly, "backtested", lambda config, *others: asked.append(config.backtest.arms) or []
+        night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
     )
-    nightly._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
+    night._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
     assert asked == [()]
 
 

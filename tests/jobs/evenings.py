@@ -9,14 +9,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
-import pytest
 
-from flows import nightly
-from flows.running.stages import PlainStages
 from flows.settings.layers import resolve
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
+from tests import plain_runs
 from tests.made_up import noisy
 
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2023, 3, 1), dt.date(2024, 6, 18))[-300:]
@@ -113,12 +111,7 @@ class Evenings:
             "workspace": str(self.workspace),
             "as_of": day(place),
         }
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(nightly, "Stages", PlainStages)
-            patched.setattr(
-                nightly.publish, "report_pages", lambda *_: [("index.html", "")]
-            )  # has tests of its own, and takes most of the time
-            return nightly._ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
+        return plain_runs.ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
 
     def past(self, place: int, files: dict[str, pd.DataFrame], universe: Path | None = None) -> Market:
         """The market of an evening again, a month later, from what its ingest knew and stored."""
@@ -129,7 +122,7 @@ class Evenings:
             environ={},
             now=after(place) + dt.timedelta(days=30),
         )
-        return nightly.read_market(config, PlainStages(config))
+        return plain_runs.market(config)
 
     def _written(self, files: dict[str, pd.DataFrame]) -> Path:
         market = self.folder / "market"

@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows import nightly
-from flows.running.stages import PlainStages
 from flows.settings.layers import resolve
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
+from forecast_lib.jobs.ingest import new_prices
 from forecast_lib.jobs.ingest import new_prices as taking
 from forecast_lib.jobs.ingest.known import read_known, with_whole_past
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.working import audits, database
+from tests import plain_runs
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -90,10 +90,13 @@ def split(at: int, ratio: float, *, traded: bool) -> Change:
 
 
 CHANGES: dict[str, Change] = {
-    "OPEN": with_value("open", 1.0), "NAN": with_value("close", np.nan), "INF": with_value("high", np.inf), "ZERO": with_value("low", 0.0),
-    "HUGE": with_value("close", 1e300), "NEGATIVE": with_value("volume", -1.0), "QUIET": with_value("volume", 0.0),
+    "OPEN": with_value("open", 1.0), "NAN": with_value("close", np.nan), "INF": with_value("high", np.inf),
+    "ZERO": with_value("low", 0.0),
+    "HUGE": with_value("close", 1e300), "NEGATIVE": with_value("volume", -1.0),
+    "QUIET": with_value("volume", 0.0),
     "SPLIT": times(0.25, 300, 400), "SPIKE": times(2.0, 300, 300), "PENCE": times(100.0, 300, 302),
-    "FROZEN": lambda rows: rows.assign(**dict.fromkeys(("open", "high", "low", "close"), rows["close"][300])).where(
+    "FROZEN": lambda rows: rows.assign(**dict.fromkeys(("open", "high", "low", "close"),
+    rows["close"][300])).where(
         rows.index.to_series().between(300, 310), rows),
     "STALE": lambda rows: pd.concat([rows[:300], rows[299:300].assign(date=rows["date"][300]), rows[301:]]),
     "GAP": lambda rows: rows.drop(index=250), "GAPS": lambda rows: rows.drop(index=range(300, 316, 4)),
@@ -101,12 +104,18 @@ CHANGES: dict[str, Change] = {
     "TWICE": lambda rows: pd.concat([rows, rows[100:101]]),
     "RIVALS": lambda rows: pd.concat([rows[:101], rows[100:101].assign(close=1.0), rows[101:]]),
     "BACKWARDS": lambda rows: rows[::-1],
-    "PAID": paid(100, 0.5), "PAIDS": lambda rows: paid(390, 0.25)(paid(327, 0.3)(rows)), "OWING": paid(200, -1.0), "RICH": paid(200, 2e9),
-    "NOTED": lambda rows: rows.assign(dividends=np.nan), "HALVED": split(250, 2.0, traded=True), "DIVIDED": split(250, 4.0, traded=False),
-    "BOTH": lambda rows: split(250, 4.0, traded=False)(paid(250, 0.5)(paid(60, 0.25)(rows))), "MERGED": split(250, 0.1, traded=False),
-    "SPUN": split(250, 1.046, traded=False), "TORN": lambda rows: split(150, 3.0, traded=True)(split(250, 4.0, traded=False)(rows)),
-    "VAGUE": lambda rows: split(250, 2.0, traded=False)(times(1.414, 0, 249)(rows)), "UNSPLIT": lambda rows: rows.assign(stock_splits=1.0),
-    "ENDLESS": split(250, 1e6, traded=False), "SPLITGAP": lambda rows: split(300, 2.0, traded=True)(rows).drop(index=200),
+    "PAID": paid(100, 0.5), "PAIDS": lambda rows: paid(390, 0.25)(paid(327, 0.3)(rows)),
+    "OWING": paid(200, -1.0), "RICH": paid(200, 2e9),
+    "NOTED": lambda rows: rows.assign(dividends=np.nan), "HALVED": split(250, 2.0, traded=True),
+    "DIVIDED": split(250, 4.0, traded=False),
+    "BOTH": lambda rows: split(250, 4.0, traded=False)(paid(250, 0.5)(paid(60, 0.25)(rows))),
+    "MERGED": split(250, 0.1, traded=False),
+    "SPUN": split(250, 1.046, traded=False),
+    "TORN": lambda rows: split(150, 3.0, traded=True)(split(250, 4.0, traded=False)(rows)),
+    "VAGUE": lambda rows: split(250, 2.0, traded=False)(times(1.414, 0, 249)(rows)),
+    "UNSPLIT": lambda rows: rows.assign(stock_splits=1.0),
+    "ENDLESS": split(250, 1e6, traded=False),
+    "SPLITGAP": lambda rows: split(300, 2.0, traded=True)(rows).drop(index=200),
 }  # fmt: skip
 
 
@@ -157,11 +166,15 @@ SECOND_EVENING: dict[str, Change] = {
     "LATE": lambda rows: rows, "GONE": lambda rows: rows[:0], "REVISED": scaled_at(-12, 1.002),
     "OLD": scaled_at(100, 0.5), "MISSED": without(-6),
     "JUMPED": change_at(-5, open=400.0, high=401.0, low=399.0, close=400.0),
-    "BROKE": change_at(-5, low=1e6), "THIN": change_at(-5, volume=0.0), "DOUBLED": lambda rows: pd.concat([rows, rows[-4:-3]]),
+    "BROKE": change_at(-5, low=1e6), "THIN": change_at(-5, volume=0.0),
+    "DOUBLED": lambda rows: pd.concat([rows, rows[-4:-3]]),
     "BEHIND": lambda rows: rows[rows["date"] <= SESSIONS[FIRST]], "CAME": lambda rows: rows,
-    "PAYS": change_at(-5, dividends=0.4), "PAYSTWICE": lambda rows: change_at(-14, dividends=0.2)(change_at(-2, dividends=0.4)(rows)),
-    "OVERLAPS": change_at(-12, dividends=0.4), "SPLITS": split_later(2.0, divided=True), "SPLITSOLD": split_later(2.0, divided=False),
-    "PAYSREVISED": lambda rows: change_at(-5, dividends=0.4)(scaled_at(60, 1.002)(rows)), "PAYSMISSED": change_at(-5, dividends=0.4),
+    "PAYS": change_at(-5, dividends=0.4),
+    "PAYSTWICE": lambda rows: change_at(-14, dividends=0.2)(change_at(-2, dividends=0.4)(rows)),
+    "OVERLAPS": change_at(-12, dividends=0.4), "SPLITS": split_later(2.0, divided=True),
+    "SPLITSOLD": split_later(2.0, divided=False),
+    "PAYSREVISED": lambda rows: change_at(-5, dividends=0.4)(scaled_at(60, 1.002)(rows)),
+    "PAYSMISSED": change_at(-5, dividends=0.4),
 }  # fmt: skip
 """What happened to tickers by the second evening; they were good before, LATE was not there, CAME and
 PAYSMISSED lacked a session.
@@ -221,13 +234,9 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
-            patched.setattr(nightly, "Stages", PlainStages)
-            patched.setattr(
-                nightly.publish, "report_pages", lambda *_: [("index.html", "")]
-            )  # has tests of its own, and takes most of the time
             if whole:
                 patched.setattr(
-                    nightly.ingest, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1)
+                    new_prices, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1)
                 )
             else:
                 patched.setattr(FilesSource, "_by_columns", lambda _: None)
@@ -240,7 +249,7 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 **options,
             }
             now = dt.datetime.combine(day, dt.time(hour, 30), dt.UTC)
-            return nightly._ingest(resolve(given, environ={}, now=now))
+            return plain_runs.ingest(resolve(given, environ={}, now=now))
 
     return run
 

@@ -93,8 +93,10 @@ def test_answers_of_kept_snapshots_and_all_that_they_descend_from_stay():
     models = pd.DataFrame(
         [
             {
-                "model_id": f"m{n}", "run_id": f"run-{n}", "ticker": "AAA", "variant": "stacked", "config": "{}", "promoted": True,
-                "parent_id": {3: "m2", 2: "m0"}.get(n), "trained_as_of": pd.Timestamp("2020-01-01") + pd.Timedelta(days=n),
+                "model_id": f"m{n}", "run_id": f"run-{n}", "ticker": "AAA", "variant": "stacked",
+                "config": "{}", "promoted": True,
+                "parent_id": {3: "m2", 2: "m0"}.get(n),
+                "trained_as_of": pd.Timestamp("2020-01-01") + pd.Timedelta(days=n),
                 "weights_sha256": f"w{n}",
             }
             for n in range(6)
@@ -193,7 +195,8 @@ import os, signal, sys
 from pathlib import Path
 from forecast_lib.store.working.compaction import compact
 from tests.store import nights
-compact(Path(sys.argv[1]), nights.now(9), reached=lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL))
+compact(Path(sys.argv[1]), nights.now(9),
+    reached=lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL))
 """
 
 

@@ -1,9 +1,9 @@
 """What a night's results lead to: who is backtested."""
 
-from forecast_lib.jobs import night
-from forecast_lib.jobs.night import Night
+from forecast_lib.jobs import results
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Refreshed
+from forecast_lib.jobs.results import Night
 from forecast_lib.models.training import Split, Trained
 from tests import made_up
 
@@ -23,4 +23,4 @@ def test_tickers_trained_anew_are_backtested():
     ]
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
-    assert [series.ticker for series in night.to_backtest(tonight)] == ["NEW", "AGED"]
+    assert [series.ticker for series in results.to_backtest(tonight)] == ["NEW", "AGED"]

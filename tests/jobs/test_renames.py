@@ -5,11 +5,10 @@ was not known.
 import numpy as np
 import pytest
 
-from flows import nightly
-from flows.running.stages import PlainStages
 from flows.settings.layers import resolve
 from forecast_lib.config import Rename
 from forecast_lib.jobs.ingest.renames import to_ask
+from tests import plain_runs
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, with_action, without
 
 ON = len(SESSIONS) - 20
@@ -32,7 +31,7 @@ def market(evenings, universe, place):
         "as_of": day(place),
     }
     config = resolve(given, environ={}, now=after(place, minutes=1))
-    return nightly.read_market(config, PlainStages(config))
+    return plain_runs.market(config)
 
 
 def closes(rows, place):

@@ -79,7 +79,8 @@ def test_an_action_that_is_taken_back_counts_no_more_and_still_did_then(
     assert counted(evenings, f"adjusted_prices_as_of(TIMESTAMP '{after(ACTION + 1):%F %T}')") == as_listed
     assert all(evenings.has_all_of(ticker, CLEAN, ACTION + 3) for ticker in listed)
     assert evenings.rows(told) == [
-        ("MOVED", day(ACTION), [2.0, 0.0]), ("MOVED", day(ACTION + 1), [2.0]), ("PAID", day(ACTION), [2.0, 0.0]),
+        ("MOVED", day(ACTION), [2.0, 0.0]), ("MOVED", day(ACTION + 1), [2.0]),
+        ("PAID", day(ACTION), [2.0, 0.0]),
         ("SPLIT", day(ACTION), [4.0, 1.0]),
     ]  # fmt: skip
     assert evenings.ingest(ACTION + 4, listed) == {}
@@ -118,7 +119,8 @@ def test_a_file_that_lists_no_actions_takes_none_back(evenings: Evenings) -> Non
 # --- actions that are said twice
 
 SAID_TWICE = {
-    "PAIDS": ("Dividends", 0.5, 0.25), "SPUN": ("Stock Splits", 1.046, 1.011), "SPLITS": ("Stock Splits", 4.0, 2.0),
+    "PAIDS": ("Dividends", 0.5, 0.25), "SPUN": ("Stock Splits", 1.046, 1.011),
+    "SPLITS": ("Stock Splits", 4.0, 2.0),
     "PAID": ("Dividends", 0.5, 0.5), "SPLIT": ("Stock Splits", 4.0, 4.0),
 }  # fmt: skip
 

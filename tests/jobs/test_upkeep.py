@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from flows import cli, nightly
+from flows import cli
 from flows.settings.layers import resolve
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import UsageError
@@ -20,7 +20,7 @@ from forecast_lib.jobs.upkeep import overrules
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.working import database, reads
-from tests.flows.test_past_nights import PlainStages
+from tests import plain_runs
 
 TWO_MISSING = "2 sessions without a price in 1 tickers, see open_price_gaps"
 BAD, MISSING = "2024-06-05", "2024-06-12"
@@ -45,8 +45,7 @@ def write_prices(
 def _ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("upkeep")
     write_prices(folder / "ACME.csv")
-    with pytest.MonkeyPatch.context() as patched:
-        ingest(folder, "2024-06-18T22:30:00", patched)
+    ingest(folder, "2024-06-18T22:30:00")
     return folder
 
 
@@ -56,13 +55,9 @@ def folder(_ingested: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_ingested, tmp_path / "folder"))
 
 
-def ingest(folder: Path, now: str, patched: pytest.MonkeyPatch) -> RunSummary:
-    patched.setattr(nightly, "Stages", PlainStages)
-    patched.setattr(
-        nightly.publish, "report_pages", lambda *_: [("index.html", "")]
-    )  # has tests of its own, and takes most of the time
+def ingest(folder: Path, now: str) -> RunSummary:
     given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
-    return nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
+    return plain_runs.ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
 
 
 def rows(folder: Path, sql: str) -> list[tuple]:
@@ -124,9 +119,7 @@ def test_a_release_fills_the_gap_that_the_refusal_left_and_no_other(folder: Path
         )
 
 
-def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(folder: Path) -> None:
     (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
     closed = Path(shutil.copytree(folder, folder.with_name("closed")))
     overrules.close_gap(
@@ -139,49 +132,43 @@ def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(
     done = overrules.release(closed / "workspace", line["quarantine_id"], "right after all", LATER)
     assert rows(closed, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == [("filled",)]
     write_prices(folder / "ACME.csv", bad_close=101.5)
-    ingest(folder, "2024-06-20T08:30:00", monkeypatch)
+    ingest(folder, "2024-06-20T08:30:00")
     done = overrules.release(folder / "workspace", line["quarantine_id"], "the first one was right", LATER)
     assert rows(folder, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == []
 
 
-def test_the_next_fetch_of_a_released_row_passes_and_finds_the_gap_filled(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_fetch_of_a_released_row_passes_and_finds_the_gap_filled(folder: Path) -> None:
     (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
     overrules.release(folder / "workspace", line["quarantine_id"], "right", LATER)
     before = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
-    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    summary = ingest(folder, "2024-06-20T22:30:00")
     after = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
     assert after == before, "what is there already adds nothing"
     assert rows(folder, f"SELECT count(*) FROM quality_counts WHERE run_id = '{summary.run_id}'") == [(0,)]
     assert rows(folder, GAPS) == [(MISSING,)]
 
 
-def test_a_gap_is_asked_for_again_until_it_is_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gap_is_asked_for_again_until_it_is_filled(folder: Path) -> None:
     write_prices(folder / "ACME.csv", bad_close=101.5, drop=None, last="2024-06-20")
-    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    summary = ingest(folder, "2024-06-20T22:30:00")
     assert rows(folder, GAPS) == []
-    assert rows(folder, f"SELECT session::VARCHAR, state FROM price_gaps WHERE run_id = '{summary.run_id}' ORDER BY 1") == [
-        (BAD, "filled"), (MISSING, "filled"),
-    ]  # fmt: skip
+    filled = f"SELECT session::VARCHAR, state FROM price_gaps WHERE run_id = '{summary.run_id}' ORDER BY 1"
+    assert rows(folder, filled) == [(BAD, "filled"), (MISSING, "filled")]
     assert "without a price" not in summary.message
 
 
-def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(folder: Path) -> None:
     overrules.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 12), "trading was halted", LATER)
     assert rows(folder, GAPS) == [(BAD,)]
     assert rows(folder, "SELECT state, note FROM price_gaps WHERE note IS NOT NULL") == [
         ("closed", "trading was halted")
     ]
-    summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    summary = ingest(folder, "2024-06-20T22:30:00")
     assert "1 sessions without a price" in summary.message
     write_prices(folder / "ACME.csv", drop=None)
-    ingest(folder, "2024-06-20T23:30:00", monkeypatch)
-    assert rows(folder, f"SELECT state FROM price_gaps WHERE session = DATE '{MISSING}' ORDER BY known_at") == [
-        ("missing",), ("closed",), ("filled",),
-    ]  # fmt: skip
+    ingest(folder, "2024-06-20T23:30:00")
+    states = f"SELECT state FROM price_gaps WHERE session = DATE '{MISSING}' ORDER BY known_at"
+    assert rows(folder, states) == [("missing",), ("closed",), ("filled",)]
 
 
 def test_all_gaps_from_one_day_to_another_are_closed_at_once(folder: Path) -> None:
@@ -190,9 +177,8 @@ def test_all_gaps_from_one_day_to_another_are_closed_at_once(folder: Path) -> No
     )
     assert done.message == "closed the 2 gaps of ACME from 2024-06-01 to 2024-06-30: a halt"
     assert rows(folder, GAPS) == []
-    assert rows(folder, "SELECT session::VARCHAR, state FROM price_gaps WHERE note = 'a halt' ORDER BY 1") == [
-        (BAD, "closed"), (MISSING, "closed"),
-    ]  # fmt: skip
+    halted = "SELECT session::VARCHAR, state FROM price_gaps WHERE note = 'a halt' ORDER BY 1"
+    assert rows(folder, halted) == [(BAD, "closed"), (MISSING, "closed")]
     with pytest.raises(
         UsageError, match="ACME 2024-06-01 to 2024-06-30 is no open gap: expected one of none;"
     ):
@@ -220,9 +206,9 @@ def test_no_release_and_no_closing_without_a_note_or_twice(folder: Path) -> None
         overrules.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 13), "note", LATER)
 
 
-def test_a_row_that_can_be_no_price_cannot_be_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_can_be_no_price_cannot_be_released(folder: Path) -> None:
     write_prices(folder / "ACME.csv", bad_close=-3.0)
-    ingest(folder, "2024-06-20T22:30:00", monkeypatch)
+    ingest(folder, "2024-06-20T22:30:00")
     lines = overrules.quarantined(folder / "workspace", LATER)
     (negative,) = lines.loc[lines["rule"] == "not_positive", "quarantine_id"]
     with pytest.raises(UsageError, match="holds no row that could be stored"):

@@ -199,9 +199,12 @@ network = Network(variant="lstm", layers=1, units=4, inputs=1, outputs=3, lookba
 ones = np.ones((1, 2, 5, 1), np.float32)
 data = Batches(ones, ones[:, :, -1:], ones[:, :, -1:])
 schedule, start = engine.Schedule(1, 0.01), first_weights(network, 1)
-engine.fit(network, Framing(5, 1), start, lambda epoch: data, None, schedule, loss="student_t", seed=1, ticker="ACME")
+engine.fit(
+    network, Framing(5, 1), start, lambda epoch: data, None, schedule, loss="student_t", seed=1, ticker="ACME"
+)
 from forecast_lib.models import kernel
-print([name for name in ("tensorflow", "keras") if name in sys.modules], sum(kernel._epoch.stats.cache_hits.values()))
+heavy = [name for name in ("tensorflow", "keras") if name in sys.modules]
+print(heavy, sum(kernel._epoch.stats.cache_hits.values()))
 """
 
 

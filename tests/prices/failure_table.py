@@ -16,12 +16,12 @@ from unittest import mock
 
 import duckdb
 
-from flows import nightly
 from flows.settings.layers import resolve
+from forecast_lib.jobs import night
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
-from tests.flows.test_past_nights import PlainStages
+from tests import plain_runs
 from tests.prices.fake_yahoo import REPLIES, Bar, FakeYahoo, Listing
 
 __all__ = ["Row", "as_markdown", "failure_table"]
@@ -79,18 +79,14 @@ def _led_to(yahoo: FakeYahoo, cache: Path) -> Iterator[None]:
             cache, as_of.now, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=TWICE
         )
 
-    with (
-        mock.patch.object(nightly, "Stages", PlainStages),
-        mock.patch.object(nightly, "price_source", source),
-        mock.patch.object(nightly.publish, "report_pages", return_value=[("index.html", "")]),
-    ):
+    with mock.patch.object(night, "price_source", source):
         yield
 
 
 def _ingest(workspace: Path, tickers: list[str], day: dt.date, minute: int = 0) -> str:
     now = dt.datetime.combine(day, dt.time(22, minute), dt.UTC)
     given = {"workspace": str(workspace), "tickers": ",".join(tickers), "source": "yahoo", "as_of": str(day)}
-    return nightly._ingest(resolve(given, environ={}, now=now)).run_id
+    return plain_runs.ingest(resolve(given, environ={}, now=now)).run_id
 
 
 def failure_table(folder: Path) -> list[Row]:

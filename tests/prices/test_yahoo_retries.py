@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows.running.stages import Stages
-from flows.running.tasks import fetch_prices
+from flows.running.stages import PrefectStages
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.source import Offered
 from forecast_lib.prices.sources.retrying import Retrying
@@ -128,8 +127,8 @@ def test_run_whose_workers_are_processes_asks_from_its_own_process(
     config = made_up.run_config(workspace=tmp_path, runner="processes", workers=4)
     with (
         temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_LOGGING_TO_API_ENABLED: False}),
-        Stages(config) as stages,
+        PrefectStages(config) as stages,
     ):
-        offered = stages.fetch(fetch_prices, source, dict.fromkeys(TICKERS), DAYS[-1])
+        offered = stages.fetch(source, dict.fromkeys(TICKERS), DAYS[-1])
     assert outcomes(offered) == {"ok": len(TICKERS)}
     assert yahoo.tally.most_at_once == 2

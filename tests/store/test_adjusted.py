@@ -134,14 +134,18 @@ def test_a_dividend_as_large_as_the_close_leaves_no_total_return(con: duckdb.Duc
 def test_real_prices_and_actions_give_what_python_gives(con: duckdb.DuckDBPyConnection) -> None:
     """Eight companies with splits, spin-offs and dividends, against prices/adjust.py."""
     con.execute(
-        f"""INSERT INTO prices SELECT ticker, date, NULL, NULL, NULL, close, NULL, volume, 'USD', 'files', 0, TIMESTAMP '2024-01-01', 'r'
-            FROM read_parquet('{DATA}/dev_prices.parquet') WHERE ticker IN ('AAPL', 'AXP', 'HON', 'IBM', 'MRK', 'VZ', 'DIS', 'KO')"""
+        f"""INSERT INTO prices SELECT ticker, date, NULL, NULL, NULL, close, NULL, volume, 'USD', 'files', 0,
+            TIMESTAMP '2024-01-01', 'r'
+            FROM read_parquet('{DATA}/dev_prices.parquet')
+                WHERE ticker IN ('AAPL', 'AXP', 'HON', 'IBM', 'MRK', 'VZ', 'DIS', 'KO')"""
     )
     con.execute(
         f"""INSERT INTO corporate_actions
             SELECT ticker, date, kind, value, TIMESTAMP '2024-01-01', 'r', 'files'
-            FROM (UNPIVOT (SELECT ticker, date, dividend, split_ratio AS split FROM read_parquet('{DATA}/dev_actions.parquet'))
-                  ON dividend, split INTO NAME kind VALUE value) WHERE value > 0 AND ticker IN (SELECT ticker FROM prices)"""
+            FROM (UNPIVOT (SELECT ticker, date, dividend, split_ratio AS split
+                FROM read_parquet('{DATA}/dev_actions.parquet'))
+                  ON dividend, split INTO NAME kind VALUE value) WHERE value > 0
+                      AND ticker IN (SELECT ticker FROM prices)"""
     )
     actions = con.execute("SELECT * FROM corporate_actions").df()
     found = con.execute("SELECT * FROM adjusted_prices ORDER BY ticker, session").df()

@@ -57,7 +57,8 @@ def test_the_macros_give_the_numbers_of_the_library(published: Path) -> None:
             f"({p!r}, {price!r})" for p, price in zip(probabilities.tolist(), expected.tolist(), strict=True)
         )
         sql = f"""
-            SELECT price_at('{ticker}', 2, probability) AS at, probability_below('{ticker}', 2, price) AS below
+            SELECT price_at('{ticker}', 2, probability) AS at,
+                probability_below('{ticker}', 2, price) AS below
             FROM (VALUES {values}) AS asked(probability, price)
         """
         found = reader.query(published, sql)

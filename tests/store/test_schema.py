@@ -75,7 +75,8 @@ def test_every_table_view_macro_and_column_carries_a_comment(con: duckdb.DuckDBP
         SELECT table_name FROM duckdb_tables() WHERE comment IS NULL
         UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL
         UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NULL
-        UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE NOT internal AND coalesce(comment, '') = ''
+        UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() WHERE NOT internal
+            AND coalesce(comment, '') = ''
     """
     assert con.execute(bare).fetchall() == []
 

@@ -6,7 +6,7 @@ functions, and what it cost.
     session      | 1 . . . . 6 . . . . 11 . . . ... 61 . . . . 66
     fine-tune    | R         F         F             R         F      the nightly schedule of strategy auto
     retrain      | R                                 R                its retrains alone
-    none         | R                                                  one training, then nothing but calibration
+    none         | R                                                  one training, then calibration alone
 
 R: from pooled networks, which are trained anew once they are `refit_sessions` old; F: from the ticker's last
 good model. The marks stand

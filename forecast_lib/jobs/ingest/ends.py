@@ -2,8 +2,8 @@
 sessions, or knows it no more.
 
 Delisted, taken over, or a file that nobody continues: there is nothing to forecast from, and nobody needs to
-hear of it every night. A ticker whose rows come and are refused has not ended, nor has one whose source does
-not answer.
+hear of it every night. A ticker whose rows come and are refused has not ended, nor has one whose source
+does not answer.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Prices in: ask the source for what is missing, check the answer, and say what is new.
 
-    known ──> ask ──> check ──> whose past looks different: ask for all of it, check again ──> join: new rows, revisions, gaps, problems
+    known ──> ask ──> check ──> whose past looks different: ask for all of it, check again
+                                                          ──> join: new rows, revisions, gaps, problems
 
 All tickers go this one way together, as columns. Each is asked from a few sessions before its last stored
 one, or from its oldest open gap. Where that overlap differs from what is stored, or a corporate action turns

@@ -46,10 +46,12 @@ _ROWS = " UNION ALL ".join(f"SELECT '{table}' AS name, count(*) AS n FROM {table
 # to add up across tickers.
 _SETTLED = f"""
 WITH settled AS (
-    SELECT f.target_session, o.error / f.last_close AS error, o.naive_error / f.last_close AS naive_error, o.inside80, o.inside95,
+    SELECT f.target_session, o.error / f.last_close AS error, o.naive_error / f.last_close AS naive_error,
+        o.inside80, o.inside95,
         o.pinball / f.last_close AS pinball, o.baseline_pinball / f.last_close AS naive_pinball
     FROM forecasts AS f JOIN forecast_outcomes AS o USING (run_id, ticker, step) JOIN runs AS r USING (run_id)
-    QUALIFY row_number() OVER (PARTITION BY f.ticker, f.cutoff, f.step ORDER BY r.finished_at DESC, f.run_id DESC) = 1
+    QUALIFY row_number() OVER (PARTITION BY f.ticker, f.cutoff, f.step ORDER BY r.finished_at DESC,
+        f.run_id DESC) = 1
 )
 SELECT count(*) AS n, avg(inside80::DOUBLE) AS cov80, avg(inside95::DOUBLE) AS cov95,
     1 - sqrt(avg(error * error)) / nullif(sqrt(avg(naive_error * naive_error)), 0) AS rmse,

@@ -1,6 +1,6 @@
 """How a ticker stands after a run, in one word, and whether somebody should look.
 
-fresh      tonight's forecast was made from tonight's prices by what serves best: a network, a baseline or a combination
+fresh      tonight's forecast was made from tonight's prices by what serves best, a combination as a rule
 last_good  the newest prices are missing or not trusted, or an older model answers because training failed
 naive      only baselines can answer: too little history for a network, or none could be trained
 ended      there will be no more prices, so there is no forecast

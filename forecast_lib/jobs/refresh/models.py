@@ -120,13 +120,13 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
 
 
 def refresh_shard(
-    shard: Sequence[Work], model: ModelConfig, config: TrainConfig, seed: int
+    shard: Sequence[Work], model: ModelConfig, train: TrainConfig, seed: int
 ) -> list[Refreshed]:
     """Refresh each ticker of the shard; whatever goes wrong with one stays with it."""
     results = []
     for work in shard:
         try:
-            result = _refresh(work, model, config, seed)
+            result = _refresh(work, model, train, seed)
         except Exception as error:  # nobody else's night may end because of this one
             reason = f"unexpected {type(error).__name__}: {error}"
             result = Refreshed(

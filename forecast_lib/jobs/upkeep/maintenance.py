@@ -1,8 +1,8 @@
 """What a workspace no longer needs is removed by policy, and the working database written anew.
 
 Tables are never touched: every price, forecast and model's row stays. What goes are files: weights that
-nothing within the kept days can ask for any more, and the pages of old runs. An evening older than that can
-still be run again; its models are then trained anew.
+nothing within the kept days can ask for any more, and the pages of old runs. An evening older than that
+can still be run again; its models are then trained anew.
 """
 
 import datetime as dt

@@ -233,7 +233,8 @@ def read_rows(aside: Path, run_id: str) -> Rows:
 def differences(published: Rows, again: Rows) -> list[str]:
     """Where the two differ, a phrase for each row: the first column of it that does, with both values.
 
-    >>> one = {"forecasts": pd.DataFrame({"point": [1.0, 2.0]}, index=pd.MultiIndex.from_tuples([("ACME", 1), ("ACME", 2)]))}
+    >>> steps = pd.MultiIndex.from_tuples([("ACME", 1), ("ACME", 2)])
+    >>> one = {"forecasts": pd.DataFrame({"point": [1.0, 2.0]}, index=steps)}
     >>> other = {"forecasts": one["forecasts"].replace(2.0, 3.0)}
     >>> differences(one, one), differences(one, other)
     ([], ['forecasts ACME 2 point: 2.0, now 3.0'])

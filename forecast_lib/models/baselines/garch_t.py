@@ -2,9 +2,9 @@
 its own.
 
 The price stays: a mean return estimated from the past does harm at twenty sessions in one decade what it does
-good in another. Parameters are estimated at fixed sessions (`refits`) and the variance is filtered forward in
-between. Over several steps the variances add up by their own recursion, and the quantiles are those of a
-Student-t with the same degrees of freedom: exact for one step, a convention for more.
+good in another. Parameters are estimated at fixed sessions (`refits`) and the variance is filtered
+forward in between. Over several steps the variances add up by their own recursion, and the quantiles are
+those of a Student-t with the same degrees of freedom: exact for one step, a convention for more.
 
 The estimates are those of the library `arch`, whose first variance this takes over; a test compares. `arch`
 differentiates by trial, which takes ten times as long and keeps other threads waiting, and a night fits some

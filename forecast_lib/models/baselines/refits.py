@@ -4,7 +4,7 @@ asked for.
 ::
 
     session   0        60      125         250              500              750
-              | none   | fit 1 | fit 2     | fit 3          | fit 4          | ...      each on sessions up to its own first cutoff
+              | none   | fit 1 | fit 2     | fit 3          | fit 4          | ...   each on what came before
 
 So the night, the validation and the backtest use the same parameters at the same cutoff.
 """

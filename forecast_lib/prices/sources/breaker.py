@@ -17,7 +17,7 @@ class CircuitBreaker:
     """Open while at least 5 tickers, and at least 20 % of those tried, failed at their latest attempt.
 
     While it is open no new ticker is let in. Those already failing may try again, as often as their caller
-    allows: they are the probes, and their success closes the breaker. It needs no clock.
+        allows: they are the probes, and their success closes the breaker. It needs no clock.
     """
 
     def __init__(self, source: str) -> None:

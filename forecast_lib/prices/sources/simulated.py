@@ -2,8 +2,8 @@
 name says so).
 
 Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New
-York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift
-and the volatility.
+York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small
+drift and the volatility.
 
 Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session
 on. So a series is the same however many tickers there are, and a later `last` appends rows without changing

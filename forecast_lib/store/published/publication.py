@@ -182,8 +182,9 @@ def _build(built: Path, working: Path) -> Fingerprints | None:
     the byte.
 
     A database that was closed well is one file, and is copied as such: for 25 million rows that takes a
-    second, where writing them anew takes ten. One that was not (a write-ahead log lies beside it), or that an
-    earlier Tickercast made in a storage format that older clients cannot read, is copied row by row.
+    second, where writing them anew takes ten. One that was not (a write-ahead log lies beside it), or
+    that an earlier Tickercast made in a storage format that older clients cannot read, is copied row by
+    row.
     """
     if not wal_of(working).exists() and has_our_format(working):
         shutil.copyfile(working, built)

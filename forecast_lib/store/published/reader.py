@@ -51,7 +51,8 @@ WITH objects AS (
     FROM duckdb_functions() WHERE NOT internal
 ),
 columns AS (
-    SELECT table_name AS object, column_index, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal
+    SELECT table_name AS object, column_index, column_name, data_type, comment FROM duckdb_columns()
+        WHERE NOT internal
 )
 SELECT o.object, o.kind, c.column_name AS column, c.data_type AS type, c.comment
 FROM (
@@ -160,7 +161,7 @@ def _with_hints(error: duckdb.Error, *, own_lines: bool = True) -> str:
     """DuckDB's message in one line, with the names that it proposes instead, and the line that it means where
     there are several.
 
-    >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n             ^'))
+    >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n   ^'))
     'no table "fore"! Did you mean "forecasts"? (line 2)'
     """
     said, _, where = str(error).partition("\n\nLINE ")

@@ -109,19 +109,24 @@ def _prices_are_new_and_in_order(con: duckdb.DuckDBPyConnection, run_id: str) ->
     whose sessions rise and that do not overlap.
 
     Then no key is there twice and no revision is missing, and one pass in the order of storing has shown it:
-    for millions of rows that takes a tenth of the time of grouping them.
+        for millions of rows that takes a tenth of the time of grouping them.
     """
     blocks = """
         WITH mine AS (
-            SELECT ticker, session, revision, lag(ticker) OVER () AS before, lag(session) OVER () AS session_before
+            SELECT ticker, session, revision, lag(ticker) OVER () AS before,
+                lag(session) OVER () AS session_before
             FROM (SELECT ticker, session, revision FROM prices WHERE run_id = $run)
         ),
         numbered AS (
-            SELECT *, count(*) FILTER (WHERE before IS DISTINCT FROM ticker) OVER (ROWS UNBOUNDED PRECEDING) AS block FROM mine
+            SELECT *,
+                count(*) FILTER (WHERE before IS DISTINCT FROM ticker)
+                    OVER (ROWS UNBOUNDED PRECEDING) AS block
+            FROM mine
         ),
         blocks AS (
             SELECT any_value(ticker) AS ticker, min(session) AS first, max(session) AS last,
-                bool_and(revision = 0 AND (before IS DISTINCT FROM ticker OR session > session_before)) AS rises
+                bool_and(revision = 0 AND (before IS DISTINCT FROM ticker
+                    OR session > session_before)) AS rises
             FROM numbered GROUP BY block
         )
         SELECT coalesce(bool_and(rises AND coalesce(first > last_before, true)), true)
@@ -181,7 +186,8 @@ def _quantiles(table: str) -> Audit:
         f"""
         SELECT concat_ws(' ', ticker, 'step', step) AS breach
         FROM ({WRITERS[table]})
-        WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE} OR {_ABOVE_ITS_QUANTILE})
+        WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE}
+            OR {_ABOVE_ITS_QUANTILE})
         """,
     )
 
@@ -221,7 +227,8 @@ _STORY = (
         SELECT concat_ws(' ', ticker, 'step', step) AS breach
         FROM forecasts
         WHERE run_id = $run
-        QUALIFY target_session <= coalesce(lag(target_session) OVER (PARTITION BY ticker ORDER BY step), cutoff)
+        QUALIFY target_session <= coalesce(lag(target_session) OVER (PARTITION BY ticker ORDER BY step),
+            cutoff)
         """,
     ),
     Audit(
@@ -236,7 +243,8 @@ _STORY = (
         "every forecast ticker has a status other than none",
         """
         SELECT DISTINCT ticker AS breach
-        FROM forecasts ANTI JOIN (SELECT * FROM run_tickers WHERE status NOT IN ('ended', 'none')) USING (run_id, ticker)
+        FROM forecasts ANTI JOIN (SELECT * FROM run_tickers
+            WHERE status NOT IN ('ended', 'none')) USING (run_id, ticker)
         WHERE run_id = $run
         """,
     ),
@@ -263,7 +271,8 @@ _STORY = (
         """
         SELECT concat_ws(' ', coalesce(f.ticker, w.ticker), 'step', coalesce(f.step, w.step)) AS breach
         FROM (SELECT ticker, step, made_by FROM forecasts WHERE run_id = $run) AS f
-        FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w USING (ticker, step)
+        FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w
+            USING (ticker, step)
         WHERE f.ticker IS NULL OR (w.ticker IS NULL AND f.made_by = 'combined')
         """,
     ),

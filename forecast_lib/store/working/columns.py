@@ -22,7 +22,8 @@ __all__ = ["OLDER_LEFT_OUT", "histories_of", "read_histories"]
 Connection = duckdb.DuckDBPyConnection
 
 OLDER_LEFT_OUT = """
-    ANTI JOIN (SELECT ticker, session, revision FROM prices WHERE revision > 0 AND known_at <= $known_at) AS newer
+    ANTI JOIN (SELECT ticker, session, revision FROM prices WHERE revision > 0
+        AND known_at <= $known_at) AS newer
         ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision
 """
 """Of the rows `p` of `prices` only each session's newest revision up to `$known_at`."""
@@ -55,7 +56,8 @@ def read_histories(
     )
     ((revised,),) = con.execute("SELECT coalesce(max(revision), 0) > 0 FROM prices").fetchall()
     sql = f"""
-        SELECT a.place, p.session, {", ".join(f"p.{name}" for name in FIGURES)}, {currency}::SMALLINT AS currency
+        SELECT a.place, p.session, {", ".join(f"p.{name}" for name in FIGURES)},
+            {currency}::SMALLINT AS currency
         FROM prices AS p JOIN asked AS a USING (ticker)
         {OLDER_LEFT_OUT if revised else ""}
         WHERE p.known_at <= $known_at AND p.session BETWEEN $since AND $day

@@ -40,8 +40,8 @@ def prices_hash(
     `adj_close` is left out: the source rewrites it with every dividend, and nothing is forecast from it.
     DuckDB makes 64 bits of each row, and each ticker's rows
     enter by their number, their sum and their exclusive or: so millions of stored rows need not leave the
-    database, and it is all the same which of them are stored and which are new. Another version of DuckDB may
-    make other bits of the same row.
+    database, and it is all the same which of them are stored and which are new. Another version of DuckDB
+    may make other bits of the same row.
 
     Args:
         stored: of all stored rows (`stored_digests`).
@@ -68,8 +68,9 @@ def stored_digests(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of
     """Of the prices of these tickers as they were known; tickers without a row are not among them."""
     few = len(tickers) <= _FEW
     ((revised,),) = con.execute("SELECT coalesce(max(revision), 0) > 0 FROM prices").fetchall()
+    asked = "SEMI JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked USING (ticker)"
     rows = f"""
-        prices AS p {"SEMI JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked USING (ticker)" if few else ""}
+        prices AS p {asked if few else ""}
         {OLDER_LEFT_OUT if revised else ""}
         WHERE p.known_at <= $known_at AND p.session <= $day
     """

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     sha256 VARCHAR NOT NULL
 );
 COMMENT ON TABLE schema_migrations IS 'Schema files that were applied to this database, one row each.';
-COMMENT ON COLUMN schema_migrations.version IS 'Number of the schema file; 0 is views.sql, which is applied anew when anything changed';
+COMMENT ON COLUMN schema_migrations.version IS
+    'Number of the schema file; 0 is views.sql, which is applied anew when anything changed';
 COMMENT ON COLUMN schema_migrations.name IS 'Name of the schema file';
 COMMENT ON COLUMN schema_migrations.applied_at IS 'UTC time at which it was applied';
 COMMENT ON COLUMN schema_migrations.sha256 IS 'SHA-256 of the file as applied';

@@ -90,7 +90,8 @@ def _insert_rows(con: duckdb.DuckDBPyConnection, rows: Histories, told: Mapping[
     con.register("clean_rows", pd.DataFrame(columns, copy=False))
     sql = f"""
         INSERT INTO prices SELECT
-            list_extract($tickers::VARCHAR[], of + 1), DATE '1970-01-01' + day::INTEGER, {", ".join(_FIGURES)},
+            list_extract($tickers::VARCHAR[], of + 1), DATE '1970-01-01' + day::INTEGER,
+            {", ".join(_FIGURES)},
             list_extract($codes::VARCHAR[], code::BIGINT + 1), $source, 0, $now, $run
         FROM clean_rows
     """

@@ -193,14 +193,18 @@ def read_telling_statuses(
     """
     sql = f"""
         WITH told AS (
-            SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, t.problem, r.started_at, r.run_id,
+            SELECT t.ticker, r.as_of, r.known_at, r.kind, t.reason, t.trigger, t.calendar, t.problem,
+                r.started_at, r.run_id,
                 coalesce(t.problem, t.reason, '') AS said,
-                list_bool_or(list_transform($alike::VARCHAR[], lambda start: starts_with(said, start))) AS alike
+                list_bool_or(list_transform($alike::VARCHAR[],
+                    lambda start: starts_with(said, start))) AS alike
             FROM run_tickers AS t JOIN runs AS r USING (run_id)
-            WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at AND r.as_of <= $day
+            WHERE t.{_ASKED} AND r.kind IN ('nightly', 'ingest') AND r.started_at <= $known_at
+                AND r.as_of <= $day
         )
         SELECT * EXCLUDE (started_at, run_id, said, alike) FROM told
-        QUALIFY started_at >= coalesce(max(started_at) FILTER (WHERE NOT alike) OVER (PARTITION BY ticker), started_at)
+        QUALIFY started_at >= coalesce(max(started_at) FILTER (WHERE NOT alike) OVER (PARTITION BY ticker),
+            started_at)
         ORDER BY started_at DESC, run_id DESC, ticker
     """
     return con.execute(sql, {**_known(tickers, as_of), "alike": list(alike)}).df()
@@ -243,8 +247,10 @@ def read_training_log(
     sql = """
         SELECT t.decision, m.val_gain, t.cost_seconds
         FROM models AS m JOIN run_tickers AS t USING (run_id, ticker) JOIN runs AS r USING (run_id)
-        WHERE m.variant = $variant AND m.config::VARCHAR = $config AND m.val_gain IS NOT NULL AND t.cost_seconds IS NOT NULL
-            AND m.trained_as_of < $before AND m.trained_as_of >= $before::DATE - 365 AND r.started_at <= $known_at
+        WHERE m.variant = $variant AND m.config::VARCHAR = $config AND m.val_gain IS NOT NULL
+            AND t.cost_seconds IS NOT NULL
+            AND m.trained_as_of < $before AND m.trained_as_of >= $before::DATE - 365
+                AND r.started_at <= $known_at
         ORDER BY m.trained_as_of, m.ticker, m.run_id
     """
     known = {"known_at": known_at.replace(tzinfo=None), "before": before}
@@ -285,7 +291,8 @@ def read_latest_backtests(
         JOIN backtests AS b USING (backtest_id)
         JOIN runs AS r USING (run_id)
         WHERE s.{_ASKED} AND ($through IS NULL OR b.as_of <= $through)
-        QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC, s.backtest_id DESC) = 1
+        QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC,
+            s.backtest_id DESC) = 1
         ORDER BY s.ticker, s.model, s.step
     """
     return _frame(con, "backtest_scores", sql, {"tickers": list(tickers), "through": through})
@@ -329,7 +336,8 @@ def read_refused(con: Connection, tickers: Sequence[str], as_of: AsOf, rows: int
     sql = f"""
         SELECT * FROM quarantined_prices
         WHERE {_ASKED} AND known_at <= $known_at AND (session IS NULL OR session <= $day)
-        QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC NULLS FIRST, known_at DESC, rowid DESC) <= $rows
+        QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC NULLS FIRST, known_at DESC,
+            rowid DESC) <= $rows
         ORDER BY ticker, session DESC NULLS FIRST, known_at DESC
     """
     return con.execute(sql, {**_known(tickers, as_of), "rows": rows}).df()
@@ -401,8 +409,10 @@ def read_losses(
         FROM forecast_outcomes AS o
         JOIN forecasts AS f USING (run_id, ticker, step)
         JOIN runs AS r ON r.run_id = o.settled_by
-        WHERE o.{_ASKED} AND o.step = 1 AND f.made_by IN ($variant, 'combined') AND r.as_of < $before AND r.started_at <= $known_at
-        QUALIFY row_number() OVER (PARTITION BY o.ticker, o.target_session ORDER BY r.finished_at DESC, o.run_id DESC) = 1
+        WHERE o.{_ASKED} AND o.step = 1 AND f.made_by IN ($variant, 'combined') AND r.as_of < $before
+            AND r.started_at <= $known_at
+        QUALIFY row_number() OVER (PARTITION BY o.ticker, o.target_session ORDER BY r.finished_at DESC,
+            o.run_id DESC) = 1
         ORDER BY o.ticker, o.target_session
     """
     parameters = {
@@ -422,7 +432,8 @@ def read_quarantine(con: Connection, tickers: Sequence[str] = ()) -> pd.DataFram
         """
         SELECT q.*, s.source
         FROM quarantine AS q
-        JOIN (SELECT ticker, row, rule, arg_min(source, known_at) AS source FROM quarantined_prices GROUP BY ALL) AS s
+        JOIN (SELECT ticker, row, rule, arg_min(source, known_at) AS source
+            FROM quarantined_prices GROUP BY ALL) AS s
             USING (ticker, row, rule)
         WHERE len($tickers::VARCHAR[]) = 0 OR ticker IN (SELECT unnest($tickers::VARCHAR[]))
         ORDER BY released_at IS NOT NULL, ticker, session, quarantine_id

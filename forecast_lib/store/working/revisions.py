@@ -49,7 +49,8 @@ def diff_prices(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: As
             SEMI JOIN (SELECT ticker, session::DATE AS session FROM fetched) USING (ticker, session)
             QUALIFY row_number() OVER (PARTITION BY p.ticker, p.session ORDER BY p.revision DESC) = 1
         )
-        SELECT {", ".join(f"f.{column}" for column in values)}, coalesce(s.revision + 1, 0) AS revision, $now AS known_at
+        SELECT {", ".join(f"f.{column}" for column in values)}, coalesce(s.revision + 1, 0) AS revision,
+            $now AS known_at
         FROM fetched AS f LEFT JOIN stored AS s ON s.ticker = f.ticker AND s.session = f.session::DATE
         WHERE s.ticker IS NULL OR NOT ({same})
         ORDER BY f.ticker, f.session
@@ -73,11 +74,14 @@ def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: A
     sql = f"""
         WITH stored AS (
             SELECT * FROM corporate_actions SEMI JOIN (SELECT ticker FROM fetched) USING (ticker)
-            QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC, rowid DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC,
+                rowid DESC) = 1
         )
         SELECT f.ticker, f.session, f.kind, f.value, $now AS known_at, f.source
-        FROM fetched AS f LEFT JOIN stored AS s ON s.ticker = f.ticker AND s.session = f.session::DATE AND s.kind = f.kind
-        WHERE s.ticker IS NULL OR NOT ({_same("value")}) OR (s.source = 'inferred' AND f.source IS DISTINCT FROM 'inferred')
+        FROM fetched AS f LEFT JOIN stored AS s ON s.ticker = f.ticker AND s.session = f.session::DATE
+            AND s.kind = f.kind
+        WHERE s.ticker IS NULL OR NOT ({_same("value")})
+            OR (s.source = 'inferred' AND f.source IS DISTINCT FROM 'inferred')
         ORDER BY f.ticker, f.session, f.kind
     """
     with _registered(con, fetched):

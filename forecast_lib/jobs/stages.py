@@ -1,0 +1,169 @@
+"""What a job needs of whoever runs it: its stages shown and timed, its shards worked on, its lines said, the
+time of day.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import pandas as pd
+
+from forecast_lib.config import RunConfig
+from forecast_lib.jobs.ingest.new_prices import Market
+from forecast_lib.jobs.record.run_log import line_of, line_of_status, lines_of_prices
+from forecast_lib.prices.source import Asked, Offered, PriceSource
+
+__all__ = ["InOrder", "ShardFunction", "Stage", "Stages"]
+
+ShardFunction = Callable[..., list[Any]]
+"""A function of the library that makes something of each item of a shard; it opens no database, so it may run
+anywhere.
+"""
+
+
+class Stage(Protocol):
+    """A stage that is under way."""
+
+    def advance(self, text: str = "", count: int = 1) -> None:
+        """`count` more are done; `text` says which one, for example a ticker. May be called from any
+        thread.
+        """
+        ...
+
+
+class Stages(Protocol):
+    """The stages of one run; `seconds` has each one's duration, in the order in which they ended."""
+
+    seconds: dict[str, float]
+
+    def now(self) -> dt.datetime:
+        """The time of day, in UTC."""
+        ...
+
+    def single(self, name: str) -> AbstractContextManager[None]:
+        """A stage that is one thing."""
+        ...
+
+    def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
+        """The source's answer; each ticker that is answered is shown."""
+        ...
+
+    def spread(
+        self,
+        name: str,
+        work: ShardFunction,
+        shards: Sequence[Sequence[Any]],
+        names: Sequence[str],
+        **arguments: Any,
+    ) -> list[Any]:
+        """Do the work on every shard, and join what it returns, in the order of the shards.
+
+        Args:
+            names: of each shard, to be shown.
+            arguments: of the work beside its shard, the same for all.
+        """
+        ...
+
+    def say(self, sentence: str) -> None:
+        """Put a sentence where a person looks for what was odd."""
+        ...
+
+    def say_prices(self, market: Market) -> None:
+        """A line a ticker: what came of its prices."""
+        ...
+
+    def say_statuses(self, run_tickers: pd.DataFrame) -> None:
+        """A line a ticker: what came of it."""
+        ...
+
+
+class _Unseen:
+    def advance(self, text: str = "", count: int = 1) -> None:
+        pass
+
+
+class InOrder:
+    """One shard after the other in this process, shown to nobody. What is made is the same wherever shards
+    are worked on.
+    """
+
+    def __init__(self, config: RunConfig, now: Callable[[], dt.datetime]) -> None:
+        """Args:
+        now: tells the time of day.
+        """
+        self.config, self.now = config, now
+        self.seconds: dict[str, float] = {}
+
+    def shown(self, name: str, total: int) -> AbstractContextManager[Stage]:
+        """Show a stage with so many things to do, for the length of the block."""
+        return _nobody()
+
+    @contextmanager
+    def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
+        """A stage with so many things to do."""
+        began = time.perf_counter()
+        with self.shown(name, total) as stage:
+            yield stage
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+    @contextmanager
+    def single(self, name: str) -> Iterator[None]:
+        """A stage that is one thing."""
+        with self.stage(name) as stage:
+            yield
+            stage.advance()
+
+    def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
+        """The source's answer."""
+        with self.stage("ingest", len(asked)) as stage:
+            return source.fetch(asked, last, stage.advance)
+
+    def spread(
+        self,
+        name: str,
+        work: ShardFunction,
+        shards: Sequence[Sequence[Any]],
+        names: Sequence[str],
+        **arguments: Any,
+    ) -> list[Any]:
+        """Do the work on every shard."""
+        made: list[Any] = []
+        with self.stage(name, sum(map(len, shards))) as stage:
+            for shard, each in zip(shards, names, strict=True):
+                made += self.made(name, work(shard, **arguments))
+                stage.advance(each, len(shard))
+        return made
+
+    def made(self, name: str, items: list[Any]) -> list[Any]:
+        """Say what a stage made of each ticker of a shard; the items themselves."""
+        self.log(line_of(self.config.run_id, name, item) for item in items)
+        return items
+
+    def say(self, sentence: str) -> None:
+        """Warn."""
+        self.logger().warning(sentence)
+
+    def say_prices(self, market: Market) -> None:
+        """A line a ticker: what came of its prices."""
+        self.log(lines_of_prices(self.config.run_id, market))
+
+    def say_statuses(self, run_tickers: pd.DataFrame) -> None:
+        """A line a ticker: what came of it."""
+        self.log(line_of_status(self.config.run_id, row) for row in run_tickers.to_dict("records"))
+
+    def logger(self) -> Any:
+        """Where lines go."""
+        return logging.getLogger("tickercast")
+
+    def log(self, lines: Iterable[str | None]) -> None:
+        """Write down the lines that say something."""
+        for line in filter(None, lines):
+            self.logger().info(line)
+
+
+@contextmanager
+def _nobody() -> Iterator[Stage]:
+    yield _Unseen()

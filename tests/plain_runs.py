@@ -1,0 +1,35 @@
+"""Runs by the library alone: without Prefect, and without pages, which have tests of their own and take most
+of a small run's time.
+"""
+
+from unittest import mock
+
+from flows.settings.layers import utc_now
+from forecast_lib.config import RunConfig
+from forecast_lib.jobs.ingest.new_prices import Market
+from forecast_lib.jobs.night import read_market, run_ingest, run_night
+from forecast_lib.jobs.record import publish
+from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.jobs.stages import InOrder
+
+__all__ = ["ingest", "market", "night"]
+
+
+def _without_pages():
+    return mock.patch.object(publish, "report_pages", return_value=[("index.html", "")])
+
+
+def ingest(config: RunConfig) -> RunSummary:
+    """Prices in, stored and published."""
+    with _without_pages():
+        return run_ingest(config, InOrder(config, utc_now))
+
+
+def night(config: RunConfig) -> RunSummary:
+    """A whole night."""
+    return run_night(config, InOrder(config, utc_now))
+
+
+def market(config: RunConfig) -> Market:
+    """What a run would see of prices; nothing is stored."""
+    return read_market(config, InOrder(config, utc_now))
