@@ -26,9 +26,9 @@ import json, sys
 import duckdb
 with duckdb.connect(sys.argv[1], read_only=True) as con:
     tables = con.execute("SELECT table_name FROM information_schema.tables ORDER BY 1").fetchall()
-    rows = {
-        name: con.execute(f'SELECT count(*) FROM (SELECT * FROM "{name}")').fetchone()[0] for (name,) in tables
-    }
+    rows = {}
+    for (name,) in tables:
+        rows[name] = con.execute(f'SELECT count(*) FROM (SELECT * FROM "{name}")').fetchone()[0]
     for macro in ("prices_as_of", "adjusted_prices_as_of"):
         rows[macro] = con.execute(f"SELECT count(*) FROM {macro}(TIMESTAMP '2100-01-01')").fetchone()[0]
 print(json.dumps({"version": duckdb.__version__, "rows": rows}))

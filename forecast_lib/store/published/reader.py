@@ -161,7 +161,7 @@ def _with_hints(error: duckdb.Error, *, own_lines: bool = True) -> str:
     """DuckDB's message in one line, with the names that it proposes instead, and the line that it means where
     there are several.
 
-    >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n   ^'))
+    >>> _with_hints(duckdb.Error('no table "fore"!\\nDid you mean "forecasts"?\\n\\nLINE 2: FROM fore\\n  ^'))
     'no table "fore"! Did you mean "forecasts"? (line 2)'
     """
     said, _, where = str(error).partition("\n\nLINE ")

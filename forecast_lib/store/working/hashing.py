@@ -68,9 +68,9 @@ def stored_digests(con: duckdb.DuckDBPyConnection, tickers: Sequence[str], as_of
     """Of the prices of these tickers as they were known; tickers without a row are not among them."""
     few = len(tickers) <= _FEW
     ((revised,),) = con.execute("SELECT coalesce(max(revision), 0) > 0 FROM prices").fetchall()
-    asked = "SEMI JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked USING (ticker)"
+    those = "SEMI JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked USING (ticker)"
     rows = f"""
-        prices AS p {asked if few else ""}
+        prices AS p {those if few else ""}
         {OLDER_LEFT_OUT if revised else ""}
         WHERE p.known_at <= $known_at AND p.session <= $day
     """
