@@ -4,8 +4,8 @@ Around a centre and a scale of the log return, a central interval reaches so man
 many is learned from the scores |return - centre| / scale of the last 500 cutoffs whose outcome is known:
 their conformal quantile (Vovk et al. 2005; Lei et al. 2018). A distribution that brings a shape of its own (a
 network's Student-t) is met half way: the geometric mean of its multiplier and the conformal one, which is
-less noisy in the tails than either 12 exceedances or a fitted tail alone. Where its scale is clearly wrong, it
-is put right first.
+less noisy in the tails than either 12 exceedances or a fitted tail alone. Where its scale is clearly wrong,
+it is put right first.
 
 After a break, when the scores of the last 40 cutoffs are larger or smaller than those of the last 500 by more
 than chance explains, the reach follows the 40 at once.
