@@ -46,7 +46,8 @@ def test_probabilities_and_prices_are_each_others_inverse_and_rise():
 
 
 def test_probability_of_a_forecast_without_width_is_certain():
-    assert probability_below(np.full((2, 13), 10.0), np.array([9.0, 11.0])).tolist() == [0.0, 1.0]
+    below = probability_below(np.full((2, 13), 10.0), np.array([9.0, 11.0]))
+    np.testing.assert_allclose(below, [0.0, 1.0], atol=1e-300)
 
 
 def test_probabilities_of_right_forecasts_are_uniform_and_of_wrong_ones_not():

@@ -58,7 +58,9 @@ def test_odd_history_gives_positive_finite_rising_quantiles(maker, kind, horizon
 def test_history_shorter_than_the_horizon_is_answered(sessions):
     made = evening("naive", made_up.noisy(sessions), 20)
     assert made.point.shape == (1, 20) and np.isfinite(made.quantiles).all()
-    assert (np.diff(made.quantiles, axis=2) > 0).all()
+    widths = np.diff(made.quantiles, axis=2)
+    assert (widths >= 0).all(), "so few outcomes have one smallest: q005 and q01 are it"
+    assert (widths[..., 2:-2] > 0).all()
 
 
 def test_naive_point_is_the_last_close_to_the_last_bit():

@@ -53,9 +53,7 @@ def test_below_the_settings_nobody_reads_the_clock_or_the_environment():
 
 
 def test_in_the_flows_only_the_settings_read_the_environment():
-    others = [
-        path for path in SOURCES if path.parts[len(ROOT.parts)] == "flows" and path.name != "layers.py"
-    ]
+    others = [path for path in SOURCES if path.parts[len(ROOT.parts)] == "flows" and path.name != "layers.py"]
     assert found(r"os\.environ|os\.getenv|datetime\.now\(", others) == []
 
 
