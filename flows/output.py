@@ -2,7 +2,11 @@
 a file.
 """
 
+import csv
+import datetime as dt
+import decimal
 import difflib
+import io
 import json
 import math
 import os
@@ -14,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast_lib.errors import UsageError
+from forecast_lib.rows import Rows
 
-if TYPE_CHECKING:  # pandas is slow to import: the command line must answer before it is needed
+if TYPE_CHECKING:  # pandas is slow to import: it is needed for Parquet alone
     import pandas as pd
 
 __all__ = ["as_csv", "as_json", "as_table", "expected", "format_of", "one_line", "show_file", "write_rows"]
@@ -50,32 +55,25 @@ def expected(name: str, known: Iterable[str]) -> str:
 def _plain(value: Any) -> Any:
     """A cell as JSON has it: missing and non-finite numbers are null, times ISO text, a session just its
     date.
+
+    >>> _plain([1.5, float("nan"), dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 2, 22)])
+    [1.5, None, '2024-01-02', '2024-01-02T22:00:00']
     """
-    import pandas as pd
-
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if hasattr(value, "tolist"):  # a NumPy scalar or array
-        return _plain(value.tolist())
-    if value is None or value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, pd.Timestamp):
-        return (
-            value.date().isoformat() if value.tz is None and value == value.normalize() else value.isoformat()
-        )
-    return value if isinstance(value, bool | int | str) else str(value)
-
-
-def _rows(frame: "pd.DataFrame") -> list[list[Any]]:
-    columns = [
-        [_plain(value) for value in frame.iloc[:, position].astype(object)]
-        for position in range(frame.shape[1])
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() | decimal.Decimal():
+            return float(value) if math.isfinite(value) else None
+        case dt.datetime():
+            midnight = value.tzinfo is None and value.time() == dt.time.min
+            return value.date().isoformat() if midnight else value.isoformat()
+        case dt.date():
+            return value.isoformat()
+        case list() | tuple():
+            return [_plain(part) for part in value]
+        case dict():
+            return {str(key): _plain(part) for key, part in value.items()}
+    return str(value)
 
 
 def _cell(value: Any) -> str:
@@ -84,23 +82,19 @@ def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else one_line(str(value))
 
 
-def as_table(frame: "pd.DataFrame") -> str:
+def as_table(rows: Rows) -> str:
     """Aligned columns, numbers to six digits on the right, text on the left; empty where a value is
     missing.
     """
-    if not frame.shape[1]:
+    if not rows.columns:
         return "(no columns)\n"
-    rows = _rows(frame)
-    cells = [
-        [one_line(str(name)) for name in frame.columns],
-        *([_cell(value) for value in row] for row in rows),
-    ]
+    values = [[_plain(value) for value in row] for row in rows.values]
+    cells = [[one_line(name) for name in rows.columns], *([_cell(value) for value in row] for row in values)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [
         all(isinstance(value, int | float) or value is None for value in column)
-        for column in zip(*rows, strict=True)
-    ]
-    right = right or [False] * len(widths)
+        for column in zip(*values, strict=True)
+    ] or [False] * len(widths)
     cells.insert(1, ["-" * width for width in widths])
     lines = (
         "  ".join(
@@ -115,26 +109,30 @@ def _guarded(text: str) -> str:
     return "'" + text if text.startswith(_DANGEROUS) else text
 
 
-def as_csv(frame: "pd.DataFrame") -> str:
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return _guarded(value)
+    plain = _plain(value)
+    if isinstance(plain, list | dict):
+        return json.dumps(plain)
+    return plain.replace("T", " ") if isinstance(value, dt.datetime) else plain
+
+
+def as_csv(rows: Rows) -> str:
     """CSV with a header. Text that a spreadsheet would take for a formula gets a leading '; numbers stay
     numbers.
     """
-    safe = frame.copy(deep=False)
-    safe.columns = [_guarded(str(name)) for name in frame.columns]
-    for position in range(frame.shape[1]):
-        column = frame.iloc[:, position]
-        if column.dtype == object or str(column.dtype) in ("str", "string", "category"):
-            guarded = [
-                _guarded(value) if isinstance(value, str) else value for value in column.astype(object)
-            ]
-            safe.isetitem(position, guarded)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_guarded(name) for name in rows.columns])
+    writer.writerows([_csv_cell(value) for value in row] for row in rows.values)
+    return text.getvalue()
 
 
-def as_json(frame: "pd.DataFrame") -> str:
+def as_json(rows: Rows) -> str:
     """A JSON array with one object a line; a missing value is null."""
-    names = [str(name) for name in frame.columns]
-    objects = (json.dumps(dict(zip(names, row, strict=True)), allow_nan=False) for row in _rows(frame))
+    plain = ([_plain(value) for value in row] for row in rows.values)
+    objects = (json.dumps(dict(zip(rows.columns, row, strict=True)), allow_nan=False) for row in plain)
     return "[\n" + ",\n".join(objects) + "\n]\n"
 
 
@@ -152,25 +150,25 @@ def show_file(path: Path) -> None:
             sys.stdout.write(rows.read().decode())
 
 
-def _parquet_to_stdout(frame: "pd.DataFrame") -> None:
+def _parquet_to_stdout(answer: "Rows | pd.DataFrame") -> None:
     from forecast_lib.store.published.reader import write_parquet
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        write_parquet(frame, path)
+        write_parquet(answer, path)
         show_file(path)
 
 
-def _write_file(frame: "pd.DataFrame", format: str, path: Path) -> None:
+def _write_file(answer: "Rows | pd.DataFrame", format: str, path: Path) -> None:
     """The whole file or none: written beside, then moved into place."""
     built = path.with_name(f"{path.name}.next-{os.getpid()}")
     try:
         if format == "parquet":
             from forecast_lib.store.published.reader import write_parquet
 
-            write_parquet(frame, built)
+            write_parquet(answer, built)
         else:
-            built.write_text(_TEXT[format](frame), encoding="utf-8")
+            built.write_text(_TEXT[format](Rows.of(answer)), encoding="utf-8")
         built.replace(path)
     except OSError as error:
         raise UsageError(
@@ -194,11 +192,13 @@ def format_of(output: str | None, otherwise: str) -> str:
     return _ENDINGS.get(Path(output).suffix.lower(), otherwise) if output else otherwise
 
 
-def write_rows(frame: "pd.DataFrame", format: str, output: str | None) -> None:
-    """The rows in the format asked for, to the file or to standard output."""
+def write_rows(answer: "Rows | pd.DataFrame", format: str, output: str | None) -> None:
+    """The rows in the format asked for, to the file or to standard output; a frame keeps its types in
+    Parquet.
+    """
     if output is not None:
-        _write_file(frame, format, Path(output).expanduser())
+        _write_file(answer, format, Path(output).expanduser())
     elif format == "parquet":
-        _parquet_to_stdout(frame)
+        _parquet_to_stdout(answer)
     else:
-        sys.stdout.write(_TEXT[format](frame))
+        sys.stdout.write(_TEXT[format](Rows.of(answer)))

@@ -96,15 +96,16 @@ def _heard(said: str, question: Question) -> tuple[int, bool]:
 
 def _write(question: Question) -> dict[str, Any]:
     from flows.output import write_rows
-    from forecast_lib.store.published.reader import query
+    from forecast_lib.store.published import reader
 
     print(flush=True)
     most = question.most_rows
-    frame = query(
+    read = reader.query if question.format == "parquet" else reader.read_rows
+    answer = read(
         Path(question.published), question.sql, None if most is None else most + 1, timeout_s=question.seconds
     )
-    more = most is not None and len(frame) > most
-    shown = frame.head(most) if more else frame
+    more = most is not None and len(answer) > most
+    shown = answer.head(most) if most is not None else answer
     write_rows(shown, question.format, question.output)
     return {"rows": len(shown), "more": more}
 

@@ -15,11 +15,30 @@ from flows.commands import Outcome, Request
 from flows.output import expected, show_file, write_rows
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
+from forecast_lib.rows import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["forecasts", "latest_report", "published_path", "report", "risk", "sql", "tables"]
+__all__ = [
+    "LATEST_FORECASTS",
+    "forecasts",
+    "latest_report",
+    "published_path",
+    "report",
+    "risk",
+    "sql",
+    "tables",
+]
+
+
+LATEST_FORECASTS = """
+SELECT * FROM latest_forecasts
+WHERE ticker IN (SELECT unnest($tickers::VARCHAR[])) OR len($tickers::VARCHAR[]) = 0
+ORDER BY ticker, step
+"""
+_TICKERS = "SELECT DISTINCT ticker FROM latest_forecasts ORDER BY 1"
+_RUN = "SELECT min(run_id) FROM latest_forecasts HAVING count(*) > 0"
 
 
 def published_path(workspace: Path) -> Path:
@@ -42,11 +61,11 @@ def latest_report(workspace: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _write(request: Request, frame: "pd.DataFrame", **summary: Any) -> Outcome:
+def _write(request: Request, answer: "Rows | pd.DataFrame", **summary: Any) -> Outcome:
     refuse_bytes(request)
-    write_rows(frame, request.format, request.settings["output"])
+    write_rows(answer, request.format, request.settings["output"])
     return Outcome(
-        0, {"rows": len(frame), "format": request.format, "output": request.settings["output"], **summary}
+        0, {"rows": len(answer), "format": request.format, "output": request.settings["output"], **summary}
     )
 
 
@@ -123,20 +142,24 @@ def tables(request: Request) -> Outcome:
     """Every table, view and column with its comment."""
     from forecast_lib.store.published.reader import data_dictionary
 
-    frame = data_dictionary(published_path(request.settings.workspace))
-    if request.words:
-        names = frame["object"].str.partition("(")[0]  # a macro's parameters are no part of its name
-        for word in request.words:
-            if word.lower() not in set(names):
-                raise UsageError(
-                    f"{word[:60]!a} is no table, view or macro: {expected(word.lower(), names.unique())}"
-                )
-        frame = frame[names.isin([word.lower() for word in request.words])].reset_index(drop=True)
-    return _write(request, frame)
+    found = data_dictionary(published_path(request.settings.workspace))
+    if not request.words:
+        return _write(request, found)
+    names = [row["object"].partition("(")[0] for row in found.records()]  # without a macro's parameters
+    asked = [word.lower() for word in request.words]
+    for word in asked:
+        if word not in names:
+            raise UsageError(
+                f"{word[:60]!a} is no table, view or macro: {expected(word, dict.fromkeys(names))}"
+            )
+    chosen = [row for row, name in zip(found.values, names, strict=True) if name in asked]
+    return _write(request, Rows(found.columns, chosen))
 
 
-def _refuse_absent(asked: tuple[str, ...], frame: "pd.DataFrame") -> None:
-    there = sorted(set(frame["ticker"]))
+def _refuse_absent(path: Path, asked: tuple[str, ...]) -> None:
+    from forecast_lib.store.published.reader import read_rows
+
+    there = [ticker for (ticker,) in read_rows(path, _TICKERS).values]
     absent = [ticker for ticker in asked if ticker not in there]
     if absent:
         shown = ", ".join(there[:20]) + (" …" if len(there) > 20 else "")
@@ -163,15 +186,15 @@ def _asked(request: Request) -> tuple[str, ...]:
 
 def forecasts(request: Request) -> Outcome:
     """The published run's forecasts, of all tickers or of those named."""
-    from forecast_lib.jobs.monitor.standing import latest_forecasts
+    from forecast_lib.store.published import reader
 
-    frame = latest_forecasts(published_path(request.settings.workspace))
-    asked = _asked(request)
+    path, asked = published_path(request.settings.workspace), _asked(request)
     if asked:
-        _refuse_absent(asked, frame)
-        frame = frame[frame["ticker"].isin(asked)].reset_index(drop=True)
-    runs = sorted(set(frame["run_id"]))
-    return _write(request, frame, run_id=runs[0] if runs else None)
+        _refuse_absent(path, asked)
+    read = reader.query if request.format == "parquet" else reader.read_rows
+    answer = read(path, LATEST_FORECASTS, parameters={"tickers": list(asked)})
+    runs = reader.read_rows(path, _RUN).values
+    return _write(request, answer, run_id=runs[0][0] if runs else None)
 
 
 def report(request: Request) -> Outcome:

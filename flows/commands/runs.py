@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
 from flows.commands.advice import advised, command_line
-from flows.commands.readers import latest_report, published_path
+from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
 from flows.running.interruption import Terminated, signal_of
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import Interrupted, UsageError
+from forecast_lib.rows import Rows
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.record.summary import RunSummary
@@ -134,24 +135,23 @@ def _print_run(summary: "RunSummary", repeated: Mapping[str, str]) -> None:
 
 
 def _print_forecasts(config: RunConfig, repeated: Mapping[str, str]) -> None:
-    from forecast_lib.jobs.monitor.standing import latest_forecasts
+    from forecast_lib.store.published.reader import read_rows
 
-    frame = latest_forecasts(published_path(config.workspace))[_SHOWN]
+    rows = read_rows(published_path(config.workspace), LATEST_FORECASTS, parameters={"tickers": []})
     print(
         "\nIt forecasts the risk, not the direction: how far each price may move, and how likely that is.\n"
     )
-    print(as_table(frame.head(_ROWS_SHOWN)), end="")
-    if len(frame) > _ROWS_SHOWN:
-        print(f"… and {len(frame) - _ROWS_SHOWN} more rows: {command_line('forecasts', repeated)}")
+    print(as_table(rows.only(*_SHOWN).head(_ROWS_SHOWN)), end="")
+    if len(rows) > _ROWS_SHOWN:
+        print(f"… and {len(rows) - _ROWS_SHOWN} more rows: {command_line('forecasts', repeated)}")
     print(f"\nreport  {latest_report(config.workspace)}")
     print("SQL     " + command_line('sql "SELECT ticker, step, point FROM latest_forecasts"', repeated))
 
 
 def _print_figures(summary: "RunSummary") -> None:
-    import pandas as pd
-
+    columns = list(summary.figures[0]) if summary.figures else []
     print()
-    print(as_table(pd.DataFrame(summary.figures, dtype=object)), end="")
+    print(as_table(Rows(columns, [[each[name] for name in columns] for each in summary.figures])), end="")
     print(f"\nreport  {summary.report}")
 
 

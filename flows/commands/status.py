@@ -1,6 +1,6 @@
 """`tickercast status`: what was published last, how old its data are, and who is degraded."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from flows.commands.readers import published_path
 from flows.output import as_table, one_line
 from flows.settings.layers import utc_now
 from forecast_lib.errors import FatalError, UsageError
+from forecast_lib.rows import Rows
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.monitor.standing import Standing
@@ -21,6 +22,7 @@ EXIT_CODES = {"fresh": 0, "degraded": 10, "stale": 1, "dead": 1, "failed": 1}
 
 
 _MOST_MENTIONED = 10
+_BEHIND = ("ticker", "status", "sessions_behind", "reason")
 
 
 def _lines(stands: "Standing") -> list[str]:
@@ -95,8 +97,6 @@ def _tell(request: Request, stands: "Standing") -> None:
 
 def status(request: Request) -> Outcome:
     """Exit code 0 fresh, 10 some tickers degraded, 1 failed, dead or stale."""
-    import pandas as pd
-
     from forecast_lib.jobs.monitor.standing import standing
 
     path = _published(request.settings.workspace)
@@ -107,16 +107,11 @@ def status(request: Request) -> Outcome:
     if (
         stands.failure and stands.failure.degraded
     ):  # of the run that is spoken of, not of the published one before it
-        print(as_table(pd.DataFrame(stands.failure.degraded)[["ticker", "status", "reason"]]), end="")
+        columns = ("ticker", "status", "reason")
+        failed = [[row[name] for name in columns] for row in stands.failure.degraded]
+        print(as_table(Rows(columns, failed)), end="")
     elif stands.degraded:
-        print(
-            as_table(
-                pd.DataFrame([asdict(ticker) for ticker in stands.degraded]).astype(
-                    {"sessions_behind": "Int64"}
-                )
-            ),
-            end="",
-        )
+        print(as_table(Rows(_BEHIND, [astuple(ticker) for ticker in stands.degraded])), end="")
     if request.settings["tell"]:
         _tell(request, stands)
     return Outcome(EXIT_CODES[stands.verdict], {"published": str(path), **asdict(stands)})

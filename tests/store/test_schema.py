@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pandera.pandas as pa
 import pytest
 
@@ -90,7 +91,8 @@ def test_a_view_of_whole_rows_has_the_columns_of_its_table(
 
 
 def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(workspace: Path) -> None:
-    words = reader.data_dictionary(workspace)
+    found = reader.data_dictionary(workspace)
+    words = pd.DataFrame(found.values, columns=list(found.columns))
     assert list(words.columns) == ["object", "kind", "column", "type", "comment"]
     assert words["comment"].notna().all()
     close = words[(words["object"] == "prices") & (words["column"] == "close")].iloc[0]

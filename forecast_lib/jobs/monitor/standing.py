@@ -26,7 +26,6 @@ __all__ = [
     "Behind",
     "Holder",
     "Standing",
-    "latest_forecasts",
     "read_holder",
     "sessions_behind",
     "standing",
@@ -48,7 +47,6 @@ SELECT * FROM run_tickers
 WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
 ORDER BY ticker
 """
-_FORECASTS = "SELECT * FROM latest_forecasts ORDER BY ticker, step"
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,6 @@ class Standing:
     died: Holder | None
     working: Holder | None
     ledger: str = ""
-
-
-def latest_forecasts(where: Path) -> pd.DataFrame:
-    """The published run's forecasts, by ticker and step."""
-    return reader.query(where, _FORECASTS)
 
 
 def read_holder(workspace: Path) -> Holder | None:

@@ -36,7 +36,6 @@ from forecast_lib.store.disk.files import (
     wal_of,
 )
 from forecast_lib.store.working import migrations
-from forecast_lib.tables import TABLES
 
 __all__ = [
     "attached",
@@ -211,7 +210,11 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
         with database_errors(working):
             con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
             migrations.copy_record(con, "original")
-            for table in TABLES:
+            tables = (
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'original'"
+                " AND table_name <> 'schema_migrations' ORDER BY table_oid"
+            )
+            for (table,) in con.execute(tables).fetchall():
                 con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM original.{table}")
             originals = fingerprints(con, "original")
             con.execute("DETACH original")

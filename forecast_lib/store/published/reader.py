@@ -9,15 +9,19 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 
 from forecast_lib.errors import StoreDamaged, UsageError
+from forecast_lib.rows import Rows
 from forecast_lib.store.disk.border import database_errors, disk_errors, first_line
 from forecast_lib.store.disk.files import PUBLISHED, temporary_name
 
-__all__ = ["TIMEOUT_S", "data_dictionary", "open_published", "query", "write_parquet"]
+if TYPE_CHECKING:  # slow to import, and whoever only shows rows needs none of it
+    import pandas as pd
+
+__all__ = ["TIMEOUT_S", "data_dictionary", "open_published", "query", "read_rows", "write_parquet"]
 
 TIMEOUT_S = 60.0
 """Seconds after which a query is stopped, unless told otherwise."""
@@ -86,14 +90,20 @@ def open_published(where: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def query(
-    where: Path, sql: str, max_rows: int | None = None, *, timeout_s: float = TIMEOUT_S
-) -> pd.DataFrame:
+    where: Path,
+    sql: str,
+    max_rows: int | None = None,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> "pd.DataFrame":
     """The answer to one SELECT (or VALUES, SHOW, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN) on the published
     tables.
 
     Args:
         where: as in `open_published`.
         max_rows: at most so many rows, the first ones; None for all.
+        parameters: what stands for `$name` in the query.
         timeout_s: seconds after which the query is stopped.
 
     Raises:
@@ -101,16 +111,37 @@ def query(
             says which, in one line.
         StoreDamaged: the file cannot be read.
     """
+    with _asked(where, sql, max_rows, parameters, timeout_s) as answer:
+        return answer.df()
+
+
+def read_rows(
+    where: Path,
+    sql: str,
+    max_rows: int | None = None,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Rows:
+    """As `query`, in plain values."""
+    with _asked(where, sql, max_rows, parameters, timeout_s) as answer:
+        return Rows(answer.columns, answer.fetchall())
+
+
+@contextlib.contextmanager
+def _asked(
+    where: Path, sql: str, max_rows: int | None, parameters: Mapping[str, object] | None, timeout_s: float
+) -> Iterator[duckdb.DuckDBPyRelation]:
     with open_published(where) as con:
         _refuse_other_statements(sql)
         with _stopped_after(con, timeout_s):
             with _user_errors(timeout_s):
-                answer = con.sql(sql)
+                answer = con.sql(sql, params=parameters)
             with _user_errors(timeout_s, own_lines=max_rows is None):
-                return (answer if max_rows is None else answer.limit(max_rows)).df()
+                yield answer if max_rows is None else answer.limit(max_rows)
 
 
-def data_dictionary(where: Path) -> pd.DataFrame:
+def data_dictionary(where: Path) -> Rows:
     """Every table, view and macro with its columns and their comments, as the database has them.
 
     Returns:
@@ -118,11 +149,15 @@ def data_dictionary(where: Path) -> pd.DataFrame:
         object itself.
     """
     with open_published(where) as con:
-        return con.execute(_DICTIONARY).df()
+        answer = con.sql(_DICTIONARY)
+        return Rows(answer.columns, answer.fetchall())
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame to one Parquet file, replaced whole if it exists."""
+def write_parquet(answer: "Rows | pd.DataFrame", path: Path) -> None:
+    """Write rows to one Parquet file, replaced whole if it exists; those of a frame keep their types."""
+    import pandas as pd
+
+    frame = pd.DataFrame(answer.values, columns=list(answer.columns)) if isinstance(answer, Rows) else answer
     built = temporary_name(path)
     try:
         with database_errors(path), disk_errors(path):
