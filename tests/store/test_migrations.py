@@ -253,11 +253,9 @@ def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_
     """
     now_released = migrations.released()
     frames = [_without_newer_columns(night(number)) for number in range(2)]
-    first_tables = {name: TABLES[name] for name in re.findall(r"CREATE TABLE (\w+)", FIRST_RELEASED.sql)}
     with monkeypatch.context() as then:
         then.setattr(migrations, "released", lambda: now_released[:1])
         given_views(then, FIRST_VIEWS)
-        then.setattr(publication, "TABLES", first_tables)
         then.setattr(audits, "AUDITS", ())  # today's name tables of today
         for table, columns in NEWER.items():
             then.setitem(TABLES, table, _older(table, columns))
