@@ -93,7 +93,8 @@ def wrong_permissions(workspace: Path, monkeypatch) -> Iterator[list[str]]:
 
 @contextmanager
 def unreachable_source(workspace: Path, monkeypatch) -> Iterator[list[str]]:
-    """The real client of Yahoo, through a proxy at a closed port of this machine."""
+    """The real client of Yahoo, through a proxy at a closed port of this machine; it tries again at once."""
+    monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
     yield ["--source", "yahoo", "--proxy", f"http://127.0.0.1:{free_port()}"]
 
 

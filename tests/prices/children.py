@@ -83,7 +83,9 @@ def ask_nobody(workspace: str) -> None:
     from forecast_lib.config import SourceConfig
     from forecast_lib.domain import AsOf
     from forecast_lib.jobs.workspace import price_source
+    from forecast_lib.prices.sources import retrying
 
+    retrying.FIRST_DELAY_S = 0.0
     source = price_source(
         SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace)
     )
