@@ -45,11 +45,11 @@ duckdb.connect = connect
 """
 STUCK = """
 import os, pathlib, time
-from forecast_lib.jobs import refresh
+from forecast_lib.jobs.refresh import models
 def stuck(*_):
     pathlib.Path("at-work").touch()
     time.sleep(600)
-refresh.refresh_shard = stuck
+models.refresh_shard = stuck
 """
 
 
