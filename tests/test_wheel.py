@@ -47,9 +47,9 @@ def test_it_runs_outside_the_repository(wheel, tmp_path):
 
     ran = python("import flows, forecast_lib; print(flows.__file__, forecast_lib.__file__)")
     assert ran.stdout.split() == [str(site / name / "__init__.py") for name in ("flows", "forecast_lib")]
-    ran = python("from flows import settings; print(*settings.profile_names())")
+    ran = python("from flows.settings.layers import profile_names; print(*profile_names())")
     assert "demo" in ran.stdout.split()
-    code = "import datetime as dt, pathlib; from forecast_lib.store import database"
+    code = "import datetime as dt, pathlib; from forecast_lib.store.working import database"
     ran = python(
         f"{code}\nwith database.open_working(pathlib.Path('w'), dt.datetime.now(dt.UTC)) as con:"
         " print(con.sql('SHOW TABLES').fetchall())"
