@@ -6,15 +6,17 @@ what the answerer was allowed to know differs. Everything here is in the series'
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from sklearn.metrics import root_mean_squared_error
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.models.training import train_alone
 from forecast_lib.recipes.catalogue import Recipe
 from forecast_lib.recipes.learning import Learned, Pace, attention_of, learn, predict, run_free
-from forecast_lib.recipes.scaling import NOT_SCALED, MinMax, fit_min_max
 from forecast_lib.recipes.series import RecipeSeries, sine_beyond
 from forecast_lib.recipes.splits import Parts, held_out_parts, parts_of
 from forecast_lib.windows.series import Array
@@ -38,6 +40,31 @@ OUR_MODEL, OUR_TRAINING = ModelConfig(horizon=1), TrainConfig()
 
 
 @dataclass(frozen=True)
+class Scaler:
+    """scikit-learn's scaler of one column, for a series.
+
+    What it is fitted on decides whether the future leaks: fitted on the whole series it tells the training
+    years how high the price will go.
+    """
+
+    of_column: MinMaxScaler | FunctionTransformer
+
+    @classmethod
+    def fitted(cls, recipe: Recipe, values: Array) -> Self:
+        """The walkthrough's: the smallest of the values becomes 0, the largest 1; or none at all."""
+        chosen = FunctionTransformer() if recipe.scaled == "no" else MinMaxScaler()
+        return cls(chosen.fit(values[:, None]))
+
+    def scale(self, values: Array) -> Array:
+        """From the series' own unit to 0..1; values beyond go beyond."""
+        return self.of_column.transform(values[:, None])[:, 0]
+
+    def unscale(self, values: Array) -> Array:
+        """The inverse of `scale`."""
+        return self.of_column.inverse_transform(values[:, None])[:, 0]
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One network trained once.
 
@@ -50,7 +77,7 @@ class Attempt:
 
     learned: Learned
     parts: Parts
-    scaler: MinMax
+    scaler: Scaler
     fitted: Array
     tested: Array
     attention: Array | None
@@ -64,19 +91,14 @@ class Attempt:
 def rmse(predicted: Array, actual: Array) -> float:
     """Root of the mean squared error.
 
-    >>> rmse(np.array([1.0, 2.0]), np.array([1.0, 4.0])) ** 2
-    2.0000000000000004
-
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the lengths differ.
     """
-    if predicted.shape != actual.shape:
-        raise ValueError(f"predictions have shape {predicted.shape}, actuals {actual.shape}")
-    return float(np.sqrt(np.mean((predicted - actual) ** 2)))
+    return float(root_mean_squared_error(actual, predicted))
 
 
 def _attempt(
-    recipe: Recipe, series: RecipeSeries, parts: Parts, scaler: MinMax, pace: Pace, seed: int
+    recipe: Recipe, series: RecipeSeries, parts: Parts, scaler: Scaler, pace: Pace, seed: int
 ) -> Attempt:
     scaled = scaler.scale(series.values)
     learned = learn(recipe.network, scaled, parts.train, pace, seed=seed, name=series.name)
@@ -87,12 +109,6 @@ def _attempt(
     )
 
 
-def _published_scaler(recipe: Recipe, series: RecipeSeries, parts: Parts) -> MinMax:
-    if recipe.scaled == "no":
-        return NOT_SCALED
-    return fit_min_max(series.values if recipe.scaled == "whole" else series.values[: parts.known])
-
-
 def as_published(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt:
     """The walkthrough, quirks and all.
 
@@ -101,14 +117,10 @@ def as_published(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt:
         TrainingDiverged: the loss became NaN or infinite.
     """
     parts = parts_of(recipe, series)
-    return _attempt(
-        recipe,
-        series,
-        parts,
-        _published_scaler(recipe, series, parts),
-        Pace(recipe.epochs, recipe.batch),
-        seed,
+    scaler = Scaler.fitted(
+        recipe, series.values if recipe.scaled == "whole" else series.values[: parts.known]
     )
+    return _attempt(recipe, series, parts, scaler, Pace(recipe.epochs, recipe.batch), seed)
 
 
 def scaler_on_training_only(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt | None:
@@ -120,7 +132,7 @@ def scaler_on_training_only(recipe: Recipe, series: RecipeSeries, *, seed: int) 
     if recipe.split != "none" and recipe.scaled != "whole":
         return None
     parts = held_out_parts(recipe, series)
-    scaler = NOT_SCALED if recipe.scaled == "no" else fit_min_max(series.values[: parts.known])
+    scaler = Scaler.fitted(recipe, series.values[: parts.known])
     return _attempt(recipe, series, parts, scaler, Pace(recipe.epochs, recipe.batch), seed)
 
 
@@ -184,5 +196,5 @@ def improved_sine(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt
     the training part.
     """
     parts = held_out_parts(recipe, series)
-    scaler = NOT_SCALED if recipe.scaled == "no" else fit_min_max(series.values[: parts.known])
+    scaler = Scaler.fitted(recipe, series.values[: parts.known])
     return _attempt(recipe, series, parts, scaler, improved_pace(recipe), seed)

@@ -7,6 +7,7 @@ import pytest
 
 from forecast_lib.recipes.catalogue import Asked, recipe_named, with_asked
 from forecast_lib.recipes.run import (
+    Scaler,
     as_published,
     free_running,
     improved_pace,
@@ -63,9 +64,19 @@ def test_google_needs_no_second_run_because_its_scaler_is_honest():
     assert scaler_on_training_only(recipe, dataclasses.replace(of(PRICES), first_file=200), seed=0) is None
 
 
-def test_rmse_refuses_shapes_that_would_broadcast():
-    with pytest.raises(ValueError, match=r"predictions have shape \(2,\), actuals \(2, 1\)"):
-        rmse(np.zeros(2), np.zeros((2, 1)))
+def test_rmse_never_broadcasts():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        rmse(np.zeros(2), np.zeros(1))
+
+
+def test_the_scaler_knows_what_it_was_fitted_on_and_gives_values_back(small):
+    values = PRICES.close
+    scaler = Scaler.fitted(small, values[:50])
+    scaled = scaler.scale(values)
+    assert (scaled[:50].min(), scaled[:50].max()) == pytest.approx((0.0, 1.0))
+    np.testing.assert_allclose(scaler.unscale(scaled), values, rtol=1e-12)
+    unscaled = Scaler.fitted(dataclasses.replace(small, scaled="no"), values)
+    assert unscaled.unscale(unscaled.scale(values)).tobytes() == values.tobytes()
 
 
 def test_same_seed_gives_the_same_answers(small):

@@ -5,6 +5,7 @@ the same targets.
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import mean_squared_error
 
 from forecast_lib.backtest.significance import compare_losses
 from forecast_lib.jobs.recipe.series import ReadSeries
@@ -55,7 +56,7 @@ def _epochs(attempt: Attempt) -> str:
 
 
 def _mse(predicted: Array, actual: Array) -> float:
-    return float(np.mean((predicted - actual) ** 2))
+    return float(mean_squared_error(actual, predicted))
 
 
 # --- prices
