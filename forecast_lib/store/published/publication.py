@@ -211,7 +211,7 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
             con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
             migrations.copy_record(con, "original")
             tables = (
-                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'original'"
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
                 " AND table_name <> 'schema_migrations' ORDER BY table_oid"
             )
             for (table,) in con.execute(tables).fetchall():
