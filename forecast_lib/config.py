@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import pkgutil
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,17 +26,18 @@ __all__ = [
     "SourceName",
     "Strategy",
     "TrainConfig",
-    "Variant",
     "config_hash",
     "to_json",
 ]
 
-Variant = Literal["lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru"]
 Strategy = Literal["auto", "retrain", "fine-tune", "forecast"]
 Arm = Literal["retrain", "fine-tune", "none"]
 SourceName = Literal["simulated", "files", "yahoo"]
 RunnerName = Literal["threads", "processes", "dask"]
-VARIANTS: tuple[str, ...] = get_args(Variant)
+VARIANTS = tuple(
+    sorted(each.name for each in pkgutil.iter_modules([str(Path(__file__).parent / "models" / "variants")]))
+)
+"""The names of their files; none is loaded for it."""
 ARMS: tuple[str, ...] = get_args(Arm)
 
 
@@ -54,7 +56,7 @@ class ModelConfig:
     """The network and what it sees.
 
     Attributes:
-        variant: name of the builder in `models.architectures`.
+        variant: name of its file in `models/variants/`.
         layers: recurrent layers, one on top of the other; `None` takes the variant's own default.
         units: width of each recurrent layer.
         lookback: sessions a window may see, the cutoff included.
@@ -62,7 +64,7 @@ class ModelConfig:
         dropout: share of each recurrent layer's outputs dropped in training.
     """
 
-    variant: Variant = "stacked"
+    variant: str = "stacked"
     layers: int | None = None
     units: int = 50
     lookback: int = 60

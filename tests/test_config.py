@@ -75,7 +75,7 @@ def test_ranges_include_their_ends_and_nothing_beyond(build, low, high):
     [
         (
             lambda: ModelConfig(variant="transformer"),
-            "model 'transformer' is not known: expected one of lstm, stacked",
+            "model 'transformer' is not known: expected one of attention, bidirectional",
         ),
         (
             lambda: SourceConfig(name="bloomberg"),

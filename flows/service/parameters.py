@@ -6,11 +6,11 @@ run needs comes from the settings of the process that runs it.
 """
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from forecast_lib.config import Arm, Strategy, Variant
+from forecast_lib.config import VARIANTS, Arm, Strategy
 from forecast_lib.domain import MAX_BACKFILL, MAX_HORIZON, parse_tickers
 from forecast_lib.errors import UsageError
 
@@ -41,7 +41,9 @@ class NightlyParameters(BaseModel):
     horizon: int | None = Field(
         None, title="Horizon", description="Sessions ahead to forecast.", ge=1, le=MAX_HORIZON
     )
-    model: Variant | None = Field(None, title="Model", description="Network variant.")
+    model: Literal[VARIANTS] | None = Field(  # type: ignore[valid-type]
+        None, title="Model", description="Network variant."
+    )
     strategy: Strategy | None = Field(
         None, title="Strategy", description="What to do with yesterday's models."
     )

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from forecast_lib.errors import ModelDamaged
-from forecast_lib.models.network import Network, Weights, weight_specs
+from forecast_lib.models.network import Network, weight_specs
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import Array
 

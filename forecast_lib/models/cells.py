@@ -1,122 +1,94 @@
-"""Recurrent cells and the attention layer that Keras lacks, as Keras layers with a configuration
-round trip.
+"""Recurrent cells that Keras lacks, their equations written once: for Keras, which trains them, and for
+NumPy, which forecasts with them.
 """
 
-from typing import Any
+import functools
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
-import keras
-from keras import ops
+import numpy as np
 
-__all__ = ["CoupledLSTMCell", "PeepholeLSTMCell", "WindowAttention"]
+from forecast_lib.models.variant import Float32, Layer, Variant, projected, sigmoid, variant_named
+from forecast_lib.models.weights import Weights, WeightSpec
 
+__all__ = ["CellVariant"]
 
-class _LSTMCell(keras.layers.Layer):
-    """What both cells share: weights named and started as in Keras's own LSTM cell."""
-
-    gates: int
-
-    def __init__(self, units: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units = units
-        self.state_size = [units, units]
-        self.output_size = units
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        wide = self.gates * self.units
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], wide), initializer="glorot_uniform", name="kernel"
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=(self.units, wide), initializer="orthogonal", name="recurrent_kernel"
-        )
-        self.bias = self.add_weight(shape=(wide,), initializer="zeros", name="bias")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
+_NUMPY = SimpleNamespace(sigmoid=sigmoid, tanh=np.tanh, split=np.split)
 
 
-@keras.saving.register_keras_serializable("tickercast")
-class PeepholeLSTMCell(_LSTMCell):
-    """LSTM whose gates also see the cell state (Gers and Schmidhuber 2000; Gers, Schraudolph and Schmidhuber
-    2002).
+class CellVariant(Variant):
+    """A variant whose layer is a cell with a state and a memory.
 
-    With h the state, c the cell, * elementwise::
-
-        i = sigmoid(x Wi + h Ri + p_i * c_before + bi)
-        f = sigmoid(x Wf + h Rf + p_f * c_before + bf)
-        c = f * c_before + i * tanh(x Wg + h Rg + bg)
-        o = sigmoid(x Wo + h Ro + p_o * c + bo)
-        h = o * tanh(c)
-
-    Weights: those of Keras's LSTM cell, and `peepholes` (3, units): rows p_i, p_f, p_o.
+    Attributes:
+        own: further weights of a layer by name, and how many rows of its width each has; they start at zero.
     """
 
-    gates = 4
+    own: ClassVar[Mapping[str, int]] = {}
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        super().build(input_shape)
-        self.peepholes = self.add_weight(shape=(3, self.units), initializer="zeros", name="peepholes")
+    def step(self, m: Any, z: Any, memory: Any, own: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The state and the memory after a session.
 
-    def call(self, inputs: Any, states: list[Any], training: bool = False) -> tuple[Any, list[Any]]:
-        state, cell = states
-        z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent_kernel) + self.bias
-        i, f, g, o = ops.split(z, 4, axis=-1)
-        peep = self.peepholes
-        new = ops.sigmoid(f + peep[1] * cell) * cell + ops.sigmoid(i + peep[0] * cell) * ops.tanh(g)
-        state = ops.sigmoid(o + peep[2] * new) * ops.tanh(new)
-        return state, [state, new]
+        Args:
+            m: sigmoid, tanh and split, of Keras's `ops` or of NumPy.
+            z: (batch, gates * width): input and state on the gates, biases included.
+            memory: before the session.
+            own: the further weights.
+        """
+        raise NotImplementedError
+
+    def weights(self, prefix: str, inputs: int, units: int) -> list[WeightSpec]:
+        """The usual ones, then its own."""
+        own = [WeightSpec(f"{prefix}/{name}", (rows, units), "zeros") for name, rows in self.own.items()]
+        return [*super().weights(prefix, inputs, units), *own]
+
+    def states(self, weights: Weights, prefix: str, x: Float32, last: bool) -> Float32:
+        """Session after session."""
+        on_gates, recurrent = projected(weights, prefix, x)
+        own = {name: weights[f"{prefix}/{name}"] for name in self.own}
+        state = memory = np.zeros((x.shape[1], recurrent.shape[0]), np.float32)
+        states = np.empty((len(x), *state.shape), np.float32)
+        for t, z in enumerate(on_gates):
+            state, memory = self.step(_NUMPY, z + state @ recurrent, memory, own)
+            states[t] = state
+        return states
+
+    def layer(self, units: int, sequences: bool, name: str) -> Layer:
+        """Keras's loop around the cell."""
+        import keras
+
+        named = type(self).__module__.rpartition(".")[2]
+        return keras.layers.RNN(_cell()(named, units), return_sequences=sequences, name=name)
 
 
-@keras.saving.register_keras_serializable("tickercast")
-class CoupledLSTMCell(_LSTMCell):
-    """LSTM with one gate for both input and forgetting (CIFG in Greff et al. 2017)::
+@functools.cache
+def _cell() -> Any:
+    import keras
+    from keras import ops
 
-    i = sigmoid(x Wi + h Ri + bi)
-    c = (1 - i) * c_before + i * tanh(x Wg + h Rg + bg)
-    h = sigmoid(x Wo + h Ro + bo) * tanh(c)
-    """
+    @keras.saving.register_keras_serializable("tickercast")
+    class Cell(keras.layers.Layer):
+        """A variant's step, as Keras wants it."""
 
-    gates = 3
+        def __init__(self, variant: str, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.variant, self.units = variant, units
+            self.state_size, self.output_size = [units, units], units
 
-    def call(self, inputs: Any, states: list[Any], training: bool = False) -> tuple[Any, list[Any]]:
-        state, cell = states
-        z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent_kernel) + self.bias
-        i, g, o = ops.split(z, 3, axis=-1)
-        gate = ops.sigmoid(i)
-        new = (1 - gate) * cell + gate * ops.tanh(g)
-        state = ops.sigmoid(o) * ops.tanh(new)
-        return state, [state, new]
+        def build(self, input_shape: tuple[int | None, ...]) -> None:
+            for spec in variant_named(self.variant).weights("", int(input_shape[-1] or 0), self.units):
+                named = spec.name.removeprefix("/")
+                setattr(self, named, self.add_weight(shape=spec.shape, initializer="zeros", name=named))
 
+        def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+            state, memory = states
+            variant: Any = variant_named(self.variant)
+            z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent_kernel) + self.bias
+            own = {named: getattr(self, named) for named in variant.own}
+            state, memory = variant.step(ops, z, memory, own)
+            return state, [state, memory]
 
-@keras.saving.register_keras_serializable("tickercast")
-class WindowAttention(keras.layers.Layer):
-    """Weighs the states of the last `lookback` time steps for each of the last `positions` time steps.
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "variant": self.variant, "units": self.units}
 
-    Multiplicative ("general") attention of Luong, Pham and Manning (2015): the score of an earlier state s
-    for the state h is h W s; shares are the softmax of the scores; the layer returns [sum of shares * s, h].
-
-    Input (batch, time, units), output (batch, positions, 2 * units). A position never sees a later one.
-    """
-
-    def __init__(self, lookback: int, positions: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.lookback = lookback
-        self.positions = positions
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        units = input_shape[-1]
-        self.kernel = self.add_weight(shape=(units, units), initializer="glorot_uniform", name="kernel")
-
-    def call(self, inputs: Any) -> Any:
-        length = inputs.shape[1]
-        last = inputs[:, length - self.positions :]
-        scores = ops.matmul(ops.matmul(last, self.kernel), ops.transpose(inputs, (0, 2, 1)))
-        age = ops.expand_dims(ops.arange(length - self.positions, length), 1) - ops.expand_dims(
-            ops.arange(length), 0
-        )
-        outside = ops.cast(ops.logical_or(age < 0, age >= self.lookback), scores.dtype)
-        shares = ops.softmax(scores - 1e9 * outside, axis=-1)
-        return ops.concatenate([ops.matmul(shares, inputs), last], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "lookback": self.lookback, "positions": self.positions}
+    return Cell

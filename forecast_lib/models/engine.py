@@ -21,7 +21,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from forecast_lib.errors import TrainingDiverged
-from forecast_lib.models.network import Network, Weights
+from forecast_lib.models.network import Network
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing
 
 __all__ = ["Fit", "Loss", "Schedule", "TrainingPath", "fit", "path_of"]

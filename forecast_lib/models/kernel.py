@@ -30,7 +30,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from forecast_lib.models.heads import DF_OFFSET, LOG_SCALE_OFFSET, MIN_DF, OUTPUTS_PER_STEP
-from forecast_lib.models.network import Network, Weights, weight_specs
+from forecast_lib.models.network import Network, weight_specs
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing
 
 __all__ = ["Kernel", "supports"]

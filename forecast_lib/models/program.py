@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
+# First: sets TensorFlow up before Keras imports it.
+from forecast_lib.models.tensorflow_quietly import tf  # isort: skip
 from forecast_lib.models.architectures import build, from_keras
 from forecast_lib.models.heads import DF_OFFSET, LOG_SCALE_OFFSET, MIN_DF
-from forecast_lib.models.network import Network, Weights, weight_specs
-
-# isort: skip  # first: sets TensorFlow up before Keras imports it
-from forecast_lib.models.tensorflow_quietly import tf
+from forecast_lib.models.network import Network, weight_specs
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing
 
 __all__ = ["Program", "Trainer", "program_of"]

@@ -22,7 +22,8 @@ from forecast_lib.models import engine
 from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
-from forecast_lib.models.network import Network, Weights, first_weights
+from forecast_lib.models.network import Network, first_weights
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import (
     Sample,

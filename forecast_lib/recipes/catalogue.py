@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from forecast_lib.config import ModelConfig, Variant
+from forecast_lib.config import ModelConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.models.network import Network
 
@@ -46,7 +46,7 @@ class Recipe:
     column: Column
     lookback: int
     scaled: Scaled
-    variant: Variant
+    variant: str
     layers: int
     units: int
     dropout: float
@@ -219,7 +219,7 @@ def recipe_named(name: str) -> Recipe:
 class Asked:
     """What the user wants changed in a recipe; None leaves the recipe's own."""
 
-    variant: Variant | None = None
+    variant: str | None = None
     layers: int | None = None
     units: int | None = None
     lookback: int | None = None

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.models.forward import attention_weights, forward
-from forecast_lib.models.network import Network, Weights, first_weights
+from forecast_lib.models.network import Network, first_weights
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing, cut_windows
 from forecast_lib.windows.series import Array
 

@@ -15,17 +15,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from forecast_lib.config import ModelConfig, Variant
+from forecast_lib.config import ModelConfig
 from forecast_lib.errors import TickerError
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.models import engine
 from forecast_lib.models.architectures import from_keras, to_keras
 from forecast_lib.models.bundle import load_bundle, save
 from forecast_lib.models.forward import forward
-from forecast_lib.models.network import Network, Weights, first_weights, weight_specs
+from forecast_lib.models.network import Network, first_weights, weight_specs
 from forecast_lib.models.program import program_of
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.models.training import Trained, network_of, train, train_alone
+from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing, framing_for
 from tests import made_up
 from tests.models.keras_side import lively, textbook_loss
@@ -50,7 +51,7 @@ def bits(weights: Weights) -> dict[str, bytes]:
 class ModelVariantContract:
     """Facts: the variant's name, and how many layers it has where nobody says."""
 
-    variant: ClassVar[Variant]
+    variant: ClassVar[str]
     default_layers: ClassVar[int]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

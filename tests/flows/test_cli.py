@@ -130,10 +130,10 @@ BAD = [
     (["nightly", "AAPL"], "argument 'AAPL' is not known: expected for example --"),
     (
         ["nightly", "--model", "transformer"],
-        "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional",
+        "--model 'transformer' is not known: expected one of attention, bidirectional, coupled",
     ),
     (["nightly", "--model", "lstm,gru"], "--model names 2 variants: nightly takes one, backtest several"),
-    (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of lstm"),
+    (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of attention"),
     (["nightly", "--tickers"], "argument --tickers: expected one argument; see `tickercast nightly --help`"),
     (["nightly", "--horizon", "0"], "horizon 0 is out of range: expected 1 to 20"),
     (["nightly", "--tickers", "A;B\n,ok"], "1 of 2 tickers are no ticker names: 'A;B\\n'"),

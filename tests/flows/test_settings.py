@@ -154,7 +154,7 @@ BAD = [
     ({"as_of": "yesterday"}, "--as-of 'yesterday' is not a date"),
     ({"known_at": "2024-06-02"}, "known-at 2024-06-02T23:59:59.999999+00:00 lies in the future"),
     ({"known_at": "noon"}, "--known-at 'noon' is not a time"),
-    ({"model": "LSTM"}, "--model 'LSTM' is not known: expected one of lstm, stacked"),
+    ({"model": "LSTM"}, "--model 'LSTM' is not known: expected one of attention, bidirectional"),
     ({"model": "stacked", "layers": "1"}, "layers 1 is too few for model 'stacked'"),
     (
         {"strategy": "never"},

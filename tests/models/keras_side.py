@@ -4,8 +4,9 @@ behind which nothing hides.
 
 import numpy as np
 
-from forecast_lib.models.network import Network, Weights, weight_specs
+from forecast_lib.models.network import Network, weight_specs
 from forecast_lib.models.tensorflow_quietly import tf
+from forecast_lib.models.weights import Weights
 
 __all__ = ["lively", "textbook_loss"]
 

@@ -10,7 +10,7 @@ from forecast_lib.store.published import reader
 from tests.store.nights import outcomes, store_and_publish
 from tests.store.test_joint import joint_night
 
-PAGE = Path(reader.__file__).with_name("QUESTIONS.md").read_text(encoding="utf-8")
+PAGE = (Path(reader.__file__).parents[1] / "QUESTIONS.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"\n([^\n]+)\n\n```sql\n(.*?)```", PAGE, re.DOTALL)
 EMPTY = ("Which tickers are not", "Which models answered")  # here nothing is wrong, and one model answers
 
