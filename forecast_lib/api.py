@@ -194,8 +194,7 @@ def forecast_long(frame: pd.DataFrame, *, horizon: int = 5, model: str = COMBINE
         frame: `unique_id`, `ds`, `y` (closes) and, where they are known, `open`, `high`, `low`, `volume`.
         horizon: steps ahead.
         model: combined (har, ewma and naive, weighed by their losses), naive, drift, ar1, ewma, garch, har,
-            ets or empirical. `har`
-            looks at ranges, so give it `high` and `low`.
+            ets or empirical. `har` looks at ranges, so give it `high` and `low`.
 
     Returns:
         `unique_id`, `ds`, the point and the bounds of the central intervals, in the long layout.

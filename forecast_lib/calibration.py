@@ -129,8 +129,7 @@ def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
 
     Args:
         scores: (cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known; at a cutoff
-            only those are used whose
-            outcome is known there.
+            only those are used whose outcome is known there.
         own: of the last `wanted` cutoffs, (wanted, horizon, ...); None: conformal alone.
     """
     horizon = scores.shape[1]

@@ -55,8 +55,7 @@ def part_weights(losses: Array, present: np.ndarray, prior: Array) -> Array:
 
     Args:
         losses: (parts, cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known or the
-            part had no forecast; at a
-            cutoff only those are used whose outcome is known there.
+            part had no forecast; at a cutoff only those are used whose outcome is known there.
         present: (parts, wanted, horizon) whether the part has a forecast from the cutoff; one has.
         prior: (parts,) positive.
     """

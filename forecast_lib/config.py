@@ -136,11 +136,11 @@ class BacktestConfig:
         test_share: share of the sessions, at the end, whose cutoffs are scored.
         folds: how often the model is fitted anew along the test part; 1 fits once, before it.
         arms: instead of folds, the nights of the test part are replayed, once for each of these: `fine-tune`
-            as the nights are with
-            strategy `auto`; `retrain` without the fine-tunes; `none` trains once, at the start. Empty: folds.
+            as the nights are with strategy `auto`; `retrain` without the fine-tunes; `none` trains once, at
+            the start. Empty: folds.
         embargo: sessions between the last target that a model is fitted or judged on and the first cutoff it
-            is tested at. 0, as at
-            night: that target is the cutoff's own close, known there, and no session is learned from and
+            is tested at. 0, as at night: that target is the cutoff's own close, known there, and no session
+            is learned from and
                 tested (see `splits`).
         window_sessions: models learn from so many of the newest sessions (rolling); None: from all
             (expanding).

@@ -1,11 +1,10 @@
 """Joint scenarios: as many possible worlds, in each of which every ticker has one price at every step.
 
 Each ticker's own prices are its forecast distribution, taken at the same probabilities for all. Which of them
-meet in one world is learned
-from what came true together: every world stands for one past evening, and a ticker has in it the rank that
-its move from that evening had among its moves from all of them. (Clark and others 2004 call this the
-Schaake shuffle; with moves in units of the volatility known on the
-evening it is filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper 1999.)
+meet in one world is learned from what came true together: every world stands for one past evening, and a
+ticker has in it the rank that its move from that evening had among its moves from all of them. (Clark and
+others 2004 call this the Schaake shuffle; with moves in units of the volatility known on the evening it is
+filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper 1999.)
 
     evening    Mon  Tue  Wed  …          the same for every ticker, whatever its exchange
     AAA       +0.3 -2.1 +0.9  …   ranks  ──>  its quantile of that rank is its price in the world "Tue"

@@ -2,13 +2,12 @@
 next.
 
 The dates come from `exchange_calendars`, which reads the clock for its default range; here the range is
-always given, so that the
-same question has the same answer on every day. Three things are odd about the subject:
+always given, so that the same question has the same answer on every day. Three things are odd about the
+subject:
 
 - A session is a date, its close an instant: Tokyo closes the session of date D before New York opens its own.
 - The library knows no holidays outside a calendar's reach (Shanghai's ends with the last published year).
-  Outside it every
-  weekday counts as a session that closes at the usual time.
+  Outside it every weekday counts as a session that closes at the usual time.
 - Some exchanges have no usable calendar. Their tickers get Monday to Friday, and the calendar says so in
   `recorded_fallback`.
 """

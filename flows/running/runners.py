@@ -241,8 +241,7 @@ def runner_for(kind: RunnerName, config: RunConfig) -> TaskRunner[Any]:
 
     Raises:
         UsageError: `dask` without the extra of that name installed; a scheduler that does not answer, has no
-            workers, or has workers
-            with another installation.
+            workers, or has workers with another installation.
     """
     if kind == "threads":
         return ThreadPoolTaskRunner(max_workers=config.workers)

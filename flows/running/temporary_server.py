@@ -1,10 +1,9 @@
 """Prefect's server for the length of one run, started while the run's own modules are still being imported.
 
 A flow that finds no server starts one itself, but only when it begins, after importing the server's modules
-into its own process too, and
-waits until it answers: seconds in which nothing else is done. This is the same server, begun earlier, in a
-process of its own: the one that runs this file. It ends when its standard input does, and so with the
-run's process however that ends.
+into its own process too, and waits until it answers: seconds in which nothing else is done. This is the same
+server, begun earlier, in a process of its own: the one that runs this file. It ends when its standard input
+does, and so with the run's process however that ends.
 
 Where Prefect's own settings name a server, or forbid a temporary one, it ends at once and all is as without
 it.

@@ -2,10 +2,9 @@
 tool.
 
 A market's nightly run starts after its close, by the exchange's own clock, so that summer time moves with it.
-Exchange holidays fire
-too: the run then finds no new session and ends at once. Each market has a profile, and by that a workspace of
-its own. Slugs let Prefect update a schedule in place, so that one that was switched off by hand stays
-off.
+Exchange holidays fire too: the run then finds no new session and ends at once. Each market has a profile, and
+by that a workspace of its own. Slugs let Prefect update a schedule in place, so that one that was switched
+off by hand stays off.
 
 One run at a time is the work of a queue for each market, and of `serve --limit`; not of Prefect's deployment
 limits. Those are leases: a server that starts again forgets them, and then cancels a run that works or keeps
@@ -302,8 +301,8 @@ def local_server(port: int) -> Iterator[str]:
     again when it dies.
 
     A flow outlives a short absence of its server, so a new one is better than giving up. One that answers at
-    the port already is used,
-    and stays when the block ends: it outlived the `serve` that started it, or somebody else did.
+    the port already is used, and stays when the block ends: it outlived the `serve` that started it, or
+    somebody else did.
 
     Yields:
         Its API address.

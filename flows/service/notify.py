@@ -1,8 +1,8 @@
 """Telling people, through Apprise or a notification block of Prefect.
 
 An address is a secret: it appears in no message of ours, and Apprise's own log, which may repeat it, is
-silent. What cannot be sent is
-said in a sentence and never raised: a night must not fail because a mail server is down.
+silent. What cannot be sent is said in a sentence and never raised: a night must not fail because a mail
+server is down.
 """
 
 import asyncio

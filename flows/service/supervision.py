@@ -1,14 +1,13 @@
 """How Prefect learns that a run died.
 
 Prefect does not notice a machine that is gone: a run whose process and whose `serve` or worker died stays
-Running for ever. Three things make it visible within three minutes. Runs send heartbeats. An automation
-on the server marks a run Crashed that has been silent for too long (the documented one, which names the
-states that end a run, would not know ours: here every event of the run counts as a sign of life, and a
-start counts too, for a process that died before its first heartbeat). And `serve`, as long as it goes on,
-and whoever starts
-next mark what no automation saw: one that did not exist yet, a server that was down, or one that was killed
-together with the run and kept the run's state but none of its events, so that an automation has nothing
-to count from.
+Running for ever. Three things make it visible within three minutes. Runs send heartbeats. An automation on
+the server marks a run Crashed that has been silent for too long (the documented one, which names the states
+that end a run, would not know ours: here every event of the run counts as a sign of life, and a start counts
+too, for a process that died before its first heartbeat). And `serve`, as long as it goes on, and whoever
+starts next mark what no automation saw: one that did not exist yet, a server that was down, or one that was
+killed together with the run and kept the run's state but none of its events, so that an automation has
+nothing to count from.
 
 None of this decides who writes: that is the workspace's lock, which goes with its process.
 """

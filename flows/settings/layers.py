@@ -1,10 +1,9 @@
 """Command line, environment and profile files, made into one frozen `RunConfig`.
 
 The only reader of the environment and of the clock. The first that speaks wins: command line (or flow
-parameters), environment,
-profile file, default. A flow that is called in this process gets its options by `export`: they become
-settings of the process, so that paths never travel as flow parameters, where anybody with the address of
-the server could set them.
+parameters), environment, profile file, default. A flow that is called in this process gets its options by
+`export`: they become settings of the process, so that paths never travel as flow parameters, where anybody
+with the address of the server could set them.
 """
 
 import contextlib

@@ -171,9 +171,8 @@ class Option:
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
         kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `int`,
-            `float`, `flag`, `day`, `instant`,
-            `names` (a comma-separated list), `choice` or `choices` (one or more of them, separated by
-            commas).
+            `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice` or `choices` (one or
+            more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
         help: one sentence or two, without the default.

@@ -19,9 +19,8 @@ def backtest_rows(
 
     Args:
         features: of the whole series; `trailing_sigma` is its volatility known at the cutoff,
-            `realised_variance` the sum of its
-            variances measured from open, high, low and close of the sessions after the cutoff up to the
-            target.
+            `realised_variance` the sum of its variances measured from open, high, low and close of the
+            sessions after the cutoff up to the target.
     """
     rows = forecast_rows(forecasts, series)
     cutoff = np.repeat(forecasts.cutoffs, forecasts.point.shape[1])

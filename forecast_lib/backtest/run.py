@@ -26,8 +26,8 @@ class TickerBacktest:
         forecasts: columns of `backtest_forecasts` without the id.
         scores: columns of `backtest_scores` without the id.
         splits: for each fold, or for each night of an arm that something was decided at: sessions known,
-            first and last cutoff, whether
-            a model was trained, whether it was better than the one before, and why there is none.
+            first and last cutoff, whether a model was trained, whether it was better than the one before, and
+            why there is none.
         trained_by: what did the arithmetic of its models' training, in words.
     """
 

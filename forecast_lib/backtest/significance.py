@@ -2,10 +2,9 @@
 
 Diebold and Mariano (1995) with the correction of Harvey, Leybourne and Newbold (1997) and a variance that
 allows for the overlap of neighbouring outcomes (Newey and West 1987): the figures of statsmodels, without the
-cost of its regression (a test compares). For all
-tickers together the loss differences are averaged by date first: tickers move together, so a date counts
-once. Of many tickers a twentieth looks significant by chance; q-values allow for that (Benjamini and
-Hochberg 1995).
+cost of its regression (a test compares). For all tickers together the loss differences are averaged by date
+first: tickers move together, so a date counts once. Of many tickers a twentieth looks significant by chance;
+q-values allow for that (Benjamini and Hochberg 1995).
 """
 
 import math

@@ -7,8 +7,7 @@
            |<-------- known to fold 2 ----------------->| c c c c c c |      rolling
 
 A fold's model is fitted on the series cut off at its first cutoff, by the same function as at night, so
-nothing later exists for it.
-No session is both learned from and tested, whatever the embargo:
+nothing later exists for it. No session is both learned from and tested, whatever the embargo:
 
 ::
 
@@ -17,10 +16,9 @@ No session is both learned from and tested, whatever the embargo:
                                               t + 1 ... t + horizon
 
 The targets of training end more than a horizon before the first tested cutoff `t`, as the validation lies
-between. Those of the
-validation end with `t` itself, as at night: that close is known there, and every tested return begins with
-it. With an embargo of `n` sessions the fold knows nothing of the last `n` sessions up to `t`, so that
-every target ends at `t - n` at the latest.
+between. Those of the validation end with `t` itself, as at night: that close is known there, and every tested
+return begins with it. With an embargo of `n` sessions the fold knows nothing of the last `n` sessions up to
+`t`, so that every target ends at `t - n` at the latest.
 """
 
 import itertools

@@ -2,9 +2,8 @@
 and shortfall were together.
 
 Joint loss of a quantile and the mean below it: Fissler and Ziegel (2016), in the form of Patton, Ziegel and
-Chen (2019), which ranks
-forecasts alike in any currency. How often: Kupiec (1995). How often and whether one passing follows another:
-Christoffersen (1998).
+Chen (2019), which ranks forecasts alike in any currency. How often: Kupiec (1995). How often and whether one
+passing follows another: Christoffersen (1998).
 """
 
 import numpy as np

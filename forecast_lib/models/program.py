@@ -3,9 +3,8 @@
 A Keras model is built once a shape and traced once into a program that runs a whole epoch (`steps` optimiser
 steps) without returning to Python; weights, optimiser state and batches are its arguments, so nothing is kept
 from one ticker to the next, memory does not grow with their number, and a ticker's result depends on its own
-data and seed only. XLA compiles it for one
-thread: several tickers train side by side in several threads. Where TensorFlow sees a GPU, the same program
-runs there.
+data and seed only. XLA compiles it for one thread: several tickers train side by side in several threads.
+Where TensorFlow sees a GPU, the same program runs there.
 
 The optimiser is Adam (Kingma and Ba 2015) with Keras's defaults, its gradient clipped to a global norm where
 asked for. It is written out here because Keras's own has no stateless form on TensorFlow.

@@ -32,8 +32,8 @@ class Recipe:
             `training` part, or `no`.
         layers, units, dropout: of the network; dropout follows each recurrent layer.
         split: `none`: scored on the data it was trained on; `parts`: first 80 % and last 20 % of the values,
-            windows cut inside each
-            part; `files`: by file; `windows`: first 80 % and last 20 % of the windows.
+            windows cut inside each part; `files`: by file; `windows`: first 80 % and last 20 % of the
+            windows.
         drops_last: the walkthrough's loop ends one too early, so that the last window of each part is never
             used.
         published: figures of the walkthrough's own page, by name.

@@ -50,8 +50,7 @@ class ReportInput:
         forecasts: this run's `forecasts`.
         prices: ticker, session, close: recent closes, adjusted for splits, oldest first in each ticker.
         past: earlier forecasts, one a ticker, step and target session, in that order, with `actual`: the
-            close that came, on the
-            forecast's own share basis, missing where it is not known.
+            close that came, on the forecast's own share basis, missing where it is not known.
         nights: `run_tickers` of earlier nightly runs with their `as_of`, the newest first in each ticker.
         models: the `models` that this run trained (others are ignored).
         backtest_scores: rows of the newest backtests; of doubles by ticker, model and step the last row

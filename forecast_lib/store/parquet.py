@@ -62,8 +62,7 @@ def read_parquet(
         path: an existing file. Names with `* ? [ ] { }` are refused: DuckDB would read them as a pattern for
             several files.
         columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others
-            are not even
-            unpacked.
+            are not even unpacked.
         max_rows: refuse before reading if the file says that it has more.
         tickers: only rows whose `ticker` or `symbol` is one of these; all where None, or where there is no
             such column.

@@ -2,8 +2,8 @@
 rebuilt where it must be.
 
 A publication holds every base table, so that the working database can be made from it. What the ledger
-records beyond it is lost, and
-said so: in the result and in the ledger. Damaged files are never deleted, only renamed.
+records beyond it is lost, and said so: in the result and in the ledger. Damaged files are never deleted, only
+renamed.
 """
 
 import datetime as dt

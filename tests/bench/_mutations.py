@@ -169,8 +169,7 @@ class Trial:
 
     Attributes:
         outcome: `exact` (every untouched row stored as it is), `refused` (the file, by name), `held` (nothing
-            new of it taken), or what
-            went wrong.
+            new of it taken), or what went wrong.
     """
 
     mutator: str

@@ -1,11 +1,10 @@
 """What keeping models fresh gains and costs, on real prices: `python -m tests.bench.arms`.
 
 Prices: `../shared/data/dev_prices.parquet` seen from the repository's root, up to `--until`. The nights of
-the last `--sessions` cutoffs
-are replayed with each arm: `fine-tune` as nights are, `retrain` without their fine-tunes, `none` trained
-once. One process; some three
-minutes for ten tickers and a year. Printed: all tickers together at each step looked at, how many tickers
-each arm made better or worse, and what was decided how often.
+the last `--sessions` cutoffs are replayed with each arm: `fine-tune` as nights are, `retrain` without their
+fine-tunes, `none` trained once. One process; some three minutes for ten tickers and a year. Printed: all
+tickers together at each step looked at, how many tickers each arm made better or worse, and what was decided
+how often.
 """
 
 import argparse

@@ -1,12 +1,11 @@
 """All variants at the same budget: `python -m tests.bench.bakeoff --output FOLDER`.
 
 Same optimiser steps, the same number of parameters within 5 % (widths are chosen for it), at least five
-seeds, on the sines and on real
-tickers: for each seed one network pooled over all of them and fine-tuned for each, as at night. Beside each
-mean stands the spread over the seeds; significance is the test of Diebold and Mariano with Harvey's
-correction, for each ticker against the naive forecast and against the stacked default, and a model
-confidence set, for each ticker and for all dates together. Each variant works in a process of its own, so
-that its memory is its own.
+seeds, on the sines and on real tickers: for each seed one network pooled over all of them and fine-tuned for
+each, as at night. Beside each mean stands the spread over the seeds; significance is the test of Diebold and
+Mariano with Harvey's correction, for each ticker against the naive forecast and against the stacked default,
+and a model confidence set, for each ticker and for all dates together. Each variant works in a process of its
+own, so that its memory is its own.
 
 Losses of a ticker are averaged over the seeds before they are tested: seeds are no independent evidence about
 the market.
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from forecast_lib.recipes.scaling import fit_min_max
 
 from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.run import fold_pool_series
@@ -37,7 +37,6 @@ from forecast_lib.models.training import join_pool, network_of, train, train_mem
 from forecast_lib.recipes.catalogue import recipe_named
 from forecast_lib.recipes.learning import learn, predict, run_free
 from forecast_lib.recipes.run import FREE_STEPS, improved_pace, rmse
-from forecast_lib.recipes.scaling import fit_min_max
 from forecast_lib.recipes.series import sine_beyond, sine_series
 from forecast_lib.recipes.splits import held_out_parts
 from forecast_lib.store.parquet import read_parquet

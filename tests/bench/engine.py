@@ -2,9 +2,8 @@
 N]`.
 
 - `arithmetic`: one epoch of the walkthroughs' network (2 x 50, windows of 60, batches of 32, same start, same
-  order) in stock Keras, in our
-  TensorFlow program and in the compiled kernel, with the share of this machine's own matrix products,
-  measured in the same rounds.
+  order) in stock Keras, in our TensorFlow program and in the compiled kernel, with the share of this
+  machine's own matrix products, measured in the same rounds.
 - `ticker`: a ticker's night against the walkthroughs' way, seconds and test RMSE as a multiple of "the price
   stays".
 - `profile`: where a step's time goes.
@@ -16,8 +15,8 @@ N]`.
 
 Whatever is compared takes turns, so that a busy machine slows all of them; figures are medians over the
 turns. Beside seconds on the clock stand the processors' seconds, which do not count waiting for other
-programs. Stock Keras has a process of its own, with the threads that
-TensorFlow gives it. Prices: TSLA from `../shared/data/classics` where it is there, else a simulated ticker.
+programs. Stock Keras has a process of its own, with the threads that TensorFlow gives it. Prices: TSLA from
+`../shared/data/classics` where it is there, else a simulated ticker.
 """
 
 import argparse

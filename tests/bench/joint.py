@@ -2,14 +2,11 @@
 development shares.
 
 The margins are a baseline's (`--model`, har unless told otherwise), the same for every rival; what differs is
-which quantiles meet in one
-world: as in `scenarios` (observed), by a Gaussian copula with the correlations of the same evenings, or
-independently. For each session of
-a period: 1,000 worlds of all shares, the quantiles of 100 random portfolios and of long-short ones, and what
-came true.
-Printed: pinball loss over nine levels and over the lower three against independence, the energy score of all
-shares together, and on how many portfolios Kupiec's test does not refuse the value at risk at the 1 %
-level. Nothing here was fitted.
+which quantiles meet in one world: as in `scenarios` (observed), by a Gaussian copula with the correlations of
+the same evenings, or independently. For each session of a period: 1,000 worlds of all shares, the quantiles
+of 100 random portfolios and of long-short ones, and what came true. Printed: pinball loss over nine levels
+and over the lower three against independence, the energy score of all shares together, and on how many
+portfolios Kupiec's test does not refuse the value at risk at the 1 % level. Nothing here was fitted.
 """
 
 import argparse

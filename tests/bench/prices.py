@@ -1,11 +1,11 @@
 """Prices at scale: `python -m tests.bench prices` prints each figure beside its goal.
 
 For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next
-evening the append of one session a ticker, from the same file grown by that session and from a file of
-the last dozen sessions. Both go through the steps of `tickercast ingest`, validation, transaction, report
-and publication included, without Prefect's server; the figure beside the goal is the time until the rows
-are stored. The growth exponent is that of the
-seconds over the rows, from the smallest to the largest size: 1 means that the time per row does not grow.
+evening the append of one session a ticker, from the same file grown by that session and from a file of the
+last dozen sessions. Both go through the steps of `tickercast ingest`, validation, transaction, report and
+publication included, without Prefect's server; the figure beside the goal is the time until the rows are
+stored. The growth exponent is that of the seconds over the rows, from the smallest to the largest size: 1
+means that the time per row does not grow.
 
 At the largest size it then times the as-of read of one ticker; the same market with actions: four of five
 tickers pay a dividend each quarter, one of ten was split, its prices divided by its maker, and one of fifty

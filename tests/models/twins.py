@@ -2,8 +2,8 @@
 by gate.
 
 Nothing here is shared with the code under test, except the names of the weights. Gates in the order in which
-the weights hold
-them: input, forget, cell candidate, output (coupled: without forget; GRU: update, reset, candidate).
+the weights hold them: input, forget, cell candidate, output (coupled: without forget; GRU: update, reset,
+candidate).
 """
 
 import numpy as np

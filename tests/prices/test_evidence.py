@@ -302,8 +302,8 @@ def test_apple_halved_in_a_day_without_a_split():
 
 def test_the_splits_of_apples_traded_prices_are_found():
     """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of
-    the split of 2000 the share
-    rose by a tenth in a wide day with few trades for twice the shares: it waits, and is not recognised.
+    the split of 2000 the share rose by a tenth in a wide day with few trades for twice the shares: it waits,
+    and is not recognised.
     """
     path = DATA / "classics" / "AAPL_daily_adjusted.csv"
     if not path.exists():

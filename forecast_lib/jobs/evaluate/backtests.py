@@ -219,9 +219,8 @@ def backtest_ticker(
     """Roll through the last part of the series; every model and baseline forecasts every cutoff there.
 
     Without arms: each network from its fold's start on, and `combined`: the first of `models` with the
-    baselines, as a night answers. With
-    arms: what the network would have said on each night, the model's name `VARIANT_ARM`, for example
-    `stacked_fine_tune`.
+    baselines, as a night answers. With arms: what the network would have said on each night, the model's name
+    `VARIANT_ARM`, for example `stacked_fine_tune`.
 
     Args:
         pools: of each model, as `join_pools` makes them.

@@ -9,9 +9,8 @@ functions, and what it cost.
     none         | R                                                  one training, then calibration alone
 
 R: from pooled networks, which are trained anew once they are `refit_sessions` old; F: from the ticker's last
-good model. The marks stand
-where `decide` puts them: a drift or a holiday moves them. Every night's intervals are calibrated on what was
-known then.
+good model. The marks stand where `decide` puts them: a drift or a holiday moves them. Every night's intervals
+are calibrated on what was known then.
 
 An arm is the network's own forecasts, naive's until there is one.
 

@@ -27,8 +27,7 @@ def judged_absence(
     Args:
         error: a rule other than `not_found` says that the source is sure: it knows all its tickers.
         statuses: how the ticker fared before, the newest run first: `as_of`, `problem` and `reason`. Several
-            runs that look at the
-            same session count once.
+            runs that look at the same session count once.
         once_had: there are prices of it: then not even a source that is sure is believed at once, for files
             are mislaid.
     """

@@ -45,8 +45,8 @@ class Known:
         histories: the prices of all tickers asked for.
         ends_only: of each ticker maybe only those of the last year and more (`read_known`).
         actions, gaps, released, verdicts, statuses: as `reads` has them: the newest state of each action, gap
-            and verdict; rows that a
-            person released; how the tickers fared in the runs that still tell something, newest first.
+            and verdict; rows that a person released; how the tickers fared in the runs that still tell
+            something, newest first.
     """
 
     histories: Histories

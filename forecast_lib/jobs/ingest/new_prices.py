@@ -5,9 +5,8 @@
 
 All tickers go this one way together, as columns. Each is asked from a few sessions before its last stored
 one, or from its oldest open gap. Where that overlap differs from what is stored, or a corporate action turns
-up that was not known, the whole history is read again, because
-sources rewrite it. Nothing is stored here: the new rows travel with the run and are written with everything
-else it made.
+up that was not known, the whole history is read again, because sources rewrite it. Nothing is stored here:
+the new rows travel with the run and are written with everything else it made.
 """
 
 import contextlib
@@ -70,8 +69,8 @@ class Market:
         series: split-adjusted history of each ticker that has one; of an ingest that goes no further maybe
             only the last year and more.
         prices, actions, quarantined, gaps, findings, verdicts: new rows of `prices`, `corporate_actions`,
-            `quarantined_prices`,
-            `price_gaps`, `quality_counts` and `price_verdicts`, as they will be stored (without run_id).
+            `quarantined_prices`, `price_gaps`, `quality_counts` and `price_verdicts`, as they will be stored
+            (without run_id).
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
         ended: by ticker, of those whose prices have come to an end (`night.with_ends`).

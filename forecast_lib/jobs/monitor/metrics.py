@@ -1,8 +1,8 @@
 """A workspace's figures in Prometheus's text format, for node exporter's folder of text files.
 
 From the published tables and the endings of runs; the file is written whole after each run, also after one
-that failed. A run that is
-never started writes nothing: watch `tickercast_last_success_timestamp_seconds`, or run `tickercast status`.
+that failed. A run that is never started writes nothing: watch `tickercast_last_success_timestamp_seconds`, or
+run `tickercast status`.
 """
 
 import datetime as dt

@@ -2,9 +2,8 @@
 were missed.
 
 Schedules know no holidays, and machines are down at times. Both are answered by the exchanges' calendars and
-the published tables alone.
-A missed night is a day on which more than half of the tickers had a session: a share does not miss the
-weekend of a coin beside it.
+the published tables alone. A missed night is a day on which more than half of the tickers had a session: a
+share does not miss the weekend of a coin beside it.
 """
 
 import datetime as dt

@@ -77,9 +77,8 @@ class Standing:
 
     Attributes:
         verdict: the first of these that holds: `failed` (no nightly run is published, or one failed since),
-            `dead` (a run ended
-            without being able to say so), `stale` (more than half of the tickers lack more than the newest
-            session), `degraded` (some ticker is not as it should be), `fresh`.
+            `dead` (a run ended without being able to say so), `stale` (more than half of the tickers lack
+            more than the newest session), `degraded` (some ticker is not as it should be), `fresh`.
         last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no
             run.
         last_nightly: likewise.

@@ -34,8 +34,7 @@ class Work:
 
     Attributes:
         start: what tonight's training goes on from, and its id: the pool for a retrain, the ticker's last
-            good model for a fine-tune;
-            None where nothing is trained, or `problem` says why nothing can be.
+            good model for a fine-tune; None where nothing is trained, or `problem` says why nothing can be.
     """
 
     series: TickerSeries

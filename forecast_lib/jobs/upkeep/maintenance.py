@@ -135,8 +135,7 @@ def weights_to_keep(
 
     - every model trained for an evening since `start`, or by a run started since then;
     - of each kind (ticker, variant, settings) the newest promoted one before that: the oldest kept evening
-      starts from it, and so
-      does the next night of a ticker that was not trained since;
+      starts from it, and so does the next night of a ticker that was not trained since;
     - the models that answer in the publication and in each snapshot;
     - all that these descend from: a fine-tune can be done again, and a ticker's model may refer to the pool
       it started from.

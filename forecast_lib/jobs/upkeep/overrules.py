@@ -3,10 +3,9 @@ Each is a small run.
 
 Nothing is changed in place. A release appends the row as a new revision of its price, logs the line of the
 quarantine again, with `released_at` and the note, and notes that the gap is filled, where there was one; a
-closed gap is a new state of it. What a person says of
-a move is a new verdict on it, which no later judging changes: `real`, or `bad_print` of a row that counts for
-nothing from then on. The run, its rows and the ledger's line are one transaction, as for every run, and
-the publication shows them at once.
+closed gap is a new state of it. What a person says of a move is a new verdict on it, which no later judging
+changes: `real`, or `bad_print` of a row that counts for nothing from then on. The run, its rows and the
+ledger's line are one transaction, as for every run, and the publication shows them at once.
 """
 
 import datetime as dt

@@ -1,9 +1,8 @@
 """Whether a published night comes out the same when it is run again from what was known then.
 
 Here are the copy that the night is run in and the comparison; the night itself is the flow's. Nothing in the
-workspace is written, and
-its lock is not needed: a publication is swapped in whole, so whoever opens it copies one state of the tables.
-It holds them all.
+workspace is written, and its lock is not needed: a publication is swapped in whole, so whoever opens it
+copies one state of the tables. It holds them all.
 """
 
 import contextlib

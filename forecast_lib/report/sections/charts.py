@@ -123,8 +123,8 @@ def coverage_drawing(
         inside: by per cent, (sessions, 2): outcomes inside the interval, and all outcomes.
 
     Limits are drawn for the 80 % interval alone, at three standard errors. Tickers move together, so their
-    outcomes of one session are
-    counted as one: with many tickers the limits are wider than need be, never narrower.
+    outcomes of one session are counted as one: with many tickers the limits are wider than need be, never
+    narrower.
     """
     shares = []
     for percent, counts in inside.items():

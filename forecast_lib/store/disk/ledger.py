@@ -5,9 +5,8 @@ one JSON line a finished run, written and synced *after* the commit, with the ro
 lacks a run of the ledger has lost something.
 
 Each line carries `check`, the SHA-256 of the previous line's `check` and its own text, so that an altered or
-missing line shows. A last
-line without a line end was cut short by a crash: it records nothing, its run is still in the database and is
-entered again there.
+missing line shows. A last line without a line end was cut short by a crash: it records nothing, its run is
+still in the database and is entered again there.
 """
 
 import hashlib

@@ -3,8 +3,8 @@
 Readers never open the file that runs write. A publication is a new file with the tables and views of the
 working database; it is closed, synced, opened again and held against the original before it takes the name
 `published.duckdb` in one step. A reader who has the previous file open keeps reading it; whoever opens next
-gets the new one. (Within one process DuckDB hands out an open file again
-by its path: a program that stays on must close its connection to see the next publication.)
+gets the new one. (Within one process DuckDB hands out an open file again by its path: a program that stays on
+must close its connection to see the next publication.)
 
 A copy of each publication is kept among the snapshots, as a file of its own, so that damage to one does not
 reach the other.

@@ -2,10 +2,9 @@
 run.
 
 Two habits of DuckDB shape this file. Asked to open a missing file, it makes a new one and deletes the
-write-ahead log that was left:
-so existence is checked first, and a new file is built aside and moved into place. And a COMMIT after an error
-rolls back without a word: so nothing is committed after an error, and what a run stored is counted
-afterwards, from the tables.
+write-ahead log that was left: so existence is checked first, and a new file is built aside and moved into
+place. And a COMMIT after an error rolls back without a word: so nothing is committed after an error, and what
+a run stored is counted afterwards, from the tables.
 """
 
 import contextlib
@@ -67,10 +66,9 @@ def open_working(
     """The workspace's working database, open for reading and writing; made on first use, upgraded when older.
 
     The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all
-    its rows, and every run of
-    the tables is in the ledger: one that was committed just before its process died is entered now. Errors of
-    DuckDB inside the block come out as ours. Inside the block the file may be opened again, with the same
-    settings.
+    its rows, and every run of the tables is in the ledger: one that was committed just before its process
+    died is entered now. Errors of DuckDB inside the block come out as ours. Inside the block the file may be
+    opened again, with the same settings.
 
     Args:
         now: UTC time, recorded with the schema files that are applied.
@@ -135,8 +133,8 @@ def record_run(
 
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was
-            written by that run. Where
-            `source` is left out, it is the run's: no row is without a word on whether its prices are real.
+            written by that run. Where `source` is left out, it is the run's: no row is without a word on
+            whether its prices are real.
         clean: prices that were found to be clean without a frame, for the same transaction, beside those of
             the frames.
         reached: called at the named points of the write.

@@ -38,10 +38,9 @@ def prices_hash(
 
     Counted are session, open, high, low, close, volume and currency of each ticker's rows, bit by bit.
     `adj_close` is left out: the source rewrites it with every dividend, and nothing is forecast from it.
-    DuckDB makes 64 bits of each row, and each ticker's rows
-    enter by their number, their sum and their exclusive or: so millions of stored rows need not leave the
-    database, and it is all the same which of them are stored and which are new. Another version of DuckDB
-    may make other bits of the same row.
+    DuckDB makes 64 bits of each row, and each ticker's rows enter by their number, their sum and their
+    exclusive or: so millions of stored rows need not leave the database, and it is all the same which of them
+    are stored and which are new. Another version of DuckDB may make other bits of the same row.
 
     Args:
         stored: of all stored rows (`stored_digests`).

@@ -2,10 +2,8 @@
 anything changed.
 
 All that a database lacks is applied in one transaction and recorded in the database itself. A released
-numbered file in `sql/` is never
-edited: databases remember its SHA-256 and refuse to go on when it changed. A change of a table is a new file.
-`sql/views.sql` is edited
-freely: it holds no rows.
+numbered file in `sql/` is never edited: databases remember its SHA-256 and refuse to go on when it changed. A
+change of a table is a new file. `sql/views.sql` is edited freely: it holds no rows.
 """
 
 import contextlib

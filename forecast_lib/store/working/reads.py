@@ -104,8 +104,7 @@ def read_model_history(
 
     Args:
         known_at: only models of runs that were started up to this UTC instant: what a run stores is known
-            from its start, its
-            prices and its models alike. None: of all runs.
+            from its start, its prices and its models alike. None: of all runs.
 
     Returns:
         Columns of `models`, ordered by ticker, then by the evening and the order of storing.
