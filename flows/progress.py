@@ -21,6 +21,11 @@ class Stage(Protocol):
         ...
 
 
+class _Unseen:
+    def advance(self, text: str = "", count: int = 1) -> None:
+        """Nothing is shown."""
+
+
 class _Lines:
     """Plain lines: `train 3/8 AAPL`."""
 
@@ -53,15 +58,20 @@ class Progress:
     'ingest 1/2 AAPL'
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, shown: bool = True) -> None:
         """Args:
         stream: where to write; standard error when None.
+        shown: False shows nothing.
         """
         self._stream = stream or sys.stderr
+        self._shown = shown
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
         """A stage with `total` things to do, for the length of the block."""
+        if not self._shown:
+            yield _Unseen()
+            return
         if self._stream.isatty():
             with self._bar(name, total) as bar:
                 yield bar

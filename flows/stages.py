@@ -35,7 +35,7 @@ class Stages:
         self._config = config
         self._runners: dict[RunnerName, TaskRunner[Any]] = {}
         self._open = ExitStack()
-        self._progress = Progress()
+        self._progress = Progress(shown=not config.backfilled)  # of those nights only how many are done
         self.seconds: dict[str, float] = {}
 
     def __enter__(self) -> Self:

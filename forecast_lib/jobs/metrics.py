@@ -24,7 +24,7 @@ __all__ = ["ROLLING_DAYS", "exposition", "metrics_path", "write_metrics"]
 ROLLING_DAYS = 90
 """Coverage and skill are those of the forecasts whose target session lies in the last so many days of those settled."""
 
-_VERDICTS = ("fresh", "degraded", "stale", "dead", "failed")
+_VERDICTS = ("fresh", "degraded", "late", "stale", "dead", "failed")
 
 _SUCCESSES = "SELECT kind, max(finished_at) AS finished_at FROM runs WHERE status <> 'failed' GROUP BY kind"
 _ANSWERS = """
@@ -64,17 +64,18 @@ def write_metrics(path: Path, text: bytes, *, shared: bool) -> None:
         built.unlink(missing_ok=True)
 
 
-def exposition(workspace: Path, endings: Mapping[str, Ending], now: dt.datetime) -> bytes:
+def exposition(workspace: Path, endings: Mapping[str, Ending], now: dt.datetime, deadline: dt.time | None = None) -> bytes:
     """The text; without a publication that can be read, only how the runs ended.
 
     Args:
         now: UTC time, for the age of the data.
+        deadline: as for `standing`.
     """
     figures = _Figures(workspace.name)
     for ending in endings.values():
         _add_ending(figures, ending)
     try:
-        stands = standing(workspace, now) if (workspace / PUBLISHED).is_file() else None
+        stands = standing(workspace, now, deadline) if (workspace / PUBLISHED).is_file() else None
         if stands is not None:
             _add_standing(figures, stands)
             _add_published(figures, workspace)
@@ -117,6 +118,8 @@ def _add_ending(figures: _Figures, ending: Ending) -> None:
 
 def _add_standing(figures: _Figures, stands: Standing) -> None:
     figures.set("tickercast_data_age_sessions", "Closed sessions that the ticker furthest behind lacks.", stands.sessions_behind)
+    due = stands.due and stands.due.timestamp()
+    figures.set("tickercast_deadline_timestamp_seconds", "When the first night that is not published yet is to be.", due)
     behind = sum(ticker.status == "stale" for ticker in stands.degraded)
     figures.set("tickercast_tickers_stale", "Tickers that only the age of their data makes degraded.", behind)
 

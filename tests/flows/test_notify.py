@@ -10,6 +10,7 @@ from flows import cli, settings
 from flows.notify import message_of_run, tell
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.endings import Ending
+from forecast_lib.jobs.standing import standing
 from forecast_lib.jobs.summary import RunSummary
 from tests.conftest import free_port
 from tests.loopback import receiver
@@ -82,7 +83,11 @@ def test_a_message_has_the_summary_and_says_where_to_look(tmp_path):
         "run r1, exit code 10",
         f"look with: tickercast status --workspace {workspace}",
     ]
-    assert message_of_run(ending, workspace, summary, stale=True)[0] == "Tickercast new-york: nightly stale"
+    nights.store_and_publish(workspace, 0)
+    stands = standing(workspace, dt.datetime(2024, 5, 3, 22, tzinfo=dt.UTC), dt.time(20))
+    title, body = message_of_run(ending, workspace, summary, stands)
+    assert title == "Tickercast new-york: nightly stale"
+    assert "the next night was due by 2024-01-04 01:00 UTC" in body.splitlines()
 
 
 def test_status_tells_of_stale_data_where_it_is_asked_to(tmp_path, monkeypatch, capsys):
