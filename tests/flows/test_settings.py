@@ -61,10 +61,10 @@ def test_a_place_for_readers_is_a_folder_or_the_address_of_a_store_and_its_passw
         environ: dict[str, str] = {}
         settings.export({"publish_to": given}, environ=environ)
         assert settings.gather({}, environ=environ)["publish_to"] == exported
-    for wrong in ("s4://bucket", "s3://", "s3://a b"):
+    for wrong in ("s4://pl4nted", "s3://", "s3://pl4nted b"):
         with pytest.raises(UsageError, match="--publish-to is neither a folder nor the address of a store") as caught:
             _resolve({"publish_to": wrong})
-        assert wrong not in str(caught.value)
+        assert "pl4nted" not in str(caught.value)
     hidden = settings.secret_texts({"publish_to": "ftp://me:pl4nted@host/x"}, environ={})
     assert settings.without_secrets("no answer from ftp://me:pl4nted@host/x (pl4nted)", hidden) == "no answer from ftp://***host/x (***)"
     assert settings.secret_texts({"publish_to": "s3://bucket/ny"}, environ={}) == ()
