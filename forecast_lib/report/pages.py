@@ -196,7 +196,9 @@ def picture_of(ticker: str, closes: pd.DataFrame, past: pd.DataFrame, forecast: 
 @functools.cache
 def _environment() -> Environment:
     loader = ChoiceLoader([PackageLoader("forecast_lib.report"), PackageLoader("forecast_lib.report", "sections")])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(FILTERS)
     script = _source(environment, "tickers.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
