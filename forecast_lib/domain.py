@@ -6,6 +6,7 @@ step lands.
 """
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ STATUSES = ("fresh", "last_good", "naive", "ended", "none")
 _TICKER_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.\-=^]{0,14}", re.ASCII)
 
 
+@functools.cache
 def quantile_column(level: float) -> str:
     """Name of the column that holds the quantile of this level.
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 
-__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "TickerCalendar", "calendar_for"]
+__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "WEEKDAYS", "TickerCalendar", "calendar_for"]
 
 EARLIEST_SESSION = dt.date(1800, 1, 1)
 """Rows dated before it are slips of a file; no calendar has sessions before it, or after 2199."""
@@ -37,7 +37,9 @@ SETTLING_TIME = dt.timedelta(minutes=30)
 Day: TypeAlias = dt.date  # a pd.Timestamp is one too
 Times = NDArray[np.datetime64]
 
-_WEEKDAYS = "weekdays"
+WEEKDAYS = "weekdays"
+"""Name of the calendar that stands in where none is known."""
+
 _ONE_DAY = np.timedelta64(1, "D")
 # Building takes 0.2 to 0.4 s however long the span (measured, XNYS), so the spans are few and wide. 1885 is
 # the library's first year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from
@@ -121,11 +123,12 @@ _MONDAY_TO_FRIDAY = "1111100"
 
 class _Schedule(NamedTuple):
     """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only,
-    equally long.
+    equally long; and the clock of the exchange.
     """
 
     sessions: Times
     closes: Times
+    zone: dt.tzinfo
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,20 @@ class TickerCalendar:
         if at == len(schedule.sessions) or schedule.sessions[at] != day:
             raise ValueError(f"{day.astype('M8[D]')} is no session of {self.name}: expected a trading day")
         return pd.Timestamp(schedule.closes[at])
+
+    def clock_after(self, session: Day, time: dt.time) -> dt.datetime:
+        """When the exchange's clock first shows `time` after the session is known, UTC.
+
+        >>> TickerCalendar("XNYS").clock_after(dt.date(2024, 7, 3), dt.time(20)).isoformat()
+        '2024-07-04T00:00:00+00:00'
+        """
+        day = _day(session)
+        known = (self.close(session) + SETTLING_TIME).to_pydatetime().replace(tzinfo=dt.UTC)
+        local = known.astimezone(self._covering(day, day).zone)
+        shown = dt.datetime.combine(local.date(), time, local.tzinfo)
+        if shown < local:
+            shown = dt.datetime.combine(local.date() + dt.timedelta(days=1), time, local.tzinfo)
+        return shown.astimezone(dt.UTC)
 
     def last_closed(self, now_utc: dt.datetime) -> pd.Timestamp:
         """The latest session whose close lies at least `SETTLING_TIME` before `now_utc`."""
@@ -252,7 +269,7 @@ def calendar_for(ticker: str, exchange_timezone: str | None = None) -> TickerCal
     TickerCalendar(name='weekdays', recorded_fallback=True)
     """
     name = _name_from_ticker(ticker) or _MIC_OF_TIMEZONE.get(exchange_timezone or "")
-    return TickerCalendar(name) if name else TickerCalendar(_WEEKDAYS, recorded_fallback=True)
+    return TickerCalendar(name) if name else TickerCalendar(WEEKDAYS, recorded_fallback=True)
 
 
 def _name_from_ticker(ticker: str) -> str | None:
@@ -297,16 +314,14 @@ def _schedule(name: str, first_year: int, last_year: int) -> _Schedule:
 @lru_cache(maxsize=64)
 def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
     first, last = pd.Timestamp(first_year, 1, 1), pd.Timestamp(last_year, 12, 31)
-    if name == _WEEKDAYS:
+    if name == WEEKDAYS:
         days = _days(first, last, _MONDAY_TO_FRIDAY)
-        return _frozen(days, days + _ONE_DAY)
+        return _frozen(days, days + _ONE_DAY, dt.UTC)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         calendar = _library_calendar(name, first, last)
-    inside = _Schedule(
-        calendar.sessions.to_numpy().astype("M8[us]"),
-        calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]"),
-    )
+    closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]")
+    inside = _Schedule(calendar.sessions.to_numpy().astype("M8[us]"), closes, calendar.tz)
     return _extended(name, inside, first, last, calendar)
 
 
@@ -348,6 +363,7 @@ def _extended(
                 after + np.timedelta64(int(late), "us"),
             ]
         ),
+        inside.zone,
     )
 
 
@@ -356,6 +372,6 @@ def _days(first: pd.Timestamp, last: pd.Timestamp, week: str) -> Times:
     return days[np.is_busday(days, weekmask=week)].astype("M8[us]")
 
 
-def _frozen(sessions: Times, closes: Times) -> _Schedule:
+def _frozen(sessions: Times, closes: Times, zone: dt.tzinfo) -> _Schedule:
     sessions.flags.writeable = closes.flags.writeable = False
-    return _Schedule(sessions, closes)
+    return _Schedule(sessions, closes, zone)

@@ -112,6 +112,28 @@ def test_half_days_close_early() -> None:
     assert NEW_YORK.close(dt.date(2024, 11, 4)) == pd.Timestamp("2024-11-04 21:00")
 
 
+@pytest.mark.parametrize(
+    ("name", "session", "time", "shown"),
+    [
+        ("XNYS", dt.date(2024, 1, 3), dt.time(20), utc(2024, 1, 4, 1)),
+        ("XNYS", dt.date(2024, 7, 5), dt.time(20), utc(2024, 7, 6, 0)),  # an hour earlier in summer
+        (
+            "XNYS",
+            dt.date(2024, 7, 5),
+            dt.time(16, 15),
+            utc(2024, 7, 6, 20, 15),
+        ),  # only known from 16:30 on: the next day's
+        ("XTKS", dt.date(2024, 1, 5), dt.time(20), utc(2024, 1, 5, 11)),
+        ("24/7", dt.date(2024, 1, 6), dt.time(3), utc(2024, 1, 7, 3)),  # the day ends at midnight
+        ("weekdays", dt.date(2024, 1, 5), dt.time(20), utc(2024, 1, 6, 20)),  # known at 00:30 UTC
+    ],
+)
+def test_the_exchange_s_clock_is_read_after_its_session_is_known(
+    name: str, session: dt.date, time: dt.time, shown: dt.datetime
+) -> None:
+    assert TickerCalendar(name).clock_after(session, time) == shown
+
+
 def test_a_session_is_known_half_an_hour_after_its_close() -> None:
     """The half day 2024-11-29 closes at 18:00 UTC."""
     assert not NEW_YORK.is_closed(dt.date(2024, 11, 29), utc(2024, 11, 29, 18, 29, 59))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_CODES", "status"]
 
-EXIT_CODES = {"fresh": 0, "degraded": 10, "stale": 1, "dead": 1, "failed": 1}
+EXIT_CODES = {"fresh": 0, "degraded": 10, "late": 1, "stale": 1, "dead": 1, "failed": 1}
 """Of each verdict, for monitoring systems: 1 is for a person to look at now."""
 
 
@@ -44,6 +44,7 @@ def _lines(stands: "Standing") -> list[str]:
         f"data          {age}, {stands.tickers} tickers",
         f"degraded      {len(stands.degraded)}",
     ]
+    lines += [f"deadline      the next night {stands.due_in_words}"] if stands.due else []
     lines += [
         f"mentioned     {ticker}: {flags}" for ticker, flags in list(stands.flags.items())[:_MOST_MENTIONED]
     ]
@@ -96,11 +97,11 @@ def _tell(request: Request, stands: "Standing") -> None:
 
 
 def status(request: Request) -> Outcome:
-    """Exit code 0 fresh, 10 some tickers degraded, 1 failed, dead or stale."""
+    """Exit code 0 fresh, 10 some tickers degraded, 1 failed, dead, stale or late."""
     from forecast_lib.jobs.monitor.standing import standing
 
     path = _published(request.settings.workspace)
-    stands = standing(request.settings.workspace, utc_now())
+    stands = standing(request.settings.workspace, utc_now(), request.settings["deadline"])
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
         print(advised(one_line(line), request.settings.repeated))

@@ -19,7 +19,7 @@ from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, gather, secret_texts, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
 from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_metrics
-from forecast_lib.jobs.monitor.standing import standing
+from forecast_lib.jobs.monitor.standing import Standing, standing
 from forecast_lib.jobs.record.copies import copy_publication
 from forecast_lib.jobs.record.endings import MOST_NAMED, Ending, recall, remember
 from forecast_lib.jobs.record.summary import NOTHING_DONE, RunSummary
@@ -106,29 +106,25 @@ def _note(settings: Settings, ending: Ending) -> str | None:
         recall(settings.workspace) if ending.status in NOTHING_DONE else remember(settings.workspace, ending)
     )
     folder = Path(settings["metrics_dir"]).expanduser().absolute() if settings["metrics_dir"] else None
-    write_metrics(
-        metrics_path(settings.workspace, folder),
-        exposition(settings.workspace, endings, utc_now()),
-        shared=folder is not None,
-    )
+    text = exposition(settings.workspace, endings, utc_now(), settings["deadline"])
+    write_metrics(metrics_path(settings.workspace, folder), text, shared=folder is not None)
     return None
 
 
 def _copy(settings: Settings) -> str | None:
-    copy_publication(settings.workspace, Path(settings["publish_to"]).expanduser().absolute())
+    copy_publication(settings.workspace, settings["publish_to"])
     return None
 
 
 def _tell(settings: Settings, ending: Ending, summary: RunSummary | None) -> str | None:
-    stale = (
-        ending.kind == "nightly" and ending.status == "degraded" and _is_stale(settings.workspace, utc_now())
-    )
-    problem = tell(settings["notify"], *message_of_run(ending, settings.workspace, summary, stale=stale))
+    stands = _standing(settings, utc_now()) if ending.kind == "nightly" else None
+    problem = tell(settings["notify"], *message_of_run(ending, settings.workspace, summary, stands))
     return f"not everybody was told: {problem}" if problem else None
 
 
-def _is_stale(workspace: Path, now: dt.datetime) -> bool:
+def _standing(settings: Settings, now: dt.datetime) -> Standing | None:
+    """None where nothing is published that can be read."""
     try:
-        return standing(workspace, now).verdict == "stale"
+        return standing(settings.workspace, now, settings["deadline"])
     except TickercastError:
-        return False
+        return None

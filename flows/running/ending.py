@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import State, get_run_logger
-from prefect.states import Completed, Failed
+from prefect.client.schemas.objects import StateType
+from prefect.states import Failed
 
 from flows.running.interruption import noted
 from flows.settings.layers import without_secrets
@@ -28,19 +29,23 @@ class _SaidAlready(logging.Filter):
         )
 
 
-logging.getLogger("prefect.engine").addFilter(_SaidAlready())
+for _name in ("prefect.engine", "prefect.flow_runs"):
+    logging.getLogger(_name).addFilter(_SaidAlready())
 
-_NAMES = {
-    "fresh": "Fresh",
-    "degraded": "Degraded",
-    "no_new_session": "NoNewSession",
-    "superseded": "Superseded",
+_STATES = {
+    "fresh": ("Fresh", StateType.COMPLETED),
+    # Prefect colours a state by its type. This is the one end that it shows neither as a success, in green,
+    # nor as a failure.
+    "degraded": ("Degraded", StateType.CANCELLED),
+    "no_new_session": ("NoNewSession", StateType.COMPLETED),
+    "superseded": ("Superseded", StateType.COMPLETED),
 }
+"""Of each status of a run that came to its end: name and type of its state."""
 
 
 def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[Any]:
-    """Do the run and say how it ended: Fresh, Degraded, NoNewSession and Superseded are completed states, the
-    rest is Failed.
+    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed states, Degraded is
+    grey, the rest is Failed.
 
     Args:
         hidden: secrets that an error's text might repeat.
@@ -59,7 +64,8 @@ def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[An
         )
     if summary.status == "failed":
         return Failed(message=f"nothing was published: {summary.message}", data=summary)
-    return Completed(name=_NAMES[summary.status], message=summary.message, data=summary)
+    name, kind = _STATES[summary.status]
+    return State(type=kind, name=name, message=summary.message, data=summary)
 
 
 def summary_of(state: State[Any]) -> RunSummary:

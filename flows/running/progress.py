@@ -17,8 +17,13 @@ the last.
 """
 
 
+class _Unseen:
+    def advance(self, text: str = "", count: int = 1) -> None:
+        """Nothing is shown."""
+
+
 class _Lines:
-    """Plain lines: `train 3/8 AAPL`."""
+    """Plain lines: `train 3/8 AAPL`, and one at the end."""
 
     def __init__(self, name: str, total: int, stream: TextIO) -> None:
         self._name, self._total, self._stream = name, total, stream
@@ -28,22 +33,19 @@ class _Lines:
     def advance(self, text: str = "", count: int = 1) -> None:
         with self._lock:
             self._done += count
-            if self._done < self._next and self._done < self._total:
+            if self._total == 1 or (self._done < self._next and self._done < self._total):
                 return
             self._next = self._done + self._total / _LINES_A_STAGE
             print(f"{self._name} {self._done}/{self._total} {text}".rstrip(), file=self._stream, flush=True)
 
     def finish(self, seconds: float) -> None:
         with self._lock:
-            print(
-                f"{self._name} done: {self._done} of {self._total} in {seconds:.1f} s",
-                file=self._stream,
-                flush=True,
-            )
+            counted = "" if self._total == 1 else f": {self._done} of {self._total}"
+            print(f"{self._name} done{counted} in {seconds:.1f} s", file=self._stream, flush=True)
 
 
 class Progress:
-    """Shows the stages of a run.
+    """Shows the stages of a run that have something to do.
 
     >>> import io
     >>> stream = io.StringIO()
@@ -53,15 +55,20 @@ class Progress:
     'ingest 1/2 AAPL'
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, shown: bool = True) -> None:
         """Args:
         stream: where to write; standard error when None.
+        shown: False shows nothing.
         """
         self._stream = stream or sys.stderr
+        self._shown = shown
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
         """A stage with `total` things to do, for the length of the block."""
+        if not self._shown or not total:
+            yield _Unseen()
+            return
         if self._stream.isatty():
             with self._bar(name, total) as bar:
                 yield bar

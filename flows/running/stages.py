@@ -29,7 +29,7 @@ class ShownInOrder(InOrder):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config, utc_now)
-        self._progress = Progress()
+        self._progress = Progress(shown=not config.backfilled)  # of those nights only how many are done
 
     def shown(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A bar on a terminal, plain lines otherwise."""

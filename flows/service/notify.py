@@ -92,15 +92,17 @@ def _silence() -> None:
 
 
 def message_of_run(
-    ending: "Ending", workspace: Path, summary: "RunSummary | None" = None, *, stale: bool = False
+    ending: "Ending", workspace: Path, summary: "RunSummary | None" = None, stands: "Standing | None" = None
 ) -> tuple[str, str]:
     """Title and text for a run that is not fresh.
 
     Args:
         summary: of the run, where it came as far as that.
-        stale: the published data are too old as a whole.
+        stands: how the workspace stands after a nightly run, where that can be told.
     """
-    status = "stale" if stale and ending.status == "degraded" else ending.status
+    status = (
+        "stale" if stands and stands.verdict == "stale" and ending.status == "degraded" else ending.status
+    )
     lines = [ending.message]
     if summary is not None:
         lines.append(
@@ -114,6 +116,7 @@ def message_of_run(
         lines += [f"  and {more} more"] if more > 0 else []
         lines += [f"report {summary.report}"] if summary.report else []
     lines.append(f"run {ending.run_id or 'without a name'}, exit code {ending.exit_code}")
+    lines += _deadline(stands)
     lines.append(_look_at(workspace))
     return f"Tickercast {workspace.name}: {ending.kind} {status}", "\n".join(lines)
 
@@ -135,8 +138,13 @@ def message_of_standing(stands: "Standing", workspace: Path) -> tuple[str, str]:
     if stands.sessions_behind is not None:
         lines.append(f"data are {stands.sessions_behind} sessions behind at most")
     lines.append(f"{len(stands.degraded)} of {stands.tickers} tickers degraded")
+    lines += _deadline(stands)
     lines.append(_look_at(workspace))
     return f"Tickercast {workspace.name}: {stands.verdict}", "\n".join(lines)
+
+
+def _deadline(stands: "Standing | None") -> list[str]:
+    return [f"the next night {stands.due_in_words}"] if stands and stands.due else []
 
 
 def _look_at(workspace: Path) -> str:

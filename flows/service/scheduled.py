@@ -16,6 +16,7 @@ from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 
+from flows.running.progress import Progress
 from flows.service.supervision import crash_silent_runs
 from flows.settings.layers import gather, new_run_id, utc_now
 from forecast_lib.config import RunConfig
@@ -66,12 +67,23 @@ def evening(config: RunConfig, overrides: Mapping[str, object], run: Run) -> Run
     found = due(config.workspace, config.tickers, config.as_of, most, from_nothing=asked_for)
     if scheduled and not found.new and "strategy" not in overrides:
         return _no_new_session(config, str(found.stands))
-    made_up = {day: _backfilled(config, day, run) for day in found.missed}
+    made_up = _made_up_for(config, found.missed, run)
     notes = [f"{found.beyond} missed nights before that were not made up for"] if found.beyond else []
     notes += [f"{day} not made up for" for day, done in made_up.items() if not done]
     notes += _said([day for day, done in made_up.items() if done])
     summary = run(_knowing_them(config) if found.missed else config)
     return dataclasses.replace(summary, message="; ".join([summary.message, *notes]))
+
+
+def _made_up_for(config: RunConfig, days: Sequence["dt.date"], run: Run) -> "dict[dt.date, bool]":
+    """Do the missed nights, oldest first; which of them were done."""
+    done: dict[dt.date, bool] = {}
+    if days:
+        with Progress().stage("evenings", len(days)) as stage:
+            for day in days:
+                done[day] = _backfilled(config, day, run)
+                stage.advance(f"{day}")
+    return done
 
 
 def _said(days: Sequence["dt.date"]) -> list[str]:
@@ -173,5 +185,7 @@ def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> bool:
     except TickercastError as error:
         say(f"the missed night of {day} was not made up for: {error}")
         return False
-    say(f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}")
+    get_run_logger().info(
+        f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}"
+    )
     return True

@@ -362,12 +362,18 @@ def secret_texts(
             whole |= {
                 str(value) for value in (overrides.get(option.name), environ.get(option.variable)) if value
             }
+    places = {
+        str(value)
+        for value in (overrides.get("publish_to"), environ.get(OPTIONS["publish_to"].variable))
+        if value
+    }
     with contextlib.suppress(TickercastError):
-        whole |= {
-            str(value)
-            for name, value in gather(overrides, environ=environ).values.items()
-            if value and is_secret(name)
-        }
+        settings = gather(overrides, environ=environ)
+        whole |= {str(value) for name, value in settings.values.items() if value and is_secret(name)}
+        places |= {str(settings["publish_to"] or "")}
+    whole |= {
+        found[1] for place in places if (found := re.search(r"://([^/]*@)", place))
+    }  # the rest of it may be shown
     parts = {part for text in whole for part in re.split(r"[\s,]+", text)}
     passwords = {
         found[1]
@@ -493,14 +499,30 @@ _OLDEST_OF_YAHOO = dt.date(1927, 12, 30)
 """The first session of ^GSPC; no other series of Yahoo's begins earlier."""
 
 
-def _refuse_before_the_first_price(source: SourceConfig, as_of: AsOf) -> None:
-    """Where the source is known to have nothing yet, for any ticker. A file's first day is known once it is
-    read.
-    """
+def _first_sessions(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...]) -> Iterable[dt.date]:
+    """Of the whole source where it is known, else of one ticker after another as their files are read."""
+    from forecast_lib.prices import open_source
+    from forecast_lib.prices.sources.files import FilesSource
     from forecast_lib.prices.sources.simulated import FIRST_SESSION
+    from forecast_lib.store.parquet import ParquetFiles
 
-    first = {"simulated": FIRST_SESSION, "yahoo": _OLDEST_OF_YAHOO}.get(source.name)
-    if first is not None and as_of.day < first:
+    if source.name == "files":
+        files = open_source(source, as_of, tickers=tickers, parquet=ParquetFiles())
+        assert isinstance(files, FilesSource)
+        return files.first_sessions(tickers)
+    return [FIRST_SESSION if source.name == "simulated" else _OLDEST_OF_YAHOO]
+
+
+def _refuse_before_the_first_price(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...]) -> None:
+    """Where the source has nothing yet, for any ticker; files are read no further than to the first
+    that has.
+    """
+    first = dt.date.max
+    for day in _first_sessions(source, as_of, tickers):
+        first = min(first, day)
+        if first <= as_of.day:
+            return
+    if first < dt.date.max:
         raise UsageError(
             f"as-of {as_of.day} is before the first price of source {source.name!r}, of {first}: give a later"
             " --as-of"
@@ -537,10 +559,12 @@ def resolve(
     settings = gather(overrides, environ=environ)
     started = now or (dt.datetime.fromisoformat(environ[_NOW]) if environ.get(_NOW) else utc_now())
     as_of, source = as_of_from(settings, started), source_from(settings)
-    _refuse_before_the_first_price(source, as_of)
     shape = {name: settings[name] for name in ("layers", "units", "lookback", "horizon", "dropout")}
     model, *also = (ModelConfig(variant=variant, **shape) for variant in settings["model"])
     universe = _asked_for(settings, source, as_of, default_tickers)
+    tickers = _tickers(universe.tickers)
+    if "as_of" in settings.given and not environ.get(_RUN_ID):  # a run that was exported has been looked at
+        _refuse_before_the_first_price(source, as_of, tickers)
     names = ("strategy", "seed", "runner", "workers", "dask_scheduler", "shard_size", "keep_snapshots")
     return RunConfig(
         run_id=_run_id(as_of.day, environ),
@@ -557,7 +581,7 @@ def resolve(
             embargo=settings["embargo"],
             window_sessions=settings["window"],
         ),
-        tickers=_tickers(universe.tickers),
+        tickers=tickers,
         renames=universe.renames,
         rules=_rules(settings),
         **{name: settings[name] for name in names},
@@ -580,7 +604,7 @@ def export(
     """
     given = {name: as_text(value) for name, value in overrides.items() if value is not None}
     for name in ("workspace", "files", "test_file", "metrics_dir", "publish_to"):
-        if name in given:
+        if name in given and "://" not in given[name]:
             given[name] = str(Path(given[name]).expanduser().absolute())
     if "universe" in given and not _NAME.fullmatch(given["universe"]):
         given["universe"] = str(Path(given["universe"]).expanduser().absolute())

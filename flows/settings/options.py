@@ -107,7 +107,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "status",
             "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 degraded, 1"
-            " failed, stale or died.",
+            " failed, stale, late or died.",
             ("status",),
         ),
         Command("doctor", "Checks environment, lock, workspace and source; says what to do.", ("source",)),
@@ -170,9 +170,10 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `int`,
-            `float`, `flag`, `day`, `instant`, `names` (a comma-separated list), `choice` or `choices` (one or
-            more of them, separated by commas).
+        kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `place` (a
+            folder or the address of a store), `int`, `float`, `flag`, `day`, `instant`, `clock` (a time of
+            day), `names` (a comma-separated list), `choice` or `choices` (one or more of them, separated by
+            commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
         help: one sentence or two, without the default.
@@ -290,6 +291,27 @@ def _float(text: str, called: str) -> float:
     return value
 
 
+def _place(text: str, called: str) -> str:
+    """A folder, or an address that fsspec understands; that may hold a password, and is not repeated."""
+    kind, address, rest = text.partition("://")
+    if not address:
+        return _text(text, called)
+    from fsspec import available_protocols
+
+    if kind not in available_protocols() or not re.fullmatch(r"[!-~]+", rest, re.ASCII):
+        raise UsageError(
+            f"{called} is neither a folder nor the address of a store that fsspec knows: expected for example"
+            " /mnt/readers or s3://bucket/folder"
+        )
+    return text
+
+
+def _clock(text: str, called: str) -> dt.time:
+    if not re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
+        raise UsageError(f"{called} {_shown(text)} is not a time of day: expected HH:MM, for example 20:00")
+    return dt.time.fromisoformat(text)
+
+
 def _url(text: str, called: str) -> str:
     if not re.fullmatch(r"https?://[!-~]+", text, re.ASCII):
         raise UsageError(
@@ -355,6 +377,8 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "instant": _instant,
     "names": _names,
     "url": _url,
+    "place": _place,
+    "clock": _clock,
 }
 
 
@@ -603,9 +627,9 @@ _TABLE = (
         "addresses",
         "after",
         None,
-        "Who is told of a run that failed, is degraded or stale: addresses of Apprise, or prefect:TYPE/NAME"
-        " of a notification block, separated by commas; better set as a variable, where no list of processes"
-        " shows it.",
+        "Who is told of a run that failed, is degraded, stale or late: addresses of Apprise, or"
+        " prefect:TYPE/NAME of a notification block, separated by commas; better set as a variable, where no"
+        " list of processes shows it.",
         "ADDRESSES",
     ),
     Option(
@@ -619,12 +643,22 @@ _TABLE = (
     ),
     Option(
         "publish_to",
-        "text",
+        "place",
         "after",
         None,
-        "Folder that other machines read: a copy of published.duckdb and latest_forecasts.parquet are put"
-        " there after each run that publishes. It must exist; a folder for each workspace.",
+        "Where other machines read: a copy of published.duckdb and latest_forecasts.parquet are put there"
+        " after each run that publishes. A folder, which must exist, or an address such as"
+        " s3://bucket/folder; one for each workspace.",
         "FOLDER",
+    ),
+    Option(
+        "deadline",
+        "clock",
+        "after",
+        None,
+        "When a night is to be published at the latest, by the exchange's own clock, for example 20:00:"
+        " status, metrics and notifications then know whether it is late.",
+        "HH:MM",
     ),
     Option(
         "tell",
@@ -782,6 +816,8 @@ def as_text(value: object) -> str:
     """
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dt.time):
+        return value.isoformat("minutes")
     if isinstance(value, dt.date | dt.datetime):
         return value.isoformat()
     if isinstance(value, list | tuple):

@@ -88,11 +88,13 @@ class ReportInput:
 
 def records(frame: pd.DataFrame) -> list[Record]:
     """The rows as dicts, every kind of missing value as `None`."""
-    plain = frame.astype(object)
-    return [
-        {str(key): value for key, value in row.items()}
-        for row in plain.where(plain.notna(), None).to_dict("records")
-    ]
+    names = [str(name) for name in frame.columns]
+    columns = (frame.iloc[:, at].astype(object).to_numpy(copy=True) for at in range(len(names)))
+    plain = []
+    for at, values in enumerate(columns):
+        values[frame.iloc[:, at].isna().to_numpy()] = None
+        plain.append(values.tolist())
+    return [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)]
 
 
 def group_by(rows: Sequence[Record], key: str) -> dict[Any, list[Record]]:

@@ -245,7 +245,12 @@ def _environment() -> Environment:
         [PackageLoader("forecast_lib.report"), PackageLoader("forecast_lib.report", "sections")]
     )
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
     script = _source(environment, "tickers.js")

@@ -6,11 +6,12 @@ page's style sheet, so that one drawing serves light, dark and paper. A drawing 
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "Drawing",
@@ -89,15 +90,21 @@ class ForecastPath:
 
 Band = tuple[int, float, float]
 """Per cent, lower and upper bound."""
+Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PastBands:
-    """What was forecast for sessions that have come: by session the bands, wide to narrow, in price units of
-    today's share basis.
+    """What was forecast for sessions that have come.
+
+    Attributes:
+        sessions: those of forecasts, all of them among the closes that are drawn.
+        bands: from wide to narrow, (percent, lower, upper), each of (sessions,) prices on today's share
+            basis.
     """
 
-    bands: Mapping[dt.date, Sequence[Band]]
+    sessions: Sequence[dt.date]
+    bands: Sequence[tuple[int, Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -183,14 +190,13 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, st
     return tuple((round(k * step, decimals), f"{k * step:,.{decimals}f}") for k in range(first, last + 1))
 
 
-_POINT = "{:.1f} {:.1f}".format
-
-
 class _Frame:
     """The plotting area: values to user units. `low` and `high` are the padded limits of the y axis."""
 
-    def __init__(self, values: Sequence[float], width: int, height: int, letter: float, foot: float) -> None:
-        low, high = min(values), max(values)
+    def __init__(
+        self, values: Sequence[float] | Array, width: int, height: int, letter: float, foot: float
+    ) -> None:
+        low, high = float(np.min(values)), float(np.max(values))
         pad = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
         self.low, self.high = low - pad, high + pad
         self.width, self.height = width, height
@@ -203,22 +209,23 @@ class _Frame:
     def y(self, value: float) -> float:
         return self.bottom - (value - self.low) * self.scale
 
+    def ys(self, values: Sequence[float | None] | Array) -> Array:
+        """As `y`, of many."""
+        return self.bottom - (np.asarray(values, float) - self.low) * self.scale
+
     def spread(self, count: int, left: float, right: float) -> list[float]:
         """`count` places from left to right, both ends included; one alone stands at the right."""
         return [right] if count == 1 else [left + (right - left) * k / (count - 1) for k in range(count)]
 
     def line(self, xs: Sequence[float], values: Sequence[float | None]) -> str:
         """Path data; a gap in the values is a gap in the line."""
-        ys = self.bottom - (np.array(values, float) - self.low) * self.scale
-        if np.isfinite(ys).all():
-            return "M" + "L".join(map(_POINT, xs, ys.tolist())) if len(ys) else ""
-        parts, pen_down = [], False
-        for x, y in zip(xs, ys.tolist(), strict=True):
-            shown = math.isfinite(y)
-            if shown:
-                parts.append(f"{'L' if pen_down else 'M'}{_POINT(x, y)}")
-            pen_down = shown
-        return "".join(parts)
+        ys = self.ys(values)
+        shown = np.isfinite(ys)
+        pairs = tuple(np.column_stack([xs, ys])[shown].ravel().tolist())
+        if shown.all():
+            return ("M" + ("L%.1f %.1f" * len(ys))[1:]) % pairs if len(ys) else ""
+        letters = np.where(shown & np.append(False, shown[:-1]), "L", "M")[shown].tolist()
+        return "".join([f"{letter}%.1f %.1f" for letter in letters]) % pairs
 
     def band(self, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> str:
         return self.line(xs, upper) + self.line(xs[::-1], lower[::-1]).replace("M", "L", 1) + "Z"
@@ -266,21 +273,23 @@ def draw_forecast(
     if forecast and (not history or history[-1][0] < forecast.cutoff):
         history.append((forecast.cutoff, forecast.last_close))
     bands = forecast.bands if forecast else ()
-    said = [(session, close, past.bands.get(session, ()) if past else ()) for session, close in history]
-    everything = [close for _, close in history] + [
-        value for _, low, high in bands for value in (*low, *high)
-    ]
-    everything += [value for _, _, own in said for _, low, high in own for value in (low, high)]
-    frame = _Frame(everything + list(forecast.median if forecast else ()), width, height, _LETTER, 22)
+    sessions, closes = [session for session, _ in history], [close for _, close in history]
+    everything = [closes, *(side for _, *sides in (*bands, *(past.bands if past else ())) for side in sides)]
+    frame = _Frame(
+        np.concatenate([*everything, forecast.median if forecast else ()]), width, height, _LETTER, 22
+    )
     steps = len(forecast.targets) if forecast else 0
     least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
     share = max(least, steps / (len(history) + steps)) if steps else 0.0
     split = frame.right - (frame.right - frame.left) * share
     xs = frame.spread(len(history), frame.left, split)
-    sessions = [session for session, _ in history]
     ticks = _month_ticks(sessions, xs, split - 44)
-    shapes = [*_past_bands(frame, xs, said), Shape("actual", frame.line(xs, [close for _, close in history]))]
-    marks = _misses(frame, xs, said)
+    drawn = dict(zip(sessions, zip(xs, closes, strict=True), strict=True))
+    said, came = (
+        zip(*(drawn[day] for day in past.sessions), strict=True) if past and past.sessions else ((), ())
+    )
+    shapes = [*(_past_bands(frame, said, past, xs) if past else ()), Shape("actual", frame.line(xs, closes))]
+    marks = _misses(frame, said, came, past) if past else []
     if forecast and steps:
         future = frame.spread(steps + 1, split, frame.right)
         start = forecast.last_close
@@ -305,32 +314,34 @@ def draw_forecast(
     )  # fmt: skip
 
 
-_STROKE = "M{:.1f} {:.1f}V{:.1f}".format
-_Said = Sequence[tuple[dt.date, float, Sequence[Band]]]
-
-
-def _past_bands(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Shape]:
-    """One upright stroke a session and band; each forecast stands by itself, so they are not joined."""
+def _past_bands(frame: _Frame, said: Sequence[float], past: PastBands, xs: Sequence[float]) -> list[Shape]:
+    """One upright stroke a session (at `said`) and band; each forecast stands by itself, so they are not
+    joined.
+    """
     stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
-    strokes: dict[int, list[str]] = {}
-    top, scale = frame.bottom + frame.low * frame.scale, frame.scale
-    for x, (_, _, bands) in zip(xs, said, strict=True):
-        for percent, low, high in bands:
-            strokes.setdefault(percent, []).append(_STROKE(x, top - low * scale, top - high * scale))
-    return [Shape(f"past p{percent}", "".join(parts), stroke) for percent, parts in strokes.items()]
+    ends = [
+        (percent, np.column_stack([said, frame.ys(low), frame.ys(high)]).ravel())
+        for percent, low, high in past.bands
+        if said
+    ]
+    return [
+        Shape(f"past p{percent}", ("M%.1f %.1fV%.1f" * len(said)) % tuple(own.tolist()), stroke)
+        for percent, own in ends
+    ]
 
 
-def _misses(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Mark]:
+def _misses(frame: _Frame, said: Sequence[float], came: Sequence[float], past: PastBands) -> list[Mark]:
     """A dot on each close that came outside the widest band."""
+    (_, lows, highs), closes = past.bands[0], np.array(came)
     return [
         Mark(
-            round(x, 1),
-            round(frame.y(close), 1),
+            round(said[at], 1),
+            round(frame.y(came[at]), 1),
             "miss",
-            f"{day:%a} {day}: {close:,.6g} came, outside {bands[0][1]:,.6g} to {bands[0][2]:,.6g}",
+            f"{past.sessions[at]:%a} {past.sessions[at]}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to"
+            f" {highs[at]:,.6g}",
         )
-        for x, (day, close, bands) in zip(xs, said, strict=True)
-        if bands and not bands[0][1] <= close <= bands[0][2]
+        for at in np.flatnonzero((closes < lows) | (closes > highs)).tolist()
     ]
 
 

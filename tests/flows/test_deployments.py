@@ -126,6 +126,15 @@ def test_the_parameters_of_every_schedule_are_ones_that_the_flow_takes():
             assert given.profile in layers.profile_names({})
 
 
+def test_every_market_declares_a_deadline_that_its_schedule_can_keep():
+    """An hour is left for the night: 500 tickers take five minutes."""
+    for plan in PLANS[:4]:
+        [timing] = plan.timings
+        minute, hour = map(int, timing.cron.split()[:2])
+        deadline = layers.gather({"profile": timing.profile}, environ={})["deadline"]
+        assert deadline.hour * 60 + deadline.minute >= hour * 60 + minute + 60
+
+
 def test_entrypoints_are_flows_that_take_these_parameters(built):
     from prefect.flows import load_flow_from_entrypoint
 

@@ -12,6 +12,7 @@ from flows import cli
 from flows.service.notify import message_of_run, tell
 from flows.settings import layers
 from forecast_lib.errors import UsageError
+from forecast_lib.jobs.monitor.standing import standing
 from forecast_lib.jobs.record.endings import Ending
 from forecast_lib.jobs.record.summary import RunSummary
 from tests.conftest import free_port
@@ -105,7 +106,11 @@ def test_a_message_has_the_summary_and_says_where_to_look(tmp_path):
         "run r1, exit code 10",
         f"look with: tickercast status --workspace {workspace}",
     ]
-    assert message_of_run(ending, workspace, summary, stale=True)[0] == "Tickercast new-york: nightly stale"
+    nights.store_and_publish(workspace, 0)
+    stands = standing(workspace, dt.datetime(2024, 5, 3, 22, tzinfo=dt.UTC), dt.time(20))
+    title, body = message_of_run(ending, workspace, summary, stands)
+    assert title == "Tickercast new-york: nightly stale"
+    assert "the next night was due by 2024-01-04 01:00 UTC" in body.splitlines()
 
 
 def test_status_tells_of_stale_data_where_it_is_asked_to(tmp_path, monkeypatch, capsys):

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flows.cli import main
@@ -15,6 +16,8 @@ from forecast_lib.config import RunConfig, SourceConfig, to_json
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TransientError, UsageError
 from forecast_lib.prices import open_source
+from forecast_lib.prices.sources import files
+from forecast_lib.prices.sources.file_cells import csv_cells
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
 PASSWORD = "hunter2"
@@ -104,3 +107,55 @@ def test_severities_come_from_a_profile_as_a_list(tmp_path: Path) -> None:
 def test_severities_that_cannot_be_are_refused_before_the_run(rules: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolved(rules=rules)
+
+
+ROWS = "date,close\n2019-03-04,10\n2019-03-05,11\n"
+
+
+def _prices(folder: Path, kind: str) -> Path:
+    """AAA from 4 March 2019 on and BBB from 2020 on, as one file or as a folder; in the folder lies a file
+    that cannot be read, too.
+    """
+    both = "ticker,date,close\nAAA,2019-03-04,10\nBBB,2020-01-02,5\n"
+    if kind == "a folder":
+        for name, text in {
+            "AAA": ROWS,
+            "BBB": ROWS.replace("2019", "2020"),
+            "BAD": "date,close\n01/02/2019,1\n",
+        }.items():
+            (folder / f"{name}.csv").write_text(text)
+        return folder
+    (folder / "both.csv").write_text(both)
+    if kind == "a CSV file":
+        return folder / "both.csv"
+    duckdb.sql(f"COPY (FROM '{folder / 'both.csv'}') TO '{folder / 'both.parquet'}'")
+    return folder / "both.parquet"
+
+
+@pytest.mark.parametrize("kind", ["a CSV file", "a Parquet file", "a folder"])
+def test_an_evening_before_the_first_price_of_a_file_is_refused_with_that_day(tmp_path, kind):
+    given = {
+        "files": str(_prices(tmp_path, kind)),
+        "tickers": "BBB,AAA" + (",BAD" if kind == "a folder" else ""),
+    }
+    with pytest.raises(
+        UsageError,
+        match=(
+            "as-of 2019-03-03 is before the first price of source 'files', of 2019-03-04: give a later"
+            " --as-of"
+        ),
+    ):
+        layers.resolve({**given, "as_of": "2019-03-03"}, environ={})
+    assert layers.resolve({**given, "as_of": "2019-03-04"}, environ={}).tickers[1] == "AAA"
+    with pytest.raises(UsageError, match="of 2020-0"):
+        layers.resolve({**given, "tickers": "BBB", "as_of": "2019-12-31"}, environ={})
+
+
+def test_a_folder_is_read_no_further_than_to_the_first_ticker_that_has_a_price(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(files, "csv_cells", lambda path: read.append(path.name) or csv_cells(path))
+    layers.resolve(
+        {"files": str(_prices(tmp_path, "a folder")), "tickers": "BBB,AAA,BAD", "as_of": "2019-06-03"},
+        environ={},
+    )
+    assert read == ["BBB.csv", "AAA.csv"]

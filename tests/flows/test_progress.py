@@ -33,6 +33,18 @@ def test_five_hundred_tickers_make_some_twenty_lines_and_the_last_is_among_them(
     assert lines[0] == "ingest 1/500 T0" and lines[-2] == "ingest 500/500 T499"
 
 
+def test_what_is_one_thing_is_one_line_and_what_is_nothing_is_none():
+    stream = io.StringIO()
+    for total in (0, 1):
+        with Progress(stream).stage("store", total) as stage:
+            if total:
+                stage.advance()
+    with Progress(stream, shown=False).stage("train", 2) as stage:
+        stage.advance("AAPL")
+    [line] = stream.getvalue().splitlines()
+    assert line.startswith("store done in ") and line.endswith(" s")
+
+
 def test_threads_may_advance_together():
     stream = io.StringIO()
     with Progress(stream).stage("train", total=400) as stage:

@@ -28,6 +28,7 @@ PRODUCED_BY: dict[str, tuple[str, ...]] = {
         "test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale",
     ),
     "stale": ("tests/flows/test_notify.py", "test_status_tells_of_stale_data_where_it_is_asked_to"),
+    "late": ("tests/jobs/test_standing.py", "test_a_night_that_is_not_published_by_its_deadline_is_late"),
     "crashed in Prefect": (
         "tests/flows/test_supervision.py",
         "test_the_server_crashes_a_run_that_is_silent_and_no_other",

@@ -82,6 +82,41 @@ def test_command_line_beats_environment_beats_profile_beats_default(profiles):
     )
 
 
+def test_a_place_for_readers_is_a_folder_or_the_address_of_a_store_and_its_password_stays_hidden(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for given, exported in (
+        ("mnt", str(tmp_path / "mnt")),
+        ("s3://bucket/ny", "s3://bucket/ny"),
+        ("file:///mnt/x", "file:///mnt/x"),
+    ):
+        environ: dict[str, str] = {}
+        layers.export({"publish_to": given}, environ=environ)
+        assert layers.gather({}, environ=environ)["publish_to"] == exported
+    for wrong in ("s4://pl4nted", "s3://", "s3://pl4nted b"):
+        with pytest.raises(
+            UsageError, match="--publish-to is neither a folder nor the address of a store"
+        ) as caught:
+            _resolve({"publish_to": wrong})
+        assert "pl4nted" not in str(caught.value)
+    hidden = layers.secret_texts({"publish_to": "ftp://me:pl4nted@host/x"}, environ={})
+    assert (
+        layers.without_secrets("no answer from ftp://me:pl4nted@host/x (pl4nted)", hidden)
+        == "no answer from ftp://***host/x (***)"
+    )
+    assert layers.secret_texts({"publish_to": "s3://bucket/ny"}, environ={}) == ()
+
+
+@pytest.mark.parametrize("text", ["20", "24:00", "8:00", "20:60", "20:00:00", "evening"])
+def test_a_deadline_is_a_time_of_day(text):
+    assert layers.gather({"deadline": "20:30"}, environ={})["deadline"] == dt.time(20, 30)
+    with pytest.raises(
+        UsageError, match="--deadline .* is not a time of day: expected HH:MM, for example 20:00"
+    ):
+        layers.gather({"deadline": text}, environ={})
+
+
 def test_an_empty_variable_counts_as_not_set():
     assert _resolve({}, {"TICKERCAST_HORIZON": ""}).model.horizon == 5
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from prefect.engine import handle_engine_signals
-from prefect.states import Failed, get_state_exception
+from prefect.states import Failed, State, StateType, get_state_exception
 
 from flows import cli
 from flows.running.ending import ended
@@ -69,17 +69,28 @@ SUMMARY = RunSummary("r", "nightly", "failed", nights.now(1).date(), "no ticker 
 @pytest.mark.parametrize(
     ("state", "lines"),
     [
+        (State(type=StateType.CANCELLED, name="Degraded", data=SUMMARY), 0),
         (Failed(message="busy", data=WorkspaceBusy("run-9 holds the workspace")), 0),
         (Failed(message="nothing was published", data=SUMMARY), 0),
-        (Failed(message="our mistake", data=ZeroDivisionError("division by zero")), 1),
+        (Failed(message="our mistake", data=ZeroDivisionError("division by zero")), 2),
     ],
-    ids=["an error of the run", "nothing was published", "our mistake"],
+    ids=["degraded", "an error of the run", "nothing was published", "our mistake"],
 )
 def test_a_run_that_failed_as_it_should_leaves_no_traceback(state, lines, caplog):
-    """As the process of a scheduled run ends: its last line, `Finished in state Failed(...)`, has said it."""
+    """As the process of a scheduled run ends: its last line, `Finished in state Failed(...)`, has said it.
+    Prefect says what was raised twice, in the run's log and in the process's.
+    """
+
+    def end():
+        try:
+            raise get_state_exception(state)
+        except Exception:
+            logging.getLogger("prefect.flow_runs").exception("as in `run_flow`")
+            raise
+
     assert ended  # the module that hushes it is the one that ends every run
     with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as left, handle_engine_signals():
-        raise get_state_exception(state)
+        end()
     assert left.value.code == 1
     assert [record.exc_info is not None for record in caplog.records] == [True] * lines
 

@@ -84,6 +84,12 @@ def test_every_figure_is_the_one_that_the_tables_say(workspace):
     ]
 
 
+def test_the_deadline_of_the_next_night_is_there_where_one_is_declared(workspace):
+    found = figures(exposition(workspace, {}, NOW, dt.time(20)))  # of Thursday, 4 January, in New York
+    assert of(found, "deadline_timestamp_seconds") == dt.datetime(2024, 1, 5, 1, tzinfo=dt.UTC).timestamp()
+    assert not [name for name, _ in figures(exposition(workspace, {}, NOW)) if name.startswith("deadline")]
+
+
 def test_a_failed_run_is_in_the_file_and_the_last_success_stays(workspace):
     failed = Ending("nightly", "failed", 1, "no room", "2024-01-04T22:00:00+00:00")
     found = figures(exposition(workspace, {"nightly": failed}, NOW))

@@ -94,6 +94,44 @@ def test_a_night_that_failed_after_the_published_one_shows_until_the_next_succee
     assert standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=2)).verdict == "fresh"
 
 
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
+        (AFTER_THE_CLOSE, "fresh"),
+        (dt.datetime(2024, 1, 4, 0, 59, tzinfo=dt.UTC), "fresh"),  # Wednesday, 19:59 in New York
+        (dt.datetime(2024, 1, 4, 1, 0, tzinfo=dt.UTC), "late"),
+        (dt.datetime(2024, 1, 5, 1, 0, tzinfo=dt.UTC), "stale"),  # two sessions missed: that is said instead
+    ],
+)
+def test_a_night_that_is_not_published_by_its_deadline_is_late(workspace, now, verdict):
+    stands = standing(workspace, now, dt.time(20))
+    assert (stands.verdict, stands.due) == (verdict, dt.datetime(2024, 1, 4, 1, tzinfo=dt.UTC))
+    assert stands.late == (verdict != "fresh")
+    said = "was" if stands.late else "is"
+    assert f"deadline      the next night {said} due by 2024-01-04 01:00 UTC" in status._lines(stands)
+    assert status.EXIT_CODES["late"] == 1
+
+
+def test_after_a_holiday_the_deadline_is_that_of_the_next_session(tmp_path):
+    nights.store_and_publish(tmp_path, 10)  # Friday, 12 January; Monday is Martin Luther King Day
+    stands = standing(tmp_path, nights.now(10), dt.time(20))
+    assert stands.due == dt.datetime(2024, 1, 17, 1, tzinfo=dt.UTC)
+
+
+def test_a_night_that_began_before_the_close_does_not_know_its_session(tmp_path):
+    made = nights.night(0)
+    made["runs"]["started_at"] = pd.Timestamp("2024-01-02 20:00")
+    nights.store_and_publish(tmp_path, 0, made)
+    assert standing(tmp_path, AFTER_THE_CLOSE, dt.time(20)).due == dt.datetime(2024, 1, 3, 1, tzinfo=dt.UTC)
+
+
+def test_without_a_deadline_nothing_is_late(workspace):
+    stands = standing(workspace, AFTER_THE_CLOSE + dt.timedelta(days=1, hours=6))
+    assert (stands.verdict, stands.due) == ("fresh", None) and not any(
+        line.startswith("deadline") for line in status._lines(stands)
+    )
+
+
 def test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale(tmp_path):
     made = nights.night(0, ("AAA", "BBB", "CCC"))
     made["run_tickers"].loc[0, "last_session"] = pd.Timestamp("2020-01-02")

@@ -134,6 +134,20 @@ def test_a_phone_shows_the_name_the_close_and_the_range_of_the_next_session(
     assert browser.ask(shown) == ["AAA", "100.00", "96.00 … 104.00"]
 
 
+def test_on_a_phone_the_record_breaks_no_word(browser: Chromium, run_page: Path) -> None:
+    browser.open(run_page, width=390)
+    browser.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    lines = (
+        "cell => { const text = document.createRange(); text.selectNodeContents(cell); return"
+        " text.getClientRects().length; }"
+    )
+    counts = browser.ask(
+        "[...document.querySelectorAll('.record td, .record th')].filter(cell =>"
+        f" cell.offsetWidth).map({lines})"
+    )
+    assert counts and set(counts) == {1}
+
+
 @pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
 def test_console_is_silent_and_nothing_else_is_asked_for(
     browser: Chromium, request: pytest.FixtureRequest, page: str

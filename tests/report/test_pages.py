@@ -335,6 +335,8 @@ def test_of_very_many_tickers_those_that_are_spoken_of_have_a_page(monkeypatch: 
     pages = pages_of(past=pd.DataFrame(), prices=pd.DataFrame(), forecasts=pd.DataFrame())
     assert set(pages) == {INDEX, "glossary.html", "BBB.html", "CCC.html"}  # AAA is fresh
     assert './AAA.html"' not in pages[INDEX] and './BBB.html"' in pages[INDEX]
+    assert "Of so many tickers only those that this page speaks of have one" in pages[INDEX]
+    assert "Of so many tickers" not in index_of()
 
 
 def _luminance(colour: str) -> float:

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import re
 
+import numpy as np
 import pytest
 
 from forecast_lib.report.plots import (
@@ -140,7 +141,9 @@ def test_ratios_below_one_lie_left_of_the_rule_above_one_right_of_it_and_one_on_
 
 
 def test_past_bands_stand_upright_at_their_session_and_around_the_close() -> None:
-    past = PastBands({CLOSES[1][0]: ((95, 80.0, 120.0), (80, 90.0, 115.0))})
+    past = PastBands(
+        [CLOSES[1][0]], [(95, np.array([80.0]), np.array([120.0])), (80, np.array([90.0]), np.array([115.0]))]
+    )
     drawing = draw_forecast("AAA", CLOSES, None, past)
     strokes = {shape.css: shape.path for shape in drawing.shapes}
     x, y = points(strokes["actual"])[1]

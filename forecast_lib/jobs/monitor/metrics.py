@@ -33,7 +33,7 @@ ROLLING_DAYS = 90
 settled.
 """
 
-_VERDICTS = ("fresh", "degraded", "stale", "dead", "failed")
+_VERDICTS = ("fresh", "degraded", "late", "stale", "dead", "failed")
 
 _SUCCESSES = "SELECT kind, max(finished_at) AS finished_at FROM runs WHERE status <> 'failed' GROUP BY kind"
 _ANSWERS = """
@@ -80,17 +80,20 @@ def write_metrics(path: Path, text: bytes, *, shared: bool) -> None:
         built.unlink(missing_ok=True)
 
 
-def exposition(workspace: Path, endings: Mapping[str, Ending], now: dt.datetime) -> bytes:
+def exposition(
+    workspace: Path, endings: Mapping[str, Ending], now: dt.datetime, deadline: dt.time | None = None
+) -> bytes:
     """The text; without a publication that can be read, only how the runs ended.
 
     Args:
         now: UTC time, for the age of the data.
+        deadline: as for `standing`.
     """
     figures = _Figures(workspace.name)
     for ending in endings.values():
         _add_ending(figures, ending)
     try:
-        stands = standing(workspace, now) if (workspace / PUBLISHED).is_file() else None
+        stands = standing(workspace, now, deadline) if (workspace / PUBLISHED).is_file() else None
         if stands is not None:
             _add_standing(figures, stands)
             _add_published(figures, workspace)
@@ -154,6 +157,12 @@ def _add_standing(figures: _Figures, stands: Standing) -> None:
         "tickercast_data_age_sessions",
         "Closed sessions that the ticker furthest behind lacks.",
         stands.sessions_behind,
+    )
+    due = stands.due and stands.due.timestamp()
+    figures.set(
+        "tickercast_deadline_timestamp_seconds",
+        "When the first night that is not published yet is to be.",
+        due,
     )
     behind = sum(ticker.status == "stale" for ticker in stands.degraded)
     figures.set("tickercast_tickers_stale", "Tickers that only the age of their data makes degraded.", behind)

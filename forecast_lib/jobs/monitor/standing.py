@@ -17,7 +17,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.jobs.record.endings import Ending, recall
 from forecast_lib.jobs.record.statuses import degraded as degraded_rows
 from forecast_lib.jobs.record.takeover import ledger_loss
-from forecast_lib.sessions import calendar_for
+from forecast_lib.sessions import WEEKDAYS, TickerCalendar, calendar_for
 from forecast_lib.store.disk.lock import is_held
 from forecast_lib.store.published import reader
 
@@ -42,6 +42,10 @@ _LAST_NIGHTLY = (
     "SELECT run_id, kind, status, as_of, finished_at, message FROM runs"
     " WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
 )
+_LAST_PUBLISHED = """
+SELECT as_of, started_at FROM runs WHERE kind = 'nightly' AND status <> 'failed'
+ORDER BY finished_at DESC, run_id DESC LIMIT 1
+"""
 _TICKERS = """
 SELECT * FROM run_tickers
 WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
@@ -78,7 +82,8 @@ class Standing:
     Attributes:
         verdict: the first of these that holds: `failed` (no nightly run is published, or one failed since),
             `dead` (a run ended without being able to say so), `stale` (more than half of the tickers lack
-            more than the newest session), `degraded` (some ticker is not as it should be), `fresh`.
+            more than the newest session), `late` (the next night is due), `degraded` (some ticker is not as
+            it should be), `fresh`.
         last_run: run_id, kind, status, as_of, finished_at (UTC), message, as text; None where there is no
             run.
         last_nightly: likewise.
@@ -91,6 +96,9 @@ class Standing:
         died: a run that ended without being able to say so.
         working: a run that is at work.
         ledger: what is wrong with the record of what runs stored, in a sentence; empty where it is whole.
+        due: when the first night that is not published yet is to be, UTC; None without a deadline, or before
+            the first night.
+        late: whether that time is past.
     """
 
     verdict: str
@@ -104,6 +112,14 @@ class Standing:
     died: Holder | None
     working: Holder | None
     ledger: str = ""
+    due: dt.datetime | None = None
+    late: bool = False
+
+    @property
+    def due_in_words(self) -> str:
+        """The deadline as part of a sentence; only where there is one."""
+        assert self.due is not None
+        return f"{'was' if self.late else 'is'} due by {self.due:%Y-%m-%d %H:%M} UTC"
 
 
 def read_holder(workspace: Path) -> Holder | None:
@@ -153,6 +169,20 @@ def _failure(workspace: Path, nightly: dict[str, str] | None) -> Ending | None:
     return last if published is None or pd.Timestamp(last.finished_at) > published else None
 
 
+def _due(workspace: Path, calendars: pd.Series, deadline: dt.time | None) -> dt.datetime | None:
+    """The deadline of the first session that the published night does not know, by the clock of the exchange
+    of most tickers.
+    """
+    published = reader.query(workspace, _LAST_PUBLISHED)
+    if deadline is None or published.empty:
+        return None
+    as_of, started = published.iloc[0]
+    calendar = TickerCalendar(next(iter(calendars.mode()), WEEKDAYS))
+    began = started.to_pydatetime().replace(tzinfo=dt.UTC)
+    [session] = calendar.following(calendar.last_known(AsOf(day=as_of.date(), now=began, known_at=began)), 1)
+    return calendar.clock_after(session, deadline)
+
+
 def _stale(ages: Sequence[int | None]) -> bool:
     """Not for the sake of a few tickers, nor of those that never had a price or have ended."""
     known = [age for age in ages if age is not None]
@@ -164,6 +194,7 @@ def _verdict(
     failure: Ending | None,
     died: Holder | None,
     ages: Sequence[int | None],
+    late: bool,
     degraded: Sequence[Behind],
 ) -> str:
     if nightly is None or nightly["status"] == "failed" or failure:
@@ -172,11 +203,17 @@ def _verdict(
         return "dead"
     if _stale(ages):
         return "stale"
+    if late:
+        return "late"
     return "degraded" if degraded or nightly["status"] == "degraded" else "fresh"
 
 
-def standing(workspace: Path, now: dt.datetime) -> Standing:
+def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None) -> Standing:
     """How the workspace stands at the UTC instant `now`.
+
+    Args:
+        deadline: when a night is to be published at the latest, by the exchange's clock: the first such time
+            after its session is known.
 
     Raises:
         UsageError: nothing is published there.
@@ -192,8 +229,10 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
     holder = read_holder(workspace)
     died, working = (None, holder) if holder and holder.alive else (holder, None)
     failure = _failure(workspace, nightly)
+    due = _due(workspace, tickers.loc[tickers["status"] != "ended", "calendar"], deadline)
+    late = due is not None and due <= now
     return Standing(
-        verdict=_verdict(nightly, failure, died, ages, degraded),
+        verdict=_verdict(nightly, failure, died, ages, late, degraded),
         last_run=_row(reader.query(workspace, _LAST_RUN)),
         last_nightly=nightly,
         tickers=len(tickers),
@@ -204,4 +243,6 @@ def standing(workspace: Path, now: dt.datetime) -> Standing:
         died=died,
         working=working,
         ledger=ledger_loss(workspace),
+        due=due,
+        late=late,
     )

@@ -6,7 +6,7 @@ that they are already divided by them, that is undone. A file that lists no spli
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,13 @@ class FileTable:
                 undone=bool(found and (len(found.splits) or found.torn)),
             )
         return told
+
+    def first_session(self, tickers: Collection[str]) -> dt.date | None:
+        """The earliest session of any of these tickers; None where they have no row."""
+        return min(
+            (day for ticker in self.tickers if ticker in tickers and (day := self._ends_of(ticker)[0])),
+            default=None,
+        )
 
     def _ends_of(self, ticker: str) -> tuple[dt.date | None, dt.date | None]:
         if self.ends is not None:

@@ -5,10 +5,11 @@ columns, those rows alone that are wanted, and whole tickers of it can get into 
 any other is read as it stands.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -138,6 +139,28 @@ class FilesSource:
             return tuple(sorted(self._folder()))
         listed = self._tickers_of_parquet()
         return tuple(map(Ticker, self._file(None).tickers)) if listed is None else listed
+
+    def first_sessions(self, tickers: Sequence[Ticker]) -> Iterator[dt.date]:
+        """The first sessions of these tickers; those of a folder one after another, as their files are read.
+        What cannot be read is
+        passed over: `fetch` says why.
+        """
+        if self._path.is_dir():
+            tables = (self._of_folder(ticker) for ticker in tickers)
+            yield from (
+                day
+                for table in tables
+                if isinstance(table, FileTable) and (day := table.first_session(table.tickers))
+            )
+            return
+        with contextlib.suppress(FileRefused):
+            if by_columns := self._by_columns():
+                days = by_columns.names.set_index("ticker")["first"]
+                yield from (
+                    day.date() for day in days[days.index.isin(tickers)] if day.year >= EARLIEST_SESSION.year
+                )
+            elif day := self._file(tuple(tickers)).first_session(tickers):
+                yield day
 
     def passed_over(self) -> tuple[str, ...]:
         """What lies in the folder and is not read, in sentences; files whose names begin with a point are

@@ -69,24 +69,21 @@ def picture(
 
 
 def past_bands(past: Past | None, closes: Mapping[dt.date, float]) -> PastBands | None:
-    """The 95 % and 80 % intervals of earlier forecasts by target session, on the share basis of `closes`.
+    """The 95 % and 80 % intervals of earlier forecasts whose close came, on the share basis of `closes`.
 
     A split since then is undone by the close itself: it is known on both bases.
     """
     if past is None:
         return None
-    known = [(at, day) for at, day in enumerate(past.sessions.tolist()) if day in closes]
-    places = np.array([at for at, _ in known], int)
-    basis = np.array([closes[day] for _, day in known]) / past.actual[places]
-    found: dict[dt.date, list[tuple[int, float, float]]] = {
-        day: [] for (_, day), own in zip(known, basis, strict=True) if own == own
-    }
-    for percent, low, high in BANDS[:2]:
-        bounds = ((past.quantiles[level][places] * basis).tolist() for level in (low, high))
-        for (_, day), lower, upper in zip(known, *bounds, strict=True):
-            if lower == lower:  # there is an outcome
-                found[day].append((percent, lower, upper))
-    return PastBands(found)
+    known = past.known.tolist()
+    came = [(at, day) for at, day in enumerate(past.sessions.tolist()) if known[at] and day in closes]
+    places = np.array([at for at, _ in came], int)
+    basis = np.array([closes[day] for _, day in came]) / past.actual[places]
+    bands = [
+        (percent, past.quantiles[low][places] * basis, past.quantiles[high][places] * basis)
+        for percent, low, high in BANDS[:2]
+    ]
+    return PastBands([day for _, day in came], bands)
 
 
 def forecast_path(steps: Sequence[Record]) -> ForecastPath:
