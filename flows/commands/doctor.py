@@ -5,6 +5,7 @@ Each check looks at one thing, changes nothing, and answers in a line. A check t
 finding, not a crash.
 """
 
+import contextlib
 import datetime as dt
 import email.utils
 import functools
@@ -20,9 +21,11 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from flows.commands import Outcome, Request
 from flows.commands.advice import advised
@@ -43,15 +46,6 @@ from forecast_lib.errors import SchemaTooNew, StoreDamaged, TickercastError
 __all__ = ["CHECKS", "Finding", "doctor", "examine"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
-TRAPS = {
-    "fastapi": ((0, 139), (0, 151), "Prefect's own calls fail with others"),
-    "sqlalchemy": ((2, 0), (2, 1), "others silently stop Prefect's scheduler"),
-    "pandas": ((3, 0), (4, 0), "types of dates and text differ in others"),
-    "duckdb": ((2, 0), (3, 0), "others cannot read the databases"),
-    "prefect": ((3, 8, 8), (3, 9), "others were not tried"),
-}
-"""Library to (first good version, first bad one, why)."""
-
 MIN_FREE_BYTES = 1_000_000_000
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -95,10 +89,6 @@ class Patient:
         return self.settings.workspace
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
-
-
 def _installed(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
@@ -111,17 +101,33 @@ def check_python(patient: Patient) -> Finding:
     return Finding(OK, "python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
 
 
-def check_traps(patient: Patient) -> Iterable[Finding]:
-    """The libraries whose wrong versions break in ways that are hard to see."""
-    for name, (first, end, why) in TRAPS.items():
-        version = _installed(name)
-        wanted = f"{'.'.join(map(str, first))} or later, before {'.'.join(map(str, end))}"
+def _required() -> Iterator[Requirement]:
+    """What Tickercast needs of libraries here, and what Prefect does, by their installed metadata."""
+    for package in ("tickercast", "prefect"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            for line in importlib.metadata.requires(package) or ():
+                needed = Requirement(line)
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    yield needed
+
+
+def check_libraries(patient: Patient) -> Iterable[Finding]:
+    """Versions that do not go together break in ways that are hard to see."""
+    needed = list(_required())
+    bad = False
+    for each in needed:
+        if each.name.startswith("tensorflow"):
+            continue  # either build will do
+        version = _installed(each.name)
         if version is None:
-            yield Finding(FAIL, name, f"is not installed; expected {wanted}", _REINSTALL)
-        elif not first <= _numbers(version) < end:
-            yield Finding(FAIL, name, f"{version} is installed; expected {wanted}: {why}", _REINSTALL)
+            yield Finding(FAIL, each.name, f"is not installed; expected {each.specifier}", _REINSTALL)
+        elif not each.specifier.contains(version, prereleases=True):
+            yield Finding(FAIL, each.name, f"{version} is installed; expected {each.specifier}", _REINSTALL)
         else:
-            yield Finding(OK, name, version)
+            continue
+        bad = True
+    if not bad:
+        yield Finding(OK, "libraries", f"{len({each.name for each in needed})}, of versions that go together")
 
 
 def check_tensorflow(patient: Patient) -> Finding:
@@ -463,7 +469,7 @@ def check_prefect(patient: Patient) -> Finding:
 Check = Callable[[Patient], "Finding | Iterable[Finding]"]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("python", check_python),
-    ("libraries", check_traps),
+    ("libraries", check_libraries),
     ("tensorflow", check_tensorflow),
     ("lock", check_lock),
     ("settings", check_settings),
