@@ -5,7 +5,7 @@ files in place. `report_pages` makes the texts from the frames, `write_report` a
 """
 
 from forecast_lib.report.frames import ReportInput
-from forecast_lib.report.pages import INDEX, IndexPage, TickerPage, index_page, picture_of, render_recipe, report_pages, ticker_pages
+from forecast_lib.report.pages import INDEX, IndexPage, TickerPage, index_page, render_recipe, report_pages, ticker_pages
 from forecast_lib.report.plots import Plot, Series
 from forecast_lib.report.recipe import Figure, RecipeReport
 from forecast_lib.report.writing import show_latest, write_report
@@ -20,7 +20,6 @@ __all__ = [
     "Series",
     "TickerPage",
     "index_page",
-    "picture_of",
     "render_recipe",
     "report_pages",
     "show_latest",

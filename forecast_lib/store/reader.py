@@ -6,8 +6,9 @@ does not call that a sandbox; strangers belong in another operating-system user.
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pandas as pd
@@ -16,7 +17,9 @@ from forecast_lib.errors import StoreDamaged, UsageError
 from forecast_lib.store.border import database_errors, disk_errors, first_line
 from forecast_lib.store.files import PUBLISHED, temporary_name
 
-__all__ = ["TIMEOUT_S", "data_dictionary", "open_published", "query", "write_parquet"]
+__all__ = ["TIMEOUT_S", "data_dictionary", "open_published", "query", "query_as", "write_parquet"]
+
+Answer = TypeVar("Answer")
 
 TIMEOUT_S = 60.0
 """Seconds after which a query is stopped, unless told otherwise."""
@@ -81,9 +84,17 @@ def open_published(where: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def query(where: Path, sql: str, max_rows: int | None = None, *, timeout_s: float = TIMEOUT_S) -> pd.DataFrame:
+    """The answer to one SELECT as a frame of pandas; see `query_as`."""
+    return query_as(lambda answer: answer.df(), where, sql, max_rows, timeout_s=timeout_s)
+
+
+def query_as(
+    made: Callable[[duckdb.DuckDBPyRelation], Answer], where: Path, sql: str, max_rows: int | None = None, *, timeout_s: float = TIMEOUT_S
+) -> Answer:
     """The answer to one SELECT (or VALUES, SHOW, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN) on the published tables.
 
     Args:
+        made: makes of DuckDB's answer what is wanted of it, for example `polars.DataFrame`, while the connection is open.
         where: as in `open_published`.
         max_rows: at most so many rows, the first ones; None for all.
         timeout_s: seconds after which the query is stopped.
@@ -98,7 +109,7 @@ def query(where: Path, sql: str, max_rows: int | None = None, *, timeout_s: floa
             with _user_errors(timeout_s):
                 answer = con.sql(sql)
             with _user_errors(timeout_s, own_lines=max_rows is None):
-                return (answer if max_rows is None else answer.limit(max_rows)).df()
+                return made(answer if max_rows is None else answer.limit(max_rows))
 
 
 def data_dictionary(where: Path) -> pd.DataFrame:

@@ -1,0 +1,36 @@
+"""Evenings of the simulated market, in this process and without Prefect: the workspace that a notebook reads."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from flows import nightly
+from flows.settings import resolve
+from flows.stages import PlainStages
+from forecast_lib.sessions import TickerCalendar
+
+__all__ = ["NETWORK", "NEW_YORK", "TRAINING", "make"]
+
+NEW_YORK = TickerCalendar("XNYS")
+NETWORK = {"variant": "lstm", "units": 4, "lookback": 10, "horizon": 2}
+TRAINING = {"epochs": 1}
+_LAST = dt.date(2012, 5, 4)
+
+
+def make(workspace: Path, count: int, tickers: int) -> None:
+    """A night for SIM1, SIM2, ... on each of the last `count` evenings up to 4 May 2012; a network is trained on the first."""
+    for session in NEW_YORK.sessions(_LAST - dt.timedelta(days=60), _LAST)[-count:]:
+        given = {"source": "simulated", "tickers": ",".join(f"SIM{number + 1}" for number in range(tickers))}
+        settings = {"model": NETWORK["variant"], **{name: str(NETWORK[name]) for name in ("units", "lookback", "horizon")}, "epochs": "1"}
+        evening = dt.datetime.combine(session.date(), dt.time(22, 30), dt.UTC)
+        config = resolve(
+            {**given, **settings, "workspace": str(workspace), "as_of": str(session.date())},
+            environ={},
+            now=evening,
+        )
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(nightly, "Stages", PlainStages)
+            for name in ("read_report", "write_pages", "show_latest"):  # the pages have tests of their own, and take their time
+                patched.setattr(nightly.publish, name, lambda *_: None)
+            nightly._night(config)
