@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from forecast_lib.api.frames import brought_by_extra, pandas_of
@@ -15,7 +16,7 @@ SHOWN = 120
 _FAN = (95, 80, 50)
 _BEFORE = (95, 80)
 _INK, _ACCENT, _BAD = "#1b222c", "#1c6787", "#ab2419"
-_SHADES = {95: 0.15, 80: 0.22, 50: 0.3}
+_SHADES = {95: "#dce8ec", 80: "#b1cad5", 50: "#84a9ba"}
 
 
 def plot_long(frame: Any, forecasts: Any, unique_id: Any = None, *, model: str | None = None, sessions: int = SHOWN, ax: Any = None) -> Any:
@@ -73,17 +74,17 @@ def draw(
     if before is not None:
         _draw_before(ax, before[before["ds"].isin(days)], place, bounds, closes)
     ax.plot(range(len(days)), closes["y"], color=_INK, linewidth=1.1, label="close")
-    coming = range(len(days), len(days) + len(fan))
+    last, coming = closes["y"].iloc[-1], range(len(days) - 1, len(days) + len(fan))  # the fan opens at the last close
     for level in [level for level in _FAN if level in bounds]:
-        low, high = (fan[name].to_numpy(float) for name in bounds[level])
-        ax.fill_between(coming, low, high, color=_ACCENT, alpha=_SHADES[level], linewidth=0, label=f"{level} % range")
-    ax.plot(coming, fan[model], color=_ACCENT, linewidth=1.6, label=model)
+        low, high = (np.array([last, *fan[name]], float) for name in bounds[level])
+        ax.fill_between(coming, low, high, color=_SHADES[level], linewidth=0, label=f"{level} % range")
+    ax.plot(coming, [last, *fan[model]], color=_ACCENT, linewidth=1.6, label=model)
     every = pd.DatetimeIndex([*days, *pd.DatetimeIndex(fan["ds"])])
     ticks = range(0, len(every), max(len(every) // 6, 1))
     ax.set_xticks(ticks, [f"{every[at]:%Y-%m-%d}" for at in ticks])
     ax.set_title(title, loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", frameon=False, ncols=6, fontsize="small")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=6, fontsize="small")
     return ax
 
 
@@ -91,8 +92,7 @@ def _draw_before(ax: Any, before: pd.DataFrame, place: pd.Series, bounds: Bounds
     at = place[pd.DatetimeIndex(before["ds"])].to_numpy()
     for level in [level for level in _BEFORE if level in bounds]:
         low, high = bounds[level]
-        label = f"{level} % range, said before"
-        ax.bar(at, before[high] - before[low], 0.9, bottom=before[low], color=_ACCENT, alpha=_SHADES[level], label=label)
+        ax.bar(at, before[high] - before[low], 0.9, bottom=before[low], color=_SHADES[level])
     came = closes.set_index("ds")["y"].reindex(before["ds"]).to_numpy()
     missed = (came < before[bounds[95][0]].to_numpy()) | (came > before[bounds[95][1]].to_numpy())
     if missed.any():

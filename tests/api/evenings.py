@@ -13,7 +13,7 @@ from forecast_lib.sessions import TickerCalendar
 __all__ = ["NETWORK", "NEW_YORK", "TRAINING", "make"]
 
 NEW_YORK = TickerCalendar("XNYS")
-NETWORK = {"variant": "lstm", "units": 4, "lookback": 10, "horizon": 2}
+NETWORK = {"variant": "lstm", "units": 4, "lookback": 10, "horizon": 5}
 TRAINING = {"epochs": 1}
 _LAST = dt.date(2012, 5, 4)
 

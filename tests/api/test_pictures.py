@@ -30,7 +30,7 @@ def test_a_series_and_the_fan_of_its_forecast() -> None:
     assert (ax.get_title(loc="left"), drawn(ax)) == ("S2", ["close", "95 % range", "80 % range", "50 % range", "naive"])
     close, point = ax.lines
     assert close.get_ydata().tolist() == walk(2)["y"].tolist()[-50:]
-    assert point.get_xdata().tolist() == [50, 51, 52]  # the sessions after the last close
+    assert point.get_xdata().tolist() == [49, 50, 51, 52]  # from the last close on
     widest = ax.collections[0].get_datalim(ax.transData)
     own = forecasts[forecasts["unique_id"] == "S2"]
     assert (widest.y0, widest.y1) == (own["naive-lo-95"].min(), own["naive-hi-95"].max())
@@ -67,8 +67,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_a_ticker_s_closes_lie_over_what_had_been_said(workspace: Workspace, tmp_path: Path) -> None:
     ax = workspace.plot("aaa")
-    names = ["95 % range, said before", "80 % range, said before", "close", "95 % range", "80 % range", "50 % range", "tickercast"]
-    assert sorted(drawn(ax)) == sorted(names)
+    assert drawn(ax) == ["close", "95 % range", "80 % range", "50 % range", "tickercast"]
     before = ax.containers[0].patches[0]
     assert (before.get_x() + before.get_width() / 2, before.get_y(), before.get_height()) == (1.0, 96.0, 8.0)
     ax.figure.savefig(tmp_path / "aaa.png")
