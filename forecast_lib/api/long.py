@@ -24,14 +24,14 @@ _KEYS = ("unique_id", "ds", "cutoff", "y")
 
 def long_columns(model: str, point: Any, quantiles: pd.DataFrame) -> dict[str, Any]:
     """A model's columns: its point, and the bounds of its intervals from columns named as in the tables (`q10`, `q90`)."""
-    bounds = {}
+    bounds: dict[str, Any] = {}
     for level in LEVELS:
         low, high = (quantile_column(round(0.5 + side * level / 200, 4)) for side in (-1, 1))
         bounds |= {f"{model}-lo-{level}": quantiles[low], f"{model}-hi-{level}": quantiles[high]}
     return {model: point, **bounds}
 
 
-def models_in(frame: pd.DataFrame) -> dict[str, Bounds]:
+def models_in(frame: pd.DataFrame) -> dict[str, dict[float, tuple[str, str]]]:
     """The models of a long frame, each with the columns of its bounds by per cent of the interval.
 
     >>> models_in(pd.DataFrame(columns=["unique_id", "ds", "y", "A", "A-lo-80", "A-hi-80", "B"]))

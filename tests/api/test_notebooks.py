@@ -6,7 +6,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.api.notebooks import PATHS, executed, with_workspace
+from forecast_lib import backtest_long, train_long
+from tests import made_up
+from tests.api.made_up_frames import gaussian
+from tests.api.notebooks import PATHS, ROOT, executed, with_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +43,21 @@ def test_a_notebook_shows_what_its_code_gives(path: Path, folder: Path) -> None:
             [float(number) for number in NUMBER.findall(old)], rel=0.02, abs=0.02
         )
     assert any("image/png" in kinds for _, kinds in kept)
+
+
+def test_the_python_of_the_readme_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, with a smaller network than the default one."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    for function in (train_long, backtest_long):
+        monkeypatch.setitem(function.__kwdefaults__, "model", made_up.MODEL)
+        monkeypatch.setitem(function.__kwdefaults__, "training", made_up.TRAIN)
+    monkeypatch.chdir(folder)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {"mine": gaussian(0.01)})
 
 
 def test_a_user_s_error_is_one_line_in_a_notebook() -> None:
