@@ -16,9 +16,9 @@ from forecast_lib.store import reader
 __all__ = ["Workspace"]
 
 _SERIES = """(
-    SELECT c.ticker, c.session, a.split_adjusted_close AS y, c.open / a.split_factor AS open, c.high / a.split_factor AS high,
-        c.low / a.split_factor AS low, c.volume * a.split_factor AS volume
-    FROM adjusted_prices AS a JOIN current_prices AS c USING (ticker, session)
+    SELECT p.ticker, p.session, a.split_adjusted_close AS y, p.open / a.split_factor AS open, p.high / a.split_factor AS high,
+        p.low / a.split_factor AS low, p.volume * a.split_factor AS volume
+    FROM adjusted_prices_as_of({instant}) AS a JOIN prices_as_of({instant}) AS p USING (ticker, session)
 )"""
 _HISTORY = "(SELECT * FROM forecast_history WHERE NOT superseded)"
 
@@ -58,19 +58,19 @@ class Workspace:
 
     def prices(self, *tickers: str, known_at: str | None = None) -> Any:
         """Prices, the newest revision, or as they were known at an instant (UTC where it has no offset)."""
-        if known_at is None:
-            return self.sql(_select("current_prices", tickers, "ticker, session"))
-        instant = pd.Timestamp(known_at)
-        moment = instant.tz_localize("UTC") if instant.tz is None else instant.tz_convert("UTC")
-        return self.sql(_select(f"prices_as_of(TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}')", tickers, "ticker, session"))
+        return self.sql(_select(f"prices_as_of({_instant(known_at)})", tickers, "ticker, session"))
 
     def backtests(self, *tickers: str) -> Any:
         """Scores of the newest backtest by ticker, model and step: `latest_backtest_scores`; `*` is all tickers together."""
         return self.sql(_select("latest_backtest_scores", tickers, "ticker, model, step"))
 
-    def series(self, *tickers: str) -> Any:
-        """Prices in the long layout, adjusted for splits: `unique_id`, `ds`, `y` (the close), `open`, `high`, `low`, `volume`."""
-        own = _select(_SERIES, tickers, "ticker, session")
+    def series(self, *tickers: str, known_at: str | None = None) -> Any:
+        """Prices in the long layout, adjusted for splits: `unique_id`, `ds`, `y` (the close), `open`, `high`, `low`, `volume`.
+
+        Args:
+            known_at: as for `prices`; splits are undone as they were known then.
+        """
+        own = _select(_SERIES.format(instant=_instant(known_at)), tickers, "ticker, session")
         return self.sql(f"SELECT ticker AS unique_id, session::TIMESTAMP AS ds, * EXCLUDE (ticker, session) FROM ({own})")
 
     def long(self, *tickers: str) -> Any:
@@ -99,7 +99,7 @@ class Workspace:
             UsageError: there is no such ticker, or matplotlib, which the extra `plot` brings, is not installed.
         """
         (name,) = parse_tickers([ticker])
-        closes = self._pandas(_SERIES, [name], "session").rename(columns={"session": "ds"})
+        closes = self._pandas(_SERIES.format(instant=_instant(None)), [name], "session").rename(columns={"session": "ds"})
         fan = _as_long(self._pandas("latest_forecasts", [name], "step"))
         if closes.empty:
             raise UsageError(f"there are no prices of {name} in {self.where}; tickercast forecasts lists the tickers that there are")
@@ -113,6 +113,25 @@ class Workspace:
 
     def _pandas(self, table: str, tickers: Sequence[str], order: str) -> pd.DataFrame:
         return reader.query(self.where, _select(table, tickers, order))
+
+
+def _instant(known_at: str | None) -> str:
+    """As SQL; the end of time where none is named.
+
+    >>> _instant("2024-05-01 22:00+02:00")
+    "TIMESTAMP '2024-05-01 20:00:00.000000'"
+
+    Raises:
+        UsageError: it is no instant.
+    """
+    if known_at is None:
+        return "TIMESTAMP 'infinity'"
+    try:
+        instant = pd.Timestamp(known_at)
+    except ValueError as error:
+        raise UsageError(f"known_at {known_at!r} is no instant: expected for example '2024-05-01 22:00'") from error
+    moment = instant.tz_localize("UTC") if instant.tz is None else instant.tz_convert("UTC")
+    return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}'"
 
 
 def _select(table: str, tickers: Sequence[str], order: str) -> str:

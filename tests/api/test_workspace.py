@@ -54,10 +54,16 @@ def test_prices_come_out_in_the_long_layout_on_the_newest_share_basis(tmp_path: 
     split = {"ticker": ["AAA"], "session": [nights.stamp(nights.day(1))], "kind": ["split"], "value": [2.0], "source": ["simulated"]}
     known = {"known_at": [nights.stamp(nights.day(1))], "run_id": ["run-1"]}
     nights.store_and_publish(tmp_path, 1, nights.night(1) | {"corporate_actions": pd.DataFrame({**split, **known})})
+    assert Workspace(tmp_path).series("AAA", known_at=str(nights.now(0))).iloc[0, 2:].tolist() == [100.0, 99.0, 102.0, 98.0, 1000.0]
     series = Workspace(tmp_path).series("AAA")
     assert list(series) == ["unique_id", "ds", "y", "open", "high", "low", "volume"]
     assert series.iloc[0, 2:].tolist() == [50.0, 49.5, 51.0, 49.0, 2000.0]
     assert series.iloc[1, 2:].tolist() == [100.0, 99.0, 102.0, 98.0, 1000.0]
+
+
+def test_an_instant_that_is_none_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="known_at 'last week' is no instant"):
+        workspace.prices("AAA", known_at="last week")
 
 
 def test_a_folder_without_a_publication_is_refused(tmp_path: Path) -> None:
