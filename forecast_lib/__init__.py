@@ -1,4 +1,6 @@
-"""The forecasting engine of Tickercast: prices in, windows cut, a model learns, a forecast is made, a backtest judges it.
+"""The forecasting engine of Tickercast.
+
+Prices in, windows cut, a model learns, a forecast is made, a backtest judges it.
 
 For a notebook there are the names of `__all__`, loaded when they are first asked for:
 

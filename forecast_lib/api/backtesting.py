@@ -25,16 +25,19 @@ from forecast_lib.windows.series import Array, TickerSeries
 __all__ = ["Forecaster", "Trainable", "backtest_long"]
 
 Forecaster = Callable[[TickerSeries, int], Array]
-"""A series up to its cutoff (`series.close`, `.high` and so on, oldest first) and the horizon -> (horizon, len(QUANTILES)) prices."""
+"""A series up to its cutoff and the horizon -> (horizon, len(QUANTILES)) prices.
+
+The series has `sessions`, `open`, `high`, `low`, `close` and `volume`, oldest first.
+"""
 _MEDIAN = QUANTILES.index(0.5)
 _MARKS = ["ticker", "cutoff", "step"]
 
 
 class Trainable(Protocol):
-    """A model that learns first: `fit` gets the long frame as known at a fold's first cutoff, and gives what forecasts from then on."""
+    """A model that learns first: from the long frame as known at a fold's first cutoff."""
 
     def fit(self, known: Any, /) -> Forecaster:
-        """Learn from what is known."""
+        """What has learned from it, and forecasts from then on."""
 
 
 def backtest_long(
@@ -47,31 +50,37 @@ def backtest_long(
     config: BacktestConfig = BacktestConfig(),
     seed: int = 0,
 ) -> Any:
-    """Forecasts from each cutoff of the last part of every series, by models of one's own and by ours, beside what came.
+    """Forecasts of the last part of every series by models of one's own and by ours, beside what came.
 
-    Nobody sees beyond a cutoff: a function gets the series up to it, a `Trainable` and our networks learn from what was known at the
-    first cutoff of each fold.
+    Nobody sees beyond a cutoff: a function gets the series up to it, a `Trainable` and our networks learn
+    from what was known at the first cutoff of each fold.
 
     Args:
         frame: as for `train_long`.
-        own: by name, functions that answer (horizon, len(QUANTILES)) prices, ascending by `QUANTILES`, or objects with `fit`.
-        beside: ours: `tickercast` (networks and baselines together, as a night answers), the network alone by the name of its variant,
-            and baselines. Networks are trained only where one of these names asks for them.
+        own: by name, functions that answer (horizon, len(QUANTILES)) prices, ascending by `QUANTILES`, or
+            objects with `fit`.
+        beside: ours: `tickercast` (networks and baselines together, as a night answers), the network alone by
+            the name of its variant, and baselines. Networks are trained only where one of these names asks
+            for them.
         model: our network; its `horizon` holds for all.
         training: how much our networks are trained.
         config: which part is tested (the last fifth), in how many folds.
         seed: of our networks.
 
     Returns:
-        `unique_id`, `ds`, `cutoff`, `y` and each model's columns, a frame of the kind of `frame`; `score_long` sums it up.
+        `unique_id`, `ds`, `cutoff`, `y` and each model's columns, a frame of the kind of `frame`;
+        `score_long` sums it up.
 
     Raises:
-        UsageError: the frame or a name is not as expected, a series is too short, or a model answered something else.
+        UsageError: the frame or a name is not as expected, a series is too short, or a model answered
+            something else.
     """
     for name in beside:
         refuse_unknown(name, (OURS, model.variant, *BASELINES))
     if doubles := sorted({*own} & {OURS, COMBINED, model.variant, *BASELINES}):
         raise UsageError(f"model {doubles[0]!r} is one of ours: give yours another name")
+    if not own and not beside:
+        raise UsageError("there is nothing to test: expected a model of your own, or the name of one of ours in beside")
     if config.arms:
         raise UsageError(f"arms {','.join(config.arms)} are for tickercast backtest: expected a config without them")
     named = series_in(frame)
@@ -156,7 +165,7 @@ def _answer(name: str, forecaster: Any, series: TickerSeries, cutoff: int, horiz
 
 
 def _copied(series: TickerSeries, cutoff: int) -> TickerSeries:
-    """The series up to the cutoff, with arrays of its own: they lead to no later session, and may be written to."""
+    """The series up to the cutoff; its own arrays lead to no later session, and may be written to."""
     columns = {name: getattr(series, name)[: cutoff + 1].copy() for name in ("sessions", "open", "high", "low", "close", "volume")}
     return TickerSeries(series.ticker, **columns)
 

@@ -1,4 +1,4 @@
-"""Forecasts of a long frame: by baselines, or by networks that are trained on it as a night trains its own."""
+"""Forecasts of a long frame: by baselines, or by networks trained on it as a night trains its own."""
 
 import hashlib
 from collections.abc import Mapping
@@ -54,11 +54,11 @@ class Networks:
         return f"<Networks: {self.model.variant}, {self.model.horizon} steps ahead, {len(self.bundles)} series{without}>"
 
     def forecast(self, frame: Any) -> Any:
-        """What a night would answer from the end of each series: the networks and the baselines together, as the model `tickercast`.
+        """What a night would answer from the end of each series: networks and baselines together.
 
         Args:
-            frame: the one that was learned from, or the same series with newer rows. A series that was not learned from is answered
-                for by baselines alone.
+            frame: the one that was learned from, or the same series with newer rows. A series that was not
+                learned from is answered for by baselines alone.
 
         Returns:
             `unique_id`, `ds`, `tickercast` and the bounds of its intervals, a frame of the kind of `frame`.
@@ -82,10 +82,11 @@ def _rows(name: Any, series: TickerSeries, model: str, made: Forecasts) -> pd.Da
 
 
 def train_long(frame: Any, *, model: ModelConfig = ModelConfig(), training: TrainConfig = TrainConfig(), seed: int = 0) -> Networks:
-    """Train on a long frame as a night does: a few networks on all series together, then each series' own part.
+    """Train on a long frame as a night does: networks of all series together, then each series' own part.
 
     Args:
-        frame: of pandas, polars or Arrow: `unique_id`, `ds`, `y` (closes) and, where they are known, `open`, `high`, `low`, `volume`.
+        frame: of pandas, polars or Arrow: `unique_id`, `ds`, `y` (closes) and, where they are known, `open`,
+            `high`, `low`, `volume`.
         model: the network, and how many steps ahead it looks (`ModelConfig(horizon=1)`).
         training: how much is trained.
         seed: the same one gives the same networks on the same machine.
@@ -123,13 +124,13 @@ def _problem(series: TickerSeries, model: ModelConfig, training: TrainConfig) ->
 
 
 def forecast_long(frame: Any, *, horizon: int = 5, model: str = COMBINED) -> Any:
-    """Forecasts from the end of each series by our baselines, together or one of them, calibrated by the series' own past.
+    """Forecasts from the end of each series by our baselines, calibrated by the series' own past.
 
     Args:
         frame: as for `train_long`.
         horizon: steps ahead.
-        model: combined (har, ewma and naive, weighed by their losses), naive, drift, ar1, ewma, garch, har, ets or empirical. `har`
-            looks at ranges, so give it `high` and `low`.
+        model: combined (har, ewma and naive, weighed by their losses), naive, drift, ar1, ewma, garch, har,
+            ets or empirical. `har` looks at ranges, so give it `high` and `low`.
 
     Returns:
         `unique_id`, `ds`, the point and the bounds of the central intervals, a frame of the kind of `frame`.

@@ -1,4 +1,4 @@
-"""Frames of pandas, polars and Arrow: what comes in is answered in kind, and what an extra brings is asked for by name."""
+"""Frames of pandas, polars and Arrow: what comes in is answered in kind."""
 
 import importlib
 import operator
@@ -39,7 +39,7 @@ def brought_by_extra(module: str, extra: str) -> ModuleType:
 
 
 def reading_as(kind: Kind) -> Callable[[Any], Any]:
-    """What makes a frame of this kind of a DuckDB relation; polars and Arrow take its columns as they are, without a detour by pandas.
+    """What makes a frame of this kind of a DuckDB relation, without a detour by pandas.
 
     Raises:
         UsageError: the kind is unknown, or its extra is not installed.

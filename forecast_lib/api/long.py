@@ -1,7 +1,8 @@
-"""The long layout of Nixtla's libraries: rows of `unique_id`, `ds` and `y`, and a model's columns beside them.
+"""The long layout of Nixtla's libraries: `unique_id`, `ds` and `y`, and a model's columns beside them.
 
-A model called `har` has the columns `har` (the point), `har-lo-80`, `har-hi-80` (the bounds of its central 80 % interval) and so on. A
-frame of past forecasts, as their `cross_validation` makes it, has `cutoff` too: the last `ds` that a forecast knew.
+A model called `har` has the columns `har` (the point), `har-lo-80`, `har-hi-80` (the bounds of its central 80
+% interval) and so on. A frame of past forecasts, as their `cross_validation` makes it, has `cutoff` too: the
+last `ds` that a forecast knew.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ _KEYS = ("unique_id", "ds", "cutoff", "y")
 
 
 def long_columns(model: str, point: Any, quantiles: pd.DataFrame) -> dict[str, Any]:
-    """A model's columns: its point, and the bounds of its intervals from columns named as in the tables (`q10`, `q90`)."""
+    """A model's columns: its point, and the bounds of its intervals from columns named as in the tables."""
     bounds: dict[str, Any] = {}
     for level in LEVELS:
         low, high = (quantile_column(round(0.5 + side * level / 200, 4)) for side in (-1, 1))

@@ -24,10 +24,11 @@ _WEEKENDS_COUNT = 0.1  # share of Saturdays and Sundays above which every day is
 
 
 def series_in(frame: Any) -> dict[Hashable, TickerSeries]:
-    """Each series of a long frame by its `unique_id`; `open`, `high`, `low` and `volume` may be there beside `y`.
+    """Each series of a long frame by its `unique_id`; open, high, low and volume may be there beside `y`.
 
     Raises:
-        UsageError: a column is missing, `ds` is no date, a date comes twice, a value is no positive number, a series is too short.
+        UsageError: a column is missing, `ds` is no date, a date comes twice, a value is no positive number, a
+            series is too short.
     """
     known = pandas_of(frame)
     if missing := [name for name in ("unique_id", "ds", "y") if name not in known.columns]:
@@ -71,7 +72,7 @@ def frame_of(series: Mapping[Hashable, TickerSeries]) -> pd.DataFrame:
 
 
 def market_of(series: Mapping[Hashable, TickerSeries], model: ModelConfig, train: TrainConfig) -> Market:
-    """The series as a night sees its tickers: each knows what it has in common with the others of its exchange."""
+    """The series as a night sees its tickers: knowing what those of an exchange have in common."""
     own = {each.ticker: each for each in series.values()}
     nothing = {"prices": empty("prices"), "actions": empty("corporate_actions"), "quarantined": empty("quarantined_prices")}
     market = Market(own, {name: calendar_for(name) for name in own}, dict.fromkeys(own), **nothing)
@@ -81,8 +82,8 @@ def market_of(series: Mapping[Hashable, TickerSeries], model: ModelConfig, train
 def coming_sessions(series: TickerSeries, horizon: int) -> pd.DatetimeIndex:
     """The sessions after the last one.
 
-    They are those of the exchange that the series' name points to where its last 250 rows kept them; else weekdays, or every day where
-    weekends are among them.
+    They are those of the exchange that the series' name points to where its last 250 rows kept them; else
+    weekdays, or every day where weekends are among them.
     """
     lately = series.sessions[-_LATELY:]
     calendar = calendar_for(series.ticker)

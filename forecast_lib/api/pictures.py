@@ -1,4 +1,4 @@
-"""Pictures by matplotlib, which the extra `plot` brings: closes, what had been forecast for them, and the fan of what is to come."""
+"""Closes, what had been forecast for them, and the fan of what is to come, drawn by matplotlib."""
 
 from typing import Any
 
@@ -24,7 +24,8 @@ def plot_long(frame: Any, forecasts: Any, unique_id: Any = None, *, model: str |
 
     Args:
         frame: `unique_id`, `ds`, `y`.
-        forecasts: `unique_id`, `ds` and the model's columns, made by `forecast_long`, `Networks.forecast` or others.
+        forecasts: `unique_id`, `ds` and the model's columns, made by `forecast_long`, `Networks.forecast` or
+            others.
         unique_id: which series; may be left out where there is one.
         model: whose forecast; may be left out where there is one.
         sessions: so many of the last rows of the series.
@@ -66,7 +67,8 @@ def draw(
     """Sessions side by side, without room for weekends.
 
     Args:
-        closes: `ds`, `y`. fan: `ds`, the point and its bounds. before: `ds` and bounds named alike of forecasts that have come true.
+        closes: `ds`, `y`. fan: `ds`, the point and its bounds. before: `ds` and bounds named alike of
+            forecasts that have come true.
     """
     ax = ax or brought_by_extra("matplotlib.pyplot", "plot").subplots(figsize=(9, 3.6), layout="constrained")[1]
     days = pd.DatetimeIndex(closes["ds"])

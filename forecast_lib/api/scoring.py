@@ -22,20 +22,22 @@ def score_long(frame: Any, against: str, *, models: Sequence[str] = (), coverage
     """Scores of past forecasts beside what came, each model's and step's, the best first.
 
     Args:
-        frame: `unique_id`, `ds`, `cutoff`, `y` and models' columns, as `backtest_long` gives them, or `cross_validation` of Nixtla's
-            libraries. Without `cutoff` all rows count as one step.
+        frame: `unique_id`, `ds`, `cutoff`, `y` and models' columns, as `backtest_long` gives them, or
+            `cross_validation` of Nixtla's libraries. Without `cutoff` all rows count as one step.
         against: the model that the others are compared with.
         models: those that are scored; all where none is named.
         coverage: per cent of the intervals whose share of outcomes is counted.
 
     Returns:
-        A frame of the kind of `frame`, one row a model and step, on the rows that the model shares with `against`:
+        A frame of the kind of `frame`, one row a model and step, on the rows that the model shares with
+        `against`:
 
         - `n`: so many;
-        - `rmse_ratio`, `pinball_ratio`: root mean squared error and mean pinball loss (over the bounds up to 95 % that both have)
-          divided by those of `against`, geometric mean over the series; below 1 is better;
-        - `pvalue`: of the Diebold-Mariano test that the pinball losses (without bounds the squared errors), averaged by cutoff, are
-          the same;
+        - `rmse_ratio`, `pinball_ratio`: root mean squared error and mean pinball loss (over the bounds up to
+          95 % that both have) divided by those of `against`, geometric mean over the series; below 1 is
+          better;
+        - `pvalue`: of the Diebold-Mariano test that the pinball losses (without bounds the squared errors),
+          averaged by cutoff, are the same;
         - `cov80`, `cov95`: the share of outcomes inside these intervals.
 
     Raises:
@@ -92,7 +94,7 @@ def _ratio(rows: pd.DataFrame, losses: Array, base: Array) -> float:
 
 
 def _pvalue(rows: pd.DataFrame, losses: Array, base: Array, step: int) -> float:
-    """The series' losses in units of what they are against, averaged by cutoff: series move together, so that a date counts once."""
+    """The test of losses averaged by cutoff: series move together, so that a date counts once."""
     table = pd.DataFrame({"own": losses, "base": base})
     unit = table["base"].groupby(rows["unique_id"].to_numpy()).transform("mean")
     daily = table.div(unit.where(unit > 0), axis=0).groupby(rows["by"].to_numpy()).mean().dropna()

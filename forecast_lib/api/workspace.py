@@ -49,11 +49,11 @@ class Workspace:
         return reader.query_as(self._reading, self.where, query)
 
     def forecasts(self, *tickers: str) -> Any:
-        """`latest_forecasts`: the newest run's forecasts, one row a ticker and step; of all tickers where none is named."""
+        """`latest_forecasts`: one row a ticker and step, of all tickers where none is named."""
         return self.sql(_select("latest_forecasts", tickers, "ticker, step"))
 
     def history(self, *tickers: str) -> Any:
-        """Every forecast that counts, with its evening and, once it is known, what came: `forecast_history`."""
+        """`forecast_history`: every forecast that counts, its evening, and, once it is known, what came."""
         return self.sql(_select(_HISTORY, tickers, "ticker, step, target_session"))
 
     def prices(self, *tickers: str, known_at: str | None = None) -> Any:
@@ -61,11 +61,11 @@ class Workspace:
         return self.sql(_select(f"prices_as_of({_instant(known_at)})", tickers, "ticker, session"))
 
     def backtests(self, *tickers: str) -> Any:
-        """Scores of the newest backtest by ticker, model and step: `latest_backtest_scores`; `*` is all tickers together."""
+        """`latest_backtest_scores`: of the newest backtest, by ticker (`*`: all together), model and step."""
         return self.sql(_select("latest_backtest_scores", tickers, "ticker, model, step"))
 
     def series(self, *tickers: str, known_at: str | None = None) -> Any:
-        """Prices in the long layout, adjusted for splits: `unique_id`, `ds`, `y` (the close), `open`, `high`, `low`, `volume`.
+        """Prices in the long layout, adjusted for splits; `y` is the close, the rest of the bar is beside it.
 
         Args:
             known_at: as for `prices`; splits are undone as they were known then.
@@ -78,7 +78,7 @@ class Workspace:
         return as_kind(_as_long(self._pandas("latest_forecasts", tickers, "ticker, step")), self._kind)
 
     def past(self, *tickers: str) -> Any:
-        """The forecasts that have come true in the long layout, with `cutoff` and `y`: what `score_long` and utilsforecast evaluate."""
+        """Forecasts whose outcome is known, in the long layout with `cutoff` and `y`."""
         rows = self._pandas(f"(FROM {_HISTORY} WHERE actual IS NOT NULL)", tickers, "ticker, cutoff, step")
         made = _as_long(rows)
         made.insert(2, "cutoff", rows["cutoff"])
@@ -86,7 +86,7 @@ class Workspace:
         return as_kind(made, self._kind)
 
     def plot(self, ticker: str, *, sessions: int = SHOWN, ax: Any = None) -> Any:
-        """The ticker's closes over what had been forecast for them the evening before, and the fan of the newest forecast.
+        """The ticker's closes over what had been forecast for them, and the fan of the newest forecast.
 
         Args:
             sessions: so many before the forecast.
@@ -96,7 +96,8 @@ class Workspace:
             The `matplotlib.axes.Axes`; a notebook shows the figure by itself, `ax.figure.savefig` keeps it.
 
         Raises:
-            UsageError: there is no such ticker, or matplotlib, which the extra `plot` brings, is not installed.
+            UsageError: there is no such ticker, or matplotlib, which the extra `plot` brings, is not
+                installed.
         """
         (name,) = parse_tickers([ticker])
         closes = self._pandas(_SERIES.format(instant=_instant(None)), [name], "session").rename(columns={"session": "ds"})

@@ -1,4 +1,4 @@
-"""Evenings of the simulated market, in this process and without Prefect: the workspace that a notebook reads."""
+"""Evenings of the simulated market, made in this process and without Prefect, for notebooks to read."""
 
 import datetime as dt
 from pathlib import Path
@@ -19,7 +19,7 @@ _LAST = dt.date(2012, 5, 4)
 
 
 def make(workspace: Path, count: int, tickers: int) -> None:
-    """A night for SIM1, SIM2, ... on each of the last `count` evenings up to 4 May 2012; a network is trained on the first."""
+    """A night for SIM1, SIM2, ... on each of the last evenings up to 4 May 2012, all trained on the first."""
     for session in NEW_YORK.sessions(_LAST - dt.timedelta(days=60), _LAST)[-count:]:
         given = {"source": "simulated", "tickers": ",".join(f"SIM{number + 1}" for number in range(tickers))}
         settings = {"model": NETWORK["variant"], **{name: str(NETWORK[name]) for name in ("units", "lookback", "horizon")}, "epochs": "1"}

@@ -1,4 +1,4 @@
-"""The notebooks, run in a folder with a workspace as they say it. `python -m tests.api.notebooks` renews their outputs."""
+"""The notebooks, run beside a workspace as they say it; `python -m tests.api.notebooks` renews them."""
 
 import os
 import tempfile

@@ -15,7 +15,7 @@ BOTH = pd.concat([walk(1), walk(2)])
 
 
 def test_a_model_of_one_s_own_is_ranked_among_ours() -> None:
-    """The market is a Gaussian walk of 1 %: who knows that is as good as GARCH, who thinks it three times as wild is worst."""
+    """The market is a Gaussian walk of 1 %: who knows that is as good as GARCH, who does not is worst."""
     own = {"right": gaussian(0.01), "wild": gaussian(0.03)}
     made = backtest_long(BOTH, own, beside=("garch", "naive"), model=ModelConfig(horizon=2), config=BacktestConfig(test_share=0.4))
     table = score_long(made, "garch")
@@ -64,7 +64,7 @@ class Learns:
 
 
 def test_a_model_that_learns_gets_what_was_known_at_the_first_cutoff_of_each_fold() -> None:
-    """The second series begins and ends earlier: what is known of both ends on the earlier of their first cutoffs."""
+    """The second series ends earlier: what is known of both ends on the earlier of their first cutoffs."""
     earlier = walk(2).assign(ds=pd.bdate_range("2022-12-26", periods=400))
     learner = Learns()
     backtest_long(pd.concat([walk(1), earlier]), {"own": learner}, beside=(), model=ONE_DAY, config=BacktestConfig(test_share=0.1, folds=2))
@@ -117,6 +117,7 @@ def test_a_later_price_changes_no_earlier_forecast() -> None:
         ({"own": {"own": lambda series, horizon: np.ones((1, 13))[:, ::-1] * QUANTILES[::-1]}}, "ascending along the quantiles"),
         ({"own": {"garch": gaussian(0.01)}}, "model 'garch' is one of ours: give yours another name"),
         ({"own": {"own": 3}}, "model 'own' is no function"),
+        ({}, "there is nothing to test"),
         ({"beside": ("prophet",)}, "model 'prophet' is not known here: expected one of tickercast, stacked, naive"),
         ({"config": BacktestConfig(arms=("none",))}, "arms none are for tickercast backtest"),
         ({"config": BacktestConfig(folds=400)}, "S1: 400 sessions give 80 test cutoffs; 400 folds need more; give a longer history"),

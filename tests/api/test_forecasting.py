@@ -100,7 +100,7 @@ def test_a_model_that_is_not_known_is_refused() -> None:
 
 
 def test_a_notebook_gets_what_the_night_published(tmp_path: Path) -> None:
-    """Five tickers, so that they have a volatility in common too; the same settings on the prices that the night stored."""
+    """On the prices that the night stored; of five tickers, so that they have a volatility in common too."""
     evenings.make(tmp_path, 1, tickers=5)
     published = Workspace(tmp_path)
     network, training = ModelConfig(**evenings.NETWORK), TrainConfig(**evenings.TRAINING)

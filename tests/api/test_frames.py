@@ -1,4 +1,4 @@
-"""polars in, polars out; Arrow in, Arrow out; and what is not installed is named with the extra that brings it."""
+"""polars in, polars out; Arrow in, Arrow out; what is not installed is named with its extra."""
 
 import datetime as dt
 import os
@@ -105,7 +105,7 @@ assert made["naive-lo-80"].to_pylist() == same["naive-lo-80"].tolist()
 
 @pytest.mark.slow
 def test_a_workspace_reads_as_polars_and_arrow_and_arrow_comes_out_where_it_went_in(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """In a folder of its own, kept from one test run to the next: with pyarrow pandas keeps texts otherwise, in all other tests too."""
+    """In a folder of its own, kept from run to run: with pyarrow pandas keeps texts otherwise."""
     folder = Path(request.config.cache.mkdir("arrow")) / "packages"
     if not (folder / "pyarrow").is_dir():
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")

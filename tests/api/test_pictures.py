@@ -41,6 +41,14 @@ def test_forecasts_of_others_need_no_bounds() -> None:
     assert drawn(plot_long(walk(1), theirs)) == ["close", "AutoARIMA"]
 
 
+def test_utilsforecast_draws_ours_too() -> None:
+    from utilsforecast.plotting import plot_series
+
+    frame = pd.concat([walk(1), walk(2)])
+    figure = plot_series(frame, forecast_long(frame, model="naive"), level=[80, 95], max_insample_length=50)
+    assert sum(len(axes.collections) for axes in figure.axes) >= 4  # two series, two ranges
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -57,7 +65,7 @@ def test_what_is_not_clear_is_asked_for(given: dict, said: str) -> None:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Two nights. The close that came is 100, the bands that had been said for it lie between 94 and 106: q025 is 96, q975 104."""
+    """Two nights. The close that came is 100; of what had been said for it q025 is 96, q975 104."""
     where = tmp_path_factory.mktemp("workspace")
     nights.store_and_publish(where, 0)
     frames = nights.night(1) | {"forecast_outcomes": nights.outcomes("run-0", "run-1", 1, 0)}

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from utilsforecast.data import generate_series
 from utilsforecast.evaluation import evaluate
 from utilsforecast.losses import coverage, mae, mqloss, rmse, scaled_crps
 
 from forecast_lib import BacktestConfig, ModelConfig, UsageError, backtest_long, forecast_long, score_long
+from forecast_lib.api.frames import pandas_of
 from tests.api.made_up_frames import gaussian, walk
 
 BOTH = pd.concat([walk(1), walk(2)])
@@ -21,13 +23,26 @@ def made() -> pd.DataFrame:
 
 
 def test_utilsforecast_evaluates_what_we_forecast() -> None:
-    """A forecast joined with what came, without a word about the names of its columns; by hand: the price stays."""
+    """A forecast joined with what came, as it is; by hand: the price stays."""
     forecasts = forecast_long(BOTH.groupby("unique_id").head(395), horizon=5, model="naive")
     table = evaluate(forecasts.merge(BOTH), metrics=[mae, coverage], level=[80, 95])
     assert set(table["metric"]) == {"mae", "coverage_level80", "coverage_level95"}
     closes = walk(1)["y"].to_numpy()
     found = table[(table["unique_id"] == "S1") & (table["metric"] == "mae")]["naive"].item()
     assert found == pytest.approx(np.abs(closes[395:] - closes[394]).mean())
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars"])
+def test_series_made_by_utilsforecast_go_in_as_they_are(engine: str) -> None:
+    """Their names are categories. It evaluates what comes out, too."""
+    frame = generate_series(2, freq="D", min_length=60, max_length=90, engine=engine)
+    frame = frame.assign(y=frame["y"] + 1) if engine == "pandas" else frame.with_columns(frame["y"] + 1)
+    past = backtest_long(frame, beside=("har",), model=ModelConfig(horizon=2), config=BacktestConfig(test_share=0.2))
+    assert isinstance(past, type(frame))
+    held, counted = score_long(past, "har"), pandas_of(past).groupby("unique_id")["y"].size()
+    theirs = pandas_of(evaluate(past.drop(["cutoff"], axis=1) if engine == "pandas" else past.drop("cutoff"), [coverage], level=[80]))
+    share = (theirs.set_index("unique_id")["har"] * counted).sum() / counted.sum()  # of all outcomes, as they count each series by itself
+    assert np.average(held["cov80"], weights=held["n"]) == pytest.approx(share)
 
 
 def test_both_sides_count_the_same_in_our_backtests(made: pd.DataFrame) -> None:
@@ -47,7 +62,7 @@ def test_both_sides_count_the_same_in_our_backtests(made: pd.DataFrame) -> None:
 
 
 def test_we_evaluate_what_theirs_forecast() -> None:
-    """`cross_validation` of Nixtla's libraries, two series, two models, one without bounds; the figures by hand."""
+    """As `cross_validation` of their libraries makes it, one model without bounds; the figures by hand."""
     theirs = pd.DataFrame(
         {
             "unique_id": ["A", "A", "B", "B"],

@@ -49,7 +49,7 @@ def test_what_has_come_true_is_a_long_frame_with_cutoff_and_y(workspace: Workspa
 
 
 def test_prices_come_out_in_the_long_layout_on_the_newest_share_basis(tmp_path: Path) -> None:
-    """By hand: a 2:1 split on the second day halves what was before, and doubles the shares that were traded."""
+    """By hand: a 2:1 split on the second day halves prices before it, and doubles the shares traded."""
     nights.store_and_publish(tmp_path, 0)
     split = {"ticker": ["AAA"], "session": [nights.stamp(nights.day(1))], "kind": ["split"], "value": [2.0], "source": ["simulated"]}
     known = {"known_at": [nights.stamp(nights.day(1))], "run_id": ["run-1"]}
