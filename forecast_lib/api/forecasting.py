@@ -1,6 +1,5 @@
 """Forecasts of a long frame: by baselines, or by networks trained on it as a night trains its own."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,9 @@ from forecast_lib.api.panel import coming_sessions, market_of, series_in
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TickerError, UsageError
 from forecast_lib.forecast import COMBINED, Forecasts, combined_forecast, forecast_with_baseline
-from forecast_lib.jobs.pool import learners, train_members
+from forecast_lib.jobs.pool import train_members
 from forecast_lib.models.baselines import BASELINES
-from forecast_lib.models.bundle import Bundle, to_bytes
+from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import check_trainable, join_pool, train
 from forecast_lib.tables import QUANTILE_COLUMNS
@@ -94,32 +93,32 @@ def train_long(frame: Any, *, model: ModelConfig = ModelConfig(), training: Trai
     Raises:
         UsageError: the frame is not as expected, or none of its series can be learned from; says why.
     """
-    market = market_of(series_in(frame), model, training)
-    taught = learners(market, tuple(market.series), model, training)
+    series = market_of(series_in(frame), model, training).series
+    problems = {name: said for name, each in series.items() if (said := _why_not(each, model, training))}
+    taught = [each for name, each in series.items() if name not in problems]
     if not taught:
-        check = _problem(next(iter(market.series.values())), model, training)
-        raise UsageError(f"no series can be learned from: {check}; forecast_long asks the baselines")
+        name, said = next(iter(problems.items()))
+        raise UsageError(f"no series can be learned from: {name}: {said}; forecast_long asks the baselines")
     members = train_members(range(training.members), taught, model, training, seed)
     fits = [each for each in members if isinstance(each, Fit)]
     if not fits:
         raise UsageError("; ".join(each.reason for each in members if not isinstance(each, Fit)))
     pool = join_pool(fits, taught, model, training, seed)
-    pool_sha256 = hashlib.sha256(to_bytes(pool)).hexdigest()
-    bundles, problems = dict[str, Bundle](), dict[str, str]()
-    for name, series in market.series.items():
+    bundles = dict[str, Bundle]()
+    for each in taught:
         try:
-            check_trainable(series, model, training)
-            bundles[name] = train(series, model, training, start=pool, seed=seed, pool_sha256=pool_sha256).bundle
+            bundles[each.ticker] = train(each, model, training, start=pool, seed=seed).bundle
         except TickerError as error:
-            problems[name] = error.reason
+            problems[each.ticker] = error.reason
     return Networks(model, training, bundles, problems)
 
 
-def _problem(series: TickerSeries, model: ModelConfig, training: TrainConfig) -> str:
+def _why_not(series: TickerSeries, model: ModelConfig, training: TrainConfig) -> str:
+    """Why nothing can be learned from the series; empty where something can."""
     try:
         check_trainable(series, model, training)
     except TickerError as error:
-        return str(error)
+        return error.reason
     return ""
 
 

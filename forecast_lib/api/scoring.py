@@ -66,8 +66,9 @@ def _steps(known: pd.DataFrame) -> pd.Series | int:
 
 
 def _scores(part: pd.DataFrame, model: str, against: str, found: Mapping[str, Bounds], step: int) -> dict[str, float]:
-    both = part.dropna(subset=list(dict.fromkeys([model, against])))
     levels = [level for level in found[model] if level in found[against] and level <= _WIDEST]
+    bounds = [name for asked in (model, against) for level in levels for name in found[asked][level]]
+    both = part.dropna(subset=list(dict.fromkeys([model, against, *bounds])))
     squared, base = (((both[name] - both["y"]) ** 2).to_numpy(float) for name in (model, against))
     rmse_ratio = math.sqrt(_ratio(both, squared, base))
     if not levels:
@@ -102,9 +103,9 @@ def _pvalue(rows: pd.DataFrame, losses: Array, base: Array, step: int) -> float:
 
 
 def _coverage(part: pd.DataFrame, bounds: Bounds, coverage: Sequence[float]) -> dict[str, float]:
-    found = {}
+    shares = {}
     for level in coverage:
-        rows = part.dropna(subset=list(bounds[level])) if level in bounds else part.iloc[:0]
-        inside = rows["y"].between(*(rows[name] for name in bounds[level])) if len(rows) else pd.Series([], dtype=float)
-        found[f"cov{level:g}"] = float(inside.mean()) if len(rows) else math.nan
-    return found
+        low, high = bounds.get(level, (None, None))
+        rows = part.dropna(subset=[low, high]) if low in part else part.iloc[:0]
+        shares[f"cov{level:g}"] = float(rows["y"].between(rows[low], rows[high]).mean()) if len(rows) else math.nan
+    return shares

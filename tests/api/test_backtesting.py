@@ -119,8 +119,8 @@ def test_a_later_price_changes_no_earlier_forecast() -> None:
         ({"own": {"own": 3}}, "model 'own' is no function"),
         ({}, "there is nothing to test"),
         ({"beside": ("prophet",)}, "model 'prophet' is not known here: expected one of tickercast, stacked, naive"),
-        ({"config": BacktestConfig(arms=("none",))}, "arms none are for tickercast backtest"),
-        ({"config": BacktestConfig(folds=400)}, "S1: 400 sessions give 80 test cutoffs; 400 folds need more; give a longer history"),
+        ({"beside": ("naive",), "config": BacktestConfig(arms=("none",))}, "arms none are for tickercast backtest"),
+        ({"beside": ("naive",), "config": BacktestConfig(folds=400)}, "S1: 400 sessions give 80 test cutoffs; 400 folds need more; give"),
         ({"frame": walk(1, 150), "beside": ("tickercast",)}, "no network could be trained: .*history.*; leave tickercast out of beside"),
     ],
 )

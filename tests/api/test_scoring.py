@@ -82,6 +82,16 @@ def test_we_evaluate_what_theirs_forecast() -> None:
     assert np.isnan(table["pinball_ratio"]["Theta"]) and np.isnan(table["cov95"]["AutoARIMA"])
 
 
+def test_rows_without_bounds_count_for_nobody(made: pd.DataFrame) -> None:
+    """As where a network had too little history at first."""
+    late = made.assign(**{name: made[name].where(made["ds"] >= made["ds"].median()) for name in made if name.startswith("right")})
+    table = score_long(late, "garch").set_index("model")
+    assert table["n"].to_dict() == {"right": 80, "wild": 160, "garch": 160}
+    half = score_long(made[made["ds"] >= made["ds"].median()], "garch").set_index("model")
+    assert table["pinball_ratio"]["right"] == half["pinball_ratio"]["right"]
+    assert table["cov80"]["right"] == half["cov80"]["right"]
+
+
 def test_steps_are_told_apart_by_their_cutoff(made: pd.DataFrame) -> None:
     two = backtest_long(walk(1), beside=("garch", "naive"), model=ModelConfig(horizon=2), config=BacktestConfig(test_share=0.2))
     table = score_long(two, "garch", models=["naive"], coverage=[90])
