@@ -141,7 +141,8 @@ def _own(
     for place, day in enumerate(fold_days(tested, config)):
         forecaster = model.fit(like(_known(named, day, config), frame)) if hasattr(model, "fit") else model
         if not callable(forecaster):
-            raise UsageError(f"model {name!r} is no function, nor is what its fit returned ({type(forecaster).__name__}): expected one")
+            came = type(forecaster).__name__
+            raise UsageError(f"model {name!r} is no function, nor is what its fit returned: expected one, came {came}")
         for series in tested:
             own = folds[series.ticker][place].cutoffs
             answers[series.ticker] += [_answer(name, forecaster, series, cutoff, horizon) for cutoff in range(*own)]
@@ -158,8 +159,8 @@ def _answer(name: str, forecaster: Any, series: TickerSeries, cutoff: int, horiz
     answer = np.asarray(forecaster(_copied(series, cutoff), horizon), float)
     if answer.shape != (horizon, len(QUANTILES)) or not np.isfinite(answer).all() or (np.diff(answer, axis=1) < 0).any():
         raise UsageError(
-            f"model {name!r} answered an array of shape {answer.shape} for {series.ticker}: expected {(horizon, len(QUANTILES))},"
-            " finite and ascending along the quantiles"
+            f"model {name!r} answered an array of shape {answer.shape} for {series.ticker}:"
+            f" expected {(horizon, len(QUANTILES))}, finite and ascending along the quantiles"
         )
     return answer
 

@@ -50,7 +50,8 @@ class Networks:
 
     def __repr__(self) -> str:
         without = f", {len(self.problems)} without" if self.problems else ""
-        return f"<Networks: {self.model.variant}, {self.model.horizon} steps ahead, {len(self.bundles)} series{without}>"
+        learned = f"{len(self.bundles)} series{without}"
+        return f"<Networks: {self.model.variant}, {self.model.horizon} steps ahead, {learned}>"
 
     def forecast(self, frame: Any) -> Any:
         """What a night would answer from the end of each series: networks and baselines together.

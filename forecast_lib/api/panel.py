@@ -41,7 +41,8 @@ def _sessions(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype):
         raise UsageError(f"ds holds numbers ({column.iloc[0] if len(column) else 'none'}): expected dates")
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        raise UsageError(f"ds has the time zone {column.dt.tz}: expected the exchange's own dates; drop it with .dt.tz_localize(None)")
+        zone = f"ds has the time zone {column.dt.tz}"
+        raise UsageError(f"{zone}: expected the exchange's own dates; drop it with .dt.tz_localize(None)")
     try:
         return pd.to_datetime(column)
     except (ValueError, TypeError) as error:

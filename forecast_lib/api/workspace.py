@@ -16,8 +16,8 @@ from forecast_lib.store import reader
 __all__ = ["Workspace"]
 
 _SERIES = """(
-    SELECT p.ticker, p.session, a.split_adjusted_close AS y, p.open / a.split_factor AS open, p.high / a.split_factor AS high,
-        p.low / a.split_factor AS low, p.volume * a.split_factor AS volume
+    SELECT p.ticker, p.session, a.split_adjusted_close AS y, p.open / a.split_factor AS open,
+        p.high / a.split_factor AS high, p.low / a.split_factor AS low, p.volume * a.split_factor AS volume
     FROM adjusted_prices_as_of({instant}) AS a JOIN prices_as_of({instant}) AS p USING (ticker, session)
 )"""
 _HISTORY = "(SELECT * FROM forecast_history WHERE NOT superseded)"
@@ -103,7 +103,7 @@ class Workspace:
         closes = self._pandas(_SERIES.format(instant=_instant(None)), [name], "session").rename(columns={"session": "ds"})
         fan = _as_long(self._pandas("latest_forecasts", [name], "step"))
         if closes.empty:
-            raise UsageError(f"there are no prices of {name} in {self.where}; tickercast forecasts lists the tickers that there are")
+            raise UsageError(f"there are no prices of {name} in {self.where}: expected a ticker of its forecasts")
         said = self._pandas(f"(FROM {_HISTORY} WHERE step = 1 AND actual IS NOT NULL)", [name], "target_session")
         before = _as_long(said)
         # A split since then is undone by the close itself: it is known on both bases.

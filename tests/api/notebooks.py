@@ -16,8 +16,8 @@ PATHS = sorted((ROOT / "forecast_lib" / "notebooks").glob("*.ipynb"))
 
 
 def with_workspace(folder: Path) -> Path:
-    """The folder, with the workspace that the notebooks read: eight evenings of three tickers."""
-    evenings.make(folder / "workspace", 8, tickers=3)
+    """The folder, with the workspace that the notebooks read: six evenings of three tickers."""
+    evenings.make(folder / "workspace", 6, tickers=3)
     return folder
 
 

@@ -71,7 +71,7 @@ def test_a_series_that_is_too_short_to_learn_from_is_answered_for_by_baselines()
 
 
 def test_a_frame_that_nothing_can_be_learned_from_is_refused() -> None:
-    with pytest.raises(UsageError, match="no series can be learned from: S1: 60 sessions of history, .* forecast_long asks the baselines"):
+    with pytest.raises(UsageError, match="no series can be learned from: S1: 60 sessions of history, .* asks the baselines"):
         train_long(walk(1, 60))
 
 

@@ -88,15 +88,17 @@ for kind, frame_of in (("polars", pl.DataFrame), ("arrow", pa.Table)):
     answer = read.sql("SELECT ticker, point, target_session FROM latest_forecasts ORDER BY ALL")
     assert isinstance(answer, frame_of) and list(answer["ticker"].to_numpy()) == ["AAA", "AAA", "BBB", "BBB"]
     assert isinstance(read.long("AAA"), frame_of)
-    assert list(read.long("AAA")["tickercast-lo-80"].to_numpy()) == Workspace(where).long("AAA")["tickercast-lo-80"].tolist()
-    for sql in ("SELECT nothing FROM forecasts", "SELECT CAST(ticker AS INTEGER) FROM forecasts", "DROP TABLE forecasts"):
+    expected = Workspace(where).long("AAA")["tickercast-lo-80"].tolist()
+    assert list(read.long("AAA")["tickercast-lo-80"].to_numpy()) == expected
+    for sql in ("SELECT nothing FROM runs", "SELECT CAST(ticker AS INT) FROM forecasts", "DROP TABLE runs"):
         with pytest.raises(UsageError) as one:
             Workspace(where).sql(sql)
         with pytest.raises(UsageError) as other:
             read.sql(sql)
         assert str(one.value) == str(other.value)
 frame = walk(1)
-table = pa.table({"unique_id": frame["unique_id"].tolist(), "ds": frame["ds"].dt.date.tolist(), "y": frame["y"].to_numpy()})
+days = frame["ds"].dt.date.tolist()
+table = pa.table({"unique_id": frame["unique_id"].tolist(), "ds": days, "y": frame["y"].to_numpy()})
 made, same = forecast_long(table, model="naive"), forecast_long(frame, model="naive")
 assert isinstance(made, pa.Table) and made.schema.field("ds").type == pa.date32()
 assert made["naive-lo-80"].to_pylist() == same["naive-lo-80"].tolist()

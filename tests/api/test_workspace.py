@@ -77,8 +77,8 @@ def test_a_ticker_that_is_no_name_never_reaches_the_sql(workspace: Workspace) ->
 
 
 def test_the_names_are_listed_and_loaded_only_when_they_are_asked_for() -> None:
-    code = "import sys, forecast_lib; print(sorted({'pandas', 'duckdb', 'numpy'} & set(sys.modules)), dir(forecast_lib))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "print(sorted({'pandas', 'duckdb', 'numpy'} & set(sys.modules)), dir(forecast_lib))"
+    done = subprocess.run([sys.executable, "-c", f"import sys, forecast_lib; {code}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"[] {sorted(forecast_lib.__all__)}"
     assert all(getattr(forecast_lib, name) is not None for name in forecast_lib.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing': expected one of QUANTILES"):
@@ -86,6 +86,7 @@ def test_the_names_are_listed_and_loaded_only_when_they_are_asked_for() -> None:
 
 
 def test_reading_a_workspace_loads_neither_the_networks_nor_the_nights() -> None:
-    code = "import sys; from forecast_lib import Workspace; print({'numba', 'scipy', 'pandera', 'keras'} & set(sys.modules))"
+    code = "import sys; from forecast_lib import Workspace; print({names} & set(sys.modules))"
+    code = code.format(names="{'numba', 'scipy', 'pandera', 'keras'}")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
