@@ -34,6 +34,8 @@ def series_in(frame: Any) -> dict[Hashable, TickerSeries]:
     if missing := [name for name in ("unique_id", "ds", "y") if name not in known.columns]:
         came = ", ".join(map(str, known.columns))
         raise UsageError(f"the frame has no column {', '.join(missing)}: expected unique_id, ds and y, came {came}")
+    if known.empty:
+        raise UsageError("the frame has no rows: expected the past of one series or more")
     return {name: _series(name, rows) for name, rows in known.assign(ds=_sessions(known["ds"])).groupby("unique_id", sort=True)}
 
 

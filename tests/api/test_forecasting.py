@@ -79,6 +79,7 @@ def test_a_frame_that_nothing_can_be_learned_from_is_refused() -> None:
     ("frame", "said"),
     [
         (walk(1).rename(columns={"y": "close"}), "the frame has no column y: expected unique_id, ds and y"),
+        (walk(1).head(0), "the frame has no rows"),
         (walk(1).head(9), "unique_id 'S1' has 9 rows: expected 10 or more"),
         (pd.concat([walk(1), walk(1).tail(1)]), "unique_id 'S1' of the frame: sessions must be strictly ascending"),
         (walk(1).assign(y=0.0), "unique_id 'S1' of the frame: every close must be positive"),

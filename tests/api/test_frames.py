@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -128,5 +127,18 @@ def test_a_workspace_reads_as_polars_and_arrow_and_arrow_comes_out_where_it_went
     assert ran.returncode == 0, ran.stderr
 
 
+WITHOUT_EXTRAS = """
+import sys
+sys.modules.update(dict.fromkeys(["polars", "pyarrow", "matplotlib", "utilsforecast"]))
+from forecast_lib import ModelConfig, backtest_long, forecast_long, score_long
+from tests.api.made_up_frames import walk
+print(len(forecast_long(walk(1), model="naive")))
+past = backtest_long(walk(1), beside=("naive",), model=ModelConfig(horizon=1))
+print(score_long(past, "naive")["n"].tolist())
+"""
+
+
 def test_pandas_needs_no_extra() -> None:
-    assert isinstance(forecast_long(walk(1), model="naive"), pd.DataFrame)
+    """With what `make run` installs: nothing else can be imported."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["5", "[80]"], "")
