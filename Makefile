@@ -55,12 +55,14 @@ gpu: $(READY)
 	$(UV) uninstall --quiet --python $(BIN)/python tensorflow-cpu
 	$(call install,--no-deps --require-hashes -r requirements-gpu.lock)
 
-# Hashes for every dependency and no address of an index: any mirror serves. The tools for tests come on top of what running needs.
+# Hashes for every dependency and no address of an index: any mirror serves. The tools for tests come on top of what running needs, but not
+# pyarrow, with which pandas keeps texts otherwise: tests shall see what `make run` installs.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--no-strip-extras --no-header
+EXTRAS := --extra setup --extra dev --extra dask --extra plot
 lock: $(TESTED)
 	PATH="$$PATH:$(BIN)" $(COMPILE) pyproject.toml --extra setup --upgrade -o requirements.lock
-	PATH="$$PATH:$(BIN)" $(COMPILE) pyproject.toml --all-extras --upgrade -c requirements.lock -o requirements-dev.lock
+	PATH="$$PATH:$(BIN)" $(COMPILE) pyproject.toml $(EXTRAS) --upgrade -c requirements.lock -o requirements-dev.lock
 	echo 'tensorflow[and-cuda]' | PATH="$$PATH:$(BIN)" $(COMPILE) - --upgrade -c requirements.lock -o requirements-gpu.lock
 
 bench: $(TESTED)

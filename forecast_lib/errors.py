@@ -112,6 +112,10 @@ class UsageError(FatalError):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it in a notebook: the one line, and not the way to where it arose."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class FileRefused(UsageError):
     """A price file that cannot be read without guessing; names the file, and the line where there is one."""

@@ -117,4 +117,5 @@ def test_what_breaks_prefect_is_bounded_in_the_project_and_in_the_lock(name, fir
 def test_every_direct_dependency_is_in_the_lock():
     extras = PROJECT["project"]["optional-dependencies"]
     assert names_in([*PROJECT["project"]["dependencies"], *extras["setup"]]) - locked_in(LOCK) == set()
-    assert names_in([line for extra in extras.values() for line in extra]) - locked_in(DEV_LOCK) == set()
+    apart = {"pyarrow"}  # has an environment of its own in the tests: with it pandas keeps texts otherwise
+    assert names_in([line for extra in extras.values() for line in extra]) - locked_in(DEV_LOCK) == apart

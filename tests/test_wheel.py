@@ -47,6 +47,10 @@ def test_it_runs_outside_the_repository(wheel, tmp_path):
 
     ran = python("import flows, forecast_lib; print(flows.__file__, forecast_lib.__file__)")
     assert ran.stdout.split() == [str(site / name / "__init__.py") for name in ("flows", "forecast_lib")]
+    ran = python(
+        "import forecast_lib; print(all(getattr(forecast_lib, name) for name in forecast_lib.__all__))"
+    )
+    assert ran.stdout.split() == ["True"], ran.stderr
     ran = python("from flows.settings.layers import profile_names; print(*profile_names())")
     assert "demo" in ran.stdout.split()
     code = "import datetime as dt, pathlib; from forecast_lib.store.working import database"

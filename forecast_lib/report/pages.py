@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -44,16 +43,7 @@ from forecast_lib.report.sections.tickers import (
 from forecast_lib.report.sections.tonight import Tonight, tonight
 from forecast_lib.report.words import FILTERS, cell, page_name
 
-__all__ = [
-    "INDEX",
-    "IndexPage",
-    "TickerPage",
-    "index_page",
-    "picture_of",
-    "render_recipe",
-    "report_pages",
-    "ticker_pages",
-]
+__all__ = ["INDEX", "IndexPage", "TickerPage", "index_page", "render_recipe", "report_pages", "ticker_pages"]
 
 INDEX = "index.html"
 _MOST_PAGES = 1000
@@ -217,26 +207,6 @@ def render_recipe(report: RecipeReport) -> str:
     """The page of one recipe, as HTML text."""
     drawings = [(plot, draw_lines(plot)) for plot in report.plots]
     return _environment().get_template("recipe.html").render(r=report, drawings=drawings)
-
-
-def picture_of(ticker: str, closes: pd.DataFrame, past: pd.DataFrame, forecast: pd.DataFrame) -> str:
-    """A page with nothing but one ticker's picture.
-
-    Args:
-        closes: ticker, session, close, adjusted for splits. past: rows of `forecast_history`. forecast: rows
-            of `latest_forecasts`.
-    """
-    state = TickerState(ticker, "fresh", *[None] * 9)
-    report = ReportInput(run=pd.DataFrame(), prices=closes, past=past)
-    drawn = picture(
-        state,
-        closes_of(report).get(ticker, ()),
-        records(forecast),
-        pasts(past).get(ticker, {}),
-        simulated=False,
-        **_LARGE,
-    )
-    return _environment().get_template("picture.html").render(ticker=ticker, picture=drawn)
 
 
 @functools.cache

@@ -283,8 +283,12 @@ def backtest_pool(
     config: BacktestConfig,
     *,
     seed: int,
+    baselines: Sequence[str] = BASELINES,
 ) -> list[TickerBacktest]:
     """The whole backtest of some tickers, one after the other: every day's pools, then each ticker.
+
+    Args:
+        baselines: names of those whose rows are wanted.
 
     Raises:
         TooFewSessions: a history is too short for a test part.
@@ -293,7 +297,9 @@ def backtest_pool(
     wanted = members(series, models, train, config)
     trained = train_pool_shard(wanted, series, models, train, config, seed)
     pools = join_pools(wanted, trained, series, models, train, config, seed)
-    return [backtest_ticker(each, models, pools, train, config, seed=seed) for each in series]
+    return [
+        backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
+    ]
 
 
 def backtest_shard(

@@ -21,7 +21,15 @@ from forecast_lib.store.disk.files import PUBLISHED, temporary_name
 if TYPE_CHECKING:  # slow to import, and whoever only shows rows needs none of it
     import pandas as pd
 
-__all__ = ["TIMEOUT_S", "data_dictionary", "open_published", "query", "read_rows", "write_parquet"]
+__all__ = [
+    "TIMEOUT_S",
+    "answered",
+    "data_dictionary",
+    "open_published",
+    "query",
+    "read_rows",
+    "write_parquet",
+]
 
 TIMEOUT_S = 60.0
 """Seconds after which a query is stopped, unless told otherwise."""
@@ -111,7 +119,7 @@ def query(
             says which, in one line.
         StoreDamaged: the file cannot be read.
     """
-    with _asked(where, sql, max_rows, parameters, timeout_s) as answer:
+    with answered(where, sql, max_rows, parameters=parameters, timeout_s=timeout_s) as answer:
         return answer.df()
 
 
@@ -124,14 +132,20 @@ def read_rows(
     timeout_s: float = TIMEOUT_S,
 ) -> Rows:
     """As `query`, in plain values."""
-    with _asked(where, sql, max_rows, parameters, timeout_s) as answer:
+    with answered(where, sql, max_rows, parameters=parameters, timeout_s=timeout_s) as answer:
         return Rows(answer.columns, answer.fetchall())
 
 
 @contextlib.contextmanager
-def _asked(
-    where: Path, sql: str, max_rows: int | None, parameters: Mapping[str, object] | None, timeout_s: float
+def answered(
+    where: Path,
+    sql: str,
+    max_rows: int | None = None,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Iterator[duckdb.DuckDBPyRelation]:
+    """As `query`, as DuckDB has it, to be made what is wanted while the connection is open."""
     with open_published(where) as con:
         _refuse_other_statements(sql)
         with _stopped_after(con, timeout_s):
