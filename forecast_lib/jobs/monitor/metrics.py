@@ -158,7 +158,7 @@ def _add_standing(figures: _Figures, stands: Standing) -> None:
         "Closed sessions that the ticker furthest behind lacks.",
         stands.sessions_behind,
     )
-    due = stands.due and stands.due.timestamp()
+    due = stands.due.timestamp() if stands.due else None
     figures.set(
         "tickercast_deadline_timestamp_seconds",
         "When the first night that is not published yet is to be.",
