@@ -339,7 +339,8 @@ def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bo
         unit: behind the labels of the axis.
         zero: a rule stands at 0.
     """
-    line, foot, letter = (21.0, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
+    few = min(48.0, max(21.0, 192.0 / len(ranges)))  # of some handful of lines the drawing is not lower than its neighbour
+    line, foot, letter = (few, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
     height = round(6 + line * len(ranges) + foot)
     left = 10 + letter * max(len(each.label) for each in ranges)
     right, top, bottom = width - 10.0, 6.0, height - foot
@@ -361,7 +362,7 @@ def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bo
         title, width, height, left, right, top, bottom,
         x_ticks=tuple(tick for tick in ticks if left + 8 <= tick.at <= right - 8),
         y_ticks=tuple(Tick(round(y, 1), each.label, "end") for y, each in zip(ys, ranges, strict=True)),
-        shapes=tuple(Shape(f"range r{percent}", "".join(parts), 11.0 if css == "mid" else 14.0) for percent, parts in strokes.items()),
+        shapes=tuple(Shape(f"range r{percent}", "".join(parts), round(0.53 * line, 1)) for percent, parts in strokes.items()),
         marks=tuple(Mark(round(x(each.middle), 1), round(y, 1), "middle", each.text) for y, each in zip(ys, ranges, strict=True)),
         divider=round(x(0.0), 1) if zero and low <= 0 <= high else None,
         css=f"{css} ranges",
