@@ -1,6 +1,8 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
+import atexit
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +11,7 @@ from prefect import State, get_run_logger
 from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
-from flows.interruption import noted
+from flows.interruption import mute, noted
 from flows.settings import without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.summary import RunSummary
@@ -25,6 +27,9 @@ class _SaidAlready(logging.Filter):
         # Prefect raises a TypeError of its own where a failed state carries something else than an exception: our summary.
         return not isinstance(error, TickercastError) and not (isinstance(error, TypeError) and RunSummary.__name__ in str(error))
 
+
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "prefect.engine":  # the process of one run
+    atexit.register(mute)
 
 for _name in ("prefect.engine", "prefect.flow_runs"):
     logging.getLogger(_name).addFilter(_SaidAlready())

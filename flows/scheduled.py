@@ -15,6 +15,7 @@ from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 
+from flows.artifacts import run_logger
 from flows.progress import Progress
 from flows.settings import gather, new_run_id, utc_now
 from flows.supervision import crash_silent_runs
@@ -166,5 +167,5 @@ def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> bool:
     except TickercastError as error:
         say(f"the missed night of {day} was not made up for: {error}")
         return False
-    get_run_logger().info(f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}")
+    run_logger().info(f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}")
     return True

@@ -2,7 +2,6 @@
 
 import atexit
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flows.advice import advised, command_line
 from flows.commands import Outcome, Request
 from flows.commands.readers import latest_report, published_path
-from flows.interruption import Terminated, signal_of
+from flows.interruption import Terminated, mute, signal_of
 from flows.output import as_table
 from flows.settings import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from flows.temporary_server import TemporaryServer
@@ -25,11 +24,6 @@ __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
 _SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "q025", "q975", "made_by", "source"]
 _ROWS_SHOWN = 60
-
-
-def _mute() -> None:
-    """The last words of the process: DuckDB's binding complains of references that Prefect's threads still hold, pages of them."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _go_without_a_dead_server() -> None:
@@ -52,7 +46,7 @@ def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunCon
     export(request.overrides, run=config)
     _go_without_a_dead_server()
     prepare_process(quiet=True)
-    atexit.register(_mute)  # before Prefect registers anything, so that it runs after all of it
+    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
     return config, TemporaryServer()
 
 

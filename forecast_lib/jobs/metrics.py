@@ -118,7 +118,7 @@ def _add_ending(figures: _Figures, ending: Ending) -> None:
 
 def _add_standing(figures: _Figures, stands: Standing) -> None:
     figures.set("tickercast_data_age_sessions", "Closed sessions that the ticker furthest behind lacks.", stands.sessions_behind)
-    due = stands.due and stands.due.timestamp()
+    due = stands.due.timestamp() if stands.due else None
     figures.set("tickercast_deadline_timestamp_seconds", "When the first night that is not published yet is to be.", due)
     behind = sum(ticker.status == "stale" for ticker in stands.degraded)
     figures.set("tickercast_tickers_stale", "Tickers that only the age of their data makes degraded.", behind)

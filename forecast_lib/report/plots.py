@@ -264,18 +264,18 @@ def draw_forecast(
     if forecast and (not history or history[-1][0] < forecast.cutoff):
         history.append((forecast.cutoff, forecast.last_close))
     bands = forecast.bands if forecast else ()
-    sessions, closes = [session for session, _ in history], [close for _, close in history]
-    everything = [closes, *(side for _, *sides in (*bands, *(past.bands if past else ())) for side in sides)]
-    frame = _Frame(np.concatenate([*everything, forecast.median if forecast else ()]), width, height, _LETTER, 22)
+    sessions, prices = [session for session, _ in history], [close for _, close in history]
+    sides = [np.asarray(side) for _, *both in (*bands, *(past.bands if past else ())) for side in both]
+    frame = _Frame(np.concatenate([prices, *sides, forecast.median if forecast else ()]), width, height, _LETTER, 22)
     steps = len(forecast.targets) if forecast else 0
     least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
     share = max(least, steps / (len(history) + steps)) if steps else 0.0
     split = frame.right - (frame.right - frame.left) * share
     xs = frame.spread(len(history), frame.left, split)
     ticks = _month_ticks(sessions, xs, split - 44)
-    drawn = dict(zip(sessions, zip(xs, closes, strict=True), strict=True))
+    drawn = dict(zip(sessions, zip(xs, prices, strict=True), strict=True))
     said, came = zip(*(drawn[day] for day in past.sessions), strict=True) if past and past.sessions else ((), ())
-    shapes = [*(_past_bands(frame, said, past, xs) if past else ()), Shape("actual", frame.line(xs, closes))]
+    shapes = [*(_past_bands(frame, said, past, xs) if past else ()), Shape("actual", frame.line(xs, prices))]
     marks = _misses(frame, said, came, past) if past else []
     if forecast and steps:
         future = frame.spread(steps + 1, split, frame.right)
