@@ -36,7 +36,8 @@ for _name in ("prefect.engine", "prefect.flow_runs"):
 
 _STATES = {
     "fresh": ("Fresh", StateType.COMPLETED),
-    # Prefect colours a state by its type. This is the one end that it shows neither as a success, in green, nor as a failure.
+    # Prefect colours a state by its type. This is the one end that it takes neither for a success, in green,
+    # nor for a failure.
     "degraded": ("Degraded", StateType.CANCELLED),
     "no_new_session": ("NoNewSession", StateType.COMPLETED),
     "superseded": ("Superseded", StateType.COMPLETED),
@@ -45,7 +46,8 @@ _STATES = {
 
 
 def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[Any]:
-    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed states, Degraded is grey, the rest is Failed.
+    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed, Degraded is grey, the rest
+    is Failed.
 
     Args:
         hidden: secrets that an error's text might repeat.

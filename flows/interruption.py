@@ -21,7 +21,7 @@ class Terminated(BaseException):
 
 
 def mute() -> None:
-    """For the last words of a process: DuckDB's binding complains of references that Prefect's threads still hold, pages of them."""
+    """For the last words of a process: DuckDB's binding complains of references that Prefect's threads still hold."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 

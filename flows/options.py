@@ -130,8 +130,8 @@ class Option:
 
     Attributes:
         name: key in profile files and in `Settings`; the flag and the environment variable follow from it.
-        kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `place` (a folder or the address of a
-            store), `int`, `float`, `flag`, `day`, `instant`, `clock` (a time of day),
+        kind: `text`, `secret` and `addresses` (never shown), `scheduler` and `url` (an address), `place` (a folder
+            or the address of a store), `int`, `float`, `flag`, `day`, `instant`, `clock` (a time of day),
             `names` (a comma-separated list), `choice` or `choices` (one or more of them, separated by commas).
         group: commands that name this group take the option; group `all` is taken by every command.
         default: as text; None where there is nothing to take, and `help` then says what happens.
@@ -251,8 +251,8 @@ def _place(text: str, called: str) -> str:
 
     if kind not in available_protocols() or not re.fullmatch(r"[!-~]+", rest, re.ASCII):
         raise UsageError(
-            f"{called} is neither a folder nor the address of a store that fsspec knows: expected for example /mnt/readers or"
-            " s3://bucket/folder"
+            f"{called} is neither a folder nor the address of a store that fsspec knows: expected for example"
+            " /mnt/readers or s3://bucket/folder"
         )
     return text
 
@@ -466,8 +466,9 @@ _TABLE = (
         "place",
         "after",
         None,
-        "Where other machines read: a copy of published.duckdb and latest_forecasts.parquet are put there after each run that"
-        " publishes. A folder, which must exist, or an address such as s3://bucket/folder; one for each workspace.",
+        "Where other machines read: a copy of published.duckdb and latest_forecasts.parquet are put there after each"
+        " run that publishes. A folder, which must exist, or an address such as s3://bucket/folder; one for each"
+        " workspace.",
         "FOLDER",
     ),
     Option(
@@ -475,8 +476,8 @@ _TABLE = (
         "clock",
         "after",
         None,
-        "When a night is to be published at the latest, by the exchange's own clock, for example 20:00: status, metrics and"
-        " notifications then know whether it is late.",
+        "When a night is to be published at the latest, by the exchange's own clock, for example 20:00: status,"
+        " metrics and notifications then know whether it is late.",
         "HH:MM",
     ),
     Option("tell", "flag", "status", "false", "Tell the notify addresses if it is not fresh: for a timer that does not depend on Prefect."),

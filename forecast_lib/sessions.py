@@ -103,8 +103,8 @@ _MONDAY_TO_FRIDAY = "1111100"
 
 
 class _Schedule(NamedTuple):
-    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only, equally long; and the clock
-    of the exchange."""
+    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only, equally
+    long; and the clock of the exchange."""
 
     sessions: Times
     closes: Times

@@ -299,7 +299,7 @@ def draw_forecast(
 
 
 def _past_bands(frame: _Frame, said: Sequence[float], past: PastBands, xs: Sequence[float]) -> list[Shape]:
-    """One upright stroke a session (at `said`) and band; each forecast stands by itself, so they are not joined."""
+    """One upright stroke a session (at `said`) and band; each forecast stands alone, so they are not joined."""
     stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
     ends = [(percent, np.column_stack([said, frame.ys(low), frame.ys(high)]).ravel()) for percent, low, high in past.bands if said]
     return [Shape(f"past p{percent}", ("M%.1f %.1fV%.1f" * len(said)) % tuple(own.tolist()), stroke) for percent, own in ends]
@@ -339,7 +339,7 @@ def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bo
         unit: behind the labels of the axis.
         zero: a rule stands at 0.
     """
-    few = min(48.0, max(21.0, 192.0 / len(ranges)))  # of some handful of lines the drawing is not lower than its neighbour
+    few = min(48.0, max(21.0, 192.0 / len(ranges)))  # a handful of lines makes no drawing lower than its neighbour
     line, foot, letter = (few, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
     height = round(6 + line * len(ranges) + foot)
     left = 10 + letter * max(len(each.label) for each in ranges)

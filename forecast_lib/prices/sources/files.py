@@ -130,8 +130,8 @@ class FilesSource:
         return tuple(map(Ticker, self._file(None).tickers)) if listed is None else listed
 
     def first_sessions(self, tickers: Sequence[Ticker]) -> Iterator[dt.date]:
-        """The first sessions of these tickers; those of a folder one after another, as their files are read. What cannot be read is
-        passed over: `fetch` says why."""
+        """The first sessions of these tickers; those of a folder one after another, as their files are read. What
+        cannot be read is passed over: `fetch` says why."""
         if self._path.is_dir():
             tables = (self._of_folder(ticker) for ticker in tickers)
             yield from (day for table in tables if isinstance(table, FileTable) and (day := table.first_session(table.tickers)))
