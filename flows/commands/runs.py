@@ -4,7 +4,6 @@ what the user sees.
 
 import atexit
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from flows.commands import Outcome, Request
 from flows.commands.advice import advised, command_line
 from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
-from flows.running.interruption import Terminated, signal_of
+from flows.running.interruption import Terminated, mute, signal_of
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from forecast_lib.config import RunConfig
@@ -39,13 +38,6 @@ _SHOWN = [
     "source",
 ]
 _ROWS_SHOWN = 60
-
-
-def _mute() -> None:
-    """The last words of the process: DuckDB's binding complains of references that Prefect's threads still
-    hold, pages of them.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _go_without_a_dead_server() -> None:
@@ -74,7 +66,7 @@ def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunCon
     export(request.overrides, run=config)
     _go_without_a_dead_server()
     prepare_process(quiet=True)
-    atexit.register(_mute)  # before Prefect registers anything, so that it runs after all of it
+    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
     return config, TemporaryServer()
 
 

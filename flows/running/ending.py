@@ -1,6 +1,8 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
+import atexit
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +11,7 @@ from prefect import State, get_run_logger
 from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
-from flows.running.interruption import noted
+from flows.running.interruption import mute, noted
 from flows.settings.layers import without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.record.summary import RunSummary
@@ -29,13 +31,16 @@ class _SaidAlready(logging.Filter):
         )
 
 
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "prefect.engine":  # the process of one run
+    atexit.register(mute)
+
 for _name in ("prefect.engine", "prefect.flow_runs"):
     logging.getLogger(_name).addFilter(_SaidAlready())
 
 _STATES = {
     "fresh": ("Fresh", StateType.COMPLETED),
-    # Prefect colours a state by its type. This is the one end that it shows neither as a success, in green,
-    # nor as a failure.
+    # Prefect colours a state by its type. This is the one end that it takes neither for a success, in green,
+    # nor for a failure.
     "degraded": ("Degraded", StateType.CANCELLED),
     "no_new_session": ("NoNewSession", StateType.COMPLETED),
     "superseded": ("Superseded", StateType.COMPLETED),
@@ -44,8 +49,8 @@ _STATES = {
 
 
 def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[Any]:
-    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed states, Degraded is
-    grey, the rest is Failed.
+    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed, Degraded is grey,
+    the rest is Failed.
 
     Args:
         hidden: secrets that an error's text might repeat.

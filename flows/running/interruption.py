@@ -6,18 +6,26 @@ after it means the signal.
 """
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["Terminated", "noted", "raising", "signal_of"]
+__all__ = ["Terminated", "mute", "noted", "raising", "signal_of"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(BaseException):
     """SIGTERM came: like KeyboardInterrupt, no error of the program."""
+
+
+def mute() -> None:
+    """For the last words of a process: DuckDB's binding complains of references that Prefect's threads still
+    hold.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _terminate(number: int, frame: Any) -> None:

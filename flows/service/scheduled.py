@@ -16,6 +16,7 @@ from prefect.client.schemas import filters
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 
+from flows.running.artifacts import run_logger
 from flows.running.progress import Progress
 from flows.service.supervision import crash_silent_runs
 from flows.settings.layers import gather, new_run_id, utc_now
@@ -185,7 +186,5 @@ def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> bool:
     except TickercastError as error:
         say(f"the missed night of {day} was not made up for: {error}")
         return False
-    get_run_logger().info(
-        f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}"
-    )
+    run_logger().info(f"the missed night of {day} was made up for by run {summary.run_id}: {summary.message}")
     return True

@@ -362,11 +362,7 @@ def secret_texts(
             whole |= {
                 str(value) for value in (overrides.get(option.name), environ.get(option.variable)) if value
             }
-    places = {
-        str(value)
-        for value in (overrides.get("publish_to"), environ.get(OPTIONS["publish_to"].variable))
-        if value
-    }
+    places = {str(overrides.get("publish_to") or ""), environ.get(OPTIONS["publish_to"].variable, "")}
     with contextlib.suppress(TickercastError):
         settings = gather(overrides, environ=environ)
         whole |= {str(value) for name, value in settings.values.items() if value and is_secret(name)}
@@ -514,7 +510,7 @@ def _first_sessions(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ..
 
 
 def _refuse_before_the_first_price(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...]) -> None:
-    """Where the source has nothing yet, for any ticker; files are read no further than to the first
+    """Where the source has nothing yet, of any ticker; files are read no further than to the first
     that has.
     """
     first = dt.date.max

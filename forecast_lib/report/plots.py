@@ -274,9 +274,9 @@ def draw_forecast(
         history.append((forecast.cutoff, forecast.last_close))
     bands = forecast.bands if forecast else ()
     sessions, prices = [session for session, _ in history], [close for _, close in history]
-    everything = [prices, *(side for _, *sides in (*bands, *(past.bands if past else ())) for side in sides)]
+    sides = [np.asarray(side) for _, *both in (*bands, *(past.bands if past else ())) for side in both]
     frame = _Frame(
-        np.concatenate([*everything, forecast.median if forecast else ()]), width, height, _LETTER, 22
+        np.concatenate([prices, *sides, forecast.median if forecast else ()]), width, height, _LETTER, 22
     )
     steps = len(forecast.targets) if forecast else 0
     least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
@@ -315,7 +315,7 @@ def draw_forecast(
 
 
 def _past_bands(frame: _Frame, said: Sequence[float], past: PastBands, xs: Sequence[float]) -> list[Shape]:
-    """One upright stroke a session (at `said`) and band; each forecast stands by itself, so they are not
+    """One upright stroke a session (at `said`) and band; each forecast stands alone, so they are not
     joined.
     """
     stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
@@ -377,7 +377,10 @@ def draw_ranges(
         unit: behind the labels of the axis.
         zero: a rule stands at 0.
     """
-    line, foot, letter = (21.0, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
+    few = min(
+        48.0, max(21.0, 192.0 / len(ranges))
+    )  # a handful of lines makes no drawing lower than its neighbour
+    line, foot, letter = (few, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
     height = round(6 + line * len(ranges) + foot)
     left = 10 + letter * max(len(each.label) for each in ranges)
     right, top, bottom = width - 10.0, 6.0, height - foot
@@ -399,7 +402,7 @@ def draw_ranges(
         title, width, height, left, right, top, bottom,
         x_ticks=tuple(tick for tick in ticks if left + 8 <= tick.at <= right - 8),
         y_ticks=tuple(Tick(round(y, 1), each.label, "end") for y, each in zip(ys, ranges, strict=True)),
-        shapes=tuple(Shape(f"range r{percent}", "".join(parts), 11.0 if css == "mid" else 14.0)
+        shapes=tuple(Shape(f"range r{percent}", "".join(parts), round(0.53 * line, 1))
             for percent, parts in strokes.items()),
         marks=tuple(Mark(round(x(each.middle), 1), round(y, 1), "middle", each.text)
             for y, each in zip(ys, ranges, strict=True)),

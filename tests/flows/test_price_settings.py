@@ -113,9 +113,7 @@ ROWS = "date,close\n2019-03-04,10\n2019-03-05,11\n"
 
 
 def _prices(folder: Path, kind: str) -> Path:
-    """AAA from 4 March 2019 on and BBB from 2020 on, as one file or as a folder; in the folder lies a file
-    that cannot be read, too.
-    """
+    """AAA from 4 March 2019 on and BBB from 2020 on, as one file or as a folder, where one cannot be read."""
     both = "ticker,date,close\nAAA,2019-03-04,10\nBBB,2020-01-02,5\n"
     if kind == "a folder":
         for name, text in {

@@ -89,7 +89,7 @@ def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):  # noqa: F811
 
 def _asked(sql):
     """The query as Grafana's plugin for DuckDB sends it: variables as quoted text, macros as conditions on
-    the time that is shown.
+    the time.
     """
     shown = r"(\1 >= '2023-12-01T00:00:00Z' AND \1 <= '2024-12-01T00:00:00Z')"
     return re.sub(r"\$__timeFilter\((\w+)\)", shown, sql.replace("${ticker:sqlstring}", "'AAA'"))

@@ -96,8 +96,7 @@ class Standing:
         died: a run that ended without being able to say so.
         working: a run that is at work.
         ledger: what is wrong with the record of what runs stored, in a sentence; empty where it is whole.
-        due: when the first night that is not published yet is to be, UTC; None without a deadline, or before
-            the first night.
+        due: when the first night that is not published yet is to be, UTC; None without a deadline.
         late: whether that time is past.
     """
 
@@ -170,8 +169,8 @@ def _failure(workspace: Path, nightly: dict[str, str] | None) -> Ending | None:
 
 
 def _due(workspace: Path, calendars: pd.Series, deadline: dt.time | None) -> dt.datetime | None:
-    """The deadline of the first session that the published night does not know, by the clock of the exchange
-    of most tickers.
+    """The deadline of the first session that the published night does not know, on the exchange of most
+    tickers.
     """
     published = reader.query(workspace, _LAST_PUBLISHED)
     if deadline is None or published.empty:
@@ -213,7 +212,8 @@ def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None)
 
     Args:
         deadline: when a night is to be published at the latest, by the exchange's clock: the first such time
-            after its session is known.
+            after
+            its session is known.
 
     Raises:
         UsageError: nothing is published there.

@@ -2,12 +2,11 @@
 store.
 
 Nobody opens the workspace over a network file system. In a folder each file takes its name in one step; in a
-store both files appear when
-both are there in full, as far as the store can do that: whoever opens one gets all of the old one or all of
-the new one.
+store
+both files appear when both are there in full, as far as the store can do that: whoever opens one gets all of
+the old one or all of the new one.
 """
 
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,10 +47,8 @@ def copy_publication(workspace: Path, place: str) -> None:
     try:
         store, root = fsspec.core.url_to_fs(place)
     except ImportError as error:
-        kind = re.match(r"[a-z0-9+.-]*", place)
-        raise UsageError(
-            f"{kind[0] if kind else ''}:// needs a client that is not installed: {error}"
-        ) from None
+        kind = place.partition("://")[0]
+        raise UsageError(f"{kind}:// needs a client that is not installed: {error}") from None
     built = temporary_name(workspace / LATEST)
     try:
         with attached(workspace / PUBLISHED) as con:

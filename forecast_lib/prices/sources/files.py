@@ -142,8 +142,8 @@ class FilesSource:
 
     def first_sessions(self, tickers: Sequence[Ticker]) -> Iterator[dt.date]:
         """The first sessions of these tickers; those of a folder one after another, as their files are read.
-        What cannot be read is
-        passed over: `fetch` says why.
+        What
+        cannot be read is passed over: `fetch` says why.
         """
         if self._path.is_dir():
             tables = (self._of_folder(ticker) for ticker in tickers)
