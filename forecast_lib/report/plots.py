@@ -1,7 +1,7 @@
 """Where the ink goes: values -> coordinates of one inline SVG, as plain values for the `line_plot` macro.
 
-The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the page's style
-sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
+The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the
+page's style sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
 """
 
 import datetime as dt
@@ -59,8 +59,8 @@ class Plot:
         for series in self.series:
             if len(series.values) != len(self.labels):
                 raise ValueError(
-                    f"plot {self.title!r}, series {series.name!r}: {len(series.values)} values for {len(self.labels)} labels; "
-                    "expected one value a label, None where there is none"
+                    f"plot {self.title!r}, series {series.name!r}: {len(series.values)} values for"
+                    f" {len(self.labels)} labels; expected one value a label, None where there is none"
                 )
             if series.style not in get_args(Style):
                 raise ValueError(
@@ -99,7 +99,8 @@ class PastBands:
 
     Attributes:
         sessions: those of forecasts, all of them among the closes that are drawn.
-        bands: from wide to narrow, (percent, lower, upper), each of (sessions,) prices on today's share basis.
+        bands: from wide to narrow, (percent, lower, upper), each of (sessions,) prices on today's share
+            basis.
     """
 
     sessions: Sequence[dt.date]
@@ -108,7 +109,9 @@ class PastBands:
 
 @dataclass(frozen=True)
 class Range:
-    """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who rests on it."""
+    """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who
+    rests on it.
+    """
 
     label: str
     bands: tuple[Band, ...]
@@ -127,7 +130,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class Shape:
-    """One SVG path with the style class that colours it, and its width where the style sheet cannot know it."""
+    """One SVG path with the style class that colours it, and its width where the style sheet cannot
+    know it.
+    """
 
     css: str
     path: str
@@ -188,7 +193,9 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, st
 class _Frame:
     """The plotting area: values to user units. `low` and `high` are the padded limits of the y axis."""
 
-    def __init__(self, values: Sequence[float] | Array, width: int, height: int, letter: float, foot: float) -> None:
+    def __init__(
+        self, values: Sequence[float] | Array, width: int, height: int, letter: float, foot: float
+    ) -> None:
         low, high = float(np.min(values)), float(np.max(values))
         pad = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
         self.low, self.high = low - pad, high + pad
@@ -250,9 +257,11 @@ def draw_forecast(
     width: int = 360,
     height: int = 190,
 ) -> Drawing:
-    """One ticker's last closes over the bands that had been forecast for them and, after them, the fan of its forecast.
+    """One ticker's last closes over the bands that had been forecast for them and, after them, the fan of its
+    forecast.
 
-    Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule marks the cutoff.
+    Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule
+    marks the cutoff.
 
     Args:
         title: what the reader hears or reads on the whole drawing.
@@ -266,7 +275,9 @@ def draw_forecast(
     bands = forecast.bands if forecast else ()
     sessions, prices = [session for session, _ in history], [close for _, close in history]
     sides = [np.asarray(side) for _, *both in (*bands, *(past.bands if past else ())) for side in both]
-    frame = _Frame(np.concatenate([prices, *sides, forecast.median if forecast else ()]), width, height, _LETTER, 22)
+    frame = _Frame(
+        np.concatenate([prices, *sides, forecast.median if forecast else ()]), width, height, _LETTER, 22
+    )
     steps = len(forecast.targets) if forecast else 0
     least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
     share = max(least, steps / (len(history) + steps)) if steps else 0.0
@@ -274,13 +285,18 @@ def draw_forecast(
     xs = frame.spread(len(history), frame.left, split)
     ticks = _month_ticks(sessions, xs, split - 44)
     drawn = dict(zip(sessions, zip(xs, prices, strict=True), strict=True))
-    said, came = zip(*(drawn[day] for day in past.sessions), strict=True) if past and past.sessions else ((), ())
+    said, came = (
+        zip(*(drawn[day] for day in past.sessions), strict=True) if past and past.sessions else ((), ())
+    )
     shapes = [*(_past_bands(frame, said, past, xs) if past else ()), Shape("actual", frame.line(xs, prices))]
     marks = _misses(frame, said, came, past) if past else []
     if forecast and steps:
         future = frame.spread(steps + 1, split, frame.right)
         start = forecast.last_close
-        shapes[:0] = [Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high))) for percent, low, high in bands]
+        shapes[:0] = [
+            Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high)))
+            for percent, low, high in bands
+        ]
         shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
         marks += [
             Mark(round(x, 1), round(frame.y(median), 1), "forecast", f"{day:%a} {day}: median {median:,.6g}")
@@ -299,10 +315,19 @@ def draw_forecast(
 
 
 def _past_bands(frame: _Frame, said: Sequence[float], past: PastBands, xs: Sequence[float]) -> list[Shape]:
-    """One upright stroke a session (at `said`) and band; each forecast stands alone, so they are not joined."""
+    """One upright stroke a session (at `said`) and band; each forecast stands alone, so they are not
+    joined.
+    """
     stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
-    ends = [(percent, np.column_stack([said, frame.ys(low), frame.ys(high)]).ravel()) for percent, low, high in past.bands if said]
-    return [Shape(f"past p{percent}", ("M%.1f %.1fV%.1f" * len(said)) % tuple(own.tolist()), stroke) for percent, own in ends]
+    ends = [
+        (percent, np.column_stack([said, frame.ys(low), frame.ys(high)]).ravel())
+        for percent, low, high in past.bands
+        if said
+    ]
+    return [
+        Shape(f"past p{percent}", ("M%.1f %.1fV%.1f" * len(said)) % tuple(own.tolist()), stroke)
+        for percent, own in ends
+    ]
 
 
 def _misses(frame: _Frame, said: Sequence[float], came: Sequence[float], past: PastBands) -> list[Mark]:
@@ -313,14 +338,19 @@ def _misses(frame: _Frame, said: Sequence[float], came: Sequence[float], past: P
             round(said[at], 1),
             round(frame.y(came[at]), 1),
             "miss",
-            f"{past.sessions[at]:%a} {past.sessions[at]}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to {highs[at]:,.6g}",
+            f"{past.sessions[at]:%a} {past.sessions[at]}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to"
+            f" {highs[at]:,.6g}",
         )
         for at in np.flatnonzero((closes < lows) | (closes > highs)).tolist()
     ]
 
 
-def draw_spark(closes: Sequence[float], band: tuple[float, float] | None, *, width: int = 96, height: int = 26) -> tuple[Shape, ...]:
-    """The last closes as a small line, and the interval of the next session as an upright stroke; no axes, no words."""
+def draw_spark(
+    closes: Sequence[float], band: tuple[float, float] | None, *, width: int = 96, height: int = 26
+) -> tuple[Shape, ...]:
+    """The last closes as a small line, and the interval of the next session as an upright stroke; no axes, no
+    words.
+    """
     values = [*closes, *(band or ())]
     low, span = min(values), (max(values) - min(values)) or 1.0
     right = width - 6 if band else width - 1
@@ -331,7 +361,15 @@ def draw_spark(closes: Sequence[float], band: tuple[float, float] | None, *, wid
     return (*shapes, Shape("spark", f"M{width - 3} {ys[-2]:.1f}V{ys[-1]:.1f}")) if band else shapes
 
 
-def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bool = False, width: int = 560, css: str = "mid") -> Drawing:
+def draw_ranges(
+    title: str,
+    ranges: Sequence[Range],
+    *,
+    unit: str = "",
+    zero: bool = False,
+    width: int = 560,
+    css: str = "mid",
+) -> Drawing:
     """Bands lying on one common axis, one line each, the first on top.
 
     Args:
@@ -339,7 +377,9 @@ def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bo
         unit: behind the labels of the axis.
         zero: a rule stands at 0.
     """
-    few = min(48.0, max(21.0, 192.0 / len(ranges)))  # a handful of lines makes no drawing lower than its neighbour
+    few = min(
+        48.0, max(21.0, 192.0 / len(ranges))
+    )  # a handful of lines makes no drawing lower than its neighbour
     line, foot, letter = (few, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
     height = round(6 + line * len(ranges) + foot)
     left = 10 + letter * max(len(each.label) for each in ranges)
@@ -378,16 +418,22 @@ def draw_shares(
     height: int = 220,
     css: str = "mid",
 ) -> Drawing | None:
-    """Shares of outcomes inside intervals over time, each with the level that was promised and the limits of chance around it.
+    """Shares of outcomes inside intervals over time, each with the level that was promised and the limits of
+    chance around it.
 
     Args:
         sessions: oldest first; fewer than two are no drawing.
-        shares: per cent of the interval, its share at each session, and the half width of its limits there, empty for none.
+        shares: per cent of the interval, its share at each session, and the half width of its limits there,
+            empty for none.
     """
     if len(sessions) < 2:
         return None
-    values = [100 * value for _, own, _ in shares for value in own] + [float(percent) for percent, _, _ in shares]
-    frame = _Frame(values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32)
+    values = [100 * value for _, own, _ in shares for value in own] + [
+        float(percent) for percent, _, _ in shares
+    ]
+    frame = _Frame(
+        values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32
+    )
     xs = frame.spread(len(sessions), frame.left, frame.right)
     shapes = []
     for percent, own, limits in shares:
@@ -396,7 +442,10 @@ def draw_shares(
         shapes += [Shape("limits", frame.band(xs, low, high))] if limits else []
         shapes.append(Shape("rule", frame.line(xs[:: len(xs) - 1], [float(percent)] * 2)))
         shapes.append(Shape(f"share s{percent}", frame.line(xs, [100 * value for value in own])))
-    ticks = [Tick(frame.left, _day_and_month(sessions[0]), "start"), Tick(frame.right, _day_and_month(sessions[-1]), "end")]
+    ticks = [
+        Tick(frame.left, _day_and_month(sessions[0]), "start"),
+        Tick(frame.right, _day_and_month(sessions[-1]), "end"),
+    ]
     return Drawing(
         title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks, tuple(shapes), css=css
     )  # fmt: skip
@@ -411,8 +460,14 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
     xs = frame.spread(len(plot.labels), frame.left, frame.right)
     places = sorted({round(k * (len(xs) - 1) / 3) for k in range(4)})
     anchors = ["start", *["middle"] * (len(places) - 2), "end"] if len(places) > 1 else ["end"]
-    ticks = tuple(Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True))
-    shapes = tuple(Shape(series.style, frame.line(xs, series.values)) for series in plot.series if series.style != "points")
+    ticks = tuple(
+        Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True)
+    )
+    shapes = tuple(
+        Shape(series.style, frame.line(xs, series.values))
+        for series in plot.series
+        if series.style != "points"
+    )
     marks = tuple(
         Mark(round(x, 1), round(frame.y(value), 1), "points")
         for series in plot.series
@@ -431,7 +486,9 @@ _AS_GOOD = 0.00005
 """A ratio that reads 1.0000 lies on the rule, on nobody's side."""
 
 
-def draw_heap(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150) -> Drawing | None:
+def draw_heap(
+    title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150
+) -> Drawing | None:
     """Ratios as a heap of dots, one a ticker, with a rule at 1; `None` for no ratio.
 
     Args:
@@ -459,13 +516,20 @@ def draw_heap(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 7
         for place, group in bins.items()
         for k, (ticker, ratio) in enumerate(group)
     )
-    ticks = [Tick(round(middle + (value - 1) / reach * half, 1), label) for value, label in nice_ticks(1 - reach, 1 + reach, 6)]
+    ticks = [
+        Tick(round(middle + (value - 1) / reach * half, 1), label)
+        for value, label in nice_ticks(1 - reach, 1 + reach, 6)
+    ]
     inside = tuple(tick for tick in ticks if left + 20 <= tick.at <= right - 20)
-    return Drawing(title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip")
+    return Drawing(
+        title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip"
+    )
 
 
 def _bin(ratio: float, reach: float) -> int:
-    """The heap of a ratio: 0 on the rule, below it negative, above it positive; no heap straddles the rule."""
+    """The heap of a ratio: 0 on the rule, below it negative, above it positive; no heap straddles the
+    rule.
+    """
     if abs(ratio - 1) < _AS_GOOD:
         return 0
     place = 1 + math.floor(abs(ratio - 1) / reach * _BINS)

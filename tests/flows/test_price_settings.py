@@ -1,4 +1,6 @@
-"""Settings of the price source and of the quality rules: what is refused, and that a proxy's password stays where it was said."""
+"""Settings of the price source and of the quality rules: what is refused, and that a proxy's password stays
+where it was said.
+"""
 
 import dataclasses
 import datetime as dt
@@ -8,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows import settings
 from flows.cli import main
+from flows.settings import layers
 from forecast_lib.config import RunConfig, SourceConfig, to_json
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TransientError, UsageError
@@ -23,7 +25,7 @@ PROXY = f"http://user:{PASSWORD}@127.0.0.1:9"
 
 
 def resolved(environ: dict[str, str] | None = None, **options: str) -> RunConfig:
-    return settings.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
+    return layers.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
 
 
 def test_the_proxy_reaches_the_source_and_no_text() -> None:
@@ -40,16 +42,24 @@ def test_two_runs_that_differ_in_the_proxy_alone_have_the_same_stored_config() -
     assert to_json(dataclasses.replace(with_proxy, **run_id)) == to_json(without)
 
 
-@pytest.mark.parametrize("bad", [f"user:{PASSWORD}@host", f"ftp://{PASSWORD}@host", f"http://{PASSWORD} @host"])
-def test_a_proxy_that_is_none_is_refused_without_repeating_it(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "bad", [f"user:{PASSWORD}@host", f"ftp://{PASSWORD}@host", f"http://{PASSWORD} @host"]
+)
+def test_a_proxy_that_is_none_is_refused_without_repeating_it(
+    bad: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ingest", "--proxy", bad, "--source", "yahoo"]) == 2
     err = capsys.readouterr().err
     assert "--proxy is not the address of a proxy" in err
     assert PASSWORD not in err
 
 
-def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Port 9 of this machine (discard) is closed. What is raised after the last try has the try's own error as its cause."""
+def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Port 9 of this machine (discard) is closed. What is raised after the last try has the try's own error
+    as its cause.
+    """
     monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
     config = SourceConfig("yahoo", proxy=PROXY, pause_s=0.0)
     source = open_source(config, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
@@ -71,7 +81,9 @@ def test_the_rate_has_bounds() -> None:
 
 def test_the_rate_reaches_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
-    monkeypatch.setattr("forecast_lib.prices.sources.yahoo.YahooSource", lambda *_, **named: given.update(named))
+    monkeypatch.setattr(
+        "forecast_lib.prices.sources.yahoo.YahooSource", lambda *_, **named: given.update(named)
+    )
     config = resolved(requests_at_once="1", pause="2.5", proxy=PROXY, source="yahoo")
     open_source(config.source, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
     assert given == {"proxy": PROXY, "requests_at_once": 1, "pause_s": 2.5}
@@ -104,7 +116,11 @@ def _prices(folder: Path, kind: str) -> Path:
     """AAA from 4 March 2019 on and BBB from 2020 on, as one file or as a folder, where one cannot be read."""
     both = "ticker,date,close\nAAA,2019-03-04,10\nBBB,2020-01-02,5\n"
     if kind == "a folder":
-        for name, text in {"AAA": ROWS, "BBB": ROWS.replace("2019", "2020"), "BAD": "date,close\n01/02/2019,1\n"}.items():
+        for name, text in {
+            "AAA": ROWS,
+            "BBB": ROWS.replace("2019", "2020"),
+            "BAD": "date,close\n01/02/2019,1\n",
+        }.items():
             (folder / f"{name}.csv").write_text(text)
         return folder
     (folder / "both.csv").write_text(both)
@@ -116,18 +132,28 @@ def _prices(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["a CSV file", "a Parquet file", "a folder"])
 def test_an_evening_before_the_first_price_of_a_file_is_refused_with_that_day(tmp_path, kind):
-    given = {"files": str(_prices(tmp_path, kind)), "tickers": "BBB,AAA" + (",BAD" if kind == "a folder" else "")}
+    given = {
+        "files": str(_prices(tmp_path, kind)),
+        "tickers": "BBB,AAA" + (",BAD" if kind == "a folder" else ""),
+    }
     with pytest.raises(
-        UsageError, match="as-of 2019-03-03 is before the first price of source 'files', of 2019-03-04: give a later --as-of"
+        UsageError,
+        match=(
+            "as-of 2019-03-03 is before the first price of source 'files', of 2019-03-04: give a later"
+            " --as-of"
+        ),
     ):
-        settings.resolve({**given, "as_of": "2019-03-03"}, environ={})
-    assert settings.resolve({**given, "as_of": "2019-03-04"}, environ={}).tickers[1] == "AAA"
+        layers.resolve({**given, "as_of": "2019-03-03"}, environ={})
+    assert layers.resolve({**given, "as_of": "2019-03-04"}, environ={}).tickers[1] == "AAA"
     with pytest.raises(UsageError, match="of 2020-0"):
-        settings.resolve({**given, "tickers": "BBB", "as_of": "2019-12-31"}, environ={})
+        layers.resolve({**given, "tickers": "BBB", "as_of": "2019-12-31"}, environ={})
 
 
 def test_a_folder_is_read_no_further_than_to_the_first_ticker_that_has_a_price(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(files, "csv_cells", lambda path: read.append(path.name) or csv_cells(path))
-    settings.resolve({"files": str(_prices(tmp_path, "a folder")), "tickers": "BBB,AAA,BAD", "as_of": "2019-06-03"}, environ={})
+    layers.resolve(
+        {"files": str(_prices(tmp_path, "a folder")), "tickers": "BBB,AAA,BAD", "as_of": "2019-06-03"},
+        environ={},
+    )
     assert read == ["BBB.csv", "AAA.csv"]

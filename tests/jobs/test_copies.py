@@ -1,4 +1,6 @@
-"""The publication for readers elsewhere: whole files under their own names, or an error and what was there before."""
+"""The publication for readers elsewhere: whole files under their own names, or an error and what was there
+before.
+"""
 
 import sys
 
@@ -8,8 +10,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFile
 
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.copies import LATEST, copy_publication
-from forecast_lib.store.files import PUBLISHED
+from forecast_lib.jobs.record.copies import LATEST, copy_publication
+from forecast_lib.store.disk.files import PUBLISHED
 from tests.store import nights
 
 
@@ -102,10 +104,14 @@ def test_a_store_keeps_what_it_had_where_the_copy_fails(workspace, store, monkey
     monkeypatch.setattr("shutil.copyfileobj", stops_half_way)
     with pytest.raises(OSError, match="No space left"):
         copy_publication(workspace, place)
-    assert {name: store.cat(name) for name in store.ls("/readers/new-york", detail=False)} == before and len(before) == 2
+    assert {name: store.cat(name) for name in store.ls("/readers/new-york", detail=False)} == before and len(
+        before
+    ) == 2
 
 
 def test_a_store_whose_client_is_not_installed_names_the_package(workspace, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not there
-    with pytest.raises(UsageError, match="^s3:// needs a client that is not installed: Install s3fs to access S3$"):
+    with pytest.raises(
+        UsageError, match="^s3:// needs a client that is not installed: Install s3fs to access S3$"
+    ):
         copy_publication(workspace, "s3://bucket/new-york")

@@ -1,4 +1,6 @@
-"""The alert rules and the dashboard: Prometheus takes the rules, and both name only metrics, with labels, that a run writes."""
+"""The alert rules and the dashboard: Prometheus takes the rules, and both name only metrics, with labels,
+that a run writes.
+"""
 
 import datetime as dt
 import json
@@ -9,19 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from forecast_lib.jobs.endings import Ending
-from forecast_lib.jobs.metrics import exposition
-from forecast_lib.store import reader
+from forecast_lib.jobs.monitor.metrics import exposition
+from forecast_lib.jobs.record.endings import Ending
+from forecast_lib.store.published import reader
 from tests.jobs.test_metrics import NOW, figures, workspace  # noqa: F401  (a fixture)
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 RULES = DEPLOYMENTS / "prometheus" / "tickercast.rules.yml"
 ENDING = Ending("nightly", "fresh", 0, "", NOW.isoformat(), "run-1", {"ingest": 0.5})
-DASHBOARDS = {path.name: json.loads(path.read_text()) for path in sorted((DEPLOYMENTS / "grafana").glob("*.json"))}
+DASHBOARDS = {
+    path.name: json.loads(path.read_text()) for path in sorted((DEPLOYMENTS / "grafana").glob("*.json"))
+}
 
 
 PROMTOOL = shutil.which("promtool")
-NEEDED = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: it comes with Debian's package prometheus")
+NEEDED = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool is missing: it comes with Debian's package prometheus"
+)
 
 # An hour of a workspace whose next night is due after 30 minutes, and which ran an hour ago, degraded.
 ALERTS = f"""
@@ -60,13 +66,18 @@ def test_prometheus_takes_the_rules():
 @NEEDED
 def test_a_late_and_a_failed_night_raise_their_alarms_when_they_are_due(tmp_path):
     (tmp_path / "alerts.yml").write_text(ALERTS)
-    tested = subprocess.run([PROMTOOL, "test", "rules", str(tmp_path / "alerts.yml")], capture_output=True, text=True)
+    tested = subprocess.run(
+        [PROMTOOL, "test", "rules", str(tmp_path / "alerts.yml")], capture_output=True, text=True
+    )
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):  # noqa: F811
     panels = DASHBOARDS["tickercast.json"]["panels"]
-    asked = {RULES.name: RULES.read_text(), **{each["title"]: " ".join(to["expr"] for to in each["targets"]) for each in panels}}
+    asked = {
+        RULES.name: RULES.read_text(),
+        **{each["title"]: " ".join(to["expr"] for to in each["targets"]) for each in panels},
+    }
     written = figures(exposition(workspace, {"nightly": ENDING}, NOW, dt.time(20)))
     names = {name for name, _ in written}
     labels = {pair for _, pairs in written for pair in pairs}
@@ -77,7 +88,9 @@ def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):  # noqa: F811
 
 
 def _asked(sql):
-    """The query as Grafana's plugin for DuckDB sends it: variables as quoted text, macros as conditions on the time."""
+    """The query as Grafana's plugin for DuckDB sends it: variables as quoted text, macros as conditions on
+    the time.
+    """
     shown = r"(\1 >= '2023-12-01T00:00:00Z' AND \1 <= '2024-12-01T00:00:00Z')"
     return re.sub(r"\$__timeFilter\((\w+)\)", shown, sql.replace("${ticker:sqlstring}", "'AAA'"))
 
@@ -94,7 +107,9 @@ def test_the_dashboard_of_the_published_file_asks_what_it_can_answer(workspace, 
     assert (answer.columns[0] == "time") == (panel["type"] == "timeseries")
     named = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
     assert named <= set(answer.columns)
-    assert len(answer) or title.startswith(("Who", "Surprises", "Share"))  # two nights: nobody is degraded, nothing surprised
+    assert len(answer) or title.startswith(
+        ("Who", "Surprises", "Share")
+    )  # two nights: nobody is degraded, nothing surprised
 
 
 def test_the_list_of_tickers_is_that_of_the_published_file(workspace):  # noqa: F811
@@ -111,7 +126,11 @@ def test_panels_lie_beside_each_other_and_know_their_source(name):
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         assert not cells & taken and at["x"] + at["w"] <= 24, panel["title"]
         taken |= cells
-    variables = {each["name"]: each.get("query") for each in board["templating"]["list"] if each["type"] == "datasource"}
+    variables = {
+        each["name"]: each.get("query")
+        for each in board["templating"]["list"]
+        if each["type"] == "datasource"
+    }
     sources = {(panel["datasource"]["type"], panel["datasource"]["uid"]) for panel in board["panels"]}
     assert sources == {(kind, f"${{{variable}}}") for variable, kind in variables.items()}
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
