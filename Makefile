@@ -21,11 +21,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # `sync` takes away what an earlier lock had, TensorFlow's GPU build among it: both builds own the same files.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tickercast needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV); this takes a minute or so"
+	@$(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >$(VENV)/uv.lock
 	@command -v uv >/dev/null || $(PIP) install $(QUIETLY) --no-deps --require-hashes -r $(VENV)/uv.lock
-	$(UV) sync --quiet --python $(BIN)/python --require-hashes requirements.lock || $(PIP) install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
-	$(call install,--no-deps --no-build-isolation --editable .)
+	@$(UV) sync --quiet --python $(BIN)/python --require-hashes requirements.lock || $(PIP) install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
+	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 $(TESTED): requirements-dev.lock $(READY)

@@ -228,7 +228,7 @@ class _Frame:
         return "".join([f"{letter}%.1f %.1f" for letter in letters]) % pairs
 
     def band(self, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> str:
-        return self.line(xs, upper) + self.line(xs[::-1], lower[::-1]).replace("M", "L", 1) + "Z"
+        return self.line([*xs, *xs[::-1]], [*upper, *lower[::-1]]) + "Z"
 
 
 def _finite(values: Sequence[float | None]) -> list[float]:

@@ -1,6 +1,7 @@
 """Values as the words and figures that a page shows."""
 
 import datetime as dt
+import functools
 import math
 import re
 from typing import Any
@@ -53,8 +54,13 @@ def cell(label: str, value: object, css: str = "n") -> Markup:
     >>> cell("From", "a < b", "")
     Markup('<td data-label="From">a &lt; b</td>')
     """
+    return Markup(f"{_opened(label, css)}{escape(value)}</td>")
+
+
+@functools.cache
+def _opened(label: str, css: str) -> str:
     named = f' class="{css}"' if css else ""
-    return Markup(f'<td{named} data-label="{escape(label)}">{escape(value)}</td>')
+    return f'<td{named} data-label="{escape(label)}">'
 
 
 def _clip(text: str | None) -> str:

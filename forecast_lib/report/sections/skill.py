@@ -188,10 +188,9 @@ def ticker_scores(report: ReportInput) -> dict[str, tuple[Score, ...]]:
     """Each ticker's figures one session ahead: what is served first, then the models, then the baselines,
     each the best first.
     """
-    plain = [
-        row for row in _last_scores(report.backtest_scores) if row.get("arm") is None and row["step"] == 1
-    ]
-    groups = group_by(plain, "ticker")
+    every = report.backtest_scores
+    one = _last_scores(every if every.empty else every[every["step"] == 1])
+    groups = group_by([row for row in one if row.get("arm") is None], "ticker")
     return {ticker: tuple(sorted(map(_score, rows), key=_score_order)) for ticker, rows in groups.items()}
 
 
