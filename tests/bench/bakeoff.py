@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from forecast_lib.recipes.scaling import fit_min_max
 
 from forecast_lib.backtest.confidence_set import confidence_set
 from forecast_lib.backtest.run import fold_pool_series
@@ -36,7 +35,7 @@ from forecast_lib.models.network import Network, weight_specs
 from forecast_lib.models.training import join_pool, network_of, train, train_member
 from forecast_lib.recipes.catalogue import recipe_named
 from forecast_lib.recipes.learning import learn, predict, run_free
-from forecast_lib.recipes.run import FREE_STEPS, improved_pace, rmse
+from forecast_lib.recipes.run import FREE_STEPS, Scaler, improved_pace, rmse
 from forecast_lib.recipes.series import sine_beyond, sine_series
 from forecast_lib.recipes.splits import held_out_parts
 from forecast_lib.store.parquet import read_parquet
@@ -101,7 +100,7 @@ def sine_rows(name: str, variant: str, seeds: Iterable[int]) -> list[dict[str, o
     recipe, network = recipe_named(name), sine_network(variant)
     series = sine_series(recipe)
     parts = held_out_parts(recipe, series)
-    scaler = fit_min_max(series.values[: parts.known])
+    scaler = Scaler.fitted(recipe, series.values[: parts.known])
     scaled = scaler.scale(series.values)
     rows = []
     for seed in seeds:
