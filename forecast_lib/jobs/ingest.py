@@ -34,16 +34,13 @@ from forecast_lib.prices.rules import HARMLESS_RULES, severities_from
 from forecast_lib.prices.source import Asked, Offered
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import database, reads, revisions
-from forecast_lib.store.bulk import CleanRows, WholeTickers
+from forecast_lib.store.bulk import CleanRows
 from forecast_lib.store.hashing import Digests, prices_hash, stored_digests
 from forecast_lib.tables import empty
 from forecast_lib.windows.histories import FIGURES, Histories, series_from, splits_of
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["FEWEST_TO_STORE_WHOLE", "Market", "Problem", "reading_digests", "stored_market", "take_in"]
-
-FEWEST_TO_STORE_WHOLE = 200_000
-"""Fewer rows reach the table as quickly from the columns that were read already."""
+__all__ = ["Market", "Problem", "reading_digests", "stored_market", "take_in"]
 
 _RESCALED_STAYS = 10
 """Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have come with it."""
@@ -120,7 +117,6 @@ def take_in(
     digests: Callable[[], Digests],
     *,
     stage: Callable[[str], contextlib.AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
-    fewest_to_store_whole: int = FEWEST_TO_STORE_WHOLE,
 ) -> Market:
     """The market as the run sees it: what was stored, overlaid with what the source says tonight.
 
@@ -148,7 +144,7 @@ def take_in(
         offered = ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again))
         parts = [first.without(again), _judged_beside_the_past(checked(offered), known, severities)]
     with stage("compare"):
-        return _joined(config, known, parts, digests, fewest_to_store_whole)
+        return _joined(config, known, parts, digests)
 
 
 def _to_ask_again(first: Checked, known: Known) -> set[str]:
@@ -223,9 +219,7 @@ def _factor(ticker: str, rows: Histories, stored: Histories, known: Known) -> Fa
 # -- what is new --------------------------------------------------------------------------------------------------------------
 
 
-def _joined(
-    config: RunConfig, known: Known, parts: Sequence[Checked], digests: Callable[[], Digests], fewest_to_store_whole: int
-) -> Market:
+def _joined(config: RunConfig, known: Known, parts: Sequence[Checked], digests: Callable[[], Digests]) -> Market:
     as_of, stored, names = config.as_of, known.histories, known.histories.tickers
     good, _ = Histories.side_by_side([part.good for part in parts], names)
     good = good.last_of_each()
@@ -241,7 +235,6 @@ def _joined(
         fresh = good.rows(is_new & (not ahead))
         new = fresh.overlaid(Histories.from_frame(prices, names))
         digest = prices_hash(con, digests(), new, stored.among(new))
-    clean = _clean(config, known, parts, fresh, fewest_to_store_whole)
     newest = pd.concat([known.verdicts, verdicts], ignore_index=True).drop_duplicates(["ticker", "session"], keep="last")
     seen = stored.overlaid(new)
     aside = set_aside(newest, names)
@@ -263,7 +256,7 @@ def _joined(
         gaps=gaps,
         findings=_typed("quality_counts", [part.findings for part in parts]).drop(columns=["run_id", "source"], errors="ignore"),
         missing=_still_missing(known.gaps, gaps),
-        clean=clean,
+        clean=CleanRows(fresh, config.source.name, as_of.now) if len(fresh) else None,
         flags={ticker: texts for part in parts for ticker, texts in part.flags.items()},
         verdicts=verdicts.assign(known_at=_naive(as_of)),
     )
@@ -288,32 +281,6 @@ def _unseen(con: database.Connection, refused: pd.DataFrame, as_of: AsOf) -> pd.
     keys = zip(refused["ticker"], refused["row"], refused["rule"], strict=True)
     unseen = refused[np.array([key not in already for key in keys], dtype=bool)]
     return unseen.drop_duplicates(["ticker", "row", "rule", "origin"]).assign(known_at=_naive(as_of), released_at=pd.NaT)
-
-
-def _clean(config: RunConfig, known: Known, parts: Sequence[Checked], fresh: Histories, fewest_to_store_whole: int) -> CleanRows | None:
-    """How the new rows reach the table: by the source's own way those of whole tickers of which nothing was stored and nothing refused,
-    the others from columns."""
-    whole = None
-    for part in parts:
-        tickers = _untouched(part, known)
-        rows = np.isin(fresh.of, pd.Index(fresh.tickers).get_indexer(tickers))
-        if part.offered.whole is not None and np.count_nonzero(rows) >= fewest_to_store_whole:
-            names = part.offered.whole.names["ticker"]
-            left_out = tuple(names[~names.isin(tickers)].dropna())
-            whole = WholeTickers(part.offered.whole, tuple(tickers), left_out, config.as_of.day, config.source.currency)
-            fresh = fresh.rows(~rows)
-    return CleanRows(fresh, whole, config.source.name, config.as_of.now) if len(fresh) or whole is not None else None
-
-
-def _untouched(part: Checked, known: Known) -> list[str]:
-    """Tickers of which nothing is stored, whose rows are all good and as the source has them."""
-    rows, struck = part.offered.rows, np.zeros(len(part.offered.rows), dtype=bool)
-    struck[~part.screened.kept] = True
-    for places in part.screened.values.values():
-        struck[places] = True
-    touched = {rows.tickers[of] for of in np.unique(rows.of[struck]).tolist()} | set(part.holds)
-    touched |= {str(ticker) for ticker, told in part.offered.told.items() if told.undone}
-    return [ticker for ticker in rows.tickers if ticker not in touched and not len(known.sessions_of(ticker))]
 
 
 def _with_gaps(

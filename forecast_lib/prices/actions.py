@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
-from forecast_lib.prices.adjust import SPLIT_RANGE
 from forecast_lib.prices.source import ACTION_COLUMNS, Offered, Told
 from forecast_lib.windows.histories import Histories, key_of
 
@@ -15,6 +14,9 @@ __all__ = ["INFERRED", "LARGEST_PRICE", "WITHDRAWN", "in_order", "new_actions", 
 
 LARGEST_PRICE = 1e9
 """The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
+
+_SPLIT_RANGE = (1e-4, 1e4)
+"""Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""
 
 WITHDRAWN = {"dividend": 0.0, "split": 1.0}
 """By kind, the value under which an action is stored anew when its source no longer lists it: it changes no price."""
@@ -34,7 +36,7 @@ def unusable(actions: pd.DataFrame, rows: Histories) -> tuple[NDArray[np.bool_],
         rows: as traded; a dividend cannot be as large as the close before it.
     """
     value, is_split = actions["value"].to_numpy(), (actions["kind"] == "split").to_numpy()
-    low, high = np.where(is_split, SPLIT_RANGE[0], np.nextafter(0, 1)), np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE)
+    low, high = np.where(is_split, _SPLIT_RANGE[0], np.nextafter(0, 1)), np.where(is_split, _SPLIT_RANGE[1], LARGEST_PRICE)
     impossible = ~((value >= low) & (value <= high))
     rivals = actions.duplicated(_KEY, keep=False).to_numpy()
     dear = ~is_split & ~impossible & ~rivals & (value >= _close_before(actions, rows))

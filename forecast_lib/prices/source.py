@@ -8,7 +8,7 @@ is wrong with one ticker is said in its part of the answer (`Told`) and concerns
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,12 +21,10 @@ from forecast_lib.windows.histories import FIGURES, Histories
 
 __all__ = [
     "ACTION_COLUMNS",
-    "RAW_COLUMNS",
     "REFUSED_COLUMNS",
     "VALUES",
     "Asked",
     "Offered",
-    "OfferedTicker",
     "PriceSource",
     "Told",
     "actions_frame",
@@ -38,7 +36,6 @@ __all__ = [
 VALUES = (*FIGURES[:4], "adj_close", "volume")
 """Figures of a row: prices as traded, `adj_close` the source's own adjusted close, untouched."""
 
-RAW_COLUMNS = ("session", *VALUES, "origin")
 ACTION_COLUMNS = ("session", "kind", "value")
 """kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares per old)."""
 REFUSED_COLUMNS = ("session", "row", "origin", "rule", "reason")
@@ -58,27 +55,14 @@ class Told:
         actions_from: the first session whose actions it would have listed; that of the first row where not given.
         assumption: what it took for granted about splits for lack of evidence, in words.
         torn: what its prices and splits contradict each other in, in words, where rows were left out for it.
-        undone: its rows are not those of the source: splits were undone in them.
     """
 
     problem: TickercastError | None = None
     timezone: str | None = None
     action_kinds: frozenset[str] = frozenset({"dividend", "split"})
-    actions_from: dt.date | None = None
+    actions_from: np.datetime64 | None = None
     assumption: str | None = None
     torn: str | None = None
-    undone: bool = False
-
-
-@dataclass(frozen=True)
-class OfferedTicker:
-    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as REFUSED_COLUMNS."""
-
-    prices: pd.DataFrame
-    actions: pd.DataFrame
-    refused: pd.DataFrame
-    currency: str | None
-    told: Told
 
 
 @dataclass(frozen=True)
@@ -91,7 +75,6 @@ class Offered:
         refused: ticker and REFUSED_COLUMNS: what could not be made a row at all; session NaT where unreadable, `row` the row's text.
         told: of every ticker that was asked for.
         origins: where rows stand in the source, from their places in `rows`.
-        whole: for the store, how the rows of whole tickers get from the source into the table by themselves; None where they do not.
     """
 
     rows: Histories
@@ -99,29 +82,6 @@ class Offered:
     refused: pd.DataFrame
     told: Mapping[Ticker, Told]
     origins: Callable[[NDArray[np.intp]], Sequence[str]]
-    whole: Any = field(default=None, compare=False)
-
-    def of(self, ticker: Ticker) -> OfferedTicker:
-        """One ticker's part, as frames.
-
-        Raises:
-            TickercastError: the ticker's problem.
-        """
-        told = self.told[ticker]
-        if told.problem is not None:
-            raise told.problem
-        place = self.rows.tickers.index(ticker)
-        low, high = self.rows.bounds()[place : place + 2].tolist()
-        rows = self.rows.rows(slice(low, high))
-        figures = {name: rows.figures[name].copy() for name in VALUES}
-        origins = pd.array(list(self.origins(np.arange(low, high))), dtype="str")
-        prices = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins})
-        actions, refused = (
-            frame.loc[frame["ticker"] == ticker, list(columns)].reset_index(drop=True)
-            for frame, columns in ((self.actions, ACTION_COLUMNS), (self.refused, REFUSED_COLUMNS))
-        )
-        codes = rows.currency[rows.currency >= 0]
-        return OfferedTicker(prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told)
 
     @classmethod
     def of_one(

@@ -95,6 +95,8 @@ class Histories:
         """The rows of all parts under one list of names, and where each was in the parts one after the other; rows of the same ticker
         and session stay in the order of the parts. Figures that only some have are missing in the others.
         """
+        if len(parts) == 1:
+            return parts[0].placed(tickers), np.arange(len(parts[0]))
         names = tuple(dict.fromkeys(code for part in parts for code in part.currencies))
         figures = tuple(dict.fromkeys(name for part in parts for name in part.figures))
         columns = [np.concatenate([part.figures.get(name, np.full(len(part), np.nan)) for part in parts]) for name in figures]
@@ -279,7 +281,7 @@ def _series(histories: Histories, ticker: str, rows: slice, splits: tuple[NDArra
     if splits is None:
         return TickerSeries(ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None)
     shares = shares_since(sessions, *splits)
-    inverse = 1 / shares  # as `prices.adjust.split_adjusted` has it, to the last bit
+    inverse = 1 / shares
     adjusted = {name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES}
     return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None, shape=None)
 

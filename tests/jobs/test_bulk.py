@@ -1,8 +1,7 @@
-"""A Parquet file read by columns, whole tickers of it going straight into the table, stores exactly what the same file read as it stands
-stores, whatever is wrong with some of its tickers."""
+"""A Parquet file of which only the wanted rows are read stores exactly what the same file read whole stores, whatever is wrong with some
+of its tickers."""
 
 import datetime as dt
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +15,11 @@ from flows.settings import resolve
 from flows.stages import PlainStages
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
-from forecast_lib.jobs import ingest as taking
 from forecast_lib.jobs.known import read_known, with_whole_past
 from forecast_lib.jobs.summary import RunSummary
-from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store import audits, database
+from forecast_lib.store.parquet import ParquetFiles
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -183,7 +181,7 @@ Ingest = Callable[..., RunSummary]
 
 @pytest.fixture
 def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ingest:
-    """Takes the file of an evening in: `whole`, or as it stands, as a file whose columns say too little is read."""
+    """Takes the file of an evening in: `whole`, as a file whose columns say too little is read, or only the rows that are wanted."""
 
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
@@ -192,9 +190,7 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 nightly.publish, "report_pages", lambda *_: [("index.html", "")]
             )  # has tests of its own, and takes most of the time
             if whole:
-                patched.setattr(nightly.ingest, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1))
-            else:
-                patched.setattr(FilesSource, "_by_columns", lambda _: None)
+                patched.setattr(ParquetFiles, "names", lambda *_: None)
             day = SESSIONS[EVENINGS[evening]].date()
             given = {
                 "files": str(files[evening]),
@@ -229,9 +225,9 @@ def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path
     """On the second evening some rules have other severities."""
     for evening in EVENINGS:
         rules = "zero_volume=drop_row,stale_bar=hold_ticker,duplicate_session=hold_ticker" if evening == "second" else ""
-        both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "single")]
+        both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "wanted")]
         for table, sql in TABLES.items():
-            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql), (evening, table)
+            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql), (evening, table)
         assert both[0].degraded == both[1].degraded
     assert rows(tmp_path / "whole", "SELECT max(revision) FROM prices WHERE ticker = 'REVISED'") == [(1,)]
     assert rows(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [(len(SESSIONS),)]
@@ -287,12 +283,12 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
     """The file goes on after the evening. A row of AAA is odd, or the file as a whole."""
     make, expected = ODD_FILES[name]
     path = make(tmp_path / "market.parquet", pd.concat([good("AAA", 1), good("BBB", 2)], ignore_index=True))
-    both = [ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB") for way in ("whole", "single")]
+    both = [ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB") for way in ("whole", "wanted")]
     for summary in both:
         assert {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded} == expected
     assert both[0].degraded == both[1].degraded
     for sql in TABLES.values() if not expected else ():
-        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql)
+        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql)
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:

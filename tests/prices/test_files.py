@@ -16,12 +16,10 @@ from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FileRefused, NoPrices, TickercastError, TickerHeld, UnknownTicker
 from forecast_lib.prices import open_source
-from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.source import OfferedTicker
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.store.parquet import ParquetFiles
 from tests.contracts.price_source import PriceSourceContract
-from tests.prices.one_ticker import ask
+from tests.prices.one_ticker import OfferedTicker, ask, split_adjusted
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CLASSICS = DATA / "classics"

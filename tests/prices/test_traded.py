@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.basis import share_basis
+from forecast_lib.prices import traded as way
 from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import FIGURES, Histories
 from tests.made_up import noisy
+from tests.prices.one_ticker import split_adjusted
 
 MADE = noisy(200)
 """A share that moves by 1 % a day, on weekdays."""
@@ -37,6 +37,11 @@ def traded(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     """The same share's prices as they were traded: `split_adjusted` of them gives `prices` again."""
     factors = [actions.loc[actions["session"] > session, "value"].prod() for session in prices["session"]]
     return prices.assign(close=prices["close"] * factors, volume=prices["volume"] / factors)
+
+
+def share_basis(prices: pd.DataFrame, actions: pd.DataFrame) -> str:
+    days, ratios = actions["session"].to_numpy("datetime64[D]"), actions["value"].to_numpy()
+    return way.share_basis(prices["session"].to_numpy("datetime64[D]"), prices["close"].to_numpy(), days, ratios)
 
 
 @dataclass(frozen=True)

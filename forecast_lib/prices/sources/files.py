@@ -1,80 +1,57 @@
 """Prices from the user's own files: a CSV, a Parquet file, or a folder of them, one for each ticker.
 
-What comes out is as traded (`file_tables`). A Parquet file with a ticker column and typed columns is read by columns, those rows alone that
-are wanted, and whole tickers of it can get into the database by themselves; any other is read as it stands.
+What comes out is as traded (`file_tables`). A CSV is read once; of a Parquet file with a ticker column those rows alone that are wanted.
 """
 
-import dataclasses
 import datetime as dt
+import json
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
+from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import FileRefused, TickercastError, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.source import Asked, Offered, Told, nobody, refused_frame
-from forecast_lib.prices.sources.file_cells import (
-    EXCEL,
-    ROLE_OF_NAME,
-    ROLES,
-    SAVE_AS_CSV,
-    csv_cells,
-    parquet_cells,
-    parquet_roles,
-    plain_name,
-    refuse_unless_plain,
-)
-from forecast_lib.prices.sources.file_tables import FileTable, actions_in, understood
-from forecast_lib.prices.traded import on_traded_basis
-from forecast_lib.sessions import EARLIEST_SESSION
-from forecast_lib.windows.histories import Histories
+from forecast_lib.prices.source import Asked, Offered, Told, nobody
+from forecast_lib.prices.sources.file_cells import EXCEL, SAVE_AS_CSV, Cells, csv_cells, is_parquet, refuse_unless_plain, roles_of
+from forecast_lib.prices.sources.file_tables import Ends, FileTable, understood
 
-__all__ = ["FilesSource", "ParquetColumns", "ParquetFiles"]
+__all__ = ["FilesSource", "ParquetFiles"]
 
 _READ = (".csv", ".parquet")
-_BEGINNING, _END = "-infinity", "infinity"
-
-
-class ParquetColumns(Protocol):
-    """A Parquet file whose columns are of the types that they mean."""
-
-    @property
-    def names(self) -> pd.DataFrame:
-        """A row for every name in the ticker column: ticker, dated (whether each of its rows has a date), first and last session."""
-        ...
-
-    def actions(self) -> pd.DataFrame:
-        """Ticker, session, dividend and split of the rows that have one of them."""
-        ...
-
-    def rows(self, asked: pd.DataFrame) -> Histories:
-        """The rows of tickers (ordered by name) between `since` and `until`, with `adj_close`, in the file's order."""
-        ...
-
-    def places(self, wanted: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session and row (from 0) of all rows of the tickers and sessions that are wanted, in the file's order."""
-        ...
+_OTHERS = "that are neither CSV nor Parquet"
+_WHY_NOT = {
+    **dict.fromkeys(_READ, "whose names are no tickers; rename each to its ticker, for example BRK-B.csv"),
+    **dict.fromkeys(EXCEL, f"made by Excel; {SAVE_AS_CSV}"),
+}
+"""Why what lies in a folder is not read, by its ending."""
 
 
 class ParquetFiles(Protocol):
-    """How Parquet files are read; handed in, because only `store` knows DuckDB."""
-
-    def read(self, path: Path, columns: Collection[str], tickers: Collection[str] | None) -> pd.DataFrame:
-        """The wanted columns (lower-case letters and digits), the index counting the rows of the file from 0; of other tickers rows may be
-        left out."""
-        ...
+    """How Parquet files are read; handed in, because only `store` knows DuckDB. Columns go from role (ticker, date and so on) to name."""
 
     def header(self, path: Path) -> Sequence[str]:
         """The names of the columns."""
         ...
 
-    def columns(self, path: Path, roles: Mapping[str, str]) -> ParquetColumns | None:
-        """The file by columns, from role (ticker, date, open and so on) to name; None where their types say too little."""
+    def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
+        """A row for every name in the ticker column: name, first and last session, whether it has a split. None where names or dates are
+        not of the types that they mean."""
+        ...
+
+    def rows(
+        self, path: Path, columns: Mapping[str, str], since: Mapping[str, dt.date | None] | None
+    ) -> tuple[NDArray[np.int64], Mapping[str, NDArray[Any]]]:
+        """Places in the file, from 0, and by role the columns: texts as objects, numbers and days as arrays.
+
+        Args:
+            since: by name the first day that is wanted, None for all; earlier rows come where they have an action or no day. None for the
+                whole file.
+        """
         ...
 
 
@@ -84,7 +61,7 @@ class FilesSource:
     A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no ticker
     (`Google_Stock_Price_Train.csv`) and the user named exactly one, the file is that one's.
 
-    Nothing is read before the first question; each file is read once. Safe to ask from several threads.
+    Nothing is read before the first question. Safe to ask from several threads.
 
     Args:
         path: the file or folder.
@@ -107,15 +84,13 @@ class FilesSource:
         parquet: ParquetFiles | None = None,
     ) -> None:
         self._path = path
-        self._tickers = tuple(tickers)
+        self._named = tickers[0] if len(tickers) == 1 else None
         self._allow_mixed_dates = allow_mixed_dates
         self._currency = currency
         self._parquet = parquet
         self._lock = threading.Lock()
-        self._listed: dict[Ticker, tuple[Path, ...]] | None = None
-        self._read: dict[object, FileTable | TickercastError] = {}
-        self._columns: ParquetColumns | None = None
-        self._split_column, self._kinds = "", frozenset[str]()
+        self._listed: dict[Ticker, list[Path]] = {}
+        self._tables: dict[Path, FileTable] = {}
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """All tickers of the file or folder.
@@ -125,8 +100,7 @@ class FilesSource:
         """
         if self._path.is_dir():
             return tuple(sorted(self._folder()))
-        listed = self._tickers_of_parquet()
-        return tuple(map(Ticker, self._file(None).tickers)) if listed is None else listed
+        return tuple(map(Ticker, self._table(self._path, _ticker_of(self._path) or self._named, {}).tickers))
 
     def passed_over(self) -> tuple[str, ...]:
         """What lies in the folder and is not read, in sentences; files whose names begin with a point are nobody's prices."""
@@ -134,20 +108,12 @@ class FilesSource:
             return ()
         used = {path for paths in self._folder().values() for path in paths}
         rest = [path for path in _entries(self._path) if path not in used and not path.name.startswith(".")]
-        reasons = {why: [path for path in rest if _why_not(path) == why] for why in _WHY_NOT}
-        return tuple(_sentence(self._path, why, paths) for why, paths in reasons.items() if paths)
-
-    def _tickers_of_parquet(self) -> tuple[Ticker, ...] | None:
-        """The names in a Parquet file, from that column alone; None for other files, and where a name needs to be told by its row."""
-        if self._path.suffix.lower() != ".parquet" or self._parquet is None or not self._path.is_file():
-            return None
-        names = self._parquet.read(self._path, ROLES["ticker"], None)
-        if names.shape[1] != 1:
-            return None
-        try:
-            return tuple(sorted(parse_tickers(names.iloc[:, 0].unique())))
-        except (UsageError, AttributeError, TypeError):
-            return None
+        sentences = []
+        for why in dict.fromkeys([*_WHY_NOT.values(), _OTHERS]):
+            if names := [path.name for path in rest if _WHY_NOT.get(path.suffix.lower(), _OTHERS) == why]:
+                listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+                sentences.append(f"folder {self._path.name!r}: not read: {listed}, {why}")
+        return tuple(sentences)
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """The rows of each ticker from its first session to `last`, both inclusive.
@@ -155,196 +121,124 @@ class FilesSource:
         A ticker's problem is UnknownTicker where neither a file nor a row bears its name, NoPrices where it has no row in the
         range, readable or not, FileRefused where the file cannot be read without guessing, TickerHeld where only its rows cannot.
         """
-        if not asked:
-            return Offered.nothing({})
-        parts = [*self._from_folder(asked, last, done)] if self._path.is_dir() else self._from_file(asked, last)
         if not self._path.is_dir():
+            part = self._of_file(asked, last)
             for ticker in asked:
                 done(ticker)
-        joined = Offered.joined(parts)
-        return dataclasses.replace(joined, whole=parts[0].whole) if parts[0].whole is not None else joined
-
-    def _from_file(self, asked: Asked, last: dt.date) -> list[Offered]:
-        try:
-            by_columns = self._by_columns()
-            clear = _clear_names(by_columns.names) if by_columns else frozenset()
-            parts = []
-            mine = {ticker: first for ticker, first in asked.items() if ticker in clear}
-            if by_columns and mine:
-                table = self._columnar(by_columns, mine, last)
-                parts.append(dataclasses.replace(table.offered(mine, last), whole=by_columns))
-            rest = {ticker: first for ticker, first in asked.items() if ticker not in clear}
-            if rest and by_columns and not _spelled_somehow(by_columns.names, rest):
-                return [*parts, self._unknown(rest, ())]
-            if rest:
-                table = self._file(tuple(rest))
-                known = {ticker: first for ticker, first in rest.items() if ticker in table.tickers}
-                parts.append(table.offered(known, last))
-                parts.append(self._unknown({ticker: None for ticker in rest if ticker not in known}, table.tickers))
-            return [part for part in parts if part.told] or parts[:1]
-        except FileRefused as error:
-            return [Offered.nothing({ticker: Told(error) for ticker in asked})]
-
-    def _unknown(self, asked: Asked, tickers: Sequence[str]) -> Offered:
-        # Of a Parquet file only the rows that were asked for are read, so not all its names are known.
-        shown = ", ".join(tickers[:5]) + (", ..." if len(tickers) > 5 else "")
-        partly = self._path.suffix.lower() == ".parquet"
-        holding, advice = ("has no row of it", "see its ticker column") if partly else (f"holds {shown}", "name one of these")
-        reason = f"{self._path.name} {holding}; {advice}, or rename the file"
-        return Offered.nothing({ticker: Told(UnknownTicker(ticker, reason, rule="unknown_ticker")) for ticker in asked})
-
-    def _by_columns(self) -> ParquetColumns | None:
-        """The file by columns, where it is a Parquet file that allows it."""
-        with self._lock:
-            if self._columns is None and self._parquet is not None and self._path.suffix.lower() == ".parquet":
-                refuse_unless_plain(self._path)
-                roles = parquet_roles(list(self._parquet.header(self._path)), self._path.name)
-                if roles is not None and "currency" not in roles:
-                    self._columns = self._parquet.columns(self._path, roles)
-                    self._split_column = plain_name(roles.get("split", ""))
-                    self._kinds = frozenset({"dividend", "split"}.intersection(roles))
-            return self._columns
-
-    def _columnar(self, file: ParquetColumns, asked: Asked, last: dt.date) -> FileTable:
-        """The wanted rows. Of a ticker with splits all rows of the file are read: they show whether the splits are in the prices."""
-        names = sorted(asked)
-        actions = actions_in(file.actions())
-        actions = actions[actions["ticker"].isin(names)].reset_index(drop=True)
-        splitting = set(actions.loc[actions["kind"] == "split", "ticker"])
-        whole = [ticker in splitting for ticker in names]
-        since = [
-            _BEGINNING if all_of_it else str(asked[Ticker(ticker)] or _BEGINNING) for ticker, all_of_it in zip(names, whole, strict=True)
-        ]
-        until = [_END if all_of_it else str(last) for all_of_it in whole]
-        rows = file.rows(pd.DataFrame({"ticker": names, "since": since, "until": until}, dtype="str"))
-        if self._currency is not None:
-            rows = dataclasses.replace(rows, currencies=(self._currency,), currency=np.zeros(len(rows), dtype=np.int16))
-        traded = on_traded_basis(rows, actions, self._split_column)
-        ends = file.names.set_index("ticker").loc[names, ["first", "last"]]
-        spans = {ticker: (low.date(), high.date()) for ticker, low, high in ends.itertuples(name=None) if low.year >= EARLIEST_SESSION.year}
-
-        def origins(at: NDArray[np.intp]) -> list[str]:
-            return [f"{self._path.name} row {place + 1}" for place in _places(file, traded.rows, at)]
-
-        return FileTable(traded, refused_frame(()), self._kinds, origins, {}, spans)
-
-    def _from_folder(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None]) -> list[Offered]:
+            return part
         parts = []
         for ticker, first in asked.items():
-            held = self._of_folder(ticker)
-            parts.append(held.offered({ticker: first}, last) if isinstance(held, FileTable) else Offered.nothing({ticker: Told(held)}))
+            parts.append(self._of_folder(ticker, first, last))
             done(ticker)
-        return parts
+        return Offered.joined(parts)
 
-    def _of_folder(self, ticker: Ticker) -> FileTable | TickercastError:
+    def _of_file(self, asked: Asked, last: dt.date) -> Offered:
         try:
-            paths = self._folder().get(ticker)
-        except FileRefused as error:
-            return error
-        if not paths and (excel := self._excel_file(ticker)):
-            return TickerHeld(ticker, f"{excel.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}", rule="file_refused")
-        if not paths:
-            return UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
-        with self._lock:
-            if ticker not in self._read:
-                try:
-                    self._read[ticker] = self._only_ticker_of(ticker, paths)
-                except FileRefused as error:  # one bad file of many must not stop the others
-                    self._read[ticker] = TickerHeld(ticker, str(error), rule="file_refused")
-            return self._read[ticker]
+            return self._table(self._path, _ticker_of(self._path) or self._named, asked).offered(asked, last)
+        except FileRefused as problem:
+            return Offered.nothing({ticker: Told(problem) for ticker in asked})
 
-    def _only_ticker_of(self, ticker: Ticker, paths: tuple[Path, ...]) -> FileTable:
+    def _of_folder(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
+        problem: TickercastError
+        try:
+            paths = self._folder().get(ticker) or self._excel(ticker)
+        except FileRefused as error:
+            return Offered.nothing({ticker: Told(error)})
+        try:
+            return self._only_ticker_of(paths, ticker, {ticker: first}).offered({ticker: first}, last)
+        except UnknownTicker as error:
+            problem = error
+        except FileRefused as error:  # one bad file of many must not stop the others
+            problem = TickerHeld(ticker, str(error), rule="file_refused")
+        return Offered.nothing({ticker: Told(problem)})
+
+    def _only_ticker_of(self, paths: Sequence[Path], ticker: Ticker, asked: Asked) -> FileTable:
+        if not paths:
+            raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
         if len(paths) > 1:
             raise FileRefused(f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other")
         _refuse_link_out_of(self._path, paths[0])
-        table = self._table(paths[0], ticker, None)
-        if set(table.tickers) != {ticker}:
-            other = next(iter(set(table.tickers) - {ticker}))
+        table = self._table(paths[0], ticker, asked)
+        if other := next((name for name in table.tickers if name != ticker), None):
             raise FileRefused(f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself")
         return table
 
-    def _table(self, path: Path, named: Ticker | None, tickers: tuple[Ticker, ...] | None) -> FileTable:
-        """One file as it stands. `named` is the ticker of a file without a ticker column."""
-        refuse_unless_plain(path)
-        if path.suffix.lower() == ".parquet":
-            if self._parquet is None:
-                raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
-            cells = parquet_cells(path, self._parquet.read(path, ROLE_OF_NAME, tickers))
-        else:
-            cells = csv_cells(path)
+    def _table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+        """What a file says; of a Parquet file with a ticker column of the tickers that are asked for alone.
+
+        Args:
+            named: the ticker of a file without a ticker column.
+        """
+        with self._lock:
+            if path not in self._tables:
+                refuse_unless_plain(path)
+                if is_parquet(path):
+                    return self._parquet_table(path, named, asked)
+                self._tables[path] = self._understood(csv_cells(path), path, named)
+            return self._tables[path]
+
+    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+        if self._parquet is None:
+            raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
+        columns, since, ends = roles_of(self._parquet.header(path), path.name), None, None
+        names = self._parquet.names(path, columns) if "ticker" in columns else None
+        if names is not None and len(names):
+            if not asked:  # all are
+                asked = {_as_ticker(name) or parse_ticker(name or ""): None for name in names["name"]}
+            names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
+            mine = names[names["ticker"].isin(list(asked))]
+            splitting = set(mine.loc[mine["splits"], "ticker"])  # all rows show whether the splits are in the prices
+            since = {
+                name: None if ticker in splitting else asked[ticker] for name, ticker in zip(mine["name"], mine["ticker"], strict=True)
+            }
+            spans = names.dropna().groupby("ticker").agg({"first": "min", "last": "max"})
+            days = (spans[end].to_numpy("datetime64[D]") for end in ("first", "last"))
+            ends = dict(zip(spans.index, zip(*days, strict=True), strict=True))
+        places, cells = self._parquet.rows(path, columns, since)
+        texts = {
+            role: ["" if text is None else str(text) for text in cells] if cells.dtype == object and role != "ticker" else cells
+            for role, cells in cells.items()
+        }
+
+        def row_text(index: int) -> str:
+            return json.dumps({name: texts[role][index] for role, name in columns.items()}, default=str)
+
+        return self._understood(Cells(path.name, "row", places + 1, texts, columns, row_text), path, named, ends)
+
+    def _understood(self, cells: Cells, path: Path, named: Ticker | None, ends: Ends | None = None) -> FileTable:
         if "ticker" not in cells.columns and named is None:
             raise FileRefused(
                 f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one "
                 "name, or rename the file to TICKER" + path.suffix
             )
-        return understood(cells, named, allow_mixed_dates=self._allow_mixed_dates, currency=self._currency)
+        return understood(cells, named, allow_mixed_dates=self._allow_mixed_dates, currency=self._currency, ends=ends)
 
-    def _folder(self) -> dict[Ticker, tuple[Path, ...]]:
+    def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
         with self._lock:
-            if self._listed is None:
-                listed: dict[Ticker, tuple[Path, ...]] = {}
-                paths = _entries(self._path)
-                for path in paths:
-                    ticker = _ticker_of(path)
-                    if ticker and path.suffix.lower() in _READ:
-                        listed[ticker] = (*listed.get(ticker, ()), path)
-                if not listed:
-                    excel = next((path.name for path in paths if path.suffix.lower() in EXCEL), None)
-                    advice = f"{excel} is an Excel file: {SAVE_AS_CSV}" if excel else "expected one file for each ticker, such as AAPL.csv"
-                    raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
-                self._listed = listed
+            if not self._listed:
+                for path in _entries(self._path):
+                    if path.suffix.lower() in _READ and (ticker := _ticker_of(path)):
+                        self._listed.setdefault(ticker, []).append(path)
+            if not self._listed:
+                excel = next((path.name for path in _entries(self._path) if path.suffix.lower() in EXCEL), None)
+                advice = f"{excel} is an Excel file: {SAVE_AS_CSV}" if excel else "expected one file for each ticker, such as AAPL.csv"
+                raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
             return self._listed
 
-    def _excel_file(self, ticker: Ticker) -> Path | None:
-        found = (path for path in _entries(self._path) if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker)
-        return next(found, None)
-
-    def _file(self, tickers: tuple[Ticker, ...] | None) -> FileTable:
-        """The one file; of a Parquet file maybe only the rows of these tickers."""
-        with self._lock:
-            for read in self._read.values():
-                if isinstance(read, FileTable) and set(tickers or ()) <= set(read.tickers):
-                    return read
-            named = _ticker_of(self._path) or (self._tickers[0] if len(self._tickers) == 1 else None)
-            self._read[tickers] = self._table(self._path, named, tickers)
-            found = self._read[tickers]
-            assert isinstance(found, FileTable)
-            return found
+    def _excel(self, ticker: Ticker) -> list[Path]:
+        return [path for path in _entries(self._path) if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker][:1]
 
 
-def _clear_names(names: pd.DataFrame) -> frozenset[str]:
-    """Those that are spelled as tickers are, in one way only, and whose rows all have a date."""
-    spelled = names["ticker"].fillna("").str.strip().str.upper()
-    clear = names["dated"] & (spelled == names["ticker"]) & ~spelled.duplicated(keep=False)
-    return frozenset(names.loc[clear, "ticker"])
-
-
-def _spelled_somehow(names: pd.DataFrame, asked: Collection[str]) -> bool:
-    spelled = set(names["ticker"].fillna("").str.strip().str.upper())
-    return bool(names["ticker"].isna().any() or spelled.intersection(asked))
-
-
-def _places(file: ParquetColumns, rows: Histories, at: NDArray[np.intp]) -> list[int]:
-    """Where rows stand in the file: of several of one session the first comes first there too."""
-    if not len(at):
-        return []
-    keys = rows.keys()
-    rank = at - np.searchsorted(keys, keys[at])
-    wanted = pd.DataFrame(
-        {"ticker": np.array(rows.tickers, dtype=object)[rows.of[at]], "session": rows.sessions[at].astype("datetime64[us]")}
-    )
-    found = file.places(wanted.drop_duplicates())
-    found = found.assign(rank=found.groupby(["ticker", "session"]).cumcount())
-    merged = wanted.assign(rank=rank).merge(found, how="left", on=["ticker", "session", "rank"])
-    return [int(place) for place in merged["row"]]
+def _as_ticker(text: object) -> Ticker | None:
+    try:
+        return parse_ticker(text if isinstance(text, str) else "")
+    except UsageError:
+        return None
 
 
 def _ticker_of(path: Path) -> Ticker | None:
-    try:
-        return parse_ticker(path.stem)
-    except UsageError:
-        return None
+    return _as_ticker(path.stem)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -352,25 +246,6 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         raise FileRefused(f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions") from error
-
-
-_WHY_NOT = {
-    "name": "whose names are no tickers; rename each to its ticker, for example BRK-B.csv",
-    "excel": f"made by Excel; {SAVE_AS_CSV}",
-    "kind": "that are neither CSV nor Parquet",
-}
-
-
-def _why_not(path: Path) -> str:
-    """Why an entry of a folder is not read: a key of `_WHY_NOT`."""
-    if path.suffix.lower() in EXCEL:
-        return "excel"
-    return "name" if path.suffix.lower() in _READ else "kind"
-
-
-def _sentence(folder: Path, why: str, paths: list[Path]) -> str:
-    names = ", ".join(repr(path.name) for path in paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-    return f"folder {folder.name!r}: not read: {names}, {_WHY_NOT[why]}"
 
 
 def _refuse_link_out_of(folder: Path, path: Path) -> None:

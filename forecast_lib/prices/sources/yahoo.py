@@ -44,12 +44,13 @@ from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
-from forecast_lib.prices.adjust import as_traded, split_factors
 from forecast_lib.prices.source import Asked, Offered, Told, as_json, nobody
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo_replies import Reply, YahooSession, listening, other_symbol, verdict_on_all
+from forecast_lib.prices.traded import as_traded
+from forecast_lib.windows.histories import shares_since
 
 __all__ = ["YahooSource"]
 
@@ -193,17 +194,17 @@ class YahooSource:
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
             raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
-        splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
-        figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, split_factors(table.index, splits))
+        days, splits = table.index.to_numpy("datetime64[D]"), _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
+        shares = shares_since(days, *splits)
+        figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, shares)
         figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
         contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
         wanted = asked & ~contradicting
-        days = table.index.to_numpy()
         return Offered.of_one(
             ticker,
             days[wanted],
             {name: values[wanted] for name, values in figures.items()},
-            _actions(table, splits, asked),
+            _actions(days[asked], table["Dividends"].to_numpy(float)[asked] * shares[asked], *splits),
             lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
             refused=_refused_days(ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}),
@@ -244,25 +245,25 @@ def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(index).tz_localize(None).normalize().as_unit("us")
 
 
-def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> pd.DataFrame:
-    """The splits that have happened by the exchange's `today`, as ACTION_COLUMNS; `BadReply` for one that cannot be undone."""
+def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """Days and ratios of the splits that have happened by the exchange's `today`; `BadReply` for one that cannot be undone."""
     ratios = table["Stock Splits"].astype(float)
     splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))]
     impossible = splits[~((splits > 0) & np.isfinite(splits))]
     if not impossible.empty:
         day, ratio = impossible.index[0].date(), impossible.iloc[0]
         raise BadReply(f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try later")
-    return pd.DataFrame({"session": splits.index, "kind": "split", "value": splits.to_numpy()})
+    return splits.index.to_numpy("datetime64[D]"), splits.to_numpy()
 
 
-def _actions(table: pd.DataFrame, splits: pd.DataFrame, asked: NDArray[np.bool_]) -> pd.DataFrame:
-    """Dividends as they were paid, and splits, of the sessions asked for."""
-    paid = asked & (table["Dividends"].to_numpy(float) != 0)
-    days = table.index[paid]
-    dividends = table["Dividends"].to_numpy(float)[paid] * split_factors(days, splits)
-    within = splits["session"].isin(table.index[asked])
-    parts = [pd.DataFrame({"session": days, "kind": "dividend", "value": dividends}), splits[within]]
-    found = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+def _actions(
+    days: NDArray[np.datetime64], dividends: NDArray[np.float64], split_days: NDArray[np.datetime64], ratios: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Dividends as they were paid (0 for none), and splits, of the days asked for."""
+    within, paid = np.isin(split_days, days), dividends != 0
+    sessions = np.concatenate([days[paid], split_days[within]]).astype("datetime64[us]")
+    kinds = np.repeat(["dividend", "split"], [paid.sum(), within.sum()])
+    found = pd.DataFrame({"session": sessions, "kind": kinds, "value": np.concatenate([dividends[paid], ratios[within]])})
     return found.sort_values(["session", "kind"], ignore_index=True)
 
 
