@@ -29,6 +29,7 @@ __all__ = [
     "Told",
     "actions_frame",
     "as_json",
+    "listed_actions",
     "nobody",
     "refused_frame",
 ]
@@ -173,9 +174,27 @@ class PriceSource(Protocol):
         ...
 
 
+def listed_actions(
+    ticker: str | NDArray[Any], days: NDArray[np.datetime64], dividends: NDArray[np.float64], splits: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Ticker, session, kind and value of the actions that stand beside rows, 0 where there is no dividend, 0 or 1 where there is no split.
+
+    Args:
+        ticker: one, or (rows,).
+        days, dividends, splits: (rows,).
+    """
+    parts = []
+    for kind, values, nothing in (("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])):
+        at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, nothing))
+        owner = ticker if isinstance(ticker, str) else ticker[at]
+        parts.append(pd.DataFrame({"ticker": owner, "session": days[at].astype("datetime64[us]"), "kind": kind, "value": values[at]}))
+    return actions_frame(parts)
+
+
 def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Ticker, session, kind and value, typed, the parts one below the other."""
-    return _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", "kind": str, "value": float})
+    """Ticker, session, kind and value, typed, in this order and each said once."""
+    joined = _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", "kind": str, "value": float})
+    return joined.drop_duplicates().sort_values(["ticker", "session", "kind"], ignore_index=True)
 
 
 def refused_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -95,15 +95,14 @@ class Histories:
         """The rows of all parts under one list of names, and where each was in the parts one after the other; rows of the same ticker
         and session stay in the order of the parts. Figures that only some have are missing in the others.
         """
+        parts = [part for part in parts if len(part)] or parts[:1]
         if len(parts) == 1:
             return parts[0].placed(tickers), np.arange(len(parts[0]))
         names = tuple(dict.fromkeys(code for part in parts for code in part.currencies))
         figures = tuple(dict.fromkeys(name for part in parts for name in part.figures))
         columns = [np.concatenate([part.figures.get(name, np.full(len(part), np.nan)) for part in parts]) for name in figures]
         index = pd.Index(tickers)
-        of = np.concatenate(
-            [index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts if len(part)] or [np.empty(0, np.int32)]
-        )
+        of = np.concatenate([index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts])
         days = np.concatenate([part.sessions for part in parts])
         codes = [np.array([*(names.index(code) for code in part.currencies), -1], dtype=np.int16)[part.currency] for part in parts]
         keys = key_of(of, days)

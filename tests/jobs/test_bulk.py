@@ -305,11 +305,11 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
         con.unregister("arriving")
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
     whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
-    assert [len(whole.sessions_of(name)) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions_of(name)) for name in names] == [20, 344, 7]
-    assert (tails.sessions_of("LONG") == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
+    assert [len(whole.sessions[name]) for name in names] == [20, 420, 7]
+    assert [len(tails.sessions[name]) for name in names] == [20, 344, 7]
+    assert (tails.sessions["LONG"] == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
     filled = with_whole_past(tmp_path, tails, (names[1],), when)
-    pd.testing.assert_frame_equal(filled.histories.frame(), whole.histories.frame())
+    pd.testing.assert_frame_equal(filled.rows.frame(), whole.rows.frame())
 
 
 def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_path: Path) -> None:

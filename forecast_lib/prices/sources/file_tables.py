@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import FileRefused, NoPrices, TickerError, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.actions import in_order
-from forecast_lib.prices.source import VALUES, Asked, Offered, Told, actions_frame, refused_frame
+from forecast_lib.prices.source import VALUES, Asked, Offered, Told, actions_frame, listed_actions, refused_frame
 from forecast_lib.prices.sources.dates import read_dates
 from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
 from forecast_lib.prices.sources.numbers import read_numbers
@@ -123,7 +122,10 @@ def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, c
     currencies = tuple(dict.fromkeys(code for code in own if code is not None))
     code = np.array([-1 if each is None else currencies.index(each) for each in own], dtype=np.int16)
     rows = Histories(names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]])
-    traded = on_traded_basis(rows, _actions(rows, picked), plain_name(cells.names.get("split", "")))
+    none = np.zeros(len(rows))
+    owners = np.array(names, dtype=object)[rows.of] if {"dividend", "split"} & picked.keys() else ""
+    actions = listed_actions(owners, rows.sessions, picked.get("dividend", none), picked.get("split", none))
+    traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
     return FileTable(
         cells.file,
         traded,
@@ -234,14 +236,3 @@ def _refused(
         lines.append((str(owner), np.datetime64("NaT", "D"), json.dumps(row), position, "ragged_row", reason))
     frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason"])
     return refused_frame([frame.assign(origin=[f"{cells.file} {cells.unit} {position}" for position in frame["origin"]])])
-
-
-def _actions(rows: Histories, figures: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
-    """Ticker, session, kind and value: writers put 0 where there is no dividend, 0 or 1 where there is no split."""
-    parts = []
-    for kind, nothing in (("dividend", [0.0]), ("split", [0.0, 1.0])):
-        values = figures.get(kind, np.empty(0))
-        at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, nothing))
-        listed = {"ticker": np.array(rows.tickers, dtype=object)[rows.of[at]], "session": rows.sessions[at].astype("datetime64[us]")}
-        parts.append(pd.DataFrame({**listed, "kind": kind, "value": values[at]}))
-    return in_order(actions_frame(parts))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import ACTION_COLUMNS, Asked, Offered, Told, nobody
+from forecast_lib.prices.source import Asked, Offered, Told, listed_actions, nobody
 from forecast_lib.sessions import TickerCalendar
 
 __all__ = ["FIRST_SESSION", "SimulatedMarket"]
@@ -130,7 +130,7 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
     figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
     dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
-    return handed_out, _actions(sessions[wanted:], splits[wanted:], dividends[wanted:])
+    return handed_out, listed_actions(f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:])
 
 
 def _character(rng: np.random.Generator) -> _Character:
@@ -179,14 +179,3 @@ def _splits(close: Values) -> Values:
         start += at + 1
         splits[start] = ratio
         shares *= ratio
-
-
-def _actions(sessions: pd.DatetimeIndex, splits: Values, dividends: Values) -> pd.DataFrame:
-    """A session's dividend before its split, as their names are ordered."""
-    listed = [
-        (session, kind, float(values[at]))
-        for at, session in ((at, sessions[at]) for at in np.flatnonzero((splits != 1) | (dividends > 0)))
-        for kind, values, none in (("dividend", dividends, 0.0), ("split", splits, 1.0))
-        if values[at] != none
-    ]
-    return pd.DataFrame(listed, columns=list(ACTION_COLUMNS)).astype({"session": "datetime64[us]", "kind": str, "value": float})

@@ -44,7 +44,7 @@ from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
-from forecast_lib.prices.source import Asked, Offered, Told, as_json, nobody
+from forecast_lib.prices.source import Asked, Offered, Told, as_json, listed_actions, nobody
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
@@ -194,8 +194,9 @@ class YahooSource:
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
             raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
-        days, splits = table.index.to_numpy("datetime64[D]"), _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
-        shares = shares_since(days, *splits)
+        days = table.index.to_numpy("datetime64[D]")
+        splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
+        shares = shares_since(days, days[splits != 0], splits[splits != 0])
         figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, shares)
         figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
         contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
@@ -204,7 +205,7 @@ class YahooSource:
             ticker,
             days[wanted],
             {name: values[wanted] for name, values in figures.items()},
-            _actions(days[asked], table["Dividends"].to_numpy(float)[asked] * shares[asked], *splits),
+            listed_actions(ticker, days[asked], (table["Dividends"].to_numpy(float) * shares)[asked], splits[asked]),
             lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
             refused=_refused_days(ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}),
@@ -245,26 +246,14 @@ def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(index).tz_localize(None).normalize().as_unit("us")
 
 
-def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """Days and ratios of the splits that have happened by the exchange's `today`; `BadReply` for one that cannot be undone."""
-    ratios = table["Stock Splits"].astype(float)
-    splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))]
-    impossible = splits[~((splits > 0) & np.isfinite(splits))]
-    if not impossible.empty:
-        day, ratio = impossible.index[0].date(), impossible.iloc[0]
+def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> NDArray[np.float64]:
+    """(rows,) the ratios of the splits that have happened by the exchange's `today`, else 0; `BadReply` for one that cannot be undone."""
+    ratios = np.where(table.index <= pd.Timestamp(today), table["Stock Splits"].to_numpy(float), 0.0)
+    impossible = np.flatnonzero((ratios != 0) & ~((ratios > 0) & np.isfinite(ratios)))
+    if len(impossible):
+        day, ratio = table.index[impossible[0]].date(), ratios[impossible[0]]
         raise BadReply(f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try later")
-    return splits.index.to_numpy("datetime64[D]"), splits.to_numpy()
-
-
-def _actions(
-    days: NDArray[np.datetime64], dividends: NDArray[np.float64], split_days: NDArray[np.datetime64], ratios: NDArray[np.float64]
-) -> pd.DataFrame:
-    """Dividends as they were paid (0 for none), and splits, of the days asked for."""
-    within, paid = np.isin(split_days, days), dividends != 0
-    sessions = np.concatenate([days[paid], split_days[within]]).astype("datetime64[us]")
-    kinds = np.repeat(["dividend", "split"], [paid.sum(), within.sum()])
-    found = pd.DataFrame({"session": sessions, "kind": kinds, "value": np.concatenate([dividends[paid], ratios[within]])})
-    return found.sort_values(["session", "kind"], ignore_index=True)
+    return ratios
 
 
 def _origin(ticker: Ticker, day: np.datetime64) -> str:
