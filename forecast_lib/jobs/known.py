@@ -102,7 +102,10 @@ def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, *, tails
     with database.open_working(workspace, as_of.now) as con:
         return Known(
             _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
-            *(read(con, names, as_of) for read in (reads.read_actions, reads.read_released, reads.read_verdicts, reads.read_gaps)),
+            reads.read_actions(con, names, as_of),
+            reads.read_released(con, names, as_of),
+            reads.read_verdicts(con, names, as_of),
+            reads.read_gaps(con, names, as_of),
             reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
             ends_only=tails,
         )

@@ -10,7 +10,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -102,11 +102,11 @@ class Checked:
         """With what was made of some tickers the second time in place of the first; `screened` and `judged` stay those of the first."""
         tickers = again.good.tickers
         mine = self.good.rows(~np.isin(self.good.of, np.flatnonzero(np.isin(self.good.tickers, tickers))))
-        frames = {
+        frames: dict[str, Any] = {
             name: pd.concat([(first := getattr(self, name))[~first["ticker"].isin(tickers)], getattr(again, name)], ignore_index=True)
             for name in ("verdicts", "actions", "quarantined", "findings")
         }
-        by_ticker = {
+        by_ticker: dict[str, Any] = {
             name: {ticker: said for ticker, said in getattr(self, name).items() if ticker not in tickers} | {**getattr(again, name)}
             for name in ("told", "holds", "flags", "calendars")
         }

@@ -73,7 +73,7 @@ def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, s
         at = np.searchsorted(stored.sessions, rows.sessions[common])
         dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
         found = judge_factor(rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends)
-        new = rows.sessions > stored.sessions[-1:].max(initial=np.datetime64("0001-01-01"))
+        new = rows.sessions > (stored.sessions[-1] if len(stored) else np.datetime64("0001-01-01"))
         times = f"its whole past comes {1 / found.ratio:g} times as high as"
         if found.kind == "none":
             continue

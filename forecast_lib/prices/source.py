@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
-from forecast_lib.errors import TickercastError
+from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.windows.histories import FIGURES, Histories
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "as_json",
     "listed_actions",
     "nobody",
+    "one_by_one",
     "refused_frame",
 ]
 
@@ -145,6 +146,35 @@ def nobody(_: Ticker) -> None:
     """Tells nobody that a ticker is done."""
 
 
+def one_by_one(
+    asked: Asked,
+    answer: Callable[[Ticker, dt.date | None], Offered],
+    done: Callable[[Ticker], None] = nobody,
+    spread: Callable[..., Iterable[Offered]] = map,
+) -> Offered:
+    """The answer of a source that is asked for each ticker by itself; what stands in the way of one is its problem.
+
+    Args:
+        answer: to a ticker and its first session.
+        spread: `map`, or one that calls from several threads.
+
+    Raises:
+        FatalError: as `answer` does.
+    """
+
+    def asked_for(ticker: Ticker) -> Offered:
+        try:
+            found = answer(ticker, asked[ticker])
+        except FatalError:
+            raise
+        except TickercastError as problem:
+            found = Offered.nothing({ticker: Told(problem)})
+        done(ticker)
+        return found
+
+    return Offered.joined(list(spread(asked_for, asked)))
+
+
 class PriceSource(Protocol):
     """A place where prices come from. New ones pass `tests/contracts/price_source.py`."""
 
@@ -153,11 +183,11 @@ class PriceSource(Protocol):
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """The tickers to take when the user names none; empty where the source has no list of its own."""
-        ...
+        return ()
 
     def passed_over(self) -> tuple[str, ...]:
         """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences for people."""
-        ...
+        return ()
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session (None: from the beginning) to `last`, both inclusive.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.windows.histories import FIGURES, Histories, shares_since
 
-__all__ = ["Basis", "Traded", "Undoing", "as_traded", "on_traded_basis", "share_basis"]
+__all__ = ["Basis", "Traded", "as_traded", "on_traded_basis", "share_basis"]
 
 Days = NDArray[np.datetime64]
 Values = NDArray[np.float64]
@@ -38,46 +38,30 @@ _ADJUSTED_BELOW, _TRADED_ABOVE = 0.35, 0.65
 _LONGEST_HOLE = np.timedelta64(10, "D")
 """Across a longer one in the rows the price says too little about one day."""
 _FEWEST_MOVES = 20
-
-
-@dataclass(frozen=True)
-class Undoing:
-    """What is to be undone in one ticker's prices.
-
-    Attributes:
-        days, ratios: of the splits that the prices are divided by; none where they are as traded.
-        assumption: what was taken for granted, where no split is large enough to tell.
-        torn_until: the closes fit neither traded nor split-adjusted prices: only rows from this session on, the last split's, are sure.
-    """
-
-    days: Days = dataclasses.field(default_factory=lambda: np.empty(0, "datetime64[D]"))
-    ratios: Values = dataclasses.field(default_factory=lambda: np.empty(0))
-    assumption: str | None = None
-    torn_until: np.datetime64 | None = None
-
-    @property
-    def torn(self) -> str | None:
-        """What became of prices that contradict the splits, in words."""
-        if self.torn_until is None:
-            return None
-        return (
-            f"the closes around its splits fit neither traded nor split-adjusted prices: rows before {self.torn_until}, "
-            "the last split, are left out; correct the split column"
-        )
+_BEFORE_ALL = np.datetime64("0000-01-01")
+_ASSUMED = "splits of {} are too small for the closes to tell: prices are taken to be {}, as in most files of the kind"
+_TORN = (
+    "the closes around its splits fit neither traded nor split-adjusted prices: rows before {}, the last split, are left out; correct the "
+    "split column"
+)
 
 
 @dataclass(frozen=True)
 class Traded:
-    """Attributes:
-    rows, actions: as traded.
-    stays: which of the rows are sure.
-    found: of each ticker with splits.
+    """One file's prices as they were on their days.
+
+    Attributes:
+        rows, actions: as traded.
+        stays: which of the rows that came are sure.
+        assumed: by ticker, what was taken for granted where no split is large enough to tell, in words.
+        torn: by ticker, what became of prices that contradict the splits, in words.
     """
 
     rows: Histories
     actions: pd.DataFrame
     stays: NDArray[np.bool_] | slice
-    found: Mapping[str, Undoing]
+    assumed: Mapping[str, str]
+    torn: Mapping[str, str]
 
 
 def as_traded(figures: Mapping[str, Values], shares: Values) -> dict[str, Values]:
@@ -91,6 +75,9 @@ def as_traded(figures: Mapping[str, Values], shares: Values) -> dict[str, Values
 def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -> Traded:
     """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is sure.
 
+    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session none is to be believed:
+    they are left as they are.
+
     Args:
         rows: every row of the tickers with splits, whatever was asked for; of the others some will do.
         actions: ticker, session, kind and value, in order.
@@ -98,46 +85,31 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
     """
     splitting = sorted(set(actions.loc[actions["kind"] == "split", "ticker"]).intersection(rows.tickers))
     if not splitting:
-        return Traded(rows, actions, slice(None), {})
-    bounds, stays, found = rows.bounds(), np.ones(len(rows), dtype=bool), {}
+        return Traded(rows, actions, slice(None), {}, {})
+    stays, assumed, torn = np.ones(len(rows), dtype=bool), {}, {}
     figures = {name: values.copy() for name, values in rows.figures.items()}
     days, kinds, values = actions["session"].to_numpy("datetime64[D]"), actions["kind"].to_numpy(), actions["value"].to_numpy(copy=True)
-    by_ticker = actions.groupby("ticker").indices
+    by_ticker, bounds = actions.groupby("ticker").indices, rows.bounds()
     for ticker in splitting:
         place, own = rows.tickers.index(ticker), by_ticker[ticker]
-        mine, splits, paid = slice(*bounds[place : place + 2]), own[kinds[own] == "split"], own[kinds[own] == "dividend"]
-        sessions = rows.sessions[mine]
-        undoing = found[ticker] = _to_undo(sessions, rows.figures["close"][mine], days[splits], values[splits], split_column)
-        if undoing.torn_until is not None:
-            stays[mine] = sessions >= undoing.torn_until
-        if len(undoing.days):
-            shares = shares_since(sessions, undoing.days, undoing.ratios)
-            for name, changed in as_traded({name: column[mine] for name, column in figures.items()}, shares).items():
-                figures[name][mine] = changed
-            values[paid] *= shares_since(days[paid], undoing.days, undoing.ratios)
+        mine, paid = slice(*bounds[place : place + 2]), own[kinds[own] == "dividend"]
+        sessions, closes = rows.sessions[mine], rows.figures["close"][mine]
+        priced = sessions[closes > 0][-1:]
+        splits = own[(kinds[own] == "split") & (days[own] <= (priced if len(priced) else _BEFORE_ALL)) & (values[own] > 0)]
+        splits = splits[~pd.Series(days[splits]).duplicated(keep=False).to_numpy()]
+        basis = share_basis(sessions, closes, days[splits], values[splits])
+        if basis == "contradictory":
+            stays[mine], torn[ticker] = sessions >= days[splits].max(), _TORN.format(days[splits].max())
+        elif len(splits) and basis == "no_evidence":
+            usual = "as traded" if split_column == _TRADED_BY_HABIT else "split-adjusted"
+            assumed[ticker] = _ASSUMED.format(", ".join(f"{ratio:g}" for ratio in values[splits[:5]]), usual)
+        if len(splits) and (basis == "split_adjusted" or (basis == "no_evidence" and split_column != _TRADED_BY_HABIT)):
+            shares = shares_since(sessions, days[splits], values[splits])
+            for name, undone in as_traded({name: column[mine] for name, column in figures.items()}, shares).items():
+                figures[name][mine] = undone
+            values[paid] *= shares_since(days[paid], days[splits], values[splits])
     traded = dataclasses.replace(rows, figures=figures)
-    return Traded(traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, found)
-
-
-def _to_undo(sessions: Days, closes: Values, days: Days, ratios: Values, split_column: str) -> Undoing:
-    """The splits by which one ticker's prices are divided already, as the closes around them show.
-
-    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session none is to be believed:
-    they are left as they are.
-    """
-    last = sessions[closes > 0].max(initial=np.datetime64("0000-01-01"))
-    believable = ~pd.Series(days).duplicated(keep=False).to_numpy() & (days <= last) & (ratios > 0)
-    if not believable.any():
-        return Undoing()
-    days, ratios = days[believable], ratios[believable]
-    basis, traded = share_basis(sessions, closes, days, ratios), split_column == _TRADED_BY_HABIT
-    if basis == "contradictory":
-        return Undoing(torn_until=days.max())
-    if basis != "no_evidence":
-        return Undoing(days, ratios) if basis == "split_adjusted" else Undoing()
-    listed, usual = ", ".join(f"{ratio:g}" for ratio in ratios[:5]), "as traded" if traded else "split-adjusted"
-    assumption = f"splits of {listed} are too small for the closes to tell: prices are taken to be {usual}, as in most files of the kind"
-    return Undoing(assumption=assumption) if traded else Undoing(days, ratios, assumption)
+    return Traded(traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, assumed, torn)
 
 
 def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> Basis:

@@ -94,7 +94,7 @@ class ParquetFiles:
         """
         with _opened(path) as con:
             given = _selected(columns, _types(con, path), path)
-            wanted, values = "true", {"path": str(path)}
+            wanted, values = "true", dict[str, Any](path=str(path))
             if since is not None:
                 # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is mostly that of the rows wanted.
                 con.register("asked", pd.DataFrame({"name": list(since)}, dtype="str"))
@@ -152,8 +152,9 @@ def _plain(values: Any) -> Any:
     if values.dtype.kind == "M":
         return values.filled(np.datetime64("NaT"))
     if values.dtype == object:
-        return np.where(np.ma.getmaskarray(values), None, values.data)
-    return values.astype(float).filled(np.nan)
+        values.data[np.ma.getmaskarray(values)] = None
+        return values.data
+    return np.ma.filled(values.astype(float), np.nan)
 
 
 def _quoted(name: str) -> str:

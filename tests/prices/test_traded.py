@@ -57,10 +57,10 @@ class Told:
 def told(prices: pd.DataFrame, actions: pd.DataFrame, column: str = YAHOO) -> Told:
     rows = Histories.from_frame(prices.assign(ticker="ACME", **dict.fromkeys(set(FIGURES) - set(prices), np.nan)), ["ACME"])
     found = on_traded_basis(rows, actions.assign(ticker="ACME"), column)
-    undoing, then = found.found.get("ACME"), found.rows
+    then = found.rows
     frame = pd.DataFrame({"session": then.sessions.astype("datetime64[us]"), **{name: then.figures[name] for name in prices.columns[1:]}})
     listed = found.actions.drop(columns="ticker").reset_index(drop=True)
-    return Told(frame, listed, undoing.assumption if undoing else None, undoing.torn if undoing else None)
+    return Told(frame, listed, found.assumed.get("ACME"), found.torn.get("ACME"))
 
 
 # -- what the prices show -----------------------------------------------------------------------------------------------------

@@ -147,7 +147,8 @@ def csv_cells(path: Path) -> Cells:
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
     names = roles_of(header, path.name)
-    kept, ragged = [], []
+    kept: list[tuple[int, list[str]]] = []
+    ragged: list[tuple[int, list[str]]] = []
     for line, cells in rows:
         # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells

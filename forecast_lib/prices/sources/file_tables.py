@@ -21,7 +21,7 @@ from forecast_lib.prices.source import VALUES, Asked, Offered, Told, actions_fra
 from forecast_lib.prices.sources.dates import read_dates
 from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
 from forecast_lib.prices.sources.numbers import read_numbers
-from forecast_lib.prices.traded import Traded, Undoing, on_traded_basis
+from forecast_lib.prices.traded import Traded, on_traded_basis
 from forecast_lib.windows.histories import Histories, key_of
 
 __all__ = ["Ends", "FileTable", "understood"]
@@ -90,8 +90,7 @@ class FileTable:
         elif problem is None and not is_there:
             having = f"the file has {begin} to {end}" if begin is not None else "the file has none"
             problem = NoPrices(ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
-        found = self.traded.found.get(ticker, Undoing())
-        return Told(problem, None, self.kinds, begin, found.assumption, found.torn)
+        return Told(problem, None, self.kinds, begin, self.traded.assumed.get(ticker), self.traded.torn.get(ticker))
 
 
 def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, currency: str | None, ends: Ends | None = None) -> FileTable:

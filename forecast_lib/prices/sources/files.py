@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
-from forecast_lib.errors import FileRefused, TickercastError, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.source import Asked, Offered, Told, nobody
+from forecast_lib.errors import FileRefused, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
 from forecast_lib.prices.sources.file_cells import EXCEL, SAVE_AS_CSV, Cells, csv_cells, is_parquet, refuse_unless_plain, roles_of
 from forecast_lib.prices.sources.file_tables import Ends, FileTable, understood
 
@@ -55,7 +55,7 @@ class ParquetFiles(Protocol):
         ...
 
 
-class FilesSource:
+class FilesSource(PriceSource):
     """Prices from one CSV or Parquet file, or from a folder of `TICKER.csv` or `TICKER.parquet`.
 
     A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no ticker
@@ -100,7 +100,7 @@ class FilesSource:
         """
         if self._path.is_dir():
             return tuple(sorted(self._folder()))
-        return tuple(map(Ticker, self._table(self._path, _ticker_of(self._path) or self._named, {}).tickers))
+        return tuple(map(Ticker, self._table(self._path, self._owner(), {}).tickers))
 
     def passed_over(self) -> tuple[str, ...]:
         """What lies in the folder and is not read, in sentences; files whose names begin with a point are nobody's prices."""
@@ -121,36 +121,26 @@ class FilesSource:
         A ticker's problem is UnknownTicker where neither a file nor a row bears its name, NoPrices where it has no row in the
         range, readable or not, FileRefused where the file cannot be read without guessing, TickerHeld where only its rows cannot.
         """
-        if not self._path.is_dir():
-            part = self._of_file(asked, last)
-            for ticker in asked:
-                done(ticker)
-            return part
-        parts = []
-        for ticker, first in asked.items():
-            parts.append(self._of_folder(ticker, first, last))
-            done(ticker)
-        return Offered.joined(parts)
-
-    def _of_file(self, asked: Asked, last: dt.date) -> Offered:
+        if self._path.is_dir():
+            return one_by_one(asked, lambda ticker, first: self._of_folder(ticker, first, last), done)
         try:
-            return self._table(self._path, _ticker_of(self._path) or self._named, asked).offered(asked, last)
+            found = self._table(self._path, self._owner(), asked).offered(asked, last)
         except FileRefused as problem:
-            return Offered.nothing({ticker: Told(problem) for ticker in asked})
+            found = Offered.nothing({ticker: Told(problem) for ticker in asked})
+        for ticker in asked:
+            done(ticker)
+        return found
+
+    def _owner(self) -> Ticker | None:
+        """Whose a file without a ticker column is."""
+        return _ticker_of(self._path) or self._named
 
     def _of_folder(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
-        problem: TickercastError
         try:
             paths = self._folder().get(ticker) or self._excel(ticker)
-        except FileRefused as error:
-            return Offered.nothing({ticker: Told(error)})
-        try:
             return self._only_ticker_of(paths, ticker, {ticker: first}).offered({ticker: first}, last)
-        except UnknownTicker as error:
-            problem = error
         except FileRefused as error:  # one bad file of many must not stop the others
-            problem = TickerHeld(ticker, str(error), rule="file_refused")
-        return Offered.nothing({ticker: Told(problem)})
+            raise TickerHeld(ticker, str(error), rule="file_refused") from error
 
     def _only_ticker_of(self, paths: Sequence[Path], ticker: Ticker, asked: Asked) -> FileTable:
         if not paths:

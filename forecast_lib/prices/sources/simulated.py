@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import Asked, Offered, Told, listed_actions, nobody
+from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, listed_actions, nobody, one_by_one
 from forecast_lib.sessions import TickerCalendar
 
 __all__ = ["FIRST_SESSION", "SimulatedMarket"]
@@ -52,7 +52,7 @@ class _Character(NamedTuple):
     volume: float
 
 
-class SimulatedMarket:
+class SimulatedMarket(PriceSource):
     """Tickers SIM1, SIM2, ... of one made-up market, daily from 2010-01-04, as traded, in US dollars.
 
     >>> market = SimulatedMarket(seed=0)
@@ -71,34 +71,24 @@ class SimulatedMarket:
     def default_tickers(self) -> tuple[Ticker, ...]:
         return tuple(Ticker(f"SIM{number}") for number in range(1, self._count + 1))
 
-    def passed_over(self) -> tuple[str, ...]:
-        return ()
-
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every session from each ticker's first one to `last`, whether or not it has ended: the market has no clock."""
-        parts = []
-        for ticker, first in asked.items():
-            parts.append(self._offered(ticker, first, last))
-            done(ticker)
-        return Offered.joined(parts)
+        return one_by_one(asked, lambda ticker, first: self._offered(ticker, first, last), done)
 
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
-        match = _TICKER.fullmatch(ticker)
+        match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
         if not match:
-            reason = "no ticker of the simulated market: expected SIM1, SIM2, ..."
-            return Offered.nothing({ticker: Told(UnknownTicker(ticker, reason, rule="unknown_ticker"))})
-        begin = max(first or FIRST_SESSION, FIRST_SESSION)
+            raise UnknownTicker(ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker")
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
-        if not len(sessions) or sessions[-1] < pd.Timestamp(begin):
-            reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
-            return Offered.nothing({ticker: Told(NoPrices(ticker, reason, rule="no_rows"))})
         wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
+        if wanted == len(sessions):
+            reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
+            raise NoPrices(ticker, reason, rule="no_rows")
         figures, actions = _history(sessions, self._seed, int(match[1]), wanted)
-        days, told = sessions[wanted:].to_numpy(), Told(timezone="America/New_York")
-        return Offered.of_one(ticker, days, figures, actions, self._origins, currency="USD", told=told)
-
-    def _origins(self, at: NDArray[np.intp]) -> list[str]:
-        return [f"simulated market, seed {self._seed}"] * len(at)
+        origin, told = f"simulated market, seed {self._seed}", Told(timezone="America/New_York")
+        return Offered.of_one(
+            ticker, sessions[wanted:].to_numpy(), figures, actions, lambda at: [origin] * len(at), currency="USD", told=told
+        )
 
 
 def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:

@@ -44,7 +44,7 @@ from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
-from forecast_lib.prices.source import Asked, Offered, Told, as_json, listed_actions, nobody
+from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, as_json, listed_actions, nobody, one_by_one
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
@@ -66,7 +66,7 @@ _client_process: int | None = None
 """The process whose client this is: a forked one inherits its open files and connections."""
 
 
-class YahooSource:
+class YahooSource(PriceSource):
     """Daily prices, dividends and splits from Yahoo Finance.
 
     One per run. Tickers are asked for one by one, a few at a time, and again after what may pass.
@@ -107,14 +107,6 @@ class YahooSource:
         self._retrying = retrying
         self._breaker = CircuitBreaker(self.name)
 
-    def default_tickers(self) -> tuple[Ticker, ...]:
-        """None: Yahoo knows too many."""
-        return ()
-
-    def passed_over(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session to `last`, as traded.
 
@@ -125,25 +117,13 @@ class YahooSource:
         Raises:
             FatalError: this process was forked from one that had fetched.
         """
-
-        def answer(ticker: Ticker) -> Offered:
-            found = self._answer(ticker, asked[ticker], last)
-            done(ticker)
-            return found
-
         pool = ThreadPoolExecutor(_MOST_WAITING, thread_name_prefix="yahoo")
         try:
-            return Offered.joined(list(pool.map(answer, asked)))
+            return one_by_one(
+                asked, lambda ticker, first: self._retrying(lambda: self._in_turn(ticker, first, last)), done, spread=pool.map
+            )
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _answer(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
-        try:
-            return self._retrying(lambda: self._in_turn(ticker, first, last))
-        except FatalError:
-            raise
-        except TickercastError as problem:
-            return Offered.nothing({ticker: Told(problem)})
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
