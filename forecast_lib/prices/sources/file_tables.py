@@ -148,6 +148,11 @@ def _ends(rows: Histories) -> Ends:
 def _tickers(cells: Cells, named: Ticker | None) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """The tickers of a file, and the place of each row's among them."""
     if "ticker" not in cells.columns:
+        if named is None:
+            raise FileRefused(
+                f"{cells.file} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one name, or "
+                f"rename the file to TICKER.{cells.file.rpartition('.')[2]}"
+            )
         return (str(named),), np.zeros(len(cells.positions), dtype=np.int32)
     codes, texts = pd.factorize(pd.Series(cells.columns["ticker"]), use_na_sentinel=False)
     found = []

@@ -4,6 +4,7 @@ What comes out is as traded (`file_tables`). A CSV is read once; of a Parquet fi
 """
 
 import datetime as dt
+import functools
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.domain import Ticker, parse_ticker
+from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
 from forecast_lib.prices.sources.file_cells import EXCEL, SAVE_AS_CSV, Cells, csv_cells, is_parquet, refuse_unless_plain, roles_of
-from forecast_lib.prices.sources.file_tables import Ends, FileTable, understood
+from forecast_lib.prices.sources.file_tables import FileTable, understood
 
 __all__ = ["FilesSource", "ParquetFiles"]
 
@@ -85,8 +86,7 @@ class FilesSource(PriceSource):
     ) -> None:
         self._path = path
         self._named = tickers[0] if len(tickers) == 1 else None
-        self._allow_mixed_dates = allow_mixed_dates
-        self._currency = currency
+        self._understood = functools.partial(understood, allow_mixed_dates=allow_mixed_dates, currency=currency)
         self._parquet = parquet
         self._lock = threading.Lock()
         self._listed: dict[Ticker, list[Path]] = {}
@@ -100,7 +100,13 @@ class FilesSource(PriceSource):
         """
         if self._path.is_dir():
             return tuple(sorted(self._folder()))
-        return tuple(map(Ticker, self._table(self._path, self._owner(), {}).tickers))
+        names = self._listed_in(self._path)[1] if is_parquet(self._path) else None
+        if names is None:
+            return tuple(map(Ticker, self._table(self._path, self._owner(), {}).tickers))
+        try:
+            return tuple(sorted(parse_tickers(names["name"].fillna(""))))
+        except UsageError as error:
+            raise FileRefused(f"{self._path.name}: {error}") from None
 
     def passed_over(self) -> tuple[str, ...]:
         """What lies in the folder and is not read, in sentences; files whose names begin with a point are nobody's prices."""
@@ -161,47 +167,43 @@ class FilesSource(PriceSource):
         """
         with self._lock:
             if path not in self._tables:
-                refuse_unless_plain(path)
                 if is_parquet(path):
                     return self._parquet_table(path, named, asked)
-                self._tables[path] = self._understood(csv_cells(path), path, named)
+                refuse_unless_plain(path)
+                self._tables[path] = self._understood(csv_cells(path), named)
             return self._tables[path]
 
-    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+    def _listed_in(self, path: Path) -> tuple[dict[str, str], pd.DataFrame | None]:
+        """Of a Parquet file its columns by role, and a row for every name of a ticker; None where all of the file must be read."""
+        refuse_unless_plain(path)
         if self._parquet is None:
             raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
-        columns, since, ends = roles_of(self._parquet.header(path), path.name), None, None
+        columns = roles_of(self._parquet.header(path), path.name)
         names = self._parquet.names(path, columns) if "ticker" in columns else None
-        if names is not None and len(names):
-            if not asked:  # all are
-                asked = {_as_ticker(name) or parse_ticker(name or ""): None for name in names["name"]}
+        return columns, names if names is not None and len(names) else None
+
+    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+        columns, names = self._listed_in(path)
+        assert self._parquet is not None
+        since, ends = None, None
+        if names is not None:
             names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
             mine = names[names["ticker"].isin(list(asked))]
-            splitting = set(mine.loc[mine["splits"], "ticker"])  # all rows show whether the splits are in the prices
-            since = {
-                name: None if ticker in splitting else asked[ticker] for name, ticker in zip(mine["name"], mine["ticker"], strict=True)
-            }
+            whole = set(mine.loc[mine["splits"], "ticker"])  # all rows show whether the splits are in the prices
+            since = {name: None if ticker in whole else asked[ticker] for name, ticker in zip(mine["name"], mine["ticker"], strict=True)}
             spans = names.dropna().groupby("ticker").agg({"first": "min", "last": "max"})
             days = (spans[end].to_numpy("datetime64[D]") for end in ("first", "last"))
             ends = dict(zip(spans.index, zip(*days, strict=True), strict=True))
-        places, cells = self._parquet.rows(path, columns, since)
-        texts = {
-            role: ["" if text is None else str(text) for text in cells] if cells.dtype == object and role != "ticker" else cells
-            for role, cells in cells.items()
+        places, found = self._parquet.rows(path, columns, since)
+        cells = {
+            role: ["" if text is None else str(text) for text in column] if column.dtype == object and role != "ticker" else column
+            for role, column in found.items()
         }
 
         def row_text(index: int) -> str:
-            return json.dumps({name: texts[role][index] for role, name in columns.items()}, default=str)
+            return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
 
-        return self._understood(Cells(path.name, "row", places + 1, texts, columns, row_text), path, named, ends)
-
-    def _understood(self, cells: Cells, path: Path, named: Ticker | None, ends: Ends | None = None) -> FileTable:
-        if "ticker" not in cells.columns and named is None:
-            raise FileRefused(
-                f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one "
-                "name, or rename the file to TICKER" + path.suffix
-            )
-        return understood(cells, named, allow_mixed_dates=self._allow_mixed_dates, currency=self._currency, ends=ends)
+        return self._understood(Cells(path.name, "row", places + 1, cells, columns, row_text), named, ends=ends)
 
     def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
