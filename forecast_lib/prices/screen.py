@@ -222,18 +222,15 @@ def rows_beside(offered: Histories, stored: Histories) -> Histories:
     Args:
         stored: of these tickers and maybe more.
     """
-    places, bounds = pd.Index(stored.tickers).get_indexer(offered.tickers), stored.bounds()
-    lows, highs = bounds[places], bounds[places + 1]
-    begins, firsts = np.maximum(lows, highs - TAIL_SESSIONS), offered.bounds()
-    further = np.flatnonzero((np.diff(firsts) > 0) & (begins > lows))
-    for place in further[offered.sessions[firsts[further]] <= stored.sessions[begins[further]]].tolist():
-        low = lows[place]
-        at = low + np.searchsorted(stored.sessions[low : highs[place]], offered.sessions[firsts[place]])
-        begins[place] = max(low, at - _FEW_BEFORE)
-    counts = highs - begins
-    rows = np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts) if len(places) else places
-    of = np.repeat(np.arange(len(places), dtype=np.int32), counts)
-    return dataclasses.replace(stored.rows(rows), tickers=offered.tickers, of=of)
+    spans, parts = {ticker: (low, high) for ticker, low, high in stored.spans()}, [np.empty(0, np.intp)]
+    for ticker, first, beyond in offered.spans():
+        low, high = spans[ticker]
+        begin = high - TAIL_SESSIONS
+        if beyond > first:
+            begin = min(begin, low + int(stored.sessions[low:high].searchsorted(offered.sessions[first])) - _FEW_BEFORE)
+        parts.append(np.arange(max(low, begin), high))
+    of = np.repeat(np.arange(len(parts) - 1, dtype=np.int32), [len(part) for part in parts[1:]])
+    return dataclasses.replace(stored.rows(np.concatenate(parts)), tickers=offered.tickers, of=of)
 
 
 def _released(rows: Histories, released: pd.DataFrame) -> Flags:

@@ -10,7 +10,6 @@ the same however many tickers there are, and a later `last` appends rows without
 import datetime as dt
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,16 +39,6 @@ _MERGE_BELOW, _MERGE_RATIO = 4.0, 0.1
 _DIVIDEND_MONTHS, _DIVIDEND_DAY = (2, 5, 8, 11), 10
 
 Values = NDArray[np.float64]
-
-
-class _Character(NamedTuple):
-    """What distinguishes one company: first price, yearly volatility and drift, quarterly dividend yield, usual volume."""
-
-    price: float
-    volatility: float
-    drift: float
-    quarterly_yield: float
-    volume: float
 
 
 class SimulatedMarket(PriceSource):
@@ -101,44 +90,36 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
     character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
         np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
-    company = _character(character_rng)
-    returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), company)
-    pays = _ex_dates(sessions) & (company.quarterly_yield > 0)
-    log_close = np.log(company.price) + np.cumsum(returns + np.where(pays, np.log1p(-company.quarterly_yield), 0.0))
+    price, volatility, drift, dividend, volume = character_rng.uniform(size=5)
+    price, volatility, drift, volume = 20 + 130 * price, 0.18 + 0.22 * volatility, 0.02 + 0.10 * drift, np.exp(np.log(5e5) + 4 * volume)
+    # A third of the companies pay nothing, the others 1 to 4 % a year, on the first session from the 10th of a quarter's middle month on.
+    quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
+    due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
+    pays = due & ~np.append(True, due[:-1]) & (quarterly > 0)
+    returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), volatility, drift)
+    log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
     splits = _splits(np.exp(log_close))
     shares = np.cumprod(splits)
     close = np.exp(log_close) / shares
 
-    before = np.append(company.price, close[:-1]) / splits  # yesterday's close on today's share basis
+    before = np.append(price, close[:-1]) / splits  # yesterday's close on today's share basis
     open_ = before * np.exp(gap_rng.standard_normal(len(close)) * deviations * 0.3)
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
-    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility)
+    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / volatility)
     cents = {name: np.round(values, 2) for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()}
-    volume = np.round(company.volume * np.exp(bustle) * shares)
-    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
-    dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
+    traded = np.round(float(volume) * np.exp(bustle) * shares)
+    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": traded}
+    dividends = np.where(pays, np.maximum(np.round(before * quarterly, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
     return handed_out, listed_actions(f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:])
 
 
-def _character(rng: np.random.Generator) -> _Character:
-    price, volatility, drift, dividend, volume = rng.uniform(size=5)
-    return _Character(
-        price=20 + 130 * price,
-        volatility=0.18 + 0.22 * volatility,
-        drift=0.02 + 0.10 * drift,
-        # A third of the companies pay nothing, the others 1 to 4 % a year.
-        quarterly_yield=0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4,
-        volume=float(np.exp(np.log(5e5) + 4 * volume)),
-    )
-
-
-def _garch(shocks: Values, company: _Character) -> tuple[Values, Values]:
+def _garch(shocks: Values, volatility: float, yearly_drift: float) -> tuple[Values, Values]:
     """Log returns with drift, and the standard deviation of each, known the day before."""
     unit = np.clip(shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST).tolist()
-    mean_variance = company.volatility**2 / _SESSIONS_PER_YEAR
+    mean_variance = volatility**2 / _SESSIONS_PER_YEAR
     constant = (1 - _ALPHA - _BETA) * mean_variance
     highest = _HIGHEST_VARIANCE * mean_variance
     variance, variances = mean_variance, []
@@ -146,14 +127,8 @@ def _garch(shocks: Values, company: _Character) -> tuple[Values, Values]:
         variances.append(variance)
         variance = min(constant + variance * (_ALPHA * shock * shock + _BETA), highest)
     deviations = np.sqrt(variances)
-    drift = company.drift / _SESSIONS_PER_YEAR - np.square(deviations) / 2
+    drift = yearly_drift / _SESSIONS_PER_YEAR - np.square(deviations) / 2
     return drift + deviations * unit, deviations
-
-
-def _ex_dates(sessions: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    """Whether a session is the first on or after the 10th of February, May, August or November."""
-    due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
-    return np.asarray(due & ~np.append(True, due[:-1]))
 
 
 def _splits(close: Values) -> Values:

@@ -68,18 +68,15 @@ class _BodyTooLarge(OSError):
     """More bytes than allowed; an OSError, so that the client treats it as a failed transfer."""
 
 
-class _BoundedBody:
+class _BoundedBody(BytesIO):
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self._limit = limit
-        self._bytes = BytesIO()
 
-    def write(self, chunk: bytes) -> int:
-        if self._bytes.tell() + len(chunk) > self._limit:
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self._limit:
             raise _BodyTooLarge(f"more than {self._limit} bytes")
-        return self._bytes.write(chunk)
-
-    def content(self) -> bytes:
-        return self._bytes.getvalue()
+        return super().write(chunk)
 
 
 class YahooSession(Session[Response]):
@@ -110,7 +107,7 @@ class YahooSession(Session[Response]):
         except (RequestException, _BodyTooLarge) as problem:
             _note(url, _failed(problem))
             raise
-        response.content = body.content()
+        response.content = body.getvalue()
         _note(url, Reply(response.status_code, response.content))
         return response
 
