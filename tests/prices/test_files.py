@@ -686,6 +686,16 @@ def test_parquet_rows_with_nulls_are_refused_or_stay_missing(tmp_path: Path) -> 
     assert fetched.prices["close"].isna().tolist() == [False, True]
 
 
+def test_a_parquet_file_with_a_name_that_is_no_ticker_is_refused_unless_others_are_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path, "SELECT unnest(['A', 'B/C']) AS ticker, DATE '2024-01-02' AS date, 1.5 AS close", "all.parquet")
+    source = FilesSource(path, parquet=ParquetFiles())
+    with pytest.raises(FileRefused, match=r"all.parquet: ticker 'B/C' is not a ticker name"):
+        source.default_tickers()
+    assert closes(ask(source, "A")) == {"2024-01-02": 1.5}
+    with pytest.raises(UnknownTicker, match="NOSUCH: all.parquet holds A; name one of these"):
+        ask(source, "NOSUCH")
+
+
 def test_without_a_reader_parquet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="Parquet cannot be read here"):
         FilesSource(parquet(tmp_path, "SELECT DATE '2024-01-02' AS date, 1.0 AS close")).default_tickers()
