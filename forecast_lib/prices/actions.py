@@ -62,7 +62,8 @@ def _close_before(actions: pd.DataFrame, rows: Histories, beside: Histories) -> 
     there = (at >= 0) & (known.of[at] == of)
     splits = actions[actions["kind"] == "split"].drop_duplicates(_KEY[:2])
     ratio = actions[_KEY[:2]].merge(splits, how="left", on=_KEY[:2])["value"].fillna(1.0).to_numpy()
-    close = known.figures["close"][at] / ratio
+    with np.errstate(all="ignore"):  # any ratio may stand in a file
+        close = known.figures["close"][at] / ratio
     found: NDArray[np.float64] = np.where(there & (close > 0), close, np.inf)
     return found
 

@@ -69,7 +69,7 @@ class ParquetFiles:
             return list(_types(con, path))
 
     def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
-        """A row for every name in the ticker column: name, first and last session, whether it has a split; None where names are no texts
+        """A row for every name in the ticker column: name, first session, whether it has a split; None where names are no texts
         or dates no days."""
         with _opened(path) as con:
             types = _types(con, path)
@@ -77,7 +77,7 @@ class ParquetFiles:
                 return None
             given = _selected(columns, types, path)
             sql = f"""
-                SELECT {_quoted(columns["ticker"])} AS name, min({given["date"]}) AS first, max({given["date"]}) AS last,
+                SELECT {_quoted(columns["ticker"])} AS name, min({given["date"]}) AS first,
                     bool_or({_has_action(given, "split")}) AS splits
                 FROM read_parquet($path) GROUP BY name
             """

@@ -94,11 +94,11 @@ def test_of_a_file_of_many_only_the_wanted_rows_are_read_and_all_actions(tmp_pat
     assert len(ParquetFiles().rows(path, COLUMNS, {})[0]) == 0
 
 
-def test_the_names_in_a_file_come_with_their_ends_and_whether_they_were_split(tmp_path: Path) -> None:
+def test_the_names_in_a_file_come_with_their_first_days_and_whether_they_were_split(tmp_path: Path) -> None:
     names = ParquetFiles().names(written(tmp_path, MARKET), COLUMNS)
     assert names is not None
     days = names.dropna(subset="name").sort_values("name").set_index("name").astype(str)
-    assert days.loc["AAA"].tolist() == ["2024-01-02", "2024-01-04", "False"]
+    assert days.loc["AAA"].tolist() == ["2024-01-02", "False"]
     split = written(tmp_path, f"SELECT *, CASE WHEN price = 2.0 THEN 4.0 END AS ratio FROM ({MARKET})", "split.parquet")
     names = ParquetFiles().names(split, {**COLUMNS, "split": "ratio"})
     assert names is not None

@@ -4,114 +4,94 @@ A row that cannot be read is refused alone; the others stay. Where a file lists 
 by them, that is undone. A file that lists no splits passes as it stands.
 """
 
+import dataclasses
 import datetime as dt
-import functools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
-from forecast_lib.errors import FileRefused, NoPrices, TickerError, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.source import VALUES, Asked, Offered, Told, actions_frame, listed_actions, refused_frame
 from forecast_lib.prices.sources.dates import read_dates
 from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
 from forecast_lib.prices.sources.numbers import read_numbers
-from forecast_lib.prices.traded import Traded, on_traded_basis
+from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import Histories, key_of
 
-__all__ = ["Ends", "FileTable", "understood"]
-
-Ends = Mapping[str, tuple[np.datetime64, np.datetime64]]
-"""By ticker, its first and its last session."""
-
-_BEFORE_ALL, _AFTER_ALL = np.datetime64("-9999-01-01"), np.datetime64("9999-12-31")
+__all__ = ["part_of", "understood"]
 
 _CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
 """Three letters; the last one is small in codes of a hundredth, such as GBp. Or nothing."""
 
+_BEFORE_ALL, _AFTER_ALL = np.datetime64("-9999-01-01"), np.datetime64("9999-12-31")
 
-@dataclass(frozen=True)
-class FileTable:
-    """What a file says.
 
-    Attributes:
-        file: its name.
-        traded: its rows and actions as they were traded.
-        refused: ticker and REFUSED_COLUMNS.
-        kinds: the kinds of action that it has a column for.
-        origins: where rows stand in the file.
-        torn: tickers that cannot be had, and why.
-        ends: of the tickers in the file, rows that were not read among them.
+def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
+    """What a file says of some tickers from their first sessions on; of actions all that it lists: some are added or taken back late.
+
+    Args:
+        whole: what is known of the file (`understood`).
     """
-
-    file: str
-    traded: Traded
-    refused: pd.DataFrame
-    kinds: frozenset[str]
-    origins: Callable[[NDArray[np.intp]], Sequence[str]]
-    torn: Mapping[str, TickerHeld]
-    ends: Ends
-
-    @functools.cached_property
-    def tickers(self) -> tuple[str, ...]:
-        """Those of which the file has a row, readable or not."""
-        return tuple(sorted({*self.traded.rows.tickers, *self.ends}))
-
-    def offered(self, asked: Asked, last: dt.date) -> Offered:
-        """The rows of tickers from their first sessions on; of actions all that it lists, for one may have been added or taken back
-        late."""
-        rows, names = self.traded.rows, tuple(sorted(asked))
-        places = pd.Index(names).get_indexer(rows.tickers).astype(np.int32)
-        firsts = [asked.get(Ticker(ticker)) or _BEFORE_ALL for ticker in rows.tickers]
-        since = np.where((places < 0) | np.isin(rows.tickers, list(self.torn)), _AFTER_ALL, np.array(firsts, dtype="datetime64[D]"))
-        chosen = np.flatnonzero((rows.sessions >= since[rows.of]) & (rows.sessions <= np.datetime64(last, "D")))
-        part = rows if len(chosen) == len(rows) else rows.rows(chosen)
-        found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
-        actions = self.traded.actions
-        actions = actions[actions["ticker"].isin(names) & (actions["session"] <= pd.Timestamp(last))]
-        refused = self.refused[self.refused["ticker"].isin(names) & ~(self.refused["session"] > pd.Timestamp(last))]
-        early = refused["session"] < refused["ticker"].map({ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()})
-        refused = refused_frame([refused[~early]])
-        there = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}
-        told = {ticker: self._told(ticker, first, last, ticker in there) for ticker, first in asked.items()}
-        return Offered(found, actions_frame([actions]), refused, told, lambda at: self.origins(chosen[at]))
-
-    def _told(self, ticker: Ticker, first: dt.date | None, last: dt.date, is_there: bool) -> Told:
-        problem: TickerError | None = self.torn.get(ticker)
-        begin, end = self.ends.get(ticker, (None, None))
-        if ticker not in self.ends and ticker not in self.tickers:
-            shown = ", ".join(self.tickers[:5]) + (", ..." if len(self.tickers) > 5 else "")
-            problem = UnknownTicker(ticker, f"{self.file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker")
-        elif problem is None and not is_there:
-            having = f"the file has {begin} to {end}" if begin is not None else "the file has none"
+    rows, names = whole.rows, tuple(sorted(asked))
+    places = pd.Index(names).get_indexer(rows.tickers).astype(np.int32)
+    firsts = [
+        _AFTER_ALL if ticker not in asked or whole.told[Ticker(ticker)].problem else asked[Ticker(ticker)] or _BEFORE_ALL
+        for ticker in rows.tickers
+    ]
+    since = np.array(firsts, dtype="datetime64[D]")
+    chosen = np.flatnonzero((rows.sessions >= since[rows.of]) & (rows.sessions <= np.datetime64(last, "D")))
+    part = rows if len(chosen) == len(rows) else rows.rows(chosen)
+    found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
+    actions, refused = (frame[frame["ticker"].isin(names)] for frame in (whole.actions, whole.refused))
+    early = refused["session"] < refused["ticker"].map({ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()})
+    refused = refused_frame([refused[~early & ~(refused["session"] > pd.Timestamp(last))]])
+    there, told = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}, {}
+    for ticker, first in asked.items():
+        said = told[ticker] = whole.told.get(ticker) or Told(_unknown(ticker, whole, file))
+        if said.problem is None and ticker not in there:
+            having = "the file has none" if said.actions_from is None else f"its rows begin on {said.actions_from}"
             problem = NoPrices(ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
-        return Told(problem, None, self.kinds, begin, self.traded.assumed.get(ticker), self.traded.torn.get(ticker))
+            told[ticker] = dataclasses.replace(said, problem=problem)
+    actions = actions_frame([actions[actions["session"] <= pd.Timestamp(last)]])
+    return Offered(found, actions, refused, told, lambda at: whole.origins(chosen[at]))
 
 
-def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, currency: str | None, ends: Ends | None = None) -> FileTable:
-    """Every row of a file as columns.
+def _unknown(ticker: Ticker, whole: Offered, file: str) -> UnknownTicker:
+    shown = ", ".join(sorted(whole.told)[:5]) + (", ..." if len(whole.told) > 5 else "")
+    return UnknownTicker(ticker, f"{file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker")
+
+
+def understood(
+    cells: Cells,
+    named: Ticker | None,
+    *,
+    allow_mixed_dates: bool,
+    currency: str | None,
+    begins: Mapping[str, np.datetime64] | None = None,
+) -> Offered:
+    """Everything that a file says, as it was traded; of each ticker that it has, a readable row or not, a word.
 
     Args:
         named: the ticker of a file without a ticker column.
         currency: of rows that name none.
-        ends: of the tickers in the file; None where all of its rows are here.
+        begins: the first session of each ticker in the file; None where all of its rows are here.
 
     Raises:
         FileRefused: it cannot be read without guessing.
     """
-    if not len(cells.positions) and ends is None:
+    if not len(cells.positions) and begins is None:
         raise FileRefused(f"{cells.file} has no complete row under its header: expected prices")
     names, of = _tickers(cells, named)
     days = _sessions(cells, of, allow_mixed_dates)
     no_day = "is no day: expected one like the other rows'"
     wrong = {at: ("unreadable_date", f"{cells.shown('date', at)} {no_day}") for at in _where(np.isnat(days))}
     figures = _figures(cells, wrong)
-    said, torn = _currencies(cells, names, of, wrong)
+    said, held = _currencies(cells, names, of, wrong)
     order = np.delete(np.arange(len(of)), list(wrong)) if wrong else slice(None)
     keys = key_of(of[order], days[order])
     if (keys[1:] < keys[:-1]).any():
@@ -125,24 +105,24 @@ def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, c
     owners = np.array(names, dtype=object)[rows.of] if {"dividend", "split"} & picked.keys() else ""
     actions = listed_actions(owners, rows.sessions, picked.get("dividend", none), picked.get("split", none))
     traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
-    return FileTable(
-        cells.file,
-        traded,
-        _refused(cells, names, of, days, wrong, named),
-        frozenset({"dividend", "split"}.intersection(cells.columns)),
-        lambda at: [f"{cells.file} {cells.place(row)}" for row in np.arange(len(of))[order][traded.stays][at]],
-        torn,
-        _ends(rows) if ends is None else ends,
-    )
+    if begins is None:
+        begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
+    kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
+    told = {
+        Ticker(ticker): Told(held.get(ticker), None, kinds, begins.get(ticker), traded.assumed.get(ticker), traded.torn.get(ticker))
+        for ticker in {*names, *begins}
+    }
+    refused = _refused(cells, names, of, days, wrong, named)
+
+    def origins(at: NDArray[np.intp]) -> list[str]:
+        return [f"{cells.file} {cells.place(row)}" for row in np.arange(len(of))[order][traded.stays][at]]
+
+    return Offered(traded.rows, traded.actions, refused, told, origins)
 
 
 def _where(flags: NDArray[np.bool_]) -> list[int]:
     places: list[int] = np.flatnonzero(flags).tolist()
     return places
-
-
-def _ends(rows: Histories) -> Ends:
-    return {ticker: (rows.sessions[low], rows.sessions[high - 1]) for ticker, low, high in rows.spans() if high > low}
 
 
 def _tickers(cells: Cells, named: Ticker | None) -> tuple[tuple[str, ...], NDArray[np.int32]]:
@@ -210,12 +190,12 @@ def _currencies(
     said = said.drop(index=list(wrong)).loc[lambda each: each != ""]
     codes = {names[place]: sorted(found) for place, found in said.groupby(of[said.index]).unique().items()}
     several = "its rows name {}: expected one currency; correct the currency column"
-    torn = {
+    held = {
         ticker: TickerHeld(ticker, f"{cells.file}: {several.format(' and '.join(found))}", rule="two_currencies")
         for ticker, found in codes.items()
         if len(found) > 1
     }
-    return {ticker: found[0] for ticker, found in codes.items()}, torn
+    return {ticker: found[0] for ticker, found in codes.items()}, held
 
 
 def _refused(

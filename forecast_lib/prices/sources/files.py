@@ -19,7 +19,7 @@ from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
 from forecast_lib.prices.sources.file_cells import EXCEL, SAVE_AS_CSV, Cells, csv_cells, is_parquet, refuse_unless_plain, roles_of
-from forecast_lib.prices.sources.file_tables import FileTable, understood
+from forecast_lib.prices.sources.file_tables import part_of, understood
 
 __all__ = ["FilesSource", "ParquetFiles"]
 
@@ -40,7 +40,7 @@ class ParquetFiles(Protocol):
         ...
 
     def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
-        """A row for every name in the ticker column: name, first and last session, whether it has a split. None where names or dates are
+        """A row for every name in the ticker column: name, first session, whether it has a split. None where names or dates are
         not of the types that they mean."""
         ...
 
@@ -90,7 +90,7 @@ class FilesSource(PriceSource):
         self._parquet = parquet
         self._lock = threading.Lock()
         self._listed: dict[Ticker, list[Path]] = {}
-        self._tables: dict[Path, FileTable] = {}
+        self._tables: dict[Path, Offered] = {}
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """All tickers of the file or folder.
@@ -102,7 +102,7 @@ class FilesSource(PriceSource):
             return tuple(sorted(self._folder()))
         names = self._listed_in(self._path)[1] if is_parquet(self._path) else None
         if names is None:
-            return tuple(map(Ticker, self._table(self._path, self._owner(), {}).tickers))
+            return tuple(sorted(self._table(self._path, self._owner(), {}).told))
         try:
             return tuple(sorted(parse_tickers(names["name"].fillna(""))))
         except UsageError as error:
@@ -130,7 +130,7 @@ class FilesSource(PriceSource):
         if self._path.is_dir():
             return one_by_one(asked, lambda ticker, first: self._of_folder(ticker, first, last), done)
         try:
-            found = self._table(self._path, self._owner(), asked).offered(asked, last)
+            found = part_of(self._table(self._path, self._owner(), asked), asked, last, self._path.name)
         except FileRefused as problem:
             found = Offered.nothing({ticker: Told(problem) for ticker in asked})
         for ticker in asked:
@@ -143,23 +143,26 @@ class FilesSource(PriceSource):
 
     def _of_folder(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         try:
-            paths = self._folder().get(ticker) or self._excel(ticker)
-            return self._only_ticker_of(paths, ticker, {ticker: first}).offered({ticker: first}, last)
+            path = self._only_file_of(ticker)
+            table = self._table(path, ticker, {ticker: first})
+            if other := next((name for name in sorted(table.told) if name != ticker), None):
+                raise FileRefused(f"{path.name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself")
+            return part_of(table, {ticker: first}, last, path.name)
         except FileRefused as error:  # one bad file of many must not stop the others
             raise TickerHeld(ticker, str(error), rule="file_refused") from error
 
-    def _only_ticker_of(self, paths: Sequence[Path], ticker: Ticker, asked: Asked) -> FileTable:
+    def _only_file_of(self, ticker: Ticker) -> Path:
+        paths = self._folder().get(ticker)
+        if paths is None:
+            paths = [path for path in _entries(self._path) if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker][:1]
         if not paths:
             raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
         if len(paths) > 1:
             raise FileRefused(f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other")
         _refuse_link_out_of(self._path, paths[0])
-        table = self._table(paths[0], ticker, asked)
-        if other := next((name for name in table.tickers if name != ticker), None):
-            raise FileRefused(f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself")
-        return table
+        return paths[0]
 
-    def _table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+    def _table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
         """What a file says; of a Parquet file with a ticker column of the tickers that are asked for alone.
 
         Args:
@@ -182,18 +185,17 @@ class FilesSource(PriceSource):
         names = self._parquet.names(path, columns) if "ticker" in columns else None
         return columns, names if names is not None and len(names) else None
 
-    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> FileTable:
+    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
         columns, names = self._listed_in(path)
         assert self._parquet is not None
-        since, ends = None, None
+        since, begins = None, None
         if names is not None:
             names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
             mine = names[names["ticker"].isin(list(asked))]
             whole = set(mine.loc[mine["splits"], "ticker"])  # all rows show whether the splits are in the prices
             since = {name: None if ticker in whole else asked[ticker] for name, ticker in zip(mine["name"], mine["ticker"], strict=True)}
-            spans = names.dropna().groupby("ticker").agg({"first": "min", "last": "max"})
-            days = (spans[end].to_numpy("datetime64[D]") for end in ("first", "last"))
-            ends = dict(zip(spans.index, zip(*days, strict=True), strict=True))
+            firsts = names.dropna().groupby("ticker")["first"].min()
+            begins = dict(zip(firsts.index, firsts.to_numpy("datetime64[D]"), strict=True))
         places, found = self._parquet.rows(path, columns, since)
         cells = {
             role: ["" if text is None else str(text) for text in column] if column.dtype == object and role != "ticker" else column
@@ -203,7 +205,7 @@ class FilesSource(PriceSource):
         def row_text(index: int) -> str:
             return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
 
-        return self._understood(Cells(path.name, "row", places + 1, cells, columns, row_text), named, ends=ends)
+        return self._understood(Cells(path.name, "row", places + 1, cells, columns, row_text), named, begins=begins)
 
     def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
@@ -217,9 +219,6 @@ class FilesSource(PriceSource):
                 advice = f"{excel} is an Excel file: {SAVE_AS_CSV}" if excel else "expected one file for each ticker, such as AAPL.csv"
                 raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
             return self._listed
-
-    def _excel(self, ticker: Ticker) -> list[Path]:
-        return [path for path in _entries(self._path) if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker][:1]
 
 
 def _as_ticker(text: object) -> Ticker | None:
