@@ -30,7 +30,6 @@ OVERLAP_SESSIONS = 10
 _TAIL = dt.timedelta(days=500)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
-_STATUS_COLUMNS = ("ticker", "as_of", "known_at", "kind", "reason", "trigger", "calendar", "problem")
 _NO_CALENDAR = "weekdays"
 
 
@@ -45,7 +44,7 @@ class Known(Before):
     """
 
     gaps: pd.DataFrame = field(default_factory=lambda: empty("price_gaps"))
-    statuses: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(_STATUS_COLUMNS)))
+    statuses: pd.DataFrame = field(default_factory=pd.DataFrame)
     ends_only: bool = False
 
     @functools.cached_property

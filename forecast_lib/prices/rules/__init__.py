@@ -9,7 +9,7 @@ from forecast_lib.errors import UsageError
 from forecast_lib.prices.rules import bars, days, values
 from forecast_lib.prices.rules.rule import DROP, DROP_OR_HOLD, HOLD, HOLD_OR_WARN, Rule
 
-__all__ = ["HARMLESS_RULES", "NEIGHBOUR_RULES", "ROW_RULES", "RULES", "RULE_ORDER", "as_table", "severities_from"]
+__all__ = ["HARMLESS_RULES", "NEIGHBOUR_RULES", "ROW_RULES", "RULES", "RULE_ORDER", "severities_from"]
 
 ROW_RULES = (*values.RULES, *days.RULES)
 """Looked at in the rows as they came."""
@@ -77,12 +77,3 @@ def severities_from(choices: Iterable[str]) -> Mapping[str, str]:
             raise UsageError(f"rule {name} cannot be {severity[:60]!a}: expected one of {', '.join(RULES[name].choices)}")
         severities[name] = severity
     return severities
-
-
-def as_table() -> str:
-    """The rules as a table in Markdown, for the documentation."""
-    lines = ["| rule | what breaks it | what happens | may also be |", "|---|---|---|---|"]
-    for rule in RULES.values():
-        others = ", ".join(f"`{choice}`" for choice in rule.choices if choice != rule.severity)
-        lines.append(f"| `{rule.name}` | {rule.meaning} | `{rule.severity}` | {others} |")
-    return "\n".join(lines) + "\n"
