@@ -175,21 +175,33 @@ def _verdict_on_line(ticker: Ticker, reply: Reply) -> TransientError | None:
 
 
 def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
-    chart = _chart(reply.body)
-    if chart is None:
-        return _verdict_on_text(ticker, reply)
-    error = chart.get("error")
-    if isinstance(error, dict):
-        return _verdict_on_error(ticker, reply, error)
-    result = chart.get("result")
-    if not isinstance(result, list) or not result or not isinstance(result[0], dict):
-        return _bad(ticker, reply, "it holds no result")
-    meta = result[0].get("meta")
-    if isinstance(meta, dict) and (other := other_symbol(ticker, meta.get("symbol"))):
-        return other
-    if "timestamp" not in result[0] and _has_no_quotes(result[0]):
-        return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices")
-    return None
+    try:
+        answer = json.loads(reply.body)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested by the thousand
+        answer = None
+    match answer:
+        case {"chart": {"error": dict(error)}}:
+            said = reply_sample(str(error.get("description", "")).encode())
+            if reply.status == 404 and error.get("code") == "Not Found":
+                return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found")
+            if said.startswith("Data doesn't exist for startDate"):
+                return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
+            return _bad(ticker, reply, "it is an error")
+        case {"chart": {"result": [{"meta": {"symbol": symbol}}, *_]}} if other := other_symbol(ticker, symbol):
+            return other
+        case {"chart": {"result": [{"meta": dict(), "indicators": {"quote": [] | [{}] as quotes}} as first, *_]}}:
+            if "timestamp" in first or any(quotes):
+                return None
+            return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices")
+        case {"chart": {"result": [dict(), *_]}}:
+            return None
+        case {"chart": dict()}:
+            return _bad(ticker, reply, "it holds no result")
+    if b"Too Many Requests" in reply.body:
+        return RateLimited(f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once")
+    if b"Will be right back" in reply.body:
+        return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
+    return _bad(ticker, reply, "it is no chart")
 
 
 def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
@@ -211,38 +223,6 @@ def _one_spelling(symbol: str) -> str:
     return re.sub(r"\.([A-C])$", r"-\1", symbol.upper())
 
 
-def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
-    if b"Too Many Requests" in reply.body:
-        return RateLimited(f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once")
-    if b"Will be right back" in reply.body:
-        return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
-    return _bad(ticker, reply, "it is no chart")
-
-
-def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> TickercastError:
-    said = reply_sample(str(error.get("description", "")).encode())
-    if reply.status == 404 and error.get("code") == "Not Found":
-        return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found")
-    if said.startswith("Data doesn't exist for startDate"):
-        return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
-    return _bad(ticker, reply, "it is an error")
-
-
 def _bad(ticker: Ticker, reply: Reply, what: str) -> BadReply:
     size = f"HTTP {reply.status}, {len(reply.body)} bytes"
     return BadReply(f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again later")
-
-
-def _chart(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):  # RecursionError: brackets nested by the thousand
-        return None
-    chart = answer.get("chart") if isinstance(answer, dict) else None
-    return chart if isinstance(chart, dict) else None
-
-
-def _has_no_quotes(result: dict[str, Any]) -> bool:
-    indicators = result.get("indicators")
-    quotes = indicators.get("quote") if isinstance(indicators, dict) else None
-    return isinstance(result.get("meta"), dict) and quotes in ([], [{}])
