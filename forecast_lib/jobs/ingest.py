@@ -181,7 +181,8 @@ def _joined(config: RunConfig, known: Known, found: Checked, digests: Callable[[
         digest = prices_hash(con, digests(), new, stored.among(new))
     newest = pd.concat([known.verdicts, found.verdicts], ignore_index=True).drop_duplicates(["ticker", "session"], keep="last")
     seen, all_actions = linked(counting(stored.overlaid(new), newest), overlaid_actions(known.actions, actions), config.renames)
-    gaps = changed_gaps(_with_gaps(seen, known, found), found.calendars, known.gaps, as_of)
+    answered = {ticker: calendar for ticker, calendar in found.calendars.items() if found.told[Ticker(ticker)].problem is None}
+    gaps = changed_gaps(seen, answered, known.gaps, as_of)
     counts = prices["ticker"].value_counts().add(pd.Series(np.bincount(fresh.of, minlength=len(names)), index=names), fill_value=0)
     return _market(
         seen,
@@ -213,23 +214,6 @@ def _unseen(con: database.Connection, refused: pd.DataFrame, as_of: AsOf) -> pd.
     keys = zip(refused["ticker"], refused["row"], refused["rule"], strict=True)
     unseen = refused[np.array([key not in already for key in keys], dtype=bool)]
     return unseen.drop_duplicates(["ticker", "row", "rule", "origin"]).assign(known_at=_naive(as_of), released_at=pd.NaT)
-
-
-def _with_gaps(seen: Histories, known: Known, found: Checked) -> dict[str, pd.DatetimeIndex]:
-    """The sessions of the tickers that lack some, or lacked some before; of most nothing is missing, which their number tells."""
-    waiting = set(known.gaps.loc[known.gaps["state"] != "filled", "ticker"])
-    answered = {str(ticker) for ticker, said in found.told.items() if said.problem is None}
-    spans = {ticker: seen.sessions[low:high] for ticker, low, high in seen.spans() if ticker in answered and high > low}
-    due: dict[TickerCalendar, NDArray[np.datetime64]] = {}
-    lacking = {}
-    for ticker, days in spans.items():
-        calendar = found.calendars[ticker]
-        if calendar not in due:
-            due[calendar] = calendar.sessions(seen.sessions.min().item(), seen.sessions.max().item()).to_numpy("datetime64[D]")
-        first, beyond = due[calendar].searchsorted(days[0]), due[calendar].searchsorted(days[-1], side="right")
-        if ticker in waiting or beyond - first != len(days):
-            lacking[ticker] = pd.DatetimeIndex(days).as_unit("us")
-    return lacking
 
 
 def _problems(found: Checked, seen: Histories, known: Known, as_of: AsOf) -> dict[str, Problem]:
