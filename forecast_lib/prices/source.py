@@ -205,19 +205,23 @@ class PriceSource(Protocol):
 
 
 def listed_actions(
-    ticker: str | NDArray[Any], days: NDArray[np.datetime64], dividends: NDArray[np.float64], splits: NDArray[np.float64]
+    ticker: str | pd.Categorical,
+    days: NDArray[np.datetime64],
+    dividends: NDArray[np.float64] | None,
+    splits: NDArray[np.float64] | None,
 ) -> pd.DataFrame:
     """Ticker, session, kind and value of the actions that stand beside rows, 0 where there is no dividend, 0 or 1 where there is no split.
 
     Args:
         ticker: one, or (rows,).
-        days, dividends, splits: (rows,).
+        days, dividends, splits: (rows,); None where the source has none.
     """
     parts = []
     for kind, values, nothing in (("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])):
-        at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, nothing))
-        owner = ticker if isinstance(ticker, str) else ticker[at]
-        parts.append(pd.DataFrame({"ticker": owner, "session": days[at].astype("datetime64[us]"), "kind": kind, "value": values[at]}))
+        if values is not None:
+            at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, nothing))
+            owner = ticker if isinstance(ticker, str) else ticker[at].astype(str)
+            parts.append(pd.DataFrame({"ticker": owner, "session": days[at].astype("datetime64[us]"), "kind": kind, "value": values[at]}))
     return actions_frame(parts)
 
 

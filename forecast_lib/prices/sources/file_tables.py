@@ -101,9 +101,8 @@ def understood(
     currencies = tuple(dict.fromkeys(code for code in own if code is not None))
     code = np.array([-1 if each is None else currencies.index(each) for each in own], dtype=np.int16)
     rows = Histories(names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]])
-    none = np.zeros(len(rows))
-    owners = np.array(names, dtype=object)[rows.of] if {"dividend", "split"} & picked.keys() else ""
-    actions = listed_actions(owners, rows.sessions, picked.get("dividend", none), picked.get("split", none))
+    owners = pd.Categorical.from_codes(rows.of, categories=list(names))
+    actions = listed_actions(owners, rows.sessions, picked.get("dividend"), picked.get("split"))
     traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
     if begins is None:
         begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
