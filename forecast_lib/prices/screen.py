@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,10 +100,9 @@ class Screened:
         ]
         rows, lines = self.offered.rows, []
         for place, group in itertools.groupby(sorted(struck), key=lambda each: each[0]):
-            (_, only_values, _, first), *others = group
-            strikes = [self.strikes[at] for at in (first, *(other[-1] for other in others))]
+            strikes = [self.strikes[at] for *_, at in group]
             reason, fields = "; ".join(dict.fromkeys(self._reason(place, strike) for strike in strikes)), None
-            if only_values:
+            if not costs_row(strikes[0], self.severities):
                 names = [name for name in VALUES if any(strike.field == name for strike in strikes)]
                 fields, listed = ", ".join(names), " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
                 reason = f"{reason}; only {listed} {'was' if len(names) == 1 else 'were'} refused"
@@ -156,7 +155,8 @@ def screen(
     strikes: dict[tuple[str, str], list[NDArray[np.intp]]] = defaultdict(list)
 
     def note(rules: Sequence[Rule], view: View, places: NDArray[np.intp]) -> None:
-        for rule, field, flags in _found(rules, view):
+        found = ((rule, field, flags) for rule in rules if rule.find for field, flags in rule.find(view).items() if flags.any())
+        for rule, field, flags in found:
             struck = places[flags]
             struck = struck[~forgiven[struck]]
             strikes[rule.name, field].append(struck)
@@ -186,15 +186,6 @@ def screen(
     joined = [Strike(*key, np.concatenate(parts)) for key, parts in sorted(strikes.items(), key=lambda each: RULE_ORDER[each[0][0]])]
     left = dataclasses.replace(rows, figures=figures)
     return Screened(offered, left, kept, tuple(strike for strike in joined if len(strike.rows)), severities, as_of, exchanges)
-
-
-def _found(rules: Sequence[Rule], view: View) -> Iterator[tuple[Rule, str, Flags]]:
-    """Rule, figure, and the rows of the view in which it is broken."""
-    for rule in rules:
-        assert rule.find is not None
-        for field, flags in rule.find(view).items():
-            if flags.any():
-                yield rule, field, flags
 
 
 def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
