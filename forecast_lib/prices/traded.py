@@ -6,7 +6,7 @@ as 1.046), it follows what the others say.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -128,19 +128,17 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
     ['as_traded', 'split_adjusted']
     """
     usable = (closes > 0) & np.isfinite(closes)
-    verdicts = list(_verdicts(sessions[usable], np.log(closes[usable]), days, np.log(ratios)))
-    clear = set(verdicts) - {"contradictory"}
-    if not verdicts:
-        return "no_evidence"
-    return clear.pop() if len(clear) == 1 else "contradictory"
-
-
-def _verdicts(sessions: Days, logs: Values, days: Days, log_ratios: Values) -> Iterator[Basis]:
+    sessions, logs = sessions[usable], np.log(closes[usable])
     sizes = np.abs(np.diff(logs))
     usual = 1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0  # a standard deviation, were the moves normal
     least = min(_CLEAR_SPLIT * usual, _LARGE_SPLIT) if usual > 0 else _LARGE_SPLIT
-    for day, ratio in zip(days, log_ratios, strict=True):
+    verdicts: set[Basis] = set()
+    for day, ratio in zip(days, np.log(ratios), strict=True):
         at = int(np.searchsorted(sessions, day))
         if abs(ratio) >= least and 0 < at < len(sessions) and sessions[at] - sessions[at - 1] <= _LONGEST_HOLE:
             followed = (logs[at - 1] - logs[at]) / ratio
-            yield "split_adjusted" if followed < _ADJUSTED_BELOW else "as_traded" if followed > _TRADED_ABOVE else "contradictory"
+            verdicts.add("split_adjusted" if followed < _ADJUSTED_BELOW else "as_traded" if followed > _TRADED_ABOVE else "contradictory")
+    clear = verdicts - {"contradictory"}
+    if not verdicts:
+        return "no_evidence"
+    return clear.pop() if len(clear) == 1 else "contradictory"

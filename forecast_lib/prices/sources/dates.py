@@ -19,7 +19,7 @@ from forecast_lib.errors import FileRefused
 __all__ = ["read_dates"]
 
 _TIME_OF_DAY = r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
-_STYLES = {
+_PATTERNS = {
     "YYYY-MM-DD": r"(\d{4})-(\d{2})-(\d{2})" + _TIME_OF_DAY,
     "YYYY/MM/DD": r"(\d{4})/(\d{1,2})/(\d{1,2})" + _TIME_OF_DAY,
     "YYYYMMDD": r"(\d{4})(\d{2})(\d{2})",
@@ -27,7 +27,6 @@ _STYLES = {
     "N-N-YYYY": r"(\d{1,2})-(\d{1,2})-(\d{4})" + _TIME_OF_DAY,
     "N.N.YYYY": r"(\d{1,2})\.(\d{1,2})\.(\d{4})" + _TIME_OF_DAY,
 }
-_PATTERNS = {style: re.compile(pattern, re.ASCII) for style, pattern in _STYLES.items()}
 _READINGS = {"M/D/Y": (2, 0, 1), "D/M/Y": (2, 1, 0)}
 """Places of year, month and day among the numbers of a date whose year comes last."""
 
@@ -95,7 +94,7 @@ file fits both; write the dates as YYYY-MM-DD
 def _understood(text: str) -> tuple[str, tuple[int, int, int]]:
     """Style and numbers of a date cell; an empty style where it is none."""
     for style, pattern in _PATTERNS.items():
-        if match := pattern.fullmatch(text):
+        if match := re.fullmatch(pattern, text, re.ASCII):
             return style, (int(match[1]), int(match[2]), int(match[3]))
     return "", (0, 0, 0)
 
