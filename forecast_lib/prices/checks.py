@@ -137,7 +137,7 @@ def check(
     by_person = before.verdicts[before.verdicts["evidence"].str.contains('"person"')]
     beside = counting(beside, by_person)
 
-    known_actions = _known_by(actions_frame([offered.actions]), own, as_of)
+    known_actions = _known_by(offered.actions, own, as_of).drop_duplicates().sort_values(["ticker", "session", "kind"], ignore_index=True)
     actions, bad_actions = unusable(known_actions, rows, beside)
     gone = withdrawn(offered, actions, before.actions)
     recorded = before.actions[before.actions["source"] != INFERRED]

@@ -214,21 +214,21 @@ def listed_actions(
 
     Args:
         ticker: one, or (rows,).
-        days, dividends, splits: (rows,); None where the source has none.
+        days, dividends, splits: (rows,) in the order in which the actions are wanted; None where the source has none.
     """
-    parts = []
-    for kind, values, nothing in (("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])):
-        if values is not None:
-            at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, nothing))
-            owner = ticker if isinstance(ticker, str) else ticker[at].astype(str)
-            parts.append(pd.DataFrame({"ticker": owner, "session": days[at].astype("datetime64[us]"), "kind": kind, "value": values[at]}))
-    return actions_frame(parts)
+    given = [("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])]
+    found = [(kind, values, np.flatnonzero(~np.isnan(values) & ~np.isin(values, no))) for kind, values, no in given if values is not None]
+    at = np.concatenate([np.empty(0, np.intp), *(places for *_, places in found)])
+    order = np.argsort(at, kind="stable")
+    kinds = np.repeat([kind for kind, *_ in found], [len(places) for *_, places in found])[order]
+    values = np.concatenate([np.empty(0), *(values[places] for _, values, places in found)])[order]
+    owner = ticker if isinstance(ticker, str) else ticker[at[order]].astype(str)
+    return actions_frame([pd.DataFrame({"ticker": owner, "session": days[at[order]], "kind": kinds, "value": values})])
 
 
 def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Ticker, session, kind and value, typed, in this order and each said once."""
-    joined = _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", "kind": str, "value": float})
-    return joined.drop_duplicates().sort_values(["ticker", "session", "kind"], ignore_index=True)
+    """Ticker, session, kind and value, typed, the parts one below the other."""
+    return _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", "kind": str, "value": float})
 
 
 def refused_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

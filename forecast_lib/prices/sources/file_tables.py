@@ -102,7 +102,7 @@ def understood(
     code = np.array([-1 if each is None else currencies.index(each) for each in own], dtype=np.int16)
     rows = Histories(names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]])
     owners = pd.Categorical.from_codes(rows.of, categories=list(names))
-    actions = listed_actions(owners, rows.sessions, picked.get("dividend"), picked.get("split"))
+    actions = listed_actions(owners, rows.sessions, picked.get("dividend"), picked.get("split")).drop_duplicates(ignore_index=True)
     traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
     if begins is None:
         begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
