@@ -8,7 +8,16 @@ from forecast_lib.domain import Ticker
 from forecast_lib.prices.source import ACTION_COLUMNS, Offered, as_json, refused_frame
 from forecast_lib.windows.histories import Histories, key_of
 
-__all__ = ["INFERRED", "LARGEST_PRICE", "WITHDRAWN", "new_actions", "overlaid_actions", "standing", "unusable", "withdrawn"]
+__all__ = [
+    "INFERRED",
+    "LARGEST_PRICE",
+    "WITHDRAWN",
+    "new_actions",
+    "overlaid_actions",
+    "standing",
+    "unusable",
+    "withdrawn",
+]
 
 LARGEST_PRICE = 1e9
 """The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
@@ -17,7 +26,9 @@ _SPLIT_RANGE = (1e-4, 1e4)
 """Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""
 
 WITHDRAWN = {"dividend": 0.0, "split": 1.0}
-"""By kind, the value under which an action is stored anew when its source no longer lists it: it changes no price."""
+"""By kind, the value under which an action is stored anew when its source no longer lists it: it changes no
+price.
+"""
 
 INFERRED = "inferred"
 """Stands as the source of a split that no source lists."""
@@ -31,17 +42,25 @@ def unusable(actions: pd.DataFrame, rows: Histories, beside: Histories) -> tuple
 
     Args:
         actions: ticker, session, kind and value, each said once.
-        rows, beside: offered and stored ones, as traded; a dividend cannot be as large as the close before it.
+        rows, beside: offered and stored ones, as traded; a dividend cannot be as large as the close before
+            it.
     """
     if actions.empty:
         return actions, refused_frame(())
     value, is_split = actions["value"].to_numpy(), (actions["kind"] == "split").to_numpy()
-    low, high = np.where(is_split, _SPLIT_RANGE[0], np.nextafter(0, 1)), np.where(is_split, _SPLIT_RANGE[1], LARGEST_PRICE)
+    low, high = (
+        np.where(is_split, _SPLIT_RANGE[0], np.nextafter(0, 1)),
+        np.where(is_split, _SPLIT_RANGE[1], LARGEST_PRICE),
+    )
     impossible = ~((value >= low) & (value <= high))
     rivals = actions.duplicated(_KEY, keep=False).to_numpy()
     dear = ~is_split & (value >= _close_before(actions, rows, beside))
     several = "several of its kind on one session, with different values"
-    reasons = np.select([impossible, rivals, dear], ["no possible value", several, "a dividend not smaller than the close before it"], "")
+    reasons = np.select(
+        [impossible, rivals, dear],
+        ["no possible value", several, "a dividend not smaller than the close before it"],
+        "",
+    )
     bad = reasons != ""
     refused = actions[bad].assign(
         row=[as_json(each) for each in actions.loc[bad, list(ACTION_COLUMNS)].to_dict("records")],
@@ -53,11 +72,16 @@ def unusable(actions: pd.DataFrame, rows: Histories, beside: Histories) -> tuple
 
 
 def _close_before(actions: pd.DataFrame, rows: Histories, beside: Histories) -> NDArray[np.float64]:
-    """(actions,) the ticker's close before the session, on the session's share basis; infinite where there is none."""
+    """(actions,) the ticker's close before the session, on the session's share basis; infinite where there is
+    none.
+    """
     known = Histories.side_by_side([beside, rows], rows.tickers)[0].last_of_each()
     if not len(known):
         return np.full(len(actions), np.inf)
-    of, days = pd.Index(rows.tickers).get_indexer(actions["ticker"]).astype(np.int32), actions["session"].to_numpy("datetime64[D]")
+    of, days = (
+        pd.Index(rows.tickers).get_indexer(actions["ticker"]).astype(np.int32),
+        actions["session"].to_numpy("datetime64[D]"),
+    )
     at = np.searchsorted(known.keys(), key_of(of, days)) - 1
     there = (at >= 0) & (known.of[at] == of)
     splits = actions[actions["kind"] == "split"].drop_duplicates(_KEY[:2])
@@ -74,7 +98,8 @@ def new_actions(actions: pd.DataFrame, known: pd.DataFrame) -> set[str]:
 
 
 def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Known actions of sessions that an answer speaks of, but that are not in it, with the value that takes them back.
+    """Known actions of sessions that an answer speaks of, but that are not in it, with the value that takes
+    them back.
 
     Args:
         actions: the answer's, as far as they can be used.
@@ -84,7 +109,9 @@ def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> p
     lost = before.loc[~_among(before, actions), _COLUMNS] if len(before) else before[_COLUMNS]
     if lost.empty:
         return lost
-    spoken = [_speaks_of(offered, Ticker(row.ticker), row.session, str(row.kind)) for row in lost.itertuples()]
+    spoken = [
+        _speaks_of(offered, Ticker(row.ticker), row.session, str(row.kind)) for row in lost.itertuples()
+    ]
     gone = lost[np.array(spoken, dtype=bool)]
     return gone.assign(value=gone["kind"].map(WITHDRAWN).astype(float))
 
@@ -117,7 +144,9 @@ def _among(actions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
 
     def keys(frame: pd.DataFrame) -> NDArray[np.int64]:
         of = names.get_indexer(frame["ticker"]).astype(np.int32)
-        return 2 * key_of(of, frame["session"].to_numpy("datetime64[D]")) + (frame["kind"] == "split").to_numpy(np.int64)
+        return 2 * key_of(of, frame["session"].to_numpy("datetime64[D]")) + (
+            frame["kind"] == "split"
+        ).to_numpy(np.int64)
 
     found: NDArray[np.bool_] = np.isin(keys(actions), keys(others))
     return found

@@ -1,9 +1,10 @@
-"""What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves, and who must wait tonight.
+"""What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves,
+and who must wait tonight.
 
     answer ──> screen (rules) ──> evidence on odd moves ──> rules about whole tickers ──> good rows, quarantine, verdicts, holds
 
-Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a row, or what is new of it
-tonight.
+Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a
+row, or what is new of it tonight.
 """
 
 import dataclasses
@@ -31,7 +32,9 @@ __all__ = ["Before", "Checked", "Hold", "check", "counting", "nothing_before"]
 
 _DEFAULTS = severities_from(())
 _RECENT, _FEWEST_REFUSED = 20, 5
-"""Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused, and five rows."""
+"""Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused,
+and five rows.
+"""
 
 _MOST_SENTENCES = 3
 """About a ticker's moves, in its flags."""
@@ -77,7 +80,8 @@ class Checked:
         judged: the evidence on odd moves.
         verdicts: ticker, session, verdict and evidence: what is judged otherwise than before.
         good: rows fit to be stored, refused values missing, with the currency that they are in.
-        actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken back, inferred ones.
+        actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken
+            back, inferred ones.
         quarantined: ticker, session, row, origin, rule, reason, field.
         findings: ticker, rule, severity, rows, session: how often each rule struck, and the first session.
         holds: by ticker, why what is new of it waits.
@@ -99,15 +103,23 @@ class Checked:
     other_actions: frozenset[str] = frozenset()
 
     def overruled_by(self, again: "Checked") -> "Checked":
-        """With what was made of some tickers the second time in place of the first; `screened` and `judged` stay those of the first."""
+        """With what was made of some tickers the second time in place of the first; `screened` and `judged`
+        stay those of the first.
+        """
         tickers = again.good.tickers
         mine = self.good.rows(~np.isin(self.good.of, np.flatnonzero(np.isin(self.good.tickers, tickers))))
         frames: dict[str, Any] = {
-            name: pd.concat([(first := getattr(self, name))[~first["ticker"].isin(tickers)], getattr(again, name)], ignore_index=True)
+            name: pd.concat(
+                [(first := getattr(self, name))[~first["ticker"].isin(tickers)], getattr(again, name)],
+                ignore_index=True,
+            )
             for name in ("verdicts", "actions", "quarantined", "findings")
         }
         by_ticker: dict[str, Any] = {
-            name: {ticker: said for ticker, said in getattr(self, name).items() if ticker not in tickers} | {**getattr(again, name)}
+            name: (
+                {ticker: said for ticker, said in getattr(self, name).items() if ticker not in tickers}
+                | {**getattr(again, name)}
+            )
             for name in ("told", "holds", "flags", "calendars")
         }
         good, _ = Histories.side_by_side([mine, again.good], self.good.tickers)
@@ -126,30 +138,54 @@ def check(
 
     Args:
         before: what was known of the same tickers.
-        calendars: by ticker; where the source knows the exchange's time zone it counts too, as in `sessions.calendar_for`.
+        calendars: by ticker; where the source knows the exchange's time zone it counts too, as in
+            `sessions.calendar_for`.
         severities: by rule.
     """
     rows, tickers = offered.rows, offered.rows.tickers
     own = {ticker: _calendar(ticker, offered, calendars) for ticker in tickers}
     beside = rows_beside(rows, before.rows)
-    exchanges = Exchanges.spanning([own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of)
+    exchanges = Exchanges.spanning(
+        [own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of
+    )
     said = word_of_person(before.verdicts, before.released)
     by_person = before.verdicts[before.verdicts["evidence"].str.contains('"person"')]
     beside = counting(beside, by_person)
 
-    known_actions = _known_by(offered.actions, own, as_of).drop_duplicates().sort_values(["ticker", "session", "kind"], ignore_index=True)
+    known_actions = (
+        _known_by(offered.actions, own, as_of)
+        .drop_duplicates()
+        .sort_values(["ticker", "session", "kind"], ignore_index=True)
+    )
     actions, bad_actions = unusable(known_actions, rows, beside)
     gone = withdrawn(offered, actions, before.actions)
     recorded = before.actions[before.actions["source"] != INFERRED]
     splits = splits_of(overlaid_actions(recorded, actions_frame([actions, gone])))
 
     refused = np.isin(rows.keys(), aside) if len(aside := set_aside(by_person, tickers)) else None
-    screened = screen(offered, beside, exchanges, splits, as_of, severities=severities, released=before.released, refused=refused)
+    screened = screen(
+        offered,
+        beside,
+        exchanges,
+        splits,
+        as_of,
+        severities=severities,
+        released=before.released,
+        refused=refused,
+    )
     moves = judged(screened.good(), np.flatnonzero(screened.kept), beside, splits, exchanges, said)
     screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
     breaches = _breaches(screened, offered.refused, bad_actions)
-    doubts = [*_other_currency(rows, before.rows), *_without_rows(screened, breaches, beside), *_doubtful(screened, breaches, beside)]
-    doubts += [(ticker, Hold("assumed_split_basis", told.assumption)) for ticker, told in offered.told.items() if told.assumption]
+    doubts = [
+        *_other_currency(rows, before.rows),
+        *_without_rows(screened, breaches, beside),
+        *_doubtful(screened, breaches, beside),
+    ]
+    doubts += [
+        (ticker, Hold("assumed_split_basis", told.assumption))
+        for ticker, told in offered.told.items()
+        if told.assumption
+    ]
     doubts += [(ticker, Hold("split_basis", told.torn)) for ticker, told in offered.told.items() if told.torn]
     holds: dict[str, Hold] = {}
     for ticker, hold in [*doubts, *_by_choice(breaches, severities)]:
@@ -162,8 +198,12 @@ def check(
         moves,
         moves.changed(before.verdicts),
         _good(screened, holds, before.rows),
-        pd.concat([actions, gone, moves.inferred(before.actions)], ignore_index=True).astype({"source": "str"}),
-        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype({"field": "str"}),
+        pd.concat([actions, gone, moves.inferred(before.actions)], ignore_index=True).astype(
+            {"source": "str"}
+        ),
+        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype(
+            {"field": "str"}
+        ),
         _counted(breaches, doubts, severities),
         holds,
         _flags(screened, moves),
@@ -178,7 +218,9 @@ def counting(rows: Histories, verdicts: pd.DataFrame) -> Histories:
     return rows.rows(~np.isin(rows.keys(), aside)) if len(aside) else rows
 
 
-def _calendar(ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None) -> TickerCalendar:
+def _calendar(
+    ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None
+) -> TickerCalendar:
     zone = offered.told[Ticker(ticker)].timezone
     return calendars[ticker] if zone is None and calendars is not None else calendar_for(ticker, zone)
 
@@ -188,11 +230,16 @@ def _known_by(actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], as
     if actions.empty:
         return actions
     last = {calendar: calendar.last_known(as_of) for calendar in set(calendars.values())}
-    return actions[actions["session"] <= actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})]
+    return actions[
+        actions["session"]
+        <= actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
+    ]
 
 
 def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> Histories:
-    """The rows to be stored: not those that a hold keeps out, and with the newest known currency where the source names none."""
+    """The rows to be stored: not those that a hold keeps out, and with the newest known currency where the
+    source names none.
+    """
     good = screened.good()
     since = np.array([_from(holds.get(ticker)) for ticker in good.tickers], dtype="datetime64[D]")
     return (good.rows(good.sessions < since[good.of]) if holds else good).with_currencies_of(stored)
@@ -204,11 +251,13 @@ def _from(hold: Hold | None) -> np.datetime64:
     return never if hold is None else always if hold.since is None else hold.since
 
 
-# -- whole tickers ------------------------------------------------------------------------------------------------------------
+# --- whole tickers
 
 
 def _breaches(screened: Screened, *refused: pd.DataFrame) -> pd.DataFrame:
-    """A line for each row, value or action that broke a rule: ticker, session, rule, reason, and whether a row of bad data was lost."""
+    """A line for each row, value or action that broke a rule: ticker, session, rule, reason, and whether a
+    row of bad data was lost.
+    """
     rows, names = screened.offered.rows, np.array(screened.offered.rows.tickers, dtype=object)
     parts = [
         pd.DataFrame(
@@ -223,10 +272,14 @@ def _breaches(screened: Screened, *refused: pd.DataFrame) -> pd.DataFrame:
         for strike in screened.strikes
     ]
     parts += [
-        frame[["ticker", "session", "rule", "reason"]].assign(lost=(frame["origin"] != "corporate action") & frame["session"].notna())
+        frame[["ticker", "session", "rule", "reason"]].assign(
+            lost=(frame["origin"] != "corporate action") & frame["session"].notna()
+        )
         for frame in refused
     ]
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True).astype({"lost": bool})
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True).astype(
+        {"lost": bool}
+    )
 
 
 def _other_currency(rows: Histories, stored: Histories) -> Iterator[tuple[str, Hold]]:
@@ -238,8 +291,12 @@ def _other_currency(rows: Histories, stored: Histories) -> Iterator[tuple[str, H
             yield ticker, Hold("currency_changed", reason)
 
 
-def _without_rows(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> Iterator[tuple[str, Hold]]:
-    """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no breach."""
+def _without_rows(
+    screened: Screened, breaches: pd.DataFrame, beside: Histories
+) -> Iterator[tuple[str, Hold]]:
+    """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no
+    breach.
+    """
     offered = screened.offered
     left = np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers))
     none = {offered.rows.tickers[place]: place for place in np.flatnonzero(left == 0).tolist()}
@@ -247,7 +304,9 @@ def _without_rows(screened: Screened, breaches: pd.DataFrame, beside: Histories)
     stored = np.diff(beside.bounds())
     for ticker, place in none.items():
         names = rules.get(ticker, set())
-        if offered.told[Ticker(ticker)].problem is None and not (stored[place] and not HARMLESS_RULES.isdisjoint(names)):
+        if offered.told[Ticker(ticker)].problem is None and not (
+            stored[place] and not HARMLESS_RULES.isdisjoint(names)
+        ):
             named = ", ".join(sorted(names)) or "none came"
             yield ticker, Hold("no_rows", f"no usable row ({named}); look at quarantined_prices")
 
@@ -259,12 +318,16 @@ def _doubtful(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> 
         if len(lost) < _FEWEST_REFUSED or ticker not in rows.tickers:
             continue
         place, bad = rows.tickers.index(ticker), lost["session"].to_numpy("datetime64[D]")
-        fine = np.concatenate([rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]])
+        fine = np.concatenate(
+            [rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]]
+        )
         recent = np.union1d(bad, fine)[-_RECENT:]
         wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
         if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
             most = lost["rule"].value_counts().index[0]
-            reason = f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
+            reason = (
+                f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
+            )
             yield str(ticker), Hold("too_many_refused", reason, wrong[0])
 
 
@@ -272,22 +335,38 @@ def _by_choice(breaches: pd.DataFrame, severities: Mapping[str, str]) -> Iterato
     """What a rule about rows holds back because a universe says so."""
     chosen = breaches[breaches["rule"].map(severities) == "hold_ticker"]
     for (rule, ticker), rows in chosen.groupby(["rule", "ticker"], sort=False):
-        reason = "; ".join(filter(None, [f"{len(rows)} rows refused by a rule that holds the ticker", rows["reason"].iloc[0]]))
+        reason = "; ".join(
+            filter(
+                None, [f"{len(rows)} rows refused by a rule that holds the ticker", rows["reason"].iloc[0]]
+            )
+        )
         yield ticker, Hold(rule, reason)
 
 
-def _counted(breaches: pd.DataFrame, doubts: list[tuple[str, Hold]], severities: Mapping[str, str]) -> pd.DataFrame:
-    """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row count once a figure."""
-    whole = pd.DataFrame([(ticker, hold.rule, pd.NaT) for ticker, hold in doubts], columns=["ticker", "rule", "session"])
-    found = pd.concat([breaches[whole.columns], whole.astype({"session": "datetime64[us]"})], ignore_index=True)
-    counted = found.groupby(["ticker", "rule"], as_index=False).agg(rows=("rule", "size"), session=("session", "min"))
+def _counted(
+    breaches: pd.DataFrame, doubts: list[tuple[str, Hold]], severities: Mapping[str, str]
+) -> pd.DataFrame:
+    """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row
+    count once a figure.
+    """
+    whole = pd.DataFrame(
+        [(ticker, hold.rule, pd.NaT) for ticker, hold in doubts], columns=["ticker", "rule", "session"]
+    )
+    found = pd.concat(
+        [breaches[whole.columns], whole.astype({"session": "datetime64[us]"})], ignore_index=True
+    )
+    counted = found.groupby(["ticker", "rule"], as_index=False).agg(
+        rows=("rule", "size"), session=("session", "min")
+    )
     counted = counted.assign(severity=counted["rule"].map(severities), order=counted["rule"].map(RULE_ORDER))
     types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
     return counted.sort_values(["ticker", "order"], ignore_index=True)[list(types)].astype(types)
 
 
 def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
-    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were refused."""
+    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were
+    refused.
+    """
     flags: dict[str, list[str]] = defaultdict(list)
     for ticker, verdicts in moves.verdicts.items():
         flags[ticker] += [sentence(each) for each in verdicts if not len(each.rows)][-_MOST_SENTENCES:]
@@ -295,9 +374,13 @@ def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
     for name, values in screened.left.figures.items():
         if values is rows.figures[name]:
             continue
-        counts = np.bincount(rows.of[np.isnan(values) & ~np.isnan(rows.figures[name])], minlength=len(rows.tickers))
+        counts = np.bincount(
+            rows.of[np.isnan(values) & ~np.isnan(rows.figures[name])], minlength=len(rows.tickers)
+        )
         for place in np.flatnonzero(counts).tolist():
-            flags[rows.tickers[place]].append(f"{counts[place]} {name} {'value' if counts[place] == 1 else 'values'} refused")
+            flags[rows.tickers[place]].append(
+                f"{counts[place]} {name} {'value' if counts[place] == 1 else 'values'} refused"
+            )
     for ticker, told in screened.offered.told.items():
         flags[ticker] += [text for text in (told.assumption, told.torn) if text is not None]
     return {ticker: tuple(texts) for ticker, texts in flags.items() if texts}

@@ -1,7 +1,9 @@
 """Bars that contradict themselves: is it the close that is wrong, or the open, high and low?
 
-Usually the latter: Yahoo takes those of currency pairs from another feed, and fills in flat bars for days that opened late. But the closes
-of a file may be unsplit among split bars. The sessions beside the bar decide: whichever side lies nearer to them is right.
+Usually the latter: Yahoo takes those of currency pairs from another feed, and fills in flat bars for days
+that opened late. But the closes
+of a file may be unsplit among split bars. The sessions beside the bar decide: whichever side lies nearer to
+them is right.
 """
 
 import numpy as np
@@ -35,7 +37,11 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
     doubted = np.zeros(len(bars), dtype=bool)
     with np.errstate(all="ignore"):
         close, adjusted = np.log(bars.close), np.log(bars.adj_close)
-        bar = np.log(np.nanmean(np.stack([bars.open, bars.high, bars.low]), axis=0)) if contradicted.any() else close
+        bar = (
+            np.log(np.nanmean(np.stack([bars.open, bars.high, bars.low]), axis=0))
+            if contradicted.any()
+            else close
+        )
     level = np.where(contradicted, np.nan, close)  # what each row is worth, once that is known
     known = np.flatnonzero(np.isfinite(level))
     moves = np.abs(np.diff(level[known]))
@@ -46,7 +52,9 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
         beside = [at - 1, *known[known.searchsorted(at) :][:1]] if at > first else [at + 1]
         near = [each for each in beside if each < len(level) and np.isfinite(level[each])]
         of_close = _distance(close[at], level[near])
-        if near and np.isfinite(adjusted[[at, *near]]).all():  # a close that left its adjusted one behind is doubted
+        if (
+            near and np.isfinite(adjusted[[at, *near]]).all()
+        ):  # a close that left its adjusted one behind is doubted
             of_close = max(of_close, _distance((close - adjusted)[at], (close - adjusted)[near]))
         doubted[at] = of_close - _distance(bar[at], level[near]) > least
         level[at] = bar[at] if doubted[at] else close[at]

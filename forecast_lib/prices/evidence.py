@@ -1,10 +1,12 @@
-"""What an odd move of a close is: a real move, a split that nobody recorded, another unit, or a bad print; the rows themselves tell.
+"""What an odd move of a close is: a real move, a split that nobody recorded, another unit, or a bad print;
+the rows themselves tell.
 
-A share that halves because its company is in trouble trades all the way down, in a wide day with many times the usual volume, or opens
-far below and goes on in a wide day. A share that was split 2:1 opens at half and has an ordinary day, with about twice the number of
-shares. A bad print has an ordinary day, the ordinary volume, and is taken back by the next close. Each *hypothesis* says how probable
-each *observation* is; the products, with how often each happens at all, are its posterior probability (Bayes' rule; the
-observations are taken as independent; their densities have long tails, so that none decides alone).
+A share that halves because its company is in trouble trades all the way down, in a wide day with many times
+the usual volume, or opens far below and goes on in a wide day. A share that was split 2:1 opens at half and
+has an ordinary day, with about twice the number of shares. A bad print has an ordinary day, the ordinary
+volume, and is taken back by the next close. Each *hypothesis* says how probable each *observation* is; the
+products, with how often each happens at all, are its posterior probability (Bayes' rule; the observations are
+taken as independent; their densities have long tails, so that none decides alone).
 
     hypothesis   move of the close           open to close      range       volume             next close
     real         cubic tail, own scale       any share of it    wide        many times usual   anywhere, wide days go on
@@ -12,10 +14,11 @@ observations are taken as independent; their densities have long tails, so that 
     unit         ln 100 ..., a usual day     a usual day        usual       usual              a usual day, or all taken back
     bad print    any size                    usual, or all      usual       usual              all taken back, hardly ever stays
 
-What is not clear the same evening is `undecided`; the next sessions are observations too, and after DECIDED_WITHIN of them the
-likeliest hypothesis is the verdict. A level that so many sessions in a row have kept is no bad print, however it came about: what is
-neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a payout, the price of a bid). The judge has no memory:
-the same rows give the same verdicts.
+What is not clear the same evening is `undecided`; the next sessions are observations too, and after
+DECIDED_WITHIN of them the
+likeliest hypothesis is the verdict. A level that so many sessions in a row have kept is no bad print, however
+it came about: what is neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a
+payout, the price of a bid). The judge has no memory: the same rows give the same verdicts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,7 +53,9 @@ Days = NDArray[np.datetime64]
 VERDICTS = ("real", "split", "unit", "bad_print", "undecided")
 
 ODD = 6.0
-"""A move of so many usual days is looked at: 15 in 10,000 moves of large companies (2006 to 2013), 22 of wilder shares."""
+"""A move of so many usual days is looked at: 15 in 10,000 moves of large companies (2006 to 2013), 22 of
+wilder shares.
+"""
 
 STANDS_OUT = 8.0
 """A real move is worth a word from so many usual days on, or from 40 % up or 29 % down: 6 in 10,000 moves."""
@@ -84,10 +89,13 @@ _ABS_TO_STD = float(np.sqrt(np.pi / 2))
 """Standard deviation of a normal variable by its mean absolute value."""
 
 SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
-"""Posterior probability from which a verdict is given before all is known. A split counts at once for the whole past: it must be surer."""
+"""Posterior probability from which a verdict is given before all is known. A split counts at once for the
+whole past: it must be surer.
+"""
 
-# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); half of them are taken to be lost,
-# as files of traded prices list none. A bad print once in 10 to 20 years of a ticker is what free sources deliver; units and steps rarer.
+# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); half
+# of them are taken to be lost, as files of traded prices list none. A bad print once in 10 to 20 years of a
+# ticker is what free sources deliver; units and steps rarer.
 _SPLIT_LOST = 8e-5
 _UNIT = 1e-5
 _BAD_PRINT = 1e-5
@@ -95,14 +103,20 @@ _STEP = 5e-6
 """A real move that was set and not traded, with usual days before and after it."""
 
 _TAIL = 6e-4 * STANDS_OUT**3
-"""P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what 2006 to 2013 had."""
+"""P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what
+2006 to 2013 had.
+"""
 
 _SMALLEST_REAL_SCALE = 0.01
-"""Calm shares (before a merger, a fund) are shaken as far as others: below 1 % a day the scale says nothing about the tail."""
+"""Calm shares (before a merger, a fund) are shaken as far as others: below 1 % a day the scale says nothing
+about the tail.
+"""
 
 _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (12, 1), (15, 1),
            (20, 1), (25, 1), (30, 1), (40, 1), (50, 1), (100, 1))  # fmt: skip
-"""New shares for old, and the other way round. Smaller ones (6:5, spin-offs) move less than a lively share does in a day."""
+"""New shares for old, and the other way round. Smaller ones (6:5, spin-offs) move less than a lively share
+does in a day.
+"""
 
 _UNITS = {100.0: 0.5, 10.0: 0.2, 1000.0: 0.2, 10_000.0: 0.1}
 """Pence for pounds first; the others are slipped decimals. Either way round."""
@@ -118,7 +132,9 @@ _UNIT_STAYS_ON = 0.7
 
 
 class _Shape(NamedTuple):
-    """A log ratio: centre and standard deviation. Measured on moves beyond ODD, 2006 to 2013; quiet: on all days."""
+    """A log ratio: centre and standard deviation. Measured on moves beyond ODD, 2006 to 2013; quiet: on all
+    days.
+    """
 
     centre: float
     spread: float
@@ -126,7 +142,9 @@ class _Shape(NamedTuple):
 
 _QUIET_RANGE = _Shape(0.0, 0.45)
 _WIDE_RANGE = _Shape(-0.65, 0.6)
-"""By the size of the move: a real one is traded, not set; one day in twenty has a range below a quarter of it."""
+"""By the size of the move: a real one is traded, not set; one day in twenty has a range below a quarter of
+it.
+"""
 
 _QUIET_AFTER, _WIDE_AFTER = _Shape(0.0, 0.4), _Shape(0.45, 0.5)
 _QUIET_VOLUME, _HIGH_VOLUME = _Shape(0.0, 0.4), _Shape(1.6, 1.0)
@@ -138,8 +156,9 @@ _VOLUME_SCALED = 0.8
 
 
 _STIR = 0.25
-"""On days on which the market moves by k usual days of a share, its range and volume are (1 + k**2) ** 0.25 times the usual: 2006 to 2013,
-times 1.1 at k = 1.25, 1.6 at 3.5, 2.2 at 5 and 3.0 at 8."""
+"""On days on which the market moves by k usual days of a share, its range and volume are (1 + k**2) ** 0.25
+times the usual: 2006 to 2013, times 1.1 at k = 1.25, 1.6 at 3.5, 2.2 at 5 and 3.0 at 8.
+"""
 
 
 @dataclass(frozen=True)
@@ -165,8 +184,10 @@ class Verdict:
     Attributes:
         session: the first one after the move.
         verdict: one of VERDICTS.
-        ratio: what prices before `session` are divided by to go with those after it: new shares for one old (`split`; volumes are
-            multiplied by it), 0.01 for a unit a hundred times as large that has stayed (`unit`; volumes stay); else 1.
+        ratio: what prices before `session` are divided by to go with those after it: new shares for one old
+            (`split`; volumes are
+            multiplied by it), 0.01 for a unit a hundred times as large that has stayed (`unit`; volumes
+            stay); else 1.
         rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that has stayed.
         evidence: what the judge saw, in plain numbers, and the probabilities it came to.
     """
@@ -193,7 +214,9 @@ def _split_levels() -> _Levels:
 
 
 def _unit_levels() -> _Levels:
-    factors, shares = np.array([*_UNITS.items(), *((1 / factor, share) for factor, share in _UNITS.items())]).T
+    factors, shares = np.array(
+        [*_UNITS.items(), *((1 / factor, share) for factor, share in _UNITS.items())]
+    ).T
     return _Levels(np.log(factors), np.log(_UNIT * shares / shares.sum()))
 
 
@@ -224,8 +247,11 @@ def odd_rows(of: NDArray[np.integer], close: Values) -> Flags:
     return flags
 
 
-def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values) -> Values:
-    """What the other tickers of the exchange did on each session: their mean move, moves beyond _CLIPPED counted as that.
+def market_moves(
+    exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values
+) -> Values:
+    """What the other tickers of the exchange did on each session: their mean move, moves beyond _CLIPPED
+    counted as that.
 
     Args:
         exchange, of, sessions, close: (rows,) ordered by ticker, then session.
@@ -257,12 +283,16 @@ def _moves(of: NDArray[np.integer], close: Values) -> Values:
 
 
 def _usual(of: NDArray[np.integer], moves: Values, places: NDArray[np.intp]) -> Values:
-    """Standard deviation of a usual day at some rows, by the mean absolute move of the _WINDOW rows before each."""
+    """Standard deviation of a usual day at some rows, by the mean absolute move of the _WINDOW rows before
+    each.
+    """
     sizes = np.abs(moves)
     np.minimum(sizes, _CLIPPED, out=sizes)
     sizes[np.isnan(sizes)] = 0.0
     sizes = np.append(0.0, sizes.cumsum())
-    first = np.maximum(np.searchsorted(of, of[places]) + 1, places - _WINDOW)  # the first row of a ticker has no move
+    first = np.maximum(
+        np.searchsorted(of, of[places]) + 1, places - _WINDOW
+    )  # the first row of a ticker has no move
     number = places - first
     with np.errstate(all="ignore"):
         scale = _ABS_TO_STD * (sizes[places] - sizes[np.minimum(first, places)]) / number
@@ -282,7 +312,8 @@ def judge_moves(
 
     Args:
         can_split: whether tickers of this kind do; coins, currency pairs and indices do not.
-        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN where unknown.
+        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN
+            where unknown.
         overruled: sessions whose moves a person has called `real`.
     """
     with np.errstate(all="ignore"):
@@ -300,11 +331,14 @@ class _Seen(NamedTuple):
     """From open to close."""
     day_scale: float
     span: float
-    """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one."""
+    """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one.
+    """
     span_of_move: float
     """Range by the size of the move."""
     volume: float
-    """By the usual one: mean log of this session and the next, which are too much alike to count for themselves."""
+    """By the usual one: mean log of this session and the next, which are too much alike to count for
+    themselves.
+    """
     volume_spread: float
     unlike_adjusted: float
     """Move of the close less that of `adj_close`."""
@@ -357,18 +391,27 @@ class _Judge:
             return None, 0
         session = self.bars.sessions[at]
         if self.overruled.get(session) == "real":
-            return Verdict(session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "person"}), 0
+            return (
+                Verdict(
+                    session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "person"}
+                ),
+                0,
+            )
         chances = _posterior(seen, self.can_split)
         kind = max(chances, key=lambda each: float(chances[each].max()))
         level = float(_LEVELS[kind].move[chances[kind].argmax()])
-        evidence = self._evidence(seen) | {f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()}
+        evidence = self._evidence(seen) | {
+            f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()
+        }
         if kind == "unit":
             evidence["factor"] = round(float(np.exp(level)), 6)
         if chances[kind].max() < SURE[kind] and len(seen.after) < DECIDED_WITHIN:
             return Verdict(session, "undecided", 1.0, self.bars.sessions[at:], evidence), len(self.bars) - at
         if kind == "real":
             worth_saying = size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE
-            return (Verdict(session, kind, 1.0, self.bars.sessions[:0], evidence) if worth_saying else None), 0
+            return (
+                Verdict(session, kind, 1.0, self.bars.sessions[:0], evidence) if worth_saying else None
+            ), 0
         if kind == "split":
             self._rebase(at, level, volume=True)
             return Verdict(session, kind, float(np.exp(-level)), self.bars.sessions[:0], evidence), 0
@@ -393,14 +436,20 @@ class _Judge:
     def _seen(self, at: int, trusted: int) -> _Seen:
         before, after = slice(max(0, at - _WINDOW), max(at, 1)), slice(at + 1, at + 1 + DECIDED_WITHIN)
         move = self.close[at] - self.close[trusted] if trusted >= 0 else np.nan
-        days = (self.bars.sessions[at] - self.bars.sessions[trusted]) / np.timedelta64(1, "D") if trusted >= 0 else 1.0
+        days = (
+            (self.bars.sessions[at] - self.bars.sessions[trusted]) / np.timedelta64(1, "D")
+            if trusted >= 0
+            else 1.0
+        )
         longer = np.sqrt(max(1.0, days * 5 / 7)) if days > 5 else 1.0  # a long weekend counts as a night
         scale = float(self.usual[at]) * longer
         lately = slice(max(0, at - _FEWEST), max(at, 1))
         usual_span, usual_volume = _median(self.span[lately]), _median(self.volume[lately])
         deviations = np.abs(self.volume[before] - usual_volume)
         days_known = np.isfinite(self.day[before]).sum() >= _FEWEST
-        day_scale = _ABS_TO_STD * _mean(np.minimum(np.abs(self.day[before]), _CLIPPED)) if days_known else _LIVELY
+        day_scale = (
+            _ABS_TO_STD * _mean(np.minimum(np.abs(self.day[before]), _CLIPPED)) if days_known else _LIVELY
+        )
         stir = _STIR * np.log1p((self.market[at : after.stop] / self.usual[at]) ** 2)
         return _Seen(
             move=float(move),
@@ -429,14 +478,18 @@ class _Judge:
             "market_move": np.expm1(seen.move - seen.beyond_market),
             "taken_back": -seen.after[0] / seen.move if len(seen.after) else np.nan,
         }
-        said: dict[str, float | str] = {name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)}
+        said: dict[str, float | str] = {
+            name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)
+        }
         return said | {"sessions_after": len(seen.after)}
 
 
 def _posterior(seen: _Seen, can_split: bool) -> dict[str, Values]:
     """Hypothesis -> probability of each of its levels, all that was seen considered."""
     given = {"real": _given_real, "bad_print": _given_bad_print, "unit": _given_unit, "split": _given_split}
-    logs = {kind: _LEVELS[kind].log_prior + of(seen) for kind, of in given.items() if can_split or kind != "split"}
+    logs = {
+        kind: _LEVELS[kind].log_prior + of(seen) for kind, of in given.items() if can_split or kind != "split"
+    }
     highest = max(float(each.max()) for each in logs.values())
     total = sum(float(np.exp(each - highest).sum()) for each in logs.values())
     return {kind: np.exp(each - highest) / total for kind, each in logs.items()}
@@ -446,27 +499,50 @@ def _posterior(seen: _Seen, can_split: bool) -> dict[str, Values]:
 
 
 def _given_real(seen: _Seen) -> Values:
-    """The open-to-close part may be any share of the move; the days after are wider than usual. Once the new level has stayed it may be a
-    step too."""
+    """The open-to-close part may be any share of the move; the days after are wider than usual. Once the new
+    level has stayed it may be a step too.
+    """
     scale = max(seen.scale, _SMALLEST_REAL_SCALE)
     size = max(abs(seen.beyond_market) / scale, 1.0)
-    traded = np.log(1.5 * _TAIL / size**4 / scale) + (-np.log(1.3 * abs(seen.move)) if np.isfinite(seen.day) else 0.0)
+    traded = np.log(1.5 * _TAIL / size**4 / scale) + (
+        -np.log(1.3 * abs(seen.move)) if np.isfinite(seen.day) else 0.0
+    )
     high = _HIGH_VOLUME._replace(centre=_HIGH_VOLUME.centre - _CALMS_DOWN * len(seen.after))
-    traded += _like(seen.span_of_move, _WIDE_RANGE) + _like(seen.volume, _at_least(high, seen)) + _like(seen.span_after, _WIDE_AFTER)
+    traded += (
+        _like(seen.span_of_move, _WIDE_RANGE)
+        + _like(seen.volume, _at_least(high, seen))
+        + _like(seen.span_after, _WIDE_AFTER)
+    )
     traded += _goes_on(seen, float(np.hypot(seen.scale, 0.25 * abs(seen.move))))
     if _has_stayed(seen):
-        step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen, seen.scale)
+        step = (
+            np.log(_STEP)
+            + _any_size(seen)
+            + _quiet_bar(seen)
+            + _quiet_days(seen)
+            + _goes_on(seen, seen.scale)
+        )
         traded = np.logaddexp(traded, step)
     return np.array([traded + _adjusted(seen, 0.002)])
 
 
 def _given_bad_print(seen: _Seen) -> Values:
-    """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next sessions all say the same."""
+    """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next
+    sessions all say the same.
+    """
     if _has_stayed(seen):
         return np.array([-np.inf])
     close_alone = _usual_day(seen.move - seen.day, seen.day_scale) + _like(seen.span_of_move, _WIDE_RANGE)
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
-    return np.array([_any_size(seen) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
+    return np.array(
+        [
+            _any_size(seen)
+            + bar
+            + _quiet_days(seen)
+            + _goes_on_or_back(seen, _PRINT_STAYS)
+            + _adjusted(seen, 0.2)
+        ]
+    )
 
 
 def _given_unit(seen: _Seen) -> Values:
@@ -477,7 +553,11 @@ def _given_unit(seen: _Seen) -> Values:
 def _given_split(seen: _Seen) -> Values:
     """A usual day, with so many more shares traded (where the source counts the new ones)."""
     levels = _LEVELS["split"].move
-    bar = _usual_day(seen.beyond_market - levels, seen.scale) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
+    bar = (
+        _usual_day(seen.beyond_market - levels, seen.scale)
+        + _quiet_bar(seen)
+        + _like(seen.span_after, _QUIET_AFTER)
+    )
     usual = _at_least(_QUIET_VOLUME, seen)
     volume = _mixed(_like(seen.volume + levels, usual), _like(seen.volume, usual), _VOLUME_SCALED)
     return bar + volume + _goes_on(seen, seen.scale) + _adjusted(seen, 0.3)
@@ -519,7 +599,9 @@ def _goes_on(seen: _Seen, scale: float) -> float:
 
 
 def _goes_on_or_back(seen: _Seen, stays: float) -> float:
-    """Each close that follows goes on from the wrong level, or from the one before; from there it does not return."""
+    """Each close that follows goes on from the wrong level, or from the one before; from there it does not
+    return.
+    """
     total, level = 0.0, 0.0
     for close in seen.after.tolist():
         on = _usual_day(close - level, seen.scale)
@@ -535,14 +617,18 @@ def _usual_day(move: Values | float, scale: float) -> Values:
 
 
 def _like(value: Values | float, shape: _Shape) -> Values:
-    """Log density of a log ratio: Student's t with eight degrees of freedom, so that no observation decides alone by being odd."""
+    """Log density of a log ratio: Student's t with eight degrees of freedom, so that no observation decides
+    alone by being odd.
+    """
     return _student(np.asarray(value) - shape.centre, shape.spread, 8, 0.3867)
 
 
 def _student(value: Values | float, scale: float, freedom: int, at_centre: float) -> Values:
     """A missing value says nothing."""
     unit = scale * np.sqrt((freedom - 2) / freedom)
-    density = np.log(at_centre / unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
+    density = np.log(at_centre / unit) - (freedom + 1) / 2 * np.log1p(
+        (np.asarray(value) / unit) ** 2 / freedom
+    )
     return np.where(np.isfinite(density), density, 0.0)
 
 
@@ -585,12 +671,21 @@ def sentence(verdict: Verdict) -> str:
     """
     seen = verdict.evidence
     parts = [
-        f"close moved by {seen['move']:+.1%} on {np.datetime_as_string(verdict.session, 'D')} ({seen['usual_days']:.0f} usual days)",
+        (
+            f"close moved by {seen['move']:+.1%} on"
+            f" {np.datetime_as_string(verdict.session, 'D')} ({seen['usual_days']:.0f} usual days)"
+        ),
         f"{seen['before_the_open']:.0%} of it before the open" if "before_the_open" in seen else "",
-        " and ".join(f"{name} {seen[f'{name}_times']:.1f} times the usual" for name in ("range", "volume") if f"{name}_times" in seen),
+        " and ".join(
+            f"{name} {seen[f'{name}_times']:.1f} times the usual"
+            for name in ("range", "volume")
+            if f"{name}_times" in seen
+        ),
         f"{seen['taken_back']:.0%} of it taken back by the next close" if "taken_back" in seen else "",
     ]
-    words = _WORDS[verdict.verdict].format(ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}")
+    words = _WORDS[verdict.verdict].format(
+        ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}"
+    )
     return ", ".join(part for part in parts if part) + ": " + words
 
 

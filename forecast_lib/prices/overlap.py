@@ -1,8 +1,9 @@
 """A source's past beside the stored one: has it been put on another basis as a whole, and which?
 
-Both are prices as traded, every split that is known undone, so that they should be the same. A factor that most sessions share is no
-revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun to take dividends out of
-its prices, or delivers something else.
+Both are prices as traded, every split that is known undone, so that they should be the same. A factor that
+most sessions share is no
+revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun
+to take dividends out of its prices, or delivers something else.
 """
 
 import dataclasses
@@ -39,7 +40,9 @@ _CENT = 0.005
 _LARGEST_DIVIDEND = 0.2
 
 _RESCALED_STAYS = 10
-"""Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have come with it."""
+"""Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have
+come with it.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Factor:
 
     Attributes:
         kind: `none` (they agree, but for single sessions), `split`, `unit`, `dividends`, or `unexplained`.
-        ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none` and `dividends`.
+        ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none`
+            and `dividends`.
         since: the first common session that agrees again; None where the newest does not.
     """
 
@@ -58,8 +62,8 @@ class Factor:
 
 
 def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, str]) -> Checked:
-    """Without the rows of tickers whose whole past comes on another scale that neither a split nor time explains; of those whose past has
-    become dividend-adjusted only the new rows.
+    """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
+    explains; of those whose past has become dividend-adjusted only the new rows.
 
     Args:
         checked: whole histories.
@@ -72,7 +76,9 @@ def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, s
         common, mine = rows.is_among(stored), paid.get(ticker, before.actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
         dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
-        found = judge_factor(rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends)
+        found = judge_factor(
+            rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends
+        )
         new = rows.sessions > (stored.sessions[-1] if len(stored) else np.datetime64("0001-01-01"))
         times = f"its whole past comes {1 / found.ratio:g} times as high as"
         if found.kind == "none":
@@ -81,15 +87,19 @@ def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, s
             says = f"the source has divided its past by {found.ratio:g} and lists no such split"
         elif found.kind == "dividends" or (found.kind == "unexplained" and found.since is not None):
             stays[low:high] = new
-            why = "begun to adjust its past for dividends" if found.kind == "dividends" else "changed its past, and not its newest prices"
+            why = (
+                "begun to adjust its past for dividends"
+                if found.kind == "dividends"
+                else "changed its past, and not its newest prices"
+            )
             says = f"the source has {why}; what is stored stays"
         elif np.count_nonzero(new) >= _RESCALED_STAYS or severities["rescaled"] != "hold_ticker":
             says = f"{times} before, for two weeks already"
         else:
             stays[low:high] = False
             reason = (
-                f"{times} it is stored, and neither a split nor a dividend explains it: nothing of it is taken; look at the source (it is "
-                "believed if it stays so for two weeks)"
+                f"{times} it is stored, and neither a split nor a dividend explains it: nothing of it is"
+                " taken; look at the source (it is believed if it stays so for two weeks)"
             )
             holds.setdefault(ticker, Hold("rescaled", reason))
             continue
@@ -129,7 +139,10 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
         return Factor("dividends", since=since)
     if apart <= alike:
         split, unit = split_that_fits(level, alike), unit_that_fits(level, alike)
-        if split is not None and split not in (100.0, 0.01):  # these are units, where the whole past is concerned
+        if split is not None and split not in (
+            100.0,
+            0.01,
+        ):  # these are units, where the whole past is concerned
             return Factor("split", split, since)
         if unit is not None:
             return Factor("unit", 1 / unit, since)
@@ -149,11 +162,19 @@ def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:
 
 def _follows(logs: Values, expected: Values) -> bool:
     """Whether dividends that are known explain the factors; only where there is one to explain them."""
-    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(np.median(np.abs(expected)))
+    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(
+        np.median(np.abs(expected))
+    )
 
 
 def _rises_by_steps(older: Values) -> bool:
-    """Whether the factors grow towards 1 in few steps, each of the size of a dividend, as they do where none is known."""
+    """Whether the factors grow towards 1 in few steps, each of the size of a dividend, as they do where none
+    is known.
+    """
     steps = np.diff(older, append=0.0)
     large = np.abs(steps) > _ALIKE
-    return bool((steps[large] > 0).all() and (steps < _LARGEST_DIVIDEND).all() and 1 < large.sum() <= max(2, len(older) / 20))
+    return bool(
+        (steps[large] > 0).all()
+        and (steps < _LARGEST_DIVIDEND).all()
+        and 1 < large.sum() <= max(2, len(older) / 20)
+    )

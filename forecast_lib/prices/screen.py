@@ -1,9 +1,10 @@
-"""Which rows of an answer are good: every rule's predicate over the rows of all tickers, some hundred thousand at a time.
+"""Which rows of an answer are good: every rule's predicate over the rows of all tickers, some hundred
+thousand at a time.
 
     rows as they came ──> rules about single rows ──> what is left, beside what is stored ──> rules about neighbours ──> good rows
 
-The screen is the rules: nothing restates them, so none can be forgotten. Only where a predicate strikes is more done than that: the row, or
-the value, goes to the quarantine as it came, with every reason.
+The screen is the rules: nothing restates them, so none can be forgotten. Only where a predicate strikes is
+more done than that: the row, or the value, goes to the quarantine as it came, with every reason.
 """
 
 import dataclasses
@@ -27,7 +28,9 @@ from forecast_lib.windows.histories import Histories, Splits, key_of
 __all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "screen"]
 
 TAIL_SESSIONS = 310
-"""So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a rule or the evidence reaches."""
+"""So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a
+rule or the evidence reaches.
+"""
 
 RELEASED_TOLERANCE = 1e-5
 """Relative: a released row may come back with other last digits, after a source re-based its history."""
@@ -90,8 +93,9 @@ class Screened:
         return dataclasses.replace(self, kept=kept, strikes=(*self.strikes, *strikes))
 
     def quarantined(self) -> pd.DataFrame:
-        """Ticker, session, row, origin, rule, reason and field of what was refused; of each row the first rule in order (what costs the row
-        goes first) and every reason; fields where only values were refused."""
+        """Ticker, session, row, origin, rule, reason and field of what was refused; of each row the first
+        rule in order (what costs the row goes first) and every reason; fields where only values were refused.
+        """
         struck = [
             (place, not costs_row(strike, self.severities), RULE_ORDER[strike.rule], at)
             for at, strike in enumerate(self.strikes)
@@ -104,12 +108,17 @@ class Screened:
             reason, fields = "; ".join(dict.fromkeys(self._reason(place, strike) for strike in strikes)), None
             if not costs_row(strikes[0], self.severities):
                 names = [name for name in VALUES if any(strike.field == name for strike in strikes)]
-                fields, listed = ", ".join(names), " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+                fields, listed = (
+                    ", ".join(names),
+                    " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))),
+                )
                 reason = f"{reason}; only {listed} {'was' if len(names) == 1 else 'were'} refused"
             day = rows.sessions[place]
             session = day if _PLAUSIBLE[0] <= day <= _PLAUSIBLE[1] else np.datetime64("NaT")
             text = as_json({"session": day, **{name: float(rows.figures[name][place]) for name in VALUES}})
-            lines.append((rows.tickers[rows.of[place]], session, text, place, strikes[0].rule, reason, fields))
+            lines.append(
+                (rows.tickers[rows.of[place]], session, text, place, strikes[0].rule, reason, fields)
+            )
         frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason", "field"])
         frame["origin"] = list(self.offered.origins(frame["origin"].to_numpy(np.intp)))
         return frame.astype({name: "datetime64[us]" if name == "session" else "str" for name in frame})
@@ -120,13 +129,17 @@ class Screened:
         rows, now = self.offered.rows, f"{self.as_of.now:%Y-%m-%d %H:%M}"
         figures = {name: values[place] for name, values in rows.figures.items()}
         calendar = self.exchanges.calendars[self.exchanges.of[rows.of[place]]].name
-        return RULES[strike.rule].words.format(**figures, field=strike.field, calendar=calendar, as_of=self.as_of.day, now=now)
+        return RULES[strike.rule].words.format(
+            **figures, field=strike.field, calendar=calendar, as_of=self.as_of.day, now=now
+        )
 
 
 def costs_row(strike: Strike, severities: Mapping[str, str]) -> bool:
     """Whether a strike costs the whole row."""
     severity = severities[strike.rule]
-    return severity in ("drop_row", "hold_ticker") or (severity == "null_field" and strike.field in (ROW, "close"))
+    return severity in ("drop_row", "hold_ticker") or (
+        severity == "null_field" and strike.field in (ROW, "close")
+    )
 
 
 def screen(
@@ -155,7 +168,13 @@ def screen(
     strikes: dict[tuple[str, str], list[NDArray[np.intp]]] = defaultdict(list)
 
     def note(rules: Sequence[Rule], view: View, places: NDArray[np.intp]) -> None:
-        found = ((rule, field, flags) for rule in rules if rule.find for field, flags in rule.find(view).items() if flags.any())
+        found = (
+            (rule, field, flags)
+            for rule in rules
+            if rule.find
+            for field, flags in rule.find(view).items()
+            if flags.any()
+        )
         for rule, field, flags in found:
             struck = places[flags]
             struck = struck[~forgiven[struck]]
@@ -183,9 +202,20 @@ def screen(
             left, places = (left, places) if kept[mine].all() else (left.rows(kept[mine]), places[kept[mine]])
             together, places = _together(left, places, stored.rows(slice(before[low], before[high])))
             note(NEIGHBOUR_RULES, View(together, places >= 0, exchanges, splits, as_of), places)
-    joined = [Strike(*key, np.concatenate(parts)) for key, parts in sorted(strikes.items(), key=lambda each: RULE_ORDER[each[0][0]])]
+    joined = [
+        Strike(*key, np.concatenate(parts))
+        for key, parts in sorted(strikes.items(), key=lambda each: RULE_ORDER[each[0][0]])
+    ]
     left = dataclasses.replace(rows, figures=figures)
-    return Screened(offered, left, kept, tuple(strike for strike in joined if len(strike.rows)), severities, as_of, exchanges)
+    return Screened(
+        offered,
+        left,
+        kept,
+        tuple(strike for strike in joined if len(strike.rows)),
+        severities,
+        as_of,
+        exchanges,
+    )
 
 
 def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
@@ -194,9 +224,12 @@ def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
     return list(itertools.pairwise(np.unique([0, *cuts.tolist(), len(ends) - 1]).tolist()))
 
 
-def _together(offered: Histories, places: NDArray[np.intp], stored: Histories) -> tuple[Histories, NDArray[np.intp]]:
-    """Stored and offered rows, one a session (the offered one, of several the last), and their places among all offered rows, -1 for
-    stored ones."""
+def _together(
+    offered: Histories, places: NDArray[np.intp], stored: Histories
+) -> tuple[Histories, NDArray[np.intp]]:
+    """Stored and offered rows, one a session (the offered one, of several the last), and their places among
+    all offered rows, -1 for stored ones.
+    """
     rows = offered
     if len(stored):
         rows, came_from = Histories.side_by_side([stored, offered], offered.tickers)
@@ -207,8 +240,8 @@ def _together(offered: Histories, places: NDArray[np.intp], stored: Histories) -
 
 
 def rows_beside(offered: Histories, stored: Histories) -> Histories:
-    """The stored rows that rules and evidence look at beside the offered ones, of the same tickers: the last TAIL_SESSIONS of each, or
-    all from some before the first offered one on.
+    """The stored rows that rules and evidence look at beside the offered ones, of the same tickers: the last
+    TAIL_SESSIONS of each, or all from some before the first offered one on.
 
     Args:
         stored: of these tickers and maybe more.
@@ -218,7 +251,10 @@ def rows_beside(offered: Histories, stored: Histories) -> Histories:
         low, high = spans[ticker]
         begin = high - TAIL_SESSIONS
         if beyond > first:
-            begin = min(begin, low + int(stored.sessions[low:high].searchsorted(offered.sessions[first])) - _FEW_BEFORE)
+            begin = min(
+                begin,
+                low + int(stored.sessions[low:high].searchsorted(offered.sessions[first])) - _FEW_BEFORE,
+            )
         parts.append(np.arange(max(low, begin), high))
     of = np.repeat(np.arange(len(parts) - 1, dtype=np.int32), [len(part) for part in parts[1:]])
     return dataclasses.replace(stored.rows(np.concatenate(parts)), tickers=offered.tickers, of=of)
@@ -228,7 +264,9 @@ def _released(rows: Histories, released: pd.DataFrame) -> Flags:
     """(rows,) those that a person released, with the same figures."""
     forgiven, keys = np.zeros(len(rows), dtype=bool), rows.keys() if len(released) else np.empty(0, np.int64)
     of = pd.Index(rows.tickers).get_indexer(released["ticker"]).astype(np.int32)
-    for key, text in zip(key_of(of, released["session"].to_numpy("datetime64[D]")).tolist(), released["row"], strict=True):
+    for key, text in zip(
+        key_of(of, released["session"].to_numpy("datetime64[D]")).tolist(), released["row"], strict=True
+    ):
         then = np.array([json.loads(text).get(name) for name in VALUES], dtype=float)
         for row in range(*np.searchsorted(keys, [key, key + 1])):
             now = [rows.figures[name][row] for name in VALUES]

@@ -1,8 +1,9 @@
-"""A source's prices and dividends as they were on their days, whichever way its maker wrote them: what was divided by splits is undone.
+"""A source's prices and dividends as they were on their days, whichever way its maker wrote them: what was
+divided by splits is undone.
 
-The prices tell. On the first session of a 4:1 split the traded price falls to about a quarter; in a split-adjusted file it hardly
-moves. A small ratio tells where it stands out from the share's own daily moves (5:4 does, for most); where it does not (spin-offs such
-as 1.046), it follows what the others say.
+The prices tell. On the first session of a 4:1 split the traded price falls to about a quarter; in a
+split-adjusted file it hardly moves. A small ratio tells where it stands out from the share's own daily moves
+(5:4 does, for most); where it does not (spin-offs such as 1.046), it follows what the others say.
 """
 
 import dataclasses
@@ -23,26 +24,32 @@ Values = NDArray[np.float64]
 Basis = Literal["as_traded", "split_adjusted", "contradictory", "no_evidence"]
 
 _TRADED_BY_HABIT = "splitcoefficient"
-"""Where no split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always split-adjusted."""
+"""Where no split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always
+split-adjusted.
+"""
 
 _LARGE_SPLIT = float(np.log(1.5))
 """From this ratio on (or its inverse) a split stands out from an ordinary day of any share."""
 
 _CLEAR_SPLIT = 6.0
-"""A smaller one stands out where its logarithm is so many times the share's usual daily move: then chance would need moves of four
-times the usual one to be taken for the other case."""
+"""A smaller one stands out where its logarithm is so many times the share's usual daily move: then chance
+would need moves of four times the usual one to be taken for the other case.
+"""
 
-# Share of the split that the price went along with: 0 for adjusted prices, 1 for traded ones. In between lies no verdict: at
-# 3:2 the band begins at a day's move of 15 %, at 4:1 at one of 38 %.
+# Share of the split that the price went along with: 0 for adjusted prices, 1 for traded ones. In between lies
+# no verdict: at 3:2 the band begins at a day's move of 15 %, at 4:1 at one of 38 %.
 _ADJUSTED_BELOW, _TRADED_ABOVE = 0.35, 0.65
 _LONGEST_HOLE = np.timedelta64(10, "D")
 """Across a longer one in the rows the price says too little about one day."""
 _FEWEST_MOVES = 20
 _BEFORE_ALL = np.datetime64("0000-01-01")
-_ASSUMED = "splits of {} are too small for the closes to tell: prices are taken to be {}, as in most files of the kind"
+_ASSUMED = (
+    "splits of {} are too small for the closes to tell: prices are taken to be {}, as in most files of the"
+    " kind"
+)
 _TORN = (
-    "the closes around its splits fit neither traded nor split-adjusted prices: rows before {}, the last split, are left out; correct the "
-    "split column"
+    "the closes around its splits fit neither traded nor split-adjusted prices: rows before {}, the last"
+    " split, are left out; correct the split column"
 )
 
 
@@ -65,18 +72,19 @@ class Traded:
 
 
 def as_traded(figures: Mapping[str, Values], shares: Values) -> dict[str, Values]:
-    """Figures that a source has divided by later splits, as they were traded: prices times `shares` (`shares_since`), the volume divided by
-    them; the adjusted close is left as it is.
+    """Figures that a source has divided by later splits, as they were traded: prices times `shares`
+    (`shares_since`), the volume divided by them; the adjusted close is left as it is.
     """
     prices = {name: values * shares for name, values in figures.items() if name in FIGURES[:4]}
     return {**figures, **prices, **({"volume": figures["volume"] / shares} if "volume" in figures else {})}
 
 
 def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -> Traded:
-    """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is sure.
+    """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is
+    sure.
 
-    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session none is to be believed:
-    they are left as they are.
+    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session
+    none is to be believed: they are left as they are.
 
     Args:
         rows: every row of the tickers with splits, whatever was asked for; of the others some will do.
@@ -88,14 +96,22 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
         return Traded(rows, actions, slice(None), {}, {})
     stays, assumed, torn = np.ones(len(rows), dtype=bool), {}, {}
     figures = {name: values.copy() for name, values in rows.figures.items()}
-    days, kinds, values = actions["session"].to_numpy("datetime64[D]"), actions["kind"].to_numpy(), actions["value"].to_numpy(copy=True)
+    days, kinds, values = (
+        actions["session"].to_numpy("datetime64[D]"),
+        actions["kind"].to_numpy(),
+        actions["value"].to_numpy(copy=True),
+    )
     by_ticker, bounds = actions.groupby("ticker").indices, rows.bounds()
     for ticker in splitting:
         place, own = rows.tickers.index(ticker), by_ticker[ticker]
         mine, paid = slice(*bounds[place : place + 2]), own[kinds[own] == "dividend"]
         sessions, closes = rows.sessions[mine], rows.figures["close"][mine]
         priced = sessions[closes > 0][-1:]
-        splits = own[(kinds[own] == "split") & (days[own] <= (priced if len(priced) else _BEFORE_ALL)) & (values[own] > 0)]
+        splits = own[
+            (kinds[own] == "split")
+            & (days[own] <= (priced if len(priced) else _BEFORE_ALL))
+            & (values[own] > 0)
+        ]
         splits = splits[~pd.Series(days[splits]).duplicated(keep=False).to_numpy()]
         basis = share_basis(sessions, closes, days[splits], values[splits])
         if basis == "contradictory":
@@ -103,13 +119,19 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
         elif len(splits) and basis == "no_evidence":
             usual = "as traded" if split_column == _TRADED_BY_HABIT else "split-adjusted"
             assumed[ticker] = _ASSUMED.format(", ".join(f"{ratio:g}" for ratio in values[splits[:5]]), usual)
-        if len(splits) and (basis == "split_adjusted" or (basis == "no_evidence" and split_column != _TRADED_BY_HABIT)):
+        if len(splits) and (
+            basis == "split_adjusted" or (basis == "no_evidence" and split_column != _TRADED_BY_HABIT)
+        ):
             shares = shares_since(sessions, days[splits], values[splits])
-            for name, undone in as_traded({name: column[mine] for name, column in figures.items()}, shares).items():
+            for name, undone in as_traded(
+                {name: column[mine] for name, column in figures.items()}, shares
+            ).items():
                 figures[name][mine] = undone
             values[paid] *= shares_since(days[paid], days[splits], values[splits])
     traded = dataclasses.replace(rows, figures=figures)
-    return Traded(traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, assumed, torn)
+    return Traded(
+        traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, assumed, torn
+    )
 
 
 def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> Basis:
@@ -120,8 +142,8 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
         days, ratios: of its splits, new shares for one old.
 
     Returns:
-        `contradictory` if two splits speak against each other, or all of them speak unclearly; `no_evidence` if no split between two
-        rows stands out.
+        `contradictory` if two splits speak against each other, or all of them speak unclearly; `no_evidence`
+        if no split between two rows stands out.
 
     >>> sessions, ratio = np.array(["2020-08-28", "2020-08-31"], "datetime64[D]"), np.array([4.0])
     >>> [share_basis(sessions, np.array([before, 129.04]), sessions[1:], ratio) for before in (499.23, 124.81)]
@@ -130,14 +152,26 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
     usable = (closes > 0) & np.isfinite(closes)
     sessions, logs = sessions[usable], np.log(closes[usable])
     sizes = np.abs(np.diff(logs))
-    usual = 1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0  # a standard deviation, were the moves normal
+    usual = (
+        1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0
+    )  # a standard deviation, were the moves normal
     least = min(_CLEAR_SPLIT * usual, _LARGE_SPLIT) if usual > 0 else _LARGE_SPLIT
     verdicts: set[Basis] = set()
     for day, ratio in zip(days, np.log(ratios), strict=True):
         at = int(np.searchsorted(sessions, day))
-        if abs(ratio) >= least and 0 < at < len(sessions) and sessions[at] - sessions[at - 1] <= _LONGEST_HOLE:
+        if (
+            abs(ratio) >= least
+            and 0 < at < len(sessions)
+            and sessions[at] - sessions[at - 1] <= _LONGEST_HOLE
+        ):
             followed = (logs[at - 1] - logs[at]) / ratio
-            verdicts.add("split_adjusted" if followed < _ADJUSTED_BELOW else "as_traded" if followed > _TRADED_ABOVE else "contradictory")
+            verdicts.add(
+                "split_adjusted"
+                if followed < _ADJUSTED_BELOW
+                else "as_traded"
+                if followed > _TRADED_ABOVE
+                else "contradictory"
+            )
     clear = verdicts - {"contradictory"}
     if not verdicts:
         return "no_evidence"

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.errors import FileRefused
-from forecast_lib.store.border import file_errors
+from forecast_lib.store.disk.border import file_errors
 
 __all__ = ["MAX_PARQUET_ROWS", "ParquetFiles", "read_parquet"]
 
@@ -25,7 +25,8 @@ MAX_PARQUET_ROWS = 20_000_000
 
 _WILDCARDS = re.compile(r"[*?\[\]{}]")
 _NUMBERS = re.compile(r"FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?")
-# A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it any more.
+# A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it
+# any more.
 _DAYS = re.compile(r"DATE|TIMESTAMP(?:_\w+)?")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "2GB",
@@ -39,7 +40,8 @@ def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PA
     """All rows of a Parquet file, in its order, under the names that its columns have there.
 
     Args:
-        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others are not even
+        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others
+            are not even
             unpacked.
 
     Raises:
@@ -51,10 +53,12 @@ def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PA
 
 
 class ParquetFiles:
-    """How the source of files reads Parquet. Columns go from role (ticker, date, open and so on) to the column's own name.
+    """How the source of files reads Parquet. Columns go from role (ticker, date, open and so on) to the
+    column's own name.
 
-    Every method raises FileRefused: no Parquet file, damaged, more than `max_rows` rows, or a wanted column of lists, structures or times
-    with a zone; or a name with `* ? [ ] { }`, which DuckDB would read as a pattern for several files.
+    Every method raises FileRefused: no Parquet file, damaged, more than `max_rows` rows, or a wanted column
+    of lists, structures or times with a zone; or a name with `* ? [ ] { }`, which DuckDB would read as a
+    pattern for several files.
     """
 
     def __init__(self, max_rows: int = MAX_PARQUET_ROWS) -> None:
@@ -63,14 +67,19 @@ class ParquetFiles:
     def header(self, path: Path) -> list[str]:
         """The names of the columns."""
         with _opened(path) as con:
-            ((rows,),) = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": str(path)}).fetchall()
+            ((rows,),) = con.execute(
+                "SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": str(path)}
+            ).fetchall()
             if rows > self._max_rows:
-                raise FileRefused(f"{path.name}: {rows:,} rows: expected at most {self._max_rows:,}; split the file")
+                raise FileRefused(
+                    f"{path.name}: {rows:,} rows: expected at most {self._max_rows:,}; split the file"
+                )
             return list(_types(con, path))
 
     def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
-        """A row for every name in the ticker column: name, first session, whether it has a split; None where names are no texts
-        or dates no days."""
+        """A row for every name in the ticker column: name, first session, whether it has a split; None where
+        names are no texts or dates no days.
+        """
         with _opened(path) as con:
             types = _types(con, path)
             if types[columns["ticker"]] != "VARCHAR" or not _DAYS.fullmatch(types[columns["date"]]):
@@ -86,17 +95,20 @@ class ParquetFiles:
     def rows(
         self, path: Path, columns: Mapping[str, str], since: Mapping[str, dt.date | None] | None
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-        """Places in the file, from 0, and by role the columns: texts as objects (tickers maybe as categories), numbers and days as arrays.
+        """Places in the file, from 0, and by role the columns: texts as objects (tickers maybe as
+        categories), numbers and days as arrays.
 
         Args:
-            since: by name in the ticker column the first day that is wanted, None for all; earlier rows come where they have an action or
+            since: by name in the ticker column the first day that is wanted, None for all; earlier rows come
+                where they have an action or
                 no day. None for the whole file.
         """
         with _opened(path) as con:
             given = _selected(columns, _types(con, path), path)
             wanted, values = "true", dict[str, Any](path=str(path))
             if since is not None:
-                # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is mostly that of the rows wanted.
+                # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is
+                # mostly that of the rows wanted.
                 con.register("asked", pd.DataFrame({"name": list(since)}, dtype="str"))
                 con.execute("CREATE TEMP TYPE asked_name AS ENUM (SELECT name FROM asked)")
                 given["ticker"] = f"enum_code(TRY_CAST({given['ticker']} AS asked_name))::INTEGER"
@@ -105,7 +117,10 @@ class ParquetFiles:
                 wanted = f"{given['ticker']} IS NOT NULL AND (NOT coalesce({early}, false) OR {actions})"
                 values["since"] = [str(day or "-infinity") for day in since.values()]
             listed = ", ".join(f"{sql} AS {_quoted(role)}" for role, sql in given.items())
-            sql = f"SELECT file_row_number AS place, {listed} FROM read_parquet($path, file_row_number = true) WHERE {wanted}"
+            sql = (
+                f"SELECT file_row_number AS place, {listed} FROM read_parquet($path, file_row_number = true)"
+                f" WHERE {wanted}"
+            )
             found = {role: _plain(column) for role, column in con.execute(sql, values).fetchnumpy().items()}
         if since is not None:
             found["ticker"] = pd.Categorical.from_codes(found["ticker"], categories=list(since))
@@ -135,7 +150,10 @@ def _selected(columns: Mapping[str, str], types: Mapping[str, str], path: Path) 
         elif kind == "VARCHAR" or _NUMBERS.fullmatch(kind):
             given[role] = column if kind == "VARCHAR" else f"{column}::DOUBLE"
         else:
-            raise FileRefused(f"{path.name}: column {name!r} is {kind}: expected text, numbers, dates or times without a zone")
+            raise FileRefused(
+                f"{path.name}: column {name!r} is {kind}: expected text, numbers, dates or times without a"
+                " zone"
+            )
     return given
 
 

@@ -14,7 +14,17 @@ from forecast_lib.prices.source import ACTION_COLUMNS, REFUSED_COLUMNS, VALUES, 
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.windows.histories import Histories
 
-__all__ = ["RAW_COLUMNS", "OfferedTicker", "One", "ask", "before", "offered", "one", "part_of", "split_adjusted"]
+__all__ = [
+    "RAW_COLUMNS",
+    "OfferedTicker",
+    "One",
+    "ask",
+    "before",
+    "offered",
+    "one",
+    "part_of",
+    "split_adjusted",
+]
 
 FAR = dt.date(2030, 1, 1)
 RAW_COLUMNS = ("session", *VALUES, "origin")
@@ -22,7 +32,9 @@ RAW_COLUMNS = ("session", *VALUES, "origin")
 
 @dataclass(frozen=True)
 class OfferedTicker:
-    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as REFUSED_COLUMNS."""
+    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as
+    REFUSED_COLUMNS.
+    """
 
     prices: pd.DataFrame
     actions: pd.DataFrame
@@ -56,7 +68,9 @@ def ask(source: PriceSource, ticker: str, first: dt.date | None = None, last: dt
 
 
 def split_adjusted(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    """Prices on the share basis of the newest split, from their definition: divided by every later split, volumes times it."""
+    """Prices on the share basis of the newest split, from their definition: divided by every later split,
+    volumes times it.
+    """
     splits = actions[actions["kind"] == "split"]
     days, ratios = splits["session"].to_numpy(), splits["value"].to_numpy()
     shares = np.array([ratios[days > session].prod() for session in prices["session"].to_numpy()])
@@ -78,11 +92,23 @@ def offered(
     figures = {name: prices[name].to_numpy(float) for name in VALUES}
     days = prices["session"].to_numpy("datetime64[D]")
     return Offered.of_one(
-        Ticker(ticker), days, figures, actions, lambda at: list(origins[at]), currency=currency, refused=refused, told=Told(**told)
+        Ticker(ticker),
+        days,
+        figures,
+        actions,
+        lambda at: list(origins[at]),
+        currency=currency,
+        refused=refused,
+        told=Told(**told),
     )
 
 
-def before(ticker: str, prices: pd.DataFrame | None, actions: pd.DataFrame | None = None, released: pd.DataFrame | None = None) -> Before:
+def before(
+    ticker: str,
+    prices: pd.DataFrame | None,
+    actions: pd.DataFrame | None = None,
+    released: pd.DataFrame | None = None,
+) -> Before:
     """What is stored of one ticker: rows with `session`, figures and maybe `currency`."""
     nothing = nothing_before((ticker,))
     rows = nothing.rows if prices is None else Histories.from_frame(prices.assign(ticker=ticker), (ticker,))
@@ -106,15 +132,25 @@ class One:
 
 
 def one(
-    answer: Offered, calendar: TickerCalendar, as_of: AsOf, known: Before | None = None, *, severities: Mapping[str, str] | None = None
+    answer: Offered,
+    calendar: TickerCalendar,
+    as_of: AsOf,
+    known: Before | None = None,
+    *,
+    severities: Mapping[str, str] | None = None,
 ) -> One:
     """The checks over one ticker's answer."""
     (ticker,) = answer.rows.tickers
     more = {} if severities is None else {"severities": severities}
     result = check(answer, known or nothing_before((ticker,)), as_of, calendars={ticker: calendar}, **more)
     rows = result.good
-    good = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **{name: rows.figures[name] for name in VALUES}})
-    frames = [frame.drop(columns="ticker").reset_index(drop=True) for frame in (result.quarantined, result.actions, result.findings)]
+    good = pd.DataFrame(
+        {"session": rows.sessions.astype("datetime64[us]"), **{name: rows.figures[name] for name in VALUES}}
+    )
+    frames = [
+        frame.drop(columns="ticker").reset_index(drop=True)
+        for frame in (result.quarantined, result.actions, result.findings)
+    ]
     verdicts = [each.verdict for each in result.judged.verdicts.get(ticker, ())]
     came = len(answer.rows) + len(answer.refused)
     assert np.isfinite(good["close"]).all()

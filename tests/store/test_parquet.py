@@ -1,4 +1,6 @@
-"""A Parquet file comes from anywhere: it is counted before it is read, and only the wanted columns are unpacked."""
+"""A Parquet file comes from anywhere: it is counted before it is read, and only the wanted columns are
+unpacked.
+"""
 
 import datetime as dt
 import time
@@ -20,7 +22,9 @@ def written(folder: Path, query: str, name: str = "prices.parquet") -> Path:
 
 
 def test_only_wanted_columns_come_with_their_own_names(tmp_path: Path) -> None:
-    path = written(tmp_path, "SELECT DATE '2024-01-02' AS Date, 1.5 AS \"Adj Close\", 'x' AS note, {'a': 1} AS more")
+    path = written(
+        tmp_path, "SELECT DATE '2024-01-02' AS Date, 1.5 AS \"Adj Close\", 'x' AS note, {'a': 1} AS more"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = read_parquet(path, WANTED)
@@ -54,7 +58,9 @@ def test_a_column_name_cannot_smuggle_sql(tmp_path: Path) -> None:
     assert read_parquet(path, {"close"})['"close"'].tolist() == [6]
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"date,close\n2024-01-02,1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"date,close\n2024-01-02,1\n"]
+)
 def test_what_is_no_parquet_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "prices.parquet"
     path.write_bytes(content)
@@ -85,11 +91,16 @@ COLUMNS = {"ticker": "ticker", "date": "day", "close": "price", "dividend": "cas
 
 
 def test_of_a_file_of_many_only_the_wanted_rows_are_read_and_all_actions(tmp_path: Path) -> None:
-    """Of AAA from 4 January on, and the dividend of the 3rd, and the row that has no day; of the others nothing, or all."""
+    """Of AAA from 4 January on, and the dividend of the 3rd, and the row that has no day; of the others
+    nothing, or all.
+    """
     path = written(tmp_path, MARKET)
     places, found = ParquetFiles().rows(path, COLUMNS, {"AAA": dt.date(2024, 1, 4), "bbb": None})
     assert (places.tolist(), found["close"].tolist()) == ([1, 2, 3, 4], [2.0, 3.0, 4.0, 5.0])
-    assert (list(found["ticker"]), found["dividend"].tolist()) == (["AAA", "AAA", "AAA", "bbb"], [0.5, 0.0, 0.0, 0.0])
+    assert (list(found["ticker"]), found["dividend"].tolist()) == (
+        ["AAA", "AAA", "AAA", "bbb"],
+        [0.5, 0.0, 0.0, 0.0],
+    )
     assert len(ParquetFiles().rows(path, COLUMNS, None)[0]) == 7
     assert len(ParquetFiles().rows(path, COLUMNS, {})[0]) == 0
 
@@ -99,7 +110,9 @@ def test_the_names_in_a_file_come_with_their_first_days_and_whether_they_were_sp
     assert names is not None
     days = names.dropna(subset="name").sort_values("name").set_index("name").astype(str)
     assert days.loc["AAA"].tolist() == ["2024-01-02", "False"]
-    split = written(tmp_path, f"SELECT *, CASE WHEN price = 2.0 THEN 4.0 END AS ratio FROM ({MARKET})", "split.parquet")
+    split = written(
+        tmp_path, f"SELECT *, CASE WHEN price = 2.0 THEN 4.0 END AS ratio FROM ({MARKET})", "split.parquet"
+    )
     names = ParquetFiles().names(split, {**COLUMNS, "split": "ratio"})
     assert names is not None
     assert names.loc[names["splits"], "name"].tolist() == ["AAA"]

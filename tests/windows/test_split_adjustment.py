@@ -1,4 +1,6 @@
-"""Series on the share basis of the newest split, and back to what was traded. Expected values are worked out by hand in each test."""
+"""Series on the share basis of the newest split, and back to what was traded. Expected values are worked out
+by hand in each test.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ def splits(*rows: tuple[str, float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def histories(sessions: np.ndarray = DAYS, **figures: object) -> Histories:
-    values = {name: np.broadcast_to(np.asarray(figures.get(name, np.nan), float), len(sessions)) for name in FIGURES}
+    values = {
+        name: np.broadcast_to(np.asarray(figures.get(name, np.nan), float), len(sessions)) for name in FIGURES
+    }
     return Histories.ordered(("ACME",), np.zeros(len(sessions), np.int32), sessions, values)
 
 
@@ -33,7 +37,9 @@ def test_a_split_on_a_day_without_a_row_counts_for_the_rows_before() -> None:
 
 
 def test_a_reverse_split_raises_the_past() -> None:
-    series = series_from(histories(close=[1.0, 1.0, 10.0, 10.0]), {"ACME": splits(("2024-01-04", 0.1))})["ACME"]
+    series = series_from(histories(close=[1.0, 1.0, 10.0, 10.0]), {"ACME": splits(("2024-01-04", 0.1))})[
+        "ACME"
+    ]
     assert series.close.tolist() == pytest.approx([10, 10, 10, 10])
 
 
@@ -58,7 +64,9 @@ def test_as_traded_undoes_the_adjustment(closes: list[float], placed: dict[int, 
     days = np.datetime64("2024-01-01") + np.arange(len(closes))
     of = splits(*((str(np.datetime64("2024-01-01") + place), placed[place]) for place in sorted(placed)))
     series = series_from(histories(days, close=closes, volume=1000.0), {"ACME": of})["ACME"]
-    traded = as_traded({"close": series.close, "volume": series.volume, "adj_close": series.close}, shares_since(days, *of))
+    traded = as_traded(
+        {"close": series.close, "volume": series.volume, "adj_close": series.close}, shares_since(days, *of)
+    )
     np.testing.assert_allclose(traded["close"], closes, rtol=1e-12)
     np.testing.assert_allclose(traded["volume"], 1000.0, rtol=1e-12)
     assert traded["adj_close"] is series.close

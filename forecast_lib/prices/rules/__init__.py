@@ -1,6 +1,8 @@
-"""The quality rules: each with its predicate, what happens where it is broken, and what else a universe may choose.
+"""The quality rules: each with its predicate, what happens where it is broken, and what else a universe may
+choose.
 
-To add one: a `Rule` in the tuple of its family. What a predicate gets is a `View`, what it says is which rows break it.
+To add one: a `Rule` in the tuple of its family. What a predicate gets is a `View`, what it says is which rows
+break it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +19,8 @@ ROW_RULES = (*values.RULES, *days.RULES)
 NEIGHBOUR_RULES = bars.RULES
 """Looked at in what the others left, beside what is stored."""
 
-# Rules that no row breaks by itself: what a source could not read, what the evidence says of a move, what is odd about a whole ticker.
+# Rules that no row breaks by itself: what a source could not read, what the evidence says of a move, what is
+# odd about a whole ticker.
 
 _READING = (
     Rule("ragged_row", "drop_row", DROP_OR_HOLD, "a line of a file with more or fewer cells than its header"),
@@ -27,9 +30,19 @@ _READING = (
 )
 _JUDGED = (
     Rule("refused_by_person", "drop_row", DROP, "a person refused the row"),
-    Rule("bad_print", "drop_row", DROP, "a close far from those around it, which the next sessions or the bar itself take back"),
+    Rule(
+        "bad_print",
+        "drop_row",
+        DROP,
+        "a close far from those around it, which the next sessions or the bar itself take back",
+    ),
     Rule("unit", "drop_row", DROP, "prices in another unit, such as pence for pounds"),
-    Rule("undecided", "drop_row", DROP, "a move that may be real or not: the next sessions decide, three at most"),
+    Rule(
+        "undecided",
+        "drop_row",
+        DROP,
+        "a move that may be real or not: the next sessions decide, three at most",
+    ),
 )
 _WHOLE = (
     Rule("bad_action", "drop_row", DROP_OR_HOLD, "a dividend or split with no possible value, or several values for one session"),
@@ -48,7 +61,9 @@ _WHOLE = (
     Rule("too_many_refused", "hold_ticker", HOLD_OR_WARN, "more than half of the last 20 rows refused"),
 )  # fmt: skip
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (*_READING, *ROW_RULES, *NEIGHBOUR_RULES, *_JUDGED, *_WHOLE)}
+RULES: dict[str, Rule] = {
+    rule.name: rule for rule in (*_READING, *ROW_RULES, *NEIGHBOUR_RULES, *_JUDGED, *_WHOLE)
+}
 """Every rule, in the order in which the rule of a row with several breaches is chosen."""
 
 RULE_ORDER = {name: place for place, name in enumerate(RULES)}
@@ -72,8 +87,12 @@ def severities_from(choices: Iterable[str]) -> Mapping[str, str]:
     for choice in choices:
         name, _, severity = (part.strip() for part in choice.partition("="))
         if name not in RULES:
-            raise UsageError(f"rule {name[:60]!a} is not known: expected RULE=SEVERITY with one of {', '.join(RULES)}")
+            raise UsageError(
+                f"rule {name[:60]!a} is not known: expected RULE=SEVERITY with one of {', '.join(RULES)}"
+            )
         if severity not in RULES[name].choices:
-            raise UsageError(f"rule {name} cannot be {severity[:60]!a}: expected one of {', '.join(RULES[name].choices)}")
+            raise UsageError(
+                f"rule {name} cannot be {severity[:60]!a}: expected one of {', '.join(RULES[name].choices)}"
+            )
         severities[name] = severity
     return severities

@@ -13,7 +13,9 @@ FROZEN_SESSIONS = 5
 """A week of the same close."""
 
 FAR = 5.0
-"""Of 183,000 real bars, wild ones among them, the farthest high is 3.1 times, the farthest low half of open and close."""
+"""Of 183,000 real bars, wild ones among them, the farthest high is 3.1 times, the farthest low half of open
+and close.
+"""
 
 _BAR = ("open", "high", "low")
 
@@ -36,7 +38,10 @@ def _outside(lower: str, upper: str, *fields: str):  # type: ignore[no-untyped-d
 def _far(view: View) -> Found:
     """A high or low so far from open and close that its decimal point has slipped."""
     top, bottom = np.fmax(view["open"], view["close"]), np.fmin(view["open"], view["close"])
-    return {"high": view.offered & (view["high"] > FAR * top), "low": view.offered & (FAR * view["low"] < bottom)}
+    return {
+        "high": view.offered & (view["high"] > FAR * top),
+        "low": view.offered & (FAR * view["low"] < bottom),
+    }
 
 
 def _stale(view: View) -> Found:
@@ -51,7 +56,9 @@ def _stale(view: View) -> Found:
 
 def _zero_volume(view: View) -> Found:
     none = view.offered & (view["volume"] == 0)
-    usual = pd.Series(view["volume"]).groupby(view.rows.of).transform("median") if none.any() else pd.Series(0.0)
+    usual = (
+        pd.Series(view["volume"]).groupby(view.rows.of).transform("median") if none.any() else pd.Series(0.0)
+    )
     return {"volume": none & (usual > 0).to_numpy()}
 
 

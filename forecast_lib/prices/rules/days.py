@@ -19,12 +19,16 @@ def _unfinished(view: View) -> Found:
 
 
 def _weekend(view: View) -> Found:
-    """Saturdays and Sundays; of a market without a calendar of its own those that are strays: if it often trades then, it is open then."""
+    """Saturdays and Sundays; of a market without a calendar of its own those that are strays: if it often
+    trades then, it is open then.
+    """
     guessed = np.array([each.recorded_fallback for each in view.exchanges.calendars])
     if view.is_session.all() and not guessed.any():
         return {}
     weekend, count = ~np.is_busday(view.days), len(view.rows.tickers)
-    share = np.bincount(view.rows.of, weekend, count) / np.maximum(np.bincount(view.rows.of, minlength=count), 1)
+    share = np.bincount(view.rows.of, weekend, count) / np.maximum(
+        np.bincount(view.rows.of, minlength=count), 1
+    )
     strays = (guessed[view.exchanges.of] & (share < _STRAY_SHARE))[view.rows.of]
     return {ROW: weekend & (~view.is_session | strays)}
 
@@ -37,7 +41,9 @@ def _shared(view: View) -> pd.DataFrame:
     """Session and figures of the rows of sessions that have more than one, by their places."""
     again = view.follows & (view.days == view.before(view.days))
     at = np.flatnonzero(again | np.append(again[1:], False)[: len(again)])
-    return pd.DataFrame({"session": view.rows.keys()[at], **{name: view[name][at] for name in VALUES}}, index=at)
+    return pd.DataFrame(
+        {"session": view.rows.keys()[at], **{name: view[name][at] for name in VALUES}}, index=at
+    )
 
 
 def _repeated(view: View) -> Found:

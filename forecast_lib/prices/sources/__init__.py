@@ -1,4 +1,6 @@
-"""The price sources: one file each, and a case here. Nothing is imported before its source is asked for: some take a second."""
+"""The price sources: one file each, and a case here. Nothing is imported before its source is asked for: some
+take a second.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,13 @@ def open_source(
     match config.name:
         case "files":
             assert config.path is not None  # the settings have seen to it
-            return FilesSource(config.path, tickers, allow_mixed_dates=config.mixed_dates, currency=config.currency, parquet=parquet)
+            return FilesSource(
+                config.path,
+                tickers,
+                allow_mixed_dates=config.mixed_dates,
+                currency=config.currency,
+                parquet=parquet,
+            )
         case "simulated":
             from forecast_lib.prices.sources.simulated import SimulatedMarket
 
@@ -44,4 +52,10 @@ def open_source(
         case "yahoo":
             from forecast_lib.prices.sources.yahoo import YahooSource
 
-            return YahooSource(cache_dir, as_of.now, proxy=config.proxy, requests_at_once=config.requests_at_once, pause_s=config.pause_s)
+            return YahooSource(
+                cache_dir,
+                as_of.now,
+                proxy=config.proxy,
+                requests_at_once=config.requests_at_once,
+                pause_s=config.pause_s,
+            )

@@ -1,8 +1,9 @@
 """Which day does a date in a file mean? One answer for the whole column, or a refusal that names the line.
 
-`1/3/2012` is 3 January in New York and 1 March in London, and a spreadsheet opened in the wrong country rewrites one part of a
-column and not the other. So no cell is read alone. A reading counts only if, with it, every row is a real day *and* the days
-run strictly forwards or strictly backwards; if both readings do, nobody can know, and the file is refused. Times and offsets
+`1/3/2012` is 3 January in New York and 1 March in London, and a spreadsheet opened in the wrong country
+rewrites one part of a column and not the other. So no cell is read alone. A reading counts only if, with it,
+every row is a real day *and* the days run strictly forwards or strictly backwards; if both readings do,
+nobody can know, and the file is refused. Times and offsets
 are dropped, not applied: the date that stands there is the exchange's own.
 """
 
@@ -18,7 +19,9 @@ from forecast_lib.errors import FileRefused
 
 __all__ = ["read_dates"]
 
-_TIME_OF_DAY = r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+_TIME_OF_DAY = (
+    r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+)
 _PATTERNS = {
     "YYYY-MM-DD": r"(\d{4})-(\d{2})-(\d{2})" + _TIME_OF_DAY,
     "YYYY/MM/DD": r"(\d{4})/(\d{1,2})/(\d{1,2})" + _TIME_OF_DAY,
@@ -31,7 +34,8 @@ _READINGS = {"M/D/Y": (2, 0, 1), "D/M/Y": (2, 1, 0)}
 """Places of year, month and day among the numbers of a date whose year comes last."""
 
 _YEARS = (1602, 2200)
-"""A table of prices older than the oldest exchange (Amsterdam) is none; and times end in 2262 for some tools."""
+"""A table of prices older than the oldest exchange (Amsterdam) is none; and times end in 2262 for some tools.
+"""
 
 _WHAT_TO_DO = "write the dates as YYYY-MM-DD"
 
@@ -39,7 +43,9 @@ Place = Callable[[int], str]
 Days = NDArray[np.datetime64]
 
 
-def read_dates(texts: Sequence[str], place: Place, groups: NDArray[np.integer], *, file: str, allow_mixed: bool = False) -> Days:
+def read_dates(
+    texts: Sequence[str], place: Place, groups: NDArray[np.integer], *, file: str, allow_mixed: bool = False
+) -> Days:
     """(n,) datetime64[D], the day of each cell; NaT where the cell is no date at all.
 
     Args:
@@ -61,22 +67,36 @@ def read_dates(texts: Sequence[str], place: Place, groups: NDArray[np.integer], 
     forecast_lib.errors.FileRefused: a.csv line 2: date '1/3/2012' is 2012-01-03 (M/D/Y) or 2012-03-01 (D/M/Y), and the whole \
 file fits both; write the dates as YYYY-MM-DD
     """
-    codes, distinct = pd.factorize(np.array(texts, dtype=object))  # in a file of many tickers each date comes often
+    codes, distinct = pd.factorize(
+        np.array(texts, dtype=object)
+    )  # in a file of many tickers each date comes often
     cells = [_understood(text.strip()) for text in distinct]
-    styles, parts = np.array([style for style, _ in cells])[codes], np.array([numbers for _, numbers in cells])
+    styles, parts = (
+        np.array([style for style, _ in cells])[codes],
+        np.array([numbers for _, numbers in cells]),
+    )
     dated = np.flatnonzero(styles != "")
     if not len(dated):
         shown = ascii(texts[0] if len(texts[0]) <= 40 else texts[0][:37] + "...")
-        raise FileRefused(f"{file} {place(0)}: {shown} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date column")
+        raise FileRefused(
+            f"{file} {place(0)}: {shown} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date"
+            " column"
+        )
     other = dated[styles[dated] != styles[dated[0]]][:1]
     if len(other) and not allow_mixed:
-        first, second = (f"{styles[row]} at {place(row)} ({texts[row].strip()!r})" for row in (dated[0], other[0]))
-        raise FileRefused(f"{file} mixes two date styles: {first} and {second}; {_WHAT_TO_DO}, or give --mixed-dates")
+        first, second = (
+            f"{styles[row]} at {place(row)} ({texts[row].strip()!r})" for row in (dated[0], other[0])
+        )
+        raise FileRefused(
+            f"{file} mixes two date styles: {first} and {second}; {_WHAT_TO_DO}, or give --mixed-dates"
+        )
     year_first = np.array([style.startswith("Y") for style, _ in cells])
     if year_first[codes[dated]].all():
         return _days(parts, year_first, "M/D/Y")[codes]
     readings = {reading: _days(parts, year_first, reading)[codes] for reading in _READINGS}
-    objections = {reading: _objection(days, dated, groups, texts, place) for reading, days in readings.items()}
+    objections = {
+        reading: _objection(days, dated, groups, texts, place) for reading, days in readings.items()
+    }
     fitting = [reading for reading, objection in objections.items() if objection is None]
     if not fitting:
         reasons = "; ".join(f"not as {reading}: {objection}" for reading, objection in objections.items())
@@ -85,8 +105,8 @@ file fits both; write the dates as YYYY-MM-DD
         american, european = readings.values()
         row = np.append(dated[american[dated] != european[dated]], dated)[0]
         raise FileRefused(
-            f"{file} {place(row)}: date {texts[row].strip()!r} is {american[row]} (M/D/Y) or {european[row]} (D/M/Y), "
-            f"and the whole file fits both; {_WHAT_TO_DO}"
+            f"{file} {place(row)}: date {texts[row].strip()!r} is {american[row]} (M/D/Y) or"
+            f" {european[row]} (D/M/Y), and the whole file fits both; {_WHAT_TO_DO}"
         )
     return readings[fitting[0]]
 
@@ -102,7 +122,9 @@ def _understood(text: str) -> tuple[str, tuple[int, int, int]]:
 def _days(numbers: NDArray[np.int64], year_first: NDArray[np.bool_], reading: str) -> Days:
     """The days that rows of three numbers mean; NaT where there is no such day."""
     order = np.where(year_first[:, None], (0, 1, 2), _READINGS[reading])
-    return np.array([_day(*each) for each in np.take_along_axis(numbers, order, axis=1).tolist()], dtype="datetime64[D]")
+    return np.array(
+        [_day(*each) for each in np.take_along_axis(numbers, order, axis=1).tolist()], dtype="datetime64[D]"
+    )
 
 
 def _day(year: int, month: int, day: int) -> dt.date | None:
@@ -112,7 +134,9 @@ def _day(year: int, month: int, day: int) -> dt.date | None:
         return None
 
 
-def _objection(days: Days, dated: NDArray[np.intp], groups: NDArray[np.integer], texts: Sequence[str], place: Place) -> str | None:
+def _objection(
+    days: Days, dated: NDArray[np.intp], groups: NDArray[np.integer], texts: Sequence[str], place: Place
+) -> str | None:
     """What speaks against a reading, in words; None if it fits."""
     impossible = dated[np.isnat(days[dated])]
     if len(impossible):
@@ -120,4 +144,6 @@ def _objection(days: Days, dated: NDArray[np.intp], groups: NDArray[np.integer],
     steps = pd.Series(days[dated].astype(np.int64)).groupby(groups[dated]).diff()
     first = steps.groupby(groups[dated]).transform("first")
     unordered = dated[steps.notna() & (steps * first <= 0)]
-    return f"{place(unordered[0])} {texts[unordered[0]].strip()!r} is out of order" if len(unordered) else None
+    return (
+        f"{place(unordered[0])} {texts[unordered[0]].strip()!r} is out of order" if len(unordered) else None
+    )

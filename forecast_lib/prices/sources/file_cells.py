@@ -1,7 +1,9 @@
-"""From a user's file to cells: the columns that matter, each cell as it stands, and the rows that do not fit the header.
+"""From a user's file to cells: the columns that matter, each cell as it stands, and the rows that do not fit
+the header.
 
-Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So everything that has two
-readings is decided by the whole file or refused with the file, the line and what to do.
+Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So
+everything that has two readings is decided by the whole file or refused with the file, the line and what to
+do.
 """
 
 import csv
@@ -20,10 +22,22 @@ from numpy.typing import NDArray
 from forecast_lib.errors import FileRefused
 from forecast_lib.prices.sources.numbers import decimal_mark
 
-__all__ = ["EXCEL", "NUMBERS", "SAVE_AS_CSV", "Cells", "csv_cells", "is_parquet", "plain_name", "refuse_unless_plain", "roles_of"]
+__all__ = [
+    "EXCEL",
+    "NUMBERS",
+    "SAVE_AS_CSV",
+    "Cells",
+    "csv_cells",
+    "is_parquet",
+    "plain_name",
+    "refuse_unless_plain",
+    "roles_of",
+]
 
 _MOST_BYTES = {True: 1_000_000_000, False: 200_000_000}
-"""Of a Parquet file (5,000 tickers over ten years take 330 MB; how many rows there may be is for its reader to say), and of a CSV."""
+"""Of a Parquet file (5,000 tickers over ten years take 330 MB; how many rows there may be is for its reader
+to say), and of a CSV.
+"""
 
 _ROLES = {
     "date": ("date", "timestamp", "datetime"),
@@ -93,20 +107,26 @@ def refuse_unless_plain(path: Path) -> None:
         found = path.stat()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise FileRefused(f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder") from error
+        raise FileRefused(
+            f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder"
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
     if path.suffix.lower() in EXCEL:
         raise FileRefused(f"{path.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}")
     if found.st_size > (limit := _MOST_BYTES[is_parquet(path)]):
-        raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker")
+        raise FileRefused(
+            f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker"
+        )
 
 
 def _text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FileRefused(f"{path.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+        raise FileRefused(
+            f"{path.name}: cannot be read ({type(error).__name__}); check its permissions"
+        ) from error
     if content.startswith(_OLD_EXCEL) or (content.startswith(b"PK\3\4") and b"xl/" in content):
         raise FileRefused(f"{path.name} is an Excel file in spite of its name: expected text; {SAVE_AS_CSV}")
     try:
@@ -115,7 +135,11 @@ def _text_of(path: Path) -> str:
         wrong = error.start
     if wrong < 0:
         return text
-    what = f"byte 0x{content[wrong]:02x} is not UTF-8" if content[wrong] else "a NUL byte: expected text in UTF-8"
+    what = (
+        f"byte 0x{content[wrong]:02x} is not UTF-8"
+        if content[wrong]
+        else "a NUL byte: expected text in UTF-8"
+    )
     line = content.count(b"\n", 0, wrong) + 1
     raise FileRefused(f"{path.name} line {line}: {what}; save the file as CSV (UTF-8)")
 
@@ -129,7 +153,9 @@ def _csv_rows(text: str, file: str, separator: str) -> Iterator[tuple[int, list[
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise FileRefused(f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes") from None
+        raise FileRefused(
+            f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes"
+        ) from None
 
 
 def csv_cells(path: Path) -> Cells:
@@ -141,7 +167,9 @@ def csv_cells(path: Path) -> Cells:
     text = _text_of(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     # the mark that makes the most columns we know of the header; the comma where none makes more
-    separator = max(",;\t", key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in first.split(mark)))
+    separator = max(
+        ",;\t", key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in first.split(mark))
+    )
     rows = _csv_rows(text, path.name, separator)
     _, header = next(rows, (0, []))
     if not header:
@@ -150,7 +178,8 @@ def csv_cells(path: Path) -> Cells:
     kept: list[tuple[int, list[str]]] = []
     ragged: list[tuple[int, list[str]]] = []
     for line, cells in rows:
-        # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another matter.
+        # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another
+        # matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
         (kept if len(fitting) == len(header) else ragged).append((line, fitting))
     columns = {role: [cells[header.index(name)] for _, cells in kept] for role, name in names.items()}
@@ -176,13 +205,18 @@ def roles_of(header: Iterable[str], file: str) -> dict[str, str]:
     for name in header:
         role = _ROLE_OF_NAME.get(plain_name(name))
         if role in names:
-            raise FileRefused(f"{file}: columns {names[role]!r} and {name!r} are both the {role}: expected one; remove the other")
+            raise FileRefused(
+                f"{file}: columns {names[role]!r} and {name!r} are both the {role}: expected one; remove the"
+                " other"
+            )
         if role:
             names[role] = name
     for needed in ("date", "close"):
         if needed not in names:
             shown = ", ".join(repr(name[:20]) for name in list(header)[:10])
-            raise FileRefused(f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}")
+            raise FileRefused(
+                f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}"
+            )
     return names
 
 

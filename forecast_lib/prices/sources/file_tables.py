@@ -1,7 +1,7 @@
 """From cells to columns: what a file says of each of its tickers, as it was traded.
 
-A row that cannot be read is refused alone; the others stay. Where a file lists its splits and the prices show that they are already divided
-by them, that is undone. A file that lists no splits passes as it stands.
+A row that cannot be read is refused alone; the others stay. Where a file lists its splits and the prices show
+that they are already divided by them, that is undone. A file that lists no splits passes as it stands.
 """
 
 import dataclasses
@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.source import VALUES, Asked, Offered, Told, actions_frame, listed_actions, refused_frame
+from forecast_lib.prices.source import (
+    VALUES,
+    Asked,
+    Offered,
+    Told,
+    actions_frame,
+    listed_actions,
+    refused_frame,
+)
 from forecast_lib.prices.sources.dates import read_dates
 from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
 from forecast_lib.prices.sources.numbers import read_numbers
@@ -32,7 +40,8 @@ _BEFORE_ALL, _AFTER_ALL = np.datetime64("-9999-01-01"), np.datetime64("9999-12-3
 
 
 def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
-    """What a file says of some tickers from their first sessions on; of actions all that it lists: some are added or taken back late.
+    """What a file says of some tickers from their first sessions on; of actions all that it lists: some are
+    added or taken back late.
 
     Args:
         whole: what is known of the file (`understood`).
@@ -40,7 +49,11 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
     rows, names = whole.rows, tuple(sorted(asked))
     places = pd.Index(names).get_indexer(rows.tickers).astype(np.int32)
     firsts = [
-        _AFTER_ALL if ticker not in asked or whole.told[Ticker(ticker)].problem else asked[Ticker(ticker)] or _BEFORE_ALL
+        (
+            _AFTER_ALL
+            if ticker not in asked or whole.told[Ticker(ticker)].problem
+            else asked[Ticker(ticker)] or _BEFORE_ALL
+        )
         for ticker in rows.tickers
     ]
     since = np.array(firsts, dtype="datetime64[D]")
@@ -48,14 +61,20 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
     part = rows if len(chosen) == len(rows) else rows.rows(chosen)
     found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
     actions, refused = (frame[frame["ticker"].isin(names)] for frame in (whole.actions, whole.refused))
-    early = refused["session"] < refused["ticker"].map({ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()})
+    early = refused["session"] < refused["ticker"].map(
+        {ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()}
+    )
     refused = refused_frame([refused[~early & ~(refused["session"] > pd.Timestamp(last))]])
     there, told = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}, {}
     for ticker, first in asked.items():
         said = told[ticker] = whole.told.get(ticker) or Told(_unknown(ticker, whole, file))
         if said.problem is None and ticker not in there:
-            having = "the file has none" if said.actions_from is None else f"its rows begin on {said.actions_from}"
-            problem = NoPrices(ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
+            having = (
+                "the file has none" if said.actions_from is None else f"its rows begin on {said.actions_from}"
+            )
+            problem = NoPrices(
+                ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows"
+            )
             told[ticker] = dataclasses.replace(said, problem=problem)
     actions = actions_frame([actions[actions["session"] <= pd.Timestamp(last)]])
     return Offered(found, actions, refused, told, lambda at: whole.origins(chosen[at]))
@@ -63,7 +82,9 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
 
 def _unknown(ticker: Ticker, whole: Offered, file: str) -> UnknownTicker:
     shown = ", ".join(sorted(whole.told)[:5]) + (", ..." if len(whole.told) > 5 else "")
-    return UnknownTicker(ticker, f"{file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker")
+    return UnknownTicker(
+        ticker, f"{file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker"
+    )
 
 
 def understood(
@@ -74,7 +95,8 @@ def understood(
     currency: str | None,
     begins: Mapping[str, np.datetime64] | None = None,
 ) -> Offered:
-    """Everything that a file says, as it was traded; of each ticker that it has, a readable row or not, a word.
+    """Everything that a file says, as it was traded; of each ticker that it has, a readable row or not, a
+    word.
 
     Args:
         named: the ticker of a file without a ticker column.
@@ -100,15 +122,26 @@ def understood(
     own = [said.get(name, currency) for name in names]
     currencies = tuple(dict.fromkeys(code for code in own if code is not None))
     code = np.array([-1 if each is None else currencies.index(each) for each in own], dtype=np.int16)
-    rows = Histories(names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]])
+    rows = Histories(
+        names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]]
+    )
     owners = pd.Categorical.from_codes(rows.of, categories=list(names))
-    actions = listed_actions(owners, rows.sessions, picked.get("dividend"), picked.get("split")).drop_duplicates(ignore_index=True)
+    actions = listed_actions(
+        owners, rows.sessions, picked.get("dividend"), picked.get("split")
+    ).drop_duplicates(ignore_index=True)
     traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
     if begins is None:
         begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
     kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
     told = {
-        Ticker(ticker): Told(held.get(ticker), None, kinds, begins.get(ticker), traded.assumed.get(ticker), traded.torn.get(ticker))
+        Ticker(ticker): Told(
+            held.get(ticker),
+            None,
+            kinds,
+            begins.get(ticker),
+            traded.assumed.get(ticker),
+            traded.torn.get(ticker),
+        )
         for ticker in {*names, *begins}
     }
     refused = _refused(cells, names, of, days, wrong, named)
@@ -129,8 +162,8 @@ def _tickers(cells: Cells, named: Ticker | None) -> tuple[tuple[str, ...], NDArr
     if "ticker" not in cells.columns:
         if named is None:
             raise FileRefused(
-                f"{cells.file} has no ticker column, and its name is no ticker: say whose prices it holds with --tickers and one name, or "
-                f"rename the file to TICKER.{cells.file.rpartition('.')[2]}"
+                f"{cells.file} has no ticker column, and its name is no ticker: say whose prices it holds"
+                f" with --tickers and one name, or rename the file to TICKER.{cells.file.rpartition('.')[2]}"
             )
         return (str(named),), np.zeros(len(cells.positions), dtype=np.int32)
     codes, texts = pd.factorize(pd.Series(cells.columns["ticker"]), use_na_sentinel=False)
@@ -150,14 +183,16 @@ def _sessions(cells: Cells, of: NDArray[np.int32], allow_mixed_dates: bool) -> N
         return read_dates(column, cells.place, of, file=cells.file, allow_mixed=allow_mixed_dates)
     if column.dtype.kind != "M":
         raise FileRefused(
-            f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times without a zone, as the exchange "
-            "writes them"
+            f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times without"
+            " a zone, as the exchange writes them"
         )
     return np.asarray(column.astype("datetime64[D]"))
 
 
 def _figures(cells: Cells, wrong: dict[int, tuple[str, str]]) -> dict[str, NDArray[np.float64]]:
-    """VALUES, and the actions where the file has them, by role; rows with a cell that is no number go among the `wrong`."""
+    """VALUES, and the actions where the file has them, by role; rows with a cell that is no number go among
+    the `wrong`.
+    """
     figures = {role: np.full(len(cells.positions), np.nan) for role in VALUES if role not in cells.columns}
     texts = [cells.columns[role] for role in NUMBERS if role in cells.columns and role != "volume"]
     decimals = any(not isinstance(column, list) or any("." in text for text in column) for column in texts)
@@ -185,12 +220,20 @@ def _currencies(
         return {}, {}
     said = pd.Series(cells.columns["currency"], dtype="str").fillna("").str.strip()
     for at in _where(~said.isin([text for text in said.unique() if _CURRENCY.fullmatch(text)]).to_numpy()):
-        wrong.setdefault(at, ("unreadable_currency", f"{cells.shown('currency', at)} is no currency: expected a code such as USD"))
+        wrong.setdefault(
+            at,
+            (
+                "unreadable_currency",
+                f"{cells.shown('currency', at)} is no currency: expected a code such as USD",
+            ),
+        )
     said = said.drop(index=list(wrong)).loc[lambda each: each != ""]
     codes = {names[place]: sorted(found) for place, found in said.groupby(of[said.index]).unique().items()}
     several = "its rows name {}: expected one currency; correct the currency column"
     held = {
-        ticker: TickerHeld(ticker, f"{cells.file}: {several.format(' and '.join(found))}", rule="two_currencies")
+        ticker: TickerHeld(
+            ticker, f"{cells.file}: {several.format(' and '.join(found))}", rule="two_currencies"
+        )
         for ticker, found in codes.items()
         if len(found) > 1
     }
@@ -206,10 +249,16 @@ def _refused(
     named: Ticker | None,
 ) -> pd.DataFrame:
     """Ticker and REFUSED_COLUMNS of the rows that cannot be read or do not fit the header."""
-    lines = [(names[of[at]], days[at], cells.row_text(at), cells.positions[at], *why) for at, why in sorted(wrong.items())]
+    lines = [
+        (names[of[at]], days[at], cells.row_text(at), cells.positions[at], *why)
+        for at, why in sorted(wrong.items())
+    ]
     for position, row in cells.ragged:
         reason = f"{len(row)} cells: expected {len(cells.header)}, as in the header"
-        owner, column = named, list(cells.header).index(cells.names["ticker"]) if "ticker" in cells.names else None
+        owner, column = (
+            named,
+            list(cells.header).index(cells.names["ticker"]) if "ticker" in cells.names else None,
+        )
         if column is not None:
             try:
                 owner = parse_ticker(row[column] if column < len(row) else "")
@@ -218,4 +267,6 @@ def _refused(
                 raise FileRefused(f"{cells.file} {cells.unit} {position}: {reason}, and {whose}") from None
         lines.append((str(owner), np.datetime64("NaT", "D"), json.dumps(row), position, "ragged_row", reason))
     frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason"])
-    return refused_frame([frame.assign(origin=[f"{cells.file} {cells.unit} {position}" for position in frame["origin"]])])
+    return refused_frame(
+        [frame.assign(origin=[f"{cells.file} {cells.unit} {position}" for position in frame["origin"]])]
+    )

@@ -1,6 +1,7 @@
 """Prices from the user's own files: a CSV, a Parquet file, or a folder of them, one for each ticker.
 
-What comes out is as traded (`file_tables`). A CSV is read once; of a Parquet file with a ticker column those rows alone that are wanted.
+What comes out is as traded (`file_tables`). A CSV is read once; of a Parquet file with a ticker column those
+rows alone that are wanted.
 """
 
 import datetime as dt
@@ -18,7 +19,15 @@ from numpy.typing import NDArray
 from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
-from forecast_lib.prices.sources.file_cells import EXCEL, SAVE_AS_CSV, Cells, csv_cells, is_parquet, refuse_unless_plain, roles_of
+from forecast_lib.prices.sources.file_cells import (
+    EXCEL,
+    SAVE_AS_CSV,
+    Cells,
+    csv_cells,
+    is_parquet,
+    refuse_unless_plain,
+    roles_of,
+)
 from forecast_lib.prices.sources.file_tables import part_of, understood
 
 __all__ = ["FilesSource", "ParquetFiles"]
@@ -33,15 +42,18 @@ _WHY_NOT = {
 
 
 class ParquetFiles(Protocol):
-    """How Parquet files are read; handed in, because only `store` knows DuckDB. Columns go from role (ticker, date and so on) to name."""
+    """How Parquet files are read; handed in, because only `store` knows DuckDB. Columns go from role (ticker,
+    date and so on) to name.
+    """
 
     def header(self, path: Path) -> Sequence[str]:
         """The names of the columns."""
         ...
 
     def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
-        """A row for every name in the ticker column: name, first session, whether it has a split. None where names or dates are
-        not of the types that they mean."""
+        """A row for every name in the ticker column: name, first session, whether it has a split. None where
+        names or dates are not of the types that they mean.
+        """
         ...
 
     def rows(
@@ -50,7 +62,8 @@ class ParquetFiles(Protocol):
         """Places in the file, from 0, and by role the columns: texts as objects, numbers and days as arrays.
 
         Args:
-            since: by name the first day that is wanted, None for all; earlier rows come where they have an action or no day. None for the
+            since: by name the first day that is wanted, None for all; earlier rows come where they have an
+                action or no day. None for the
                 whole file.
         """
         ...
@@ -59,15 +72,16 @@ class ParquetFiles(Protocol):
 class FilesSource(PriceSource):
     """Prices from one CSV or Parquet file, or from a folder of `TICKER.csv` or `TICKER.parquet`.
 
-    A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no ticker
-    (`Google_Stock_Price_Train.csv`) and the user named exactly one, the file is that one's.
+    A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no
+    ticker (`Google_Stock_Price_Train.csv`) and the user named exactly one, the file is that one's.
 
     Nothing is read before the first question. Safe to ask from several threads.
 
     Args:
         path: the file or folder.
         tickers: what the user named, if anything.
-        allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one order of day and
+        allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one
+            order of day and
             month fits all of it.
         currency: of tickers whose rows name none.
         parquet: how to read Parquet files; without it they are refused.
@@ -86,7 +100,9 @@ class FilesSource(PriceSource):
     ) -> None:
         self._path = path
         self._named = tickers[0] if len(tickers) == 1 else None
-        self._understood = functools.partial(understood, allow_mixed_dates=allow_mixed_dates, currency=currency)
+        self._understood = functools.partial(
+            understood, allow_mixed_dates=allow_mixed_dates, currency=currency
+        )
         self._parquet = parquet
         self._lock = threading.Lock()
         self._listed: dict[Ticker, list[Path]] = {}
@@ -109,7 +125,9 @@ class FilesSource(PriceSource):
             raise FileRefused(f"{self._path.name}: {error}") from None
 
     def passed_over(self) -> tuple[str, ...]:
-        """What lies in the folder and is not read, in sentences; files whose names begin with a point are nobody's prices."""
+        """What lies in the folder and is not read, in sentences; files whose names begin with a point are
+        nobody's prices.
+        """
         if not self._path.is_dir():
             return ()
         used = {path for paths in self._folder().values() for path in paths}
@@ -117,15 +135,18 @@ class FilesSource(PriceSource):
         sentences = []
         for why in dict.fromkeys([*_WHY_NOT.values(), _OTHERS]):
             if names := [path.name for path in rest if _WHY_NOT.get(path.suffix.lower(), _OTHERS) == why]:
-                listed = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+                listed = ", ".join(map(repr, names[:5])) + (
+                    f" and {len(names) - 5} more" if len(names) > 5 else ""
+                )
                 sentences.append(f"folder {self._path.name!r}: not read: {listed}, {why}")
         return tuple(sentences)
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """The rows of each ticker from its first session to `last`, both inclusive.
 
-        A ticker's problem is UnknownTicker where neither a file nor a row bears its name, NoPrices where it has no row in the
-        range, readable or not, FileRefused where the file cannot be read without guessing, TickerHeld where only its rows cannot.
+        A ticker's problem is UnknownTicker where neither a file nor a row bears its name, NoPrices where it
+        has no row in the range, readable or not, FileRefused where the file cannot be read without guessing,
+        TickerHeld where only its rows cannot.
         """
         if self._path.is_dir():
             return one_by_one(asked, lambda ticker, first: self._of_folder(ticker, first, last), done)
@@ -146,7 +167,10 @@ class FilesSource(PriceSource):
             path = self._only_file_of(ticker)
             table = self._table(path, ticker, {ticker: first})
             if other := next((name for name in sorted(table.told) if name != ticker), None):
-                raise FileRefused(f"{path.name} has rows of {other}: expected only {ticker}, after the file's name; give the file itself")
+                raise FileRefused(
+                    f"{path.name} has rows of {other}: expected only {ticker}, after the file's name; give"
+                    " the file itself"
+                )
             return part_of(table, {ticker: first}, last, path.name)
         except FileRefused as error:  # one bad file of many must not stop the others
             raise TickerHeld(ticker, str(error), rule="file_refused") from error
@@ -154,11 +178,20 @@ class FilesSource(PriceSource):
     def _only_file_of(self, ticker: Ticker) -> Path:
         paths = self._folder().get(ticker)
         if paths is None:
-            paths = [path for path in _entries(self._path) if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker][:1]
+            paths = [
+                path
+                for path in _entries(self._path)
+                if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker
+            ][:1]
         if not paths:
-            raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker")
+            raise UnknownTicker(
+                ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker"
+            )
         if len(paths) > 1:
-            raise FileRefused(f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove the other")
+            raise FileRefused(
+                f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove"
+                " the other"
+            )
         _refuse_link_out_of(self._path, paths[0])
         return paths[0]
 
@@ -177,7 +210,9 @@ class FilesSource(PriceSource):
             return self._tables[path]
 
     def _listed_in(self, path: Path) -> tuple[dict[str, str], pd.DataFrame | None]:
-        """Of a Parquet file its columns by role, and a row for every name of a ticker; None where all of the file must be read."""
+        """Of a Parquet file its columns by role, and a row for every name of a ticker; None where all of the
+        file must be read.
+        """
         refuse_unless_plain(path)
         if self._parquet is None:
             raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
@@ -192,20 +227,31 @@ class FilesSource(PriceSource):
         if names is not None:
             names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
             mine = names[names["ticker"].isin(list(asked))]
-            whole = set(mine.loc[mine["splits"], "ticker"])  # all rows show whether the splits are in the prices
-            since = {name: None if ticker in whole else asked[ticker] for name, ticker in zip(mine["name"], mine["ticker"], strict=True)}
+            whole = set(
+                mine.loc[mine["splits"], "ticker"]
+            )  # all rows show whether the splits are in the prices
+            since = {
+                name: None if ticker in whole else asked[ticker]
+                for name, ticker in zip(mine["name"], mine["ticker"], strict=True)
+            }
             firsts = names.dropna().groupby("ticker")["first"].min()
             begins = dict(zip(firsts.index, firsts.to_numpy("datetime64[D]"), strict=True))
         places, found = self._parquet.rows(path, columns, since)
         cells = {
-            role: ["" if text is None else str(text) for text in column] if column.dtype == object and role != "ticker" else column
+            role: (
+                ["" if text is None else str(text) for text in column]
+                if column.dtype == object and role != "ticker"
+                else column
+            )
             for role, column in found.items()
         }
 
         def row_text(index: int) -> str:
             return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
 
-        return self._understood(Cells(path.name, "row", places + 1, cells, columns, row_text), named, begins=begins)
+        return self._understood(
+            Cells(path.name, "row", places + 1, cells, columns, row_text), named, begins=begins
+        )
 
     def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
@@ -215,8 +261,14 @@ class FilesSource(PriceSource):
                     if path.suffix.lower() in _READ and (ticker := _ticker_of(path)):
                         self._listed.setdefault(ticker, []).append(path)
             if not self._listed:
-                excel = next((path.name for path in _entries(self._path) if path.suffix.lower() in EXCEL), None)
-                advice = f"{excel} is an Excel file: {SAVE_AS_CSV}" if excel else "expected one file for each ticker, such as AAPL.csv"
+                excel = next(
+                    (path.name for path in _entries(self._path) if path.suffix.lower() in EXCEL), None
+                )
+                advice = (
+                    f"{excel} is an Excel file: {SAVE_AS_CSV}"
+                    if excel
+                    else "expected one file for each ticker, such as AAPL.csv"
+                )
                 raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
             return self._listed
 
@@ -236,13 +288,17 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise FileRefused(f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+        raise FileRefused(
+            f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions"
+        ) from error
 
 
 def _refuse_link_out_of(folder: Path, path: Path) -> None:
     try:
         inside = path.resolve(strict=True).is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # until Python 3.12 a circle is a RuntimeError
-        raise FileRefused(f"{path.name} is a link that leads nowhere or in a circle: expected a file; copy the file there") from None
+        raise FileRefused(
+            f"{path.name} is a link that leads nowhere or in a circle: expected a file; copy the file there"
+        ) from None
     if not inside:
         raise FileRefused(f"{path.name} is a link out of the folder: expected a file; copy the file there")

@@ -1,8 +1,9 @@
 """What a number in a file means: which mark is the decimal one, and which groups thousands.
 
-A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). Where commas separate the
-columns, the second is never assumed. Where semicolons or tabs do, the whole file decides (`decimal_mark`). What could be either
-(`"1,008"` in a file without a single decimal point) is refused, because the two differ by a factor of a thousand.
+A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). Where commas
+separate the columns, the second is never assumed. Where semicolons or tabs do, the whole file decides
+(`decimal_mark`). What could be either (`"1,008"` in a file without a single decimal point) is refused,
+because the two differ by a factor of a thousand.
 """
 
 import re
@@ -16,7 +17,9 @@ from forecast_lib.errors import FileRefused
 __all__ = ["decimal_mark", "read_numbers"]
 
 _ONLY_DIGITS = re.compile(r"[0-9.\n]*", re.ASCII)  # nearly every column; NumPy reads it at once
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE
+)
 # Thousands, or lakhs (1,16,88,800); spreadsheets also write the latter without its last comma (116,88,800).
 _GROUPED = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:,\d{2})*,\d{3})(?:\.\d*)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d*", re.ASCII)
@@ -30,7 +33,8 @@ Place = Callable[[int], str]
 def decimal_mark(columns: Mapping[str, Sequence[str]], place: Place, *, file: str) -> str:
     """`.` or `,`: the decimal mark of a file whose columns are not separated by commas.
 
-    A cell such as `12,5` or `1.008,64` can only have a decimal comma, one such as `12.5` or `1,008.64` only a decimal point.
+    A cell such as `12,5` or `1.008,64` can only have a decimal comma, one such as `12.5` or `1,008.64` only a
+    decimal point.
 
     Args:
         columns: name -> cells, of every column of numbers.
@@ -48,18 +52,23 @@ def decimal_mark(columns: Mapping[str, Sequence[str]], place: Place, *, file: st
                 first.setdefault(_marks(text.strip()), f"{place(row)}: {column} {text[:40]!r}")
     point, comma = first.get("."), first.get(",")
     if point and comma:
-        raise FileRefused(f"{file} has decimal points ({point}) and decimal commas ({comma}): expected one of them throughout")
+        raise FileRefused(
+            f"{file} has decimal points ({point}) and decimal commas ({comma}): expected one of them"
+            " throughout"
+        )
     if not point and not comma and "either" in first:
         raise FileRefused(
-            f"{file} {first['either']} may have a decimal mark or a thousands separator, and nothing in the file tells; "
-            "write one number with its decimals, such as 1.008,64 or 1,008.64"
+            f"{file} {first['either']} may have a decimal mark or a thousands separator, and nothing in the"
+            " file tells; write one number with its decimals, such as 1.008,64 or 1,008.64"
         )
     return "," if comma else "."
 
 
 def _marks(text: str) -> str:
     """The decimal mark with which the text is a number; `either`, or `neither`."""
-    point, comma = (bool(_PLAIN.fullmatch(each) or _GROUPED.fullmatch(each)) for each in (text, text.translate(_SWAPPED)))
+    point, comma = (
+        bool(_PLAIN.fullmatch(each) or _GROUPED.fullmatch(each)) for each in (text, text.translate(_SWAPPED))
+    )
     return {(True, True): "either", (True, False): ".", (False, True): ","}.get((point, comma), "neither")
 
 
@@ -71,7 +80,8 @@ def read_numbers(
     Args:
         texts: cells of one column.
         file, column: names for errors.
-        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes decimal points
+        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes
+            decimal points
             elsewhere.
         decimal: the file's decimal mark; with `,` points group.
 
@@ -88,15 +98,19 @@ def read_numbers(
         except ValueError:  # an empty cell, or one such as 1.2.3
             pass
     values, unreadable = np.full(len(texts), np.nan), []
-    for row, text in enumerate(text.strip() if decimal == "." else text.strip().translate(_SWAPPED) for text in texts):
+    for row, text in enumerate(
+        text.strip() if decimal == "." else text.strip().translate(_SWAPPED) for text in texts
+    ):
         if _PLAIN.fullmatch(text):
             values[row] = float(text)
-        elif _GROUPED.fullmatch(text) and (commas_group or decimal == "," or "." in text or text.count(",") > 1):
+        elif _GROUPED.fullmatch(text) and (
+            commas_group or decimal == "," or "." in text or text.count(",") > 1
+        ):
             values[row] = float(text.replace(",", ""))
         elif _DECIMAL_COMMA.fullmatch(text) and decimal == ".":
             raise FileRefused(
-                f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point, and commas only between "
-                "thousands; write the file with decimal points"
+                f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point,"
+                " and commas only between thousands; write the file with decimal points"
             )
         elif text.lower() not in _NOTHING:
             unreadable.append(row)

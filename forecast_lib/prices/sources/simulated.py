@@ -1,10 +1,13 @@
-"""A made-up market for trying things out: endless, free, offline, and never to be taken for a real one (its name says so).
+"""A made-up market for trying things out: endless, free, offline, and never to be taken for a real one (its
+name says so).
 
-Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New York's holidays,
-splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift and the volatility.
+Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New
+York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift
+and the volatility.
 
-Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session on. So a series is
-the same however many tickers there are, and a later `last` appends rows without changing one.
+Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session
+on. So a series is the same however many tickers there are, and a later `last` appends rows without changing
+one.
 """
 
 import datetime as dt
@@ -28,10 +31,12 @@ _TICKER = re.compile(r"SIM([1-9][0-9]{0,5})")
 _CALENDAR = TickerCalendar("XNYS")
 _SESSIONS_PER_YEAR = 252
 
-# GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its mean.
+# GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its
+# mean.
 _ALPHA, _BETA = 0.06, 0.92
-# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its mean: the wildest
-# day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, about eight times its usual day.
+# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its
+# mean: the wildest day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, about
+# eight times its usual day.
 _DEGREES_OF_FREEDOM, _WILDEST, _HIGHEST_VARIANCE = 5, 6.0, 4.0
 
 _SPLIT_ABOVE, _SPLIT_RATIO = 400.0, 4.0
@@ -61,13 +66,17 @@ class SimulatedMarket(PriceSource):
         return tuple(Ticker(f"SIM{number}") for number in range(1, self._count + 1))
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
-        """Every session from each ticker's first one to `last`, whether or not it has ended: the market has no clock."""
+        """Every session from each ticker's first one to `last`, whether or not it has ended: the market has
+        no clock.
+        """
         return one_by_one(asked, lambda ticker, first: self._offered(ticker, first, last), done)
 
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
         if not match:
-            raise UnknownTicker(ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker")
+            raise UnknownTicker(
+                ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker"
+            )
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
         wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
         if wanted == len(sessions):
@@ -76,11 +85,19 @@ class SimulatedMarket(PriceSource):
         figures, actions = _history(sessions, self._seed, int(match[1]), wanted)
         origin, told = f"simulated market, seed {self._seed}", Told(timezone="America/New_York")
         return Offered.of_one(
-            ticker, sessions[wanted:].to_numpy(), figures, actions, lambda at: [origin] * len(at), currency="USD", told=told
+            ticker,
+            sessions[wanted:].to_numpy(),
+            figures,
+            actions,
+            lambda at: [origin] * len(at),
+            currency="USD",
+            told=told,
         )
 
 
-def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:
+def _history(
+    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int
+) -> tuple[dict[str, Values], pd.DataFrame]:
     """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
 
     Args:
@@ -88,11 +105,18 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
         wanted: the place of the first session that is handed out.
     """
     character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
-        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence((seed, number)).spawn(5)
+        np.random.Generator(np.random.PCG64(stream))
+        for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
     price, volatility, drift, dividend, volume = character_rng.uniform(size=5)
-    price, volatility, drift, volume = 20 + 130 * price, 0.18 + 0.22 * volatility, 0.02 + 0.10 * drift, np.exp(np.log(5e5) + 4 * volume)
-    # A third of the companies pay nothing, the others 1 to 4 % a year, on the first session from the 10th of a quarter's middle month on.
+    price, volatility, drift, volume = (
+        20 + 130 * price,
+        0.18 + 0.22 * volatility,
+        0.02 + 0.10 * drift,
+        np.exp(np.log(5e5) + 4 * volume),
+    )
+    # A third of the companies pay nothing, the others 1 to 4 % a year, on the first session from the 10th of
+    # a quarter's middle month on.
     quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
     due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
     pays = due & ~np.append(True, due[:-1]) & (quarterly > 0)
@@ -107,18 +131,27 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
-    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / volatility)
-    cents = {name: np.round(values, 2) for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()}
+    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
+        deviations * np.sqrt(_SESSIONS_PER_YEAR) / volatility
+    )
+    cents = {
+        name: np.round(values, 2)
+        for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()
+    }
     traded = np.round(float(volume) * np.exp(bustle) * shares)
     figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": traded}
     dividends = np.where(pays, np.maximum(np.round(before * quarterly, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
-    return handed_out, listed_actions(f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:])
+    return handed_out, listed_actions(
+        f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:]
+    )
 
 
 def _garch(shocks: Values, volatility: float, yearly_drift: float) -> tuple[Values, Values]:
     """Log returns with drift, and the standard deviation of each, known the day before."""
-    unit = np.clip(shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST).tolist()
+    unit = np.clip(
+        shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST
+    ).tolist()
     mean_variance = volatility**2 / _SESSIONS_PER_YEAR
     constant = (1 - _ALPHA - _BETA) * mean_variance
     highest = _HIGHEST_VARIANCE * mean_variance
