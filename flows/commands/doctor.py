@@ -398,8 +398,10 @@ def check_source(patient: Patient) -> Finding:
         source, as_of, tickers=named, cache_dir=Path(_cache_of_yahoo().name), parquet=ParquetFiles()
     )
     first = None if source.name == "files" else as_of.day - dt.timedelta(days=_PROBE_DAYS)
-    fetched = prices.fetch({named[0]: first}, as_of.day).of(named[0])
-    return Finding(OK, "source", f"{source.name} gave {len(fetched.prices)} rows of {named[0]}")
+    answer = prices.fetch({named[0]: first}, as_of.day)
+    if problem := answer.told[named[0]].problem:
+        raise problem
+    return Finding(OK, "source", f"{source.name} gave {len(answer.rows)} rows of {named[0]}")
 
 
 def check_clock(patient: Patient) -> Finding:

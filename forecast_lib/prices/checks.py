@@ -8,8 +8,8 @@ row, or what is new of it tonight.
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,23 +17,27 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.prices.actions import INFERRED, in_order, new_actions, overlaid_actions, unusable, withdrawn
+from forecast_lib.prices.actions import INFERRED, new_actions, overlaid_actions, unusable, withdrawn
 from forecast_lib.prices.evidence import sentence
 from forecast_lib.prices.moves import Judged, judged, set_aside, word_of_person
 from forecast_lib.prices.rules import HARMLESS_RULES, RULE_ORDER, severities_from
 from forecast_lib.prices.rules.view import Exchanges
 from forecast_lib.prices.screen import Screened, rows_beside, screen
-from forecast_lib.prices.source import ACTION_COLUMNS, REFUSED_COLUMNS, Offered, Told, actions_frame, as_json
+from forecast_lib.prices.source import Offered, Told, actions_frame
 from forecast_lib.sessions import TickerCalendar, calendar_for
+from forecast_lib.tables import empty
 from forecast_lib.windows.histories import Histories, splits_of
 
-__all__ = ["Before", "Checked", "Hold", "check", "nothing_before"]
+__all__ = ["Before", "Checked", "Hold", "check", "counting", "nothing_before"]
 
 _DEFAULTS = severities_from(())
 _RECENT, _FEWEST_REFUSED = 20, 5
 """Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused,
 and five rows.
 """
+
+_MOST_SENTENCES = 3
+"""About a ticker's moves, in its flags."""
 
 
 class Hold(NamedTuple):
@@ -56,25 +60,14 @@ class Before:
     """
 
     rows: Histories
-    actions: pd.DataFrame
-    released: pd.DataFrame
-    verdicts: pd.DataFrame
+    actions: pd.DataFrame = field(default_factory=lambda: empty("corporate_actions"))
+    released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
+    verdicts: pd.DataFrame = field(default_factory=lambda: empty("price_verdicts"))
 
 
 def nothing_before(tickers: tuple[str, ...] = ()) -> Before:
     """Of tickers that are asked for the first time."""
-    texts = {name: pd.Series(dtype=str) for name in ("ticker", "row", "verdict", "evidence")}
-    days = pd.Series(dtype="datetime64[us]")
-    actions = actions_frame(()).assign(source=pd.Series(dtype=str))
-    released = pd.DataFrame({"ticker": texts["ticker"], "session": days, "row": texts["row"]})
-    verdicts = pd.DataFrame(
-        {
-            "ticker": texts["ticker"],
-            "session": days,
-            **{name: texts[name] for name in ("verdict", "evidence")},
-        }
-    )
-    return Before(Histories.none(tickers, "adj_close"), actions, released, verdicts)
+    return Before(Histories.none(tickers, "adj_close"))
 
 
 @dataclass(frozen=True)
@@ -82,9 +75,10 @@ class Checked:
     """What was made of an answer.
 
     Attributes:
-        offered, screened: the answer, and what the rules left of it.
+        screened: what the rules left of it.
         told: what the source says of each ticker beside its rows.
         judged: the evidence on odd moves.
+        verdicts: ticker, session, verdict and evidence: what is judged otherwise than before.
         good: rows fit to be stored, refused values missing, with the currency that they are in.
         actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken
             back, inferred ones.
@@ -92,14 +86,13 @@ class Checked:
         findings: ticker, rule, severity, rows, session: how often each rule struck, and the first session.
         holds: by ticker, why what is new of it waits.
         flags: by ticker, what is odd and holds nobody, in short texts.
-        rows: by ticker, how many came, readable or not.
         other_actions: tickers with actions that are new or gone: their whole past counts anew.
     """
 
-    offered: Offered
     screened: Screened
     told: Mapping[Ticker, Told]
     judged: Judged
+    verdicts: pd.DataFrame
     good: Histories
     actions: pd.DataFrame
     quarantined: pd.DataFrame
@@ -107,32 +100,30 @@ class Checked:
     holds: Mapping[str, Hold]
     flags: Mapping[str, tuple[str, ...]]
     calendars: Mapping[str, TickerCalendar]
-    other_actions: frozenset[str] = field(default_factory=frozenset)
+    other_actions: frozenset[str] = frozenset()
 
-    def without(self, tickers: Collection[str]) -> "Checked":
-        """What was made of the others; `offered` and `screened` stay whole."""
-        if not tickers:
-            return self
-        gone = [place for place, ticker in enumerate(self.good.tickers) if ticker in tickers]
-        frames = {name: getattr(self, name) for name in ("actions", "quarantined", "findings")}
-        return dataclasses.replace(
-            self,
-            told=_others(self.told, tickers),
-            judged=dataclasses.replace(
-                self.judged,
-                verdicts=_others(self.judged.verdicts, tickers),
-                since=_others(self.judged.since, tickers),
-            ),
-            good=self.good.rows(~np.isin(self.good.of, gone)),
-            **{name: frame[~frame["ticker"].isin(list(tickers))] for name, frame in frames.items()},
-            holds=_others(self.holds, tickers),
-            flags=_others(self.flags, tickers),
-            other_actions=self.other_actions.difference(tickers),
-        )
-
-
-def _others(values: Mapping[Any, Any], tickers: Collection[str]) -> dict[Any, Any]:
-    return {ticker: value for ticker, value in values.items() if ticker not in tickers}
+    def overruled_by(self, again: "Checked") -> "Checked":
+        """With what was made of some tickers the second time in place of the first; `screened` and `judged`
+        stay those of the first.
+        """
+        tickers = again.good.tickers
+        mine = self.good.rows(~np.isin(self.good.of, np.flatnonzero(np.isin(self.good.tickers, tickers))))
+        frames: dict[str, Any] = {
+            name: pd.concat(
+                [(first := getattr(self, name))[~first["ticker"].isin(tickers)], getattr(again, name)],
+                ignore_index=True,
+            )
+            for name in ("verdicts", "actions", "quarantined", "findings")
+        }
+        by_ticker: dict[str, Any] = {
+            name: (
+                {ticker: said for ticker, said in getattr(self, name).items() if ticker not in tickers}
+                | {**getattr(again, name)}
+            )
+            for name in ("told", "holds", "flags", "calendars")
+        }
+        good, _ = Histories.side_by_side([mine, again.good], self.good.tickers)
+        return dataclasses.replace(self, good=good, **frames, **by_ticker)
 
 
 def check(
@@ -158,38 +149,62 @@ def check(
         [own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of
     )
     said = word_of_person(before.verdicts, before.released)
-    aside = set_aside(before.verdicts[before.verdicts["evidence"].str.contains('"person"')], tickers)
-    beside = beside.rows(~np.isin(beside.keys(), aside)) if len(aside) else beside
+    by_person = before.verdicts[before.verdicts["evidence"].str.contains('"person"')]
+    beside = counting(beside, by_person)
 
-    known_actions = in_order(_known_by(offered.actions, own, as_of))
-    bad, rules, reasons = unusable(known_actions, _latest(rows, beside) if len(known_actions) else rows)
-    actions = known_actions[~bad]
+    known_actions = (
+        _known_by(offered.actions, own, as_of)
+        .drop_duplicates()
+        .sort_values(["ticker", "session", "kind"], ignore_index=True)
+    )
+    actions, bad_actions = unusable(known_actions, rows, beside)
     gone = withdrawn(offered, actions, before.actions)
     recorded = before.actions[before.actions["source"] != INFERRED]
     splits = splits_of(overlaid_actions(recorded, actions_frame([actions, gone])))
 
+    refused = np.isin(rows.keys(), aside) if len(aside := set_aside(by_person, tickers)) else None
     screened = screen(
-        offered, beside, exchanges, splits, as_of, severities=severities, released=before.released,
-        refused=np.isin(rows.keys(), aside) if len(aside) else None,
-    )  # fmt: skip
-    moves = judged(screened.good(), np.flatnonzero(screened.kept), beside, splits, exchanges, said)
-    screened = screened.with_strikes(moves.strikes)
-    unusable_actions = _as_quarantined(known_actions[bad], rules, reasons)
-    found = _findings(screened, offered.refused, unusable_actions)
-    holds, counted = _holds(screened, moves, offered, before, beside, unusable_actions, severities)
-    listed = [screened.quarantined(), _unread(offered), unusable_actions]
-    return Checked(
         offered,
+        beside,
+        exchanges,
+        splits,
+        as_of,
+        severities=severities,
+        released=before.released,
+        refused=refused,
+    )
+    moves = judged(screened.good(), np.flatnonzero(screened.kept), beside, splits, exchanges, said)
+    screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
+    breaches = _breaches(screened, offered.refused, bad_actions)
+    doubts = [
+        *_other_currency(rows, before.rows),
+        *_without_rows(screened, breaches, beside),
+        *_doubtful(screened, breaches, beside),
+    ]
+    doubts += [
+        (ticker, Hold("assumed_split_basis", told.assumption))
+        for ticker, told in offered.told.items()
+        if told.assumption
+    ]
+    doubts += [(ticker, Hold("split_basis", told.torn)) for ticker, told in offered.told.items() if told.torn]
+    holds: dict[str, Hold] = {}
+    for ticker, hold in [*doubts, *_by_choice(breaches, severities)]:
+        if severities[hold.rule] == "hold_ticker":
+            holds.setdefault(ticker, hold)
+    listed = [screened.quarantined(), offered.refused.assign(field=None), bad_actions.assign(field=None)]
+    return Checked(
         screened,
         offered.told,
         moves,
+        moves.changed(before.verdicts),
         _good(screened, holds, before.rows),
-        pd.concat(
-            [actions.assign(source=None), gone.assign(source=None), moves.inferred(before.actions)],
-            ignore_index=True,
+        pd.concat([actions, gone, moves.inferred(before.actions)], ignore_index=True).astype(
+            {"source": "str"}
         ),
-        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True),
-        _counted([*found, *counted], severities),
+        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype(
+            {"field": "str"}
+        ),
+        _counted(breaches, doubts, severities),
         holds,
         _flags(screened, moves),
         own,
@@ -197,13 +212,17 @@ def check(
     )
 
 
+def counting(rows: Histories, verdicts: pd.DataFrame) -> Histories:
+    """The rows without those that the verdicts set aside."""
+    aside = set_aside(verdicts, rows.tickers)
+    return rows.rows(~np.isin(rows.keys(), aside)) if len(aside) else rows
+
+
 def _calendar(
     ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None
 ) -> TickerCalendar:
     zone = offered.told[Ticker(ticker)].timezone
-    if zone is None and calendars is not None:
-        return calendars[ticker]
-    return calendar_for(ticker, zone)
+    return calendars[ticker] if zone is None and calendars is not None else calendar_for(ticker, zone)
 
 
 def _known_by(actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], as_of: AsOf) -> pd.DataFrame:
@@ -211,29 +230,10 @@ def _known_by(actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], as
     if actions.empty:
         return actions
     last = {calendar: calendar.last_known(as_of) for calendar in set(calendars.values())}
-    until = actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
-    return actions[actions["session"] <= until]
-
-
-def _latest(rows: Histories, beside: Histories) -> Histories:
-    """Both together, one row a session."""
-    joined = Histories.side_by_side([beside, rows], rows.tickers)[0] if len(beside) else rows
-    return joined.last_of_each()
-
-
-def _as_quarantined(actions: pd.DataFrame, rules: list[str], reasons: list[str]) -> pd.DataFrame:
-    texts = [as_json(row) for row in actions[list(ACTION_COLUMNS)].to_dict("records")]
-    columns = {"ticker": actions["ticker"].tolist(), "session": actions["session"].to_numpy("datetime64[us]")}
-    texts_of = {"row": texts, "origin": ["corporate action"] * len(texts), "rule": rules, "reason": reasons}
-    frame = pd.DataFrame(
-        {**columns, **{name: pd.array(values, dtype="str") for name, values in texts_of.items()}}
-    )
-    return frame.assign(field=None).astype({"ticker": "str", "field": "str"})
-
-
-def _unread(offered: Offered) -> pd.DataFrame:
-    """Rows that the source itself could not read."""
-    return offered.refused[["ticker", *REFUSED_COLUMNS]].assign(field=None).astype({"field": "str"})
+    return actions[
+        actions["session"]
+        <= actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
+    ]
 
 
 def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> Histories:
@@ -241,220 +241,146 @@ def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> H
     source names none.
     """
     good = screened.good()
-    if holds:
-        places = [place for place, ticker in enumerate(good.tickers) if ticker in holds]
-        stays = ~np.isin(good.of, places)
-        for place in places:
-            since = holds[good.tickers[place]].since
-            if since is not None:
-                stays |= (good.of == place) & (good.sessions < since)
-        good = good.rows(stays)
-    return good.with_currencies_of(stored)
+    since = np.array([_from(holds.get(ticker)) for ticker in good.tickers], dtype="datetime64[D]")
+    return (good.rows(good.sessions < since[good.of]) if holds else good).with_currencies_of(stored)
+
+
+def _from(hold: Hold | None) -> np.datetime64:
+    """The first session that is kept out."""
+    never, always = np.datetime64("9999-12-31"), np.datetime64("-9999-01-01")
+    return never if hold is None else always if hold.since is None else hold.since
 
 
 # --- whole tickers
 
 
-class _Found(NamedTuple):
-    """How often a rule struck a ticker, and the first session concerned."""
-
-    ticker: str
-    rule: str
-    rows: int
-    session: np.datetime64
-
-
-_NO_DAY = np.datetime64("NaT", "D")
-
-
-def _holds(
-    screened: Screened,
-    moves: Judged,
-    offered: Offered,
-    before: Before,
-    beside: Histories,
-    bad_actions: pd.DataFrame,
-    severities: Mapping[str, str],
-) -> tuple[dict[str, Hold], list[_Found]]:
-    """By ticker the first reason to wait; and what the rules about whole tickers found."""
-    struck: list[tuple[str, Hold]] = [*_other_currency(offered.rows, before.rows)]
-    struck += _without_rows(screened, offered, beside)
-    struck += _doubtful_tables(screened, offered, beside)
-    for ticker, told in offered.told.items():
-        if told.assumption is not None:
-            struck.append((ticker, Hold("assumed_split_basis", told.assumption)))
-        if told.torn is not None:
-            struck.append((ticker, Hold("split_basis", told.torn)))
-    counted = [_Found(ticker, hold.rule, 1, _NO_DAY) for ticker, hold in struck]
-    struck += _by_choice(screened, offered, bad_actions, severities)
-    holds: dict[str, Hold] = {}
-    for name, hold in struck:
-        if severities[hold.rule] == "hold_ticker":
-            holds.setdefault(name, hold)
-    return holds, counted
-
-
-def _other_currency(rows: Histories, stored: Histories) -> list[tuple[str, Hold]]:
-    """The source quotes another currency than the newest stored row that has one."""
-    now, then = rows.newest_currencies(), stored.newest_currencies()
-    return [
-        (
-            ticker,
-            Hold(
-                "currency_changed",
-                f"the currency came as {code}, stored rows have {then[ticker]}; check the listing",
-            ),
+def _breaches(screened: Screened, *refused: pd.DataFrame) -> pd.DataFrame:
+    """A line for each row, value or action that broke a rule: ticker, session, rule, reason, and whether a
+    row of bad data was lost.
+    """
+    rows, names = screened.offered.rows, np.array(screened.offered.rows.tickers, dtype=object)
+    parts = [
+        pd.DataFrame(
+            {
+                "ticker": names[rows.of[strike.rows]],
+                "session": rows.sessions[strike.rows].astype("datetime64[us]"),
+                "rule": strike.rule,
+                "reason": "",
+                "lost": ~screened.kept[strike.rows] & (strike.rule not in HARMLESS_RULES),
+            }
         )
-        for ticker, code in now.items()
-        if ticker in then and then[ticker] != code
+        for strike in screened.strikes
     ]
+    parts += [
+        frame[["ticker", "session", "rule", "reason"]].assign(
+            lost=(frame["origin"] != "corporate action") & frame["session"].notna()
+        )
+        for frame in refused
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True).astype(
+        {"lost": bool}
+    )
 
 
-def _without_rows(screened: Screened, offered: Offered, beside: Histories) -> list[tuple[str, Hold]]:
+def _other_currency(rows: Histories, stored: Histories) -> Iterator[tuple[str, Hold]]:
+    """The source quotes another currency than the newest stored row that has one."""
+    then = stored.newest_currencies()
+    for ticker, code in rows.newest_currencies().items():
+        if then.get(ticker, code) != code:
+            reason = f"the currency came as {code}, stored rows have {then[ticker]}; check the listing"
+            yield ticker, Hold("currency_changed", reason)
+
+
+def _without_rows(
+    screened: Screened, breaches: pd.DataFrame, beside: Histories
+) -> Iterator[tuple[str, Hold]]:
     """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no
     breach.
     """
-    rows, left = (
-        offered.rows,
-        np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers)),
-    )
+    offered = screened.offered
+    left = np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers))
+    none = {offered.rows.tickers[place]: place for place in np.flatnonzero(left == 0).tolist()}
+    rules = breaches[breaches["ticker"].isin(list(none))].groupby("ticker")["rule"].agg(set) if none else {}
     stored = np.diff(beside.bounds())
-    none = [
-        place
-        for place in np.flatnonzero(left == 0).tolist()
-        if offered.told[Ticker(rows.tickers[place])].problem is None
-    ]
-    holds = []
-    for place in none:
-        ticker = rows.tickers[place]
-        names = {strike.rule for strike in screened.strikes if (rows.of[strike.rows] == place).any()}
-        names |= set(offered.refused.loc[offered.refused["ticker"] == ticker, "rule"])
-        if stored[place] and not HARMLESS_RULES.isdisjoint(names):
-            continue
-        named = ", ".join(sorted(names)) or "none came"
-        holds.append((ticker, Hold("no_rows", f"no usable row ({named}); look at quarantined_prices")))
-    return holds
+    for ticker, place in none.items():
+        names = rules.get(ticker, set())
+        if offered.told[Ticker(ticker)].problem is None and not (
+            stored[place] and not HARMLESS_RULES.isdisjoint(names)
+        ):
+            named = ", ".join(sorted(names)) or "none came"
+            yield ticker, Hold("no_rows", f"no usable row ({named}); look at quarantined_prices")
 
 
-def _doubtful_tables(screened: Screened, offered: Offered, beside: Histories) -> list[tuple[str, Hold]]:
+def _doubtful(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> Iterator[tuple[str, Hold]]:
     """Tickers of whose newest rows more than half were refused."""
-    rows, refused = offered.rows, screened.refused_rows()
-    unread = offered.refused.dropna(subset=["session"])
-    counts = Counter(rows.tickers[of] for of in rows.of[refused].tolist())
-    counts.update(unread["ticker"].tolist())
-    holds = []
-    for ticker, count in counts.items():
-        if count < _FEWEST_REFUSED or ticker not in rows.tickers:
+    rows = screened.offered.rows
+    for ticker, lost in breaches[breaches["lost"]].groupby("ticker"):
+        if len(lost) < _FEWEST_REFUSED or ticker not in rows.tickers:
             continue
-        place = rows.tickers.index(ticker)
-        bad = np.concatenate(
-            [
-                rows.sessions[refused[rows.of[refused] == place]],
-                unread.loc[unread["ticker"] == ticker, "session"].to_numpy("datetime64[D]"),
-            ]
-        )
+        place, bad = rows.tickers.index(ticker), lost["session"].to_numpy("datetime64[D]")
         fine = np.concatenate(
             [rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]]
         )
         recent = np.union1d(bad, fine)[-_RECENT:]
         wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
         if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
-            names = Counter(
-                strike.rule for strike in screened.strikes for at in strike.rows if rows.of[at] == place
-            )
-            most = next(
-                (name for name, _ in names.most_common() if name not in HARMLESS_RULES),
-                "its source's own reading",
-            )
+            most = lost["rule"].value_counts().index[0]
             reason = (
                 f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
             )
-            holds.append((ticker, Hold("too_many_refused", reason, wrong[0])))
-    return holds
+            yield str(ticker), Hold("too_many_refused", reason, wrong[0])
 
 
-def _by_choice(
-    screened: Screened, offered: Offered, bad_actions: pd.DataFrame, severities: Mapping[str, str]
-) -> list[tuple[str, Hold]]:
+def _by_choice(breaches: pd.DataFrame, severities: Mapping[str, str]) -> Iterator[tuple[str, Hold]]:
     """What a rule about rows holds back because a universe says so."""
-    holds = []
-    for strike in screened.strikes:
-        if severities[strike.rule] == "hold_ticker":
-            for place in np.unique(offered.rows.of[strike.rows]).tolist():
-                count = int((offered.rows.of[strike.rows] == place).sum())
-                holds.append(
-                    (
-                        offered.rows.tickers[place],
-                        Hold(strike.rule, f"{count} rows refused by a rule that holds the ticker"),
-                    )
-                )
-    for frame in (offered.refused, bad_actions):
-        for row in frame.itertuples():
-            if severities.get(row.rule) == "hold_ticker":
-                holds.append(
-                    (row.ticker, Hold(row.rule, f"refused by a rule that holds the ticker: {row.reason}"))
-                )
-    return holds
-
-
-def _findings(screened: Screened, refused: pd.DataFrame, bad_actions: pd.DataFrame) -> list[_Found]:
-    rows, found = screened.offered.rows, []
-    for strike in screened.strikes:
-        of = rows.of[strike.rows]
-        places, first, counts = np.unique(of, return_index=True, return_counts=True)
-        days = (
-            np.minimum.reduceat(rows.sessions[strike.rows], first)
-            if (of[1:] >= of[:-1]).all()
-            else rows.sessions[strike.rows][first]
+    chosen = breaches[breaches["rule"].map(severities) == "hold_ticker"]
+    for (rule, ticker), rows in chosen.groupby(["rule", "ticker"], sort=False):
+        reason = "; ".join(
+            filter(
+                None, [f"{len(rows)} rows refused by a rule that holds the ticker", rows["reason"].iloc[0]]
+            )
         )
-        found += [
-            _Found(rows.tickers[place], strike.rule, int(count), day)
-            for place, count, day in zip(places.tolist(), counts.tolist(), days, strict=True)
-        ]
-    for frame in (refused, bad_actions):
-        days = frame["session"].to_numpy("datetime64[D]")
-        found += [
-            _Found(ticker, rule, 1, day)
-            for ticker, rule, day in zip(frame["ticker"], frame["rule"], days, strict=True)
-        ]
-    return found
+        yield ticker, Hold(rule, reason)
 
 
-def _counted(found: list[_Found], severities: Mapping[str, str]) -> pd.DataFrame:
+def _counted(
+    breaches: pd.DataFrame, doubts: list[tuple[str, Hold]], severities: Mapping[str, str]
+) -> pd.DataFrame:
     """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row
     count once a figure.
     """
-    types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
-    frame = pd.DataFrame(found, columns=["ticker", "rule", "rows", "session"])
-    if frame.empty:
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-    frame["session"] = np.array([each.session for each in found], dtype="datetime64[us]")
-    counted = frame.groupby(["ticker", "rule"], as_index=False).agg(
-        rows=("rows", "sum"), session=("session", "min")
+    whole = pd.DataFrame(
+        [(ticker, hold.rule, pd.NaT) for ticker, hold in doubts], columns=["ticker", "rule", "session"]
     )
-    counted["severity"] = [severities.get(rule, "drop_row") for rule in counted["rule"]]
-    order = counted["rule"].map(RULE_ORDER).fillna(-1)
-    counted = counted.assign(order=order).sort_values(["ticker", "order"], ignore_index=True)
-    return counted[list(types)].astype(types)
+    found = pd.concat(
+        [breaches[whole.columns], whole.astype({"session": "datetime64[us]"})], ignore_index=True
+    )
+    counted = found.groupby(["ticker", "rule"], as_index=False).agg(
+        rows=("rule", "size"), session=("session", "min")
+    )
+    counted = counted.assign(severity=counted["rule"].map(severities), order=counted["rule"].map(RULE_ORDER))
+    types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
+    return counted.sort_values(["ticker", "order"], ignore_index=True)[list(types)].astype(types)
 
 
 def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
     """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were
     refused.
     """
-    flags: dict[str, list[str]] = {}
+    flags: dict[str, list[str]] = defaultdict(list)
     for ticker, verdicts in moves.verdicts.items():
-        flags[ticker] = [sentence(each) for each in verdicts if not len(each.rows)][-3:]
+        flags[ticker] += [sentence(each) for each in verdicts if not len(each.rows)][-_MOST_SENTENCES:]
     rows = screened.offered.rows
-    for name, places in screened.values.items():
-        of = rows.of[places]
-        for place in np.unique(of).tolist():
-            count = int((of == place).sum())
-            flags.setdefault(rows.tickers[place], []).append(
-                f"{count} {name} {'value' if count == 1 else 'values'} refused"
+    for name, values in screened.left.figures.items():
+        if values is rows.figures[name]:
+            continue
+        counts = np.bincount(
+            rows.of[np.isnan(values) & ~np.isnan(rows.figures[name])], minlength=len(rows.tickers)
+        )
+        for place in np.flatnonzero(counts).tolist():
+            flags[rows.tickers[place]].append(
+                f"{counts[place]} {name} {'value' if counts[place] == 1 else 'values'} refused"
             )
     for ticker, told in screened.offered.told.items():
-        for text in (told.assumption, told.torn):
-            if text is not None:
-                flags.setdefault(ticker, []).append(text)
+        flags[ticker] += [text for text in (told.assumption, told.torn) if text is not None]
     return {ticker: tuple(texts) for ticker, texts in flags.items() if texts}

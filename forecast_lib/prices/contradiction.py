@@ -35,50 +35,31 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
     [False, True, False]
     """
     doubted = np.zeros(len(bars), dtype=bool)
-    if not contradicted.any():
-        return doubted
     with np.errstate(all="ignore"):
         close, adjusted = np.log(bars.close), np.log(bars.adj_close)
-        bar = np.log(np.nanmean(np.stack([bars.open, bars.high, bars.low]), axis=0))
+        bar = (
+            np.log(np.nanmean(np.stack([bars.open, bars.high, bars.low]), axis=0))
+            if contradicted.any()
+            else close
+        )
     level = np.where(contradicted, np.nan, close)  # what each row is worth, once that is known
-    usual = _usual_move(level)
-    resolved = _outwards(np.flatnonzero(contradicted), level)
-    for at, before, after in resolved:
-        near = np.array([each for each in (before, after) if each >= 0], dtype=np.intp)
+    known = np.flatnonzero(np.isfinite(level))
+    moves = np.abs(np.diff(level[known]))
+    least = max(_NOTICEABLE, _USUAL_DAYS * 1.4826 * float(np.median(moves)) if len(moves) else 0.0)
+    rows, first = np.flatnonzero(contradicted), int(known[0]) if len(known) else len(level)
+    # a run at the very beginning is walked backwards, all others forwards
+    for at in [*rows[rows > first], *rows[rows < first][::-1]]:
+        beside = [at - 1, *known[known.searchsorted(at) :][:1]] if at > first else [at + 1]
+        near = [each for each in beside if each < len(level) and np.isfinite(level[each])]
         of_close = _distance(close[at], level[near])
         if (
-            len(near) and np.isfinite(adjusted[[at, *near]]).all()
+            near and np.isfinite(adjusted[[at, *near]]).all()
         ):  # a close that left its adjusted one behind is doubted
             of_close = max(of_close, _distance((close - adjusted)[at], (close - adjusted)[near]))
-        farther = of_close - _distance(bar[at], level[near])
-        doubted[at] = farther > max(_NOTICEABLE, _USUAL_DAYS * usual)
+        doubted[at] = of_close - _distance(bar[at], level[near]) > least
         level[at] = bar[at] if doubted[at] else close[at]
     return doubted
 
 
-def _outwards(rows: NDArray[np.intp], level: Values) -> list[tuple[int, int, int]]:
-    """The rows in an order in which each has a neighbour that is known before it, with the nearest known rows
-    on both sides, -1 for none.
-
-    A run of contradicted rows at the very beginning is walked backwards, all others forwards.
-    """
-    first = int(np.flatnonzero(np.isfinite(level))[:1].sum()) if np.isfinite(level).any() else len(level)
-    known = np.isfinite(level)
-    ahead = np.append(np.where(known, np.arange(len(level)), len(level))[::-1], len(level))
-    nearest_after = np.minimum.accumulate(np.append(len(level), ahead[:-1]))[::-1]
-    early, later = rows[rows < first][::-1].tolist(), rows[rows >= first].tolist()
-    backwards = [(at, -1, at + 1 if at + 1 < len(level) else -1) for at in early]
-    forwards = [
-        (at, at - 1, int(nearest_after[at]) if nearest_after[at] < len(level) else -1) for at in later
-    ]
-    return backwards + forwards
-
-
 def _distance(value: float, others: Values) -> float:
-    known = others[np.isfinite(others)]
-    return float(np.abs(value - known).mean()) if len(known) else 0.0
-
-
-def _usual_move(level: Values) -> float:
-    known = level[np.isfinite(level)]
-    return 1.4826 * float(np.median(np.abs(np.diff(known)))) if len(known) > 1 else 0.0
+    return float(np.abs(value - others).mean()) if len(others) else 0.0

@@ -8,6 +8,7 @@ another company. Every row stays stored under the name that it came with, so an 
 sees what was known then.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,15 +38,8 @@ def _linked_rows(histories: Histories, rename: Rename) -> Histories:
     if rename.was not in histories.tickers or rename.now not in histories.tickers:
         return histories
     was, now = (histories.tickers.index(name) for name in (rename.was, rename.now))
-    past = (histories.of == was) & (histories.sessions < np.datetime64(rename.on, "D"))
-    twice = (histories.of == now) & np.isin(histories.sessions, histories.sessions[past])
-    rows = np.concatenate([np.flatnonzero(~twice), np.flatnonzero(past)])
-    joined = histories.rows(rows)
-    of = joined.of.copy()
-    of[-np.count_nonzero(past) or len(of) :] = now
-    return Histories.ordered(
-        joined.tickers, of, joined.sessions, joined.figures, joined.currencies, joined.currency
-    )
+    past = histories.rows((histories.of == was) & (histories.sessions < np.datetime64(rename.on, "D")))
+    return histories.overlaid(dataclasses.replace(past, of=np.full(len(past), now, dtype=np.int32)))
 
 
 def _linked_actions(actions: pd.DataFrame, rename: Rename) -> pd.DataFrame:

@@ -6,15 +6,18 @@ revision of theirs: the source has divided its past by a split that it does not 
 to take dividends out of its prices, or delivers something else.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast_lib.prices.checks import Before, Checked, Hold
 from forecast_lib.prices.evidence import split_that_fits, unit_that_fits
+from forecast_lib.prices.moves import can_split
 
-__all__ = ["Factor", "judge_factor"]
+__all__ = ["Factor", "beside_the_past", "judge_factor"]
 
 Values = NDArray[np.float64]
 Days = NDArray[np.datetime64]
@@ -36,6 +39,11 @@ _CENT = 0.005
 
 _LARGEST_DIVIDEND = 0.2
 
+_RESCALED_STAYS = 10
+"""Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have
+come with it.
+"""
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -46,13 +54,57 @@ class Factor:
         ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none`
             and `dividends`.
         since: the first common session that agrees again; None where the newest does not.
-        evidence: in numbers.
     """
 
     kind: str
     ratio: float = 1.0
     since: np.datetime64 | None = None
-    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, str]) -> Checked:
+    """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
+    explains; of those whose past has become dividend-adjusted only the new rows.
+
+    Args:
+        checked: whole histories.
+        before: of these tickers and maybe more.
+    """
+    holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
+    paid = dict(iter(before.actions[before.actions["kind"] == "dividend"].groupby("ticker")))
+    for place, (ticker, low, high) in enumerate(checked.good.spans()):
+        rows, stored = checked.good.part(place), before.rows.part(before.rows.tickers.index(ticker))
+        common, mine = rows.is_among(stored), paid.get(ticker, before.actions[:0])
+        at = np.searchsorted(stored.sessions, rows.sessions[common])
+        dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
+        found = judge_factor(
+            rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends
+        )
+        new = rows.sessions > (stored.sessions[-1] if len(stored) else np.datetime64("0001-01-01"))
+        times = f"its whole past comes {1 / found.ratio:g} times as high as"
+        if found.kind == "none":
+            continue
+        if found.kind == "split" and can_split(ticker, checked.calendars[ticker].name):
+            says = f"the source has divided its past by {found.ratio:g} and lists no such split"
+        elif found.kind == "dividends" or (found.kind == "unexplained" and found.since is not None):
+            stays[low:high] = new
+            why = (
+                "begun to adjust its past for dividends"
+                if found.kind == "dividends"
+                else "changed its past, and not its newest prices"
+            )
+            says = f"the source has {why}; what is stored stays"
+        elif np.count_nonzero(new) >= _RESCALED_STAYS or severities["rescaled"] != "hold_ticker":
+            says = f"{times} before, for two weeks already"
+        else:
+            stays[low:high] = False
+            reason = (
+                f"{times} it is stored, and neither a split nor a dividend explains it: nothing of it is"
+                " taken; look at the source (it is believed if it stays so for two weeks)"
+            )
+            holds.setdefault(ticker, Hold("rescaled", reason))
+            continue
+        flags[ticker] = (*flags.get(ticker, ()), says)
+    return dataclasses.replace(checked, good=checked.good.rows(stays), holds=holds, flags=flags)
 
 
 def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tuple[Days, Values]) -> Factor:
@@ -80,26 +132,21 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
     since = sessions[len(older)] if len(older) < len(logs) else None
     level = float(np.median(older))
     apart = float(np.median(np.abs(older - level)))
-    evidence = {
-        "sessions": len(logs),
-        "differ": float(differs.mean()),
-        "factor": round(float(np.exp(level)), 6),
-    }
     alike = max(_ALIKE, _CENT / float(np.median(np.minimum(closes, closes * np.exp(logs)))))
     if abs(level) <= max(_SAME, 2 * apart / np.sqrt(len(older))) and apart <= alike:
         return Factor("none")
     if _follows(logs, _paid(sessions, closes, *dividends)) or (since is not None and _rises_by_steps(older)):
-        return Factor("dividends", since=since, evidence=evidence)
+        return Factor("dividends", since=since)
     if apart <= alike:
         split, unit = split_that_fits(level, alike), unit_that_fits(level, alike)
         if split is not None and split not in (
             100.0,
             0.01,
         ):  # these are units, where the whole past is concerned
-            return Factor("split", split, since, evidence)
+            return Factor("split", split, since)
         if unit is not None:
-            return Factor("unit", 1 / unit, since, evidence)
-    return Factor("unexplained", float(np.exp(-level)), since, evidence)
+            return Factor("unit", 1 / unit, since)
+    return Factor("unexplained", float(np.exp(-level)), since)
 
 
 def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:

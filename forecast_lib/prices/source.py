@@ -9,7 +9,7 @@ answer (`Told`) and concerns no other.
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,29 +17,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
-from forecast_lib.errors import TickercastError
+from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.windows.histories import FIGURES, Histories
 
 __all__ = [
     "ACTION_COLUMNS",
-    "RAW_COLUMNS",
     "REFUSED_COLUMNS",
     "VALUES",
     "Asked",
     "Offered",
-    "OfferedTicker",
     "PriceSource",
     "Told",
     "actions_frame",
     "as_json",
+    "listed_actions",
     "nobody",
+    "one_by_one",
     "refused_frame",
 ]
 
 VALUES = (*FIGURES[:4], "adj_close", "volume")
 """Figures of a row: prices as traded, `adj_close` the source's own adjusted close, untouched."""
 
-RAW_COLUMNS = ("session", *VALUES, "origin")
 ACTION_COLUMNS = ("session", "kind", "value")
 """kind is `dividend` (cash per share, on the share's basis of that day) or `split` (new shares per old)."""
 REFUSED_COLUMNS = ("session", "row", "origin", "rule", "reason")
@@ -60,29 +59,14 @@ class Told:
             given.
         assumption: what it took for granted about splits for lack of evidence, in words.
         torn: what its prices and splits contradict each other in, in words, where rows were left out for it.
-        undone: its rows are not those of the source: splits were undone in them.
     """
 
     problem: TickercastError | None = None
     timezone: str | None = None
     action_kinds: frozenset[str] = frozenset({"dividend", "split"})
-    actions_from: dt.date | None = None
+    actions_from: np.datetime64 | None = None
     assumption: str | None = None
     torn: str | None = None
-    undone: bool = False
-
-
-@dataclass(frozen=True)
-class OfferedTicker:
-    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as
-    REFUSED_COLUMNS.
-    """
-
-    prices: pd.DataFrame
-    actions: pd.DataFrame
-    refused: pd.DataFrame
-    currency: str | None
-    told: Told
 
 
 @dataclass(frozen=True)
@@ -97,8 +81,6 @@ class Offered:
             unreadable, `row` the row's text.
         told: of every ticker that was asked for.
         origins: where rows stand in the source, from their places in `rows`.
-        whole: for the store, how the rows of whole tickers get from the source into the table by themselves;
-            None where they do not.
     """
 
     rows: Histories
@@ -106,33 +88,6 @@ class Offered:
     refused: pd.DataFrame
     told: Mapping[Ticker, Told]
     origins: Callable[[NDArray[np.intp]], Sequence[str]]
-    whole: Any = field(default=None, compare=False)
-
-    def of(self, ticker: Ticker) -> OfferedTicker:
-        """One ticker's part, as frames.
-
-        Raises:
-            TickercastError: the ticker's problem.
-        """
-        told = self.told[ticker]
-        if told.problem is not None:
-            raise told.problem
-        place = self.rows.tickers.index(ticker)
-        low, high = self.rows.bounds()[place : place + 2].tolist()
-        rows = self.rows.rows(slice(low, high))
-        figures = {name: rows.figures[name].copy() for name in VALUES}
-        origins = pd.array(list(self.origins(np.arange(low, high))), dtype="str")
-        prices = pd.DataFrame(
-            {"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins}
-        )
-        actions, refused = (
-            frame.loc[frame["ticker"] == ticker, list(columns)].reset_index(drop=True)
-            for frame, columns in ((self.actions, ACTION_COLUMNS), (self.refused, REFUSED_COLUMNS))
-        )
-        codes = rows.currency[rows.currency >= 0]
-        return OfferedTicker(
-            prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told
-        )
 
     @classmethod
     def of_one(
@@ -206,6 +161,36 @@ def nobody(_: Ticker) -> None:
     """Tells nobody that a ticker is done."""
 
 
+def one_by_one(
+    asked: Asked,
+    answer: Callable[[Ticker, dt.date | None], Offered],
+    done: Callable[[Ticker], None] = nobody,
+    spread: Callable[..., Iterable[Offered]] = map,
+) -> Offered:
+    """The answer of a source that is asked for each ticker by itself; what stands in the way of one is its
+    problem.
+
+    Args:
+        answer: to a ticker and its first session.
+        spread: `map`, or one that calls from several threads.
+
+    Raises:
+        FatalError: as `answer` does.
+    """
+
+    def asked_for(ticker: Ticker) -> Offered:
+        try:
+            found = answer(ticker, asked[ticker])
+        except FatalError:
+            raise
+        except TickercastError as problem:
+            found = Offered.nothing({ticker: Told(problem)})
+        done(ticker)
+        return found
+
+    return Offered.joined(list(spread(asked_for, asked)))
+
+
 class PriceSource(Protocol):
     """A place where prices come from. New ones pass `tests/contracts/price_source.py`."""
 
@@ -216,13 +201,13 @@ class PriceSource(Protocol):
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """The tickers to take when the user names none; empty where the source has no list of its own."""
-        ...
+        return ()
 
     def passed_over(self) -> tuple[str, ...]:
         """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences
         for people.
         """
-        ...
+        return ()
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session (None: from the beginning) to `last`, both
@@ -239,6 +224,36 @@ class PriceSource(Protocol):
             FatalError: nothing can be asked of this source.
         """
         ...
+
+
+def listed_actions(
+    ticker: str | pd.Categorical,
+    days: NDArray[np.datetime64],
+    dividends: NDArray[np.float64] | None,
+    splits: NDArray[np.float64] | None,
+) -> pd.DataFrame:
+    """Ticker, session, kind and value of the actions that stand beside rows, 0 where there is no dividend, 0
+    or 1 where there is no split.
+
+    Args:
+        ticker: one, or (rows,).
+        days, dividends, splits: (rows,) in the order in which the actions are wanted; None where the source
+            has none.
+    """
+    given = [("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])]
+    found = [
+        (kind, values, np.flatnonzero(~np.isnan(values) & ~np.isin(values, no)))
+        for kind, values, no in given
+        if values is not None
+    ]
+    at = np.concatenate([np.empty(0, np.intp), *(places for *_, places in found)])
+    order = np.argsort(at, kind="stable")
+    kinds = np.repeat([kind for kind, *_ in found], [len(places) for *_, places in found])[order]
+    values = np.concatenate([np.empty(0), *(values[places] for _, values, places in found)])[order]
+    owner = ticker if isinstance(ticker, str) else ticker[at[order]].astype(str)
+    return actions_frame(
+        [pd.DataFrame({"ticker": owner, "session": days[at[order]], "kind": kinds, "value": values})]
+    )
 
 
 def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,138 +1,178 @@
 """A source's prices and dividends as they were on their days, whichever way its maker wrote them: what was
 divided by splits is undone.
+
+The prices tell. On the first session of a 4:1 split the traded price falls to about a quarter; in a
+split-adjusted file it hardly moves. A small ratio tells where it stands out from the share's own daily moves
+(5:4 does, for most); where it does not (spin-offs such as 1.046), it follows what the others say.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from forecast_lib.prices.adjust import as_traded, split_factors
-from forecast_lib.prices.basis import share_basis
-from forecast_lib.windows.histories import Histories
+from forecast_lib.windows.histories import FIGURES, Histories, shares_since
 
-__all__ = ["Traded", "Undoing", "on_traded_basis", "splits_to_undo"]
+__all__ = ["Basis", "Traded", "as_traded", "on_traded_basis", "share_basis"]
+
+Days = NDArray[np.datetime64]
+Values = NDArray[np.float64]
+Basis = Literal["as_traded", "split_adjusted", "contradictory", "no_evidence"]
 
 _TRADED_BY_HABIT = "splitcoefficient"
 """Where no split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always
 split-adjusted.
 """
 
+_LARGE_SPLIT = float(np.log(1.5))
+"""From this ratio on (or its inverse) a split stands out from an ordinary day of any share."""
 
-@dataclass(frozen=True)
-class Undoing:
-    """What is to be undone in one ticker's prices.
+_CLEAR_SPLIT = 6.0
+"""A smaller one stands out where its logarithm is so many times the share's usual daily move: then chance
+would need moves of four times the usual one to be taken for the other case.
+"""
 
-    Attributes:
-        splits: ACTION_COLUMNS of the splits that the prices are divided by; none where they are as traded.
-        assumption: what was taken for granted, where no split is large enough to tell.
-        torn_until: the closes fit neither traded nor split-adjusted prices: only rows from this session on,
-            the last split's, are sure.
-    """
-
-    splits: pd.DataFrame
-    assumption: str | None = None
-    torn_until: np.datetime64 | None = None
-
-    @property
-    def torn(self) -> str | None:
-        """What became of prices that contradict the splits, in words."""
-        if self.torn_until is None:
-            return None
-        return (
-            "the closes around its splits fit neither traded nor split-adjusted prices: rows before "
-            f"{self.torn_until.astype('M8[D]')}, the last split, are left out; correct the split column"
-        )
+# Share of the split that the price went along with: 0 for adjusted prices, 1 for traded ones. In between lies
+# no verdict: at 3:2 the band begins at a day's move of 15 %, at 4:1 at one of 38 %.
+_ADJUSTED_BELOW, _TRADED_ABOVE = 0.35, 0.65
+_LONGEST_HOLE = np.timedelta64(10, "D")
+"""Across a longer one in the rows the price says too little about one day."""
+_FEWEST_MOVES = 20
+_BEFORE_ALL = np.datetime64("0000-01-01")
+_ASSUMED = (
+    "splits of {} are too small for the closes to tell: prices are taken to be {}, as in most files of the"
+    " kind"
+)
+_TORN = (
+    "the closes around its splits fit neither traded nor split-adjusted prices: rows before {}, the last"
+    " split, are left out; correct the split column"
+)
 
 
 @dataclass(frozen=True)
 class Traded:
-    """Attributes:
-    rows, actions: as traded.
-    found: of each ticker with splits.
+    """One file's prices as they were on their days.
+
+    Attributes:
+        rows, actions: as traded.
+        stays: which of the rows that came are sure.
+        assumed: by ticker, what was taken for granted where no split is large enough to tell, in words.
+        torn: by ticker, what became of prices that contradict the splits, in words.
     """
 
     rows: Histories
     actions: pd.DataFrame
-    found: Mapping[str, Undoing]
+    stays: NDArray[np.bool_] | slice
+    assumed: Mapping[str, str]
+    torn: Mapping[str, str]
+
+
+def as_traded(figures: Mapping[str, Values], shares: Values) -> dict[str, Values]:
+    """Figures that a source has divided by later splits, as they were traded: prices times `shares`
+    (`shares_since`), the volume divided by them; the adjusted close is left as it is.
+    """
+    prices = {name: values * shares for name, values in figures.items() if name in FIGURES[:4]}
+    return {**figures, **prices, **({"volume": figures["volume"] / shares} if "volume" in figures else {})}
 
 
 def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -> Traded:
     """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is
     sure.
 
-    Args:
-        rows: every row of the tickers with splits, whatever was asked for; of the others some will do.
-        actions: ticker, session, kind and value, in order.
-        split_column: as in `splits_to_undo`.
-    """
-    splitting = sorted(set(actions.loc[actions["kind"] == "split", "ticker"]).intersection(rows.tickers))
-    if not splitting:
-        return Traded(rows, actions, {})
-    bounds, sure, found = rows.bounds(), np.ones(len(rows), dtype=bool), {}
-    figures = {name: values.copy() for name, values in rows.figures.items()}
-    by_ticker = actions.groupby("ticker").indices
-    values = actions["value"].to_numpy(copy=True)
-    for ticker in splitting:
-        place = rows.tickers.index(ticker)
-        mine, own = slice(*bounds[place : place + 2].tolist()), by_ticker[ticker]
-        closes = pd.DataFrame(
-            {"session": rows.sessions[mine].astype("datetime64[us]"), "close": rows.figures["close"][mine]}
-        )
-        undoing = found[ticker] = splits_to_undo(closes, actions.iloc[own], split_column)
-        if undoing.torn_until is not None:
-            sure[mine] = rows.sessions[mine] >= undoing.torn_until
-        if len(undoing.splits):
-            undone = as_traded(
-                {name: values[mine] for name, values in figures.items()},
-                split_factors(rows.sessions[mine], undoing.splits),
-            )
-            for name, changed in undone.items():
-                figures[name][mine] = changed
-            values[own] *= np.where(
-                actions["kind"].to_numpy()[own] == "dividend",
-                split_factors(actions["session"].iloc[own], undoing.splits),
-                1.0,
-            )
-    traded = dataclasses.replace(rows, figures=figures)
-    return Traded(traded if sure.all() else traded.rows(sure), actions.assign(value=values), found)
-
-
-def splits_to_undo(prices: pd.DataFrame, actions: pd.DataFrame, split_column: str) -> Undoing:
-    """The splits by which one ticker's prices are divided already, as the closes around them show.
-
     Splits after the last priced row say nothing about the rows yet, and of several ratios for one session
     none is to be believed: they are left as they are.
 
     Args:
-        prices: `session` and `close`: every row of the source.
-        actions: ACTION_COLUMNS of the same ticker, from the same source.
+        rows: every row of the tickers with splits, whatever was asked for; of the others some will do.
+        actions: ticker, session, kind and value, in order.
         split_column: the name of the file's column of splits, as lower-case letters and digits.
     """
-    splits = _believable_splits(prices, actions)
-    if splits.empty:
-        return Undoing(splits)
-    evidence = share_basis(prices, splits)
-    if evidence == "contradictory":
-        return Undoing(splits.iloc[:0], torn_until=splits["session"].to_numpy("datetime64[D]").max())
-    if evidence != "no_evidence":
-        return Undoing(splits if evidence == "split_adjusted" else splits.iloc[:0])
-    traded = split_column == _TRADED_BY_HABIT
-    ratios = ", ".join(f"{ratio:g}" for ratio in splits["value"][:5])
-    usual = "as traded" if traded else "split-adjusted"
-    assumption = (
-        f"splits of {ratios} are too small for the closes to tell: prices are taken to be {usual}, as in most"
-        " files of the kind"
+    splitting = sorted(set(actions.loc[actions["kind"] == "split", "ticker"]).intersection(rows.tickers))
+    if not splitting:
+        return Traded(rows, actions, slice(None), {}, {})
+    stays, assumed, torn = np.ones(len(rows), dtype=bool), {}, {}
+    figures = {name: values.copy() for name, values in rows.figures.items()}
+    days, kinds, values = (
+        actions["session"].to_numpy("datetime64[D]"),
+        actions["kind"].to_numpy(),
+        actions["value"].to_numpy(copy=True),
     )
-    return Undoing(splits.iloc[:0] if traded else splits, assumption)
+    by_ticker, bounds = actions.groupby("ticker").indices, rows.bounds()
+    for ticker in splitting:
+        place, own = rows.tickers.index(ticker), by_ticker[ticker]
+        mine, paid = slice(*bounds[place : place + 2]), own[kinds[own] == "dividend"]
+        sessions, closes = rows.sessions[mine], rows.figures["close"][mine]
+        priced = sessions[closes > 0][-1:]
+        splits = own[
+            (kinds[own] == "split")
+            & (days[own] <= (priced if len(priced) else _BEFORE_ALL))
+            & (values[own] > 0)
+        ]
+        splits = splits[~pd.Series(days[splits]).duplicated(keep=False).to_numpy()]
+        basis = share_basis(sessions, closes, days[splits], values[splits])
+        if basis == "contradictory":
+            stays[mine], torn[ticker] = sessions >= days[splits].max(), _TORN.format(days[splits].max())
+        elif len(splits) and basis == "no_evidence":
+            usual = "as traded" if split_column == _TRADED_BY_HABIT else "split-adjusted"
+            assumed[ticker] = _ASSUMED.format(", ".join(f"{ratio:g}" for ratio in values[splits[:5]]), usual)
+        if len(splits) and (
+            basis == "split_adjusted" or (basis == "no_evidence" and split_column != _TRADED_BY_HABIT)
+        ):
+            shares = shares_since(sessions, days[splits], values[splits])
+            for name, undone in as_traded(
+                {name: column[mine] for name, column in figures.items()}, shares
+            ).items():
+                figures[name][mine] = undone
+            values[paid] *= shares_since(days[paid], days[splits], values[splits])
+    traded = dataclasses.replace(rows, figures=figures)
+    return Traded(
+        traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, assumed, torn
+    )
 
 
-def _believable_splits(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    splits = actions[actions["kind"].to_numpy() == "split"]
-    if splits.empty:
-        return splits
-    last = prices["session"].to_numpy()[prices["close"].to_numpy() > 0]
-    rivals = splits.duplicated("session", keep=False).to_numpy()
-    return splits[~rivals & (splits["session"].to_numpy() <= last.max())] if len(last) else splits.iloc[:0]
+def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> Basis:
+    """What the closes around the splits that stand out say, all together.
+
+    Args:
+        sessions, closes: (n,) of one ticker; rows without a positive close are passed over.
+        days, ratios: of its splits, new shares for one old.
+
+    Returns:
+        `contradictory` if two splits speak against each other, or all of them speak unclearly; `no_evidence`
+        if no split between two rows stands out.
+
+    >>> sessions, ratio = np.array(["2020-08-28", "2020-08-31"], "datetime64[D]"), np.array([4.0])
+    >>> [share_basis(sessions, np.array([before, 129.04]), sessions[1:], ratio) for before in (499.23, 124.81)]
+    ['as_traded', 'split_adjusted']
+    """
+    usable = (closes > 0) & np.isfinite(closes)
+    sessions, logs = sessions[usable], np.log(closes[usable])
+    sizes = np.abs(np.diff(logs))
+    usual = (
+        1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0
+    )  # a standard deviation, were the moves normal
+    least = min(_CLEAR_SPLIT * usual, _LARGE_SPLIT) if usual > 0 else _LARGE_SPLIT
+    verdicts: set[Basis] = set()
+    for day, ratio in zip(days, np.log(ratios), strict=True):
+        at = int(np.searchsorted(sessions, day))
+        if (
+            abs(ratio) >= least
+            and 0 < at < len(sessions)
+            and sessions[at] - sessions[at - 1] <= _LONGEST_HOLE
+        ):
+            followed = (logs[at - 1] - logs[at]) / ratio
+            verdicts.add(
+                "split_adjusted"
+                if followed < _ADJUSTED_BELOW
+                else "as_traded"
+                if followed > _TRADED_ABOVE
+                else "contradictory"
+            )
+    clear = verdicts - {"contradictory"}
+    if not verdicts:
+        return "no_evidence"
+    return clear.pop() if len(clear) == 1 else "contradictory"

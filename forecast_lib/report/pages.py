@@ -138,7 +138,7 @@ def _index(known: _Known) -> IndexPage:
 def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
     """The values of each ticker's page, by name."""
     known = _known(report)
-    yield from _tickers(known, _with_pages(known.states, _index(known)))
+    yield from _tickers(known, _with_pages(known, _index(known)))
 
 
 def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage]:
@@ -174,11 +174,12 @@ def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage
         )
 
 
-def _with_pages(found: Sequence[TickerState], index: IndexPage) -> list[TickerState]:
-    """The tickers that have a page of their own, by name: all, or of very many those that the first page
-    speaks of.
+def _with_pages(known: _Known, index: IndexPage) -> list[TickerState]:
+    """The tickers that have a page of their own, by name: all; of very many, and of a run that takes in
+    prices only, those that the first page speaks of.
     """
-    if len(found) <= _MOST_PAGES:
+    found = known.states
+    if len(found) <= _MOST_PAGES and known.run.kind != "ingest":
         return sorted(found, key=lambda state: state.ticker)
     parts = index.attention
     named = {
@@ -194,7 +195,7 @@ def report_pages(report: ReportInput) -> Iterator[tuple[str, str]]:
     """File names and HTML texts of a run's pages; links between them begin with `./`."""
     known, environment = _known(report), _environment()
     index = _index(known)
-    shown = _with_pages(known.states, index)
+    shown = _with_pages(known, index)
     paged = {state.ticker for state in shown}
     yield INDEX, environment.get_template("index.html").render(s=index, run=index.run, paged=paged)
     yield "glossary.html", environment.get_template("glossary.html").render(terms=GLOSSARY)

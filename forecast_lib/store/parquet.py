@@ -1,46 +1,33 @@
-"""A user's Parquet file: as it stands, or by columns where their types say what they mean.
+"""A user's Parquet file by columns: those that are wanted, and of its rows those that are wanted.
 
 It is counted first, for a few hundred kilobytes can hold sixty million rows.
 """
 
-import functools
+import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.errors import FileRefused
 from forecast_lib.store.disk.border import file_errors
-from forecast_lib.store.working.columns import histories_of
-from forecast_lib.windows.histories import Histories
 
-__all__ = [
-    "FIGURES_OF_FILE",
-    "MAX_PARQUET_ROWS",
-    "ParquetColumns",
-    "ParquetFiles",
-    "read_parquet",
-    "refuse_pattern",
-]
-
-FIGURES_OF_FILE = ("open", "high", "low", "close", "adj_close", "volume")
-_ACTIONS = ("dividend", "split")
-_NUMBERS = ("DOUBLE", "FLOAT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "DECIMAL")
-_DAYS = ("DATE", "TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S")
+__all__ = ["MAX_PARQUET_ROWS", "ParquetFiles", "read_parquet"]
 
 MAX_PARQUET_ROWS = 20_000_000
 """500 tickers over a century are 13 million rows."""
 
-_TICKER_NAMES = ("ticker", "symbol")
 _WILDCARDS = re.compile(r"[*?\[\]{}]")
+_NUMBERS = re.compile(r"FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?")
 # A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it
 # any more.
-_SIMPLE_TYPES = re.compile(
-    r"VARCHAR|DATE|TIMESTAMP(?:_\w+)?|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?"
-)
+_DAYS = re.compile(r"DATE|TIMESTAMP(?:_\w+)?")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "2GB",
     "threads": "2",
@@ -49,246 +36,143 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def read_parquet(
-    path: Path,
-    columns: Collection[str],
-    *,
-    max_rows: int = MAX_PARQUET_ROWS,
-    tickers: Collection[str] | None = None,
-) -> pd.DataFrame:
-    """The rows of a Parquet file, in its order.
+def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PARQUET_ROWS) -> pd.DataFrame:
+    """All rows of a Parquet file, in its order, under the names that its columns have there.
 
     Args:
-        path: an existing file. Names with `* ? [ ] { }` are refused: DuckDB would read them as a pattern for
-            several files.
         columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others
             are not even unpacked.
-        max_rows: refuse before reading if the file says that it has more.
-        tickers: only rows whose `ticker` or `symbol` is one of these; all where None, or where there is no
-            such column.
-
-    Returns:
-        The columns found, with their names as in the file; the index is the place of the row in the file,
-        from 0.
 
     Raises:
-        FileRefused: no Parquet file, damaged, too many rows, or a column of lists, structures or times with a
-            zone.
+        FileRefused: as of `ParquetFiles`.
     """
-    refuse_pattern(path)
-    try:
-        with duckdb.connect(":memory:", config=_SETTINGS) as connection:
-            return _read(connection, path, columns, max_rows, tickers)
-    except duckdb.Error as error:
-        first_line = str(error).partition("\n")[0]
-        raise FileRefused(
-            f"{path.name}: not a readable Parquet file ({first_line}); write it anew"
-        ) from error
+    files = ParquetFiles(max_rows)
+    wanted = [name for name in files.header(path) if re.sub(r"[\W_]", "", name).lower() in columns]
+    return pd.DataFrame(dict(files.rows(path, {name: name for name in wanted}, None)[1]))
 
 
-def refuse_pattern(path: Path) -> None:
-    """Make sure that DuckDB reads the path as one file.
+class ParquetFiles:
+    """How the source of files reads Parquet. Columns go from role (ticker, date, open and so on) to the
+    column's own name.
 
-    Raises:
-        FileRefused: it would read it as a pattern for several.
+    Every method raises FileRefused: no Parquet file, damaged, more than `max_rows` rows, or a wanted column
+    of lists, structures or times with a zone; or a name with `* ? [ ] { }`, which DuckDB would read as a
+    pattern for several files.
     """
+
+    def __init__(self, max_rows: int = MAX_PARQUET_ROWS) -> None:
+        self._max_rows = max_rows
+
+    def header(self, path: Path) -> list[str]:
+        """The names of the columns."""
+        with _opened(path) as con:
+            ((rows,),) = con.execute(
+                "SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": str(path)}
+            ).fetchall()
+            if rows > self._max_rows:
+                raise FileRefused(
+                    f"{path.name}: {rows:,} rows: expected at most {self._max_rows:,}; split the file"
+                )
+            return list(_types(con, path))
+
+    def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
+        """A row for every name in the ticker column: name, first session, whether it has a split; None where
+        names are no texts or dates no days.
+        """
+        with _opened(path) as con:
+            types = _types(con, path)
+            if types[columns["ticker"]] != "VARCHAR" or not _DAYS.fullmatch(types[columns["date"]]):
+                return None
+            given = _selected(columns, types, path)
+            sql = f"""
+                SELECT {_quoted(columns["ticker"])} AS name, min({given["date"]}) AS first,
+                    bool_or({_has_action(given, "split")}) AS splits
+                FROM read_parquet($path) GROUP BY name
+            """
+            return con.execute(sql, {"path": str(path)}).df()
+
+    def rows(
+        self, path: Path, columns: Mapping[str, str], since: Mapping[str, dt.date | None] | None
+    ) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        """Places in the file, from 0, and by role the columns: texts as objects (tickers maybe as
+        categories), numbers and days as arrays.
+
+        Args:
+            since: by name in the ticker column the first day that is wanted, None for all; earlier rows come
+                where they have an action or
+                no day. None for the whole file.
+        """
+        with _opened(path) as con:
+            given = _selected(columns, _types(con, path), path)
+            wanted, values = "true", dict[str, Any](path=str(path))
+            if since is not None:
+                # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is
+                # mostly that of the rows wanted.
+                con.register("asked", pd.DataFrame({"name": list(since)}, dtype="str"))
+                con.execute("CREATE TEMP TYPE asked_name AS ENUM (SELECT name FROM asked)")
+                given["ticker"] = f"enum_code(TRY_CAST({given['ticker']} AS asked_name))::INTEGER"
+                early = f"{given['date']} < list_extract($since::DATE[], {given['ticker']} + 1)"
+                actions = " OR ".join(_has_action(given, kind) for kind in ("dividend", "split"))
+                wanted = f"{given['ticker']} IS NOT NULL AND (NOT coalesce({early}, false) OR {actions})"
+                values["since"] = [str(day or "-infinity") for day in since.values()]
+            listed = ", ".join(f"{sql} AS {_quoted(role)}" for role, sql in given.items())
+            sql = (
+                f"SELECT file_row_number AS place, {listed} FROM read_parquet($path, file_row_number = true)"
+                f" WHERE {wanted}"
+            )
+            found = {role: _plain(column) for role, column in con.execute(sql, values).fetchnumpy().items()}
+        if since is not None:
+            found["ticker"] = pd.Categorical.from_codes(found["ticker"], categories=list(since))
+        return found.pop("place"), found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if _WILDCARDS.search(str(path)):
         raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
+    with file_errors(path), duckdb.connect(":memory:", config=_SETTINGS) as con:
+        yield con
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    columns: Collection[str],
-    max_rows: int,
-    tickers: Collection[str] | None,
-) -> pd.DataFrame:
-    (rows,) = connection.execute(
-        "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]
-    ).fetchall()[0]
-    if rows > max_rows:
-        raise FileRefused(f"{path.name}: {rows:,} rows: expected at most {max_rows:,}; split the file")
-    described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-    wanted = [(name, kind) for name, kind, *_ in described if re.sub(r"[\W_]", "", name).lower() in columns]
-    for name, kind in wanted:
-        if not _SIMPLE_TYPES.fullmatch(kind):
+def _types(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    found = con.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
+    return {name: kind for name, kind, *_ in found}
+
+
+def _selected(columns: Mapping[str, str], types: Mapping[str, str], path: Path) -> dict[str, str]:
+    """By role the SQL of its column: days as dates, numbers as DOUBLE, texts as they are."""
+    given = {}
+    for role, name in columns.items():
+        kind, column = types[name], _quoted(name)
+        if _DAYS.fullmatch(kind):
+            given[role] = f"CASE WHEN isfinite({column}) THEN {column}::DATE END"
+        elif kind == "VARCHAR" or _NUMBERS.fullmatch(kind):
+            given[role] = column if kind == "VARCHAR" else f"{column}::DOUBLE"
+        else:
             raise FileRefused(
                 f"{path.name}: column {name!r} is {kind}: expected text, numbers, dates or times without a"
                 " zone"
             )
-    if not wanted:
-        return pd.DataFrame(index=pd.RangeIndex(rows))
-    listed = ", ".join(_quoted(name) for name, _ in wanted)
-    named = [
-        name
-        for name, kind in wanted
-        if re.sub(r"[\W_]", "", name).lower() in _TICKER_NAMES and kind == "VARCHAR"
-    ]
-    every = f"SELECT {listed} FROM read_parquet(?)"
-    if tickers is None or len(named) != 1:
-        return connection.execute(every, [str(path)]).df()
-    name = _quoted(named[0])
-    # Two steps: unlike an expression of it, the bare name lets DuckDB pass over what it need not unpack.
-    spelled = (
-        f"SELECT DISTINCT {name} AS {name} FROM read_parquet($path) WHERE upper(trim({name})) IN (SELECT"
-        " unnest($tickers::VARCHAR[]))"
-    )
-    chosen = f"""
-        SELECT {listed}, file_row_number AS "row's place" FROM read_parquet($path, file_row_number = true)
-        SEMI JOIN ({spelled}) AS spelled USING ({name})
-    """
-    found = connection.execute(chosen, {"path": str(path), "tickers": list(tickers)}).df()
-    if found.empty:  # then it must be seen which tickers there are
-        return connection.execute(every, [str(path)]).df()
-    placed = found.set_index("row's place").rename_axis(None)
-    return placed if placed.index.is_monotonic_increasing else placed.sort_index()
+    return given
+
+
+def _has_action(given: Mapping[str, str], kind: str) -> str:
+    """SQL for whether a row has an action of a kind."""
+    value = f"nullif(TRY_CAST({given[kind]} AS DOUBLE), 'nan'::DOUBLE)" if kind in given else "0"
+    return f"coalesce({value}, 0) NOT IN ({'0, 1' if kind == 'split' else '0'})"
+
+
+def _plain(values: Any) -> Any:
+    """With NaN, NaT or None where something is missing."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if values.dtype.kind == "M":
+        return values.filled(np.datetime64("NaT"))
+    if values.dtype == object:
+        values.data[np.ma.getmaskarray(values)] = None
+        return values.data
+    return np.ma.filled(values.astype(float), np.nan)
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-class ParquetColumns:
-    """A Parquet file by columns, for as long as it does not change.
-
-    Args:
-        columns: role (ticker, date, open and so on) to the column's own name.
-
-    Attributes:
-        path: the file.
-    """
-
-    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
-        self.path = path
-        self._columns = dict(columns)
-        self._con = duckdb.connect(":memory:", config=_SETTINGS)
-
-    def row(self) -> str:
-        """The file as SQL: ticker, session, figures and actions, numbers as DOUBLE, what is not in the file
-        or no number as NULL.
-        """
-        figures = [
-            (
-                f"nullif({_quoted(self._columns[name])}::DOUBLE, 'nan'::DOUBLE) AS {name}"
-                if name in self._columns
-                else f"NULL::DOUBLE AS {name}"
-            )
-            for name in (*FIGURES_OF_FILE, *_ACTIONS)
-        ]
-        ticker, session = (_quoted(self._columns[role]) for role in ("ticker", "date"))
-        return f"SELECT {ticker} AS ticker, {session}::DATE AS session, {', '.join(figures)}"
-
-    def source(self) -> str:
-        """The same with the file itself, `$path`."""
-        return f"{self.row()} FROM read_parquet($path)"
-
-    @functools.cached_property
-    def names(self) -> pd.DataFrame:
-        """Every name in the ticker column, whether each of its rows has a date, the first and the last; a
-        missing name is a row too.
-        """
-        dated = "bool_and(session IS NOT NULL AND isfinite(session)) AS dated"
-        ends = ", ".join(
-            f"{end}(session) FILTER (WHERE isfinite(session)) AS {name}"
-            for end, name in (("min", "first"), ("max", "last"))
-        )
-        return self._query(f"SELECT ticker, {dated}, {ends} FROM ({self.source()}) GROUP BY ticker").df()
-
-    def actions(self) -> pd.DataFrame:
-        """The rows with a dividend or a split: ticker, session, dividend, split, 0 where there is none, in
-        the file's order.
-        """
-        if not set(_ACTIONS) & self._columns.keys():
-            return pd.DataFrame(
-                {
-                    "ticker": pd.Series(dtype=str),
-                    "session": pd.Series(dtype="datetime64[us]"),
-                    "dividend": [],
-                    "split": [],
-                }
-            )
-        numbers = ", ".join(f"coalesce({name}, 0.0) AS {name}" for name in _ACTIONS)
-        rows = f"SELECT ticker, session, {numbers} FROM ({self.source()})"
-        return self._query(f"FROM ({rows}) WHERE dividend <> 0 OR split NOT IN (0, 1)").df()
-
-    def rows(self, asked: pd.DataFrame) -> Histories:
-        """The rows of some tickers, with `adj_close`.
-
-        Args:
-            asked: ticker, and the first and last session that are asked for: since and until.
-        """
-        if asked.empty:
-            return Histories.none((), "adj_close")
-        # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is mostly that
-        # of the rows wanted.
-        place = "enum_code(TRY_CAST(ticker AS asked_ticker))"
-        bounds = " AND ".join(
-            f"session {sign} list_extract(${name}::DATE[], {place}::INTEGER + 1)"
-            for name, sign in (("since", ">="), ("until", "<="))
-        )
-        sql = (
-            f"SELECT {place}::INTEGER AS place, session, {', '.join(FIGURES_OF_FILE)} FROM ({self.source()})"
-            f" WHERE {bounds}"
-        )
-        self._con.register(
-            "asked", pd.DataFrame({"ticker": asked["ticker"].astype(str), "place": range(len(asked))})
-        )
-        with file_errors(self.path):
-            self._con.execute(
-                "CREATE OR REPLACE TEMP TYPE asked_ticker AS ENUM (SELECT ticker FROM asked ORDER BY place)"
-            )
-            found = self._query(
-                sql, since=asked["since"].tolist(), until=asked["until"].tolist()
-            ).fetchnumpy()
-        return histories_of(found, tuple(asked["ticker"]))
-
-    def places(self, wanted: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session and row (from 0) of the rows of these tickers and sessions, in the file's order."""
-        self._con.register("wanted", wanted)
-        whole = f"{self.row()}, file_row_number AS row FROM read_parquet($path, file_row_number = true)"
-        sql = (
-            f"SELECT f.ticker, f.session, f.row FROM ({whole}) AS f JOIN wanted AS w ON f.ticker = w.ticker"
-            " AND f.session = w.session::DATE"
-        )
-        return self._query(f"{sql} ORDER BY f.row").df().astype({"session": "datetime64[us]"})
-
-    def _query(self, sql: str, **values: Any) -> duckdb.DuckDBPyConnection:
-        with file_errors(self.path):
-            return self._con.execute(sql, {"path": str(self.path), **values})
-
-
-class ParquetFiles:
-    """How the source of files reads Parquet."""
-
-    def read(self, path: Path, columns: Collection[str], tickers: Collection[str] | None) -> pd.DataFrame:
-        """As `read_parquet`."""
-        return read_parquet(path, columns, tickers=tickers)
-
-    def header(self, path: Path) -> list[str]:
-        """The names of the columns.
-
-        Raises:
-            FileRefused: it cannot be read; or its path is a pattern to DuckDB.
-        """
-        return list(self._types(path))
-
-    def columns(self, path: Path, roles: Mapping[str, str]) -> ParquetColumns | None:
-        """The file by columns, where they say what they mean: names as text, dates as dates without a zone,
-        numbers as numbers.
-        """
-        types = self._types(path)
-        figures = [
-            types[roles[name]].partition("(")[0] in _NUMBERS
-            for name in (*FIGURES_OF_FILE, *_ACTIONS)
-            if name in roles
-        ]
-        if types[roles["ticker"]] != "VARCHAR" or types[roles["date"]] not in _DAYS or not all(figures):
-            return None
-        found = ParquetColumns(path, roles)
-        return found if len(found.names) else None
-
-    def _types(self, path: Path) -> dict[str, str]:
-        refuse_pattern(path)
-        with file_errors(path), duckdb.connect(":memory:", config=_SETTINGS) as con:
-            found = con.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(path)}).fetchall()
-        return {name: kind for name, kind, *_ in found}

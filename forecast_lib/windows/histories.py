@@ -119,6 +119,9 @@ class Histories:
         rows of the same ticker and session stay in the order of the parts. Figures that only some have are
         missing in the others.
         """
+        parts = [part for part in parts if len(part)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0].placed(tickers), np.arange(len(parts[0]))
         names = tuple(dict.fromkeys(code for part in parts for code in part.currencies))
         figures = tuple(dict.fromkeys(name for part in parts for name in part.figures))
         columns = [
@@ -126,10 +129,7 @@ class Histories:
             for name in figures
         ]
         index = pd.Index(tickers)
-        of = np.concatenate(
-            [index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts if len(part)]
-            or [np.empty(0, np.int32)]
-        )
+        of = np.concatenate([index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts])
         days = np.concatenate([part.sessions for part in parts])
         codes = [
             np.array([*(names.index(code) for code in part.currencies), -1], dtype=np.int16)[part.currency]
@@ -352,7 +352,7 @@ def _series(
             ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None
         )
     shares = shares_since(sessions, *splits)
-    inverse = 1 / shares  # as `prices.adjust.split_adjusted` has it, to the last bit
+    inverse = 1 / shares
     adjusted = {
         name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES
     }

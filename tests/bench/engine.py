@@ -39,7 +39,6 @@ from numba import njit
 from sklearn.preprocessing import MinMaxScaler
 
 from forecast_lib.config import ModelConfig, TrainConfig
-from forecast_lib.domain import Ticker
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.jobs.forecast.tickers import Question, forecast_shard
 from forecast_lib.jobs.refresh.decisions import Decision
@@ -54,6 +53,7 @@ from forecast_lib.windows.sequences import Batches, Framing
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.threads import use_one_thread
 from tests import made_up
+from tests.prices.one_ticker import ask
 
 LOOKBACK, UNITS, EPOCHS, BATCH, TEST_SHARE, RATE = 60, 50, 10, 32, 0.2, 1e-3
 WALKTHROUGH = Network("stacked", 2, UNITS, 1, 1, LOOKBACK, zero_head=False)
@@ -68,14 +68,8 @@ OTHERS_NEED = ("neuralforecast", "darts", "torch", "pandas")
 def history() -> TickerSeries:
     """The ticker's whole history."""
     if TSLA.exists():
-        return series_of(
-            "TSLA",
-            FilesSource(TSLA).fetch({Ticker("TSLA"): None}, dt.date(2024, 3, 8)).of(Ticker("TSLA")).prices,
-        )
-    return series_of(
-        "SIM1",
-        SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 3, 8)).of(Ticker("SIM1")).prices,
-    )
+        return series_of("TSLA", ask(FilesSource(TSLA), "TSLA", None, dt.date(2024, 3, 8)).prices)
+    return series_of("SIM1", ask(SimulatedMarket(0), "SIM1", None, dt.date(2024, 3, 8)).prices)
 
 
 def cut_of(series: TickerSeries) -> int:

@@ -76,7 +76,12 @@ class Readers:
 
 def write_prices(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
-    prices = SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 6, 28)).of(Ticker("SIM1")).prices
+    prices = (
+        SimulatedMarket(0)
+        .fetch({Ticker("SIM1"): None}, dt.date(2024, 6, 28))
+        .rows.frame()
+        .drop(columns=["ticker", "currency"])
+    )
     prices.rename(columns={"session": "date"}).to_csv(path, index=False)
 
 

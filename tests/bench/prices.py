@@ -12,7 +12,7 @@ tickers pay a dividend each quarter, one of ten was split, its prices divided by
 pays a dividend on the last evening; and, in a workspace of its own, the publication of 25 million forecast
 rows.
 
-One per mille of the tickers has a broken row, so that the way of single tickers is part of the figure. Each
+One per mille of the tickers has a broken row, so that what a refusal takes is part of the figure. Each
 measurement has a process of its own, so that its peak memory is its own. Processor time does not change with
 other work on the machine.
 """

@@ -19,13 +19,8 @@ from pandas.testing import assert_frame_equal
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import (
-    ACTION_COLUMNS,
-    RAW_COLUMNS,
-    REFUSED_COLUMNS,
-    OfferedTicker,
-    PriceSource,
-)
+from forecast_lib.prices.source import ACTION_COLUMNS, REFUSED_COLUMNS, PriceSource
+from tests.prices.one_ticker import RAW_COLUMNS, OfferedTicker, ask, part_of
 
 __all__ = ["PriceSourceContract"]
 
@@ -65,7 +60,7 @@ class PriceSourceContract:
         raise NotImplementedError
 
     def fetch(self, source: PriceSource, first: dt.date | None, last: dt.date) -> OfferedTicker:
-        return source.fetch({Ticker(self.ticker): first}, last).of(Ticker(self.ticker))
+        return ask(source, self.ticker, first, last)
 
     def test_has_a_name_for_the_column_source(self, source: PriceSource) -> None:
         assert source.name
@@ -142,8 +137,9 @@ class PriceSourceContract:
         both = source.fetch(
             {Ticker(self.unknown_ticker): None, Ticker(self.ticker): None}, self.last, heard.append
         )
-        assert_frame_equal(both.of(Ticker(self.ticker)).prices, alone.of(Ticker(self.ticker)).prices)
-        assert_frame_equal(both.of(Ticker(self.ticker)).actions, alone.of(Ticker(self.ticker)).actions)
+        mine, then = part_of(both, self.ticker), part_of(alone, self.ticker)
+        assert_frame_equal(mine.prices, then.prices)
+        assert_frame_equal(mine.actions, then.actions)
         assert sorted(heard) == sorted([self.ticker, self.unknown_ticker])
         assert both.rows.tickers == tuple(sorted([self.ticker, self.unknown_ticker]))
 

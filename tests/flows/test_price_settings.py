@@ -13,11 +13,12 @@ import pytest
 from flows.cli import main
 from flows.settings import layers
 from forecast_lib.config import RunConfig, SourceConfig, to_json
-from forecast_lib.domain import AsOf, Ticker
+from forecast_lib.domain import AsOf
 from forecast_lib.errors import TransientError, UsageError
 from forecast_lib.prices import open_source
 from forecast_lib.prices.sources import files
 from forecast_lib.prices.sources.file_cells import csv_cells
+from tests.prices.one_ticker import ask
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
 PASSWORD = "hunter2"
@@ -64,7 +65,7 @@ def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(
     config = SourceConfig("yahoo", proxy=PROXY, pause_s=0.0)
     source = open_source(config, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
     with pytest.raises(TransientError) as caught:
-        source.fetch({Ticker("AAPL"): None}, NOW.date()).of(Ticker("AAPL"))
+        ask(source, "AAPL", None, NOW.date())
     assert isinstance(caught.value.__cause__, TransientError)
     assert PASSWORD not in f"{caught.value} {caught.value.__cause__}"
     assert caught.value.__cause__.__cause__ is None

@@ -1,9 +1,8 @@
-"""A Parquet file read by columns, whole tickers of it going straight into the table, stores exactly what the
-same file read as it stands stores, whatever is wrong with some of its tickers.
+"""A Parquet file of which only the wanted rows are read stores exactly what the same file read whole stores,
+whatever is wrong with some of its tickers.
 """
 
 import datetime as dt
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +14,10 @@ import pytest
 from flows.settings.layers import resolve
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
-from forecast_lib.jobs.ingest import new_prices
-from forecast_lib.jobs.ingest import new_prices as taking
 from forecast_lib.jobs.ingest.known import read_known, with_whole_past
 from forecast_lib.jobs.record.summary import RunSummary
-from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
+from forecast_lib.store.parquet import ParquetFiles
 from forecast_lib.store.working import audits, database
 from tests import plain_runs
 from tests.store import nights
@@ -228,18 +225,14 @@ Ingest = Callable[..., RunSummary]
 
 @pytest.fixture
 def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ingest:
-    """Takes the file of an evening in: `whole`, or as it stands, as a file whose columns say too little is
-    read.
+    """Takes the file of an evening in: `whole`, as a file whose columns say too little is read, or only the
+    rows that are wanted.
     """
 
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
             if whole:
-                patched.setattr(
-                    new_prices, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1)
-                )
-            else:
-                patched.setattr(FilesSource, "_by_columns", lambda _: None)
+                patched.setattr(ParquetFiles, "names", lambda *_: None)
             day = SESSIONS[EVENINGS[evening]].date()
             given = {
                 "files": str(files[evening]),
@@ -283,9 +276,9 @@ def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path
             if evening == "second"
             else ""
         )
-        both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "single")]
+        both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "wanted")]
         for table, sql in TABLES.items():
-            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql), (evening, table)
+            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql), (evening, table)
         assert both[0].degraded == both[1].degraded
     assert rows(tmp_path / "whole", "SELECT max(revision) FROM prices WHERE ticker = 'REVISED'") == [(1,)]
     assert rows(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [(len(SESSIONS),)]
@@ -364,13 +357,13 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
     path = make(tmp_path / "market.parquet", pd.concat([good("AAA", 1), good("BBB", 2)], ignore_index=True))
     both = [
         ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB")
-        for way in ("whole", "single")
+        for way in ("whole", "wanted")
     ]
     for summary in both:
         assert {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded} == expected
     assert both[0].degraded == both[1].degraded
     for sql in TABLES.values() if not expected else ():
-        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql)
+        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql)
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
@@ -390,11 +383,11 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
         con.unregister("arriving")
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
     whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
-    assert [len(whole.sessions_of(name)) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions_of(name)) for name in names] == [20, 344, 7]
-    assert (tails.sessions_of("LONG") == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
+    assert [len(whole.sessions[name]) for name in names] == [20, 420, 7]
+    assert [len(tails.sessions[name]) for name in names] == [20, 344, 7]
+    assert (tails.sessions["LONG"] == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
     filled = with_whole_past(tmp_path, tails, (names[1],), when)
-    pd.testing.assert_frame_equal(filled.histories.frame(), whole.histories.frame())
+    pd.testing.assert_frame_equal(filled.rows.frame(), whole.rows.frame())
 
 
 def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.sources.own_folder import own_folder
+from tests.prices.one_ticker import part_of
 
 _REPOSITORY = Path(__file__).parents[2]
 _NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
@@ -90,7 +91,7 @@ def ask_nobody(workspace: str) -> None:
         SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace)
     )
     try:
-        source.fetch({Ticker("ACME"): None}, _NOW.date()).of(Ticker("ACME"))
+        part_of(source.fetch({Ticker("ACME"): None}, _NOW.date()), "ACME")
     except Exception as error:
         _say(f"{type(error).__name__}: {error}")
 
@@ -101,7 +102,7 @@ def _rows(cache_dir: str, address: str, tickers: Sequence[str]) -> list[int]:
 
     source = YahooSource(Path(cache_dir), _NOW, session=LoopbackSession(address, timeout_s=5.0), pause_s=0.0)
     offered = source.fetch({Ticker(ticker): None for ticker in tickers}, _NOW.date())
-    return [len(offered.of(Ticker(ticker)).prices) for ticker in tickers]
+    return [len(part_of(offered, ticker).prices) for ticker in tickers]
 
 
 if __name__ == "__main__":

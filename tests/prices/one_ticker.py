@@ -10,18 +10,72 @@ import pandas as pd
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.prices.checks import Before, Checked, Hold, check, nothing_before
-from forecast_lib.prices.source import VALUES, Offered, OfferedTicker, PriceSource, Told
+from forecast_lib.prices.source import ACTION_COLUMNS, REFUSED_COLUMNS, VALUES, Offered, PriceSource, Told
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.windows.histories import Histories
 
-__all__ = ["One", "ask", "before", "offered", "one"]
+__all__ = [
+    "RAW_COLUMNS",
+    "OfferedTicker",
+    "One",
+    "ask",
+    "before",
+    "offered",
+    "one",
+    "part_of",
+    "split_adjusted",
+]
 
 FAR = dt.date(2030, 1, 1)
+RAW_COLUMNS = ("session", *VALUES, "origin")
+
+
+@dataclass(frozen=True)
+class OfferedTicker:
+    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as
+    REFUSED_COLUMNS.
+    """
+
+    prices: pd.DataFrame
+    actions: pd.DataFrame
+    refused: pd.DataFrame
+    currency: str | None
+    told: Told
+
+
+def part_of(answer: Offered, ticker: str) -> OfferedTicker:
+    """One ticker's part, as frames; raises its problem."""
+    told = answer.told[Ticker(ticker)]
+    if told.problem is not None:
+        raise told.problem
+    place = answer.rows.tickers.index(ticker)
+    low, high = answer.rows.bounds()[place : place + 2].tolist()
+    rows = answer.rows.rows(slice(low, high))
+    figures = {name: rows.figures[name].copy() for name in VALUES}
+    origins = pd.array(list(answer.origins(np.arange(low, high))), dtype="str")
+    prices = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins})
+    actions, refused = (
+        frame.loc[frame["ticker"] == ticker, list(columns)].reset_index(drop=True)
+        for frame, columns in ((answer.actions, ACTION_COLUMNS), (answer.refused, REFUSED_COLUMNS))
+    )
+    codes = rows.currency[rows.currency >= 0]
+    return OfferedTicker(prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told)
 
 
 def ask(source: PriceSource, ticker: str, first: dt.date | None = None, last: dt.date = FAR) -> OfferedTicker:
     """What a source says of one ticker; raises what stands in the way."""
-    return source.fetch({Ticker(ticker): first}, last).of(Ticker(ticker))
+    return part_of(source.fetch({Ticker(ticker): first}, last), ticker)
+
+
+def split_adjusted(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
+    """Prices on the share basis of the newest split, from their definition: divided by every later split,
+    volumes times it.
+    """
+    splits = actions[actions["kind"] == "split"]
+    days, ratios = splits["session"].to_numpy(), splits["value"].to_numpy()
+    shares = np.array([ratios[days > session].prod() for session in prices["session"].to_numpy()])
+    divided = {name: prices[name] / shares for name in ("open", "high", "low", "close") if name in prices}
+    return prices.assign(**divided, **({"volume": prices["volume"] * shares} if "volume" in prices else {}))
 
 
 def offered(

@@ -16,11 +16,11 @@ from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UsageError
 from forecast_lib.prices.checks import check, nothing_before
 from forecast_lib.prices.rules import HARMLESS_RULES, severities_from
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, Offered
+from forecast_lib.prices.source import ACTION_COLUMNS, Offered
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
-from tests.prices.one_ticker import One, before, offered, one
+from tests.prices.one_ticker import RAW_COLUMNS, One, before, offered, one
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(

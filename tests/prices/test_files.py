@@ -16,12 +16,10 @@ from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FileRefused, NoPrices, TickercastError, TickerHeld, UnknownTicker
 from forecast_lib.prices import open_source
-from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.source import OfferedTicker
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.store.parquet import ParquetFiles
 from tests.contracts.price_source import PriceSourceContract
-from tests.prices.one_ticker import ask
+from tests.prices.one_ticker import OfferedTicker, ask, split_adjusted
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CLASSICS = DATA / "classics"
@@ -801,6 +799,22 @@ def test_parquet_rows_with_nulls_are_refused_or_stay_missing(tmp_path: Path) -> 
     fetched = read(parquet(tmp_path, query))
     assert list(fetched.refused["rule"]) == ["unreadable_date"]
     assert fetched.prices["close"].isna().tolist() == [False, True]
+
+
+def test_a_parquet_file_with_a_name_that_is_no_ticker_is_refused_unless_others_are_named(
+    tmp_path: Path,
+) -> None:
+    path = parquet(
+        tmp_path,
+        "SELECT unnest(['A', 'B/C']) AS ticker, DATE '2024-01-02' AS date, 1.5 AS close",
+        "all.parquet",
+    )
+    source = FilesSource(path, parquet=ParquetFiles())
+    with pytest.raises(FileRefused, match=r"all.parquet: ticker 'B/C' is not a ticker name"):
+        source.default_tickers()
+    assert closes(ask(source, "A")) == {"2024-01-02": 1.5}
+    with pytest.raises(UnknownTicker, match="NOSUCH: all.parquet holds A; name one of these"):
+        ask(source, "NOSUCH")
 
 
 def test_without_a_reader_parquet_is_refused(tmp_path: Path) -> None:

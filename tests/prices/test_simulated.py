@@ -8,13 +8,11 @@ from pandas.testing import assert_frame_equal
 
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UnknownTicker
-from forecast_lib.prices.adjust import split_adjusted
 from forecast_lib.prices.checks import check, nothing_before
-from forecast_lib.prices.source import OfferedTicker
 from forecast_lib.prices.sources.simulated import FIRST_SESSION, SimulatedMarket
 from forecast_lib.sessions import TickerCalendar
 from tests.contracts.price_source import PriceSourceContract
-from tests.prices.one_ticker import ask
+from tests.prices.one_ticker import OfferedTicker, ask, split_adjusted
 
 LAST = dt.date(2026, 11, 20)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.adjust import split_adjusted
-from forecast_lib.prices.basis import share_basis
+from forecast_lib.prices import traded as way
 from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import FIGURES, Histories
 from tests.made_up import noisy
+from tests.prices.one_ticker import split_adjusted
 
 MADE = noisy(200)
 """A share that moves by 1 % a day, on weekdays."""
@@ -47,6 +47,13 @@ def traded(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     return prices.assign(close=prices["close"] * factors, volume=prices["volume"] / factors)
 
 
+def share_basis(prices: pd.DataFrame, actions: pd.DataFrame) -> str:
+    days, ratios = actions["session"].to_numpy("datetime64[D]"), actions["value"].to_numpy()
+    return way.share_basis(
+        prices["session"].to_numpy("datetime64[D]"), prices["close"].to_numpy(), days, ratios
+    )
+
+
 @dataclass(frozen=True)
 class Told:
     """One ticker's rows and actions as traded, as frames, and what was assumed of it or found
@@ -64,7 +71,7 @@ def told(prices: pd.DataFrame, actions: pd.DataFrame, column: str = YAHOO) -> To
         prices.assign(ticker="ACME", **dict.fromkeys(set(FIGURES) - set(prices), np.nan)), ["ACME"]
     )
     found = on_traded_basis(rows, actions.assign(ticker="ACME"), column)
-    undoing, then = found.found.get("ACME"), found.rows
+    then = found.rows
     frame = pd.DataFrame(
         {
             "session": then.sessions.astype("datetime64[us]"),
@@ -72,7 +79,7 @@ def told(prices: pd.DataFrame, actions: pd.DataFrame, column: str = YAHOO) -> To
         }
     )
     listed = found.actions.drop(columns="ticker").reset_index(drop=True)
-    return Told(frame, listed, undoing.assumption if undoing else None, undoing.torn if undoing else None)
+    return Told(frame, listed, found.assumed.get("ACME"), found.torn.get("ACME"))
 
 
 # --- what the prices show

@@ -32,12 +32,12 @@ from forecast_lib.errors import (
     UnknownTicker,
 )
 from forecast_lib.prices import open_source
-from forecast_lib.prices.source import OfferedTicker
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.prices.sources.yahoo_replies import YahooSession
 from tests.contracts.price_source import PriceSourceContract
 from tests.prices.fake_yahoo import CRUMB, Bar, FakeYahoo, Listing
+from tests.prices.one_ticker import OfferedTicker, ask, part_of
 
 DAY = dt.date
 NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
@@ -153,7 +153,7 @@ def new_source(yahoo: FakeYahoo, cache_dir: Path) -> NEW_SOURCE:
 def fetch(
     source: YahooSource, ticker: str, first: dt.date | None = None, last: dt.date = LAST
 ) -> OfferedTicker:
-    return source.fetch({Ticker(ticker): first}, last).of(Ticker(ticker))
+    return ask(source, ticker, first, last)
 
 
 def closes(fetched: OfferedTicker) -> dict[dt.date, float]:
@@ -587,7 +587,7 @@ class TestCrowds:
         source = new_source(requests_at_once=2)
         try:
             offered = source.fetch({Ticker(f"T{place}"): None for place in range(8)}, LAST)
-            answers = [closes(offered.of(Ticker(f"T{place}"))) for place in range(8)]
+            answers = [closes(part_of(offered, f"T{place}")) for place in range(8)]
         finally:
             yahoo.work_s = 0.0
         assert yahoo.tally.most_at_once == 2

@@ -330,9 +330,14 @@ def test_500_tickers_have_500_pages_and_a_first_page_below_a_megabyte() -> None:
     assert seconds < 30  # three on an idle machine; this one may be ten times slower
 
 
-def test_of_very_many_tickers_those_that_are_spoken_of_have_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast_lib.report.pages._MOST_PAGES", 2)
-    pages = pages_of(past=pd.DataFrame(), prices=pd.DataFrame(), forecasts=pd.DataFrame())
+@pytest.mark.parametrize(("kind", "most"), [("nightly", 2), ("ingest", 1000)])
+def test_of_very_many_tickers_and_of_prices_only_those_that_are_spoken_of_have_a_page(
+    kind: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forecast_lib.report.pages._MOST_PAGES", most)
+    pages = pages_of(
+        run=nights.run_frame(kind=kind), past=pd.DataFrame(), prices=pd.DataFrame(), forecasts=pd.DataFrame()
+    )
     assert set(pages) == {INDEX, "glossary.html", "BBB.html", "CCC.html"}  # AAA is fresh
     assert './AAA.html"' not in pages[INDEX] and './BBB.html"' in pages[INDEX]
     assert "Of so many tickers only those that this page speaks of have one" in pages[INDEX]

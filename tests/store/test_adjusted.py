@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.adjust import split_factors, total_return_close
 from forecast_lib.store.working import database
+from forecast_lib.windows.histories import shares_since
+from tests.prices.one_ticker import split_adjusted
 from tests.store.nights import now
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -52,7 +53,7 @@ def closes(con: duckdb.DuckDBPyConnection, of: str = "adjusted_prices") -> list[
 
 
 def test_the_three_closes_differ_as_splits_and_dividends_come(con: duckdb.DuckDBPyConnection) -> None:
-    """By hand, as in prices/adjust.py: before 5 January 1 - 1/50 = 0.98; the 2:1 split halves; before 3
+    """By hand: the last day counts as is; before 5 January 1 - 1/50 = 0.98; the 2:1 split halves; before 3
     January 1 - 2/100 again.
     """
     for session, close in (
@@ -130,9 +131,26 @@ def test_a_dividend_as_large_as_the_close_leaves_no_total_return(con: duckdb.Duc
     assert closes(con) == [(100.0, 100.0, None), (90.0, 90.0, 90.0)]
 
 
+def total_return(rows: pd.DataFrame, actions: pd.DataFrame) -> np.ndarray:
+    """From its definition (CRSP's and Yahoo's): the split-adjusted close, times 1 - d / p for each later
+    dividend d and the close p before it, both on the newest share basis.
+    """
+    sessions = rows["session"].to_numpy("datetime64[D]")
+    splits = actions[actions["kind"] == "split"].sort_values("session")
+    of = splits["session"].to_numpy("datetime64[D]"), splits["value"].to_numpy()
+    adjusted = rows["close"].to_numpy() / shares_since(sessions, *of)
+    total = adjusted.copy()
+    for paid in actions[actions["kind"] == "dividend"].itertuples():
+        day = np.array([paid.session], "datetime64[D]")
+        at = int(np.searchsorted(sessions, day[0]))
+        if 0 < at < len(sessions):
+            total[:at] *= 1 - paid.value / shares_since(day, *of)[0] / adjusted[at - 1]
+    return total
+
+
 @needs_data
 def test_real_prices_and_actions_give_what_python_gives(con: duckdb.DuckDBPyConnection) -> None:
-    """Eight companies with splits, spin-offs and dividends, against prices/adjust.py."""
+    """Eight companies with splits, spin-offs and dividends."""
     con.execute(
         f"""INSERT INTO prices SELECT ticker, date, NULL, NULL, NULL, close, NULL, volume, 'USD', 'files', 0,
             TIMESTAMP '2024-01-01', 'r'
@@ -156,7 +174,7 @@ def test_real_prices_and_actions_give_what_python_gives(con: duckdb.DuckDBPyConn
     for ticker, rows in found.groupby("ticker"):
         mine = actions[actions["ticker"] == ticker]
         rows = rows.reset_index(drop=True)
-        np.testing.assert_allclose(rows["split_factor"], split_factors(rows["session"], mine), rtol=1e-12)
-        pd.testing.assert_series_equal(
-            rows["total_return_close"], total_return_close(rows, mine), check_names=False, rtol=1e-12
+        np.testing.assert_allclose(
+            rows["close"] / rows["split_factor"], split_adjusted(rows, mine)["close"], rtol=1e-12
         )
+        np.testing.assert_allclose(rows["total_return_close"], total_return(rows, mine), rtol=1e-12)

@@ -2,6 +2,7 @@
 unpacked.
 """
 
+import datetime as dt
 import time
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 
 from forecast_lib.errors import FileRefused
-from forecast_lib.store.parquet import read_parquet
+from forecast_lib.store.parquet import ParquetFiles, read_parquet
 
 WANTED = {"date", "close", "adjclose"}
 
@@ -79,3 +80,41 @@ def test_a_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
         except FileRefused:
             refused += 1
     assert refused > 5
+
+
+MARKET = """SELECT * FROM (VALUES
+    ('AAA', DATE '2024-01-02', 1.0, 0.0), ('AAA', DATE '2024-01-03', 2.0, 0.5), ('AAA', DATE '2024-01-04', 3.0, 0.0),
+    ('AAA', NULL, 4.0, 0.0),
+    ('bbb', DATE '2024-01-02', 5.0, 0.0), ('CCC', DATE '2024-01-02', 6.0, 0.0), (NULL, DATE '2024-01-02', 7.0, 0.0)
+) AS t(ticker, day, price, cash)"""
+COLUMNS = {"ticker": "ticker", "date": "day", "close": "price", "dividend": "cash"}
+
+
+def test_of_a_file_of_many_only_the_wanted_rows_are_read_and_all_actions(tmp_path: Path) -> None:
+    """Of AAA from 4 January on, and the dividend of the 3rd, and the row that has no day; of the others
+    nothing, or all.
+    """
+    path = written(tmp_path, MARKET)
+    places, found = ParquetFiles().rows(path, COLUMNS, {"AAA": dt.date(2024, 1, 4), "bbb": None})
+    assert (places.tolist(), found["close"].tolist()) == ([1, 2, 3, 4], [2.0, 3.0, 4.0, 5.0])
+    assert (list(found["ticker"]), found["dividend"].tolist()) == (
+        ["AAA", "AAA", "AAA", "bbb"],
+        [0.5, 0.0, 0.0, 0.0],
+    )
+    assert len(ParquetFiles().rows(path, COLUMNS, None)[0]) == 7
+    assert len(ParquetFiles().rows(path, COLUMNS, {})[0]) == 0
+
+
+def test_the_names_in_a_file_come_with_their_first_days_and_whether_they_were_split(tmp_path: Path) -> None:
+    names = ParquetFiles().names(written(tmp_path, MARKET), COLUMNS)
+    assert names is not None
+    days = names.dropna(subset="name").sort_values("name").set_index("name").astype(str)
+    assert days.loc["AAA"].tolist() == ["2024-01-02", "False"]
+    split = written(
+        tmp_path, f"SELECT *, CASE WHEN price = 2.0 THEN 4.0 END AS ratio FROM ({MARKET})", "split.parquet"
+    )
+    names = ParquetFiles().names(split, {**COLUMNS, "split": "ratio"})
+    assert names is not None
+    assert names.loc[names["splits"], "name"].tolist() == ["AAA"]
+    texts = written(tmp_path, f"SELECT * REPLACE (day::VARCHAR AS day) FROM ({MARKET})", "texts.parquet")
+    assert ParquetFiles().names(texts, COLUMNS) is None, "dates as texts: all of it is read"

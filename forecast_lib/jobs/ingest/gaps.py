@@ -6,19 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import empty
+from forecast_lib.windows.histories import Histories
 
 __all__ = ["changed_gaps"]
 
-Sessions = Mapping[str, pd.DatetimeIndex]
 _COLUMNS = ["ticker", "session", "state", "note", "known_at"]
 
 
 def changed_gaps(
-    sessions: Sessions, calendars: Mapping[str, TickerCalendar], gaps: pd.DataFrame, as_of: AsOf
+    seen: Histories, calendars: Mapping[str, TickerCalendar], gaps: pd.DataFrame, as_of: AsOf
 ) -> pd.DataFrame:
     """What has become of the gaps tonight: newly missing sessions, and known ones that were filled.
 
@@ -27,40 +28,35 @@ def changed_gaps(
     comes.
 
     Args:
-        sessions: by ticker, the sessions with a price, in order.
+        seen: every price, tonight's among them.
+        calendars: of the tickers that were answered; nothing changes for others.
         gaps: the newest state of every gap known before: columns of `price_gaps`.
 
     Returns:
         Columns of `price_gaps` without run_id and source.
     """
-    before = {str(ticker): rows for ticker, rows in gaps.groupby("ticker")}
-    parts = [
-        _changed(ticker, there, calendars[ticker], before.get(ticker, gaps.iloc[:0]))
-        for ticker, there in sessions.items()
-        if len(there) and ticker in calendars and not calendars[ticker].recorded_fallback
-    ]
-    parts = [part for part in parts if part is not None]
-    if not parts:
-        return empty("price_gaps")[_COLUMNS]
-    found = pd.concat(parts, ignore_index=True).assign(
+    waiting = gaps.loc[gaps["state"] != "filled"].groupby("ticker")["session"]
+    waited_for = {ticker: days.to_numpy("datetime64[D]") for ticker, days in waiting}
+    sessions: dict[TickerCalendar, NDArray[np.datetime64]] = {}
+    found: list[tuple[str, np.datetime64, str]] = []
+    for ticker, low, high in seen.spans():
+        calendar, there = calendars.get(ticker), seen.sessions[low:high]
+        if calendar is None or calendar.recorded_fallback or not len(there):
+            continue
+        if calendar not in sessions:
+            first, last = pd.Timestamp(seen.sessions.min()), pd.Timestamp(seen.sessions.max())
+            sessions[calendar] = calendar.sessions(first, last).to_numpy("datetime64[D]")
+        due = sessions[calendar]
+        due = due[due.searchsorted(there[0]) : due.searchsorted(there[-1], side="right")]
+        if ticker not in waited_for and len(due) == len(
+            there
+        ):  # the usual case: every price lies on a session, so none is missing
+            continue
+        waited = waited_for.get(ticker, there[:0])
+        found += [(ticker, day, "missing") for day in due[~np.isin(due, there) & ~np.isin(due, waited)]]
+        found += [(ticker, day, "filled") for day in waited[np.isin(waited, there)]]
+    frame = pd.DataFrame(found, columns=_COLUMNS[:3]).assign(
         note=None, known_at=pd.Timestamp(as_of.now).tz_localize(None)
     )
     types = empty("price_gaps").dtypes.to_dict()
-    return found[_COLUMNS].astype({name: types[name] for name in _COLUMNS})
-
-
-def _changed(
-    ticker: str, there: pd.DatetimeIndex, calendar: TickerCalendar, before: pd.DataFrame
-) -> pd.DataFrame | None:
-    due = calendar.sessions(there[0], there[-1])
-    if before.empty and len(due) == len(
-        there
-    ):  # the usual case: every price lies on a session, so none is missing
-        return None
-    waited_for = before.loc[before["state"] != "filled", "session"]
-    missing = due[~due.isin(there) & ~due.isin(waited_for)]
-    filled = waited_for[waited_for.isin(there)]
-    if not len(missing) and not len(filled):
-        return None
-    states = np.repeat(["missing", "filled"], [len(missing), len(filled)])
-    return pd.DataFrame({"ticker": ticker, "session": [*missing, *filled], "state": states})
+    return frame.astype({name: types[name] for name in _COLUMNS})

@@ -18,11 +18,12 @@ from forecast_lib.config import RunConfig, SourceConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.workspace import price_source
-from forecast_lib.prices.adjust import split_adjusted
 from forecast_lib.prices.checks import check, nothing_before
-from forecast_lib.prices.source import Offered, OfferedTicker
+from forecast_lib.prices.rules.view import bars_of
+from forecast_lib.prices.source import Offered
 from forecast_lib.recipes.catalogue import Recipe
 from forecast_lib.recipes.series import RecipeSeries, sine_series
+from forecast_lib.windows.histories import FIGURES, splits_of
 from forecast_lib.windows.series import series_of
 
 __all__ = ["ReadSeries", "read_series", "refuse_without_prices"]
@@ -85,23 +86,27 @@ def _fetch(
     return source.fetch({ticker: first}, last)
 
 
-def _column(fetched: OfferedTicker, column: str) -> pd.DataFrame:
+def _column(answer: Offered, ticker: Ticker, column: str) -> pd.DataFrame:
     """Split-adjusted rows, oldest first, the recipe's column usable in each."""
-    rows = split_adjusted(fetched.prices, fetched.actions).sort_values("session", ignore_index=True)
-    values = rows[column].to_numpy(float)
+    if problem := answer.told[ticker].problem:
+        raise problem
+    bars = bars_of(answer.rows, splits_of(answer.actions).get(ticker))
+    values: NDArray[np.float64] = getattr(bars, column)
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(bad):
         raise UsageError(
-            f"{rows['origin'][bad[0]]}: {column} is {values[bad[0]]:g}: expected a positive price; correct"
-            " the row"
+            f"{answer.origins(bad[:1])[0]}: {column} is {values[bad[0]]:g}: expected a positive price;"
+            " correct the row"
         )
-    doubles = rows["session"].duplicated()
-    if doubles.any():
-        row = rows[doubles].iloc[0]
+    twice = np.flatnonzero(bars.sessions[1:] == bars.sessions[:-1]) + 1
+    if len(twice):
         raise UsageError(
-            f"{row['origin']}: session {row['session'].date()} comes twice: expected it once; remove one"
+            f"{answer.origins(twice[:1])[0]}: session {bars.sessions[twice[0]]} comes twice: expected it"
+            " once; remove one"
         )
-    return rows
+    return pd.DataFrame(
+        {"session": bars.sessions.astype("datetime64[us]"), **{name: getattr(bars, name) for name in FIGURES}}
+    )
 
 
 def _priced(recipe: Recipe, ticker: Ticker, rows: pd.DataFrame, first_file: int | None) -> RecipeSeries:
@@ -148,32 +153,29 @@ def _part(whole: Offered, chosen: NDArray[np.intp]) -> Offered:
     return replace(whole, rows=whole.rows.rows(chosen), origins=lambda at: whole.origins(chosen[at]))
 
 
-def _origin(config: RunConfig, parts: list[OfferedTicker]) -> str:
+def _origin(config: RunConfig, parts: list[Offered]) -> str:
     if config.source.name != "files":
         return config.source.name
     return " and ".join(
-        dict.fromkeys(
-            str(part.prices["origin"].iloc[0]).rpartition(" ")[0].rpartition(" ")[0] for part in parts
-        )
+        dict.fromkeys(part.origins(np.arange(1))[0].rpartition(" ")[0].rpartition(" ")[0] for part in parts)
     )
 
 
 def _read_prices(recipe: Recipe, config: RunConfig, test_file: Path | None) -> ReadSeries:
     ticker = _ticker(recipe, config)
     answers = _fetch_parts(recipe, config, ticker, test_file)
-    parts = [answer.of(ticker) for answer in answers]
-    rows = pd.concat([_column(part, recipe.column) for part in parts], ignore_index=True)
+    rows = pd.concat([_column(answer, ticker, recipe.column) for answer in answers], ignore_index=True)
     if not rows["session"].is_monotonic_increasing:
         raise UsageError(
             f"recipe {recipe.name}: the test file begins before the training file ends: expected one after"
             " the other"
         )
-    series = _priced(recipe, ticker, rows, len(parts[0].prices) if len(parts) > 1 else None)
+    series = _priced(recipe, ticker, rows, len(answers[0].rows) if len(answers) > 1 else None)
     checked = [check(answer, nothing_before((ticker,)), config.as_of) for answer in answers]
     rules = Counter(rule for part in checked for rule in part.quarantined["rule"])
     held = next((hold.reason for part in checked for hold in part.holds.values()), None)
     came = sum(len(answer.rows) + len(answer.refused) for answer in answers)
-    return ReadSeries(series, _origin(config, parts), came, tuple(rules.most_common()), held)
+    return ReadSeries(series, _origin(config, answers), came, tuple(rules.most_common()), held)
 
 
 def read_series(recipe: Recipe, config: RunConfig, test_file: Path | None = None) -> ReadSeries:

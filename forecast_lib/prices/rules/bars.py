@@ -1,6 +1,7 @@
 """Rules about a row beside its neighbours: contradictory bars, repeated ones, closes that stand still."""
 
 import numpy as np
+import pandas as pd
 
 from forecast_lib.prices.rules.rule import ANY, ANY_FIELD, DROP_OR_HOLD, ROW, Found, Rule
 from forecast_lib.prices.rules.view import View, above
@@ -55,12 +56,10 @@ def _stale(view: View) -> Found:
 
 def _zero_volume(view: View) -> Found:
     none = view.offered & (view["volume"] == 0)
-    bounds = view.rows.bounds()
-    for ticker in view.any_of_ticker(none).tolist():
-        mine = slice(bounds[ticker], bounds[ticker + 1])
-        if not np.nanmedian(view["volume"][mine]) > 0:
-            none[mine] = False
-    return {"volume": none}
+    usual = (
+        pd.Series(view["volume"]).groupby(view.rows.of).transform("median") if none.any() else pd.Series(0.0)
+    )
+    return {"volume": none & (usual > 0).to_numpy()}
 
 
 def _frozen(view: View) -> Found:
@@ -78,33 +77,21 @@ RULES = (
         "close outside low to high, where the sessions beside it or the adjusted close speak against the close",
         "close {close:.10g} contradicts low {low:.10g} to high {high:.10g} and the sessions beside it", _contradicted_close,
     ),
-    Rule(
-        "low_above_high", "null_field", ANY_FIELD, "low above high", "low {low:.10g} is above high {high:.10g}",
-        _outside("low", "high", *_BAR),
-    ),
-    Rule(
-        "low_above_close", "null_field", ANY_FIELD, "close below low, where the close is trusted",
-        "low {low:.10g} is above close {close:.10g}", _outside("low", "close", *_BAR),
-    ),
-    Rule(
-        "close_above_high", "null_field", ANY_FIELD, "close above high, where the close is trusted",
-        "close {close:.10g} is above high {high:.10g}", _outside("close", "high", *_BAR),
-    ),
+    Rule("low_above_high", "null_field", ANY_FIELD, "low above high", "low {low:.10g} is above high {high:.10g}",
+         _outside("low", "high", *_BAR)),
+    Rule("low_above_close", "null_field", ANY_FIELD, "close below low, where the close is trusted",
+         "low {low:.10g} is above close {close:.10g}", _outside("low", "close", *_BAR)),
+    Rule("close_above_high", "null_field", ANY_FIELD, "close above high, where the close is trusted",
+         "close {close:.10g} is above high {high:.10g}", _outside("close", "high", *_BAR)),
     Rule("low_above_open", "null_field", ANY_FIELD, "open below low", "low {low:.10g} is above open {open:.10g}",
-        _outside("low", "open", "open")),
+         _outside("low", "open", "open")),
     Rule("open_above_high", "null_field", ANY_FIELD, "open above high", "open {open:.10g} is above high {high:.10g}",
-        _outside("open", "high", "open")),
-    Rule(
-        "far_from_close", "null_field", ANY_FIELD, "high above five times open and close, or low below a fifth of them",
-        "{field} is more than five times away from open {open:.10g} and close {close:.10g}", _far,
-    ),
-    Rule(
-        "stale_bar", "drop_row", ANY, "open, high, low, close and volume all as in the session before, with trades and a range",
-        "the bar of the session before again, volume {volume:.10g} included", _stale,
-    ),
+         _outside("open", "high", "open")),
+    Rule("far_from_close", "null_field", ANY_FIELD, "high above five times open and close, or low below a fifth of them",
+         "{field} is more than five times away from open {open:.10g} and close {close:.10g}", _far),
+    Rule("stale_bar", "drop_row", ANY, "open, high, low, close and volume all as in the session before, with trades and a range",
+         "the bar of the session before again, volume {volume:.10g} included", _stale),
     Rule("zero_volume", "warn", ANY_FIELD, "no trades, where the ticker usually has some", "no trades", _zero_volume),
-    Rule(
-        "frozen_price", "warn", ANY, "the fifth session in a row, or a later one, with the same close",
-        "close {close:.10g} has not moved for a week or longer", _frozen,
-    ),
+    Rule("frozen_price", "warn", ANY, "the fifth session in a row, or a later one, with the same close",
+         "close {close:.10g} has not moved for a week or longer", _frozen),
 )  # fmt: skip

@@ -14,66 +14,21 @@ _PRICES = ("open", "high", "low", "close", "adj_close")
 
 def _empty(view: View) -> Found:
     missing = np.isnan(view["close"])
-    if missing.any():
-        for name in VALUES:
-            missing = missing & (np.isnan(view[name]) | (view[name] == 0))
+    for name in VALUES if missing.any() else ():
+        missing = missing & (np.isnan(view[name]) | (view[name] == 0))
     return {ROW: missing}
 
 
-def _close_missing(view: View) -> Found:
-    return {ROW: np.isnan(view["close"]) & ~_empty(view)[ROW]}
-
-
-def _not_finite(view: View) -> Found:
-    return {name: np.isinf(view[name]) for name in VALUES}
-
-
-def _not_positive(view: View) -> Found:
-    return {name: view[name] <= 0 for name in _PRICES}
-
-
-def _too_large(view: View) -> Found:
-    return {name: (view[name] > LARGEST_PRICE) & (view[name] < np.inf) for name in _PRICES}
-
-
-def _negative_volume(view: View) -> Found:
-    return {"volume": view["volume"] < 0}
-
-
 RULES = (
-    Rule(
-        "empty_row",
-        "drop_row",
-        DROP,
-        "no figure at all: the source's way to say that there was no trading",
-        "no figures",
-        _empty,
-        True,
-    ),
-    Rule("close_missing", "drop_row", DROP_OR_HOLD, "no close", "no close", _close_missing),
-    Rule("not_finite", "null_field", FIELD, "an infinite value", "an infinite {field}", _not_finite),
-    Rule(
-        "not_positive",
-        "null_field",
-        FIELD,
-        "a price that is zero or negative",
-        "a {field} that is zero or negative",
-        _not_positive,
-    ),
-    Rule(
-        "too_large",
-        "null_field",
-        FIELD,
-        f"a price above {LARGEST_PRICE:g}",
-        f"a {{field}} above {LARGEST_PRICE:g}",
-        _too_large,
-    ),
-    Rule(
-        "negative_volume",
-        "null_field",
-        FIELD,
-        "volume below zero",
-        "volume {volume:.10g} is negative",
-        _negative_volume,
-    ),
-)
+    Rule("empty_row", "drop_row", DROP, "no figure at all: the source's way to say that there was no trading", "no figures", _empty, True),
+    Rule("close_missing", "drop_row", DROP_OR_HOLD, "no close", "no close",
+         lambda view: {ROW: np.isnan(view["close"]) & ~_empty(view)[ROW]}),
+    Rule("not_finite", "null_field", FIELD, "an infinite value", "an infinite {field}",
+         lambda view: {name: np.isinf(view[name]) for name in VALUES}),
+    Rule("not_positive", "null_field", FIELD, "a price that is zero or negative", "a {field} that is zero or negative",
+         lambda view: {name: view[name] <= 0 for name in _PRICES}),
+    Rule("too_large", "null_field", FIELD, f"a price above {LARGEST_PRICE:g}", f"a {{field}} above {LARGEST_PRICE:g}",
+         lambda view: {name: (view[name] > LARGEST_PRICE) & (view[name] < np.inf) for name in _PRICES}),
+    Rule("negative_volume", "null_field", FIELD, "volume below zero", "volume {volume:.10g} is negative",
+         lambda view: {"volume": view["volume"] < 0}),
+)  # fmt: skip

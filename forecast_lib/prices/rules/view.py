@@ -48,17 +48,14 @@ class Exchanges:
     def spanning(cls, calendars: Sequence[TickerCalendar], days: Sequence[Days], as_of: AsOf) -> "Exchanges":
         """Of each ticker's calendar, with the sessions between the first and the last of the days."""
         places = {calendar: place for place, calendar in enumerate(dict.fromkeys(calendars))}
-        ends = [(part.min(), part.max()) for part in days if len(part)] or [
-            (np.datetime64(as_of.day, "D"),) * 2
+        ends = [end for part in days if len(part) for end in (part.min(), part.max())] or [
+            np.datetime64(as_of.day, "D")
         ]
-        low = min(max(min(first for first, _ in ends), _FIRST_DAY), _LAST_DAY)
-        high = max(min(max(last for _, last in ends), _LAST_DAY), low)
-        spans = [
-            each.sessions(pd.Timestamp(low), pd.Timestamp(high)).to_numpy("datetime64[D]") for each in places
-        ]
+        low, high = (pd.Timestamp(min(max(end, _FIRST_DAY), _LAST_DAY)) for end in (min(ends), max(ends)))
+        spans = tuple(each.sessions(low, high).to_numpy("datetime64[D]") for each in places)
         closed = np.array([each.last_closed(as_of.now) for each in places], dtype="datetime64[D]")
         return cls(
-            tuple(places), np.array([places[each] for each in calendars], dtype=np.intp), tuple(spans), closed
+            tuple(places), np.array([places[each] for each in calendars], dtype=np.intp), spans, closed
         )
 
     def is_session(self, of: NDArray[np.int32], days: Days) -> Flags:
@@ -125,10 +122,6 @@ class View:
         """(rows,)"""
         return self.exchanges.is_session(self.rows.of, self.days)
 
-    def any_of_ticker(self, flags: Flags) -> NDArray[np.intp]:
-        """Places of the tickers with a flagged row."""
-        return np.unique(self.rows.of[flags])
-
     @functools.cached_property
     def contradicted(self) -> Flags:
         """(rows,) offered rows whose open, high, low and close cannot all be right."""
@@ -142,17 +135,12 @@ class View:
         """(rows,) contradicted rows where the sessions beside it, and the adjusted close, speak against the
         close.
         """
-        doubted = np.zeros(len(self.rows), dtype=bool)
-        bounds = self.rows.bounds()
-        for ticker in self.any_of_ticker(self.contradicted).tolist():
-            mine = slice(bounds[ticker], bounds[ticker + 1])
-            doubted[mine] = doubts_close(self.bars(ticker), self.contradicted[mine])
-        return doubted & self.contradicted
-
-    def bars(self, ticker: int) -> Bars:
-        """One ticker's rows, split-adjusted."""
-        low, high = self.rows.bounds()[ticker : ticker + 2].tolist()
-        return bars_of(self.rows.rows(slice(low, high)), self.splits.get(self.rows.tickers[ticker]))
+        doubted, bounds = np.zeros(len(self.rows), dtype=bool), self.rows.bounds()
+        for place in np.unique(self.rows.of[self.contradicted]).tolist():
+            mine = slice(bounds[place], bounds[place + 1])
+            bars = bars_of(self.rows.rows(mine), self.splits.get(self.rows.tickers[place]))
+            doubted[mine] = doubts_close(bars, self.contradicted[mine])
+        return doubted
 
 
 def bars_of(rows: Histories, splits: tuple[Days, Values] | None) -> Bars:

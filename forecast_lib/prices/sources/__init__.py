@@ -1,8 +1,7 @@
-"""The price sources: one file each, and a line here. Nothing is imported before its source is asked for: some
+"""The price sources: one file each, and a case here. Nothing is imported before its source is asked for: some
 take a second.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from forecast_lib.config import SourceConfig
@@ -11,57 +10,7 @@ from forecast_lib.errors import UsageError
 from forecast_lib.prices.source import PriceSource
 from forecast_lib.prices.sources.files import FilesSource, ParquetFiles
 
-__all__ = ["SOURCES", "open_source"]
-
-
-def _files(
-    config: SourceConfig,
-    as_of: AsOf,
-    tickers: tuple[Ticker, ...],
-    cache_dir: Path | None,
-    parquet: ParquetFiles | None,
-) -> PriceSource:
-    if config.path is None:
-        raise UsageError(
-            "source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv"
-        )
-    return FilesSource(
-        config.path, tickers, allow_mixed_dates=config.mixed_dates, currency=config.currency, parquet=parquet
-    )
-
-
-def _simulated(config: SourceConfig, *_: object) -> PriceSource:
-    from forecast_lib.prices.sources.simulated import SimulatedMarket
-
-    return SimulatedMarket(config.market_seed)
-
-
-def _yahoo(
-    config: SourceConfig,
-    as_of: AsOf,
-    tickers: tuple[Ticker, ...],
-    cache_dir: Path | None,
-    parquet: ParquetFiles | None,
-) -> PriceSource:
-    if cache_dir is None:
-        raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
-    from forecast_lib.prices.sources.yahoo import YahooSource
-
-    return YahooSource(
-        cache_dir,
-        as_of.now,
-        proxy=config.proxy,
-        requests_at_once=config.requests_at_once,
-        pause_s=config.pause_s,
-    )
-
-
-SOURCES: Mapping[str, Callable[..., PriceSource]] = {
-    "simulated": _simulated,
-    "files": _files,
-    "yahoo": _yahoo,
-}
-"""By the name in the settings, how a source is made of them."""
+__all__ = ["open_source"]
 
 
 def open_source(
@@ -84,4 +33,29 @@ def open_source(
     Raises:
         UsageError: a setting that the source needs is missing.
     """
-    return SOURCES[config.name](config, as_of, tickers, cache_dir, parquet)
+    match config.name:
+        case "files":
+            assert config.path is not None  # the settings have seen to it
+            return FilesSource(
+                config.path,
+                tickers,
+                allow_mixed_dates=config.mixed_dates,
+                currency=config.currency,
+                parquet=parquet,
+            )
+        case "simulated":
+            from forecast_lib.prices.sources.simulated import SimulatedMarket
+
+            return SimulatedMarket(config.market_seed)
+        case "yahoo" if cache_dir is None:
+            raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
+        case "yahoo":
+            from forecast_lib.prices.sources.yahoo import YahooSource
+
+            return YahooSource(
+                cache_dir,
+                as_of.now,
+                proxy=config.proxy,
+                requests_at_once=config.requests_at_once,
+                pause_s=config.pause_s,
+            )

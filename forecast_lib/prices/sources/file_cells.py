@@ -7,16 +7,17 @@ do.
 """
 
 import csv
-import datetime as dt
 import io
 import json
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from forecast_lib.errors import FileRefused
 from forecast_lib.prices.sources.numbers import decimal_mark
@@ -24,24 +25,21 @@ from forecast_lib.prices.sources.numbers import decimal_mark
 __all__ = [
     "EXCEL",
     "NUMBERS",
-    "ROLES",
-    "ROLE_OF_NAME",
     "SAVE_AS_CSV",
-    "Bad",
     "Cells",
     "csv_cells",
-    "parquet_cells",
-    "parquet_roles",
+    "is_parquet",
     "plain_name",
     "refuse_unless_plain",
+    "roles_of",
 ]
 
-MAX_FILE_BYTES = 200_000_000
+_MOST_BYTES = {True: 1_000_000_000, False: 200_000_000}
+"""Of a Parquet file (5,000 tickers over ten years take 330 MB; how many rows there may be is for its reader
+to say), and of a CSV.
+"""
 
-MAX_PARQUET_BYTES = 1_000_000_000
-"""5,000 tickers over ten years take 330 MB; how many rows there may be is for the reader to say."""
-
-ROLES = {
+_ROLES = {
     "date": ("date", "timestamp", "datetime"),
     "ticker": ("ticker", "symbol"),
     "currency": ("currency",),
@@ -54,25 +52,12 @@ ROLES = {
     "dividend": ("dividends", "dividend", "dividendamount"),
     "split": ("stocksplits", "stocksplit", "splitcoefficient", "splitratio"),
 }
-ROLE_OF_NAME = {name: role for role, names in ROLES.items() for name in names}
+_ROLE_OF_NAME = {name: role for role, names in _ROLES.items() for name in names}
 NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
 
-_SEPARATORS = (",", ";", "\t")
 EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb")
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the compound files of Office before 2007
 SAVE_AS_CSV = "open it and save the sheet with the prices as CSV (UTF-8)"
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A row that cannot be read: its position in the file, its text as JSON, and why."""
-
-    position: int
-    row: str
-    rule: str
-    reason: str
-    ticker: str | None = None
-    session: dt.date | None = None
 
 
 @dataclass(frozen=True)
@@ -80,31 +65,44 @@ class Cells:
     """A file's rows, column by column, not yet understood.
 
     Attributes:
-        positions: line (CSV) or row (Parquet) of each row in the file.
-        columns: role -> text cells, or a Series where the file has types.
+        unit: what its rows are called, `line` (CSV) or `row` (Parquet).
+        positions: (rows,) where each row stands in the file.
+        columns: role -> cells: a list of texts, or an array where the file has types.
         names: role -> the column's name as the file spells it.
-        ragged: rows that do not fit the header.
         row_text: index -> the whole row as JSON.
+        ragged: position and cells of rows that do not fit the header.
+        header: of a CSV.
         decimal: the mark before the decimals, in cells of text.
     """
 
     file: str
     unit: str
-    positions: list[int]
-    columns: dict[str, list[str] | pd.Series]
-    names: dict[str, str]
-    ragged: list[Bad]
+    positions: NDArray[np.int64]
+    columns: Mapping[str, Any]
+    names: Mapping[str, str]
     row_text: Callable[[int], str]
+    ragged: Sequence[tuple[int, list[str]]] = ()
+    header: Sequence[str] = ()
     decimal: str = "."
 
     def place(self, index: int) -> str:
         return f"{self.unit} {self.positions[index]}"
 
-    def origin(self, position: int) -> str:
-        return f"{self.file} {self.unit} {position}"
+    def shown(self, role: str, index: int) -> str:
+        """One cell, in a message."""
+        text = str(self.columns[role][index])
+        return ascii(text if len(text) <= 40 else text[:37] + "...")
+
+
+def is_parquet(path: Path) -> bool:
+    """By its ending."""
+    return path.suffix.lower() == ".parquet"
 
 
 def refuse_unless_plain(path: Path) -> None:
+    """Raises:
+    FileRefused: there is no such file, it is a device or a folder, one of Excel's, or too large.
+    """
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
@@ -116,8 +114,7 @@ def refuse_unless_plain(path: Path) -> None:
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
     if path.suffix.lower() in EXCEL:
         raise FileRefused(f"{path.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}")
-    limit = MAX_PARQUET_BYTES if path.suffix.lower() == ".parquet" else MAX_FILE_BYTES
-    if found.st_size > limit:
+    if found.st_size > (limit := _MOST_BYTES[is_parquet(path)]):
         raise FileRefused(
             f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker"
         )
@@ -132,148 +129,95 @@ def _text_of(path: Path) -> str:
         ) from error
     if content.startswith(_OLD_EXCEL) or (content.startswith(b"PK\3\4") and b"xl/" in content):
         raise FileRefused(f"{path.name} is an Excel file in spite of its name: expected text; {SAVE_AS_CSV}")
-    if b"\0" in content:
-        raise FileRefused(
-            f"{path.name} line {_line_at(content, content.index(0))}: a NUL byte: expected text in UTF-8;"
-            " save it as CSV (UTF-8)"
-        )
     try:
-        return content.decode("utf-8-sig")
+        wrong, text = content.find(b"\0"), content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = _line_at(content, error.start)
-        raise FileRefused(
-            f"{path.name} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as CSV"
-            " (UTF-8)"
-        ) from None
-
-
-def _line_at(content: bytes, offset: int) -> int:
-    return content.count(b"\n", 0, offset) + 1
-
-
-def _separator(text: str) -> str:
-    """The mark that makes the most columns we know of the header; the comma where none makes more."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(
-        _SEPARATORS, key=lambda mark: sum(plain_name(name) in ROLE_OF_NAME for name in header.split(mark))
+        wrong = error.start
+    if wrong < 0:
+        return text
+    what = (
+        f"byte 0x{content[wrong]:02x} is not UTF-8"
+        if content[wrong]
+        else "a NUL byte: expected text in UTF-8"
     )
+    line = content.count(b"\n", 0, wrong) + 1
+    raise FileRefused(f"{path.name} line {line}: {what}; save the file as CSV (UTF-8)")
 
 
 def _csv_rows(text: str, file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-    line = 1
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise FileRefused(
-                f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the"
-                " quotes"
-            ) from None
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-        line = reader.line_num + 1
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator), 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise FileRefused(
+            f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes"
+        ) from None
 
 
 def csv_cells(path: Path) -> Cells:
+    """The cells of a text file.
+
+    Raises:
+        FileRefused: it is no table of prices.
+    """
     text = _text_of(path)
-    separator = _separator(text)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    # the mark that makes the most columns we know of the header; the comma where none makes more
+    separator = max(
+        ",;\t", key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in first.split(mark))
+    )
     rows = _csv_rows(text, path.name, separator)
     _, header = next(rows, (0, []))
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
-    roles, names = _roles_of(header, path.name)
-    positions, kept, ragged = [], [], []
+    names = roles_of(header, path.name)
+    kept: list[tuple[int, list[str]]] = []
+    ragged: list[tuple[int, list[str]]] = []
     for line, cells in rows:
         # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another
         # matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
-        if len(fitting) == len(header):
-            positions.append(line)
-            kept.append(fitting)
-        else:
-            ragged.append(_ragged(line, cells, len(header), roles))
-    columns: dict[str, list[str] | pd.Series] = {
-        role: [cells[at] for cells in kept] for role, at in roles.items()
-    }
-    found = Cells(
-        path.name,
-        "line",
-        positions,
-        columns,
-        names,
-        ragged,
-        lambda index: _as_json(zip(header, kept[index], strict=True)),
-    )
+        (kept if len(fitting) == len(header) else ragged).append((line, fitting))
+    columns = {role: [cells[header.index(name)] for _, cells in kept] for role, name in names.items()}
+    positions = np.array([line for line, _ in kept], dtype=np.int64)
+
+    def row_text(index: int) -> str:
+        return json.dumps(dict(zip(header, kept[index][1], strict=True)))
+
+    found = Cells(path.name, "line", positions, columns, names, row_text, ragged, header)
     if separator == ",":
         return found
-    numbers = {names[role]: [cells[at] for cells in kept] for role, at in roles.items() if role in NUMBERS}
+    numbers = {names[role]: columns[role] for role in NUMBERS if role in names}
     return replace(found, decimal=decimal_mark(numbers, found.place, file=path.name))
 
 
-def _ragged(line: int, cells: list[str], expected: int, roles: dict[str, int]) -> Bad:
-    ticker = cells[roles["ticker"]] if "ticker" in roles and roles["ticker"] < len(cells) else None
-    reason = f"{len(cells)} cells: expected {expected}, as in the header"
-    return Bad(line, json.dumps(cells), "ragged_row", reason, ticker)
-
-
-def parquet_cells(path: Path, frame: pd.DataFrame) -> Cells:
-    header = [str(name) for name in frame.columns]
-    roles, names = _roles_of(header, path.name)
-    columns: dict[str, list[str] | pd.Series] = {}
-    for role, at in roles.items():
-        column = frame.iloc[:, at]
-        is_text = pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
-        columns[role] = (
-            column.astype(object).where(column.notna(), "").astype(str).tolist() if is_text else column
-        )
-    return Cells(
-        path.name,
-        "row",
-        [int(place) + 1 for place in frame.index],
-        columns,
-        names,
-        [],
-        lambda index: _as_json(frame.iloc[index].items()),
-    )
-
-
-def _as_json(pairs: Iterable[tuple[object, object]]) -> str:
-    return json.dumps({str(name): cell for name, cell in pairs}, default=str)
-
-
-def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Role -> column number, and role -> the column's own name."""
-    roles: dict[str, int] = {}
-    for at, name in enumerate(header):
-        role = ROLE_OF_NAME.get(plain_name(name))
-        if role in roles:
-            raise FileRefused(
-                f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one;"
-                " remove the other"
-            )
-        if role:
-            roles[role] = at
-    for needed in ("date", "close"):
-        if needed not in roles:
-            shown = ", ".join(repr(name[:20]) for name in header[:10])
-            raise FileRefused(
-                f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}"
-            )
-    return roles, {role: header[at] for role, at in roles.items()}
-
-
-def parquet_roles(header: list[str], file: str) -> dict[str, str] | None:
-    """Role (ticker, date, open and so on) -> the column's own name; None where there is no ticker column.
+def roles_of(header: Iterable[str], file: str) -> dict[str, str]:
+    """Role (ticker, date, open and so on) -> the column's own name.
 
     Raises:
         FileRefused: no date or no close, or two columns for one role.
     """
-    _, names = _roles_of(header, file)
-    return names if "ticker" in names else None
+    names: dict[str, str] = {}
+    for name in header:
+        role = _ROLE_OF_NAME.get(plain_name(name))
+        if role in names:
+            raise FileRefused(
+                f"{file}: columns {names[role]!r} and {name!r} are both the {role}: expected one; remove the"
+                " other"
+            )
+        if role:
+            names[role] = name
+    for needed in ("date", "close"):
+        if needed not in names:
+            shown = ", ".join(repr(name[:20]) for name in list(header)[:10])
+            raise FileRefused(
+                f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}"
+            )
+    return names
 
 
 def plain_name(name: str) -> str:

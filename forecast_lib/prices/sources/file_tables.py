@@ -4,333 +4,269 @@ A row that cannot be read is refused alone; the others stay. Where a file lists 
 that they are already divided by them, that is undone. A file that lists no splits passes as it stands.
 """
 
+import dataclasses
 import datetime as dt
+import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
-from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UsageError
-from forecast_lib.prices.actions import in_order
-from forecast_lib.prices.source import Asked, Offered, Told, actions_frame, refused_frame
+from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.prices.source import (
+    VALUES,
+    Asked,
+    Offered,
+    Told,
+    actions_frame,
+    listed_actions,
+    refused_frame,
+)
 from forecast_lib.prices.sources.dates import read_dates
-from forecast_lib.prices.sources.file_cells import NUMBERS, Bad, Cells, plain_name
-from forecast_lib.prices.sources.numbers import Numbers, read_numbers
-from forecast_lib.prices.traded import Traded, on_traded_basis
+from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
+from forecast_lib.prices.sources.numbers import read_numbers
+from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import Histories, key_of
 
-__all__ = ["FileTable", "actions_in", "understood"]
-
-_WITH_DECIMALS = tuple(role for role in NUMBERS if role != "volume")
-_BEFORE_ALL = np.datetime64("0001-01-01")
-
-
-@dataclass(frozen=True)
-class FileTable:
-    """What a file says.
-
-    Attributes:
-        traded: its rows and actions as they were traded.
-        refused: ticker and REFUSED_COLUMNS.
-        kinds: the kinds of action that it has a column for.
-        origins: where rows stand in the file.
-        torn: tickers that cannot be had, and why.
-        ends: by ticker the first and the last session of the file, where more rows are there than were read.
-    """
-
-    traded: Traded
-    refused: pd.DataFrame
-    kinds: frozenset[str]
-    origins: Callable[[NDArray[np.intp]], Sequence[str]]
-    torn: Mapping[str, TickerHeld]
-    ends: Mapping[str, tuple[dt.date, dt.date]] | None = None
-
-    @property
-    def tickers(self) -> tuple[str, ...]:
-        """Those of which the file has a row, readable or not."""
-        return self.traded.rows.tickers
-
-    def offered(self, asked: Asked, last: dt.date) -> Offered:
-        """The rows of tickers that it has, from the first sessions asked for on; all that it lists of
-        actions, for one may have been added or taken back late.
-        """
-        rows, names = self.traded.rows, tuple(sorted(asked))
-        index = pd.Index(rows.tickers).get_indexer(names)
-        since, places = (
-            np.full(len(rows.tickers), np.datetime64("9999-12-31")),
-            np.full(len(rows.tickers), -1, dtype=np.int32),
-        )
-        for place, ticker in zip(index.tolist(), names, strict=True):
-            since[place] = (
-                np.datetime64("-9999-01-01") if asked[ticker] is None else np.datetime64(asked[ticker], "D")
-            )
-            places[place] = names.index(ticker)
-        held = [place for place, ticker in enumerate(rows.tickers) if ticker in self.torn]
-        wanted = (
-            (rows.sessions >= since[rows.of])
-            & (rows.sessions <= np.datetime64(last, "D"))
-            & ~np.isin(rows.of, held)
-        )
-        chosen = np.flatnonzero(wanted)
-        part = rows if len(chosen) == len(rows) else rows.rows(chosen)
-        moved = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
-        actions = self.traded.actions
-        actions = actions[actions["ticker"].isin(names) & (actions["session"] <= pd.Timestamp(last))]
-        refused = self._refused(asked, last)
-        told = self._told(asked, last, moved, set(refused["ticker"]))
-        return Offered(moved, actions_frame([actions]), refused, told, lambda at: self.origins(chosen[at]))
-
-    def _refused(self, asked: Asked, last: dt.date) -> pd.DataFrame:
-        """Those within the sessions asked for, and those without a session."""
-        mine = self.refused[self.refused["ticker"].isin(list(asked))]
-        first = mine["ticker"].map(
-            {ticker: pd.Timestamp(day or _BEFORE_ALL) for ticker, day in asked.items()}
-        )
-        return refused_frame(
-            [mine[mine["session"].isna() | mine["session"].between(first, pd.Timestamp(last))]]
-        )
-
-    def _told(self, asked: Asked, last: dt.date, rows: Histories, refused: set[str]) -> dict[Ticker, Told]:
-        counts = dict(zip(rows.tickers, np.diff(rows.bounds()).tolist(), strict=True))
-        told = {}
-        for ticker, first in asked.items():
-            problem: TickerHeld | NoPrices | None = self.torn.get(ticker)
-            begin, end = self._ends_of(ticker)
-            if problem is None and not counts[ticker] and ticker not in refused:
-                having = f"the file has {begin} to {end}" if begin else "the file has none"
-                problem = NoPrices(
-                    ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows"
-                )
-            found = self.traded.found.get(ticker)
-            told[ticker] = Told(
-                problem,
-                action_kinds=self.kinds,
-                actions_from=begin,
-                assumption=found.assumption if found else None,
-                torn=found.torn if found else None,
-                undone=bool(found and (len(found.splits) or found.torn)),
-            )
-        return told
-
-    def first_session(self, tickers: Collection[str]) -> dt.date | None:
-        """The earliest session of any of these tickers; None where they have no row."""
-        return min(
-            (day for ticker in self.tickers if ticker in tickers and (day := self._ends_of(ticker)[0])),
-            default=None,
-        )
-
-    def _ends_of(self, ticker: str) -> tuple[dt.date | None, dt.date | None]:
-        if self.ends is not None:
-            return self.ends.get(ticker, (None, None))
-        place = self.tickers.index(ticker)
-        low, high = self.traded.rows.bounds()[place : place + 2].tolist()
-        days = self.traded.rows.sessions[low:high]
-        return (days[0].item(), days[-1].item()) if len(days) else (None, None)
-
-
-def understood(
-    cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, currency: str | None
-) -> FileTable:
-    """Every row of a file as columns.
-
-    Args:
-        named: the ticker of a file without a ticker column.
-        currency: of rows that name none.
-
-    Raises:
-        FileRefused: it cannot be read without guessing.
-    """
-    if not cells.positions:
-        raise FileRefused(f"{cells.file} has no complete row under its header: expected prices")
-    tickers = _tickers(cells, named)
-    bad = list(cells.ragged)
-    frame = pd.DataFrame({"ticker": tickers, "session": _sessions(cells, tickers, allow_mixed_dates)})
-    no_numbers: dict[str, list[int]] = {}
-    for role in NUMBERS:
-        frame[role], no_numbers[role] = _numbers(cells, role)
-    frame["currency"] = cells.columns.get("currency", "")
-    unreadable = _unreadable(cells, frame, no_numbers)
-    bad += unreadable.values()
-    positions = np.array(cells.positions)
-    if unreadable:
-        stays = np.setdiff1d(np.arange(len(frame)), list(unreadable))
-        frame, positions = frame.iloc[stays], positions[stays]
-    frame, torn = _one_currency(frame, currency, cells.file)
-    names = tuple(sorted(set(tickers)))
-    of = pd.Index(names).get_indexer(frame["ticker"]).astype(np.int32)
-    order = np.argsort(key_of(of, frame["session"].to_numpy("datetime64[D]")), kind="stable")
-    actions = actions_in(frame)
-    rows = Histories.from_frame(frame.iloc[order], names)
-    split_column = plain_name(cells.names.get("split", ""))
-    traded = on_traded_basis(rows, actions, split_column)
-    places = (
-        positions[order] if len(traded.rows) == len(rows) else positions[order][rows.is_among(traded.rows)]
-    )
-    return FileTable(
-        traded,
-        _refused_frame(cells, bad, named),
-        frozenset({"dividend", "split"}.intersection(cells.columns)),
-        lambda at: [cells.origin(int(position)) for position in places[at]],
-        torn,
-    )
-
-
-def _one_currency(
-    frame: pd.DataFrame, otherwise: str | None, file: str
-) -> tuple[pd.DataFrame, dict[str, TickerHeld]]:
-    """With each ticker's currency, and the tickers whose rows name several."""
-    said = frame["currency"].astype(str).str.strip()
-    several = said[said != ""].groupby(frame["ticker"]).unique()
-    torn = {
-        str(ticker): TickerHeld(
-            str(ticker),
-            f"{file}: its rows name {' and '.join(sorted(codes))}: expected one currency; correct the"
-            " currency column",
-            rule="two_currencies",
-        )
-        for ticker, codes in several.items()
-        if len(codes) > 1
-    }
-    own = frame["ticker"].map({ticker: codes[0] for ticker, codes in several.items()})
-    return frame.assign(currency=own.where(own.notna(), otherwise)), torn
-
-
-def _tickers(cells: Cells, named: Ticker | None) -> list[str]:
-    column = cells.columns.get("ticker")
-    if column is None:
-        return [str(named)] * len(cells.positions)
-    texts = [str(text) for text in column]
-    first_rows = {text: row for row, text in reversed(list(enumerate(texts)))}
-    known = {text: _ticker_in(text, cells, row) for text, row in first_rows.items()}
-    return [known[text] for text in texts]
-
-
-def _ticker_in(text: str, cells: Cells, index: int) -> Ticker:
-    try:
-        return parse_ticker(text)
-    except UsageError as error:
-        raise FileRefused(f"{cells.file} {cells.place(index)}: {error}") from None
-
-
-def _sessions(cells: Cells, tickers: list[str], allow_mixed_dates: bool) -> pd.Series:
-    column = cells.columns["date"]
-    if isinstance(column, pd.Series):
-        if isinstance(column.dtype, pd.DatetimeTZDtype) or not pd.api.types.is_datetime64_any_dtype(column):
-            raise FileRefused(
-                f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times"
-                " without a zone, as the exchange writes them"
-            )
-        return column.astype("datetime64[us]").dt.normalize().reset_index(drop=True)
-    dates = read_dates(column, cells.place, tickers, file=cells.file, allow_mixed=allow_mixed_dates)
-    return pd.Series(np.array(dates, dtype="datetime64[us]"))
-
-
-def _numbers(cells: Cells, role: str) -> Numbers:
-    column = cells.columns.get(role)
-    if column is None:
-        return Numbers(np.full(len(cells.positions), np.nan), [])
-    if isinstance(column, pd.Series):
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            raise FileRefused(
-                f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers"
-            )
-        return Numbers(column.to_numpy(dtype=float, na_value=np.nan), [])
-    commas_group = role == "volume" or _writes_decimal_points(cells)
-    named = {"file": cells.file, "column": cells.names[role]}
-    return read_numbers(column, cells.place, **named, commas_group=commas_group, decimal=cells.decimal)
-
-
-def _writes_decimal_points(cells: Cells) -> bool:
-    texts = (cells.columns.get(role) for role in _WITH_DECIMALS)
-    return any(
-        isinstance(column, pd.Series) or any("." in text for text in column)
-        for column in texts
-        if column is not None
-    )
-
-
-def _unreadable(cells: Cells, frame: pd.DataFrame, no_numbers: dict[str, list[int]]) -> dict[int, Bad]:
-    """Index -> why a row is refused, for rows with something unreadable."""
-    bad: dict[int, Bad] = {}
-
-    def refuse(index: int, rule: str, reason: str) -> None:
-        session = frame.at[index, "session"]
-        day = None if pd.isna(session) else session.date()
-        row = cells.row_text(index)
-        bad.setdefault(
-            index, Bad(cells.positions[index], row, rule, reason, str(frame.at[index, "ticker"]), day)
-        )
-
-    for index in np.flatnonzero(frame["session"].isna()).tolist():
-        refuse(
-            index,
-            "unreadable_date",
-            f"{_cell_text(cells, 'date', index)} is no day: expected one like the other rows'",
-        )
-    for role, indices in no_numbers.items():
-        for index in indices:
-            refuse(
-                index,
-                "unreadable_number",
-                f"{cells.names[role]} {_cell_text(cells, role, index)} is no number",
-            )
-    unknown = {text for text in frame["currency"].unique() if not _CURRENCY.fullmatch(str(text).strip())}
-    for index in np.flatnonzero(frame["currency"].isin(unknown)).tolist():
-        refuse(
-            index,
-            "unreadable_currency",
-            f"{_cell_text(cells, 'currency', index)} is no currency: expected a code such as USD",
-        )
-    return bad
-
-
-def _cell_text(cells: Cells, role: str, index: int) -> str:
-    column = cells.columns[role]
-    text = str(column.iloc[index] if isinstance(column, pd.Series) else column[index])
-    return ascii(text if len(text) <= 40 else text[:37] + "...")
-
-
-def _refused_frame(cells: Cells, bad: list[Bad], named: Ticker | None) -> pd.DataFrame:
-    whose = [_owner(cells, row, named) for row in bad]
-    columns = {
-        "ticker": whose,
-        "session": np.array([row.session for row in bad], dtype="datetime64[us]"),
-        "row": [row.row for row in bad],
-        "origin": [cells.origin(row.position) for row in bad],
-        "rule": [row.rule for row in bad],
-        "reason": [row.reason for row in bad],
-    }
-    return refused_frame([pd.DataFrame(columns)])
-
-
-def _owner(cells: Cells, row: Bad, named: Ticker | None) -> str:
-    if "ticker" not in cells.columns:
-        return str(named)
-    try:
-        return parse_ticker(row.ticker or "")
-    except UsageError:
-        raise FileRefused(
-            f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct"
-            " the row"
-        ) from None
-
+__all__ = ["part_of", "understood"]
 
 _CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
 """Three letters; the last one is small in codes of a hundredth, such as GBp. Or nothing."""
 
+_BEFORE_ALL, _AFTER_ALL = np.datetime64("-9999-01-01"), np.datetime64("9999-12-31")
 
-def actions_in(rows: pd.DataFrame) -> pd.DataFrame:
-    """Ticker, session, kind and value: writers put 0 where there is no dividend, 0 or 1 where there is no
-    split.
+
+def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
+    """What a file says of some tickers from their first sessions on; of actions all that it lists: some are
+    added or taken back late.
+
+    Args:
+        whole: what is known of the file (`understood`).
     """
-    paid = rows["dividend"].notna() & (rows["dividend"] != 0)
-    split = rows["split"].notna() & ~rows["split"].isin([0, 1])
-    parts = [
-        rows.loc[chosen, ["ticker", "session"]].assign(kind=kind, value=rows.loc[chosen, kind].astype(float))
-        for kind, chosen in (("dividend", paid), ("split", split))
+    rows, names = whole.rows, tuple(sorted(asked))
+    places = pd.Index(names).get_indexer(rows.tickers).astype(np.int32)
+    firsts = [
+        (
+            _AFTER_ALL
+            if ticker not in asked or whole.told[Ticker(ticker)].problem
+            else asked[Ticker(ticker)] or _BEFORE_ALL
+        )
+        for ticker in rows.tickers
     ]
-    return in_order(actions_frame(parts))
+    since = np.array(firsts, dtype="datetime64[D]")
+    chosen = np.flatnonzero((rows.sessions >= since[rows.of]) & (rows.sessions <= np.datetime64(last, "D")))
+    part = rows if len(chosen) == len(rows) else rows.rows(chosen)
+    found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
+    actions, refused = (frame[frame["ticker"].isin(names)] for frame in (whole.actions, whole.refused))
+    early = refused["session"] < refused["ticker"].map(
+        {ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()}
+    )
+    refused = refused_frame([refused[~early & ~(refused["session"] > pd.Timestamp(last))]])
+    there, told = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}, {}
+    for ticker, first in asked.items():
+        said = told[ticker] = whole.told.get(ticker) or Told(_unknown(ticker, whole, file))
+        if said.problem is None and ticker not in there:
+            having = (
+                "the file has none" if said.actions_from is None else f"its rows begin on {said.actions_from}"
+            )
+            problem = NoPrices(
+                ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows"
+            )
+            told[ticker] = dataclasses.replace(said, problem=problem)
+    actions = actions_frame([actions[actions["session"] <= pd.Timestamp(last)]])
+    return Offered(found, actions, refused, told, lambda at: whole.origins(chosen[at]))
+
+
+def _unknown(ticker: Ticker, whole: Offered, file: str) -> UnknownTicker:
+    shown = ", ".join(sorted(whole.told)[:5]) + (", ..." if len(whole.told) > 5 else "")
+    return UnknownTicker(
+        ticker, f"{file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker"
+    )
+
+
+def understood(
+    cells: Cells,
+    named: Ticker | None,
+    *,
+    allow_mixed_dates: bool,
+    currency: str | None,
+    begins: Mapping[str, np.datetime64] | None = None,
+) -> Offered:
+    """Everything that a file says, as it was traded; of each ticker that it has, a readable row or not, a
+    word.
+
+    Args:
+        named: the ticker of a file without a ticker column.
+        currency: of rows that name none.
+        begins: the first session of each ticker in the file; None where all of its rows are here.
+
+    Raises:
+        FileRefused: it cannot be read without guessing.
+    """
+    if not len(cells.positions) and begins is None:
+        raise FileRefused(f"{cells.file} has no complete row under its header: expected prices")
+    names, of = _tickers(cells, named)
+    days = _sessions(cells, of, allow_mixed_dates)
+    no_day = "is no day: expected one like the other rows'"
+    wrong = {at: ("unreadable_date", f"{cells.shown('date', at)} {no_day}") for at in _where(np.isnat(days))}
+    figures = _figures(cells, wrong)
+    said, held = _currencies(cells, names, of, wrong)
+    order = np.delete(np.arange(len(of)), list(wrong)) if wrong else slice(None)
+    keys = key_of(of[order], days[order])
+    if (keys[1:] < keys[:-1]).any():
+        order = np.arange(len(of))[order][np.argsort(keys, kind="stable")]
+    picked = {role: values[order] for role, values in figures.items()}
+    own = [said.get(name, currency) for name in names]
+    currencies = tuple(dict.fromkeys(code for code in own if code is not None))
+    code = np.array([-1 if each is None else currencies.index(each) for each in own], dtype=np.int16)
+    rows = Histories(
+        names, of[order], days[order], {name: picked[name] for name in VALUES}, currencies, code[of[order]]
+    )
+    owners = pd.Categorical.from_codes(rows.of, categories=list(names))
+    actions = listed_actions(
+        owners, rows.sessions, picked.get("dividend"), picked.get("split")
+    ).drop_duplicates(ignore_index=True)
+    traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
+    if begins is None:
+        begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
+    kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
+    told = {
+        Ticker(ticker): Told(
+            held.get(ticker),
+            None,
+            kinds,
+            begins.get(ticker),
+            traded.assumed.get(ticker),
+            traded.torn.get(ticker),
+        )
+        for ticker in {*names, *begins}
+    }
+    refused = _refused(cells, names, of, days, wrong, named)
+
+    def origins(at: NDArray[np.intp]) -> list[str]:
+        return [f"{cells.file} {cells.place(row)}" for row in np.arange(len(of))[order][traded.stays][at]]
+
+    return Offered(traded.rows, traded.actions, refused, told, origins)
+
+
+def _where(flags: NDArray[np.bool_]) -> list[int]:
+    places: list[int] = np.flatnonzero(flags).tolist()
+    return places
+
+
+def _tickers(cells: Cells, named: Ticker | None) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """The tickers of a file, and the place of each row's among them."""
+    if "ticker" not in cells.columns:
+        if named is None:
+            raise FileRefused(
+                f"{cells.file} has no ticker column, and its name is no ticker: say whose prices it holds"
+                f" with --tickers and one name, or rename the file to TICKER.{cells.file.rpartition('.')[2]}"
+            )
+        return (str(named),), np.zeros(len(cells.positions), dtype=np.int32)
+    codes, texts = pd.factorize(pd.Series(cells.columns["ticker"]), use_na_sentinel=False)
+    found = []
+    for code, text in enumerate(texts):
+        try:
+            found.append(parse_ticker(text if isinstance(text, str) else ""))
+        except UsageError as error:
+            raise FileRefused(f"{cells.file} {cells.place(int((codes == code).argmax()))}: {error}") from None
+    names = tuple(sorted(set(found)))
+    return names, pd.Index(names).get_indexer(found).astype(np.int32)[codes]
+
+
+def _sessions(cells: Cells, of: NDArray[np.int32], allow_mixed_dates: bool) -> NDArray[np.datetime64]:
+    column = cells.columns["date"]
+    if isinstance(column, list):
+        return read_dates(column, cells.place, of, file=cells.file, allow_mixed=allow_mixed_dates)
+    if column.dtype.kind != "M":
+        raise FileRefused(
+            f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times without"
+            " a zone, as the exchange writes them"
+        )
+    return np.asarray(column.astype("datetime64[D]"))
+
+
+def _figures(cells: Cells, wrong: dict[int, tuple[str, str]]) -> dict[str, NDArray[np.float64]]:
+    """VALUES, and the actions where the file has them, by role; rows with a cell that is no number go among
+    the `wrong`.
+    """
+    figures = {role: np.full(len(cells.positions), np.nan) for role in VALUES if role not in cells.columns}
+    texts = [cells.columns[role] for role in NUMBERS if role in cells.columns and role != "volume"]
+    decimals = any(not isinstance(column, list) or any("." in text for text in column) for column in texts)
+    for role in (role for role in NUMBERS if role in cells.columns):
+        column, name = cells.columns[role], cells.names[role]
+        if isinstance(column, list):
+            groups = role == "volume" or decimals
+            figures[role], unreadable = read_numbers(
+                column, cells.place, file=cells.file, column=name, commas_group=groups, decimal=cells.decimal
+            )
+            for at in unreadable:
+                wrong.setdefault(at, ("unreadable_number", f"{name} {cells.shown(role, at)} is no number"))
+        elif column.dtype.kind in "iuf":
+            figures[role] = column.astype(float, copy=False)
+        else:
+            raise FileRefused(f"{cells.file}: column {name!r} is {column.dtype}: expected numbers")
+    return figures
+
+
+def _currencies(
+    cells: Cells, names: Sequence[str], of: NDArray[np.int32], wrong: dict[int, tuple[str, str]]
+) -> tuple[dict[str, str], dict[str, TickerHeld]]:
+    """By ticker the currency that its rows name, and why it cannot be had where they name several."""
+    if "currency" not in cells.columns:
+        return {}, {}
+    said = pd.Series(cells.columns["currency"], dtype="str").fillna("").str.strip()
+    for at in _where(~said.isin([text for text in said.unique() if _CURRENCY.fullmatch(text)]).to_numpy()):
+        wrong.setdefault(
+            at,
+            (
+                "unreadable_currency",
+                f"{cells.shown('currency', at)} is no currency: expected a code such as USD",
+            ),
+        )
+    said = said.drop(index=list(wrong)).loc[lambda each: each != ""]
+    codes = {names[place]: sorted(found) for place, found in said.groupby(of[said.index]).unique().items()}
+    several = "its rows name {}: expected one currency; correct the currency column"
+    held = {
+        ticker: TickerHeld(
+            ticker, f"{cells.file}: {several.format(' and '.join(found))}", rule="two_currencies"
+        )
+        for ticker, found in codes.items()
+        if len(found) > 1
+    }
+    return {ticker: found[0] for ticker, found in codes.items()}, held
+
+
+def _refused(
+    cells: Cells,
+    names: Sequence[str],
+    of: NDArray[np.int32],
+    days: NDArray[np.datetime64],
+    wrong: Mapping[int, tuple[str, str]],
+    named: Ticker | None,
+) -> pd.DataFrame:
+    """Ticker and REFUSED_COLUMNS of the rows that cannot be read or do not fit the header."""
+    lines = [
+        (names[of[at]], days[at], cells.row_text(at), cells.positions[at], *why)
+        for at, why in sorted(wrong.items())
+    ]
+    for position, row in cells.ragged:
+        reason = f"{len(row)} cells: expected {len(cells.header)}, as in the header"
+        owner, column = (
+            named,
+            list(cells.header).index(cells.names["ticker"]) if "ticker" in cells.names else None,
+        )
+        if column is not None:
+            try:
+                owner = parse_ticker(row[column] if column < len(row) else "")
+            except UsageError:
+                whose = "it cannot be told whose row it is; correct the row"
+                raise FileRefused(f"{cells.file} {cells.unit} {position}: {reason}, and {whose}") from None
+        lines.append((str(owner), np.datetime64("NaT", "D"), json.dumps(row), position, "ragged_row", reason))
+    frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason"])
+    return refused_frame(
+        [frame.assign(origin=[f"{cells.file} {cells.unit} {position}" for position in frame["origin"]])]
+    )

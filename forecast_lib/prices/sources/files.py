@@ -1,101 +1,83 @@
 """Prices from the user's own files: a CSV, a Parquet file, or a folder of them, one for each ticker.
 
-What comes out is as traded (`file_tables`). A Parquet file with a ticker column and typed columns is read by
-columns, those rows alone that are wanted, and whole tickers of it can get into the database by themselves;
-any other is read as it stands.
+What comes out is as traded (`file_tables`). A CSV is read once; of a Parquet file with a ticker column those
+rows alone that are wanted.
 """
 
 import contextlib
-import dataclasses
 import datetime as dt
+import functools
+import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
-from forecast_lib.errors import FileRefused, TickercastError, TickerHeld, UnknownTicker, UsageError
-from forecast_lib.prices.source import Asked, Offered, Told, nobody, refused_frame
+from forecast_lib.errors import FileRefused, TickerError, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
 from forecast_lib.prices.sources.file_cells import (
     EXCEL,
-    ROLE_OF_NAME,
-    ROLES,
     SAVE_AS_CSV,
+    Cells,
     csv_cells,
-    parquet_cells,
-    parquet_roles,
-    plain_name,
+    is_parquet,
     refuse_unless_plain,
+    roles_of,
 )
-from forecast_lib.prices.sources.file_tables import FileTable, actions_in, understood
-from forecast_lib.prices.traded import on_traded_basis
+from forecast_lib.prices.sources.file_tables import part_of, understood
 from forecast_lib.sessions import EARLIEST_SESSION
-from forecast_lib.windows.histories import Histories
 
-__all__ = ["FilesSource", "ParquetColumns", "ParquetFiles"]
+__all__ = ["FilesSource", "ParquetFiles"]
 
 _READ = (".csv", ".parquet")
-_BEGINNING, _END = "-infinity", "infinity"
-
-
-class ParquetColumns(Protocol):
-    """A Parquet file whose columns are of the types that they mean."""
-
-    @property
-    def names(self) -> pd.DataFrame:
-        """A row for every name in the ticker column: ticker, dated (whether each of its rows has a date),
-        first and last session.
-        """
-        ...
-
-    def actions(self) -> pd.DataFrame:
-        """Ticker, session, dividend and split of the rows that have one of them."""
-        ...
-
-    def rows(self, asked: pd.DataFrame) -> Histories:
-        """The rows of tickers (ordered by name) between `since` and `until`, with `adj_close`, in the file's
-        order.
-        """
-        ...
-
-    def places(self, wanted: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session and row (from 0) of all rows of the tickers and sessions that are wanted, in the
-        file's order.
-        """
-        ...
+_OTHERS = "that are neither CSV nor Parquet"
+_WHY_NOT = {
+    **dict.fromkeys(_READ, "whose names are no tickers; rename each to its ticker, for example BRK-B.csv"),
+    **dict.fromkeys(EXCEL, f"made by Excel; {SAVE_AS_CSV}"),
+}
+"""Why what lies in a folder is not read, by its ending."""
 
 
 class ParquetFiles(Protocol):
-    """How Parquet files are read; handed in, because only `store` knows DuckDB."""
-
-    def read(self, path: Path, columns: Collection[str], tickers: Collection[str] | None) -> pd.DataFrame:
-        """The wanted columns (lower-case letters and digits), the index counting the rows of the file from 0;
-        of other tickers rows may be left out.
-        """
-        ...
+    """How Parquet files are read; handed in, because only `store` knows DuckDB. Columns go from role (ticker,
+    date and so on) to name.
+    """
 
     def header(self, path: Path) -> Sequence[str]:
         """The names of the columns."""
         ...
 
-    def columns(self, path: Path, roles: Mapping[str, str]) -> ParquetColumns | None:
-        """The file by columns, from role (ticker, date, open and so on) to name; None where their types say
-        too little.
+    def names(self, path: Path, columns: Mapping[str, str]) -> pd.DataFrame | None:
+        """A row for every name in the ticker column: name, first session, whether it has a split. None where
+        names or dates are not of the types that they mean.
+        """
+        ...
+
+    def rows(
+        self, path: Path, columns: Mapping[str, str], since: Mapping[str, dt.date | None] | None
+    ) -> tuple[NDArray[np.int64], Mapping[str, NDArray[Any]]]:
+        """Places in the file, from 0, and by role the columns: texts as objects, numbers and days as arrays.
+
+        Args:
+            since: by name the first day that is wanted, None for all; earlier rows come where they have an
+                action or no day. None for the
+                whole file.
         """
         ...
 
 
-class FilesSource:
+class FilesSource(PriceSource):
     """Prices from one CSV or Parquet file, or from a folder of `TICKER.csv` or `TICKER.parquet`.
 
     A file with a `ticker` column holds many tickers; otherwise its name is the ticker. If that name is no
     ticker (`Google_Stock_Price_Train.csv`) and the user named exactly one, the file is that one's.
 
-    Nothing is read before the first question; each file is read once. Safe to ask from several threads.
+    Nothing is read before the first question. Safe to ask from several threads.
 
     Args:
         path: the file or folder.
@@ -119,15 +101,14 @@ class FilesSource:
         parquet: ParquetFiles | None = None,
     ) -> None:
         self._path = path
-        self._tickers = tuple(tickers)
-        self._allow_mixed_dates = allow_mixed_dates
-        self._currency = currency
+        self._named = tickers[0] if len(tickers) == 1 else None
+        self._understood = functools.partial(
+            understood, allow_mixed_dates=allow_mixed_dates, currency=currency
+        )
         self._parquet = parquet
         self._lock = threading.Lock()
-        self._listed: dict[Ticker, tuple[Path, ...]] | None = None
-        self._read: dict[object, FileTable | TickercastError] = {}
-        self._columns: ParquetColumns | None = None
-        self._split_column, self._kinds = "", frozenset[str]()
+        self._listed: dict[Ticker, list[Path]] = {}
+        self._tables: dict[Path, Offered] = {}
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """All tickers of the file or folder.
@@ -137,30 +118,33 @@ class FilesSource:
         """
         if self._path.is_dir():
             return tuple(sorted(self._folder()))
-        listed = self._tickers_of_parquet()
-        return tuple(map(Ticker, self._file(None).tickers)) if listed is None else listed
+        names = self._listed_in(self._path)[1] if is_parquet(self._path) else None
+        if names is None:
+            return tuple(sorted(self._table(self._path, self._owner(), {}).told))
+        try:
+            return tuple(sorted(parse_tickers(names["name"].fillna(""))))
+        except UsageError as error:
+            raise FileRefused(f"{self._path.name}: {error}") from None
 
     def first_sessions(self, tickers: Sequence[Ticker]) -> Iterator[dt.date]:
         """The first sessions of these tickers; those of a folder one after another, as their files are read.
-        What
-        cannot be read is passed over: `fetch` says why.
+        What cannot be read is passed over: `fetch` says why.
         """
-        if self._path.is_dir():
-            tables = (self._of_folder(ticker) for ticker in tickers)
-            yield from (
-                day
-                for table in tables
-                if isinstance(table, FileTable) and (day := table.first_session(table.tickers))
-            )
-            return
-        with contextlib.suppress(FileRefused):
-            if by_columns := self._by_columns():
-                days = by_columns.names.set_index("ticker")["first"]
-                yield from (
-                    day.date() for day in days[days.index.isin(tickers)] if day.year >= EARLIEST_SESSION.year
-                )
-            elif day := self._file(tuple(tickers)).first_session(tickers):
-                yield day
+        for ticker in tickers if self._path.is_dir() else (None,):
+            with contextlib.suppress(FileRefused, TickerError):
+                path = self._only_file_of(ticker) if ticker else self._path
+                begins = self._begins(path, ticker or self._owner())
+                for each in (ticker,) if ticker else tickers:
+                    first = begins.get(each)
+                    if first is not None and first >= np.datetime64(EARLIEST_SESSION):
+                        yield pd.Timestamp(first).date()
+
+    def _begins(self, path: Path, named: Ticker | None) -> dict[str, np.datetime64]:
+        """The first session of each ticker of a file."""
+        if is_parquet(path) and (names := self._listed_in(path)[1]) is not None:
+            return _begins_in(names.assign(ticker=[_as_ticker(name) for name in names["name"]]))
+        told = self._table(path, named, {}).told
+        return {ticker: said.actions_from for ticker, said in told.items() if said.actions_from is not None}
 
     def passed_over(self) -> tuple[str, ...]:
         """What lies in the folder and is not read, in sentences; files whose names begin with a point are
@@ -170,22 +154,14 @@ class FilesSource:
             return ()
         used = {path for paths in self._folder().values() for path in paths}
         rest = [path for path in _entries(self._path) if path not in used and not path.name.startswith(".")]
-        reasons = {why: [path for path in rest if _why_not(path) == why] for why in _WHY_NOT}
-        return tuple(_sentence(self._path, why, paths) for why, paths in reasons.items() if paths)
-
-    def _tickers_of_parquet(self) -> tuple[Ticker, ...] | None:
-        """The names in a Parquet file, from that column alone; None for other files, and where a name needs
-        to be told by its row.
-        """
-        if self._path.suffix.lower() != ".parquet" or self._parquet is None or not self._path.is_file():
-            return None
-        names = self._parquet.read(self._path, ROLES["ticker"], None)
-        if names.shape[1] != 1:
-            return None
-        try:
-            return tuple(sorted(parse_tickers(names.iloc[:, 0].unique())))
-        except (UsageError, AttributeError, TypeError):
-            return None
+        sentences = []
+        for why in dict.fromkeys([*_WHY_NOT.values(), _OTHERS]):
+            if names := [path.name for path in rest if _WHY_NOT.get(path.suffix.lower(), _OTHERS) == why]:
+                listed = ", ".join(map(repr, names[:5])) + (
+                    f" and {len(names) - 5} more" if len(names) > 5 else ""
+                )
+                sentences.append(f"folder {self._path.name!r}: not read: {listed}, {why}")
+        return tuple(sentences)
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """The rows of each ticker from its first session to `last`, both inclusive.
@@ -194,246 +170,144 @@ class FilesSource:
         has no row in the range, readable or not, FileRefused where the file cannot be read without guessing,
         TickerHeld where only its rows cannot.
         """
-        if not asked:
-            return Offered.nothing({})
-        parts = (
-            [*self._from_folder(asked, last, done)] if self._path.is_dir() else self._from_file(asked, last)
-        )
-        if not self._path.is_dir():
-            for ticker in asked:
-                done(ticker)
-        joined = Offered.joined(parts)
-        return dataclasses.replace(joined, whole=parts[0].whole) if parts[0].whole is not None else joined
-
-    def _from_file(self, asked: Asked, last: dt.date) -> list[Offered]:
+        if self._path.is_dir():
+            return one_by_one(asked, lambda ticker, first: self._of_folder(ticker, first, last), done)
         try:
-            by_columns = self._by_columns()
-            clear = _clear_names(by_columns.names) if by_columns else frozenset()
-            parts = []
-            mine = {ticker: first for ticker, first in asked.items() if ticker in clear}
-            if by_columns and mine:
-                table = self._columnar(by_columns, mine, last)
-                parts.append(dataclasses.replace(table.offered(mine, last), whole=by_columns))
-            rest = {ticker: first for ticker, first in asked.items() if ticker not in clear}
-            if rest and by_columns and not _spelled_somehow(by_columns.names, rest):
-                return [*parts, self._unknown(rest, ())]
-            if rest:
-                table = self._file(tuple(rest))
-                known = {ticker: first for ticker, first in rest.items() if ticker in table.tickers}
-                parts.append(table.offered(known, last))
-                parts.append(
-                    self._unknown({ticker: None for ticker in rest if ticker not in known}, table.tickers)
-                )
-            return [part for part in parts if part.told] or parts[:1]
-        except FileRefused as error:
-            return [Offered.nothing({ticker: Told(error) for ticker in asked})]
-
-    def _unknown(self, asked: Asked, tickers: Sequence[str]) -> Offered:
-        # Of a Parquet file only the rows that were asked for are read, so not all its names are known.
-        shown = ", ".join(tickers[:5]) + (", ..." if len(tickers) > 5 else "")
-        partly = self._path.suffix.lower() == ".parquet"
-        holding, advice = (
-            ("has no row of it", "see its ticker column")
-            if partly
-            else (f"holds {shown}", "name one of these")
-        )
-        reason = f"{self._path.name} {holding}; {advice}, or rename the file"
-        return Offered.nothing(
-            {ticker: Told(UnknownTicker(ticker, reason, rule="unknown_ticker")) for ticker in asked}
-        )
-
-    def _by_columns(self) -> ParquetColumns | None:
-        """The file by columns, where it is a Parquet file that allows it."""
-        with self._lock:
-            if (
-                self._columns is None
-                and self._parquet is not None
-                and self._path.suffix.lower() == ".parquet"
-            ):
-                refuse_unless_plain(self._path)
-                roles = parquet_roles(list(self._parquet.header(self._path)), self._path.name)
-                if roles is not None and "currency" not in roles:
-                    self._columns = self._parquet.columns(self._path, roles)
-                    self._split_column = plain_name(roles.get("split", ""))
-                    self._kinds = frozenset({"dividend", "split"}.intersection(roles))
-            return self._columns
-
-    def _columnar(self, file: ParquetColumns, asked: Asked, last: dt.date) -> FileTable:
-        """The wanted rows. Of a ticker with splits all rows of the file are read: they show whether the
-        splits are in the prices.
-        """
-        names = sorted(asked)
-        actions = actions_in(file.actions())
-        actions = actions[actions["ticker"].isin(names)].reset_index(drop=True)
-        splitting = set(actions.loc[actions["kind"] == "split", "ticker"])
-        whole = [ticker in splitting for ticker in names]
-        since = [
-            _BEGINNING if all_of_it else str(asked[Ticker(ticker)] or _BEGINNING)
-            for ticker, all_of_it in zip(names, whole, strict=True)
-        ]
-        until = [_END if all_of_it else str(last) for all_of_it in whole]
-        rows = file.rows(pd.DataFrame({"ticker": names, "since": since, "until": until}, dtype="str"))
-        if self._currency is not None:
-            rows = dataclasses.replace(
-                rows, currencies=(self._currency,), currency=np.zeros(len(rows), dtype=np.int16)
-            )
-        traded = on_traded_basis(rows, actions, self._split_column)
-        ends = file.names.set_index("ticker").loc[names, ["first", "last"]]
-        spans = {
-            ticker: (low.date(), high.date())
-            for ticker, low, high in ends.itertuples(name=None)
-            if low.year >= EARLIEST_SESSION.year
-        }
-
-        def origins(at: NDArray[np.intp]) -> list[str]:
-            return [f"{self._path.name} row {place + 1}" for place in _places(file, traded.rows, at)]
-
-        return FileTable(traded, refused_frame(()), self._kinds, origins, {}, spans)
-
-    def _from_folder(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None]) -> list[Offered]:
-        parts = []
-        for ticker, first in asked.items():
-            held = self._of_folder(ticker)
-            parts.append(
-                held.offered({ticker: first}, last)
-                if isinstance(held, FileTable)
-                else Offered.nothing({ticker: Told(held)})
-            )
+            found = part_of(self._table(self._path, self._owner(), asked), asked, last, self._path.name)
+        except FileRefused as problem:
+            found = Offered.nothing({ticker: Told(problem) for ticker in asked})
+        for ticker in asked:
             done(ticker)
-        return parts
+        return found
 
-    def _of_folder(self, ticker: Ticker) -> FileTable | TickercastError:
+    def _owner(self) -> Ticker | None:
+        """Whose a file without a ticker column is."""
+        return _ticker_of(self._path) or self._named
+
+    def _of_folder(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         try:
-            paths = self._folder().get(ticker)
-        except FileRefused as error:
-            return error
-        if not paths and (excel := self._excel_file(ticker)):
-            return TickerHeld(
-                ticker,
-                f"{excel.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}",
-                rule="file_refused",
-            )
+            path = self._only_file_of(ticker)
+            table = self._table(path, ticker, {ticker: first})
+            if other := next((name for name in sorted(table.told) if name != ticker), None):
+                raise FileRefused(
+                    f"{path.name} has rows of {other}: expected only {ticker}, after the file's name; give"
+                    " the file itself"
+                )
+            return part_of(table, {ticker: first}, last, path.name)
+        except FileRefused as error:  # one bad file of many must not stop the others
+            raise TickerHeld(ticker, str(error), rule="file_refused") from error
+
+    def _only_file_of(self, ticker: Ticker) -> Path:
+        paths = self._folder().get(ticker)
+        if paths is None:
+            paths = [
+                path
+                for path in _entries(self._path)
+                if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker
+            ][:1]
         if not paths:
-            return UnknownTicker(
+            raise UnknownTicker(
                 ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker"
             )
-        with self._lock:
-            if ticker not in self._read:
-                try:
-                    self._read[ticker] = self._only_ticker_of(ticker, paths)
-                except FileRefused as error:  # one bad file of many must not stop the others
-                    self._read[ticker] = TickerHeld(ticker, str(error), rule="file_refused")
-            return self._read[ticker]
-
-    def _only_ticker_of(self, ticker: Ticker, paths: tuple[Path, ...]) -> FileTable:
         if len(paths) > 1:
             raise FileRefused(
                 f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove"
                 " the other"
             )
         _refuse_link_out_of(self._path, paths[0])
-        table = self._table(paths[0], ticker, None)
-        if set(table.tickers) != {ticker}:
-            other = next(iter(set(table.tickers) - {ticker}))
-            raise FileRefused(
-                f"{paths[0].name} has rows of {other}: expected only {ticker}, after the file's name; give"
-                " the file itself"
-            )
-        return table
+        return paths[0]
 
-    def _table(self, path: Path, named: Ticker | None, tickers: tuple[Ticker, ...] | None) -> FileTable:
-        """One file as it stands. `named` is the ticker of a file without a ticker column."""
+    def _table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
+        """What a file says; of a Parquet file with a ticker column of the tickers that are asked for alone.
+
+        Args:
+            named: the ticker of a file without a ticker column.
+        """
+        with self._lock:
+            if path not in self._tables:
+                if is_parquet(path):
+                    return self._parquet_table(path, named, asked)
+                refuse_unless_plain(path)
+                self._tables[path] = self._understood(csv_cells(path), named)
+            return self._tables[path]
+
+    def _listed_in(self, path: Path) -> tuple[dict[str, str], pd.DataFrame | None]:
+        """Of a Parquet file its columns by role, and a row for every name of a ticker; None where all of the
+        file must be read.
+        """
         refuse_unless_plain(path)
-        if path.suffix.lower() == ".parquet":
-            if self._parquet is None:
-                raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
-            cells = parquet_cells(path, self._parquet.read(path, ROLE_OF_NAME, tickers))
-        else:
-            cells = csv_cells(path)
-        if "ticker" not in cells.columns and named is None:
-            raise FileRefused(
-                f"{path.name} has no ticker column, and its name is no ticker: say whose prices it holds with"
-                " --tickers and one name, or rename the file to TICKER" + path.suffix
-            )
-        return understood(cells, named, allow_mixed_dates=self._allow_mixed_dates, currency=self._currency)
+        if self._parquet is None:
+            raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
+        columns = roles_of(self._parquet.header(path), path.name)
+        names = self._parquet.names(path, columns) if "ticker" in columns else None
+        return columns, names if names is not None and len(names) else None
 
-    def _folder(self) -> dict[Ticker, tuple[Path, ...]]:
+    def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
+        columns, names = self._listed_in(path)
+        assert self._parquet is not None
+        since, begins = None, None
+        if names is not None:
+            names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
+            mine = names[names["ticker"].isin(list(asked))]
+            whole = set(
+                mine.loc[mine["splits"], "ticker"]
+            )  # all rows show whether the splits are in the prices
+            since = {
+                name: None if ticker in whole else asked[ticker]
+                for name, ticker in zip(mine["name"], mine["ticker"], strict=True)
+            }
+            begins = _begins_in(names)
+        places, found = self._parquet.rows(path, columns, since)
+        cells = {
+            role: (
+                ["" if text is None else str(text) for text in column]
+                if column.dtype == object and role != "ticker"
+                else column
+            )
+            for role, column in found.items()
+        }
+
+        def row_text(index: int) -> str:
+            return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
+
+        return self._understood(
+            Cells(path.name, "row", places + 1, cells, columns, row_text), named, begins=begins
+        )
+
+    def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
         with self._lock:
-            if self._listed is None:
-                listed: dict[Ticker, tuple[Path, ...]] = {}
-                paths = _entries(self._path)
-                for path in paths:
-                    ticker = _ticker_of(path)
-                    if ticker and path.suffix.lower() in _READ:
-                        listed[ticker] = (*listed.get(ticker, ()), path)
-                if not listed:
-                    excel = next((path.name for path in paths if path.suffix.lower() in EXCEL), None)
-                    advice = (
-                        f"{excel} is an Excel file: {SAVE_AS_CSV}"
-                        if excel
-                        else "expected one file for each ticker, such as AAPL.csv"
-                    )
-                    raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
-                self._listed = listed
+            if not self._listed:
+                for path in _entries(self._path):
+                    if path.suffix.lower() in _READ and (ticker := _ticker_of(path)):
+                        self._listed.setdefault(ticker, []).append(path)
+            if not self._listed:
+                excel = next(
+                    (path.name for path in _entries(self._path) if path.suffix.lower() in EXCEL), None
+                )
+                advice = (
+                    f"{excel} is an Excel file: {SAVE_AS_CSV}"
+                    if excel
+                    else "expected one file for each ticker, such as AAPL.csv"
+                )
+                raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
             return self._listed
 
-    def _excel_file(self, ticker: Ticker) -> Path | None:
-        found = (
-            path
-            for path in _entries(self._path)
-            if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker
-        )
-        return next(found, None)
 
-    def _file(self, tickers: tuple[Ticker, ...] | None) -> FileTable:
-        """The one file; of a Parquet file maybe only the rows of these tickers."""
-        with self._lock:
-            for read in self._read.values():
-                if isinstance(read, FileTable) and set(tickers or ()) <= set(read.tickers):
-                    return read
-            named = _ticker_of(self._path) or (self._tickers[0] if len(self._tickers) == 1 else None)
-            self._read[tickers] = self._table(self._path, named, tickers)
-            found = self._read[tickers]
-            assert isinstance(found, FileTable)
-            return found
+def _begins_in(names: pd.DataFrame) -> dict[str, np.datetime64]:
+    firsts = names.dropna().groupby("ticker")["first"].min()
+    return dict(zip(firsts.index, firsts.to_numpy("datetime64[D]"), strict=True))
 
 
-def _clear_names(names: pd.DataFrame) -> frozenset[str]:
-    """Those that are spelled as tickers are, in one way only, and whose rows all have a date."""
-    spelled = names["ticker"].fillna("").str.strip().str.upper()
-    clear = names["dated"] & (spelled == names["ticker"]) & ~spelled.duplicated(keep=False)
-    return frozenset(names.loc[clear, "ticker"])
-
-
-def _spelled_somehow(names: pd.DataFrame, asked: Collection[str]) -> bool:
-    spelled = set(names["ticker"].fillna("").str.strip().str.upper())
-    return bool(names["ticker"].isna().any() or spelled.intersection(asked))
-
-
-def _places(file: ParquetColumns, rows: Histories, at: NDArray[np.intp]) -> list[int]:
-    """Where rows stand in the file: of several of one session the first comes first there too."""
-    if not len(at):
-        return []
-    keys = rows.keys()
-    rank = at - np.searchsorted(keys, keys[at])
-    wanted = pd.DataFrame(
-        {
-            "ticker": np.array(rows.tickers, dtype=object)[rows.of[at]],
-            "session": rows.sessions[at].astype("datetime64[us]"),
-        }
-    )
-    found = file.places(wanted.drop_duplicates())
-    found = found.assign(rank=found.groupby(["ticker", "session"]).cumcount())
-    merged = wanted.assign(rank=rank).merge(found, how="left", on=["ticker", "session", "rank"])
-    return [int(place) for place in merged["row"]]
+def _as_ticker(text: object) -> Ticker | None:
+    try:
+        return parse_ticker(text if isinstance(text, str) else "")
+    except UsageError:
+        return None
 
 
 def _ticker_of(path: Path) -> Ticker | None:
-    try:
-        return parse_ticker(path.stem)
-    except UsageError:
-        return None
+    return _as_ticker(path.stem)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -443,27 +317,6 @@ def _entries(folder: Path) -> list[Path]:
         raise FileRefused(
             f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions"
         ) from error
-
-
-_WHY_NOT = {
-    "name": "whose names are no tickers; rename each to its ticker, for example BRK-B.csv",
-    "excel": f"made by Excel; {SAVE_AS_CSV}",
-    "kind": "that are neither CSV nor Parquet",
-}
-
-
-def _why_not(path: Path) -> str:
-    """Why an entry of a folder is not read: a key of `_WHY_NOT`."""
-    if path.suffix.lower() in EXCEL:
-        return "excel"
-    return "name" if path.suffix.lower() in _READ else "kind"
-
-
-def _sentence(folder: Path, why: str, paths: list[Path]) -> str:
-    names = ", ".join(repr(path.name) for path in paths[:5]) + (
-        f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    )
-    return f"folder {folder.name!r}: not read: {names}, {_WHY_NOT[why]}"
 
 
 def _refuse_link_out_of(folder: Path, path: Path) -> None:

@@ -6,46 +6,31 @@ separate the columns, the second is never assumed. Where semicolons or tabs do, 
 because the two differ by a factor of a thousand.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.errors import FileRefused
 
-__all__ = ["Numbers", "decimal_mark", "read_numbers"]
+__all__ = ["decimal_mark", "read_numbers"]
 
 _ONLY_DIGITS = re.compile(r"[0-9.\n]*", re.ASCII)  # nearly every column; NumPy reads it at once
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_PLAIN = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE
+)
 # Thousands, or lakhs (1,16,88,800); spreadsheets also write the latter without its last comma (116,88,800).
 _GROUPED = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:,\d{2})*,\d{3})(?:\.\d*)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d*", re.ASCII)
 _NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a", "#n/a", "-"})
-_INFINITE = {
-    "inf": math.inf,
-    "+inf": math.inf,
-    "-inf": -math.inf,
-    "infinity": math.inf,
-    "-infinity": -math.inf,
-}
-
-
 _SWAPPED = str.maketrans(",.", ".,")
 
-
-class Numbers(NamedTuple):
-    """The value of each cell, NaN where there is none, and the rows where something stands that is no
-    number.
-    """
-
-    values: NDArray[np.float64]
-    unreadable: list[int]
+Place = Callable[[int], str]
+"""Row number -> how to name it in an error, for example `line 2`."""
 
 
-def decimal_mark(columns: Mapping[str, Sequence[str]], place: Callable[[int], str], *, file: str) -> str:
+def decimal_mark(columns: Mapping[str, Sequence[str]], place: Place, *, file: str) -> str:
     """`.` or `,`: the decimal mark of a file whose columns are not separated by commas.
 
     A cell such as `12,5` or `1.008,64` can only have a decimal comma, one such as `12.5` or `1,008.64` only a
@@ -53,7 +38,6 @@ def decimal_mark(columns: Mapping[str, Sequence[str]], place: Callable[[int], st
 
     Args:
         columns: name -> cells, of every column of numbers.
-        place: row number -> how to name it in an error, for example `line 2`.
 
     Raises:
         FileRefused: both kinds of cell are there, or only such as mean two things, for example `1.008`.
@@ -85,23 +69,16 @@ def _marks(text: str) -> str:
     point, comma = (
         bool(_PLAIN.fullmatch(each) or _GROUPED.fullmatch(each)) for each in (text, text.translate(_SWAPPED))
     )
-    return ("either" if point else ",") if comma else ("." if point else "neither")
+    return {(True, True): "either", (True, False): ".", (False, True): ","}.get((point, comma), "neither")
 
 
 def read_numbers(
-    texts: Sequence[str],
-    place: Callable[[int], str],
-    *,
-    file: str,
-    column: str,
-    commas_group: bool,
-    decimal: str = ".",
-) -> Numbers:
-    """The numbers of one column.
+    texts: Sequence[str], place: Place, *, file: str, column: str, commas_group: bool, decimal: str = "."
+) -> tuple[NDArray[np.float64], list[int]]:
+    """The value of each cell, NaN where there is none, and the rows where something stands that is no number.
 
     Args:
         texts: cells of one column.
-        place: row number -> how to name it in an error, for example `line 2`.
         file, column: names for errors.
         commas_group: it is known that commas group here: the column holds whole numbers, or the file writes
             decimal points
@@ -113,43 +90,28 @@ def read_numbers(
 
     >>> cells = ["1,008.64", "73,80,500", "", "1e3", "abc"]
     >>> read_numbers(cells, lambda row: f"line {row + 2}", file="a.csv", column="Close", commas_group=True)
-    Numbers(values=array([1.00864e+03, 7.38050e+06,         nan, 1.00000e+03,         nan]), unreadable=[4])
+    (array([1.00864e+03, 7.38050e+06,         nan, 1.00000e+03,         nan]), [4])
     """
-    if decimal == ",":
-        return read_numbers(
-            [text.translate(_SWAPPED) for text in texts], place, file=file, column=column, commas_group=True
-        )
-    if _ONLY_DIGITS.fullmatch("\n".join(texts)):
+    if _ONLY_DIGITS.fullmatch("\n".join(texts)) and decimal == ".":
         try:
-            return Numbers(np.array(texts, dtype=float), [])
+            return np.array(texts, dtype=float), []
         except ValueError:  # an empty cell, or one such as 1.2.3
             pass
-    found = [
-        (
-            float(text)
-            if _PLAIN.fullmatch(text)
-            else _unusual(text.strip(), row, place, file, column, commas_group)
-        )
-        for row, text in enumerate(texts)
-    ]
-    return Numbers(np.array(found, dtype=float), [row for row, value in enumerate(found) if value is None])
-
-
-def _unusual(
-    text: str, row: int, place: Callable[[int], str], file: str, column: str, commas_group: bool
-) -> float | None:
-    lowered = text.lower()
-    if lowered in _NOTHING:
-        return math.nan
-    if lowered in _INFINITE:
-        return _INFINITE[lowered]
-    if _PLAIN.fullmatch(text):
-        return float(text)
-    if _GROUPED.fullmatch(text) and (commas_group or "." in text or text.count(",") > 1):
-        return float(text.replace(",", ""))
-    if _DECIMAL_COMMA.fullmatch(text):
-        raise FileRefused(
-            f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point, and"
-            " commas only between thousands; write the file with decimal points"
-        )
-    return None
+    values, unreadable = np.full(len(texts), np.nan), []
+    for row, text in enumerate(
+        text.strip() if decimal == "." else text.strip().translate(_SWAPPED) for text in texts
+    ):
+        if _PLAIN.fullmatch(text):
+            values[row] = float(text)
+        elif _GROUPED.fullmatch(text) and (
+            commas_group or decimal == "," or "." in text or text.count(",") > 1
+        ):
+            values[row] = float(text.replace(",", ""))
+        elif _DECIMAL_COMMA.fullmatch(text) and decimal == ".":
+            raise FileRefused(
+                f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point,"
+                " and commas only between thousands; write the file with decimal points"
+            )
+        elif text.lower() not in _NOTHING:
+            unreadable.append(row)
+    return values, unreadable

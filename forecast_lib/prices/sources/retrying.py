@@ -1,5 +1,6 @@
 """Asks a price source again after an error that may pass."""
 
+import itertools
 import random
 import time
 from collections.abc import Callable
@@ -57,16 +58,14 @@ class Retrying:
             TickerError, FatalError: at once.
         """
         began = self.clock()
-        tries = 0
-        while True:
-            tries += 1
+        for tries in itertools.count(1):
             try:
                 return ask()
             except SourceGivenUp:
                 raise
             except TransientError as problem:
-                delay = back_off(tries, self.random())
-                spent = self.clock() - began
+                delay, spent = back_off(tries, self.random()), self.clock() - began
                 if tries >= self.attempts or spent + delay > self.budget_s:
                     raise type(problem)(f"{problem} (tried {tries} times in {spent:.0f} s)") from problem
             self.sleep(delay)
+        raise AssertionError("the tries are endless")

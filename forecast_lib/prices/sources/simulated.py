@@ -13,7 +13,6 @@ one.
 import datetime as dt
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import ACTION_COLUMNS, Asked, Offered, Told, nobody
+from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, listed_actions, nobody, one_by_one
 from forecast_lib.sessions import TickerCalendar
 
 __all__ = ["FIRST_SESSION", "SimulatedMarket"]
@@ -47,19 +46,7 @@ _DIVIDEND_MONTHS, _DIVIDEND_DAY = (2, 5, 8, 11), 10
 Values = NDArray[np.float64]
 
 
-class _Character(NamedTuple):
-    """What distinguishes one company: first price, yearly volatility and drift, quarterly dividend yield,
-    usual volume.
-    """
-
-    price: float
-    volatility: float
-    drift: float
-    quarterly_yield: float
-    volume: float
-
-
-class SimulatedMarket:
+class SimulatedMarket(PriceSource):
     """Tickers SIM1, SIM2, ... of one made-up market, daily from 2010-01-04, as traded, in US dollars.
 
     >>> market = SimulatedMarket(seed=0)
@@ -78,36 +65,34 @@ class SimulatedMarket:
     def default_tickers(self) -> tuple[Ticker, ...]:
         return tuple(Ticker(f"SIM{number}") for number in range(1, self._count + 1))
 
-    def passed_over(self) -> tuple[str, ...]:
-        return ()
-
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every session from each ticker's first one to `last`, whether or not it has ended: the market has
         no clock.
         """
-        parts = []
-        for ticker, first in asked.items():
-            parts.append(self._offered(ticker, first, last))
-            done(ticker)
-        return Offered.joined(parts)
+        return one_by_one(asked, lambda ticker, first: self._offered(ticker, first, last), done)
 
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
-        match = _TICKER.fullmatch(ticker)
+        match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
         if not match:
-            reason = "no ticker of the simulated market: expected SIM1, SIM2, ..."
-            return Offered.nothing({ticker: Told(UnknownTicker(ticker, reason, rule="unknown_ticker"))})
-        begin = max(first or FIRST_SESSION, FIRST_SESSION)
+            raise UnknownTicker(
+                ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker"
+            )
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
-        if not len(sessions) or sessions[-1] < pd.Timestamp(begin):
-            reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
-            return Offered.nothing({ticker: Told(NoPrices(ticker, reason, rule="no_rows"))})
         wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
+        if wanted == len(sessions):
+            reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
+            raise NoPrices(ticker, reason, rule="no_rows")
         figures, actions = _history(sessions, self._seed, int(match[1]), wanted)
-        days, told = sessions[wanted:].to_numpy(), Told(timezone="America/New_York")
-        return Offered.of_one(ticker, days, figures, actions, self._origins, currency="USD", told=told)
-
-    def _origins(self, at: NDArray[np.intp]) -> list[str]:
-        return [f"simulated market, seed {self._seed}"] * len(at)
+        origin, told = f"simulated market, seed {self._seed}", Told(timezone="America/New_York")
+        return Offered.of_one(
+            ticker,
+            sessions[wanted:].to_numpy(),
+            figures,
+            actions,
+            lambda at: [origin] * len(at),
+            currency="USD",
+            told=told,
+        )
 
 
 def _history(
@@ -123,53 +108,51 @@ def _history(
         np.random.Generator(np.random.PCG64(stream))
         for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
-    company = _character(character_rng)
-    returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), company)
-    pays = _ex_dates(sessions) & (company.quarterly_yield > 0)
-    log_close = np.log(company.price) + np.cumsum(
-        returns + np.where(pays, np.log1p(-company.quarterly_yield), 0.0)
+    price, volatility, drift, dividend, volume = character_rng.uniform(size=5)
+    price, volatility, drift, volume = (
+        20 + 130 * price,
+        0.18 + 0.22 * volatility,
+        0.02 + 0.10 * drift,
+        np.exp(np.log(5e5) + 4 * volume),
     )
+    # A third of the companies pay nothing, the others 1 to 4 % a year, on the first session from the 10th of
+    # a quarter's middle month on.
+    quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
+    due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
+    pays = due & ~np.append(True, due[:-1]) & (quarterly > 0)
+    returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), volatility, drift)
+    log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
     splits = _splits(np.exp(log_close))
     shares = np.cumprod(splits)
     close = np.exp(log_close) / shares
 
-    before = np.append(company.price, close[:-1]) / splits  # yesterday's close on today's share basis
+    before = np.append(price, close[:-1]) / splits  # yesterday's close on today's share basis
     open_ = before * np.exp(gap_rng.standard_normal(len(close)) * deviations * 0.3)
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
     bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
-        deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility
+        deviations * np.sqrt(_SESSIONS_PER_YEAR) / volatility
     )
     cents = {
         name: np.round(values, 2)
         for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()
     }
-    volume = np.round(company.volume * np.exp(bustle) * shares)
-    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
-    dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
+    traded = np.round(float(volume) * np.exp(bustle) * shares)
+    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": traded}
+    dividends = np.where(pays, np.maximum(np.round(before * quarterly, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
-    return handed_out, _actions(sessions[wanted:], splits[wanted:], dividends[wanted:])
-
-
-def _character(rng: np.random.Generator) -> _Character:
-    price, volatility, drift, dividend, volume = rng.uniform(size=5)
-    return _Character(
-        price=20 + 130 * price,
-        volatility=0.18 + 0.22 * volatility,
-        drift=0.02 + 0.10 * drift,
-        # A third of the companies pay nothing, the others 1 to 4 % a year.
-        quarterly_yield=0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4,
-        volume=float(np.exp(np.log(5e5) + 4 * volume)),
+    return handed_out, listed_actions(
+        f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:]
     )
 
 
-def _garch(shocks: Values, company: _Character) -> tuple[Values, Values]:
+def _garch(shocks: Values, volatility: float, yearly_drift: float) -> tuple[Values, Values]:
     """Log returns with drift, and the standard deviation of each, known the day before."""
     unit = np.clip(
         shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST
     ).tolist()
-    mean_variance = company.volatility**2 / _SESSIONS_PER_YEAR
+    mean_variance = volatility**2 / _SESSIONS_PER_YEAR
     constant = (1 - _ALPHA - _BETA) * mean_variance
     highest = _HIGHEST_VARIANCE * mean_variance
     variance, variances = mean_variance, []
@@ -177,14 +160,8 @@ def _garch(shocks: Values, company: _Character) -> tuple[Values, Values]:
         variances.append(variance)
         variance = min(constant + variance * (_ALPHA * shock * shock + _BETA), highest)
     deviations = np.sqrt(variances)
-    drift = company.drift / _SESSIONS_PER_YEAR - np.square(deviations) / 2
+    drift = yearly_drift / _SESSIONS_PER_YEAR - np.square(deviations) / 2
     return drift + deviations * unit, deviations
-
-
-def _ex_dates(sessions: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    """Whether a session is the first on or after the 10th of February, May, August or November."""
-    due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
-    return np.asarray(due & ~np.append(True, due[:-1]))
 
 
 def _splits(close: Values) -> Values:
@@ -200,16 +177,3 @@ def _splits(close: Values) -> Values:
         start += at + 1
         splits[start] = ratio
         shares *= ratio
-
-
-def _actions(sessions: pd.DatetimeIndex, splits: Values, dividends: Values) -> pd.DataFrame:
-    """A session's dividend before its split, as their names are ordered."""
-    listed = [
-        (session, kind, float(values[at]))
-        for at, session in ((at, sessions[at]) for at in np.flatnonzero((splits != 1) | (dividends > 0)))
-        for kind, values, none in (("dividend", dividends, 0.0), ("split", splits, 1.0))
-        if values[at] != none
-    ]
-    return pd.DataFrame(listed, columns=list(ACTION_COLUMNS)).astype(
-        {"session": "datetime64[us]", "kind": str, "value": float}
-    )

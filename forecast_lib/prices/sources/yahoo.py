@@ -57,8 +57,16 @@ from forecast_lib.errors import (
     TransientError,
     UnknownTicker,
 )
-from forecast_lib.prices.adjust import as_traded, split_factors
-from forecast_lib.prices.source import Asked, Offered, Told, as_json, nobody
+from forecast_lib.prices.source import (
+    Asked,
+    Offered,
+    PriceSource,
+    Told,
+    as_json,
+    listed_actions,
+    nobody,
+    one_by_one,
+)
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
@@ -69,6 +77,8 @@ from forecast_lib.prices.sources.yahoo_replies import (
     other_symbol,
     verdict_on_all,
 )
+from forecast_lib.prices.traded import as_traded
+from forecast_lib.windows.histories import shares_since
 
 __all__ = ["YahooSource"]
 
@@ -91,7 +101,7 @@ _client_process: int | None = None
 """The process whose client this is: a forked one inherits its open files and connections."""
 
 
-class YahooSource:
+class YahooSource(PriceSource):
     """Daily prices, dividends and splits from Yahoo Finance.
 
     One per run. Tickers are asked for one by one, a few at a time, and again after what may pass.
@@ -135,14 +145,6 @@ class YahooSource:
         self._retrying = retrying
         self._breaker = CircuitBreaker(self.name)
 
-    def default_tickers(self) -> tuple[Ticker, ...]:
-        """None: Yahoo knows too many."""
-        return ()
-
-    def passed_over(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session to `last`, as traded.
 
@@ -153,25 +155,16 @@ class YahooSource:
         Raises:
             FatalError: this process was forked from one that had fetched.
         """
-
-        def answer(ticker: Ticker) -> Offered:
-            found = self._answer(ticker, asked[ticker], last)
-            done(ticker)
-            return found
-
         pool = ThreadPoolExecutor(_MOST_WAITING, thread_name_prefix="yahoo")
         try:
-            return Offered.joined(list(pool.map(answer, asked)))
+            return one_by_one(
+                asked,
+                lambda ticker, first: self._retrying(lambda: self._in_turn(ticker, first, last)),
+                done,
+                spread=pool.map,
+            )
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _answer(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
-        try:
-            return self._retrying(lambda: self._in_turn(ticker, first, last))
-        except FatalError:
-            raise
-        except TickercastError as problem:
-            return Offered.nothing({ticker: Told(problem)})
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
@@ -247,20 +240,20 @@ class YahooSource:
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
             raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
+        days = table.index.to_numpy("datetime64[D]")
         splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
-        figures = as_traded(
-            {ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()},
-            split_factors(table.index, splits),
-        )
+        shares = shares_since(days, days[splits != 0], splits[splits != 0])
+        figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, shares)
         figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
         contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
         wanted = asked & ~contradicting
-        days = table.index.to_numpy()
         return Offered.of_one(
             ticker,
             days[wanted],
             {name: values[wanted] for name, values in figures.items()},
-            _actions(table, splits, asked),
+            listed_actions(
+                ticker, days[asked], (table["Dividends"].to_numpy(float) * shares)[asked], splits[asked]
+            ),
             lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
             refused=_refused_days(
@@ -309,31 +302,19 @@ def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(index).tz_localize(None).normalize().as_unit("us")
 
 
-def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> pd.DataFrame:
-    """The splits that have happened by the exchange's `today`, as ACTION_COLUMNS; `BadReply` for one that
-    cannot be undone.
+def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> NDArray[np.float64]:
+    """(rows,) the ratios of the splits that have happened by the exchange's `today`, else 0; `BadReply` for
+    one that cannot be undone.
     """
-    ratios = table["Stock Splits"].astype(float)
-    splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))]
-    impossible = splits[~((splits > 0) & np.isfinite(splits))]
-    if not impossible.empty:
-        day, ratio = impossible.index[0].date(), impossible.iloc[0]
+    ratios = np.where(table.index <= pd.Timestamp(today), table["Stock Splits"].to_numpy(float), 0.0)
+    impossible = np.flatnonzero((ratios != 0) & ~((ratios > 0) & np.isfinite(ratios)))
+    if len(impossible):
+        day, ratio = table.index[impossible[0]].date(), ratios[impossible[0]]
         raise BadReply(
             f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try"
             " later"
         )
-    return pd.DataFrame({"session": splits.index, "kind": "split", "value": splits.to_numpy()})
-
-
-def _actions(table: pd.DataFrame, splits: pd.DataFrame, asked: NDArray[np.bool_]) -> pd.DataFrame:
-    """Dividends as they were paid, and splits, of the sessions asked for."""
-    paid = asked & (table["Dividends"].to_numpy(float) != 0)
-    days = table.index[paid]
-    dividends = table["Dividends"].to_numpy(float)[paid] * split_factors(days, splits)
-    within = splits["session"].isin(table.index[asked])
-    parts = [pd.DataFrame({"session": days, "kind": "dividend", "value": dividends}), splits[within]]
-    found = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return found.sort_values(["session", "kind"], ignore_index=True)
+    return ratios
 
 
 def _origin(ticker: Ticker, day: np.datetime64) -> str:

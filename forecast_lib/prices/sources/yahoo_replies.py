@@ -87,18 +87,15 @@ class _BodyTooLarge(OSError):
     """More bytes than allowed; an OSError, so that the client treats it as a failed transfer."""
 
 
-class _BoundedBody:
+class _BoundedBody(BytesIO):
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self._limit = limit
-        self._bytes = BytesIO()
 
-    def write(self, chunk: bytes) -> int:
-        if self._bytes.tell() + len(chunk) > self._limit:
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self._limit:
             raise _BodyTooLarge(f"more than {self._limit} bytes")
-        return self._bytes.write(chunk)
-
-    def content(self) -> bytes:
-        return self._bytes.getvalue()
+        return super().write(chunk)
 
 
 class YahooSession(Session[Response]):
@@ -132,7 +129,7 @@ class YahooSession(Session[Response]):
         except (RequestException, _BodyTooLarge) as problem:
             _note(url, _failed(problem))
             raise
-        response.content = body.content()
+        response.content = body.getvalue()
         _note(url, Reply(response.status_code, response.content))
         return response
 
@@ -220,23 +217,45 @@ def _verdict_on_line(ticker: Ticker, reply: Reply) -> TransientError | None:
 
 
 def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
-    chart = _chart(reply.body)
-    if chart is None:
-        return _verdict_on_text(ticker, reply)
-    error = chart.get("error")
-    if isinstance(error, dict):
-        return _verdict_on_error(ticker, reply, error)
-    result = chart.get("result")
-    if not isinstance(result, list) or not result or not isinstance(result[0], dict):
-        return _bad(ticker, reply, "it holds no result")
-    meta = result[0].get("meta")
-    if isinstance(meta, dict) and (other := other_symbol(ticker, meta.get("symbol"))):
-        return other
-    if "timestamp" not in result[0] and _has_no_quotes(result[0]):
-        return NoPrices(
-            ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices"
+    try:
+        answer = json.loads(reply.body)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested by the thousand
+        answer = None
+    match answer:
+        case {"chart": {"error": dict(error)}}:
+            said = reply_sample(str(error.get("description", "")).encode())
+            if reply.status == 404 and error.get("code") == "Not Found":
+                return UnknownTicker(
+                    ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found"
+                )
+            if said.startswith("Data doesn't exist for startDate"):
+                return NoPrices(
+                    ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices"
+                )
+            return _bad(ticker, reply, "it is an error")
+        case {"chart": {"result": [{"meta": {"symbol": symbol}}, *_]}} if other := other_symbol(
+            ticker, symbol
+        ):
+            return other
+        case {
+            "chart": {"result": [{"meta": dict(), "indicators": {"quote": [] | [{}] as quotes}} as first, *_]}
+        }:
+            if "timestamp" in first or any(quotes):
+                return None
+            return NoPrices(
+                ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices"
+            )
+        case {"chart": {"result": [dict(), *_]}}:
+            return None
+        case {"chart": dict()}:
+            return _bad(ticker, reply, "it holds no result")
+    if b"Too Many Requests" in reply.body:
+        return RateLimited(
+            f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once"
         )
-    return None
+    if b"Will be right back" in reply.body:
+        return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
+    return _bad(ticker, reply, "it is no chart")
 
 
 def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
@@ -263,45 +282,9 @@ def _one_spelling(symbol: str) -> str:
     return re.sub(r"\.([A-C])$", r"-\1", symbol.upper())
 
 
-def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
-    if b"Too Many Requests" in reply.body:
-        return RateLimited(
-            f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once"
-        )
-    if b"Will be right back" in reply.body:
-        return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
-    return _bad(ticker, reply, "it is no chart")
-
-
-def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> TickercastError:
-    said = reply_sample(str(error.get("description", "")).encode())
-    if reply.status == 404 and error.get("code") == "Not Found":
-        return UnknownTicker(
-            ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found"
-        )
-    if said.startswith("Data doesn't exist for startDate"):
-        return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
-    return _bad(ticker, reply, "it is an error")
-
-
 def _bad(ticker: Ticker, reply: Reply, what: str) -> BadReply:
     size = f"HTTP {reply.status}, {len(reply.body)} bytes"
     return BadReply(
         f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again"
         " later"
     )
-
-
-def _chart(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):  # RecursionError: brackets nested by the thousand
-        return None
-    chart = answer.get("chart") if isinstance(answer, dict) else None
-    return chart if isinstance(chart, dict) else None
-
-
-def _has_no_quotes(result: dict[str, Any]) -> bool:
-    indicators = result.get("indicators")
-    quotes = indicators.get("quote") if isinstance(indicators, dict) else None
-    return isinstance(result.get("meta"), dict) and quotes in ([], [{}])
