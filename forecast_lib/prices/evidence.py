@@ -18,6 +18,7 @@ neither a split nor a unit is then real, though nobody saw it traded (a spin-off
 the same rows give the same verdicts.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -49,7 +50,7 @@ Days = NDArray[np.datetime64]
 
 VERDICTS = ("real", "split", "unit", "bad_print", "undecided")
 
-ODD = 6.0
+ODD = 4.5
 """A move of so many usual days is looked at: 15 in 10,000 moves of large companies (2006 to 2013), 22 of wilder shares."""
 
 STANDS_OUT = 8.0
@@ -74,6 +75,9 @@ _FEWEST_OTHERS = 5
 
 _LIVELY = 0.03
 
+_NIGHT = 0.45
+"""Of a usual day's move the part before the open."""
+
 _SMALLEST_SCALE = 0.005
 """A currency peg or a bond fund hardly moves: its ordinary days are no measure of what an odd one is."""
 
@@ -90,11 +94,11 @@ SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
 # as files of traded prices list none. A bad print once in 10 to 20 years of a ticker is what free sources deliver; units and steps rarer.
 _SPLIT_LOST = 8e-5
 _UNIT = 1e-5
-_BAD_PRINT = 1e-5
+_BAD_PRINT = 2e-5
 _STEP = 5e-6
 """A real move that was set and not traded, with usual days before and after it."""
 
-_TAIL = 6e-4 * STANDS_OUT**3
+_TAIL = 3.4e-4 * STANDS_OUT**3
 """P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what 2006 to 2013 had."""
 
 _SMALLEST_REAL_SCALE = 0.01
@@ -122,16 +126,15 @@ class _Shape(NamedTuple):
 
     centre: float
     spread: float
+    freedom: int
 
 
-_QUIET_RANGE = _Shape(0.0, 0.45)
-_WIDE_RANGE = _Shape(-0.65, 0.6)
+_QUIET_RANGE = _Shape(0.0, 0.45, 20)
+_WIDE_RANGE = _Shape(-0.8, 0.55, 20)
 """By the size of the move: a real one is traded, not set; one day in twenty has a range below a quarter of it."""
 
-_QUIET_AFTER, _WIDE_AFTER = _Shape(0.0, 0.4), _Shape(0.45, 0.5)
-_QUIET_VOLUME, _HIGH_VOLUME = _Shape(0.0, 0.4), _Shape(1.6, 1.0)
-_CALMS_DOWN = 0.25
-"""Less volume with each of the next sessions."""
+_QUIET_AFTER, _WIDE_AFTER = _Shape(0.0, 0.35, 20), _Shape(0.3, 0.55, 20)
+_QUIET_VOLUME, _HIGH_VOLUME = _Shape(0.0, 0.4, 8), _Shape(2.0, 0.7, 8)
 
 _VOLUME_SCALED = 0.8
 """Share of lost splits after which the source counts the new shares."""
@@ -296,15 +299,17 @@ class _Seen(NamedTuple):
     beyond_market: float
     scale: float
     """Of a usual day's move, over the time between the two rows."""
-    day: float
-    """From open to close."""
-    day_scale: float
+    night: float
+    """From the close before to the open."""
+    night_scale: float
+    range: float
+    """Highest by lowest."""
+    span_spread: float
+    """Standard deviation of the figure that follows, on the days before; of `volume_spread` likewise."""
     span: float
     """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one."""
-    span_of_move: float
-    """Range by the size of the move."""
     volume: float
-    """By the usual one: mean log of this session and the next, which are too much alike to count for themselves."""
+    """Of this session, by the usual one; those of the next are much like it."""
     volume_spread: float
     unlike_adjusted: float
     """Move of the close less that of `adj_close`."""
@@ -325,7 +330,7 @@ class _Judge:
         self.bars, self.can_split, self.overruled = bars, can_split, overruled
         self.close = np.log(bars.close)  # on the basis of the newest split found so far
         self.volume = np.log(np.where(bars.volume > 0, bars.volume, np.nan))
-        self.day = np.log(bars.close / bars.open)
+        self.night = np.log(bars.open / np.append(np.nan, bars.close[:-1]))
         self.span = np.log(bars.high / bars.low)
         self.span[~(self.span > 0)] = np.nan
         self.unlike_adjusted = np.log(bars.close / bars.adj_close)
@@ -359,12 +364,14 @@ class _Judge:
         if self.overruled.get(session) == "real":
             return Verdict(session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "person"}), 0
         chances = _posterior(seen, self.can_split)
-        kind = max(chances, key=lambda each: float(chances[each].max()))
+        decided = len(seen.after) == DECIDED_WITHIN
+        kinds = [each for each in chances if each != "real" or not decided or chances[each].sum() > 0.5]
+        kind = max(kinds, key=lambda each: float(chances[each].max()))
         level = float(_LEVELS[kind].move[chances[kind].argmax()])
         evidence = self._evidence(seen) | {f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()}
         if kind == "unit":
             evidence["factor"] = round(float(np.exp(level)), 6)
-        if chances[kind].max() < SURE[kind] and len(seen.after) < DECIDED_WITHIN:
+        if chances[kind].max() < SURE[kind] and not decided:
             return Verdict(session, "undecided", 1.0, self.bars.sessions[at:], evidence), len(self.bars) - at
         if kind == "real":
             worth_saying = size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE
@@ -398,20 +405,20 @@ class _Judge:
         scale = float(self.usual[at]) * longer
         lately = slice(max(0, at - _FEWEST), max(at, 1))
         usual_span, usual_volume = _median(self.span[lately]), _median(self.volume[lately])
-        deviations = np.abs(self.volume[before] - usual_volume)
-        days_known = np.isfinite(self.day[before]).sum() >= _FEWEST
-        day_scale = _ABS_TO_STD * _mean(np.minimum(np.abs(self.day[before]), _CLIPPED)) if days_known else _LIVELY
+        nights = np.minimum(np.abs(self.night[before]), _CLIPPED)
+        night = _ABS_TO_STD * _mean(nights) if np.isfinite(nights).sum() >= _FEWEST else _NIGHT * self.usual[at]
         stir = _STIR * np.log1p((self.market[at : after.stop] / self.usual[at]) ** 2)
         return _Seen(
             move=float(move),
             beyond_market=float(move - self.market[at]),
             scale=float(np.hypot(scale, self.market[at])),
-            day=float(self.day[at]),
-            day_scale=float(np.hypot(max(day_scale, _SMALLEST_SCALE / 2), self.market[at])),
+            night=float(np.log(self.bars.open[at] / self.bars.close[at]) + move),
+            night_scale=float(np.hypot(max(night, _SMALLEST_SCALE / 2) * longer, self.market[at])),
+            range=float(self.span[at]),
             span=float(np.log(self.span[at] / usual_span) - stir[0]),
-            span_of_move=float(np.log(self.span[at] / abs(move))),
-            volume=_mean(self.volume[at : after.stop] - stir) - usual_volume,
-            volume_spread=max(_QUIET_VOLUME.spread, 1.4826 * _median(deviations)),
+            span_spread=_spread(np.log(self.span[before]), np.log(usual_span)),
+            volume=float(self.volume[at] - stir[0] - usual_volume),
+            volume_spread=_spread(self.volume[before], usual_volume),
             unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
             after=self.close[after] - self.close[at] - self.market[after].cumsum(),
             span_after=_mean(np.log(self.span[after] / usual_span) - stir[1:]),
@@ -422,7 +429,7 @@ class _Judge:
         found = {
             "move": np.expm1(seen.move),
             "usual_days": abs(seen.beyond_market) / seen.scale,
-            "before_the_open": 1 - seen.day / seen.move,
+            "before_the_open": seen.night / seen.move,
             "range_times": np.exp(seen.span),
             "volume_times": np.exp(seen.volume),
             "adj_close_move": np.expm1(seen.move - seen.unlike_adjusted),
@@ -446,14 +453,13 @@ def _posterior(seen: _Seen, can_split: bool) -> dict[str, Values]:
 
 
 def _given_real(seen: _Seen) -> Values:
-    """The open-to-close part may be any share of the move; the days after are wider than usual. Once the new level has stayed it may be a
-    step too."""
-    scale = max(seen.scale, _SMALLEST_REAL_SCALE)
-    size = max(abs(seen.beyond_market) / scale, 1.0)
-    traded = np.log(1.5 * _TAIL / size**4 / scale) + (-np.log(1.3 * abs(seen.move)) if np.isfinite(seen.day) else 0.0)
-    high = _HIGH_VOLUME._replace(centre=_HIGH_VOLUME.centre - _CALMS_DOWN * len(seen.after))
-    traded += _like(seen.span_of_move, _WIDE_RANGE) + _like(seen.volume, _at_least(high, seen)) + _like(seen.span_after, _WIDE_AFTER)
-    traded += _goes_on(seen, float(np.hypot(seen.scale, 0.25 * abs(seen.move))))
+    """It opens anywhere between the levels, or beyond; the days after are wider than usual, some much. Once the new level has stayed
+    it may be a step too."""
+    size, scale = abs(seen.move), max(seen.scale, _SMALLEST_REAL_SCALE)
+    usual_days = max(abs(seen.beyond_market) / scale, 1.0)
+    traded = np.log(1.5 * _TAIL / usual_days**4 / scale) + _like(np.log(seen.range / size), _WIDE_RANGE) + _within(seen, size)
+    traded += _like(seen.volume, _at_least(_HIGH_VOLUME, seen.volume_spread)) + _like(seen.span_after, _WIDE_AFTER)
+    traded += _mixed(_goes_on(seen, seen.scale), _goes_on(seen, float(np.hypot(seen.scale, 0.25 * size))), 0.5)
     if _has_stayed(seen):
         step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen, seen.scale)
         traded = np.logaddexp(traded, step)
@@ -464,23 +470,30 @@ def _given_bad_print(seen: _Seen) -> Values:
     """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next sessions all say the same."""
     if _has_stayed(seen):
         return np.array([-np.inf])
-    close_alone = _usual_day(seen.move - seen.day, seen.day_scale) + _like(seen.span_of_move, _WIDE_RANGE)
+    close_alone = _usual_night(seen.night, seen.night_scale) + _like(np.log(seen.range / abs(seen.move)), _WIDE_RANGE)
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
     return np.array([_any_size(seen) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
 
 
 def _given_unit(seen: _Seen) -> Values:
-    bar = _usual_day(seen.beyond_market - _LEVELS["unit"].move, seen.scale) + _quiet_bar(seen)
+    bar = _opens_at(_LEVELS["unit"].move, seen) + _quiet_bar(seen)
     return bar + _quiet_days(seen) + _goes_on_or_back(seen, _UNIT_STAYS_ON) + _adjusted(seen, 0.2)
 
 
 def _given_split(seen: _Seen) -> Values:
     """A usual day, with so many more shares traded (where the source counts the new ones)."""
     levels = _LEVELS["split"].move
-    bar = _usual_day(seen.beyond_market - levels, seen.scale) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
-    usual = _at_least(_QUIET_VOLUME, seen)
+    bar = _opens_at(levels, seen) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
+    usual = _at_least(_QUIET_VOLUME, seen.volume_spread)
     volume = _mixed(_like(seen.volume + levels, usual), _like(seen.volume, usual), _VOLUME_SCALED)
     return bar + volume + _goes_on(seen, seen.scale) + _adjusted(seen, 0.3)
+
+
+def _opens_at(levels: Values, seen: _Seen) -> Values:
+    """A usual night from the new level; where there is no open, a usual day."""
+    if np.isfinite(seen.night):
+        return _usual_night(seen.night - levels, seen.night_scale)
+    return _usual_day(seen.beyond_market - levels, seen.scale)
 
 
 def _any_size(seen: _Seen) -> float:
@@ -488,12 +501,18 @@ def _any_size(seen: _Seen) -> float:
 
 
 def _quiet_bar(seen: _Seen) -> Values:
-    return _usual_day(seen.day, seen.day_scale) + _like(seen.span, _QUIET_RANGE)
+    return _like(seen.span, _at_least(_QUIET_RANGE, seen.span_spread)) + _within(seen, np.inf)
+
+
+def _within(seen: _Seen, size: float) -> float:
+    """The close is anywhere within the range around the open, as far as a move of that size allows."""
+    width = 2 * np.fmin(seen.range, 0.65 * size)
+    return -float(np.log(width)) if np.isfinite(seen.night) and np.isfinite(width) else 0.0
 
 
 def _quiet_days(seen: _Seen) -> float:
     """The usual volume, and days after as any others."""
-    return float(_like(seen.volume, _at_least(_QUIET_VOLUME, seen)) + _like(seen.span_after, _QUIET_AFTER))
+    return float(_like(seen.volume, _at_least(_QUIET_VOLUME, seen.volume_spread)) + _like(seen.span_after, _QUIET_AFTER))
 
 
 def _adjusted(seen: _Seen, without_it: float) -> float:
@@ -531,18 +550,23 @@ def _goes_on_or_back(seen: _Seen, stays: float) -> float:
 
 def _usual_day(move: Values | float, scale: float) -> Values:
     """Log density of Student's t with four degrees of freedom, of standard deviation `scale` about zero."""
-    return _student(move, scale, 4, 0.375)
+    return _student(move, scale, 4)
+
+
+def _usual_night(move: Values | float, scale: float) -> Values:
+    """Likewise, with three: news comes after the close."""
+    return _student(move, scale, 3)
 
 
 def _like(value: Values | float, shape: _Shape) -> Values:
-    """Log density of a log ratio: Student's t with eight degrees of freedom, so that no observation decides alone by being odd."""
-    return _student(np.asarray(value) - shape.centre, shape.spread, 8, 0.3867)
+    return _student(np.asarray(value) - shape.centre, shape.spread, shape.freedom)
 
 
-def _student(value: Values | float, scale: float, freedom: int, at_centre: float) -> Values:
+def _student(value: Values | float, scale: float, freedom: int) -> Values:
     """A missing value says nothing."""
     unit = scale * np.sqrt((freedom - 2) / freedom)
-    density = np.log(at_centre / unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
+    at_centre = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(math.pi * freedom)
+    density = at_centre - np.log(unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
     return np.where(np.isfinite(density), density, 0.0)
 
 
@@ -551,9 +575,14 @@ def _mixed(first: Values | float, second: Values | float, share: float) -> Value
     return np.asarray(np.logaddexp(np.asarray(first) + np.log(share), np.asarray(second) + np.log1p(-share)))
 
 
-def _at_least(shape: _Shape, seen: _Seen) -> _Shape:
-    """The volume of a thin share varies more."""
-    return shape._replace(spread=max(shape.spread, seen.volume_spread))
+def _at_least(shape: _Shape, spread: float) -> _Shape:
+    """Range and volume of a thin share vary more."""
+    return shape._replace(spread=np.fmax(shape.spread, spread))
+
+
+def _spread(values: Values, centre: float) -> float:
+    """Standard deviation, by the median of what is apart from the centre."""
+    return 1.4826 * _median(np.abs(values - centre))
 
 
 def _median(values: Values) -> float:

@@ -147,39 +147,38 @@ def _separator(text: str) -> str:
     return max(_SEPARATORS, key=lambda mark: sum(plain_name(name) in ROLE_OF_NAME for name in header.split(mark)))
 
 
-def _csv_rows(text: str, file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-    line = 1
-    while True:
+def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str], str]]:
+    """Line, cells, and what is wrong with the quotes, of each row that is not blank. No row of prices goes on in the next line: a stray
+    quote costs its own."""
+    for line, row in enumerate(io.StringIO(text, newline=""), 1):
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            cells = next(csv.reader([row], strict=True, delimiter=separator), [])
         except csv.Error as error:
-            raise FileRefused(f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes") from None
+            yield line, [row.rstrip("\r\n")], f"{error}: expected cells with {separator!r} between them; check the quotes"
+            continue
         if any(cell.strip() for cell in cells):
-            yield line, cells
-        line = reader.line_num + 1
+            yield line, cells, ""
 
 
 def csv_cells(path: Path) -> Cells:
     text = _text_of(path)
     separator = _separator(text)
-    rows = _csv_rows(text, path.name, separator)
-    _, header = next(rows, (0, []))
+    rows = _csv_rows(text, separator)
+    first, header, wrong = next(rows, (0, [], ""))
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
+    if wrong:
+        raise FileRefused(f"{path.name} line {first}: {wrong}")
     roles, names = _roles_of(header, path.name)
     positions, kept, ragged = [], [], []
-    for line, cells in rows:
+    for line, cells, wrong in rows:
         # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
-        if len(fitting) == len(header):
+        if len(fitting) == len(header) and not wrong:
             positions.append(line)
             kept.append(fitting)
         else:
-            ragged.append(_ragged(line, cells, len(header), roles))
+            ragged.append(_ragged(line, cells, wrong or f"{len(cells)} cells: expected {len(header)}, as in the header", roles))
     columns: dict[str, list[str] | pd.Series] = {role: [cells[at] for cells in kept] for role, at in roles.items()}
     found = Cells(path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True)))
     if separator == ",":
@@ -188,9 +187,8 @@ def csv_cells(path: Path) -> Cells:
     return replace(found, decimal=decimal_mark(numbers, found.place, file=path.name))
 
 
-def _ragged(line: int, cells: list[str], expected: int, roles: dict[str, int]) -> Bad:
+def _ragged(line: int, cells: list[str], reason: str, roles: dict[str, int]) -> Bad:
     ticker = cells[roles["ticker"]] if "ticker" in roles and roles["ticker"] < len(cells) else None
-    reason = f"{len(cells)} cells: expected {expected}, as in the header"
     return Bad(line, json.dumps(cells), "ragged_row", reason, ticker)
 
 
