@@ -167,7 +167,7 @@ def test_a_telling_name_is_not_overruled_by_the_user(tmp_path: Path) -> None:
         ("2024-01-02,10\n2024-01-03,11\n", "no column 'date'"),
         ("Date,Close,close\n2024-01-02,2,3\n", "columns 'Close' and 'close' are both the close"),
         ("Date|Close\n2024-01-02|2.5\n", "no column 'date': expected a header with a date and a close; found 'Date|Close'"),
-        ('Date,Close\n2024-01-02,1\n2024-01-03,"2\n', "line 3: unexpected end of data"),
+        ('Date,"Close\n2024-01-02,1\n', "line 1: unexpected end of data: expected cells with ',' between them; check the quotes"),
         ("Date,Close\n2024-01-02,1\n2024-01-03,\x002\n", "line 3: a NUL byte"),
         ("Ticker,Date,Close\nAAPL,2024-01-02,1\nA/B,2024-01-03,2\n", "line 3: ticker 'A/B' is not a ticker name"),
     ],
@@ -356,6 +356,15 @@ def test_bad_rows_are_refused_alone_with_rule_line_and_text(tmp_path: Path) -> N
     assert refused.loc["ACME.csv line 5", "session"] == pd.Timestamp("2024-01-05")
     assert json.loads(refused.loc["ACME.csv line 5", "row"]) == {"Date": "2024-01-05", "Open": "1", "Close": "abc"}
     assert pd.isna(refused.loc["ACME.csv line 4", "session"])
+
+
+def test_stray_quotes_cost_their_own_lines_alone(tmp_path: Path) -> None:
+    """What stands between two of them is no cell of several lines."""
+    text = 'Date,Close,Volume\n2024-01-02,"1,10\n2024-01-03,2,20\n2024-01-04,3",30\n2024-01-05,4,"40"\n'
+    fetched = read(written(tmp_path, "ACME.csv", text))
+    assert closes(fetched) == {"2024-01-03": 2, "2024-01-05": 4}
+    refused = fetched.refused.set_index("origin")["rule"]
+    assert refused.to_dict() == {"ACME.csv line 2": "ragged_row", "ACME.csv line 4": "unreadable_number"}
 
 
 def test_refused_rows_go_to_their_own_ticker(tmp_path: Path) -> None:
