@@ -200,6 +200,7 @@ class _Judge:
             volume_spread=1.4826 * _median(np.abs(self.volume[before] - usual_volume)),
             unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
             after=self.close[after] - self.close[at] - self.market[after].cumsum(),
+            open_after=float((self.close - self.day)[at + 1] - self.close[at]) if at + 1 < len(self.close) else np.nan,
             span_after=_mean(np.log(self.span[after] / usual_span) - stir[1:]),
         )
 

@@ -119,6 +119,8 @@ class Seen(NamedTuple):
     """Move of the close less that of `adj_close`."""
     after: Values
     """(k,) closes of the next sessions by the close after the move, less what the market did."""
+    open_after: float
+    """The first open after it, likewise."""
     span_after: float
     """Mean log range of the next sessions, by the usual one."""
 
@@ -179,9 +181,9 @@ def _real(seen: Seen) -> Values:
     traded = np.log(1.5 * _TAIL / usual_days**4 / scale) + _like(np.log(seen.range / size), _WIDE_RANGE)
     traded += _mixed(_within(seen, size), _student(seen.night, seen.night_scale, _NIGHT), _OPENS_ANYWHERE)
     traded += _like(seen.volume, _HIGH_VOLUME, seen.volume_spread) + _like(seen.span_after, _WIDE_AFTER)
-    traded += _mixed(_goes_on(seen, seen.scale), _goes_on(seen, float(np.hypot(seen.scale, 0.25 * size))), _CALM_AFTER)
+    traded += _mixed(_goes_on(seen), _goes_on(seen, float(np.hypot(1.0, 0.25 * size / seen.scale))), _CALM_AFTER)
     if seen.has_stayed:
-        step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen, seen.scale)
+        step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen)
         traded = np.logaddexp(traded, step)
     return np.array([traded + _adjusted(seen, 0.002)])
 
@@ -206,7 +208,7 @@ def _split(seen: Seen) -> Values:
     levels = LEVELS["split"].move
     bar = _opens_at(levels, seen) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
     told, untold = (_like(seen.volume + shares, _QUIET_VOLUME, seen.volume_spread) for shares in (levels, 0.0))
-    return bar + _mixed(told, untold, _VOLUME_SCALED) + _goes_on(seen, seen.scale) + _adjusted(seen, 0.3)
+    return bar + _mixed(told, untold, _VOLUME_SCALED) + _goes_on(seen) + _adjusted(seen, 0.3)
 
 
 def _any_size(seen: Seen) -> float:
@@ -247,20 +249,31 @@ def _adjusted(seen: Seen, without_it: float) -> float:
     return float(np.log(without_it if apart else 1 - without_it))
 
 
-def _goes_on(seen: Seen, scale: float) -> float:
-    """The closes that follow go on from the new level."""
-    return float(_student(np.diff(seen.after, prepend=0.0), scale, _DAY).sum())
+def _goes_on(seen: Seen, times: float = 1.0) -> float:
+    """The prices that follow go on from the new level, by so many times the usual moves."""
+    total, level = 0.0, 0.0
+    for price, scale, freedom in _path(seen):
+        total += float(_student(price - level, scale * times, freedom))
+        level = price
+    return total
 
 
 def _goes_on_or_back(seen: Seen, stays: float) -> float:
-    """Each close that follows goes on from the wrong level, or from the one before; from there it does not return."""
+    """Each price that follows goes on from the wrong level, or from the one before; from there it does not return."""
     total, level = 0.0, 0.0
-    for close in seen.after.tolist():
-        on = _student(close - level, seen.scale, _DAY)
+    for price, scale, freedom in _path(seen):
+        on = _student(price - level, scale, freedom)
         returned = abs(level + seen.move) < 0.5 * abs(seen.move)
-        total += float(on if returned else _mixed(on, _student(close + seen.move, 1.4 * seen.scale, _DAY), stays))
-        level = close
+        back = _student(price + seen.move, float(np.hypot(scale, seen.scale)), freedom)
+        total += float(on if returned else _mixed(on, back, stays))
+        level = price
     return total
+
+
+def _path(seen: Seen) -> list[tuple[float, float, int]]:
+    """The first open after the move and the closes that follow: each by the close after the move, with how far it usually goes."""
+    opens = [(seen.open_after, seen.night_scale, _NIGHT)] if np.isfinite(seen.open_after) else []
+    return [*opens, *((close, seen.scale, _DAY) for close in seen.after.tolist())]
 
 
 def _like(value: Values | float, shape: _Shape, spread: float = 0.0) -> Values:
