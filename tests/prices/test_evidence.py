@@ -81,6 +81,25 @@ def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back()
     assert (next_evening.verdict, next_evening.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
 
 
+@pytest.mark.parametrize("factor", [0.75, 1.3])
+def test_a_wrong_close_is_known_the_same_evening_by_being_the_highest_or_lowest_price_of_its_day(factor):
+    bars = quiet_bars()
+    bars.close[BEFORE] = bars.adj_close[BEFORE] = bars.close[BEFORE] * factor
+    bars.high[BEFORE], bars.low[BEFORE] = max(bars.high[BEFORE], bars.close[BEFORE]), min(bars.low[BEFORE], bars.close[BEFORE])
+    tonight = judged(upto(bars, BEFORE + 1))
+    assert (tonight.verdict, tonight.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
+
+
+@pytest.mark.parametrize(("opens_back", "verdict"), [(True, "bad_print"), (False, "real")])
+def test_news_that_is_traded_back_was_real_and_a_price_that_is_gone_by_the_next_open_was_none(opens_back, verdict):
+    """By hand: +25 % in a busy day. The next day opens where the day before closed, or at the new level and falls all the way back."""
+    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 1), 1.25)
+    bars.volume[BEFORE], bars.low[BEFORE] = 3 * bars.volume[BEFORE], bars.low[BEFORE] / 1.03
+    if not opens_back:
+        bars.open[BEFORE + 1] = bars.high[BEFORE + 1] = bars.close[BEFORE]
+    assert judged(upto(bars, BEFORE + 1 + DECIDED_WITHIN)).verdict == verdict
+
+
 def test_a_row_that_waited_goes_on_when_the_move_turns_out_real():
     """By hand: 26 % down overnight, near 4:3, in a day of twice the usual range and volume; then wide, busy days that fall further."""
     bars = scaled(quiet_bars(), slice(BEFORE, None), 0.74)
@@ -279,7 +298,7 @@ def test_apple_halved_in_a_day_without_a_split():
 
 def test_the_splits_of_apples_traded_prices_are_found():
     """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of the split of 2000 the share
-    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits two evenings, and is recognised."""
+    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits an evening, and is recognised."""
     path = DATA / "classics" / "AAPL_daily_adjusted.csv"
     if not path.exists():
         pytest.skip("real prices are not here")
@@ -288,7 +307,7 @@ def test_the_splits_of_apples_traded_prices_are_found():
     found = [(str(each.session)[:10], round(each.ratio)) for each in judge_moves(bars, can_split=True) if each.verdict == "split"]
     assert found == [("2000-06-21", 2), ("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
     at = int(np.searchsorted(bars.sessions, np.datetime64("2000-06-21")))
-    assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2)] == ["undecided"] * 2
+    assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2)] == ["undecided", "split"]
 
 
 def test_the_google_training_files_closes_halve_by_a_split():
