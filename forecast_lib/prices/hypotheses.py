@@ -49,8 +49,8 @@ _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1
 _UNITS = {100.0: 0.5, 10.0: 0.2, 1000.0: 0.2, 10_000.0: 0.1}
 """Pence for pounds first; the others are slipped decimals. Either way round."""
 
-_PRINT_SIZE = 0.5
-"""Mean size of a bad print and of a step, in logs."""
+_PRINT_SIZE, _STEP_SIZE = 0.5, 0.2
+"""Mean size of a bad print, and of a step, in logs: a spin-off takes some hundredths, a bid gives some tenths."""
 
 _PRINT_STAYS = 0.15
 """Share of bad prints that the next session repeats."""
@@ -183,7 +183,7 @@ def _real(seen: Seen) -> Values:
     traded += _like(seen.volume, _HIGH_VOLUME, seen.volume_spread) + _like(seen.span_after, _WIDE_AFTER)
     traded += _mixed(_goes_on(seen), _goes_on(seen, float(np.hypot(1.0, 0.25 * size / seen.scale))), _CALM_AFTER)
     if seen.has_stayed:
-        step = np.log(_STEP) + _any_size(seen) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen)
+        step = np.log(_STEP) + _any_size(seen, _STEP_SIZE) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen)
         traded = np.logaddexp(traded, step)
     return np.array([traded + _adjusted(seen, 0.002)])
 
@@ -195,7 +195,7 @@ def _bad_print(seen: Seen) -> Values:
     close_alone = _student(seen.night, seen.night_scale, _NIGHT) + _like(np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE)
     close_alone += np.log(_CLOSES_AT_EDGE_IF_WRONG[seen.at_edge] / _CLOSES_AT_EDGE[seen.at_edge])
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
-    return np.array([_any_size(seen) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
+    return np.array([_any_size(seen, _PRINT_SIZE) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
 
 
 def _unit(seen: Seen) -> Values:
@@ -211,8 +211,8 @@ def _split(seen: Seen) -> Values:
     return bar + _mixed(told, untold, _VOLUME_SCALED) + _goes_on(seen) + _adjusted(seen, 0.3)
 
 
-def _any_size(seen: Seen) -> float:
-    return float(-abs(seen.move) / _PRINT_SIZE - np.log(2 * _PRINT_SIZE))
+def _any_size(seen: Seen, mean: float) -> float:
+    return float(-abs(seen.move) / mean - np.log(2 * mean))
 
 
 def _opens_at(levels: Values, seen: Seen) -> Values:
