@@ -126,49 +126,45 @@ class _Judge:
                 trusted = at - 1
                 if at == len(self.bars):
                     return
-            verdict, waiting = self._verdict(at, trusted)
+            verdict = self._verdict(at, trusted)
+            waiting = 0 if verdict is None else len(verdict.rows)
             if verdict is not None:
                 yield verdict
             if not waiting:
                 trusted = at
             at += max(waiting, 1)
 
-    def _verdict(self, at: int, trusted: int) -> tuple[Verdict | None, int]:
-        """The verdict on the move between two rows, if it is odd, and how many rows wait for it."""
+    def _verdict(self, at: int, trusted: int) -> Verdict | None:
+        """The verdict on the move between two rows, if it is odd."""
         seen = self._seen(at, trusted)
-        size = abs(seen.beyond_market)
+        size, evidence = abs(seen.beyond_market), self._evidence(seen)
         if not size > ODD * seen.scale:
-            return None, 0
-        session = self.bars.sessions[at]
-        if self.overruled.get(session) == "real":
-            return Verdict(session, "real", 1.0, self.bars.sessions[:0], self._evidence(seen) | {"by": "person"}), 0
+            return None
+
+        def given(kind: str, *, ratio: float = 1.0, waits: int = 0) -> Verdict:
+            return Verdict(self.bars.sessions[at], kind, ratio, self.bars.sessions[at : at + waits], evidence)
+
+        if self.overruled.get(self.bars.sessions[at]) == "real":
+            evidence["by"] = "person"
+            return given("real")
         chances = posterior(seen, self.can_split)
         level_changed = seen.decided and chances["real"] < 0.5  # a split or a unit, though neither is likelier than a real move alone
         kinds = [each for each in chances if each != "real" or not level_changed]
         kind = max(kinds, key=lambda each: float(chances[each].max()))
         level = float(LEVELS[kind].move[chances[kind].argmax()])
-        evidence = self._evidence(seen) | {f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()}
+        evidence |= {f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()}
         if kind == "unit":
             evidence["factor"] = round(float(np.exp(level)), 6)
         if chances[kind].max() < SURE[kind] and not seen.decided:
-            return Verdict(session, "undecided", 1.0, self.bars.sessions[at:], evidence), len(self.bars) - at
+            return given("undecided", waits=len(self.bars) - at)
         if kind == "real":
-            worth_saying = size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE
-            return (Verdict(session, kind, 1.0, self.bars.sessions[:0], evidence) if worth_saying else None), 0
-        if kind == "split":
-            self._rebase(at, level, volume=True)
-            return Verdict(session, kind, float(np.exp(-level)), self.bars.sessions[:0], evidence), 0
-        waiting = self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
-        if kind == "unit" and waiting > UNIT_STAYS:
-            self._rebase(at, level, volume=False)
-            return Verdict(session, kind, float(np.exp(-level)), self.bars.sessions[:0], evidence), 0
-        rows = waiting if kind == "unit" else min(waiting, DECIDED_WITHIN)
-        return Verdict(session, kind, 1.0, self.bars.sessions[at : at + rows], evidence), rows
-
-    def _rebase(self, at: int, level: float, *, volume: bool) -> None:
-        self.close[:at] += level
-        if volume:
-            self.volume[:at] -= level
+            return given(kind) if size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE else None
+        waits = 0 if kind == "split" else self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
+        if kind == "split" or (kind == "unit" and waits > UNIT_STAYS):
+            self.close[:at] += level
+            self.volume[:at] -= level if kind == "split" else 0.0
+            return given(kind, ratio=float(np.exp(-level)))
+        return given(kind, waits=waits if kind == "unit" else min(waits, DECIDED_WITHIN))
 
     def _wrong_level(self, at: int, trusted: int, level: float) -> int:
         """How many rows from `at` on lie nearer to the wrong level than to the one before."""
