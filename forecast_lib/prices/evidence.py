@@ -18,15 +18,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS, STANDS_OUT, Seen, posterior
+from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS, Seen, posterior
 from forecast_lib.prices.odd import ABS_TO_STD, CLIPPED, FEWEST, ODD, SMALLEST_SCALE, WINDOW, Days, Values, usual_moves
 
-__all__ = ["UNIT_STAYS", "VERDICTS", "Bars", "Verdict", "judge_moves", "sentence", "split_that_fits", "split_words", "unit_that_fits"]
+__all__ = ["UNIT_STAYS", "VERDICTS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
 
 VERDICTS = ("real", "split", "unit", "bad_print", "undecided")
 
-LARGE = float(np.log(1.4))
-"""A real move is worth a word from 40 % up or 29 % down, however lively the share."""
+STANDS_OUT, LARGE = 8.0, float(np.log(1.4))
+"""A real move is worth a word from so many usual days on, or from 40 % up or 29 % down: 6 in 10,000 moves."""
 
 UNIT_STAYS = 10
 """Sessions. A source mends a wrong unit within days; one that stays for two weeks is the unit from now on."""
@@ -192,8 +192,9 @@ class _Judge:
             range=float(self.span[at]),
             at_edge=bool(self.bars.close[at] >= self.bars.high[at] or self.bars.close[at] <= self.bars.low[at]),
             span=float(np.log(self.span[at] / usual_span) - stir[0]),
+            span_spread=_spread(np.log(self.span[lately] / usual_span)),
             volume=float(self.volume[at] - stir[0] - usual_volume),
-            volume_spread=1.4826 * _median(np.abs(self.volume[before] - usual_volume)),
+            volume_spread=_spread(self.volume[lately] - usual_volume),
             unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
             after=self.close[after] - self.close[at] - self.market[after].cumsum(),
             open_after=float((self.close - self.day)[at + 1] - self.close[at]) if at + 1 < len(self.close) else np.nan,
@@ -219,6 +220,11 @@ class _Judge:
 def _median(values: Values) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else np.nan
+
+
+def _spread(values: Values) -> float:
+    """Standard deviation about zero, by the median of the sizes."""
+    return 1.4826 * _median(np.abs(values))
 
 
 def _mean(values: Values) -> float:
@@ -252,25 +258,6 @@ def sentence(verdict: Verdict) -> str:
     ]
     words = _WORDS[verdict.verdict].format(ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}")
     return ", ".join(part for part in parts if part) + ": " + words
-
-
-def split_that_fits(log_move: float, within: float) -> float | None:
-    """New shares for one old of the usual split that moves a close so, or None.
-
-    >>> split_that_fits(np.log(0.2501), 0.001), split_that_fits(np.log(0.56), 0.001)
-    (4.0, None)
-    """
-    return _nearest(-LEVELS["split"].move, -log_move, within)
-
-
-def unit_that_fits(log_move: float, within: float) -> float | None:
-    """The usual factor of a wrong unit that moves a close so, or None."""
-    return _nearest(LEVELS["unit"].move, log_move, within)
-
-
-def _nearest(levels: Values, log_move: float, within: float) -> float | None:
-    best = float(levels[np.abs(levels - log_move).argmin()])
-    return round(float(np.exp(best)), 6) if abs(best - log_move) <= within else None
 
 
 def split_words(ratio: float) -> str:

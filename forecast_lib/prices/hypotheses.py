@@ -11,6 +11,7 @@ independent; their densities have the tails that quiet days and real moves had i
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,24 +19,20 @@ from numpy.typing import NDArray
 
 from forecast_lib.prices.odd import Values
 
-__all__ = ["DECIDED_WITHIN", "LEVELS", "STANDS_OUT", "Levels", "Seen", "posterior"]
+__all__ = ["DECIDED_WITHIN", "LEVELS", "Levels", "Seen", "posterior"]
 
 DECIDED_WITHIN = 3
 """Sessions after an odd one; what they say decides, whatever is left open."""
 
-STANDS_OUT = 8.0
-"""A real move is worth a word from so many usual days on."""
-
-# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); half of them are taken to be lost,
-# as files of traded prices list none. A bad print once in 200 years of a share: the 70,000 rows of 2006 to 2013 have none. Units and steps
-# are rarer.
-_SPLIT_LOST = 8e-5
+# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); files of traded prices list none
+# of them. A bad print comes once in 200 years of a share: the 70,000 rows of 2006 to 2013 have none. Units and steps are rarer.
+_SPLIT_LOST = 1.6e-4
 _UNIT = 1e-5
 _BAD_PRINT = 2e-5
 _STEP = 5e-6
 """A real move that was set and not traded, with usual days before and after it."""
 
-_TAIL = 3.4e-4 * STANDS_OUT**3
+_TAIL = 3.4e-4 * 8**3
 """P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what 2006 to 2013 had beyond the
 market's moves."""
 
@@ -43,11 +40,12 @@ _SMALLEST_REAL_SCALE = 0.01
 """Calm shares (before a merger, a fund) are shaken as far as others: below 1 % a day the scale says nothing about the tail."""
 
 _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (12, 1), (15, 1),
-           (20, 1), (25, 1), (30, 1), (40, 1), (50, 1), (100, 1))  # fmt: skip
-"""New shares for old, and the other way round. Smaller ones (6:5, spin-offs) move less than a lively share does in a day."""
+           (20, 1), (25, 1), (30, 1), (40, 1), (50, 1))  # fmt: skip
+"""New shares for old; n:m has a prior as 1 / (n m). Smaller ones (6:5, spin-offs) move less than a lively share does in a day; a hundred
+times is a unit."""
 
 _UNITS = {100.0: 0.5, 10.0: 0.2, 1000.0: 0.2, 10_000.0: 0.1}
-"""Pence for pounds first; the others are slipped decimals. Either way round."""
+"""Factors and their shares: pence for pounds first; the others are slipped decimals."""
 
 _PRINT_SIZE, _STEP_SIZE = 0.5, 0.2
 """Mean size of a bad print, and of a step, in logs: a spin-off takes some hundredths, a bid gives some tenths."""
@@ -111,10 +109,11 @@ class Seen(NamedTuple):
     """Whether the close is the highest or the lowest price of its day."""
     span: float
     """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one."""
+    span_spread: float
+    """Standard deviation of `span` on the days before: that of a thin share varies more; of `volume_spread` likewise."""
     volume: float
     """By the usual one."""
     volume_spread: float
-    """Standard deviation of `volume` on the days before: that of a thin share varies more."""
     unlike_adjusted: float
     """Move of the close less that of `adj_close`."""
     after: Values
@@ -142,24 +141,19 @@ class Levels(NamedTuple):
     log_prior: Values
 
 
-def _split_levels() -> Levels:
-    """Simple ratios are the common ones: n:m has a prior as 1 / (n m), either way round."""
-    new, old = np.array([*_RATIOS, *(ratio[::-1] for ratio in _RATIOS)], dtype=float).T
-    share = 1 / (new * old)
-    return Levels(np.log(old / new), np.log(_SPLIT_LOST * share / share.sum()))
-
-
-def _unit_levels() -> Levels:
-    factors, shares = np.array([*_UNITS.items(), *((1 / factor, share) for factor, share in _UNITS.items())]).T
-    return Levels(np.log(factors), np.log(_UNIT * shares / shares.sum()))
+def _levels(shares: Mapping[float, float], often: float) -> Levels:
+    """Of factors with the share that each has, either way round."""
+    both = [*shares.items(), *((1 / factor, share) for factor, share in shares.items())]
+    factors, parts = np.array(both).T
+    return Levels(np.log(factors), np.log(often * parts / parts.sum()))
 
 
 _ANYWHERE = np.array([np.nan])
 LEVELS = {
     "real": Levels(_ANYWHERE, np.zeros(1)),
     "bad_print": Levels(_ANYWHERE, np.log([_BAD_PRINT])),
-    "unit": _unit_levels(),
-    "split": _split_levels(),
+    "unit": _levels(_UNITS, _UNIT),
+    "split": _levels({new / old: 1 / (new * old) for new, old in _RATIOS}, _SPLIT_LOST),
 }
 
 
@@ -223,7 +217,7 @@ def _opens_at(levels: Values, seen: Seen) -> Values:
 
 
 def _quiet_bar(seen: Seen) -> Values:
-    return _like(seen.span, _QUIET_RANGE) + _within(seen, np.inf)
+    return _like(seen.span, _QUIET_RANGE, seen.span_spread) + _within(seen, np.inf)
 
 
 def _within(seen: Seen, size: float) -> float:

@@ -159,13 +159,13 @@ def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
 
 @pytest.mark.parametrize(("opens_at", "verdict"), [(0.5, "split"), (0.45, "real")])
 def test_what_the_share_opened_at_tells_a_split_from_a_fall_overnight(opens_at, verdict):
-    """The same close, near half, after a day of thrice the usual range with thrice the shares: of one that opened at half to the cent, and
+    """The same close, near half, after a day of four times the usual range and shares: of one that opened at half to the cent, and
     of one that opened at 45 % of the last close, far from any usual ratio."""
     bars = quiet_bars()
-    before, (opened, top, low, close) = bars.close[BEFORE - 1], np.array([1.0, 1.03, 0.97, 0.98]) * opens_at
+    before, (opened, top, low, close) = bars.close[BEFORE - 1], np.array([1.0, 1.04, 0.96, 0.98]) * opens_at
     for name, value in zip(("open", "high", "low", "close"), np.array([opened, top, low, close]) * before, strict=True):
         getattr(bars, name)[BEFORE] = value
-    bars.volume[BEFORE] = 3 * np.median(bars.volume[:BEFORE])
+    bars.volume[BEFORE] = 4 * np.median(bars.volume[:BEFORE])
     following = scaled(bars, slice(BEFORE + 1, None), bars.close[BEFORE] / bars.close[BEFORE + 1] * 1.001)
     alone = dataclasses.replace(following, adj_close=np.full(len(bars), np.nan))
     assert judged(upto(alone, BEFORE + 1 + DECIDED_WITHIN)).verdict == verdict
