@@ -137,9 +137,10 @@ class _Judge:
     def _verdict(self, at: int, trusted: int) -> Verdict | None:
         """The verdict on the move between two rows, if it is odd."""
         seen = self._seen(at, trusted)
-        size, evidence = abs(seen.beyond_market), self._evidence(seen)
+        size = abs(seen.beyond_market)
         if not size > ODD * seen.scale:
             return None
+        evidence = self._evidence(seen)
 
         def given(kind: str, *, ratio: float = 1.0, waits: int = 0) -> Verdict:
             return Verdict(self.bars.sessions[at], kind, ratio, self.bars.sessions[at : at + waits], evidence)
