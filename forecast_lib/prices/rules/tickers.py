@@ -5,7 +5,7 @@ from forecast_lib.prices.rules.rule import DROP, DROP_OR_HOLD, HOLD, HOLD_OR_WAR
 __all__ = ["JUDGED", "READING", "WHOLE"]
 
 READING = (
-    Rule("ragged_row", "drop_row", DROP_OR_HOLD, "a line of a file with more or fewer cells than its header"),
+    Rule("ragged_row", "drop_row", DROP_OR_HOLD, "a line of a file with more or fewer cells than its header, or with a stray quote"),
     Rule("unreadable_date", "drop_row", DROP_OR_HOLD, "a date that is no day"),
     Rule("unreadable_number", "drop_row", DROP_OR_HOLD, "a cell that is no number"),
     Rule("unreadable_currency", "drop_row", DROP_OR_HOLD, "a currency that is no code of three letters"),
