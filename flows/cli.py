@@ -1,7 +1,8 @@
-"""The `tickercast` command. Imports nothing heavy: `--help` answers at once, and `sql` waits for no framework.
+"""The `tickercast` command. Imports nothing heavy: `--help` answers at once, and `sql` waits for no
+framework.
 
-Whatever the user did wrong ends in one line on standard error and an exit code; a traceback is for our own mistakes, and goes
-to the log.
+Whatever the user did wrong ends in one line on standard error and an exit code; a traceback is for our own
+mistakes, and goes to the log.
 """
 
 import argparse
@@ -15,12 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flows import settings as settings_module
-from flows.advice import advised
 from flows.commands import Outcome, Request, handler
-from flows.interruption import Terminated, raising, signal_of
-from flows.options import COMMANDS, Command, Option, options_of
+from flows.commands.advice import advised
 from flows.output import expected, one_line
+from flows.running.interruption import Terminated, raising, signal_of
+from flows.settings import layers as settings_module
+from flows.settings.options import COMMANDS, Command, Option, options_of
 from forecast_lib.errors import TickercastError, UsageError
 
 __all__ = ["main", "overview", "parse", "parser_for"]
@@ -44,11 +45,16 @@ def _described(option: Option) -> str:
 
 
 def parser_for(command: Command) -> argparse.ArgumentParser:
-    """The parser of one command, built from the tables of options. Values stay text: `Option.parse` makes them."""
+    """The parser of one command, built from the tables of options. Values stay text: `Option.parse` makes
+    them.
+    """
     parser = _Parser(
         prog=f"tickercast {command.name}",
         description=command.help,
-        epilog="In brackets: the default, and the environment variable of the same setting. A profile file sets them too.",
+        epilog=(
+            "In brackets: the default, and the environment variable of the same setting. A profile file sets"
+            " them too."
+        ),
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -58,7 +64,9 @@ def parser_for(command: Command) -> argparse.ArgumentParser:
     for option in options_of(command):
         help_text = _described(option)
         if option.kind == "flag":
-            parser.add_argument(option.flag, dest=option.name, action="store_const", const="true", help=help_text)
+            parser.add_argument(
+                option.flag, dest=option.name, action="store_const", const="true", help=help_text
+            )
         else:
             metavar = "{" + ",".join(option.choices) + "}" if option.kind == "choice" else option.metavar
             parser.add_argument(option.flag, dest=option.name, metavar=metavar, help=help_text)
@@ -77,7 +85,10 @@ def overview() -> str:
             "",
             *lines,
             "",
-            "`tickercast COMMAND --help` lists the options. Exit codes: 0 fresh, 10 some tickers degraded, 1 failed, 2 wrong usage,",
+            (
+                "`tickercast COMMAND --help` lists the options. Exit codes: 0 fresh, 10 some tickers"
+                " degraded, 1 failed, 2 wrong usage,"
+            ),
             "75 another run holds the workspace, 130 or 143 interrupted.",
             "",
         ]
@@ -114,7 +125,9 @@ def _do(argv: Sequence[str]) -> Outcome:
     command, overrides, words = parse(argv)
     settings = settings_module.gather(overrides)
     for name, meant in settings_module.unknown_variables().items():
-        print(f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?", file=sys.stderr)
+        print(
+            f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?", file=sys.stderr
+        )
     outcome = handler(command.name)(Request(command.name, settings, overrides, words))
     if settings["json"]:
         _print_summary(command.name, outcome.exit_code, outcome.summary)
@@ -169,7 +182,9 @@ def _write_log(argv: Sequence[str], text: str) -> Path | None:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Drop the frames that an error holds, and with them its database connections: they complain when the program ends first."""
+    """Drop the frames that an error holds, and with them its database connections: they complain when the
+    program ends first.
+    """
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error.__traceback__ = None
@@ -177,14 +192,18 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _unexpected(argv: Sequence[str], error: Exception) -> int:
-    text = settings_module.without_secrets("".join(traceback.format_exception(error)), settings_module.secret_texts(_typed(argv)))
+    text = settings_module.without_secrets(
+        "".join(traceback.format_exception(error)), settings_module.secret_texts(_typed(argv))
+    )
     if "--debug" in argv:
         print(text, file=sys.stderr, end="")
         where = "the traceback is above"
     else:
         path = _write_log(argv, text)
         where = f"the traceback is in {path}" if path else "add --debug to see the traceback"
-    return _failed(argv, f"unexpected {type(error).__name__}: {str(error)[:300] or 'no message'}; {where}", FAILED)
+    return _failed(
+        argv, f"unexpected {type(error).__name__}: {str(error)[:300] or 'no message'}; {where}", FAILED
+    )
 
 
 def _version() -> str:
@@ -212,7 +231,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0 fresh, 10 degraded, 1 failed, 2 wrong usage, 75 workspace busy, 130 or 143 interrupted.
+        The exit code: 0 fresh, 10 degraded, 1 failed, 2 wrong usage, 75 workspace busy, 130 or 143
+            interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from prefect import State, flow
 
-from flows.aftermath import followed
-from flows.artifacts import leave_removals
-from flows.parameters import MaintenanceParameters
-from flows.settings import gather, new_run_id, policy_from, utc_now
-from forecast_lib.jobs.maintenance import maintain
-from forecast_lib.jobs.summary import RunSummary
+from flows.running.aftermath import followed
+from flows.running.artifacts import leave_removals
+from flows.service.parameters import MaintenanceParameters
+from flows.settings.layers import gather, new_run_id, policy_from, utc_now
+from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.jobs.upkeep.maintenance import maintain
 
 __all__ = ["maintenance"]
 

@@ -1,4 +1,6 @@
-"""Rows for people and for programs: an aligned table, CSV, JSON or Parquet, on standard output or in a file."""
+"""Rows for people and for programs: an aligned table, CSV, JSON or Parquet, on standard output or in
+a file.
+"""
 
 import difflib
 import json
@@ -46,7 +48,9 @@ def expected(name: str, known: Iterable[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it: missing and non-finite numbers are null, times ISO text, a session just its date."""
+    """A cell as JSON has it: missing and non-finite numbers are null, times ISO text, a session just its
+    date.
+    """
     import pandas as pd
 
     if isinstance(value, list | tuple):
@@ -60,12 +64,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, pd.Timestamp):
-        return value.date().isoformat() if value.tz is None and value == value.normalize() else value.isoformat()
+        return (
+            value.date().isoformat() if value.tz is None and value == value.normalize() else value.isoformat()
+        )
     return value if isinstance(value, bool | int | str) else str(value)
 
 
 def _rows(frame: "pd.DataFrame") -> list[list[Any]]:
-    columns = [[_plain(value) for value in frame.iloc[:, position].astype(object)] for position in range(frame.shape[1])]
+    columns = [
+        [_plain(value) for value in frame.iloc[:, position].astype(object)]
+        for position in range(frame.shape[1])
+    ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -76,16 +85,29 @@ def _cell(value: Any) -> str:
 
 
 def as_table(frame: "pd.DataFrame") -> str:
-    """Aligned columns, numbers to six digits on the right, text on the left; empty where a value is missing."""
+    """Aligned columns, numbers to six digits on the right, text on the left; empty where a value is
+    missing.
+    """
     if not frame.shape[1]:
         return "(no columns)\n"
     rows = _rows(frame)
-    cells = [[one_line(str(name)) for name in frame.columns], *([_cell(value) for value in row] for row in rows)]
+    cells = [
+        [one_line(str(name)) for name in frame.columns],
+        *([_cell(value) for value in row] for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [all(isinstance(value, int | float) or value is None for value in column) for column in zip(*rows, strict=True)]
+    right = [
+        all(isinstance(value, int | float) or value is None for value in column)
+        for column in zip(*rows, strict=True)
+    ]
     right = right or [False] * len(widths)
     cells.insert(1, ["-" * width for width in widths])
-    lines = ("  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)) for row in cells)
+    lines = (
+        "  ".join(
+            cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)
+        )
+        for row in cells
+    )
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -94,13 +116,17 @@ def _guarded(text: str) -> str:
 
 
 def as_csv(frame: "pd.DataFrame") -> str:
-    """CSV with a header. Text that a spreadsheet would take for a formula gets a leading '; numbers stay numbers."""
+    """CSV with a header. Text that a spreadsheet would take for a formula gets a leading '; numbers stay
+    numbers.
+    """
     safe = frame.copy(deep=False)
     safe.columns = [_guarded(str(name)) for name in frame.columns]
     for position in range(frame.shape[1]):
         column = frame.iloc[:, position]
         if column.dtype == object or str(column.dtype) in ("str", "string", "category"):
-            guarded = [_guarded(value) if isinstance(value, str) else value for value in column.astype(object)]
+            guarded = [
+                _guarded(value) if isinstance(value, str) else value for value in column.astype(object)
+            ]
             safe.isetitem(position, guarded)
     return str(safe.to_csv(index=False, lineterminator="\n"))
 
@@ -127,7 +153,7 @@ def show_file(path: Path) -> None:
 
 
 def _parquet_to_stdout(frame: "pd.DataFrame") -> None:
-    from forecast_lib.store.reader import write_parquet
+    from forecast_lib.store.published.reader import write_parquet
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
@@ -140,14 +166,16 @@ def _write_file(frame: "pd.DataFrame", format: str, path: Path) -> None:
     built = path.with_name(f"{path.name}.next-{os.getpid()}")
     try:
         if format == "parquet":
-            from forecast_lib.store.reader import write_parquet
+            from forecast_lib.store.published.reader import write_parquet
 
             write_parquet(frame, built)
         else:
             built.write_text(_TEXT[format](frame), encoding="utf-8")
         built.replace(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}; give another --output FILE") from None
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}; give another --output FILE"
+        ) from None
     finally:
         built.unlink(missing_ok=True)
 

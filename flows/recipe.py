@@ -1,4 +1,5 @@
-"""The flow of a named walkthrough recipe: its series in, the walkthrough and the honest figures beside it out, on one page.
+"""The flow of a named walkthrough recipe: its series in, the walkthrough and the honest figures beside it
+out, on one page.
 
 It reads no published table and writes none; it holds the workspace, because its page is written there.
 """
@@ -11,18 +12,18 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.states import State
 
-from flows.artifacts import leave_artifacts
-from flows.ending import ended, summary_of
-from flows.parameters import NightlyParameters
-from flows.recipe_config import asked_of, recipe_config
-from flows.served_reports import report_link
-from flows.settings import gather
-from flows.stages import Stages
+from flows.running.artifacts import leave_artifacts
+from flows.running.ending import ended, summary_of
+from flows.running.stages import Stages
+from flows.service.parameters import NightlyParameters
+from flows.service.served_reports import report_link
+from flows.settings.layers import gather
+from flows.settings.recipe import asked_of, recipe_config
 from forecast_lib.config import RunConfig
-from forecast_lib.jobs import recipe as job
-from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.recipe import run as job
+from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.recipes.catalogue import RecipeName, recipe_named, with_asked
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.store.disk.lock import hold_workspace
 
 __all__ = ["recipe", "run_recipe"]
 
@@ -42,7 +43,9 @@ def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
         )
     summary = dataclasses.replace(summary, seconds=stages.seconds)
     leave_artifacts(summary, report_link(summary.report, settings["reports_url"], settings["profile"]))
-    create_table_artifact(key="recipe-figures", table=list(summary.figures), description=f"Figures of recipe {name}")
+    create_table_artifact(
+        key="recipe-figures", table=list(summary.figures), description=f"Figures of recipe {name}"
+    )
     return summary
 
 

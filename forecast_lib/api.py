@@ -1,7 +1,8 @@
 """What a notebook uses: a workspace's tables and pictures, and the engine on a data frame of one's own.
 
-Frames in the long layout of Nixtla's libraries go in and come out: `unique_id`, `ds`, `y`, and for a model called `har` the columns
-`har` (the point), `har-lo-80`, `har-hi-80`, `har-lo-95`, `har-hi-95` (the bounds of its central intervals).
+Frames in the long layout of Nixtla's libraries go in and come out: `unique_id`, `ds`, `y`, and for a model
+called `har` the columns `har` (the point), `har-lo-80`, `har-hi-80`, `har-lo-95`, `har-hi-95` (the bounds of
+its central intervals).
 """
 
 import html
@@ -19,7 +20,7 @@ from forecast_lib.errors import UsageError
 from forecast_lib.forecast import COMBINED, Forecasts, combined_forecast, forecast_with_baseline
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.report import picture_of
-from forecast_lib.store import reader
+from forecast_lib.store.published import reader
 from forecast_lib.windows.series import Array, TickerSeries, series_of
 
 __all__ = ["QUANTILES", "Picture", "Workspace", "backtest_long", "forecast_long", "score_long"]
@@ -28,7 +29,9 @@ LEVELS = (50, 80, 90, 95, 98, 99)
 """Per cent of the central intervals in long frames."""
 MEASURE = "garch"
 Forecaster = Callable[[Array, int], Array]
-"""Closes up to the cutoff, oldest first, and the horizon -> (horizon, len(QUANTILES)) prices, ascending by `QUANTILES`."""
+"""Closes up to the cutoff, oldest first, and the horizon -> (horizon, len(QUANTILES)) prices, ascending by
+`QUANTILES`.
+"""
 
 _CLOSES = "(SELECT ticker, session, split_adjusted_close AS close FROM adjusted_prices)"
 _LONG = ("unique_id", "ds", "y")
@@ -72,12 +75,18 @@ class Workspace:
         return reader.query(self.where, query)
 
     def forecasts(self, *tickers: str) -> pd.DataFrame:
-        """`latest_forecasts`: the newest run's forecasts, one row a ticker and step; of all tickers where none is named."""
+        """`latest_forecasts`: the newest run's forecasts, one row a ticker and step; of all tickers where
+        none is named.
+        """
         return self._of("latest_forecasts", tickers, "ticker, step")
 
     def history(self, *tickers: str) -> pd.DataFrame:
-        """Every forecast that counts, with its evening and, once it is known, what came: `forecast_history`."""
-        return self._of("(SELECT * FROM forecast_history WHERE NOT superseded)", tickers, "ticker, step, target_session")
+        """Every forecast that counts, with its evening and, once it is known, what came:
+        `forecast_history`.
+        """
+        return self._of(
+            "(SELECT * FROM forecast_history WHERE NOT superseded)", tickers, "ticker, step, target_session"
+        )
 
     def prices(self, *tickers: str, known_at: str | None = None) -> pd.DataFrame:
         """Prices, the newest revision, or as they were known at an instant (UTC where it has no offset)."""
@@ -85,10 +94,14 @@ class Workspace:
             return self._of("current_prices", tickers, "ticker, session")
         instant = pd.Timestamp(known_at)
         moment = instant.tz_localize("UTC") if instant.tz is None else instant.tz_convert("UTC")
-        return self._of(f"prices_as_of(TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}')", tickers, "ticker, session")
+        return self._of(
+            f"prices_as_of(TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}')", tickers, "ticker, session"
+        )
 
     def backtests(self, *tickers: str) -> pd.DataFrame:
-        """Scores of the newest backtest by ticker, model and step: `latest_backtest_scores`; `*` is all tickers together."""
+        """Scores of the newest backtest by ticker, model and step: `latest_backtest_scores`; `*` is all
+        tickers together.
+        """
         return self._of("latest_backtest_scores", tickers, "ticker, model, step")
 
     def long(self, *tickers: str) -> pd.DataFrame:
@@ -104,7 +117,9 @@ class Workspace:
 
     def _of(self, table: str, tickers: Sequence[str], order: str) -> pd.DataFrame:
         names = parse_tickers(name for name in tickers if name != "*") + (("*",) if "*" in tickers else ())
-        quoted = ", ".join(f"'{name}'" for name in names)  # one strict pattern lets only A-Z 0-9 . - = ^ through
+        quoted = ", ".join(
+            f"'{name}'" for name in names
+        )  # one strict pattern lets only A-Z 0-9 . - = ^ through
         asked = f" WHERE ticker IN ({quoted})" if names else ""
         return reader.query(self.where, f"SELECT * FROM {table}{asked} ORDER BY {order}")
 
@@ -115,7 +130,9 @@ def _as_long(rows: pd.DataFrame, model: str) -> pd.DataFrame:
     for level in LEVELS:
         low, high = (quantile_column(round(0.5 + side * level / 200, 4)) for side in (-1, 1))
         bounds |= {f"{model}-lo-{level}": rows[low], f"{model}-hi-{level}": rows[high]}
-    return pd.DataFrame({"unique_id": rows["ticker"], "ds": rows["target_session"], model: rows["point"], **bounds})
+    return pd.DataFrame(
+        {"unique_id": rows["ticker"], "ds": rows["target_session"], model: rows["point"], **bounds}
+    )
 
 
 def _series(frame: pd.DataFrame) -> dict[str, TickerSeries]:
@@ -126,7 +143,9 @@ def _series(frame: pd.DataFrame) -> dict[str, TickerSeries]:
     """
     if missing := [name for name in _LONG if name not in frame.columns]:
         came = ", ".join(map(str, frame.columns))
-        raise UsageError(f"the frame has no column {', '.join(missing)}: expected unique_id, ds and y, came {came}")
+        raise UsageError(
+            f"the frame has no column {', '.join(missing)}: expected unique_id, ds and y, came {came}"
+        )
     found = {}
     for name, rows in frame.groupby("unique_id", sort=True):
         own = rows.assign(session=pd.to_datetime(rows["ds"])).sort_values("session")
@@ -138,7 +157,9 @@ def _series(frame: pd.DataFrame) -> dict[str, TickerSeries]:
         except ValueError as error:
             raise UsageError(f"{error}; unique_id {name!r} of the frame") from error
         if len(found[str(name)]) < _FEWEST:
-            raise UsageError(f"unique_id {name!r} has {len(found[str(name)])} rows: expected {_FEWEST} or more")
+            raise UsageError(
+                f"unique_id {name!r} has {len(found[str(name)])} rows: expected {_FEWEST} or more"
+            )
     return found
 
 
@@ -151,7 +172,10 @@ def _made(model: str, series: TickerSeries, horizon: int) -> Forecasts:
 def _refuse_unknown(model: str, known: Sequence[str]) -> None:
     if model not in known:
         expected = ", ".join(known)
-        raise UsageError(f"model {model!r} is not known here: expected one of {expected}; `tickercast nightly` trains networks")
+        raise UsageError(
+            f"model {model!r} is not known here: expected one of {expected}; `tickercast nightly` trains"
+            " networks"
+        )
 
 
 def _coming(series: TickerSeries, horizon: int) -> pd.DatetimeIndex:
@@ -163,12 +187,14 @@ def _coming(series: TickerSeries, horizon: int) -> pd.DatetimeIndex:
 
 
 def forecast_long(frame: pd.DataFrame, *, horizon: int = 5, model: str = COMBINED) -> pd.DataFrame:
-    """Forecasts from the end of each series, by our baselines together or by one of them, calibrated by the series' own past.
+    """Forecasts from the end of each series, by our baselines together or by one of them, calibrated by the
+    series' own past.
 
     Args:
         frame: `unique_id`, `ds`, `y` (closes) and, where they are known, `open`, `high`, `low`, `volume`.
         horizon: steps ahead.
-        model: combined (har, ewma and naive, weighed by their losses), naive, drift, ar1, ewma, garch, har, ets or empirical. `har`
+        model: combined (har, ewma and naive, weighed by their losses), naive, drift, ar1, ewma, garch, har,
+            ets or empirical. `har`
             looks at ranges, so give it `high` and `low`.
 
     Returns:
@@ -188,18 +214,24 @@ def forecast_long(frame: pd.DataFrame, *, horizon: int = 5, model: str = COMBINE
 
 
 def score_long(frame: pd.DataFrame, model: str) -> pd.DataFrame:
-    """How often a model's central intervals held, whoever made them: rows with `y` and columns `MODEL-lo-80`, `MODEL-hi-80` and so on.
+    """How often a model's central intervals held, whoever made them: rows with `y` and columns `MODEL-lo-80`,
+    `MODEL-hi-80` and so on.
 
     Returns:
-        One row a level: `level` in per cent, `n`, `held` (the share inside, borders included) and `winkler`, the Winkler score divided by
-        the mean of `y` of the series, lower is better.
+        One row a level: `level` in per cent, `n`, `held` (the share inside, borders included) and `winkler`,
+            the Winkler score divided by the mean of `y` of the series, lower is better.
 
     Raises:
         UsageError: `y` or the model's columns are missing.
     """
-    levels = sorted(float(name.rpartition("-")[2]) for name in map(str, frame.columns) if name.startswith(f"{model}-lo-"))
+    levels = sorted(
+        float(name.rpartition("-")[2]) for name in map(str, frame.columns) if name.startswith(f"{model}-lo-")
+    )
     if "y" not in frame or not levels:
-        raise UsageError(f"the frame has no y, or no column {model}-lo-80 or the like: came {', '.join(map(str, frame.columns))}")
+        raise UsageError(
+            f"the frame has no y, or no column {model}-lo-80 or the like: came"
+            f" {', '.join(map(str, frame.columns))}"
+        )
     known = frame.dropna(subset=["y"])
     unit = known.groupby("unique_id")["y"].transform("mean")
     rows = []
@@ -207,7 +239,14 @@ def score_long(frame: pd.DataFrame, model: str) -> pd.DataFrame:
         low, high = (known[f"{model}-{side}-{level:g}"] for side in ("lo", "hi"))
         miss = (low - known["y"]).clip(lower=0) + (known["y"] - high).clip(lower=0)
         loss = ((high - low) + 2 / (1 - level / 100) * miss) / unit
-        rows.append({"level": level, "n": len(known), "held": float(known["y"].between(low, high).mean()), "winkler": float(loss.mean())})
+        rows.append(
+            {
+                "level": level,
+                "n": len(known),
+                "held": float(known["y"].between(low, high).mean()),
+                "winkler": float(loss.mean()),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -219,7 +258,8 @@ def backtest_long(
     sessions: int = 250,
     beside: Sequence[str] = ("garch", "har", "naive"),
 ) -> pd.DataFrame:
-    """Models of one's own against our baselines: a forecast from each of the last cutoffs, each from what was known there, and what came.
+    """Models of one's own against our baselines: a forecast from each of the last cutoffs, each from what was
+    known there, and what came.
 
     A model of one's own is a function of the closes up to the cutoff; it never sees a later one.
 
@@ -231,8 +271,8 @@ def backtest_long(
         beside: our baselines to compare with.
 
     Returns:
-        One row a model and step, the best first: `n`, `pinball_per_garch` (mean pinball loss divided by that of GARCH(1,1)-t, geometric
-        mean over the series; below 1 is better), `held80`, `held95`.
+        One row a model and step, the best first: `n`, `pinball_per_garch` (mean pinball loss divided by that
+            of GARCH(1,1)-t, geometric mean over the series; below 1 is better), `held80`, `held95`.
 
     Raises:
         UsageError: the frame is not as expected, a series is too short, or a model answered something else.
@@ -244,24 +284,36 @@ def backtest_long(
         cutoffs = (len(series) - horizon - sessions, len(series) - horizon)
         if cutoffs[0] < _FEWEST:
             needed = sessions + horizon + _FEWEST
-            raise UsageError(f"unique_id {unique_id!r} has {len(series)} rows: expected {needed} or more, or fewer sessions")
-        actual = np.lib.stride_tricks.sliding_window_view(series.close, horizon)[cutoffs[0] + 1 : cutoffs[1] + 1]
+            raise UsageError(
+                f"unique_id {unique_id!r} has {len(series)} rows: expected {needed} or more, or fewer"
+                " sessions"
+            )
+        actual = np.lib.stride_tricks.sliding_window_view(series.close, horizon)[
+            cutoffs[0] + 1 : cutoffs[1] + 1
+        ]
         made: dict[str, Array] = {
-            name: forecast_with_baseline(name, series, horizon, cutoffs).quantiles for name in dict.fromkeys([*beside, MEASURE])
+            name: forecast_with_baseline(name, series, horizon, cutoffs).quantiles
+            for name in dict.fromkeys([*beside, MEASURE])
         }
         made |= {name: _asked(name, model, series, cutoffs, horizon) for name, model in own.items()}
         losses += [_losses(unique_id, name, actual, quantiles) for name, quantiles in made.items()]
     return _summed_up(pd.concat(losses, ignore_index=True), [*own, *beside])
 
 
-def _asked(name: str, model: Forecaster, series: TickerSeries, cutoffs: tuple[int, int], horizon: int) -> Array:
+def _asked(
+    name: str, model: Forecaster, series: TickerSeries, cutoffs: tuple[int, int], horizon: int
+) -> Array:
     answers = []
     for cutoff in range(*cutoffs):
         answer = np.asarray(model(series.close[: cutoff + 1].copy(), horizon), float)
-        if answer.shape != (horizon, len(QUANTILES)) or not np.isfinite(answer).all() or (np.diff(answer, axis=1) < 0).any():
+        if (
+            answer.shape != (horizon, len(QUANTILES))
+            or not np.isfinite(answer).all()
+            or (np.diff(answer, axis=1) < 0).any()
+        ):
             raise UsageError(
-                f"model {name!r} answered an array of shape {answer.shape} for {series.ticker}: expected {(horizon, len(QUANTILES))},"
-                " finite and ascending along the quantiles"
+                f"model {name!r} answered an array of shape {answer.shape} for {series.ticker}: expected"
+                f" {(horizon, len(QUANTILES))}, finite and ascending along the quantiles"
             )
         answers.append(answer)
     return np.stack(answers)
@@ -271,13 +323,21 @@ def _losses(unique_id: str, model: str, actual: Array, quantiles: Array) -> pd.D
     steps = np.broadcast_to(np.arange(1, actual.shape[1] + 1), actual.shape)
     held = {f"held{level}": inside(actual, quantiles, level / 100) for level in (80, 95)}
     values = {"step": steps, "loss": pinball(actual, quantiles), **held}
-    return pd.DataFrame({"unique_id": unique_id, "model": model, **{name: array.ravel() for name, array in values.items()}})
+    return pd.DataFrame(
+        {"unique_id": unique_id, "model": model, **{name: array.ravel() for name, array in values.items()}}
+    )
 
 
 def _summed_up(losses: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:
     means = losses.groupby(["model", "step", "unique_id"])["loss"].mean().unstack("model")
-    ratios = np.exp(np.log(means.div(means[MEASURE], axis=0)).groupby("step").mean()).stack().rename("pinball_per_garch")
-    held = losses.groupby(["model", "step"]).agg(n=("loss", "size"), held80=("held80", "mean"), held95=("held95", "mean"))
+    ratios = (
+        np.exp(np.log(means.div(means[MEASURE], axis=0)).groupby("step").mean())
+        .stack()
+        .rename("pinball_per_garch")
+    )
+    held = losses.groupby(["model", "step"]).agg(
+        n=("loss", "size"), held80=("held80", "mean"), held95=("held95", "mean")
+    )
     found = held.join(ratios).reset_index()
     found = found[found["model"].isin(shown)].sort_values(["step", "pinball_per_garch"], ignore_index=True)
     return found[["model", "step", "n", "pinball_per_garch", "held80", "held95"]]

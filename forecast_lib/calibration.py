@@ -1,13 +1,14 @@
 """Intervals that hold what they say: recalibrated at each cutoff on what has come true by then.
 
-Around a centre and a scale of the log return, a central interval reaches so many scales to both sides. How many is learned from the scores
+Around a centre and a scale of the log return, a central interval reaches so many scales to both sides. How
+many is learned from the scores
 |return - centre| / scale of the last 500 cutoffs whose outcome is known: their conformal quantile (Vovk et al. 2005; Lei et al. 2018).
 A distribution that brings a shape of its own (a network's Student-t) is met half way: the geometric mean of its multiplier and the
 conformal one, which is less noisy in the tails than either 12 exceedances or a fitted tail alone. Where its scale is clearly wrong, it is
 put right first.
 
-After a break, when the scores of the last 40 cutoffs are larger or smaller than those of the last 500 by more than chance explains, the
-reach follows the 40 at once.
+After a break, when the scores of the last 40 cutoffs are larger or smaller than those of the last 500 by more
+than chance explains, the reach follows the 40 at once.
 """
 
 from dataclasses import dataclass
@@ -24,13 +25,17 @@ __all__ = ["CALIBRATION_SESSIONS", "COVERAGES", "Shape", "multipliers", "student
 CALIBRATION_SESSIONS = 500
 COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 _RECENT = 40
-_BREAK = 0.4  # relative difference of mean scores, times the square root of the step: about three standard errors of a mean of 40
-_WRONG_SCALE = 0.15  # log units, times the square root of the step: beyond that a mean of 500 scores contradicts the distribution
+# relative difference of mean scores, times the square root of the step: about three standard errors of a mean
+# of 40
+_BREAK = 0.4
+# log units, times the square root of the step: beyond that a mean of 500 scores contradicts the distribution
+_WRONG_SCALE = 0.15
 _MIN_SCORES = 40
 _PRIOR = np.array(
     [0.586, 1.176, 1.587, 1.998, 2.566, 3.027]
 )  # of |t| with 6 degrees of freedom and unit variance, until there are scores enough
-_NARROWEST = 0.1  # of the prior: after a standstill every score is zero, and an interval without width says "certainly"
+# of the prior: after a standstill every score is zero, and an interval without width says "certainly"
+_NARROWEST = 0.1
 _LARGEST_RATIO = 25.0  # of a session's variance to its forecast: one crash must not stand for 500 sessions
 
 
@@ -57,8 +62,12 @@ _RANKS = _ranks()
 
 
 @numba.njit(cache=True, nogil=True)
-def _rolling_quantiles(scores: Array, lag: int, window: int, ranks: np.ndarray, start: int, out: Array, counts: np.ndarray) -> None:
-    """Fill `out` and `counts` from `start` on: at i the quantiles and the number of finite scores[i - lag - window + 1 : i - lag + 1]."""
+def _rolling_quantiles(
+    scores: Array, lag: int, window: int, ranks: np.ndarray, start: int, out: Array, counts: np.ndarray
+) -> None:
+    """Fill `out` and `counts` from `start` on: at i the quantiles and the number of finite scores[i - lag -
+    window + 1 : i - lag + 1].
+    """
     ordered = np.empty(window)
     count = 0
     for i in range(len(scores)):
@@ -79,7 +88,9 @@ def _rolling_quantiles(scores: Array, lag: int, window: int, ranks: np.ndarray, 
 
 
 def _rolling_mean(values: Array, lag: int, window: int, wanted: int) -> tuple[Array, np.ndarray]:
-    """For the last `wanted` places i: mean and number of the finite values[i - lag - window + 1 : i - lag + 1]."""
+    """For the last `wanted` places i: mean and number of the finite values[i - lag - window + 1 : i - lag +
+    1].
+    """
     known = np.isfinite(values)
     totals = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
@@ -90,25 +101,35 @@ def _rolling_mean(values: Array, lag: int, window: int, wanted: int) -> tuple[Ar
 
 
 def _break_factor(scores: Array, step: int, wanted: int) -> Array:
-    (recent, n), (usual, total) = (_rolling_mean(scores, step, window, wanted) for window in (_RECENT, CALIBRATION_SESSIONS))
+    (recent, n), (usual, total) = (
+        _rolling_mean(scores, step, window, wanted) for window in (_RECENT, CALIBRATION_SESSIONS)
+    )
     factor = recent / np.where(usual > 0, usual, 1.0)
-    broken = (n == _RECENT) & (total >= 3 * _RECENT) & (usual > 0) & (np.abs(factor - 1) > _BREAK * np.sqrt(step))
+    broken = (
+        (n == _RECENT) & (total >= 3 * _RECENT) & (usual > 0) & (np.abs(factor - 1) > _BREAK * np.sqrt(step))
+    )
     return np.where(broken, np.clip(factor, 0.2, 5.0), 1.0)
 
 
 def _righted(own: Shape, scores: Array, step: int, wanted: int) -> Array:
-    """(wanted, coverages): the shape's reach of a step, with its scale put right where the scores contradict it."""
+    """(wanted, coverages): the shape's reach of a step, with its scale put right where the scores contradict
+    it.
+    """
     mean, number = _rolling_mean(scores, step, CALIBRATION_SESSIONS, wanted)
     factor = np.where(mean > 0, mean, 1.0) / own.mean[:, step - 1]
-    wrong = (number >= _MIN_SCORES) & (mean > 0) & (np.abs(np.log(factor)) > _WRONG_SCALE * np.sqrt(min(step, 5)))
+    wrong = (
+        (number >= _MIN_SCORES) & (mean > 0) & (np.abs(np.log(factor)) > _WRONG_SCALE * np.sqrt(min(step, 5)))
+    )
     return own.reach[:, step - 1] * np.where(wrong, factor, 1.0)[:, None]
 
 
 def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
-    """(wanted, horizon, coverages): how many scales an interval reaches, for the last `wanted` cutoffs of `scores`.
+    """(wanted, horizon, coverages): how many scales an interval reaches, for the last `wanted` cutoffs of
+    `scores`.
 
     Args:
-        scores: (cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known; at a cutoff only those are used whose
+        scores: (cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known; at a cutoff
+            only those are used whose
             outcome is known there.
         own: of the last `wanted` cutoffs, (wanted, horizon, ...); None: conformal alone.
     """
@@ -129,14 +150,17 @@ def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
 
 
 def variance_factor(ratios: Array, wanted: int) -> Array:
-    """(wanted, horizon): by how much the variance that came was larger than the one forecast, over the last 500 known cutoffs.
+    """(wanted, horizon): by how much the variance that came was larger than the one forecast, over the last
+    500 known cutoffs.
 
     Args:
         ratios: (cutoffs, horizon) realised over forecast variance, NaN where not known.
     """
     factors = np.ones((wanted, ratios.shape[1]))
     for step in range(1, ratios.shape[1] + 1):
-        mean, number = _rolling_mean(np.minimum(ratios[:, step - 1], _LARGEST_RATIO), step, CALIBRATION_SESSIONS, wanted)
+        mean, number = _rolling_mean(
+            np.minimum(ratios[:, step - 1], _LARGEST_RATIO), step, CALIBRATION_SESSIONS, wanted
+        )
         enough = (number >= _MIN_SCORES) & (mean > 0)
         factors[enough, step - 1] = mean[enough]
     return factors
@@ -146,7 +170,13 @@ def variance_factor(ratios: Array, wanted: int) -> Array:
 def _student_t_table() -> tuple[Array, Array]:
     inverse = np.linspace(0.0, 0.45, 226)  # of the degrees of freedom: the quantiles are smooth in it
     df = 1.0 / np.maximum(inverse, 1e-9)
-    mean = 2 * np.sqrt(df) / (df - 1) * np.exp(special.gammaln((df + 1) / 2) - special.gammaln(df / 2)) / np.sqrt(np.pi)
+    mean = (
+        2
+        * np.sqrt(df)
+        / (df - 1)
+        * np.exp(special.gammaln((df + 1) / 2) - special.gammaln(df / 2))
+        / np.sqrt(np.pi)
+    )
     mean[0] = np.sqrt(2 / np.pi)  # of a normal
     return inverse, np.stack([*(special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES), mean])
 

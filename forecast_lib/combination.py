@@ -1,13 +1,16 @@
-"""What answers: the network and the baselines together, each with the weight that its past losses have earned.
+"""What answers: the network and the baselines together, each with the weight that its past losses have
+earned.
 
-The quantiles of the parts are averaged level by level (Vincent 1912; Lichtendahl, Grushka-Cockayne and Winkler 2013). The weights are
-exponential (Vovk 1990; Berrisch and Ziel 2023 for quantiles): at each cutoff and step a part counts
+The quantiles of the parts are averaged level by level (Vincent 1912; Lichtendahl, Grushka-Cockayne and
+Winkler 2013). The weights are exponential (Vovk 1990; Berrisch and Ziel 2023 for quantiles): at each cutoff
+and step a part counts
 
     prior * exp(-rate / step * sum of its excess losses / mean loss)
 
-where the losses are those of the last 250 cutoffs whose outcome is known there, and excess is what a part lost more than the mean of all
-parts from the same cutoff. Outcomes `step` sessions ahead overlap, so that so many count as one. A part without a forecast counts nothing;
-one without a past counts its prior. Nothing is switched off by a verdict.
+where the losses are those of the last 250 cutoffs whose outcome is known there, and excess is what a part
+lost more than the mean of all parts from the same cutoff. Outcomes `step` sessions ahead overlap, so that so
+many count as one. A part without a forecast counts nothing; one without a past counts its prior. Nothing is
+switched off by a verdict.
 """
 
 import numpy as np
@@ -17,7 +20,9 @@ from forecast_lib.windows.series import Array
 __all__ = ["WEIGHT_SESSIONS", "averaged", "part_weights", "prior_weights"]
 
 WEIGHT_SESSIONS = 250
-"""As long as the validation that no model was fitted on: a network's losses on sessions it learned from say nothing."""
+"""As long as the validation that no model was fitted on: a network's losses on sessions it learned from say
+nothing.
+"""
 _RATE = 0.3  # between 0.1 and 0.4 the loss of the combination hardly changes
 _NETWORKS = 0.6  # of the prior; the baselines share the rest
 
@@ -34,7 +39,9 @@ def prior_weights(networks: int, baselines: int) -> Array:
 
 
 def _window_sums(values: Array, step: int, wanted: int) -> Array:
-    """(..., wanted): at each of the last `wanted` places i the sum of values[i - WEIGHT_SESSIONS : i - step + 1]."""
+    """(..., wanted): at each of the last `wanted` places i the sum of values[i - WEIGHT_SESSIONS : i - step +
+    1].
+    """
     totals = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
     places = np.arange(values.shape[-1] - wanted, values.shape[-1])
     ends = np.maximum(places - step + 1, 0)
@@ -43,10 +50,12 @@ def _window_sums(values: Array, step: int, wanted: int) -> Array:
 
 
 def part_weights(losses: Array, present: np.ndarray, prior: Array) -> Array:
-    """(parts, wanted, horizon): the weights at the last `wanted` cutoffs; at each cutoff and step they sum to one.
+    """(parts, wanted, horizon): the weights at the last `wanted` cutoffs; at each cutoff and step they sum to
+    one.
 
     Args:
-        losses: (parts, cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known or the part had no forecast; at a
+        losses: (parts, cutoffs, horizon) of consecutive cutoffs, NaN where the outcome is not known or the
+            part had no forecast; at a
             cutoff only those are used whose outcome is known there.
         present: (parts, wanted, horizon) whether the part has a forecast from the cutoff; one has.
         prior: (parts,) positive.
@@ -61,7 +70,9 @@ def part_weights(losses: Array, present: np.ndarray, prior: Array) -> Array:
         total = _window_sums(mean[:, step - 1], step, wanted)
         number = _window_sums((count[:, step - 1] > 0).astype(np.float64), step, wanted)
         usual = np.where(total > 0, total / np.maximum(number, 1), 1.0)
-        score = np.log(prior)[:, None] - _RATE / step * _window_sums(excess[:, :, step - 1], step, wanted) / usual
+        score = (
+            np.log(prior)[:, None] - _RATE / step * _window_sums(excess[:, :, step - 1], step, wanted) / usual
+        )
         score = np.where(present[:, :, step - 1], score, -np.inf)
         weights[:, :, step - 1] = np.exp(score - score.max(axis=0))
     return weights / weights.sum(axis=0)

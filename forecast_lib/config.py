@@ -76,7 +76,9 @@ class ModelConfig:
         layers = self.layers or 0
         _within("layers", layers, 1, 8)
         if self.variant == "stacked" and layers < 2:
-            raise UsageError(f"layers {layers} is too few for model 'stacked': expected 2 or more; use 'lstm' for one")
+            raise UsageError(
+                f"layers {layers} is too few for model 'stacked': expected 2 or more; use 'lstm' for one"
+            )
         _within("units", self.units, 1, 1024)
         _within("lookback", self.lookback, 2, 500)
         _within("horizon", self.horizon, 1, MAX_HORIZON)
@@ -89,9 +91,12 @@ class TrainConfig:
 
     Attributes:
         members: pooled networks, each with its own seed, whose answers are averaged.
-        batch_size: chunks in one optimiser step of a pooled network; `steps_per_epoch` and at most `epochs` of them.
-        fine_tune_batch_size: the same of one ticker's fine-tuning, with `fine_tune_steps` and `fine_tune_epochs`.
-        patience: epochs without a better validation loss before training stops; the best epoch's weights are kept.
+        batch_size: chunks in one optimiser step of a pooled network; `steps_per_epoch` and at most `epochs`
+            of them.
+        fine_tune_batch_size: the same of one ticker's fine-tuning, with `fine_tune_steps` and
+            `fine_tune_epochs`.
+        patience: epochs without a better validation loss before training stops; the best epoch's weights are
+            kept.
         validation_sessions: the last sessions before the cutoff, never fitted on.
         refit_sessions: with strategy `auto`, a model older than so many sessions is retrained.
         fine_tune_every: with strategy `auto`, a model older than so many sessions is fine-tuned.
@@ -128,11 +133,15 @@ class BacktestConfig:
     Attributes:
         test_share: share of the sessions, at the end, whose cutoffs are scored.
         folds: how often the model is fitted anew along the test part; 1 fits once, before it.
-        arms: instead of folds, the nights of the test part are replayed, once for each of these: `fine-tune` as the nights are with
+        arms: instead of folds, the nights of the test part are replayed, once for each of these: `fine-tune`
+            as the nights are with
             strategy `auto`; `retrain` without the fine-tunes; `none` trains once, at the start. Empty: folds.
-        embargo: sessions between the last target that a model is fitted or judged on and the first cutoff it is tested at. 0, as at
-            night: that target is the cutoff's own close, known there, and no session is learned from and tested (see `splits`).
-        window_sessions: models learn from so many of the newest sessions (rolling); None: from all (expanding).
+        embargo: sessions between the last target that a model is fitted or judged on and the first cutoff it
+            is tested at. 0, as at
+            night: that target is the cutoff's own close, known there, and no session is learned from and
+                tested (see `splits`).
+        window_sessions: models learn from so many of the newest sessions (rolling); None: from all
+            (expanding).
     """
 
     test_share: float = 0.2
@@ -148,21 +157,27 @@ class BacktestConfig:
         for arm in self.arms:
             _choice("arms", arm, ARMS)
         if self.arms and self.folds != 1:
-            raise UsageError(f"folds {self.folds} and arms {','.join(self.arms)} exclude each other: arms follow the nightly schedule")
+            raise UsageError(
+                f"folds {self.folds} and arms {','.join(self.arms)} exclude each other: arms follow the"
+                " nightly schedule"
+            )
         if self.window_sessions is not None:
             _within("window", self.window_sessions, 100, 100_000)
 
 
-_CURRENCY = re.compile(r"[A-Z]{2}[A-Za-z]", re.ASCII)  # the last letter is small in codes of a hundredth, such as GBp
+_CURRENCY = re.compile(
+    r"[A-Z]{2}[A-Za-z]", re.ASCII
+)  # the last letter is small in codes of a hundredth, such as GBp
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where prices come from. `path`, `mixed_dates` and `currency` are for `files` only; `market_seed` for the simulated
-    market only; the rest for `yahoo` only.
+    """Where prices come from. `path`, `mixed_dates` and `currency` are for `files` only; `market_seed` for
+    the simulated market only; the rest for `yahoo` only.
 
     Attributes:
-        mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it; else it is refused.
+        mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it;
+            else it is refused.
         currency: of tickers whose rows name none.
         proxy: address of an HTTP proxy. May hold a password: it is neither shown nor stored.
         requests_at_once: tickers asked for at the same time.
@@ -181,16 +196,23 @@ class SourceConfig:
     def __post_init__(self) -> None:
         _choice("source", self.name, get_args(SourceName))
         if self.currency is not None and not _CURRENCY.fullmatch(self.currency):
-            raise UsageError(f"currency {self.currency[:20]!a} is no currency: expected a code such as USD, EUR or GBp")
+            raise UsageError(
+                f"currency {self.currency[:20]!a} is no currency: expected a code such as USD, EUR or GBp"
+            )
         _within("requests_at_once", self.requests_at_once, 1, 2)  # Yahoo answers larger crowds with 429
         _within("pause", self.pause_s, 0.0, 60.0)
         if self.name == "files" and self.path is None:
-            raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")
+            raise UsageError(
+                "source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of"
+                " TICKER.csv"
+            )
 
 
 @dataclass(frozen=True)
 class Rename:
-    """A ticker that goes on under another name: `was` until the session before the day `on`, `now` from then on."""
+    """A ticker that goes on under another name: `was` until the session before the day `on`, `now` from then
+    on.
+    """
 
     was: Ticker
     now: Ticker
@@ -203,9 +225,11 @@ class RunConfig:
 
     Attributes:
         also: further models that a backtest compares with `model`.
-        dask_scheduler: address of the scheduler whose workers `runner` dask uses; None starts some on this machine.
+        dask_scheduler: address of the scheduler whose workers `runner` dask uses; None starts some on this
+            machine.
         renames: whose past is stored under another name, in the order of their days.
-        rules: severities of quality rules that differ from the usual ones, for example `zero_volume=drop_row`.
+        rules: severities of quality rules that differ from the usual ones, for example
+            `zero_volume=drop_row`.
         backfilled: the night of an earlier evening on which no run finished, made up for by a scheduled run.
     """
 
@@ -237,25 +261,35 @@ class RunConfig:
         _within("shard_size", self.shard_size, 1, 10_000)
         _within("keep_snapshots", self.keep_snapshots, 1, 10_000)
         if not self.tickers:
-            raise UsageError("the universe is empty: expected at least one ticker; give --tickers A,B or --universe FILE")
+            raise UsageError(
+                "the universe is empty: expected at least one ticker; give --tickers A,B or --universe FILE"
+            )
 
 
 _PLACE_AND_TIME = ("run_id", "workspace", "as_of", "backfilled", "dask_scheduler")
 
 
 def to_json(config: Any) -> str:
-    """A config as JSON with sorted keys; paths and dates as text, secrets left out. What is stored in the tables."""
+    """A config as JSON with sorted keys; paths and dates as text, secrets left out. What is stored in the
+    tables.
+    """
     return json.dumps(_shown(config), sort_keys=True, default=str)
 
 
 def _shown(value: Any) -> Any:
     """The value with dataclasses as mappings, without their secret fields."""
     if dataclasses.is_dataclass(value):
-        return {each.name: _shown(getattr(value, each.name)) for each in dataclasses.fields(value) if not each.metadata.get("secret")}
+        return {
+            each.name: _shown(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+            if not each.metadata.get("secret")
+        }
     return [_shown(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def config_hash(config: RunConfig) -> str:
-    """First 16 hex digits of the SHA-256 of a run's settings; the same for two nights that differ only in run, evening and place."""
+    """First 16 hex digits of the SHA-256 of a run's settings; the same for two nights that differ only in
+    run, evening and place.
+    """
     settings = {name: value for name, value in _shown(config).items() if name not in _PLACE_AND_TIME}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

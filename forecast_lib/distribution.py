@@ -1,7 +1,8 @@
 """The distribution that published quantiles stand for: between them, beyond them, and below them.
 
-Between two levels the logarithm of the price is a straight line in the log odds ln(p / (1 - p)), beyond the outermost two the line goes
-on, so the log return's tails are exponential. Both ways are closed formulas: the SQL macros say the same.
+Between two levels the logarithm of the price is a straight line in the log odds ln(p / (1 - p)), beyond the
+outermost two the line goes on, so the log return's tails are exponential. Both ways are closed formulas: the
+SQL macros say the same.
 """
 
 import numpy as np
@@ -25,7 +26,8 @@ def _pair(quantiles: Array, right: np.ndarray) -> tuple[Array, Array]:
 
 
 def probability_below(quantiles: Array, prices: Array) -> Array:
-    """(...,) the probability of a price up to each of `prices`: the probability integral transform, where these are what came true.
+    """(...,) the probability of a price up to each of `prices`: the probability integral transform, where
+    these are what came true.
 
     In a forecast without width everything above its one price is 1, everything up to it 0.
 
@@ -55,7 +57,8 @@ def price_at(quantiles: Array, probabilities: Array) -> Array:
 def expected_shortfalls(quantiles: Array) -> tuple[Array, Array]:
     """(...,) mean price below the 1 % quantile, and below the 2.5 % quantile.
 
-    The integrals of the distribution below them, with odds taken for probabilities: below 2.5 % they are the same to a fortieth.
+    The integrals of the distribution below them, with odds taken for probabilities: below 2.5 % they are the
+    same to a fortieth.
 
     Args:
         quantiles: (..., len(QUANTILES)) prices, positive, ascending.
@@ -71,7 +74,8 @@ def expected_shortfalls(quantiles: Array) -> tuple[Array, Array]:
 
 
 def pinball(actual: Array, quantiles: Array) -> Array:
-    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast (Koenker and Bassett 1978).
+    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast (Koenker and
+    Bassett 1978).
 
     The tails beyond have scores of their own: a loss of the middle would hardly see them.
 
@@ -82,6 +86,8 @@ def pinball(actual: Array, quantiles: Array) -> Array:
     [0.0]
     """
     if quantiles.shape != (*actual.shape, len(QUANTILES)):
-        raise ValueError(f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}")
+        raise ValueError(
+            f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}"
+        )
     error, levels = actual[..., None] - quantiles[..., _SCORED], _LEVELS[_SCORED]
     return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)

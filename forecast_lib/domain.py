@@ -1,7 +1,8 @@
 """The words of the trade, as values: ticker, session, as-of, run.
 
-A *session* is a trading day of the ticker's own exchange, written as its local date. A *cutoff* is the last session that a
-forecast may know, a *step* counts sessions after the cutoff, a *target session* is where the step lands.
+A *session* is a trading day of the ticker's own exchange, written as its local date. A *cutoff* is the last
+session that a forecast may know, a *step* counts sessions after the cutoff, a *target session* is where the
+step lands.
 """
 
 import datetime as dt
@@ -65,7 +66,10 @@ def parse_ticker(text: str) -> Ticker:
     candidate = text.strip(" ").upper() if text.isascii() else text
     if not _TICKER_PATTERN.fullmatch(candidate):
         shown = ascii(text if len(text) <= 40 else text[:37] + "...")
-        raise UsageError(f"ticker {shown} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or BTC-USD")
+        raise UsageError(
+            f"ticker {shown} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or"
+            " BTC-USD"
+        )
     return Ticker(candidate)
 
 
@@ -96,7 +100,12 @@ class AsOf:
         for name in ("now", "known_at"):
             value: dt.datetime = getattr(self, name)
             if value.utcoffset() != dt.timedelta(0):
-                raise UsageError(f"as-of {name} {value.isoformat()} is not in UTC: expected a time with offset +00:00")
+                raise UsageError(
+                    f"as-of {name} {value.isoformat()} is not in UTC: expected a time with offset +00:00"
+                )
         # A market east of Greenwich closes its session of date D before D begins in UTC: allow one day.
         if self.day > self.now.date() + dt.timedelta(days=1):
-            raise UsageError(f"as-of {self.day} lies in the future: today is {self.now.date()} (UTC); give a date up to today")
+            raise UsageError(
+                f"as-of {self.day} lies in the future: today is {self.now.date()} (UTC); give a date up to"
+                " today"
+            )

@@ -1,7 +1,7 @@
 """Three families of error, by what the caller does: try again, skip the ticker, or stop.
 
-Every message says which thing, what came, what was expected and what to do, in one line. Foreign errors become ours at
-the border where they arise, once.
+Every message says which thing, what came, what was expected and what to do, in one line. Foreign errors
+become ours at the border where they arise, once.
 """
 
 __all__ = [
@@ -48,7 +48,9 @@ class SourceOutage(TransientError):
 
 
 class SourceGivenUp(SourceOutage):
-    """So many tickers failed that this source is not asked for more in this run: no use in trying again at once."""
+    """So many tickers failed that this source is not asked for more in this run: no use in trying again at
+    once.
+    """
 
 
 class BadReply(TransientError):
@@ -56,7 +58,9 @@ class BadReply(TransientError):
 
 
 class TickerError(TickercastError):
-    """This ticker cannot go on tonight; the others can. `ticker` and `reason` are fields, `rule` a stable short name."""
+    """This ticker cannot go on tonight; the others can. `ticker` and `reason` are fields, `rule` a stable
+    short name.
+    """
 
     def __init__(self, ticker: str, reason: str, *, rule: str = "ticker_error") -> None:
         super().__init__(f"{ticker}: {reason}")

@@ -1,7 +1,8 @@
-"""From a model, or a baseline, and a series to forecasts: point, sigma and quantiles, calibrated by what came true.
+"""From a model, or a baseline, and a series to forecasts: point, sigma and quantiles, calibrated by what came
+true.
 
-A prediction is a centre and a scale of the log return to each step; `calibration` turns them into quantiles. The same function serves
-the night, the validation and the backtest, one cutoff or thousands.
+A prediction is a centre and a scale of the log return to each step; `calibration` turns them into quantiles.
+The same function serves the night, the validation and the backtest, one cutoff or thousands.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,14 @@ from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_
 from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
 from forecast_lib.distribution import expected_shortfalls, pinball
 from forecast_lib.domain import QUANTILES
-from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS, WITH_OWN_QUANTILES, Prediction, predict
+from forecast_lib.models.baselines import (
+    BASELINES,
+    BESIDE_A_NETWORK,
+    PARTS,
+    WITH_OWN_QUANTILES,
+    Prediction,
+    predict,
+)
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import combined
@@ -43,10 +51,14 @@ COMBINED = "combined"
 _SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
 _OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
 _EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
-_TAIL_SHARE = np.where(_EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0)  # of a ticker's own outcomes in its tails
+_TAIL_SHARE = np.where(
+    _EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0
+)  # of a ticker's own outcomes in its tails
 _FIRST_WEIGHED = 9  # with fewer sessions than ten not even a baseline has a volatility to stand on
 
-_FARTHEST = 5.0  # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that infinite
+# log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that
+# infinite
+_FARTHEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,9 @@ class Forecasts:
 
 
 def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Array) -> Array:
-    """(cutoffs, horizon): the variance of the sessions up to each step over the squared scale; NaN where not known yet."""
+    """(cutoffs, horizon): the variance of the sessions up to each step over the squared scale; NaN where not
+    known yet.
+    """
     total = np.concatenate([[0.0], np.cumsum(features.variance)])
     ends = cutoffs[:, None] + np.arange(1, scale.shape[1] + 1)
     known = ends < len(features.variance)
@@ -80,15 +94,28 @@ def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Arra
 
 
 def _forecasts(
-    series: TickerSeries, features: SessionFeatures, cutoffs: np.ndarray, centre: Array, scale: Array, wanted: int, df: Array | None = None
+    series: TickerSeries,
+    features: SessionFeatures,
+    cutoffs: np.ndarray,
+    centre: Array,
+    scale: Array,
+    wanted: int,
+    df: Array | None = None,
 ) -> Forecasts:
     """Calibrated forecasts at the last `wanted` cutoffs; `df` where the distribution is a Student-t."""
     scores = np.abs(future_log_returns(features.log_close, centre.shape[1])[cutoffs] - centre) / scale
-    reach = multipliers(scores, wanted, None if df is None else student_t_shape(df[-wanted:])) * scale[-wanted:, :, None]
+    reach = (
+        multipliers(scores, wanted, None if df is None else student_t_shape(df[-wanted:]))
+        * scale[-wanted:, :, None]
+    )
     sigma = scale[-wanted:] * np.sqrt(variance_factor(_variance_ratios(features, cutoffs, scale), wanted))
     cutoffs, centre = cutoffs[-wanted:], np.clip(centre[-wanted:], -_FARTHEST, _FARTHEST)
-    returns = np.concatenate([centre[..., None] - reach[..., ::-1], centre[..., None], centre[..., None] + reach], axis=2)
-    last = series.close[cutoffs][:, None]  # times the exponential, so that a centre of zero is the last close to the last bit
+    returns = np.concatenate(
+        [centre[..., None] - reach[..., ::-1], centre[..., None], centre[..., None] + reach], axis=2
+    )
+    last = series.close[cutoffs][
+        :, None
+    ]  # times the exponential, so that a centre of zero is the last close to the last bit
     quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
     return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles)
 
@@ -97,7 +124,12 @@ def _as_it_says(series: TickerSeries, cutoffs: np.ndarray, made: Prediction, ret
     """The forecasts of a baseline that has quantiles of its own."""
     last = series.close[cutoffs][:, None]
     quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
-    return Forecasts(cutoffs, last * np.exp(np.clip(made.centre, -_FARTHEST, _FARTHEST)), np.minimum(made.scale, _FARTHEST), quantiles)
+    return Forecasts(
+        cutoffs,
+        last * np.exp(np.clip(made.centre, -_FARTHEST, _FARTHEST)),
+        np.minimum(made.scale, _FARTHEST),
+        quantiles,
+    )
 
 
 def _with_history(cutoffs: tuple[int, int], horizon: int, first: int) -> np.ndarray:
@@ -106,17 +138,24 @@ def _with_history(cutoffs: tuple[int, int], horizon: int, first: int) -> np.ndar
 
 
 def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Forecasts:
-    """The model's forecasts at cutoffs first to last (exclusive); each uses sessions up to its own cutoff only."""
+    """The model's forecasts at cutoffs first to last (exclusive); each uses sessions up to its own cutoff
+    only.
+    """
     first = WARM_UP + bundle.network.lookback - 1
     every = _with_history(cutoffs, bundle.horizon, first)
     features = session_features(series)
-    head = combined([outputs(bundle.network, member, features.values, every, first=first) for member in bundle.members], bundle.horizon)
+    head = combined(
+        [outputs(bundle.network, member, features.values, every, first=first) for member in bundle.members],
+        bundle.horizon,
+    )
     sigma = bundle.scale.sigma(volatility_inputs(series))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
     return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
 
 
-def forecast_with_baseline(name: str, series: TickerSeries, horizon: int, cutoffs: tuple[int, int]) -> Forecasts:
+def forecast_with_baseline(
+    name: str, series: TickerSeries, horizon: int, cutoffs: tuple[int, int]
+) -> Forecasts:
     """A baseline's forecasts (one of `models.baselines.BASELINES`) at cutoffs first to last (exclusive)."""
     every = np.arange(*cutoffs) if name in WITH_OWN_QUANTILES else _with_history(cutoffs, horizon, 0)
     features = session_features(series)
@@ -152,28 +191,40 @@ def known_actuals(made: Forecasts, series: TickerSeries) -> Array:
 
 
 def relative_losses(made: Forecasts, series: TickerSeries) -> Array:
-    """(cutoffs, horizon): pinball losses as shares of the last close; NaN where the outcome is not known, or there is no forecast."""
+    """(cutoffs, horizon): pinball losses as shares of the last close; NaN where the outcome is not known, or
+    there is no forecast.
+    """
     return pinball(known_actuals(made, series), made.quantiles) / series.close[made.cutoffs][:, None]
 
 
 def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
-    """The same at every cutoff from first to last (exclusive), NaN where there is none, or none that can be used."""
+    """The same at every cutoff from first to last (exclusive), NaN where there is none, or none that can be
+    used.
+    """
     every = np.arange(*cutoffs)
     if np.array_equal(made.cutoffs, every) and np.isfinite(made.quantiles).all():
         return made
     both = np.intersect1d(every, made.cutoffs)
-    own = made.part(slice(*np.searchsorted(made.cutoffs, [both[0], both[-1] + 1]))) if len(both) else made.part(slice(0))
+    own = (
+        made.part(slice(*np.searchsorted(made.cutoffs, [both[0], both[-1] + 1])))
+        if len(both)
+        else made.part(slice(0))
+    )
     usable = np.isfinite(own.point) & np.isfinite(own.sigma) & np.isfinite(own.quantiles).all(axis=2)
     filled = []
     for part in (own.point, own.sigma, own.quantiles):
         whole = np.full((len(every), *part.shape[1:]), np.nan)
-        whole[own.cutoffs - cutoffs[0]] = np.where(usable if part.ndim == 2 else usable[..., None], part, np.nan)
+        whole[own.cutoffs - cutoffs[0]] = np.where(
+            usable if part.ndim == 2 else usable[..., None], part, np.nan
+        )
         filled.append(whole)
     return Forecasts(every, *filled)
 
 
 def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
-    """(cutoffs,) whether one of the five sessions up to the cutoff moved by more than eight times the volatility before it."""
+    """(cutoffs,) whether one of the five sessions up to the cutoff moved by more than eight times the
+    volatility before it.
+    """
     features = session_features(series)
     scores = np.abs(np.diff(features.log_close)) / features.ewma_sigma[:-1]
     large = np.concatenate([[0], np.cumsum(np.concatenate([[False], scores > _SHOCK]))])
@@ -181,7 +232,9 @@ def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
 
 
 def _as_pooled(returns: Array, series: TickerSeries, cutoffs: np.ndarray) -> Array:
-    """The quantiles of the log return, moved and reaching as those of all tickers do, as far as that is known."""
+    """The quantiles of the log return, moved and reaching as those of all tickers do, as far as that is
+    known.
+    """
     if series.shape is None:
         return returns
     middle, reach, share = series.shape.at(series.sessions[cutoffs])
@@ -202,11 +255,14 @@ def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple
     own = {name: made.part(slice(cutoffs[0] - cutoffs[1], None)) for name, made in every.items()}
     present = np.stack([np.isfinite(made.point) for made in own.values()])
     networks = np.array([name not in BASELINES for name in parts])
-    # Averages of past squares hold a shock for weeks, and would be too wide; the network has learned what follows one.
+    # Averages of past squares hold a shock for weeks, and would be too wide; the network has learned what
+    # follows one.
     alone = _shocked(series, np.arange(*cutoffs))[:, None] & present[networks].any(axis=0)
     present &= networks[:, None, None] | ~alone
     prior = prior_weights(int(networks.sum()), int((~networks).sum()))
-    weights = part_weights(np.stack([relative_losses(made, series) for made in every.values()]), present, prior)
+    weights = part_weights(
+        np.stack([relative_losses(made, series) for made in every.values()]), present, prior
+    )
     last = series.close[np.arange(*cutoffs)][:, None]
     point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in own.values()]), weights))
     returns = np.stack([np.log(made.quantiles / last[..., None]) for made in own.values()])
@@ -217,7 +273,9 @@ def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple
 
 
 def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
-    """From the last session, by the model, where there is one that its history is long enough for, and the baselines."""
+    """From the last session, by the model, where there is one that its history is long enough for, and the
+    baselines.
+    """
     last = (len(series) - 1, len(series))
     first, end = weighing(last)
     parts = dict[str, Forecasts]()
@@ -229,9 +287,13 @@ def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int)
 
 
 def forecast_rows(forecasts: Forecasts, series: TickerSeries) -> pd.DataFrame:
-    """One row a cutoff and step: cutoff, step, last_close, point, sigma, the quantiles and shortfalls; sessions as datetime64[us]."""
+    """One row a cutoff and step: cutoff, step, last_close, point, sigma, the quantiles and shortfalls;
+    sessions as datetime64[us].
+    """
     count, horizon = forecasts.point.shape
-    rows = pd.DataFrame(forecasts.quantiles.reshape(count * horizon, len(QUANTILES)), columns=list(QUANTILE_COLUMNS))
+    rows = pd.DataFrame(
+        forecasts.quantiles.reshape(count * horizon, len(QUANTILES)), columns=list(QUANTILE_COLUMNS)
+    )
     sessions = series.sessions[forecasts.cutoffs].astype("datetime64[us]")
     rows[list(SHORTFALL_COLUMNS)] = np.stack(expected_shortfalls(rows.to_numpy()), axis=1)
     rows.insert(0, "cutoff", np.repeat(sessions, horizon))

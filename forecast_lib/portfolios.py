@@ -1,7 +1,7 @@
 """Reference portfolios: the joint forecast is judged by them, since what is joint shows only in sums.
 
-The same every night as far as the tickers are: chance is a hash of the names of portfolio and ticker, so that one ticker more or less
-changes what it is in, and nothing else.
+The same every night as far as the tickers are: chance is a hash of the names of portfolio and ticker, so that
+one ticker more or less changes what it is in, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,11 @@ def _chance(portfolio: str, tickers: Sequence[str]) -> Array:
 
 
 def reference_portfolios(tickers: Sequence[str], sigma: Array) -> dict[str, Array]:
-    """By name, the (tickers,) shares of the money that each portfolio has in each ticker; without sign they sum to 1.
+    """By name, the (tickers,) shares of the money that each portfolio has in each ticker; without sign they
+    sum to 1.
 
-    `equal` and `inverse_volatility` hold all; `long_short` has one half of them bought and one half sold short; random ones
-    hold up to ten, bought.
+    `equal` and `inverse_volatility` hold all; `long_short` has one half of them bought and one half sold
+    short; random ones hold up to ten, bought.
 
     Args:
         sigma: (tickers,) volatilities, not negative.
@@ -55,7 +56,8 @@ def reference_portfolios(tickers: Sequence[str], sigma: Array) -> dict[str, Arra
 
 
 def risk(returns: Array) -> dict[str, Array]:
-    """Of (…, worlds) returns: mean, sigma, quantiles q01 … q99, and es01, es025, the means of the worst 1 and 2.5 % of the worlds.
+    """Of (…, worlds) returns: mean, sigma, quantiles q01 … q99, and es01, es025, the means of the worst 1 and
+    2.5 % of the worlds.
 
     The i-th smallest of n worlds is the quantile at (i - 1/2) / n; between them straight lines (Hazen 1914).
 

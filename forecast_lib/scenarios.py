@@ -1,17 +1,20 @@
 """Joint scenarios: as many possible worlds, in each of which every ticker has one price at every step.
 
-Each ticker's own prices are its forecast distribution, taken at the same probabilities for all. Which of them meet in one world is learned
-from what came true together: every world stands for one past evening, and a ticker has in it the rank that its move from that evening had
-among its moves from all of them. (Clark and others 2004 call this the Schaake shuffle; with moves in units of the volatility known on the
+Each ticker's own prices are its forecast distribution, taken at the same probabilities for all. Which of them
+meet in one world is learned
+from what came true together: every world stands for one past evening, and a ticker has in it the rank that
+its move from that evening had among its moves from all of them. (Clark and others 2004 call this the Schaake
+shuffle; with moves in units of the volatility known on the
 evening it is filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper 1999.)
 
     evening    Mon  Tue  Wed  …          the same for every ticker, whatever its exchange
     AAA       +0.3 -2.1 +0.9  …   ranks  ──>  its quantile of that rank is its price in the world "Tue"
     BBB       -0.2 -1.7 +1.1  …
 
-From an evening a ticker moves on to its own next sessions, so that time zones and holidays do tonight what they did then. A ticker's places
-depend on its own history alone, except on evenings from which it has no move (it is younger than they, or stood still): there its move is
-made up from what the others had in common, and from chance.
+From an evening a ticker moves on to its own next sessions, so that time zones and holidays do tonight what
+they did then. A ticker's places depend on its own history alone, except on evenings from which it has no move
+(it is younger than they, or stood still): there its move is made up from what the others had in common, and
+from chance.
 """
 
 import datetime as dt
@@ -34,7 +37,8 @@ WORLDS = 1000
 PROBABILITIES = (np.arange(WORLDS) + 0.5) / WORLDS
 """The probabilities at which each ticker's distribution is taken, in ascending order."""
 
-_HOLIDAYS = 5  # week days by which the latest evening lies farther back, so that every exchange has had its sessions since
+# week days by which the latest evening lies farther back, so that every exchange has had its sessions since
+_HOLIDAYS = 5
 _DECAY = 0.94  # of the variance, by session (RiskMetrics 1996)
 _SETTLED = 20  # sessions before the variance says something
 _SMALLEST = 1e-8  # log units of volatility: a price that stands still has none
@@ -43,7 +47,8 @@ _TIE_BREAK = 1e-9  # of a score: equal moves are put in an order of chance, not 
 
 
 def evenings(as_of: dt.date, horizon: int) -> NDArray[np.datetime64]:
-    """(WORLDS,) the week days that worlds stand for, ascending; all sessions up to the horizon after them are over.
+    """(WORLDS,) the week days that worlds stand for, ascending; all sessions up to the horizon after them are
+    over.
 
     >>> evenings(dt.date(2024, 6, 7), 5)[-1]
     np.datetime64('2024-05-24')
@@ -53,7 +58,8 @@ def evenings(as_of: dt.date, horizon: int) -> NDArray[np.datetime64]:
 
 
 def scores(series: TickerSeries, days: NDArray[np.datetime64], horizon: int) -> Array:
-    """(horizon, days) log returns from each evening to each step, in units of the volatility known on it; NaN where there is none.
+    """(horizon, days) log returns from each evening to each step, in units of the volatility known on it; NaN
+    where there is none.
 
     Args:
         days: ascending evenings; the last session up to each is where the ticker stood.
@@ -78,9 +84,15 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
     Args:
         moves: (tickers, steps, worlds) scores of the evenings that worlds stand for, NaN where there is none.
         tickers: their names; chance is a ticker's own, drawn from the seed and its name.
-        trusted: (tickers,) who may tell what tickers have in common: nobody's places depend on one that is not.
+        trusted: (tickers,) who may tell what tickers have in common: nobody's places depend on one that is
+            not.
     """
-    chance = np.stack([np.random.default_rng([seed, crc32(name.encode())]).standard_normal(moves.shape[-1]) for name in tickers])
+    chance = np.stack(
+        [
+            np.random.default_rng([seed, crc32(name.encode())]).standard_normal(moves.shape[-1])
+            for name in tickers
+        ]
+    )
     lacking = np.isnan(moves).any(axis=(1, 2))
     if lacking.any():
         moves = moves.copy()
@@ -89,7 +101,8 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
 
 
 def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(tickers, steps, worlds) prices: each ticker's distribution at PROBABILITIES, in the order of its ranks.
+    """(tickers, steps, worlds) prices: each ticker's distribution at PROBABILITIES, in the order of its
+    ranks.
 
     Args:
         quantiles: (tickers, steps, levels) published prices. ranks: (tickers, steps, worlds).
@@ -114,8 +127,9 @@ def normal_scores(values: Array) -> Array:
 def _filled(moves: Array, complete: Array, chance: Array) -> Array:
     """Moves in normal scores, without gaps: (lacking, steps, worlds).
 
-    A gap gets b m + sqrt(1 - b^2) e, where m is what the complete tickers had in common in that world, b the correlation with it, the
-    ticker's own as far as it has evenings, else theirs, and e chance, the same at all steps.
+    A gap gets b m + sqrt(1 - b^2) e, where m is what the complete tickers had in common in that world, b the
+    correlation with it, the ticker's own as far as it has evenings, else theirs, and e chance, the same at
+    all steps.
     """
     common, bond = _common(complete, moves.shape[1:])
     filled = np.empty_like(moves)
@@ -123,7 +137,9 @@ def _filled(moves: Array, complete: Array, chance: Array) -> Array:
         known = ~np.isnan(moves[ticker, step])
         own, ours = normal_scores(moves[ticker, step, known]), common[step]
         count = known.sum()
-        its = np.nan_to_num(np.corrcoef(own, ours[known])[0, 1]) if count > 2 and ours[known].std() > 0 else 0.0
+        its = (
+            np.nan_to_num(np.corrcoef(own, ours[known])[0, 1]) if count > 2 and ours[known].std() > 0 else 0.0
+        )
         b = (count * its + _DRAWN_TO_ALL * bond[step]) / (count + _DRAWN_TO_ALL)
         filled[ticker, step] = b * ours + np.sqrt(1 - b**2) * chance[ticker]
         filled[ticker, step, known] = own
@@ -131,7 +147,9 @@ def _filled(moves: Array, complete: Array, chance: Array) -> Array:
 
 
 def _common(complete: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """(steps, worlds) what complete tickers had in common, of variance 1, and (steps,) their mean correlation with it; 0 without any."""
+    """(steps, worlds) what complete tickers had in common, of variance 1, and (steps,) their mean correlation
+    with it; 0 without any.
+    """
     if not len(complete):
         return np.zeros(shape), np.zeros(shape[0])
     normal = normal_scores(complete)

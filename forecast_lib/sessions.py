@@ -1,12 +1,16 @@
-"""The sessions of a ticker's own exchange: which days it trades, when a session is over, which one comes next.
+"""The sessions of a ticker's own exchange: which days it trades, when a session is over, which one comes
+next.
 
-The dates come from `exchange_calendars`, which reads the clock for its default range; here the range is always given, so that the
+The dates come from `exchange_calendars`, which reads the clock for its default range; here the range is
+always given, so that the
 same question has the same answer on every day. Three things are odd about the subject:
 
 - A session is a date, its close an instant: Tokyo closes the session of date D before New York opens its own.
-- The library knows no holidays outside a calendar's reach (Shanghai's ends with the last published year). Outside it every
+- The library knows no holidays outside a calendar's reach (Shanghai's ends with the last published year).
+  Outside it every
   weekday counts as a session that closes at the usual time.
-- Some exchanges have no usable calendar. Their tickers get Monday to Friday, and the calendar says so in `recorded_fallback`.
+- Some exchanges have no usable calendar. Their tickers get Monday to Friday, and the calendar says so in
+  `recorded_fallback`.
 """
 
 import datetime as dt
@@ -36,16 +40,17 @@ Times = NDArray[np.datetime64]
 
 _WEEKDAYS = "weekdays"
 _ONE_DAY = np.timedelta64(1, "D")
-# Building takes 0.2 to 0.4 s however long the span (measured, XNYS), so the spans are few and wide. 1885 is the library's first
-# year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from 1956.
+# Building takes 0.2 to 0.4 s however long the span (measured, XNYS), so the spans are few and wide. 1885 is
+# the library's first year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from
+# 1956.
 _USUAL_YEARS = (1990, 2035)
 _EARLIEST_YEAR = 1885
 _LATEST_YEAR = 2199
 
 _MIC_OF_SUFFIX = {
-    # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own (Cboe, regional
-    # floors) keep the days of the country's main exchange. Athens (AT) and Bucharest (RO) are missing on purpose:
-    # exchange-calendars 4.13 cannot compute Orthodox Easter with pandas 3.1.
+    # Yahoo's suffix -> the name that exchange_calendars has for it. Venues without a calendar of their own
+    # (Cboe, regional floors) keep the days of the country's main exchange. Athens (AT) and Bucharest (RO) are
+    # missing on purpose: exchange-calendars 4.13 cannot compute Orthodox Easter with pandas 3.1.
     "A": "XNYS", "B": "XNYS",  # share classes written with a point (BRK.B), no exchanges
     "BA": "XBUE", "SA": "BVMF", "SN": "XSGO", "CL": "XBOG", "MX": "XMEX",
     "TO": "XTSE", "V": "XTSE", "CN": "XTSE", "NE": "XTSE",
@@ -91,17 +96,20 @@ _MIC_OF_TIMEZONE = {
 }  # fmt: skip
 
 _CURRENCIES = frozenset(
-    "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR BRL MXN ZAR TRY SEK NOK DKK PLN CZK HUF ILS THB IDR PHP TWD RUB "
-    "BTC ETH USDT USDC".split()
+    "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR BRL MXN ZAR TRY SEK NOK DKK PLN CZK HUF ILS THB IDR"
+    " PHP TWD RUB BTC ETH USDT USDC".split()
 )
-# Tel Aviv traded Sunday to Thursday until it moved to Monday to Friday on 2026-01-05; the library's Friday closes break before.
+# Tel Aviv traded Sunday to Thursday until it moved to Monday to Friday on 2026-01-05; the library's Friday
+# closes break before.
 _RELIABLE_FROM = {"XTAE": "2026-01-05"}
 _WEEK_OUTSIDE_REACH = {"XTAE": "1111001", "24/7": "1111111"}
 _MONDAY_TO_FRIDAY = "1111100"
 
 
 class _Schedule(NamedTuple):
-    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only, equally long."""
+    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only,
+    equally long.
+    """
 
     sessions: Times
     closes: Times
@@ -111,11 +119,14 @@ class _Schedule(NamedTuple):
 class TickerCalendar:
     """The trading days of one exchange.
 
-    Days may be given as dates or naive timestamps; sessions come back as `datetime64[us]` at midnight without a zone.
+    Days may be given as dates or naive timestamps; sessions come back as `datetime64[us]` at midnight without
+    a zone.
 
     Attributes:
-        name: the exchange's MIC as `exchange_calendars` spells it, `24/7`, `24/5`, `us_futures`, or `weekdays`.
-        recorded_fallback: no calendar is known for the ticker, Monday to Friday stands in: holidays look like missing sessions.
+        name: the exchange's MIC as `exchange_calendars` spells it, `24/7`, `24/5`, `us_futures`, or
+            `weekdays`.
+        recorded_fallback: no calendar is known for the ticker, Monday to Friday stands in: holidays look like
+            missing sessions.
     """
 
     name: str
@@ -155,14 +166,20 @@ class TickerCalendar:
         """The latest session whose close lies at least `SETTLING_TIME` before `now_utc`."""
         settled = _instant(now_utc - SETTLING_TIME)
         schedule = self._covering(settled, settled)
-        return pd.Timestamp(schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1])
+        return pd.Timestamp(
+            schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1]
+        )
 
     def is_closed(self, session: Day, now_utc: dt.datetime) -> bool:
-        """Whether `session` is a session and had closed `SETTLING_TIME` before `now_utc` (aware, or naive UTC)."""
+        """Whether `session` is a session and had closed `SETTLING_TIME` before `now_utc` (aware, or naive
+        UTC).
+        """
         return self.is_session(session) and pd.Timestamp(session) <= self.last_closed(now_utc)
 
     def last_known(self, as_of: AsOf) -> pd.Timestamp:
-        """The newest session that may be known at `as_of`: dated up to its day, and closed `SETTLING_TIME` before its now."""
+        """The newest session that may be known at `as_of`: dated up to its day, and closed `SETTLING_TIME`
+        before its now.
+        """
         closed = self.last_closed(as_of.now)
         day = _day(as_of.day)
         sessions = self._covering(day, day).sessions
@@ -176,13 +193,15 @@ class TickerCalendar:
         ['2025-01-02', '2025-01-03']
         """
         day = _day(cutoff)
-        # 4 days a session and 30 more: the longest closures of the last decades (Lunar New Year, 2001) lasted under two weeks.
+        # 4 days a session and 30 more: the longest closures of the last decades (Lunar New Year, 2001) lasted
+        # under two weeks.
         sessions = self._covering(day, day + np.timedelta64(4 * count + 30, "D")).sessions
         start = int(np.searchsorted(sessions, day, side="right"))
         return _index(sessions[start : start + count])
 
     def count_between(self, a: Day, b: Day) -> int:
-        """How many sessions lie in (a, b]: after `a`, up to and including `b`; 0 if `b` is not later than `a`.
+        """How many sessions lie in (a, b]: after `a`, up to and including `b`; 0 if `b` is not later than
+        `a`.
 
         >>> TickerCalendar("XNYS").count_between(dt.date(2024, 7, 3), dt.date(2024, 7, 8))
         2
@@ -193,7 +212,9 @@ class TickerCalendar:
         return max(int(until - before), 0)
 
     def _covering(self, low: np.datetime64, high: np.datetime64) -> _Schedule:
-        """A schedule that begins a year before `low` and ends a year after `high`, from few, wide, cached spans."""
+        """A schedule that begins a year before `low` and ends a year after `high`, from few, wide, cached
+        spans.
+        """
         first_year = min(max(_year(low) - 1, EARLIEST_SESSION.year), _LATEST_YEAR)
         last_year = min(max(_year(high) + 1, EARLIEST_SESSION.year), _LATEST_YEAR)
         return _schedule(
@@ -207,7 +228,8 @@ def calendar_for(ticker: str, exchange_timezone: str | None = None) -> TickerCal
     """The calendar of the exchange that a ticker's name, in Yahoo's spelling, points to.
 
     Args:
-        ticker: `AAPL`, `SIM1` (New York), `7203.T` (suffix), `BTC-USD` (24/7), `EURUSD=X` (24/5), `ES=F` (US futures), `^GSPC`.
+        ticker: `AAPL`, `SIM1` (New York), `7203.T` (suffix), `BTC-USD` (24/7), `EURUSD=X` (24/5), `ES=F` (US
+            futures), `^GSPC`.
         exchange_timezone: IANA name as the source says; decides where the name does not.
 
     >>> [calendar_for(t).name for t in ("AAPL", "BRK-B", "7203.T", "BTC-USD", "EURUSD=X", "ES=F", "^FTSE")]
@@ -253,7 +275,8 @@ _BUILDING = threading.Lock()
 
 
 def _schedule(name: str, first_year: int, last_year: int) -> _Schedule:
-    with _BUILDING:  # one thread builds, the others find it built; and the warnings filter below belongs to the whole process
+    # one thread builds, the others find it built; and the warnings filter below belongs to the whole process
+    with _BUILDING:
         return _cached_schedule(name, first_year, last_year)
 
 
@@ -266,7 +289,10 @@ def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         calendar = _library_calendar(name, first, last)
-    inside = _Schedule(calendar.sessions.to_numpy().astype("M8[us]"), calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]"))
+    inside = _Schedule(
+        calendar.sessions.to_numpy().astype("M8[us]"),
+        calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]"),
+    )
     return _extended(name, inside, first, last, calendar)
 
 
@@ -282,19 +308,32 @@ def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.
         return ec.get_calendar(name, start=max(first, earliest), end=min(last, latest))
 
 
-def _extended(name: str, inside: _Schedule, first: pd.Timestamp, last: pd.Timestamp, calendar: ec.ExchangeCalendar) -> _Schedule:
-    """With every weekday before and after the library's reach, closing at the time of day of the nearest sessions."""
+def _extended(
+    name: str, inside: _Schedule, first: pd.Timestamp, last: pd.Timestamp, calendar: ec.ExchangeCalendar
+) -> _Schedule:
+    """With every weekday before and after the library's reach, closing at the time of day of the nearest
+    sessions.
+    """
     week = _WEEK_OUTSIDE_REACH.get(name, _MONDAY_TO_FRIDAY)
-    # A calendar begins and ends with a session, and the days of its last holidays are its own: look no nearer than two weeks.
+    # A calendar begins and ends with a session, and the days of its last holidays are its own: look no nearer
+    # than two weeks.
     margin = pd.Timedelta(days=14)
     begins, ends = calendar.first_session, calendar.last_session
-    before = _days(first, begins - pd.Timedelta(days=1), week) if begins - first > margin else inside.sessions[:0]
+    before = (
+        _days(first, begins - pd.Timedelta(days=1), week) if begins - first > margin else inside.sessions[:0]
+    )
     after = _days(ends + pd.Timedelta(days=1), last, week) if last - ends > margin else inside.sessions[:0]
     lengths = inside.closes - inside.sessions
     early, late = np.median(lengths[:20].astype(int)), np.median(lengths[-20:].astype(int))
     return _frozen(
         np.concatenate([before, inside.sessions, after]),
-        np.concatenate([before + np.timedelta64(int(early), "us"), inside.closes, after + np.timedelta64(int(late), "us")]),
+        np.concatenate(
+            [
+                before + np.timedelta64(int(early), "us"),
+                inside.closes,
+                after + np.timedelta64(int(late), "us"),
+            ]
+        ),
     )
 
 

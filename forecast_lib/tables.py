@@ -1,8 +1,9 @@
 """The pandera schema of every table that crosses a border, in the order of its columns.
 
-`store/sql/` says the same in SQL, with a comment on each column; a test compares the two. Sessions are timestamps at midnight
-without a zone (the exchange's own date), instants are UTC without a zone, both in microseconds, as DuckDB gives them back.
-Remember that pandera's `gt(0)` lets infinity pass and that an empty frame validates.
+`store/sql/` says the same in SQL, with a comment on each column; a test compares the two. Sessions are
+timestamps at midnight without a zone (the exchange's own date), instants are UTC without a zone, both in
+microseconds, as DuckDB gives them back. Remember that pandera's `gt(0)` lets infinity pass and that an empty
+frame validates.
 """
 
 import pandas as pd
@@ -68,8 +69,12 @@ def _rising_quantiles(frame: pd.DataFrame) -> pd.Series:
 _NO_CROSSING = pa.Check(_rising_quantiles, name="quantiles_rise", error="quantiles must not cross")
 
 
-def _table(columns: dict[str, pa.Column], *checks: pa.Check, unique: list[str] | None = None) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(columns, checks=[*checks], strict=True, ordered=True, coerce=True, unique=unique)
+def _table(
+    columns: dict[str, pa.Column], *checks: pa.Check, unique: list[str] | None = None
+) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        columns, checks=[*checks], strict=True, ordered=True, coerce=True, unique=unique
+    )
 
 
 TABLES: dict[str, pa.DataFrameSchema] = {
@@ -302,7 +307,10 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "weights": _list(),
             "mean": _number(_FINITE),
             "sigma": _number(pa.Check.ge(0), _FINITE),
-            **{name: _number(_FINITE) for name in ("q01", "q025", "q05", "q50", "q95", "q975", "q99", "es01", "es025")},
+            **{
+                name: _number(_FINITE)
+                for name in ("q01", "q025", "q05", "q50", "q95", "q975", "q99", "es01", "es025")
+            },
             "source": _text(),
         },
         unique=["run_id", "portfolio", "step"],
@@ -400,7 +408,9 @@ TABLES: dict[str, pa.DataFrameSchema] = {
 """Every base table of the database, in the order in which they are written."""
 
 REPLACED = ("scenarios",)
-"""Tables that hold the rows of one run only, the newest that wrote any; all others are append-only. The ledger does not count them."""
+"""Tables that hold the rows of one run only, the newest that wrote any; all others are append-only. The
+ledger does not count them.
+"""
 
 
 def _dtype(column: pa.Column) -> object:

@@ -24,7 +24,9 @@ SMALL = ("--units", "4", "--lookback", "10", "--horizon", "2", "--epochs", "1")
 
 for _name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
     del os.environ[_name]  # nothing of the developer's own
-os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"  # a test that forgets to name a server fails, and starts none of its own
+os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = (
+    "false"  # a test that forgets to name a server fails, and starts none of its own
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +47,9 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended; `summary` is the last line of its standard output where it was asked for --json."""
+    """How a command ended; `summary` is the last line of its standard output where it was asked for
+    --json.
+    """
 
     code: int
     out: str
@@ -78,7 +82,9 @@ class CommandLine:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anything of the user's own Prefect or Tickercast."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TICKERCAST_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TICKERCAST_"))
+    }
     return {
         **kept,
         "PREFECT_HOME": str(home),
@@ -91,7 +97,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def server(home: Path, **env: str) -> Iterator[str]:
     """The address of a Prefect server on loopback, with a home and an environment of its own."""
-    from flows import deployments  # not above: most tests need no Prefect
+    from flows.service import deployments  # not above: most tests need no Prefect
 
     with contextlib.ExitStack() as running:
         patience = mock.patch.object(deployments, "_START_S", 500.0)  # a loaded machine
@@ -102,7 +108,9 @@ def server(home: Path, **env: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory) -> Iterator[str]:
-    """The address of the server that all tests of a worker share: leave no automation, deployment or running run behind."""
+    """The address of the server that all tests of a worker share: leave no automation, deployment or running
+    run behind.
+    """
     with server(tmp_path_factory.mktemp("prefect")) as address:
         yield address
 

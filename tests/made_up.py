@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs.ingest import Market, Problem
+from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
@@ -53,10 +53,16 @@ def growing(sessions: int, rate: float = 0.01, ticker="ACME") -> TickerSeries:
     return closes_only(100.0 * (1 + rate) ** np.arange(sessions), ticker)
 
 
-def noisy(sessions: int, seed: int = 0, ticker="ACME", start: float = 100.0, daily: float = 0.01) -> TickerSeries:
-    """A random walk: Student-t returns with 6 degrees of freedom and standard deviation `daily`, with open, high, low and volume."""
+def noisy(
+    sessions: int, seed: int = 0, ticker="ACME", start: float = 100.0, daily: float = 0.01
+) -> TickerSeries:
+    """A random walk: Student-t returns with 6 degrees of freedom and standard deviation `daily`, with open,
+    high, low and volume.
+    """
     random = np.random.default_rng(seed)
-    returns = random.standard_t(6, sessions) * np.sqrt(4 / 6) * daily  # the variance of a t with 6 degrees of freedom is 6/4
+    returns = (
+        random.standard_t(6, sessions) * np.sqrt(4 / 6) * daily
+    )  # the variance of a t with 6 degrees of freedom is 6/4
     close = start * np.exp(np.cumsum(returns))
     before = np.concatenate([[start], close[:-1]])
     opened = before * np.exp(0.3 * daily * random.standard_normal(sessions))
@@ -73,14 +79,22 @@ def times(series: TickerSeries, factor: float) -> TickerSeries:
 
 
 def scrambled(series: TickerSeries, after: int) -> TickerSeries:
-    """Another future: every price and volume later than the session `after` is a different one, ten times as wild."""
+    """Another future: every price and volume later than the session `after` is a different one, ten times as
+    wild.
+    """
     other = noisy(len(series), seed=987, start=3.0 * float(series.close[after]), daily=0.1)
     keep = np.arange(len(series)) <= after
-    return dataclasses.replace(series, **{name: np.where(keep, getattr(series, name), getattr(other, name)) for name in PRICES})
+    return dataclasses.replace(
+        series, **{name: np.where(keep, getattr(series, name), getattr(other, name)) for name in PRICES}
+    )
 
 
-def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, horizon: int = MODEL.horizon) -> Bundle:
-    """A model of the tests' size whose head says the same at every session, and whose volatility is always `daily`."""
+def bundle(
+    location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, horizon: int = MODEL.horizon
+) -> Bundle:
+    """A model of the tests' size whose head says the same at every session, and whose volatility is always
+    `daily`.
+    """
     network = network_of(dataclasses.replace(MODEL, horizon=horizon))
     weights = first_weights(network, 0)
     weights["head/bias"][:horizon] = location
@@ -88,24 +102,49 @@ def bundle(location=0.0, log_scale=0.0, shrinkage=1.0, daily: float = 0.01, hori
     coefficients = np.zeros((1 + len(VOLATILITY_INPUTS), horizon))
     coefficients[0] = 2 * np.log(daily)
     scale = VolatilityScale(coefficients)
-    return Bundle(network, horizon, (weights,), coefficients[1:], None, scale, np.full(horizon, shrinkage), "2024-01-02", "0" * 64, 0)
+    return Bundle(
+        network,
+        horizon,
+        (weights,),
+        coefficients[1:],
+        None,
+        scale,
+        np.full(horizon, shrinkage),
+        "2024-01-02",
+        "0" * 64,
+        0,
+    )
 
 
 def pool(seed: int = 0, horizon: int = MODEL.horizon) -> Pool:
     """Two untrained networks of the tests' size."""
     network = network_of(dataclasses.replace(MODEL, horizon=horizon))
     slopes = np.zeros((len(VOLATILITY_INPUTS), horizon))
-    return Pool(network, horizon, (first_weights(network, seed), first_weights(network, seed + 1)), slopes, "2024-01-02", "0" * 64, 0)
+    return Pool(
+        network,
+        horizon,
+        (first_weights(network, seed), first_weights(network, seed + 1)),
+        slopes,
+        "2024-01-02",
+        "0" * 64,
+        0,
+    )
 
 
-def run_config(*tickers: str, workspace: Path = Path("workspace"), day: dt.date = dt.date(2021, 2, 26), **more: Any) -> RunConfig:
+def run_config(
+    *tickers: str, workspace: Path = Path("workspace"), day: dt.date = dt.date(2021, 2, 26), **more: Any
+) -> RunConfig:
     """A run of the tests' size on the evening of `day`, after New York has closed."""
     now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
     names = tuple(Ticker(ticker) for ticker in tickers or ("ACME",))
-    return RunConfig("run-1", workspace, names, AsOf(day, now, now), **{"model": MODEL, "train": TRAIN, **more})
+    return RunConfig(
+        "run-1", workspace, names, AsOf(day, now, now), **{"model": MODEL, "train": TRAIN, **more}
+    )
 
 
-def market(*series: TickerSeries, problems: dict[str, Problem] | None = None, also: tuple[str, ...] = ()) -> Market:
+def market(
+    *series: TickerSeries, problems: dict[str, Problem] | None = None, also: tuple[str, ...] = ()
+) -> Market:
     """A market of these series, with nothing new tonight; `also` are tickers without prices."""
     nothing = {name: empty(table) for name, table in (("prices", "prices"), ("actions", "corporate_actions"))}
     names = [each.ticker for each in series]
@@ -120,8 +159,14 @@ def market(*series: TickerSeries, problems: dict[str, Problem] | None = None, al
 
 
 def stored(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as the store takes it, `source` filled in from the run; whatever breaks the table's rules is refused."""
-    filled = frame.assign(source="simulated") if "source" in TABLES[table].columns and "source" not in frame else frame
+    """The frame as the store takes it, `source` filled in from the run; whatever breaks the table's rules is
+    refused.
+    """
+    filled = (
+        frame.assign(source="simulated")
+        if "source" in TABLES[table].columns and "source" not in frame
+        else frame
+    )
     return validate(table, filled)
 
 
@@ -135,6 +180,8 @@ ODD = {
     "doubles after standing still": closes_only(np.where(np.arange(400) < 395, 50.0, 100.0)),
     "halves after standing still": closes_only(np.where(np.arange(400) < 395, 50.0, 25.0)),
     "no trades": dataclasses.replace(noisy(400), volume=np.zeros(400)),
-    "open, high and low repeat the close": dataclasses.replace(noisy(400), **dict.fromkeys(("open", "high", "low"), noisy(400).close)),
+    "open, high and low repeat the close": dataclasses.replace(
+        noisy(400), **dict.fromkeys(("open", "high", "low"), noisy(400).close)
+    ),
 }
 """Histories that a source may well send."""

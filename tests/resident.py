@@ -1,7 +1,9 @@
-"""A process that stays and does one `tickercast` command after the other: what a command takes to start, it takes once.
+"""A process that stays and does one `tickercast` command after the other: what a command takes to start, it
+takes once.
 
-Each command gets a folder, an environment and an output of its own, and nothing else of it is new: what one leaves behind in the process
-would show in the next. Where a process itself is what is tested (killed, interrupted, read while it works), it needs one of its own.
+Each command gets a folder, an environment and an output of its own, and nothing else of it is new: what one
+leaves behind in the process would show in the next. Where a process itself is what is tested (killed,
+interrupted, read while it works), it needs one of its own.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""How the tests are spread over the workers of `make test`: by file, the long ones first, and one server for all that need it."""
+"""How the tests are spread over the workers of `make test`: by file, the long ones first, and one server for
+all that need it.
+"""
 
 import functools
 import re
@@ -21,7 +23,9 @@ def _shares_the_server(file: str) -> bool:
 
 
 class ByFile(LoadFileScheduling):
-    """A file is a unit of work; the files whose tests share the server, and the process of its commands, are one."""
+    """A file is a unit of work; the files whose tests share the server, and the process of its commands, are
+    one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
@@ -29,14 +33,18 @@ class ByFile(LoadFileScheduling):
 
 
 def marked(items: list[pytest.Item]) -> None:
-    """Mark with `prefect` what asks for a server, or for the command line with one, without saying so itself."""
+    """Mark with `prefect` what asks for a server, or for the command line with one, without saying so
+    itself.
+    """
     for item in items:
         if {*_SHARED, "alone"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("prefect")
 
 
 def long_first(items: list[pytest.Item]) -> None:
-    """What shares the server first, then what is marked as slow: a worker that gets it last keeps the other waiting."""
+    """What shares the server first, then what is marked as slow: a worker that gets it last keeps the other
+    waiting.
+    """
 
     def place(item: pytest.Item) -> int:
         if _shares_the_server(item.nodeid.partition("::")[0]):

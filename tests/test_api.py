@@ -1,4 +1,6 @@
-"""What a notebook does: reads last night, forecasts a frame of its own, and tries a model of its own against ours."""
+"""What a notebook does: reads last night, forecasts a frame of its own, and tries a model of its own against
+ours.
+"""
 
 import subprocess
 import sys
@@ -52,7 +54,9 @@ def test_forecasts_come_out_in_the_long_layout(workspace: Workspace) -> None:
 
 def test_a_plot_shows_itself_in_a_notebook_and_can_be_saved(workspace: Workspace, tmp_path: Path) -> None:
     plot = workspace.plot("AAA")
-    assert "<iframe srcdoc=" in plot._repr_html_() and "<svg" not in plot._repr_html_()  # escaped, so nothing in it can run
+    assert (
+        "<iframe srcdoc=" in plot._repr_html_() and "<svg" not in plot._repr_html_()
+    )  # escaped, so nothing in it can run
     page = plot.save(tmp_path / "aaa.html").read_text()
     assert page.count('class="small"') == 1 and "past p80" in page
 
@@ -72,7 +76,9 @@ def test_a_frame_is_forecast_for_the_weekdays_that_follow_it(model: str) -> None
     frame = pd.concat([walk(1), walk(2)])
     made = forecast_long(frame, horizon=3, model=model)
     assert made["unique_id"].tolist() == ["S1"] * 3 + ["S2"] * 3
-    assert made["ds"].tolist()[:3] == list(pd.bdate_range(frame["ds"].max() + pd.Timedelta(days=1), periods=3))
+    assert made["ds"].tolist()[:3] == list(
+        pd.bdate_range(frame["ds"].max() + pd.Timedelta(days=1), periods=3)
+    )
     close = walk(1)["y"].iloc[-1]
     # By hand: with 1 % a day the 80 % interval of a day is about 2.56 % of the close wide.
     width = (made[f"{model}-hi-80"] - made[f"{model}-lo-80"])[0] / close
@@ -100,7 +106,9 @@ def test_a_wrong_frame_is_refused_by_name(frame: pd.DataFrame, said: str) -> Non
 
 
 def test_intervals_of_others_are_scored_like_ours() -> None:
-    frame = pd.DataFrame({"unique_id": "A", "y": [10.0, 20.0], "M-lo-80": [9.0, 9.0], "M-hi-80": [11.0, 11.0]})
+    frame = pd.DataFrame(
+        {"unique_id": "A", "y": [10.0, 20.0], "M-lo-80": [9.0, 9.0], "M-hi-80": [11.0, 11.0]}
+    )
     (row,) = score_long(frame, "M").itertuples()
     # By hand: widths 2 and 2, one miss of 9 with the penalty 2 / 0.2 = 10: (2 + 2 + 90) / 2, of a mean of 15.
     assert (row.level, row.n, row.held, row.winkler) == (80.0, 2, 0.5, pytest.approx(47 / 15))
@@ -119,9 +127,17 @@ def gaussian(scale: float):
 
 
 def test_a_model_of_one_s_own_is_ranked_among_ours() -> None:
-    """The market is a Gaussian walk of 1 %: who knows that is as good as GARCH, who thinks it three times as wild is worst."""
+    """The market is a Gaussian walk of 1 %: who knows that is as good as GARCH, who thinks it three times as
+    wild is worst.
+    """
     frame = pd.concat([walk(1), walk(2)])
-    table = backtest_long(frame, {"right": gaussian(0.01), "wild": gaussian(0.03)}, horizon=2, sessions=150, beside=("garch", "naive"))
+    table = backtest_long(
+        frame,
+        {"right": gaussian(0.01), "wild": gaussian(0.03)},
+        horizon=2,
+        sessions=150,
+        beside=("garch", "naive"),
+    )
     first = table[table["step"] == 1]
     ratios = first.set_index("model")["pinball_per_garch"]
     assert first["model"].iloc[-1] == "wild" and list(ratios) == sorted(ratios)
@@ -142,12 +158,17 @@ def test_a_model_of_one_s_own_never_sees_beyond_its_cutoff() -> None:
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"model 'own' answered an array of shape \(2,\) for S1: expected \(1, 13\)"):
+    with pytest.raises(
+        UsageError, match=r"model 'own' answered an array of shape \(2,\) for S1: expected \(1, 13\)"
+    ):
         backtest_long(walk(1), {"own": lambda closes, horizon: np.ones(2)})
 
 
 def test_the_names_are_loaded_only_when_they_are_asked_for() -> None:
-    code = "import sys, forecast_lib; print(sorted({'pandas', 'duckdb', 'numpy'} & set(sys.modules)), dir(forecast_lib))"
+    code = (
+        "import sys, forecast_lib; print(sorted({'pandas', 'duckdb', 'numpy'} & set(sys.modules)),"
+        " dir(forecast_lib))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"[] {sorted(forecast_lib.__all__)}"
     with pytest.raises(AttributeError, match="no attribute 'Nothing': expected one of QUANTILES"):

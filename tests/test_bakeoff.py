@@ -25,8 +25,8 @@ SERIES = [made_up.noisy(600, seed, ticker) for seed, ticker in enumerate(("ACME"
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_all_variants_have_as_many_parameters_within_5_percent(variant):
-    # By hand: LSTM(50) on one value has 4 * 50 * (1 + 50 + 1) + 51 = 10451; two of 50 on ten features and three outputs
-    # 4 * 50 * (10 + 50 + 1) + 4 * 50 * (50 + 50 + 1) + 3 * 51 = 32553
+    # By hand: LSTM(50) on one value has 4 * 50 * (1 + 50 + 1) + 51 = 10451; two of 50 on ten features and
+    # three outputs 4 * 50 * (10 + 50 + 1) + 4 * 50 * (50 + 50 + 1) + 3 * 51 = 32553
     assert parameters(sine_network(variant)) == pytest.approx(10451, rel=0.05)
     assert parameters(network_of(ticker_model(variant))) == pytest.approx(32553, rel=0.05)
 
@@ -43,8 +43,15 @@ def test_budget_that_no_width_meets_is_refused():
 def worked(variant: str, naive: dict[str, np.ndarray], factor: float) -> Worked:
     """A variant whose every loss is so many times naive's, a little more or less by seed and date."""
     random = np.random.default_rng(len(variant))
-    losses = {ticker: stays * factor * random.uniform(0.95, 1.05, (2, *stays.shape)) for ticker, stays in naive.items()}
-    rows = [{"ticker": ticker, "seed": seed, "seconds": 1.0, "forecast_seconds": 0.1} for ticker in naive for seed in range(2)]
+    losses = {
+        ticker: stays * factor * random.uniform(0.95, 1.05, (2, *stays.shape))
+        for ticker, stays in naive.items()
+    }
+    rows = [
+        {"ticker": ticker, "seed": seed, "seconds": 1.0, "forecast_seconds": 0.1}
+        for ticker in naive
+        for seed in range(2)
+    ]
     return Worked(variant, {}, rows, [1.0, 1.0], losses, 100.0)
 
 
@@ -55,9 +62,20 @@ def test_leaderboard_ranks_and_tests_what_it_was_given(tmp_path):
     table = leaderboard(results, naive, details, SERIES).set_index("variant")
     assert list(table.index) == ["gru", "stacked", "lstm"]
     assert table["pinball_ratio"].tolist() == pytest.approx([0.8, 1.0, 1.3], rel=0.01)
-    assert table.loc["gru", ["pinball_better_naive", "pinball_better_stacked", "mcs_tickers"]].tolist() == [3, 3, 3]
-    assert table.loc["lstm", ["pinball_worse_naive", "pinball_worse_stacked", "mcs_tickers"]].tolist() == [3, 3, 0]
-    assert (table.loc["gru", "mcs_p_all"], table.loc["lstm", "mcs_p_all"]) == (1.0, pytest.approx(0.0, abs=0.01))
+    assert table.loc["gru", ["pinball_better_naive", "pinball_better_stacked", "mcs_tickers"]].tolist() == [
+        3,
+        3,
+        3,
+    ]
+    assert table.loc["lstm", ["pinball_worse_naive", "pinball_worse_stacked", "mcs_tickers"]].tolist() == [
+        3,
+        3,
+        0,
+    ]
+    assert (table.loc["gru", "mcs_p_all"], table.loc["lstm", "mcs_p_all"]) == (
+        1.0,
+        pytest.approx(0.0, abs=0.01),
+    )
     publish(tmp_path, {"leaderboard": table.reset_index(), "by-ticker": details}, 60.0)
     assert pd.read_csv(tmp_path / "leaderboard.csv")["variant"].tolist() == ["gru", "stacked", "lstm"]
     assert len(pd.read_csv(tmp_path / "by-ticker.csv")) == 9

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from forecast_lib.calibration import COVERAGES, Shape, multipliers, student_t_shape, variance_factor
-from forecast_lib.jobs.drift import has_drifted
+from forecast_lib.jobs.refresh.drift import has_drifted
 
 NORMAL = Shape(
     np.tile(stats.norm.ppf((1 + np.array(COVERAGES)) / 2), (1, 1, 1)),
@@ -56,14 +56,20 @@ def test_variance_that_was_twice_what_was_forecast_doubles_it():
 def test_table_of_the_student_t_is_exact_to_five_digits():
     df = np.array([2.3, 2.5, 3.3, 6.0, 17.7, 400.0])
     shape = student_t_shape(df)
-    np.testing.assert_allclose(shape.reach, stats.t.ppf((1 + np.array(COVERAGES)) / 2, df[:, None]), rtol=5e-5)
+    np.testing.assert_allclose(
+        shape.reach, stats.t.ppf((1 + np.array(COVERAGES)) / 2, df[:, None]), rtol=5e-5
+    )
     np.testing.assert_allclose(shape.mean, [stats.t(each).expect(abs) for each in df], rtol=1e-3)
 
 
 def test_drift_alarm_is_rare_without_drift_and_soon_with_it():
-    """Of 200 tickers with 250 sessions as good as naive; with forecasts worse by half a standard deviation nearly all within 60."""
+    """Of 200 tickers with 250 sessions as good as naive; with forecasts worse by half a standard deviation
+    nearly all within 60.
+    """
     random = np.random.default_rng(1)
     base = np.ones(250)
     alarms = sum(has_drifted(base + 0.5 * random.standard_normal(250), base) for _ in range(200))
-    worse = sum(has_drifted(base[:60] + 0.25 + 0.5 * random.standard_normal(60), base[:60]) for _ in range(200))
+    worse = sum(
+        has_drifted(base[:60] + 0.25 + 0.5 * random.standard_normal(60), base[:60]) for _ in range(200)
+    )
     assert alarms < 30 and worse > 120

@@ -1,4 +1,6 @@
-"""The campaign itself: its witness sees what is wrong, its disk fails as asked, and a trial says what it finds."""
+"""The campaign itself: its witness sees what is wrong, its disk fails as asked, and a trial says what it
+finds.
+"""
 
 import copy
 import random
@@ -26,14 +28,19 @@ def made(tmp_path_factory):
 def house(made, tmp_path):
     """A workspace with some nights, and its witness."""
     copied = copy.deepcopy(made)
-    copied.workspace = copied.witness.workspace = Path(shutil.copytree(made.workspace, tmp_path / "workspace"))
+    copied.workspace = copied.witness.workspace = Path(
+        shutil.copytree(made.workspace, tmp_path / "workspace")
+    )
     return copied
 
 
 @pytest.mark.parametrize(
     ("altered", "seen"),
     [
-        ("UPDATE prices SET close = close + 0.01 WHERE run_id = 'run-0'", "working: prices of run-0 are not what was given"),
+        (
+            "UPDATE prices SET close = close + 0.01 WHERE run_id = 'run-0'",
+            "working: prices of run-0 are not what was given",
+        ),
         ("DELETE FROM run_tickers WHERE run_id = 'run-0'", "working: run-0 asked for"),
         ("DELETE FROM runs WHERE run_id = 'run-0'", "run-0 was reported as stored and is gone"),
     ],

@@ -49,7 +49,9 @@ def test_without_a_past_the_weights_are_the_prior():
 
 
 def test_only_the_newest_losses_count():
-    old = np.concatenate([losses(9.0, 1.0, cutoffs=500)[:, :250], losses(1.0, 1.0, cutoffs=WEIGHT_SESSIONS + 1)], axis=1)
+    old = np.concatenate(
+        [losses(9.0, 1.0, cutoffs=500)[:, :250], losses(1.0, 1.0, cutoffs=WEIGHT_SESSIONS + 1)], axis=1
+    )
     assert part_weights(old, present(2), np.array([0.5, 0.5]))[:, 0, 0] == pytest.approx([0.5, 0.5])
 
 
@@ -64,7 +66,9 @@ def test_missing_part_counts_nothing_and_a_new_one_its_prior():
 def test_scale_of_the_prices_is_no_matter():
     made = np.abs(np.random.default_rng(0).standard_normal((3, 300, 2)))
     prior = prior_weights(1, 2)
-    np.testing.assert_allclose(part_weights(made, present(3, 2), prior), part_weights(1e6 * made, present(3, 2), prior))
+    np.testing.assert_allclose(
+        part_weights(made, present(3, 2), prior), part_weights(1e6 * made, present(3, 2), prior)
+    )
 
 
 def test_mean_leaves_out_what_has_no_weight():
@@ -103,31 +107,43 @@ def test_point_is_the_last_close_to_the_last_bit_where_all_parts_say_so():
 def test_quantiles_are_the_weighted_means_of_the_parts_log_quantiles():
     made = combined_forecast(made_up.bundle(), SERIES, 2)
     logs = np.stack([np.log(part.quantiles[0]) for part in made.parts.values()])
-    np.testing.assert_allclose(np.log(made.forecasts.quantiles[0]), (made.weights[:, 0, :, None] * logs).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.log(made.forecasts.quantiles[0]), (made.weights[:, 0, :, None] * logs).sum(axis=0), rtol=1e-12
+    )
 
 
 def test_combination_follows_the_part_that_is_right():
     """A network with half the true volatility and one with the true one: the weight of the first is less."""
-    right, wrong = (combined_forecast(made_up.bundle(daily=daily), SERIES.until(120), 2).weights[0, 0, 0] for daily in (0.01, 0.0025))
+    right, wrong = (
+        combined_forecast(made_up.bundle(daily=daily), SERIES.until(120), 2).weights[0, 0, 0]
+        for daily in (0.01, 0.0025)
+    )
     assert wrong < right
 
 
 @pytest.mark.parametrize("cut", [270, 285])
 def test_another_future_moves_no_earlier_weight_or_forecast(cut):
     cutoffs = (260, 300)
-    here, there = (combine(parts_of(each, cutoffs), each, cutoffs) for each in (SERIES, made_up.scrambled(SERIES, cut)))
+    here, there = (
+        combine(parts_of(each, cutoffs), each, cutoffs) for each in (SERIES, made_up.scrambled(SERIES, cut))
+    )
     count = cut - 260 + 1
     assert here.weights[:, :count].tobytes() == there.weights[:, :count].tobytes()
     assert (here.weights[:, count + 2 :] != there.weights[:, count + 2 :]).any()
     for part in ("point", "sigma", "quantiles"):
-        assert getattr(here.forecasts, part)[:count].tobytes() == getattr(there.forecasts, part)[:count].tobytes()
+        assert (
+            getattr(here.forecasts, part)[:count].tobytes()
+            == getattr(there.forecasts, part)[:count].tobytes()
+        )
 
 
 def test_outcome_that_became_known_tonight_counts():
     close = SERIES.close.copy()
     wild = made_up.closes_only(np.append(close[:-1], 1.5 * close[-1]))
     calm = made_up.closes_only(close)
-    assert (combined_forecast(None, wild, 2).weights[:, 0, 0] != combined_forecast(None, calm, 2).weights[:, 0, 0]).all()
+    assert (
+        combined_forecast(None, wild, 2).weights[:, 0, 0] != combined_forecast(None, calm, 2).weights[:, 0, 0]
+    ).all()
 
 
 def test_one_evening_weighs_as_the_backtest_does():
@@ -138,9 +154,14 @@ def test_one_evening_weighs_as_the_backtest_does():
 
 
 def test_loss_of_the_combination_is_never_above_the_mean_of_its_parts():
-    """Pinball loss is convex in the quantile: the mean of forecasts loses at most the mean of their losses."""
+    """Pinball loss is convex in the quantile: the mean of forecasts loses at most the mean of their
+    losses.
+    """
     random, levels = np.random.default_rng(4), len(QUANTILES)
     parts = np.sort(random.normal(100, 5, (3, 200, levels)), axis=2)
     actual, weights = random.normal(100, 6, 200), np.array([0.5, 0.3, 0.2])
     mean = pinball(actual, averaged(parts, np.broadcast_to(weights[:, None, None], parts.shape)))
-    assert (mean <= sum(weight * pinball(actual, part) for weight, part in zip(weights, parts, strict=True)) + 1e-12).all()
+    assert (
+        mean
+        <= sum(weight * pinball(actual, part) for weight, part in zip(weights, parts, strict=True)) + 1e-12
+    ).all()

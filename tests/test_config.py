@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from forecast_lib.config import VARIANTS, BacktestConfig, ModelConfig, RunConfig, SourceConfig, TrainConfig, config_hash, to_json
+from forecast_lib.config import (
+    VARIANTS,
+    BacktestConfig,
+    ModelConfig,
+    RunConfig,
+    SourceConfig,
+    TrainConfig,
+    config_hash,
+    to_json,
+)
 from forecast_lib.errors import UsageError
 from tests import made_up
 
@@ -25,7 +34,9 @@ def test_default_is_two_layers_of_fifty():
 
 
 def test_one_stacked_layer_is_refused_with_what_to_use():
-    with pytest.raises(UsageError, match="layers 1 is too few for model 'stacked': expected 2 or more; use 'lstm' for one"):
+    with pytest.raises(
+        UsageError, match="layers 1 is too few for model 'stacked': expected 2 or more; use 'lstm' for one"
+    ):
         ModelConfig(variant="stacked", layers=1)
 
 
@@ -62,8 +73,14 @@ def test_ranges_include_their_ends_and_nothing_beyond(build, low, high):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ModelConfig(variant="transformer"), "model 'transformer' is not known: expected one of lstm, stacked"),
-        (lambda: SourceConfig(name="bloomberg"), "source 'bloomberg' is not known: expected one of simulated, files, yahoo"),
+        (
+            lambda: ModelConfig(variant="transformer"),
+            "model 'transformer' is not known: expected one of lstm, stacked",
+        ),
+        (
+            lambda: SourceConfig(name="bloomberg"),
+            "source 'bloomberg' is not known: expected one of simulated, files, yahoo",
+        ),
         (lambda: SourceConfig(name="files"), "source 'files' needs a path"),
         (lambda: made_up.run_config(strategy="always"), "strategy 'always' is not known"),
         (lambda: made_up.run_config(runner="spark"), "runner 'spark' is not known"),
@@ -100,7 +117,10 @@ def test_hash_is_the_first_half_of_a_sha256_of_the_json():
 def test_run_of_the_same_settings_reads_the_same():
     first, second = made_up.run_config("AAPL"), made_up.run_config("AAPL")
     assert isinstance(first, RunConfig) and first == second
-    assert hashlib.sha256(to_json(first).encode()).hexdigest() == hashlib.sha256(to_json(second).encode()).hexdigest()
+    assert (
+        hashlib.sha256(to_json(first).encode()).hexdigest()
+        == hashlib.sha256(to_json(second).encode()).hexdigest()
+    )
 
 
 def test_two_nights_of_the_same_settings_have_the_same_hash():

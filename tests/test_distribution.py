@@ -1,4 +1,6 @@
-"""The published distribution: its levels, what lies between and beyond them, and the shortfalls, against integrals."""
+"""The published distribution: its levels, what lies between and beyond them, and the shortfalls, against
+integrals.
+"""
 
 import numpy as np
 import pytest
@@ -59,7 +61,12 @@ def test_shortfalls_are_the_integrals_of_the_distribution_below_their_quantile(s
     quantiles = 100 * np.exp(scale * stats.t.ppf(QUANTILES, 5))
     found = expected_shortfalls(quantiles)
     for level, shortfall in zip((0.01, 0.025), found, strict=True):
-        whole = quad(lambda p: float(price_at(quantiles, np.array(p))), 0, level, points=(0.005, 0.01), limit=200)[0] / level
+        whole = (
+            quad(
+                lambda p: float(price_at(quantiles, np.array(p))), 0, level, points=(0.005, 0.01), limit=200
+            )[0]
+            / level
+        )
         assert np.log(shortfall / 100) == pytest.approx(np.log(whole / 100), rel=0.005)
 
 

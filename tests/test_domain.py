@@ -30,7 +30,25 @@ def test_usual_tickers_pass_unchanged(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "A" * 16, ".A", "-A", "A B", "A/B", "../A", "A\n", "A;DROP", "A'", "Ä", "\uff21", "\u212a", "A\0", "~", "a\tb"],
+    [
+        "",
+        " ",
+        "A" * 16,
+        ".A",
+        "-A",
+        "A B",
+        "A/B",
+        "../A",
+        "A\n",
+        "A;DROP",
+        "A'",
+        "Ä",
+        "\uff21",
+        "\u212a",
+        "A\0",
+        "~",
+        "a\tb",
+    ],
 )
 def test_anything_else_is_refused_in_one_line(text):
     with pytest.raises(UsageError, match="is not a ticker name: expected 1 to 15 of") as caught:
@@ -44,7 +62,11 @@ def test_what_passes_is_safe_in_a_path_and_in_sql(text):
         ticker = parse_ticker(text)
     except UsageError:
         return
-    assert set(ticker) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789^.-=") and ticker[0] not in ".-=" and len(ticker) <= 15
+    assert (
+        set(ticker) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789^.-=")
+        and ticker[0] not in ".-="
+        and len(ticker) <= 15
+    )
     assert parse_ticker(ticker) == ticker
 
 
@@ -68,7 +90,9 @@ def test_tomorrow_is_allowed_for_markets_east_of_greenwich_and_no_more():
         AsOf(dt.date(2024, 6, 30), NOON, NOON)
 
 
-@pytest.mark.parametrize("wrong", [NOON.replace(tzinfo=None), NOON.astimezone(dt.timezone(dt.timedelta(hours=2)))])
+@pytest.mark.parametrize(
+    "wrong", [NOON.replace(tzinfo=None), NOON.astimezone(dt.timezone(dt.timedelta(hours=2)))]
+)
 @pytest.mark.parametrize("name", ["now", "known_at"])
 def test_times_that_are_not_utc_are_refused(wrong, name):
     with pytest.raises(UsageError, match=f"as-of {name} .* is not in UTC"):

@@ -1,4 +1,6 @@
-"""The bench of faults on made-up prices: what is planted is what it says, and what is counted is what happened."""
+"""The bench of faults on made-up prices: what is planted is what it says, and what is counted is what
+happened.
+"""
 
 import numpy as np
 import pandas as pd
@@ -49,14 +51,22 @@ def test_a_shock_has_the_size_that_was_asked_for(prices):
 def test_a_missing_split_keeps_the_money_that_changed_hands(prices):
     part = prices.rows["AAA"].iloc[100:432].reset_index(drop=True)
     rows = plants.unsplit(part, plants.BEFORE, 4.0, aware=False)
-    assert rows["close"].iloc[0] * rows["volume"].iloc[0] == pytest.approx(part["close"].iloc[0] * part["volume"].iloc[0], rel=1e-5)
+    assert rows["close"].iloc[0] * rows["volume"].iloc[0] == pytest.approx(
+        part["close"].iloc[0] * part["volume"].iloc[0], rel=1e-5
+    )
     assert rows["close"].iloc[plants.BEFORE] == part["close"].iloc[plants.BEFORE]
 
 
 def test_missing_splits_are_caught_and_real_shocks_are_not(prices):
-    planted = list(faults.planted(prices, "2015-01-01", "2030-01-01", {"missing split": 12, "real shock": 12}, 0))
+    planted = list(
+        faults.planted(prices, "2015-01-01", "2030-01-01", {"missing split": 12, "real shock": 12}, 0)
+    )
     seen = {later: faults.seen_on(planted, later) for later in (0, 3, 10)}
-    splits = [number for number, each in enumerate(planted) if each.kind == "missing split" and abs(np.log(float(each.what))) > 0.6]
+    splits = [
+        number
+        for number, each in enumerate(planted)
+        if each.kind == "missing split" and abs(np.log(float(each.what))) > 0.6
+    ]
     shocks = [number for number, each in enumerate(planted) if each.kind == "real shock"]
     assert all(seen[3][each].verdict == "split" for each in splits)
     assert all(seen[10][each].loss == pytest.approx(seen[10][each].loss_of_truth) for each in splits)
@@ -78,4 +88,7 @@ def test_mutated_files_alter_nobody(prices):
 def test_without_the_prices_it_says_that_it_is_skipped(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(faults, "DATA", tmp_path)
     faults.main([])
-    assert capsys.readouterr().out == "skipped: dev_prices.parquet and wild_prices.parquet are not in ../shared/data\n"
+    assert (
+        capsys.readouterr().out
+        == "skipped: dev_prices.parquet and wild_prices.parquet are not in ../shared/data\n"
+    )

@@ -1,4 +1,6 @@
-"""Forecasts: their calibration by hand and on simulated prices, odd histories, and that they know no future."""
+"""Forecasts: their calibration by hand and on simulated prices, odd histories, and that they know no
+future.
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,9 @@ FIRST_WINDOW = 31
 
 def by(maker: str, series, cutoffs, horizon: int = 2) -> Forecasts:
     if maker == "model":
-        return forecast_with_model(made_up.bundle(location=0.2, shrinkage=0.5, horizon=horizon), series, cutoffs)
+        return forecast_with_model(
+            made_up.bundle(location=0.2, shrinkage=0.5, horizon=horizon), series, cutoffs
+        )
     return forecast_with_baseline(maker, series, horizon, cutoffs)
 
 
@@ -30,7 +34,9 @@ def evening(maker: str, series, horizon: int = 2) -> Forecasts:
 
 
 def multipliers(series) -> np.ndarray:
-    """How many scales the naive forecast's upper quantiles (75, 90, 95, 97.5, 99, 99.5 %) of step 1 lie above its median."""
+    """How many scales the naive forecast's upper quantiles (75, 90, 95, 97.5, 99, 99.5 %) of step 1 lie above
+    its median.
+    """
     made = evening("naive", series, 1)
     scale = session_features(series).ewma_sigma[-1]
     return np.log(made.quantiles[0, 0, 7:] / made.point[0, 0]) / scale
@@ -69,9 +75,13 @@ def test_model_whose_location_is_not_believed_says_the_last_close():
 @pytest.mark.parametrize(("location", "side"), [(0.5, 1), (-0.5, -1)])
 def test_location_moves_the_point_by_its_share_of_the_volatility(location, side):
     series = made_up.noisy(300)
-    made = forecast_with_model(made_up.bundle(location=location, shrinkage=0.5, daily=0.01), series, last(series))
+    made = forecast_with_model(
+        made_up.bundle(location=location, shrinkage=0.5, daily=0.01), series, last(series)
+    )
     # By hand: half of tanh 0.5 = 0.4621172, times 1 % and times 1 % * sqrt(2)
-    np.testing.assert_allclose(np.log(made.point / series.close[-1]), [[side * 0.002310586, side * 0.003267662]], rtol=1e-5)
+    np.testing.assert_allclose(
+        np.log(made.point / series.close[-1]), [[side * 0.002310586, side * 0.003267662]], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("maker", ["naive", "drift", "model"])
@@ -89,14 +99,20 @@ def test_until_forty_outcomes_are_known_the_quantiles_are_those_of_a_t():
 def test_quantiles_are_the_conformal_ranks_of_the_last_500_scores():
     series = made_up.noisy(800)
     sigma = session_features(series).ewma_sigma
-    scores = sorted(abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(299, 799))
+    scores = sorted(
+        abs(np.log(series.close[at + 1] / series.close[at])) / sigma[at] for at in range(299, 799)
+    )
     # By hand, n = 500: ranks ceil(501 * 0.5) = 251, ceil(501 * 0.8) = 401, ceil(501 * 0.9) = 451,
     # ceil(501 * 0.95) = 476, ceil(501 * 0.98) = 491, ceil(501 * 0.99) = 496
-    np.testing.assert_allclose(multipliers(series), [scores[rank - 1] for rank in (251, 401, 451, 476, 491, 496)], rtol=1e-9)
+    np.testing.assert_allclose(
+        multipliers(series), [scores[rank - 1] for rank in (251, 401, 451, 476, 491, 496)], rtol=1e-9
+    )
 
 
 def test_outcome_that_became_known_tonight_counts():
-    """The jump of the last session is the largest score; it must push every other score one rank down tonight."""
+    """The jump of the last session is the largest score; it must push every other score one rank down
+    tonight.
+    """
     close = made_up.noisy(600).close.copy()
     calm, wild = made_up.closes_only(close), made_up.closes_only(np.append(close[:-1], 2 * close[-1]))
     assert (multipliers(wild) >= multipliers(calm)).all() and (multipliers(wild) != multipliers(calm)).any()
@@ -109,9 +125,11 @@ def test_sigma_is_calibrated_too():
 
 @pytest.mark.parametrize("maker", ["naive", "drift", "half the volatility", "thrice the volatility"])
 def test_intervals_cover_what_they_say(maker):
-    """Simulated Student-t returns; a model that takes the volatility for half or thrice what it is, is put right by calibration.
+    """Simulated Student-t returns; a model that takes the volatility for half or thrice what it is, is put
+    right by calibration.
 
-    Neighbouring outcomes of step 2 overlap, so about 1,300 of 2,600 count: two standard errors of 0.5 are 0.028.
+    Neighbouring outcomes of step 2 overlap, so about 1,300 of 2,600 count: two standard errors of 0.5 are
+    0.028.
     """
     series, cutoffs = made_up.noisy(3000, seed=11, daily=0.01), (380, 2980)
     daily = {"half the volatility": 0.005, "thrice the volatility": 0.03}
@@ -119,8 +137,17 @@ def test_intervals_cover_what_they_say(maker):
     made = forecast_with_model(model, series, cutoffs) if maker in daily else by(maker, series, cutoffs)
     for step in (1, 2):
         actual = series.close[made.cutoffs + step]
-        for low, high, coverage in ((5, 7, 0.5), (4, 8, 0.8), (3, 9, 0.9), (2, 10, 0.95), (1, 11, 0.98), (0, 12, 0.99)):
-            inside = (made.quantiles[:, step - 1, low] <= actual) & (actual <= made.quantiles[:, step - 1, high])
+        for low, high, coverage in (
+            (5, 7, 0.5),
+            (4, 8, 0.8),
+            (3, 9, 0.9),
+            (2, 10, 0.95),
+            (1, 11, 0.98),
+            (0, 12, 0.99),
+        ):
+            inside = (made.quantiles[:, step - 1, low] <= actual) & (
+                actual <= made.quantiles[:, step - 1, high]
+            )
             assert inside.mean() == pytest.approx(coverage, abs=0.03)
 
 
@@ -156,7 +183,15 @@ def test_rows_name_cutoff_and_step():
     assert rows["cutoff"].tolist() == [pd.Timestamp("2021-02-25")] * 2 + [pd.Timestamp("2021-02-26")] * 2
     assert rows["cutoff"].dtype == "datetime64[us]"
     assert rows["last_close"].tolist() == [series.close[298]] * 2 + [series.close[299]] * 2
-    assert list(rows.columns) == ["cutoff", "step", "last_close", "point", "sigma", *QUANTILE_COLUMNS, *SHORTFALL_COLUMNS]
+    assert list(rows.columns) == [
+        "cutoff",
+        "step",
+        "last_close",
+        "point",
+        "sigma",
+        *QUANTILE_COLUMNS,
+        *SHORTFALL_COLUMNS,
+    ]
 
 
 def test_prices_in_another_unit_give_the_same_forecast_in_that_unit():

@@ -11,7 +11,10 @@ from tests.bench import goals
 
 @pytest.fixture(scope="module")
 def tested() -> goals.Tested:
-    made = [goals.baselines_of(made_up.noisy(700, seed=seed, ticker=ticker), "2021-06-01") for seed, ticker in ((1, "A"), (2, "B"))]
+    made = [
+        goals.baselines_of(made_up.noisy(700, seed=seed, ticker=ticker), "2021-06-01")
+        for seed, ticker in ((1, "A"), (2, "B"))
+    ]
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
     return goals.Tested(rows, scores_of_all(rows, scores), 1.0)
@@ -25,7 +28,10 @@ def test_only_cutoffs_of_the_period_are_scored(tested):
 def test_a_model_is_as_good_as_itself_and_that_is_not_good_enough(tested):
     table = goals.goals_table({"then": tested}, "har").set_index("goal")
     assert table.loc["pinball / har", ["then", "then met"]].tolist() == ["1.00000", "NO"]
-    assert table.loc["RMSE / naive, 1 session, worst ticker", ["then", "then met"]].tolist() == ["1.00000", "yes"]  # its centre is naive's
+    assert table.loc["RMSE / naive, 1 session, worst ticker", ["then", "then met"]].tolist() == [
+        "1.00000",
+        "yes",
+    ]  # its centre is naive's
 
 
 def test_against_the_better_of_naive_and_drift(tested):
@@ -37,7 +43,11 @@ def test_against_the_better_of_naive_and_drift(tested):
 def test_every_model_has_its_line_and_every_rival_its_test(tested):
     lines = goals.models_table(tested).set_index("model")
     assert set(lines.index) == set(BASELINES)
-    assert lines.loc["garch", ["pinball1/garch", "pinball20/garch", "winkler95/garch"]].tolist() == [1.0, 1.0, 1.0]
+    assert lines.loc["garch", ["pinball1/garch", "pinball20/garch", "winkler95/garch"]].tolist() == [
+        1.0,
+        1.0,
+        1.0,
+    ]
     tests = goals.significance_table(tested, "har").set_index("rival")
     assert set(tests.index) == set(BASELINES) - {"har"}
     assert (tests["better q≤.05"] <= tests["better p≤.05"]).all()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.doctor import Patient, check_lock, check_tensorflow
-from flows.options import COMMANDS, OPTIONS
-from flows.settings import gather
+from flows.commands.doctor import Patient, check_lock, check_tensorflow
+from flows.settings.layers import gather
+from flows.settings.options import COMMANDS, OPTIONS
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TooFewSessions
-from forecast_lib.jobs.forecast import FEWEST_SESSIONS
+from forecast_lib.jobs.forecast.tickers import FEWEST_SESSIONS
 from forecast_lib.models.training import split_cutoffs
 from forecast_lib.prices.rules import as_table
 
@@ -24,7 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     path.relative_to(ROOT): path.read_text(encoding="utf-8")
     for path in sorted(
-        [*ROOT.glob("*.md"), *(p for room in ("flows", "forecast_lib", "deployments", "tests") for p in (ROOT / room).rglob("*.md"))]
+        [
+            *ROOT.glob("*.md"),
+            *(
+                p
+                for room in ("flows", "forecast_lib", "deployments", "tests")
+                for p in (ROOT / room).rglob("*.md")
+            ),
+        ]
     )
 }
 README, COMMANDS_PAGE = PAGES[Path("README.md")], PAGES[Path("flows/README.md")]
@@ -43,7 +50,9 @@ def settings_table() -> str:
     rows = ["| option | setting | default | meaning |", "|---|---|---|---|"]
     for option in OPTIONS.values():
         choices = f" One of {', '.join(option.choices)}." if option.choices else ""
-        rows.append(f"| `{option.flag}` | `{option.variable}` | {option.default or ''} | {option.help}{choices} |")
+        rows.append(
+            f"| `{option.flag}` | `{option.variable}` | {option.default or ''} | {option.help}{choices} |"
+        )
     return "\n".join(rows)
 
 
@@ -53,7 +62,11 @@ def test_every_setting_is_on_its_page_with_its_default():
 
 
 def test_the_rules_are_on_their_page_as_they_are_defined():
-    between = PAGES[Path("forecast_lib/prices/README.md")].partition("<!-- rules -->\n")[2].partition("<!-- end of rules -->")[0]
+    between = (
+        PAGES[Path("forecast_lib/prices/README.md")]
+        .partition("<!-- rules -->\n")[2]
+        .partition("<!-- end of rules -->")[0]
+    )
     assert between == as_table()
 
 
@@ -66,7 +79,9 @@ PIP = [line for line in SHELL if " -m pip " in line]
 
 
 def test_the_pip_lines_are_those_of_the_makefile():
-    shown = subprocess.run(["make", "--dry-run", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     shown = shown.replace(" --quiet --disable-pip-version-check", "")
     assert len(PIP) == 2
     for line in [line for line in SHELL if line.startswith((".venv", "python3"))]:
@@ -74,14 +89,29 @@ def test_the_pip_lines_are_those_of_the_makefile():
 
 
 def test_pip_takes_the_lock_as_the_page_has_it():
-    """What is installed already is not fetched again: pip reads the lock, and finds each of its versions here."""
+    """What is installed already is not fetched again: pip reads the lock, and finds each of its versions
+    here.
+    """
     patient = Patient(gather({}, environ={}), dt.datetime.now(dt.UTC))
     findings = [check_lock(patient), check_tensorflow(patient)]
     small = sys.platform != "linux" or platform.machine() != "x86_64" or "without GPU" in findings[1].detail
-    if not small or any(finding.level != "OK" for finding in findings) or importlib.util.find_spec("pip") is None:
-        pytest.skip(f"this environment was not made from the lock: {[finding.detail for finding in findings]}; run `make setup`")
+    if (
+        not small
+        or any(finding.level != "OK" for finding in findings)
+        or importlib.util.find_spec("pip") is None
+    ):
+        pytest.skip(
+            f"this environment was not made from the lock: {[finding.detail for finding in findings]}; run"
+            " `make setup`"
+        )
     words = shlex.split(PIP[0])[1:]
-    ran = subprocess.run([sys.executable, *words, "--dry-run", "--no-index"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, *words, "--dry-run", "--no-index"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
     assert "Would install" not in ran.stdout
 
@@ -89,7 +119,11 @@ def test_pip_takes_the_lock_as_the_page_has_it():
 @pytest.mark.timeout(1200)
 def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
     """In the order of the page, in one folder; `serve` never ends by itself and has its own test."""
-    lines = [shlex.split(line)[1:] for line in SHELL if line.startswith("tickercast ") and line != "tickercast serve"]
+    lines = [
+        shlex.split(line)[1:]
+        for line in SHELL
+        if line.startswith("tickercast ") and line != "tickercast serve"
+    ]
     assert len(lines) >= 12
     for words in lines:
         ended = tickercast(*words, "--workspace", str(tmp_path / "workspace"), **QUICK)

@@ -29,7 +29,9 @@ def correlated(rho: float, count: int = 1500, seed: int = 1) -> list[TickerSerie
 
 def ranks(series: list[TickerSeries], trusted: list[bool] | None = None, seed: int = 0) -> np.ndarray:
     moves = np.stack([scenarios.scores(each, DAYS, 5) for each in series])
-    return scenarios.places(moves, [each.ticker for each in series], np.array(trusted or [True] * len(series)), seed)
+    return scenarios.places(
+        moves, [each.ticker for each in series], np.array(trusted or [True] * len(series)), seed
+    )
 
 
 def rank_correlation(places: np.ndarray, step: int = 1) -> float:
@@ -37,7 +39,9 @@ def rank_correlation(places: np.ndarray, step: int = 1) -> float:
 
 
 def test_worlds_are_the_last_thousand_week_days_whose_horizon_is_over() -> None:
-    """2024-06-07 is a Friday; 5 + 5 week days before it is Friday 2024-05-24, and 999 before that Monday 2020-07-27."""
+    """2024-06-07 is a Friday; 5 + 5 week days before it is Friday 2024-05-24, and 999 before that Monday
+    2020-07-27.
+    """
     assert (str(DAYS[-1]), str(DAYS[0]), len(DAYS)) == ("2024-05-24", "2020-07-27", 1000)
 
 
@@ -63,7 +67,9 @@ def test_every_ticker_has_exactly_the_prices_of_its_own_distribution() -> None:
     drawn = scenarios.draws(quantiles, ranks(correlated(0.9)))
     assert (drawn.shape, drawn.dtype) == ((2, 5, WORLDS), np.float32)
     p = (np.arange(WORLDS) + 0.5) / WORLDS
-    logistic = 100 * np.exp(0.03 * np.log(p / (1 - p)))  # of step 3: ln(price) is a line in the log odds throughout
+    logistic = 100 * np.exp(
+        0.03 * np.log(p / (1 - p))
+    )  # of step 3: ln(price) is a line in the log odds throughout
     np.testing.assert_allclose(np.sort(drawn[1, 2]), logistic, rtol=1e-6)
 
 
@@ -76,7 +82,9 @@ def test_tickers_depend_on_each_other_as_they_did(rho: float) -> None:
 def test_an_exchange_with_other_holidays_keeps_the_bond() -> None:
     first, second = correlated(0.8)
     closed = np.arange(len(second)) % 20 != 7
-    kept = {name: getattr(second, name)[closed] for name in ("sessions", "open", "high", "low", "close", "volume")}
+    kept = {
+        name: getattr(second, name)[closed] for name in ("sessions", "open", "high", "low", "close", "volume")
+    }
     assert rank_correlation(ranks([first, TickerSeries("BBB", **kept)])) > 0.7
 
 
@@ -107,13 +115,18 @@ def test_a_short_history_beside_none_that_is_trusted_is_on_its_own() -> None:
 
 def test_a_ticker_in_trouble_changes_nobody_s_places() -> None:
     first, second = correlated(0.9)
-    short, wild = second.since(len(second) - 40), walk("ZZZ", 0.3 * np.random.default_rng(9).standard_normal(1500))
+    short, wild = (
+        second.since(len(second) - 40),
+        walk("ZZZ", 0.3 * np.random.default_rng(9).standard_normal(1500)),
+    )
     with_it = ranks([short, first, wild], [True, True, False])
     np.testing.assert_array_equal(with_it[:2], ranks([short, first]))
 
 
 def test_equal_moves_are_ordered_by_chance_and_not_by_time() -> None:
-    """Two tickers whose price never moves have nothing to do with each other; nor has a ticker of ten sessions a say."""
+    """Two tickers whose price never moves have nothing to do with each other; nor has a ticker of ten
+    sessions a say.
+    """
     still = [walk("AAA", np.zeros(1500)), walk("BBB", np.zeros(1500))]
     assert abs(rank_correlation(ranks(still))) < 0.1
     assert np.isnan(scenarios.scores(walk("AAA", np.zeros(9)), DAYS, 5)).all()

@@ -61,8 +61,22 @@ def test_a_ticker_gets_the_calendar_of_its_exchange(ticker: str, timezone: str |
 
 
 def test_new_york_holidays_of_2025() -> None:
-    """NYSE 'Holidays & Trading Hours' 2025, and the closure of 9 January for President Carter's day of mourning."""
-    expected = ["01-01", "01-09", "01-20", "02-17", "04-18", "05-26", "06-19", "07-04", "09-01", "11-27", "12-25"]
+    """NYSE 'Holidays & Trading Hours' 2025, and the closure of 9 January for President Carter's day of
+    mourning.
+    """
+    expected = [
+        "01-01",
+        "01-09",
+        "01-20",
+        "02-17",
+        "04-18",
+        "05-26",
+        "06-19",
+        "07-04",
+        "09-01",
+        "11-27",
+        "12-25",
+    ]
     assert weekdays_without_session(NEW_YORK, 2025) == expected
 
 
@@ -74,7 +88,10 @@ def test_london_holidays_of_2024() -> None:
 
 def test_tokyo_holidays_of_2024() -> None:
     """Japan Exchange Group market holidays 2024."""
-    expected = "01-01 01-02 01-03 01-08 02-12 02-23 03-20 04-29 05-03 05-06 07-15 08-12 09-16 09-23 10-14 11-04 12-31".split()
+    expected = (
+        "01-01 01-02 01-03 01-08 02-12 02-23 03-20 04-29 05-03 05-06 07-15 08-12 09-16 09-23 10-14 11-04"
+        " 12-31".split()
+    )
     assert weekdays_without_session(TickerCalendar("XTKS"), 2024) == expected
 
 
@@ -85,7 +102,9 @@ def test_frankfurt_holidays_of_2024() -> None:
 
 
 def test_half_days_close_early() -> None:
-    """NYSE: 13:00 Eastern on 2024-07-03, 2024-11-29 and 2024-12-24; 16:00 on other days (standard time from 3 November)."""
+    """NYSE: 13:00 Eastern on 2024-07-03, 2024-11-29 and 2024-12-24; 16:00 on other days (standard time from 3
+    November).
+    """
     assert NEW_YORK.close(dt.date(2024, 7, 3)) == pd.Timestamp("2024-07-03 17:00")
     assert NEW_YORK.close(dt.date(2024, 11, 29)) == pd.Timestamp("2024-11-29 18:00")
     assert NEW_YORK.close(dt.date(2024, 12, 24)) == pd.Timestamp("2024-12-24 18:00")
@@ -111,7 +130,9 @@ def test_last_known_needs_both_the_day_and_the_close() -> None:
 
 def test_tokyo_knows_its_session_before_new_york_opens() -> None:
     now = utc(2024, 7, 5, 7, 0)  # Tokyo closed at 15:00 local, 06:00 UTC
-    assert TickerCalendar("XTKS").last_known(AsOf(dt.date(2024, 7, 5), now, now)) == pd.Timestamp("2024-07-05")
+    assert TickerCalendar("XTKS").last_known(AsOf(dt.date(2024, 7, 5), now, now)) == pd.Timestamp(
+        "2024-07-05"
+    )
     assert NEW_YORK.last_known(AsOf(dt.date(2024, 7, 5), now, now)) == pd.Timestamp("2024-07-03")
 
 
@@ -161,7 +182,9 @@ def test_early_histories_have_sessions() -> None:
     """1929-10-29 was a Tuesday; New York stayed shut on 1933-03-06 for the bank holiday."""
     assert NEW_YORK.is_session(dt.date(1929, 10, 29))
     assert not NEW_YORK.is_session(dt.date(1933, 3, 6))
-    assert TickerCalendar("XTKS").is_session(dt.date(1980, 3, 4)), "before the library's reach each weekday counts"
+    assert TickerCalendar("XTKS").is_session(dt.date(1980, 3, 4)), (
+        "before the library's reach each weekday counts"
+    )
 
 
 def test_new_york_stayed_closed_after_2001_09_11() -> None:
@@ -193,7 +216,10 @@ def test_building_a_calendar_warns_nobody() -> None:
 
 
 def test_every_calendar_in_the_tables_can_be_built() -> None:
-    americas, europe = "BA SA SN CL MX TO CME", "L IR DE F DU HM SG PA AS BR LS MC MI SW VI PR WA BD IS ST CO HE OL IC TL RG VS"
+    americas, europe = (
+        "BA SA SN CL MX TO CME",
+        "L IR DE F DU HM SG PA AS BR LS MC MI SW VI PR WA BD IS ST CO HE OL IC TL RG VS",
+    )
     for suffix in f"{americas} {europe} T HK SS TW KS BO SI JK KL BK PS AX NZ TA SR JO".split():
         calendar = calendar_for(f"ABC.{suffix}")
         assert not calendar.recorded_fallback, suffix

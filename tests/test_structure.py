@@ -1,4 +1,6 @@
-"""What must hold for the whole source, checked by machine: who imports whom, who may read the clock, what is never loaded."""
+"""What must hold for the whole source, checked by machine: who imports whom, who may read the clock, what is
+never loaded.
+"""
 
 import re
 import subprocess
@@ -35,7 +37,10 @@ def test_imports_point_down():
 
 def test_stored_files_are_never_unpickled():
     """Only work on its way to a worker process and back is pickled, and what does that reads no file."""
-    code = r"\b(import pickle|import joblib|import cloudpickle|import dill|load_model\(|allow_pickle=True|safe_mode=False)"
+    code = (
+        r"\b(import pickle|import joblib|import cloudpickle|import"
+        r" dill|load_model\(|allow_pickle=True|safe_mode=False)"
+    )
     carrier = ROOT / "flows" / "shards.py"
     assert found(code, [path for path in SOURCES if path != carrier]) == []
     assert found(r"\bopen\(|pickle\.load\(|np\.load\(", [carrier]) == []
@@ -48,7 +53,9 @@ def test_below_the_settings_nobody_reads_the_clock_or_the_environment():
 
 
 def test_in_the_flows_only_the_settings_read_the_environment():
-    others = [path for path in SOURCES if path.parts[len(ROOT.parts)] == "flows" and path.name != "settings.py"]
+    others = [
+        path for path in SOURCES if path.parts[len(ROOT.parts)] == "flows" and path.name != "settings.py"
+    ]
     assert found(r"os\.environ|os\.getenv|datetime\.now\(", others) == []
 
 
@@ -75,9 +82,16 @@ def test_what_only_tests_need_is_not_installed_to_run():
 
 def test_the_locks_agree():
     """Whatever is installed on top of what running needs has the same versions."""
-    pins = {name: set(re.findall(r"^[A-Za-z0-9._-]+.*==[^ ;\\]+", lock, re.MULTILINE)) for name, lock in LOCKS.items()}
+    pins = {
+        name: set(re.findall(r"^[A-Za-z0-9._-]+.*==[^ ;\\]+", lock, re.MULTILINE))
+        for name, lock in LOCKS.items()
+    }
     assert pins["requirements.lock"] <= pins["requirements-dev.lock"]
-    beyond = {pin for pin in pins["requirements-gpu.lock"] - pins["requirements.lock"] if not pin.startswith(("nvidia-", "tensorflow["))}
+    beyond = {
+        pin
+        for pin in pins["requirements-gpu.lock"] - pins["requirements.lock"]
+        if not pin.startswith(("nvidia-", "tensorflow["))
+    }
     assert {pin.partition("==")[0] for pin in beyond} & locked_in(LOCK) == set()
 
 
@@ -92,7 +106,9 @@ def test_one_build_of_tensorflow_is_locked_for_a_machine():
 
 @pytest.mark.parametrize(("name", "first_bad"), [("fastapi", (0, 151)), ("sqlalchemy", (2, 1))])
 def test_what_breaks_prefect_is_bounded_in_the_project_and_in_the_lock(name, first_bad):
-    """Measured: fastapi 0.151 answers 422 to Prefect 3.8's own calls, sqlalchemy 2.1 stops its scheduler without a word."""
+    """Measured: fastapi 0.151 answers 422 to Prefect 3.8's own calls, sqlalchemy 2.1 stops its scheduler
+    without a word.
+    """
     [wanted] = [line for line in PROJECT["project"]["dependencies"] if re.match(rf"{name}\b", line)]
     assert f"<{first_bad[0]}.{first_bad[1]}" in wanted
     locked = re.search(rf"^{name}(\[\w+\])?==(\d+)\.(\d+)", LOCK, re.MULTILINE)

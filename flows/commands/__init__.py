@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.output import format_of
-from flows.settings import Settings
+from flows.settings.layers import Settings
 
 __all__ = ["HANDLERS", "Outcome", "Request", "handler"]
 
@@ -53,7 +53,7 @@ HANDLERS = {
     "tables": "flows.commands.readers:tables",
     "report": "flows.commands.readers:report",
     "status": "flows.commands.status:status",
-    "doctor": "flows.doctor:doctor",
+    "doctor": "flows.commands.doctor:doctor",
     "serve": "flows.commands.serving:serve",
     "deploy": "flows.commands.serving:deploy",
     "quarantine": "flows.commands.prices:quarantine",

@@ -1,4 +1,6 @@
-"""Commands that read what was published. They need neither Prefect nor TensorFlow, and open nothing but the published file."""
+"""Commands that read what was published. They need neither Prefect nor TensorFlow, and open nothing but the
+published file.
+"""
 
 import contextlib
 import signal
@@ -26,7 +28,7 @@ def published_path(workspace: Path) -> Path:
     Raises:
         FatalError: nothing was published yet.
     """
-    from forecast_lib.store.files import PUBLISHED
+    from forecast_lib.store.disk.files import PUBLISHED
 
     path = workspace / PUBLISHED
     if not path.is_file():
@@ -43,7 +45,9 @@ def latest_report(workspace: Path) -> Path | None:
 def _write(request: Request, frame: "pd.DataFrame", **summary: Any) -> Outcome:
     refuse_bytes(request)
     write_rows(frame, request.format, request.settings["output"])
-    return Outcome(0, {"rows": len(frame), "format": request.format, "output": request.settings["output"], **summary})
+    return Outcome(
+        0, {"rows": len(frame), "format": request.format, "output": request.settings["output"], **summary}
+    )
 
 
 def refuse_bytes(request: Request) -> None:
@@ -51,24 +55,39 @@ def refuse_bytes(request: Request) -> None:
     if request.format != "parquet" or request.settings["output"] is not None:
         return
     if request.settings["json"]:
-        raise UsageError("--format parquet to standard output leaves no room for the line of --json: give --output FILE")
+        raise UsageError(
+            "--format parquet to standard output leaves no room for the line of --json: give --output FILE"
+        )
     if sys.stdout.isatty():
-        raise UsageError("--format parquet writes bytes, and standard output is a terminal: give --output FILE")
+        raise UsageError(
+            "--format parquet writes bytes, and standard output is a terminal: give --output FILE"
+        )
 
 
 def sql(request: Request) -> Outcome:
     """Rows of the user's own query: all of them in a file, the first ones elsewhere."""
-    from flows.questions import MOST_ROWS, Question, ask
+    from flows.commands.questions import MOST_ROWS, Question, ask
 
-    path, output, format = published_path(request.settings.workspace), request.settings["output"], request.format
+    path, output, format = (
+        published_path(request.settings.workspace),
+        request.settings["output"],
+        request.format,
+    )
     refuse_bytes(request)
     with tempfile.TemporaryDirectory() as folder:
         where = Path(output).expanduser().absolute() if output else Path(folder) / "rows"
-        rows, more = ask(Question(str(path), _statement(request.words[0]), format, str(where), None if output else MOST_ROWS))
+        rows, more = ask(
+            Question(
+                str(path), _statement(request.words[0]), format, str(where), None if output else MOST_ROWS
+            )
+        )
         if output is None:
             show_file(where)
     if more:
-        print(f"tickercast: only the first {rows} rows are shown; --output FILE writes all of them", file=sys.stderr)
+        print(
+            f"tickercast: only the first {rows} rows are shown; --output FILE writes all of them",
+            file=sys.stderr,
+        )
     return Outcome(0, {"rows": rows, "format": format, "output": output})
 
 
@@ -82,16 +101,19 @@ def _statement(word: str) -> str:
         return Path(word).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{word} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a file with one query"
+            f"{word} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a file"
+            " with one query"
         ) from None
 
 
 def risk(request: Request) -> Outcome:
     """What the holdings of a file may lose, by the published scenarios."""
-    from forecast_lib.store.holdings import portfolio_risk, read_holdings
+    from forecast_lib.store.published.holdings import portfolio_risk, read_holdings
 
     if request.settings["holdings"] is None:
-        raise UsageError("risk needs --holdings FILE: CSV, Parquet or JSON with the columns ticker and shares")
+        raise UsageError(
+            "risk needs --holdings FILE: CSV, Parquet or JSON with the columns ticker and shares"
+        )
     holdings = read_holdings(Path(request.settings["holdings"]))
     frame = portfolio_risk(published_path(request.settings.workspace), holdings, request.settings["step"])
     return _write(request, frame, **frame.iloc[0][["var01", "es01", "currency"]].to_dict())
@@ -99,14 +121,16 @@ def risk(request: Request) -> Outcome:
 
 def tables(request: Request) -> Outcome:
     """Every table, view and column with its comment."""
-    from forecast_lib.store.reader import data_dictionary
+    from forecast_lib.store.published.reader import data_dictionary
 
     frame = data_dictionary(published_path(request.settings.workspace))
     if request.words:
         names = frame["object"].str.partition("(")[0]  # a macro's parameters are no part of its name
         for word in request.words:
             if word.lower() not in set(names):
-                raise UsageError(f"{word[:60]!a} is no table, view or macro: {expected(word.lower(), names.unique())}")
+                raise UsageError(
+                    f"{word[:60]!a} is no table, view or macro: {expected(word.lower(), names.unique())}"
+                )
         frame = frame[names.isin([word.lower() for word in request.words])].reset_index(drop=True)
     return _write(request, frame)
 
@@ -116,23 +140,30 @@ def _refuse_absent(asked: tuple[str, ...], frame: "pd.DataFrame") -> None:
     absent = [ticker for ticker in asked if ticker not in there]
     if absent:
         shown = ", ".join(there[:20]) + (" …" if len(there) > 20 else "")
-        raise UsageError(f"no published forecast for {', '.join(absent[:10])}: there are {len(there)} tickers, {shown or 'none'}")
+        raise UsageError(
+            f"no published forecast for {', '.join(absent[:10])}: there are {len(there)} tickers,"
+            f" {shown or 'none'}"
+        )
 
 
 def _asked(request: Request) -> tuple[str, ...]:
-    """The tickers named after the command, or by --tickers; settings of the environment and the profile are for runs."""
+    """The tickers named after the command, or by --tickers; settings of the environment and the profile are
+    for runs.
+    """
     if request.words and "tickers" in request.overrides:
         raise UsageError("tickers were given twice: name them after `forecasts` or by --tickers")
     if "universe" in request.overrides:
-        from flows.settings import read_universe
+        from flows.settings.layers import read_universe
 
         return parse_tickers(read_universe(request.overrides["universe"]).tickers)
-    return parse_tickers(request.words or (request.settings["tickers"] if "tickers" in request.overrides else ()))
+    return parse_tickers(
+        request.words or (request.settings["tickers"] if "tickers" in request.overrides else ())
+    )
 
 
 def forecasts(request: Request) -> Outcome:
     """The published run's forecasts, of all tickers or of those named."""
-    from forecast_lib.jobs.standing import latest_forecasts
+    from forecast_lib.jobs.monitor.standing import latest_forecasts
 
     frame = latest_forecasts(published_path(request.settings.workspace))
     asked = _asked(request)
@@ -147,7 +178,9 @@ def report(request: Request) -> Outcome:
     """Prints the path of the newest report; serves all of them, opens it, where asked."""
     path = latest_report(request.settings.workspace)
     if path is None:
-        raise FatalError(f"there is no report in {request.settings.workspace / 'reports'}: run `tickercast nightly` first")
+        raise FatalError(
+            f"there is no report in {request.settings.workspace / 'reports'}: run `tickercast nightly` first"
+        )
     if request.settings["serve"]:
         return _serve_reports(request, path.parent)
     print(path)
@@ -157,7 +190,7 @@ def report(request: Request) -> Outcome:
 
 def _serve_reports(request: Request, folder: Path) -> Outcome:
     """Until it is stopped, which is the usual end."""
-    from flows.served_reports import serving_reports
+    from flows.service.served_reports import serving_reports
 
     port = request.settings["reports_port"]
     if not 0 <= port <= 65_535:

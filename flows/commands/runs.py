@@ -1,4 +1,6 @@
-"""Commands that start a run: `nightly`, `ingest`, `backtest`, `recipe`. The work is in the flows; here is what the user sees."""
+"""Commands that start a run: `nightly`, `ingest`, `backtest`, `recipe`. The work is in the flows; here is
+what the user sees.
+"""
 
 import atexit
 import json
@@ -8,46 +10,65 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flows.advice import advised, command_line
 from flows.commands import Outcome, Request
+from flows.commands.advice import advised, command_line
 from flows.commands.readers import latest_report, published_path
-from flows.interruption import Terminated, signal_of
 from flows.output import as_table
-from flows.settings import export, forget_prefect_address, prefect_address, prepare_process, resolve
-from flows.temporary_server import TemporaryServer
+from flows.running.interruption import Terminated, signal_of
+from flows.running.temporary_server import TemporaryServer
+from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from forecast_lib.jobs.summary import RunSummary
+    from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
-_SHOWN = ["ticker", "cutoff", "step", "target_session", "last_close", "point", "q025", "q975", "made_by", "source"]
+_SHOWN = [
+    "ticker",
+    "cutoff",
+    "step",
+    "target_session",
+    "last_close",
+    "point",
+    "q025",
+    "q975",
+    "made_by",
+    "source",
+]
 _ROWS_SHOWN = 60
 
 
 def _mute() -> None:
-    """The last words of the process: DuckDB's binding complains of references that Prefect's threads still hold, pages of them."""
+    """The last words of the process: DuckDB's binding complains of references that Prefect's threads still
+    hold, pages of them.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _go_without_a_dead_server() -> None:
     """A night must not be lost because the server that would show it is down."""
-    from flows.deployments import is_up
+    from flows.service.deployments import is_up
 
     address = prefect_address()
     if address is not None and not is_up(address):
-        print(f"tickercast: no Prefect server answers at {address}: the run goes on, but is not shown there", file=sys.stderr)
+        print(
+            f"tickercast: no Prefect server answers at {address}: the run goes on, but is not shown there",
+            file=sys.stderr,
+        )
         forget_prefect_address()
 
 
 def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunConfig, TemporaryServer]:
-    """The config; the same settings are exported, so that a flow in this process resolves this very run. And its server, starting."""
+    """The config; the same settings are exported, so that a flow in this process resolves this very run. And
+    its server, starting.
+    """
     config = config or resolve(request.overrides)
     if config.also and request.command != "backtest":
         raise UsageError(
-            f"{request.settings.given['model']} names {1 + len(config.also)} variants: {request.command} takes one, backtest several"
+            f"{request.settings.given['model']} names {1 + len(config.also)} variants:"
+            f" {request.command} takes one, backtest several"
         )
     export(request.overrides, run=config)
     _go_without_a_dead_server()
@@ -56,7 +77,9 @@ def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunCon
     return config, TemporaryServer()
 
 
-def _done(kind: str, config: RunConfig, server: TemporaryServer, run: Callable[[], "RunSummary"]) -> "RunSummary":
+def _done(
+    kind: str, config: RunConfig, server: TemporaryServer, run: Callable[[], "RunSummary"]
+) -> "RunSummary":
     """The run's summary, also where a signal came when all was stored and published already.
 
     Raises:
@@ -70,16 +93,20 @@ def _done(kind: str, config: RunConfig, server: TemporaryServer, run: Callable[[
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
-    from forecast_lib.jobs.fate import fate_of
-    from forecast_lib.jobs.summary import RunSummary
+    from forecast_lib.jobs.record.fate import fate_of
+    from forecast_lib.jobs.record.summary import RunSummary
 
     fate = fate_of(config.workspace, config.run_id)
     if fate.published is None:
         what = "is stored, and will be published by the next run" if fate.stored else "stored nothing"
-        raise Interrupted(f"interrupted by {came.name}: run {config.run_id} {what}; what was published before stays", came)
+        raise Interrupted(
+            f"interrupted by {came.name}: run {config.run_id} {what}; what was published before stays", came
+        )
     status, message = fate.published
     said = f"{message}; {came.name} came when all of it was stored and published"
-    return RunSummary(config.run_id, kind, status, config.as_of.day, said, published=str(published_path(config.workspace)))
+    return RunSummary(
+        config.run_id, kind, status, config.as_of.day, said, published=str(published_path(config.workspace))
+    )
 
 
 def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
@@ -89,7 +116,9 @@ def _outcome(config: RunConfig, summary: "RunSummary") -> Outcome:
 
 def _print_run(summary: "RunSummary", repeated: Mapping[str, str]) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary.tickers.items() if count)
-    print(f"run {summary.run_id}: {summary.status}, as of {summary.as_of}" + (f"; {counts}" if counts else ""))
+    print(
+        f"run {summary.run_id}: {summary.status}, as of {summary.as_of}" + (f"; {counts}" if counts else "")
+    )
     if summary.message:
         print(summary.message)
     if summary.simulated:
@@ -105,10 +134,12 @@ def _print_run(summary: "RunSummary", repeated: Mapping[str, str]) -> None:
 
 
 def _print_forecasts(config: RunConfig, repeated: Mapping[str, str]) -> None:
-    from forecast_lib.jobs.standing import latest_forecasts
+    from forecast_lib.jobs.monitor.standing import latest_forecasts
 
     frame = latest_forecasts(published_path(config.workspace))[_SHOWN]
-    print("\nIt forecasts the risk, not the direction: how far each price may move, and how likely that is.\n")
+    print(
+        "\nIt forecasts the risk, not the direction: how far each price may move, and how likely that is.\n"
+    )
     print(as_table(frame.head(_ROWS_SHOWN)), end="")
     if len(frame) > _ROWS_SHOWN:
         print(f"… and {len(frame) - _ROWS_SHOWN} more rows: {command_line('forecasts', repeated)}")
@@ -147,7 +178,9 @@ def ingest(request: Request) -> Outcome:
 
 
 def backtest(request: Request) -> Outcome:
-    """Rolling-origin backtest, or a replay of the nights; ends with the models' scores as a table and the report's place."""
+    """Rolling-origin backtest, or a replay of the nights; ends with the models' scores as a table and the
+    report's place.
+    """
     config, server = _prepared(request)
     from flows.backtest import run_backtest
 
@@ -160,7 +193,7 @@ def backtest(request: Request) -> Outcome:
 
 def recipe(request: Request) -> Outcome:
     """One walkthrough recipe, by name; ends with its figures as a table and the report's place."""
-    from flows.recipe_config import recipe_config
+    from flows.settings.recipe import recipe_config
 
     config, server = _prepared(request, recipe_config(request.words[0], request.overrides))
     from flows.recipe import run_recipe

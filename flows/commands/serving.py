@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.commands import Outcome, Request
-from flows.settings import export, gather, prefect_address, prepare_process
+from flows.settings.layers import export, gather, prefect_address, prepare_process
 from forecast_lib.errors import FatalError, UsageError
 
 __all__ = ["deploy", "serve"]
@@ -15,8 +15,10 @@ __all__ = ["deploy", "serve"]
 
 @contextlib.contextmanager
 def _server(port: int) -> Iterator[str]:
-    """The configured server, or one of our own for the length of the block, named in the environment for Prefect."""
-    from flows.deployments import is_up, local_server
+    """The configured server, or one of our own for the length of the block, named in the environment for
+    Prefect.
+    """
+    from flows.service.deployments import is_up, local_server
 
     configured = prefect_address()
     if configured is None:
@@ -26,7 +28,9 @@ def _server(port: int) -> Iterator[str]:
     elif is_up(configured):
         yield configured
     else:
-        raise FatalError(f"no Prefect server answers at {configured} (PREFECT_API_URL): start it, or unset the variable")
+        raise FatalError(
+            f"no Prefect server answers at {configured} (PREFECT_API_URL): start it, or unset the variable"
+        )
 
 
 def _checked(name: str, value: int, low: int, high: int) -> int:
@@ -37,7 +41,7 @@ def _checked(name: str, value: int, low: int, high: int) -> int:
 
 def _say_silent_runs() -> None:
     """Runs that died while nobody looked."""
-    from flows.supervision import crash_silent_runs
+    from flows.service.supervision import crash_silent_runs
 
     for run in crash_silent_runs():
         print(f"marked as crashed: {run}", flush=True)
@@ -45,7 +49,7 @@ def _say_silent_runs() -> None:
 
 def _report_folders(request: Request) -> dict[str, Path]:
     """Where the reports of each market's profile come to lie."""
-    from flows.deployments import PLANS
+    from flows.service.deployments import PLANS
 
     profiles = dict.fromkeys(timing.profile for plan in PLANS for timing in plan.timings)
     return {name: gather({**request.overrides, "profile": name}).workspace / "reports" for name in profiles}
@@ -53,11 +57,12 @@ def _report_folders(request: Request) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def _reports(request: Request) -> Iterator[str | None]:
-    """The reports of all markets, served for the length of the block; their address is a setting of every run.
+    """The reports of all markets, served for the length of the block; their address is a setting of every
+    run.
 
     A port that is taken is said, and costs no night.
     """
-    from flows.served_reports import serving_reports
+    from flows.service.served_reports import serving_reports
 
     port = _checked("reports-port", request.settings["reports_port"], 0, 65_535)
     with contextlib.ExitStack() as served:
@@ -73,8 +78,10 @@ def _reports(request: Request) -> Iterator[str | None]:
 
 
 def serve(request: Request) -> Outcome:
-    """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile says."""
-    from flows import deployments
+    """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile
+    says.
+    """
+    from flows.service import deployments
 
     port = _checked("port", request.settings["port"], 1, 65_535)
     limit = _checked("limit", request.settings["limit"], 1, 1_000)
@@ -84,21 +91,27 @@ def serve(request: Request) -> Outcome:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with _reports(request) as reports, _server(port) as address:
         print(f"reports {reports}/" if reports else "the reports are not served", flush=True)
-        print(f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C", flush=True)
+        print(
+            f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C",
+            flush=True,
+        )
         _say_silent_runs()
         deployments.serve(deployments.build(), limit)
     return Outcome(0, {"server": address})
 
 
 def deploy(request: Request) -> Outcome:
-    """Registers every deployment; a worker of the pool runs them, with the workspace of the command line where one was given."""
+    """Registers every deployment; a worker of the pool runs them, with the workspace of the command line
+    where one was given.
+    """
     address = prefect_address()
     if address is None:
         raise UsageError(
-            "no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or use `tickercast serve`"
+            "no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or"
+            " use `tickercast serve`"
         )
     prepare_process(quiet=True)
-    from flows import deployments
+    from flows.service import deployments
 
     variables: dict[str, str] = {}
     export({name: text for name, text in request.overrides.items() if name == "workspace"}, environ=variables)

@@ -1,4 +1,6 @@
-"""`tickercast verify DATE`: a past night once more from what was known then, in a copy, held against what was published."""
+"""`tickercast verify DATE`: a past night once more from what was known then, in a copy, held against what was
+published.
+"""
 
 import dataclasses
 import datetime as dt
@@ -7,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.commands import Outcome, Request
-from flows.options import OPTIONS
-from flows.settings import new_run_id, prepare_process, utc_now
+from flows.settings.layers import new_run_id, prepare_process, utc_now
+from flows.settings.options import OPTIONS
 from forecast_lib.errors import OutOfSpace
 
 if TYPE_CHECKING:
     from forecast_lib.config import RunConfig
-    from forecast_lib.jobs.verify import Published, Rows
+    from forecast_lib.jobs.upkeep.verify import Published, Rows
 
 __all__ = ["verify"]
 
@@ -24,7 +26,7 @@ def verify(request: Request) -> Outcome:
     """Exit code 0 the same, 1 differs, 10 cannot be compared; one sentence."""
     day: dt.date = OPTIONS["as_of"].parse(request.words[0], "DATE")
     prepare_process(quiet=True)
-    from forecast_lib.jobs.verify import Incomparable, copied
+    from forecast_lib.jobs.upkeep.verify import Incomparable, copied
 
     try:
         with copied(request.settings.workspace) as aside:
@@ -32,10 +34,19 @@ def verify(request: Request) -> Outcome:
     except (Incomparable, OutOfSpace) as error:
         print(f"the night of {day} cannot be compared: {error}")
         return Outcome(10, {"verdict": "cannot be compared", "as_of": day, "message": str(error)})
-    values = {"as_of": day, "run_id": run_id, "rows": rows, "differences": len(found), "first": found[:_NAMED]}
+    values = {
+        "as_of": day,
+        "run_id": run_id,
+        "rows": rows,
+        "differences": len(found),
+        "first": found[:_NAMED],
+    }
     if found:
         more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        print(f"the night of {day} (run {run_id}) differs in {len(found)} of {rows} rows: {'; '.join(found[:_NAMED])}{more}")
+        print(
+            f"the night of {day} (run {run_id}) differs in {len(found)} of {rows} rows:"
+            f" {'; '.join(found[:_NAMED])}{more}"
+        )
         return Outcome(1, {"verdict": "differs", **values})
     print(f"the night of {day} (run {run_id}) came out the same: all {rows} rows, and the ledger is whole")
     return Outcome(0, {"verdict": "the same", **values})
@@ -43,7 +54,15 @@ def verify(request: Request) -> Outcome:
 
 def _compared(aside: Path, day: dt.date) -> tuple[str, int, list[str]]:
     """The run's id, how many rows it published, and where a second run differs."""
-    from forecast_lib.jobs.verify import Incomparable, config_of, differences, pruned, read_published, read_rows, refuse_other
+    from forecast_lib.jobs.upkeep.verify import (
+        Incomparable,
+        config_of,
+        differences,
+        pruned,
+        read_published,
+        read_rows,
+        refuse_other,
+    )
 
     published = read_published(aside, day)
     refuse_other(published)
@@ -64,9 +83,10 @@ def _run(config: "RunConfig", published: "Published") -> "Rows":
     """The night once more, stored in the copy, so that both are read the same way."""
 
     from flows.nightly import made
-    from flows.stages import PlainStages
-    from forecast_lib.jobs import night, publish
-    from forecast_lib.jobs.verify import read_rows, refuse_other
+    from flows.running.stages import PlainStages
+    from forecast_lib.jobs import night
+    from forecast_lib.jobs.record import publish
+    from forecast_lib.jobs.upkeep.verify import read_rows, refuse_other
 
     with PlainStages(config) as stages:
         tonight = made(config, stages)

@@ -1,1 +1,3 @@
-"""Judging forecasts: rolling origins, metrics with their baseline, significance, tails, and the validation of a model."""
+"""Judging forecasts: rolling origins, metrics with their baseline, significance, tails, and the validation of
+a model.
+"""

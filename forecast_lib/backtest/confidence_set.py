@@ -1,7 +1,8 @@
-"""Which of several models may be the best? The model confidence set of Hansen, Lunde and Nason (2011), statistic T_max.
+"""Which of several models may be the best? The model confidence set of Hansen, Lunde and Nason (2011),
+statistic T_max.
 
-The worst model is dropped as long as its loss above the mean of those left is more than chance. Chance is measured by the stationary
-bootstrap of Politis and Romano (1994), which keeps neighbouring times together.
+The worst model is dropped as long as its loss above the mean of those left is more than chance. Chance is
+measured by the stationary bootstrap of Politis and Romano (1994), which keeps neighbouring times together.
 """
 
 import functools
@@ -19,7 +20,8 @@ _DRAWS = 1000
 
 @functools.lru_cache(maxsize=2)
 def _weights(count: int, block: float, seed: int) -> Array:
-    """(draws, times): how often each of `count` times comes up in `_DRAWS` resampled histories of blocks of `block` times on average.
+    """(draws, times): how often each of `count` times comes up in `_DRAWS` resampled histories of blocks of
+    `block` times on average.
 
     The same for every ticker with as many times, and most of the cost.
     """
@@ -33,10 +35,12 @@ def _weights(count: int, block: float, seed: int) -> Array:
 
 
 def confidence_set(losses: Array, *, seed: int = 0) -> Array:
-    """(models,) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model has 1.
+    """(models,) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model has
+    1.
 
     Args:
-        losses: (times, models) in the order of time; the mean block is as long as the cube root of the number of times.
+        losses: (times, models) in the order of time; the mean block is as long as the cube root of the number
+            of times.
 
     >>> noise = np.random.default_rng(1).standard_normal((400, 3))
     >>> (confidence_set(noise + [0.0, 0.0, 1.0]) >= 0.1).tolist()
@@ -51,7 +55,9 @@ def confidence_set(losses: Array, *, seed: int = 0) -> Array:
         above = means[left] - means[left].mean()
         chance = centred[:, left] - centred[:, left].mean(axis=1, keepdims=True)
         spread = np.sqrt((chance**2).mean(axis=0))
-        spread[spread <= same] = np.inf  # the same losses as the mean of all, but for rounding: neither better nor worse
+        spread[spread <= same] = (
+            np.inf
+        )  # the same losses as the mean of all, but for rounding: neither better nor worse
         statistic = above / spread
         highest = max(highest, float(((chance / spread).max(axis=1) >= statistic.max()).mean()))
         worst = left[int(statistic.argmax())]

@@ -1,4 +1,5 @@
-"""Losses and scores of forecasts. All take arrays of the same shape and refuse others; sums never broadcast by accident.
+"""Losses and scores of forecasts. All take arrays of the same shape and refuse others; sums never broadcast
+by accident.
 
 Winkler (interval) score: Winkler (1972), Gneiting and Raftery (2007). MASE: Hyndman and
 Koehler (2006), scaled by the naive forecast's error on the same cutoffs. QLIKE: Patton (2011).
@@ -20,7 +21,9 @@ _FEWEST = 30
 
 def _check(actual: Array, quantiles: Array) -> None:
     if quantiles.shape != (*actual.shape, len(QUANTILES)):
-        raise ValueError(f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}")
+        raise ValueError(
+            f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}"
+        )
 
 
 def _check_same(name: str, values: NDArray[np.generic], expected: tuple[int, ...]) -> None:
@@ -34,7 +37,9 @@ def _bounds(quantiles: Array, coverage: float) -> tuple[Array, Array]:
 
 
 def inside(actual: Array, quantiles: Array, coverage: float) -> np.ndarray:
-    """Whether each actual lies in the central interval of this coverage (0.5, 0.8, 0.9, 0.95, 0.98 or 0.99), borders included."""
+    """Whether each actual lies in the central interval of this coverage (0.5, 0.8, 0.9, 0.95, 0.98 or 0.99),
+    borders included.
+    """
     _check(actual, quantiles)
     low, high = _bounds(quantiles, coverage)
     return (actual >= low) & (actual <= high)
@@ -49,12 +54,15 @@ def winkler(actual: Array, quantiles: Array, coverage: float) -> Array:
 
 
 def qlike(sigma: Array, realised_variance: Array) -> Array:
-    """Loss of a variance forecast: ratio of realised to forecast variance, less its logarithm, less one. 0 where they are the same.
+    """Loss of a variance forecast: ratio of realised to forecast variance, less its logarithm, less one. 0
+    where they are the same.
 
-    It ranks forecasts rightly though the realised variance is only measured with noise, as long as that is not biased (Patton 2011).
+    It ranks forecasts rightly though the realised variance is only measured with noise, as long as that is
+    not biased (Patton 2011).
 
     Args:
-        sigma: (...,) forecast standard deviations. realised_variance: (...,) measured variances over the same sessions, positive.
+        sigma: (...,) forecast standard deviations. realised_variance: (...,) measured variances over the same
+            sessions, positive.
 
     >>> qlike(np.array([0.01, 0.02]), np.array([0.0001, 0.0001])).round(6).tolist()
     [0.0, 0.636294]
@@ -65,9 +73,11 @@ def qlike(sigma: Array, realised_variance: Array) -> Array:
 
 
 def uniform_pvalue(values: Array) -> float:
-    """p-value of the Kolmogorov-Smirnov test that independent `values` (n,) are uniform on 0 to 1; NaN for fewer than thirty.
+    """p-value of the Kolmogorov-Smirnov test that independent `values` (n,) are uniform on 0 to 1; NaN for
+    fewer than thirty.
 
-    The limit distribution with Stephens' (1970) correction for n, good to the second digit from ten values on.
+    The limit distribution with Stephens' (1970) correction for n, good to the second digit from ten values
+    on.
     """
     count = len(values)
     if count < _FEWEST:
@@ -78,7 +88,8 @@ def uniform_pvalue(values: Array) -> float:
 
 
 def thirds(values: Array) -> NDArray[np.int64]:
-    """(n,) 0, 1 or 2: the lowest, the middle and the highest third of `values` (n,), of the same size but for one.
+    """(n,) 0, 1 or 2: the lowest, the middle and the highest third of `values` (n,), of the same size but for
+    one.
 
     >>> thirds(np.array([5.0, 1.0, 3.0, 2.0, 9.0, 8.0])).tolist()
     [1, 0, 1, 0, 2, 2]

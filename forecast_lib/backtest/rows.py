@@ -1,4 +1,6 @@
-"""Forecasts of past cutoffs beside what came true: the rows of `backtest_forecasts`, and what a cutoff knew and an outcome was worth."""
+"""Forecasts of past cutoffs beside what came true: the rows of `backtest_forecasts`, and what a cutoff knew
+and an outcome was worth.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,12 +12,16 @@ from forecast_lib.windows.series import TickerSeries
 __all__ = ["backtest_rows"]
 
 
-def backtest_rows(model: str, forecasts: Forecasts, series: TickerSeries, features: SessionFeatures) -> pd.DataFrame:
+def backtest_rows(
+    model: str, forecasts: Forecasts, series: TickerSeries, features: SessionFeatures
+) -> pd.DataFrame:
     """Columns of `backtest_forecasts` without the id, for every cutoff and step whose outcome the series has.
 
     Args:
-        features: of the whole series; `trailing_sigma` is its volatility known at the cutoff, `realised_variance` the sum of its
-            variances measured from open, high, low and close of the sessions after the cutoff up to the target.
+        features: of the whole series; `trailing_sigma` is its volatility known at the cutoff,
+            `realised_variance` the sum of its
+            variances measured from open, high, low and close of the sessions after the cutoff up to the
+            target.
     """
     rows = forecast_rows(forecasts, series)
     cutoff = np.repeat(forecasts.cutoffs, forecasts.point.shape[1])

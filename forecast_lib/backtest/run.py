@@ -1,7 +1,7 @@
 """What a backtest makes of a ticker, and what its pooled networks may learn from.
 
-Beside each network stand the baselines, and `combined`: what the night would have published. Where arms are replayed, each arm's model is
-what the network would have said on its nights.
+Beside each network stand the baselines, and `combined`: what the night would have published. Where arms are
+replayed, each arm's model is what the network would have said on its nights.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ class TickerBacktest:
     Attributes:
         forecasts: columns of `backtest_forecasts` without the id.
         scores: columns of `backtest_scores` without the id.
-        splits: for each fold, or for each night of an arm that something was decided at: sessions known, first and last cutoff, whether
+        splits: for each fold, or for each night of an arm that something was decided at: sessions known,
+            first and last cutoff, whether
             a model was trained, whether it was better than the one before, and why there is none.
         trained_by: what did the arithmetic of its models' training, in words.
     """
@@ -38,8 +39,16 @@ class TickerBacktest:
 
 
 def fold_pool_series(
-    series: Sequence[TickerSeries], day: np.datetime64, model: ModelConfig, train_config: TrainConfig, config: BacktestConfig
+    series: Sequence[TickerSeries],
+    day: np.datetime64,
+    model: ModelConfig,
+    train_config: TrainConfig,
+    config: BacktestConfig,
 ) -> list[TickerSeries]:
-    """What the pooled networks of that day learn from: each ticker's history up to it, where it is long enough."""
-    known = [known_at(each, int(np.searchsorted(each.sessions, day, side="right")), config)[0] for each in series]
+    """What the pooled networks of that day learn from: each ticker's history up to it, where it is long
+    enough.
+    """
+    known = [
+        known_at(each, int(np.searchsorted(each.sessions, day, side="right")), config)[0] for each in series
+    ]
     return [each for each in known if poolable(each, model, train_config)]

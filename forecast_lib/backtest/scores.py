@@ -1,6 +1,7 @@
 """Scores of a backtest's forecasts, per ticker and for all, always beside the naive forecast's and GARCH's.
 
-Where the nights were replayed with several arms, each arm's pinball loss also stands beside that of `none`, with what the difference cost.
+Where the nights were replayed with several arms, each arm's pinball loss also stands beside that of `none`,
+with what the difference cost.
 """
 
 import functools
@@ -31,16 +32,70 @@ _REFERENCE = "garch"
 
 _COLUMNS = [
     *("ticker", "model", "step"),
-    *("n", "rmse", "mae", "mase", "rmse_naive", "rmse_ratio", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
-    *("dm_stat", "dm_pvalue", "seconds", "qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "pit_pvalue"),
-    *("pinball_per_garch", "winkler95_per_garch", "dm_qvalue", "dm_garch_stat", "dm_garch_pvalue", "dm_garch_qvalue", "mcs_pvalue"),
-    *("arm", "cpu_seconds", "gain_over_none", "gain_per_cpu_second", "dm_none_stat", "dm_none_pvalue", "dm_none_qvalue"),
+    *(
+        "n",
+        "rmse",
+        "mae",
+        "mase",
+        "rmse_naive",
+        "rmse_ratio",
+        "direction_hit",
+        "up_share",
+        "pinball",
+        "winkler95",
+        "cov80",
+        "cov95",
+    ),
+    *(
+        "dm_stat",
+        "dm_pvalue",
+        "seconds",
+        "qlike",
+        "cov95_low_vol",
+        "cov95_mid_vol",
+        "cov95_high_vol",
+        "pit_pvalue",
+    ),
+    *(
+        "pinball_per_garch",
+        "winkler95_per_garch",
+        "dm_qvalue",
+        "dm_garch_stat",
+        "dm_garch_pvalue",
+        "dm_garch_qvalue",
+        "mcs_pvalue",
+    ),
+    *(
+        "arm",
+        "cpu_seconds",
+        "gain_over_none",
+        "gain_per_cpu_second",
+        "dm_none_stat",
+        "dm_none_pvalue",
+        "dm_none_qvalue",
+    ),
     *("cov99", "below01", "below025", "joint01", "joint025"),
     *("kupiec01_pvalue", "kupiec01_qvalue", "kupiec025_pvalue", "kupiec025_qvalue"),
-    *("christoffersen01_pvalue", "christoffersen01_qvalue", "christoffersen025_pvalue", "christoffersen025_qvalue"),
+    *(
+        "christoffersen01_pvalue",
+        "christoffersen01_qvalue",
+        "christoffersen025_pvalue",
+        "christoffersen025_qvalue",
+    ),
 ]
 _MEANS = [
-    *("rmse", "mae", "mase", "rmse_naive", "direction_hit", "up_share", "pinball", "winkler95", "cov80", "cov95"),
+    *(
+        "rmse",
+        "mae",
+        "mase",
+        "rmse_naive",
+        "direction_hit",
+        "up_share",
+        "pinball",
+        "winkler95",
+        "cov80",
+        "cov95",
+    ),
     *("qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol"),
     *("cov99", "below01", "below025", "joint01", "joint025"),
 ]
@@ -75,7 +130,9 @@ class ArmCost:
 
 @dataclass(frozen=True)
 class _Part:
-    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n, len(QUANTILES))."""
+    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n,
+    len(QUANTILES)).
+    """
 
     cutoff: NDArray[np.datetime64]
     actual: Array
@@ -107,7 +164,9 @@ Parts = Mapping[tuple[str, int], _Part]
 
 
 def _parts(forecasts: pd.DataFrame) -> Parts:
-    """One ticker's rows by model and step. As arrays: frames of so many small groups would take longer than their scores."""
+    """One ticker's rows by model and step. As arrays: frames of so many small groups would take longer than
+    their scores.
+    """
     model, names = pd.factorize(forecasts["model"], sort=True)
     step = forecasts["step"].to_numpy()
     order = np.lexsort((forecasts["cutoff"].to_numpy(), step, model))
@@ -141,7 +200,9 @@ def _point_scores(part: _Part, step: int) -> dict[str, float]:
         "mase": _ratio(mae, float(np.abs(naive - actual).mean())),
         "rmse_naive": rmse_naive,
         "rmse_ratio": _ratio(rmse, rmse_naive),
-        "direction_hit": (np.sign(point - naive) == np.sign(actual - naive))[called].mean() if called.any() else math.nan,
+        "direction_hit": (np.sign(point - naive) == np.sign(actual - naive))[called].mean()
+        if called.any()
+        else math.nan,
         "up_share": (actual > naive)[moved].mean() if moved.any() else math.nan,
         "dm_stat": stat,
         "dm_pvalue": pvalue,
@@ -160,7 +221,9 @@ def _interval_scores(part: _Part, step: int) -> dict[str, float]:
         "cov95_low_vol": low,
         "cov95_mid_vol": mid,
         "cov95_high_vol": high,
-        "pit_pvalue": uniform_pvalue(probability_below(part.quantiles[::step], part.actual[::step])),  # outcomes that do not overlap
+        "pit_pvalue": uniform_pvalue(
+            probability_below(part.quantiles[::step], part.actual[::step])
+        ),  # outcomes that do not overlap
     }
 
 
@@ -174,7 +237,9 @@ def _tail_scores(part: _Part, step: int) -> dict[str, float]:
         passed = part.actual < quantile
         scores |= {
             f"below{name}": passed.mean(),
-            f"joint{name}": joint_loss(returns, quantile / part.naive - 1, shortfall / part.naive - 1, level).mean(),
+            f"joint{name}": joint_loss(
+                returns, quantile / part.naive - 1, shortfall / part.naive - 1, level
+            ).mean(),
             f"kupiec{name}_pvalue": kupiec(passed[::step], level),
             f"christoffersen{name}_pvalue": christoffersen(passed[::step], level),
         }
@@ -184,7 +249,9 @@ def _tail_scores(part: _Part, step: int) -> dict[str, float]:
 def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[str, float]:
     """Ratios to GARCH on the cutoffs of both, and the test of the pinball loss."""
     if reference is None:
-        return dict.fromkeys(("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan)
+        return dict.fromkeys(
+            ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan
+        )
     _, ours, theirs = np.intersect1d(part.cutoff, reference.cutoff, assume_unique=True, return_indices=True)
     stat, pvalue = compare_losses(part.pinball[ours], reference.pinball[theirs], step)
     return {
@@ -195,8 +262,12 @@ def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[
     }
 
 
-def _against_none(part: _Part, none: _Part | None, cost: ArmCost, none_seconds: float, step: int) -> dict[str, object]:
-    """The share of `none`'s pinball loss that the arm saves, the test of it, and the share saved by each CPU second more."""
+def _against_none(
+    part: _Part, none: _Part | None, cost: ArmCost, none_seconds: float, step: int
+) -> dict[str, object]:
+    """The share of `none`'s pinball loss that the arm saves, the test of it, and the share saved by each CPU
+    second more.
+    """
     gain, stat, pvalue = math.nan, math.nan, math.nan
     if none is not None:
         gain = 1 - _ratio(part.pinball.sum(), none.pinball.sum())
@@ -212,7 +283,9 @@ def _against_none(part: _Part, none: _Part | None, cost: ArmCost, none_seconds: 
 
 
 def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
-    """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that all have."""
+    """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that
+    all have.
+    """
     common = functools.reduce(np.intersect1d, [cutoff for cutoff, _ in losses.values()])
     if len(losses) < 2 or len(common) < _FEWEST:
         return dict.fromkeys(losses, math.nan)
@@ -220,7 +293,9 @@ def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> d
     return dict(zip(losses, confidence_set(table).tolist(), strict=True))
 
 
-def _arm_scores(model: str, own: Mapping[str, _Part], arms: Mapping[str, ArmCost], step: int) -> dict[str, object]:
+def _arm_scores(
+    model: str, own: Mapping[str, _Part], arms: Mapping[str, ArmCost], step: int
+) -> dict[str, object]:
     if model not in arms:
         return {}
     cost = arms[model]
@@ -244,7 +319,9 @@ def ticker_scores(
     rows = []
     for step in sorted({step for _, step in parts}):
         own = {model: part for (model, at), part in parts.items() if at == step}
-        in_set = _in_the_set({model: (part.cutoff[:times], part.pinball[:times]) for model, part in own.items()})
+        in_set = _in_the_set(
+            {model: (part.cutoff[:times], part.pinball[:times]) for model, part in own.items()}
+        )
         rows += [
             {
                 "ticker": forecasts["ticker"].iloc[0],
@@ -264,12 +341,18 @@ def ticker_scores(
 
 
 def _panel(rows: pd.DataFrame) -> pd.DataFrame:
-    """Losses by cutoff, averaged over tickers, each in units of what its price usually moves: squared, naive's squared, pinball."""
+    """Losses by cutoff, averaged over tickers, each in units of what its price usually moves: squared,
+    naive's squared, pinball.
+    """
     moves = (rows["naive"] - rows["actual"]).abs()
     pinballs = pinball(rows["actual"].to_numpy(), rows[list(QUANTILE_COLUMNS)].to_numpy())
     squared = (rows["point"] - rows["actual"]) ** 2
     losses = pd.DataFrame({"squared": squared, "naive": moves**2, "pinball": pinballs})
-    unit = pd.DataFrame({"squared": moves**2, "naive": moves**2, "pinball": moves}).groupby(rows["ticker"]).transform("mean")
+    unit = (
+        pd.DataFrame({"squared": moves**2, "naive": moves**2, "pinball": moves})
+        .groupby(rows["ticker"])
+        .transform("mean")
+    )
     return losses.div(unit.where(unit > 0)).groupby(rows["cutoff"]).mean().dropna().sort_index()
 
 
@@ -300,7 +383,9 @@ def _pooled_arm(
     }
 
 
-def _pooled_row(scores: pd.DataFrame, panel: pd.DataFrame, reference: pd.DataFrame | None, step: int) -> dict[str, object]:
+def _pooled_row(
+    scores: pd.DataFrame, panel: pd.DataFrame, reference: pd.DataFrame | None, step: int
+) -> dict[str, object]:
     logs = np.log(scores[_RATIOS].where(scores[_RATIOS] > 0))
     stat, pvalue = compare_losses(panel["squared"].to_numpy(), panel["naive"].to_numpy(), step)
     garch = _compared(panel, reference, step)
@@ -323,12 +408,19 @@ def _none_of(model: str, own: pd.DataFrame) -> str:
 
 
 def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    panels = {(str(model), int(step)): _panel(part) for (model, step), part in forecasts.groupby(["model", "step"], sort=True)}
-    tickers = {(str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)}
+    panels = {
+        (str(model), int(step)): _panel(part)
+        for (model, step), part in forecasts.groupby(["model", "step"], sort=True)
+    }
+    tickers = {
+        (str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)
+    }
     rows = []
     for step in sorted({step for _, step in panels}):
         own = {model: panel for (model, at), panel in panels.items() if at == step}
-        in_set = _in_the_set({model: (panel.index.to_numpy(), panel["pinball"].to_numpy()) for model, panel in own.items()})
+        in_set = _in_the_set(
+            {model: (panel.index.to_numpy(), panel["pinball"].to_numpy()) for model, panel in own.items()}
+        )
         for model, panel in own.items():
             chosen = tickers[model, step]
             none = _none_of(model, chosen)
@@ -341,15 +433,19 @@ def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFram
 def scores_of_all(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """The tickers' scores with their q-values, and rows for all tickers together (`ticker` is `*`).
 
-    There `n` and the seconds are sums over tickers, ratios and gains geometric means over tickers, the other scores are means over
-    tickers, each with the same weight; the tests and the confidence set are on losses averaged by date. A q-value has no meaning there.
+    There `n` and the seconds are sums over tickers, ratios and gains geometric means over tickers, the other
+    scores are means over tickers, each with the same weight; the tests and the confidence set are on losses
+    averaged by date. A q-value has no meaning there.
 
     Args:
-        forecasts: `backtest_forecasts` rows of all tickers. scores: what `ticker_scores` made of them, one ticker after the other.
+        forecasts: `backtest_forecasts` rows of all tickers. scores: what `ticker_scores` made of them, one
+            ticker after the other.
     """
     by_model = scores.groupby(["model", "step"])
     for test in _TESTS:
-        rates = by_model[f"{test}_pvalue"].transform(lambda values: false_discovery_rates(values.to_numpy(float)))
+        rates = by_model[f"{test}_pvalue"].transform(
+            lambda values: false_discovery_rates(values.to_numpy(float))
+        )
         scores = scores.assign(**{f"{test}_qvalue": rates})
     pooled = _pooled_scores(forecasts, scores)
     return pd.concat([scores, pooled.astype(scores.dtypes.to_dict())], ignore_index=True)

@@ -1,9 +1,11 @@
 """Is a difference between two forecasts more than chance?
 
-Diebold and Mariano (1995) with the correction of Harvey, Leybourne and Newbold (1997) and a variance that allows for the overlap of
-neighbouring outcomes (Newey and West 1987): the figures of statsmodels, without the cost of its regression (a test compares). For all
-tickers together the loss differences are averaged by date first: tickers move together, so a date counts once. Of many tickers a
-twentieth looks significant by chance; q-values allow for that (Benjamini and Hochberg 1995).
+Diebold and Mariano (1995) with the correction of Harvey, Leybourne and Newbold (1997) and a variance that
+allows for the overlap of neighbouring outcomes (Newey and West 1987): the figures of statsmodels, without the
+cost of its regression (a test compares). For all
+tickers together the loss differences are averaged by date first: tickers move together, so a date counts
+once. Of many tickers a twentieth looks significant by chance; q-values allow for that (Benjamini and Hochberg
+1995).
 """
 
 import math
@@ -19,7 +21,8 @@ _FEWEST = 30
 
 
 def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple[float, float]:
-    """Statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where it cannot be tested.
+    """Statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where it
+    cannot be tested.
 
     The statistic is negative where `losses` are smaller than the baseline's.
 
@@ -42,7 +45,8 @@ def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple
 
 
 def false_discovery_rates(pvalues: Array) -> Array:
-    """(n,) q-value of each p-value: rejecting all with q up to 5 %, at most 5 % of the rejections are expected to be wrong. NaN stays.
+    """(n,) q-value of each p-value: rejecting all with q up to 5 %, at most 5 % of the rejections are
+    expected to be wrong. NaN stays.
 
     >>> false_discovery_rates(np.array([0.01, np.nan, 0.04])).tolist()
     [0.02, nan, 0.04]

@@ -1,7 +1,10 @@
-"""Was the tail what it was said to be: how often it was passed, whether in a row, and how good value at risk and shortfall were together.
+"""Was the tail what it was said to be: how often it was passed, whether in a row, and how good value at risk
+and shortfall were together.
 
-Joint loss of a quantile and the mean below it: Fissler and Ziegel (2016), in the form of Patton, Ziegel and Chen (2019), which ranks
-forecasts alike in any currency. How often: Kupiec (1995). How often and whether one passing follows another: Christoffersen (1998).
+Joint loss of a quantile and the mean below it: Fissler and Ziegel (2016), in the form of Patton, Ziegel and
+Chen (2019), which ranks
+forecasts alike in any currency. How often: Kupiec (1995). How often and whether one passing follows another:
+Christoffersen (1998).
 """
 
 import numpy as np
@@ -19,14 +22,20 @@ def joint_loss(returns: Array, value_at_risk: Array, shortfall: Array, level: fl
     """(n,) loss of a quantile and the mean below it, of simple returns; lower is better.
 
     Args:
-        returns: (n,) what came true. value_at_risk, shortfall: (n,) forecast quantile of this level, and mean below it.
+        returns: (n,) what came true. value_at_risk, shortfall: (n,) forecast quantile of this level, and mean
+            below it.
 
     >>> joint_loss(np.array([0.0, -0.03]), np.full(2, -0.02), np.full(2, -0.025), 0.025).round(4).tolist()
     [-3.8889, 12.1111]
     """
     mean = np.minimum(shortfall, -_SMALLEST)
     quantile = np.maximum(np.minimum(value_at_risk, -_SMALLEST), mean)
-    return np.where(returns <= quantile, quantile - returns, 0.0) / (-level * mean) + quantile / mean + np.log(-mean) - 1
+    return (
+        np.where(returns <= quantile, quantile - returns, 0.0) / (-level * mean)
+        + quantile / mean
+        + np.log(-mean)
+        - 1
+    )
 
 
 def _log_likelihood(ones: float, count: float, rate: float) -> float:
@@ -65,6 +74,8 @@ def christoffersen(passed: NDArray[np.bool_], level: float) -> float:
     own = 0.0
     for state in (False, True):
         following = after[before == state]
-        own += _log_likelihood(float(following.sum()), len(following), float(following.mean()) if len(following) else 0.0)
+        own += _log_likelihood(
+            float(following.sum()), len(following), float(following.mean()) if len(following) else 0.0
+        )
     ratio = 2 * (own - _log_likelihood(float(after.sum()), len(after), level))
     return float(chdtrc(2, max(ratio, 0.0)))

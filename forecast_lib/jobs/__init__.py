@@ -1,1 +1,3 @@
-"""The jobs that the flows put in order: here the rims (prices, store, report) meet the core (windows, models, forecast, backtest)."""
+"""The jobs that the flows put in order: here the rims (prices, store, report) meet the core (windows, models,
+forecast, backtest).
+"""

@@ -12,22 +12,22 @@ from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
 from forecast_lib.forecast import Combined
-from forecast_lib.jobs import outcome
-from forecast_lib.jobs.decisions import model_config_json
-from forecast_lib.jobs.ends import end_of
-from forecast_lib.jobs.evaluate import backtest_tables
-from forecast_lib.jobs.forecast import Question, forecast_table, questions, weight_table
-from forecast_lib.jobs.ingest import Market, Problem
-from forecast_lib.jobs.joint import joint_tables
-from forecast_lib.jobs.pool import KeptPool
-from forecast_lib.jobs.refresh import Refreshed
-from forecast_lib.jobs.settle import settle
-from forecast_lib.jobs.statuses import degraded
-from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.evaluate.backtests import backtest_tables
+from forecast_lib.jobs.forecast.joint import joint_tables
+from forecast_lib.jobs.forecast.tickers import Question, forecast_table, questions, weight_table
+from forecast_lib.jobs.ingest.ends import end_of
+from forecast_lib.jobs.ingest.new_prices import Market, Problem
+from forecast_lib.jobs.record import status_rows
+from forecast_lib.jobs.record.settle import settle
+from forecast_lib.jobs.record.statuses import degraded
+from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.jobs.refresh.decisions import model_config_json
+from forecast_lib.jobs.refresh.models import Refreshed
+from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, save
-from forecast_lib.store import database, reads
-from forecast_lib.store.hashing import forecasts_hash
+from forecast_lib.store.working import database, reads
+from forecast_lib.store.working.hashing import forecasts_hash
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -78,7 +78,7 @@ class Night:
 
 def with_ends(market: Market, config: RunConfig) -> Market:
     """Find out whose prices have come to an end, and whether an earlier run said so."""
-    behind, ended = outcome.sessions_behind(market, config), {}
+    behind, ended = status_rows.sessions_behind(market, config), {}
     for ticker, sessions in behind.items():
         problem = market.problems.get(ticker)
         last = pd.Timestamp(market.series[ticker].sessions[-1])
@@ -89,11 +89,16 @@ def with_ends(market: Market, config: RunConfig) -> Market:
         return market
     with database.open_working(config.workspace, config.as_of.now) as con:
         before = reads.read_last_statuses(con, list(ended), config.as_of)
-    said = {ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended") for ticker, end in ended.items()}
+    said = {
+        ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended")
+        for ticker, end in ended.items()
+    }
     return dataclasses.replace(market, ended=said)
 
 
-def keep_models(config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None) -> Night:
+def keep_models(
+    config: RunConfig, market: Market, refreshed: Sequence[Refreshed], pool: KeptPool | None
+) -> Night:
     """Write tonight's weights to disk; until the run is stored nothing refers to them."""
     folder = models_folder(config.workspace)
     weights = {each.ticker: save(each.trained.bundle, folder) for each in refreshed if each.trained}
@@ -118,7 +123,11 @@ def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
 
 
 def with_backtest(
-    tonight: Night, config: RunConfig, results: Sequence[TickerBacktest], seconds: float, models: tuple[ModelConfig, ...] = ()
+    tonight: Night,
+    config: RunConfig,
+    results: Sequence[TickerBacktest],
+    seconds: float,
+    models: tuple[ModelConfig, ...] = (),
 ) -> Night:
     """Add the backtest's tables; `models` where others than the night's own were tested."""
     tables = backtest_tables(
@@ -138,17 +147,23 @@ def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
     return questions(tonight.market, tonight.served, config.tickers)
 
 
-def with_forecasts(tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Combined]) -> Night:
+def with_forecasts(
+    tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Combined]
+) -> Night:
     """Add the forecasts that answer the questions."""
     forecasts = forecast_table(asked, made, tonight.market, config.run_id)
-    return dataclasses.replace(tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id))
+    return dataclasses.replace(
+        tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id)
+    )
 
 
 def with_scenarios(tonight: Night, config: RunConfig) -> Night:
     """Add what the forecasts say of all tickers together."""
-    behind = outcome.sessions_behind(tonight.market, config)
+    behind = status_rows.sessions_behind(tonight.market, config)
     troubled = {ticker for ticker, sessions in behind.items() if sessions} | set(tonight.market.problems)
-    return dataclasses.replace(tonight, joint=joint_tables(tonight.forecasts, tonight.market.series, troubled, config))
+    return dataclasses.replace(
+        tonight, joint=joint_tables(tonight.forecasts, tonight.market.series, troubled, config)
+    )
 
 
 def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:
@@ -156,14 +171,16 @@ def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, no
     return dataclasses.replace(tonight, settled=settle(unsettled, tonight.market.series, now, config.run_id))
 
 
-def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, seconds: Mapping[str, float]) -> dict[str, pd.DataFrame]:
+def frames(
+    config: RunConfig, kind: str, tonight: Night, now: dt.datetime, seconds: Mapping[str, float]
+) -> dict[str, pd.DataFrame]:
     """Every table's new rows, the run's own row last known at `now`."""
     market = tonight.market
     answered = frozenset(tonight.forecasts["ticker"]) if kind == "nightly" else frozenset(market.series)
     refreshed = {each.ticker: each for each in tonight.refreshed}
     served = {ticker: model_id for ticker, (_, model_id) in tonight.served.items()}
-    statuses = outcome.status_rows(market, refreshed, served, answered, config, kind)
-    run = outcome.run_row(
+    statuses = status_rows.status_rows(market, refreshed, served, answered, config, kind)
+    run = status_rows.run_row(
         config,
         kind,
         statuses,
@@ -171,7 +188,7 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         prices_hash=market.prices_hash,
         forecasts_hash=forecasts_hash(tonight.forecasts) if len(tonight.forecasts) else None,
         seconds=seconds,
-        computed_by=outcome.devices(tonight.refreshed, tonight.pool, tonight.tested_by),
+        computed_by=status_rows.devices(tonight.refreshed, tonight.pool, tonight.tested_by),
         missing=market.missing,
     )
     return {
@@ -183,7 +200,9 @@ def frames(config: RunConfig, kind: str, tonight: Night, now: dt.datetime, secon
         "quality_counts": market.findings.assign(run_id=config.run_id),
         "runs": run,
         "run_tickers": statuses,
-        "models": outcome.model_rows(tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)),
+        "models": status_rows.model_rows(
+            tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)
+        ),
         "forecasts": tonight.forecasts,
         "forecast_weights": tonight.combination,
         "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),

@@ -16,7 +16,9 @@ def models_folder(workspace: Path) -> Path:
     return workspace / "models"
 
 
-def price_source(source: SourceConfig, as_of: AsOf, workspace: Path, tickers: Sequence[Ticker] = ()) -> PriceSource:
+def price_source(
+    source: SourceConfig, as_of: AsOf, workspace: Path, tickers: Sequence[Ticker] = ()
+) -> PriceSource:
     """The source of a run; nothing is fetched yet."""
     cache = workspace / "cache" / "yahoo"
     return open_source(source, as_of, tickers=tuple(tickers), cache_dir=cache, parquet=ParquetFiles())

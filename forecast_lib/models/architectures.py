@@ -1,7 +1,7 @@
 """Named builders: a network's shape in, a Keras model out. No data, no paths, no training in here.
 
-To add a variant: a builder of its recurrent layer below, its weights in `network`, its step in `forward`, and it must pass
-`tests/contracts/model_variant.py`.
+To add a variant: a builder of its recurrent layer below, its weights in `network`, its step in `forward`, and
+it must pass `tests/contracts/model_variant.py`.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,8 @@ def build(network: Network, framing: Framing) -> keras.Model:
     Its trainable variables are in the order of `network.weight_specs`.
 
     Raises:
-        ValueError: a network that reads its window backwards has one position only, the window's last session.
+        ValueError: a network that reads its window backwards has one position only, the window's last
+            session.
     """
     if network.reads_backwards and framing.positions != 1:
         raise ValueError(f"model {network.variant!r} needs one position a window; got {framing.positions}")
@@ -92,5 +93,7 @@ def from_keras(network: Network, model: keras.Model) -> Weights:
     """
     specs, arrays = weight_specs(network), [variable.numpy() for variable in model.trainable_variables]
     if [array.shape for array in arrays] != [spec.shape for spec in specs]:
-        raise ValueError(f"the model {model.name!r} has other weights than {network}: {[array.shape for array in arrays]}")
+        raise ValueError(
+            f"the model {model.name!r} has other weights than {network}: {[array.shape for array in arrays]}"
+        )
     return {spec.name: array for spec, array in zip(specs, arrays, strict=True)}

@@ -1,7 +1,8 @@
 """A model on disk: everything that its forecast depends on, in one `.npz`, named by its own SHA-256.
 
-The file holds plain arrays and a JSON text, written byte for byte the same for the same content. It is checked against the
-recorded SHA-256 before it is parsed, and parsed without pickle; the network itself is rebuilt in code.
+The file holds plain arrays and a JSON text, written byte for byte the same for the same content. It is
+checked against the recorded SHA-256 before it is parsed, and parsed without pickle; the network itself is
+rebuilt in code.
 """
 
 import contextlib
@@ -84,22 +85,35 @@ def _archive(meta: dict[str, object], arrays: Arrays) -> bytes:
         archive.writestr(zipfile.ZipInfo("meta.json", _EPOCH), json.dumps(meta, sort_keys=True))
         for name in sorted(arrays):
             content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(arrays[name]), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(
+                content, np.ascontiguousarray(arrays[name]), version=(1, 0), allow_pickle=False
+            )
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())
     return buffer.getvalue()
 
 
 def _meta(model: Pool | Bundle) -> dict[str, object]:
     own = {name: getattr(model, name) for name in ("horizon", "trained_through", "data_sha256", "seed")}
-    return {"format": _FORMAT, "network": dataclasses.asdict(model.network), "members": len(model.members), **own}
+    return {
+        "format": _FORMAT,
+        "network": dataclasses.asdict(model.network),
+        "members": len(model.members),
+        **own,
+    }
 
 
 def _member_arrays(members: tuple[Weights, ...]) -> Arrays:
-    return {f"member{place}/{name}": value for place, weights in enumerate(members) for name, value in weights.items()}
+    return {
+        f"member{place}/{name}": value
+        for place, weights in enumerate(members)
+        for name, value in weights.items()
+    }
 
 
 def to_bytes(model: Pool | Bundle) -> bytes:
-    """The file's content; equal models give equal bytes. A ticker's file refers to its pool instead of repeating its weights."""
+    """The file's content; equal models give equal bytes. A ticker's file refers to its pool instead of
+    repeating its weights.
+    """
     if isinstance(model, Pool):
         return _archive(_meta(model), {**_member_arrays(model.members), "slopes": model.slopes})
     own = {} if model.pool_sha256 else _member_arrays(model.members)
@@ -108,7 +122,9 @@ def to_bytes(model: Pool | Bundle) -> bytes:
 
 
 def save(model: Pool | Bundle, folder: Path) -> str:
-    """Write `folder/SHA256.npz`, durably and all at once, and return the SHA-256. The same file already there is left alone."""
+    """Write `folder/SHA256.npz`, durably and all at once, and return the SHA-256. The same file already there
+    is left alone.
+    """
     content = to_bytes(model)
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}.npz"
@@ -134,18 +150,24 @@ def _read(folder: Path, digest: str, ticker: str) -> tuple[dict[str, Any], Array
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelDamaged(ticker, f"model file {path.name} cannot be read: {error.strerror}", rule="model_missing") from None
+        raise ModelDamaged(
+            ticker, f"model file {path.name} cannot be read: {error.strerror}", rule="model_missing"
+        ) from None
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise ModelDamaged(
-            ticker, f"model file {path.name} is damaged: its SHA-256 is {found[:12]}..., not {digest[:12]}...", rule="model_damaged"
+            ticker,
+            f"model file {path.name} is damaged: its SHA-256 is {found[:12]}..., not {digest[:12]}...",
+            rule="model_damaged",
         )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         meta = json.loads(archive.read("meta.json"))
         if meta["format"] != _FORMAT:
             raise ValueError(f"format {meta['format']}, expected {_FORMAT}")
         arrays = {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
             for name in archive.namelist()
             if name.endswith(".npy")
         }
@@ -153,11 +175,16 @@ def _read(folder: Path, digest: str, ticker: str) -> tuple[dict[str, Any], Array
 
 
 def _members(network: Network, count: int, arrays: Arrays) -> tuple[Weights, ...]:
-    members = tuple({spec.name: arrays[f"member{place}/{spec.name}"] for spec in weight_specs(network)} for place in range(count))
+    members = tuple(
+        {spec.name: arrays[f"member{place}/{spec.name}"] for spec in weight_specs(network)}
+        for place in range(count)
+    )
     for weights in members:
         for spec in weight_specs(network):
             if weights[spec.name].shape != spec.shape:
-                raise ValueError(f"weight {spec.name} has shape {weights[spec.name].shape}, expected {spec.shape}")
+                raise ValueError(
+                    f"weight {spec.name} has shape {weights[spec.name].shape}, expected {spec.shape}"
+                )
     return members
 
 
@@ -166,7 +193,9 @@ def _understood(digest: str, ticker: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelDamaged(ticker, f"model file {digest}.npz is not understood: {error}", rule="model_damaged") from None
+        raise ModelDamaged(
+            ticker, f"model file {digest}.npz is not understood: {error}", rule="model_damaged"
+        ) from None
 
 
 @functools.lru_cache(maxsize=8)
@@ -196,4 +225,6 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
         scale = VolatilityScale(arrays["scale"])
         own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
-        return Bundle(network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own)
+        return Bundle(
+            network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own
+        )

@@ -1,4 +1,6 @@
-"""Recurrent cells and the attention layer that Keras lacks, as Keras layers with a configuration round trip."""
+"""Recurrent cells and the attention layer that Keras lacks, as Keras layers with a configuration
+round trip.
+"""
 
 from typing import Any
 
@@ -21,8 +23,12 @@ class _LSTMCell(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         wide = self.gates * self.units
-        self.kernel = self.add_weight(shape=(input_shape[-1], wide), initializer="glorot_uniform", name="kernel")
-        self.recurrent_kernel = self.add_weight(shape=(self.units, wide), initializer="orthogonal", name="recurrent_kernel")
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], wide), initializer="glorot_uniform", name="kernel"
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, wide), initializer="orthogonal", name="recurrent_kernel"
+        )
         self.bias = self.add_weight(shape=(wide,), initializer="zeros", name="bias")
 
     def get_config(self) -> dict[str, Any]:
@@ -31,7 +37,8 @@ class _LSTMCell(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tickercast")
 class PeepholeLSTMCell(_LSTMCell):
-    """LSTM whose gates also see the cell state (Gers and Schmidhuber 2000; Gers, Schraudolph and Schmidhuber 2002).
+    """LSTM whose gates also see the cell state (Gers and Schmidhuber 2000; Gers, Schraudolph and Schmidhuber
+    2002).
 
     With h the state, c the cell, * elementwise::
 
@@ -85,8 +92,8 @@ class CoupledLSTMCell(_LSTMCell):
 class WindowAttention(keras.layers.Layer):
     """Weighs the states of the last `lookback` time steps for each of the last `positions` time steps.
 
-    Multiplicative ("general") attention of Luong, Pham and Manning (2015): the score of an earlier state s for the state h is
-    h W s; shares are the softmax of the scores; the layer returns [sum of shares * s, h].
+    Multiplicative ("general") attention of Luong, Pham and Manning (2015): the score of an earlier state s
+    for the state h is h W s; shares are the softmax of the scores; the layer returns [sum of shares * s, h].
 
     Input (batch, time, units), output (batch, positions, 2 * units). A position never sees a later one.
     """
@@ -104,7 +111,9 @@ class WindowAttention(keras.layers.Layer):
         length = inputs.shape[1]
         last = inputs[:, length - self.positions :]
         scores = ops.matmul(ops.matmul(last, self.kernel), ops.transpose(inputs, (0, 2, 1)))
-        age = ops.expand_dims(ops.arange(length - self.positions, length), 1) - ops.expand_dims(ops.arange(length), 0)
+        age = ops.expand_dims(ops.arange(length - self.positions, length), 1) - ops.expand_dims(
+            ops.arange(length), 0
+        )
         outside = ops.cast(ops.logical_or(age < 0, age >= self.lookback), scores.dtype)
         shares = ops.softmax(scores - 1e9 * outside, axis=-1)
         return ops.concatenate([ops.matmul(shares, inputs), last], axis=-1)

@@ -1,4 +1,5 @@
-"""Training: start weights and batches go in, the best epoch's weights come out, the same bits for the same arguments.
+"""Training: start weights and batches go in, the best epoch's weights come out, the same bits for the same
+arguments.
 
 Two programs do the arithmetic, each a whole epoch in one call, each several tickers side by side in threads:
 
@@ -35,9 +36,11 @@ class Schedule:
 
     Attributes:
         epochs: at most so many.
-        patience: epochs without a better validation loss before stopping; None trains all epochs and keeps the last weights.
+        patience: epochs without a better validation loss before stopping; None trains all epochs and keeps
+            the last weights.
         clip_norm: largest global norm of the gradient; None does not clip.
-        final_learning_rate: where given, the rate falls to it along half a cosine, epoch by epoch (Loshchilov and Hutter 2017).
+        final_learning_rate: where given, the rate falls to it along half a cosine, epoch by epoch (Loshchilov
+            and Hutter 2017).
     """
 
     epochs: int
@@ -60,7 +63,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network. Losses have one entry an epoch; `validation_loss[0]` is the untrained network's; `gpu` is the device's name."""
+    """A trained network. Losses have one entry an epoch; `validation_loss[0]` is the untrained network's;
+    `gpu` is the device's name.
+    """
 
     weights: Weights
     best_epoch: int
@@ -77,7 +82,11 @@ class Fit:
         return " ".join(filter(None, (_IN_WORDS[self.path], self.gpu)))
 
 
-_IN_WORDS: dict[TrainingPath, str] = {"kernel": "Numba CPU", "tensorflow-cpu": "TensorFlow CPU", "tensorflow-gpu": "TensorFlow GPU"}
+_IN_WORDS: dict[TrainingPath, str] = {
+    "kernel": "Numba CPU",
+    "tensorflow-cpu": "TensorFlow CPU",
+    "tensorflow-gpu": "TensorFlow GPU",
+}
 
 
 class _Trainer(Protocol):
@@ -87,7 +96,9 @@ class _Trainer(Protocol):
 
 
 def path_of(network: Network) -> TrainingPath:
-    """Which program trains this network on this machine: a GPU where TensorFlow sees one, else the kernel where it can."""
+    """Which program trains this network on this machine: a GPU where TensorFlow sees one, else the kernel
+    where it can.
+    """
     if _sees_gpu():
         return "tensorflow-gpu"
     return "kernel" if _kernel_runs(network) else "tensorflow-cpu"
@@ -95,7 +106,8 @@ def path_of(network: Network) -> TrainingPath:
 
 @functools.cache
 def _sees_gpu() -> bool:
-    # The devices of NVIDIA's driver, AMD's, and Windows's for Linux: without one of them TensorFlow need not be imported to know.
+    # The devices of NVIDIA's driver, AMD's, and Windows's for Linux: without one of them TensorFlow need not
+    # be imported to know.
     if not any(path for pattern in ("nvidia[0-9]*", "kfd", "dxg") for path in Path("/dev").glob(pattern)):
         return False
     from forecast_lib.models.tensorflow_quietly import tf
@@ -113,12 +125,16 @@ def _gpu_name() -> str:
 def _kernel_runs(network: Network) -> bool:
     try:
         from forecast_lib.models import kernel
-    except ImportError:  # Numba and LLVM are not made for every machine, nor for the newest Python and NumPy at once
+    except (
+        ImportError
+    ):  # Numba and LLVM are not made for every machine, nor for the newest Python and NumPy at once
         return False
     return kernel.supports(network)
 
 
-def _trainer(network: Network, framing: Framing, start: Weights, loss: Loss, clip_norm: float | None, seed: int) -> _Trainer:
+def _trainer(
+    network: Network, framing: Framing, start: Weights, loss: Loss, clip_norm: float | None, seed: int
+) -> _Trainer:
     if path_of(network) == "kernel":
         from forecast_lib.models.kernel import Kernel
 
@@ -159,7 +175,9 @@ def fit(
     for epoch in range(schedule.epochs):
         training_losses.append(trainer.epoch(schedule.rate(epoch), training(epoch)))
         if not np.isfinite(training_losses[-1]):
-            raise TrainingDiverged(ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged")
+            raise TrainingDiverged(
+                ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged"
+            )
         if validation is None or schedule.patience is None:
             best_epoch = epoch + 1
             continue
@@ -174,4 +192,6 @@ def fit(
         raise TrainingDiverged(ticker, "a weight became NaN or infinite", rule="diverged")
     seconds, path = time.perf_counter() - began, path_of(network)
     gpu = _gpu_name() if path == "tensorflow-gpu" else ""
-    return Fit(best, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds, path, gpu)
+    return Fit(
+        best, best_epoch, len(training_losses), tuple(training_losses), tuple(losses), seconds, path, gpu
+    )

@@ -1,7 +1,8 @@
-"""A trained network's answer, computed in NumPy and a compiled loop for the LSTMs: no framework is loaded to make a forecast.
+"""A trained network's answer, computed in NumPy and a compiled loop for the LSTMs: no framework is loaded to
+make a forecast.
 
-Gates are in Keras's order: LSTM input, forget, cell, output; GRU update, reset, candidate ("reset after"). The same equations
-are in `cells` for training; a test compares both with Keras.
+Gates are in Keras's order: LSTM input, forget, cell, output; GRU update, reset, candidate ("reset after").
+The same equations are in `cells` for training; a test compares both with Keras.
 """
 
 import numba
@@ -20,7 +21,8 @@ _COMPILED = ("lstm", "stacked", "bidirectional", "attention")
 
 
 def answered_by(network: Network) -> str:
-    """What does the arithmetic of this network's answers, in words; the same on every machine, wherever it was trained.
+    """What does the arithmetic of this network's answers, in words; the same on every machine, wherever it
+    was trained.
 
     >>> from forecast_lib.config import ModelConfig
     >>> from forecast_lib.models.training import network_of
@@ -34,7 +36,8 @@ def _sigmoid(x: Float32) -> Float32:
     return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
 
 
-# Division is NumPy's: with Python's check for zero before each, the loops below stay scalar and take three times as long.
+# Division is NumPy's: with Python's check for zero before each, the loops below stay scalar and take three
+# times as long.
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _rational_tanh(x: np.float32) -> np.float32:
     """tanh by Eigen's rational polynomial, exact to seven digits; what is no number stays none."""
@@ -55,7 +58,9 @@ def _rational_tanh(x: np.float32) -> np.float32:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _lstm_states(projected: Float32, recurrent: Float32) -> Float32:
-    """(time, windows, units): the states of an LSTM layer whose input, projected on the gates, is (time, windows, 4 units)."""
+    """(time, windows, units): the states of an LSTM layer whose input, projected on the gates, is (time,
+    windows, 4 units).
+    """
     half, one = np.float32(0.5), np.float32(1.0)
     length, windows, units = projected.shape[0], projected.shape[1], recurrent.shape[0]
     states = np.zeros((length + 1, windows, units), np.float32)
@@ -157,15 +162,20 @@ def forward(network: Network, weights: Weights, windows: Float32) -> Float32:
     return last @ weights["head/kernel"] + weights["head/bias"]
 
 
-def outputs(network: Network, weights: Weights, values: Float32, cutoffs: NDArray[np.integer], *, first: int) -> Float32:
-    """The head's raw outputs (cutoffs, outputs) along one ticker's sessions; each uses sessions up to its own cutoff only.
+def outputs(
+    network: Network, weights: Weights, values: Float32, cutoffs: NDArray[np.integer], *, first: int
+) -> Float32:
+    """The head's raw outputs (cutoffs, outputs) along one ticker's sessions; each uses sessions up to its own
+    cutoff only.
 
-    A network that runs forward in time reads the sessions as it was trained: in chunks of twice its lookback less one, of which the
-    second half answers, so that each answer has seen at least `lookback` sessions. Others read one window a cutoff.
+    A network that runs forward in time reads the sessions as it was trained: in chunks of twice its lookback
+    less one, of which the second half answers, so that each answer has seen at least `lookback` sessions.
+    Others read one window a cutoff.
 
     Args:
         values: (sessions, inputs).
-        first: the first cutoff that has a whole lookback; chunks are counted from it, so that the answer at a cutoff is the same
+        first: the first cutoff that has a whole lookback; chunks are counted from it, so that the answer at a
+            cutoff is the same
             whichever others are asked for.
     """
     if network.variant in ("bidirectional", "attention"):

@@ -1,8 +1,8 @@
 """From a head's raw outputs to a distribution, and how much of its location is believed.
 
-The head gives three numbers a step: location, log scale and degrees of freedom of a Student-t for the standard score of the log
-return (the return divided by the volatility known at the cutoff). A head of zeros is the random walk: location 0, unit
-variance, six degrees of freedom.
+The head gives three numbers a step: location, log scale and degrees of freedom of a Student-t for the
+standard score of the log return (the return divided by the volatility known at the cutoff). A head of zeros
+is the random walk: location 0, unit variance, six degrees of freedom.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,9 @@ def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
     >>> (values.scale**2 * values.df / (values.df - 2)).round(2).tolist()
     [[1.0, 1.0]]
     """
-    location, log_scale, df = (raw[:, part * horizon : (part + 1) * horizon].astype(np.float64) for part in range(3))
+    location, log_scale, df = (
+        raw[:, part * horizon : (part + 1) * horizon].astype(np.float64) for part in range(3)
+    )
     return Standardised(
         np.tanh(location),
         np.exp(2 * np.tanh(log_scale / 2) + LOG_SCALE_OFFSET),
@@ -60,27 +62,32 @@ def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
 
 
 def combined(raws: Sequence[NDArray[np.floating]], horizon: int) -> Standardised:
-    """The members of an ensemble as one distribution: means of their locations, scales and degrees of freedom.
+    """The members of an ensemble as one distribution: means of their locations, scales and degrees of
+    freedom.
 
     For members of one shape that is the average of their quantiles (Vincent 1912; Lichtendahl et al. 2013).
     """
     members = [standardised(raw, horizon) for raw in raws]
-    return Standardised(*(np.mean([getattr(each, name) for each in members], axis=0) for name in ("location", "scale", "df")))
+    return Standardised(
+        *(np.mean([getattr(each, name) for each in members], axis=0) for name in ("location", "scale", "df"))
+    )
 
 
 def negative_log_likelihood(head: Standardised, score: Array) -> Array:
     """(windows, horizon): of standard scores under the Student-t; NaN where the score is."""
     z, df = (score - head.location) / head.scale, head.df
     norm = np.log(special.poch(0.5 * df, 0.5)) - 0.5 * (np.log(df) + np.log(np.pi))
-    return np.log(head.scale) - (norm - (df + 1) / 2 * np.log1p(z * z / df))  # as scipy.stats has it, which takes half a second to import
+    return np.log(head.scale) - (
+        norm - (df + 1) / 2 * np.log1p(z * z / df)
+    )  # as scipy.stats has it, which takes half a second to import
 
 
 def shrinkage_of(location: Array, score: Array) -> Array:
     """(horizon,) how much of each step's location to believe, 0 to 1, from held-out standard scores.
 
-    The least-squares factor of the scores on the locations, less three standard errors: of hundreds of tickers
-    and several steps, some meet two by luck. What is not clearly there is not used, and 0, the usual answer, makes the point forecast
-    the last price.
+    The least-squares factor of the scores on the locations, less three standard errors: of hundreds of
+    tickers and several steps, some meet two by luck. What is not clearly there is not used, and 0, the usual
+    answer, makes the point forecast the last price.
 
     Args:
         location, score: (windows, horizon); windows whose score is NaN are left out.

@@ -1,18 +1,21 @@
-"""Training LSTM networks without a framework: a whole epoch in one call of compiled code, tickers side by side in threads.
+"""Training LSTM networks without a framework: a whole epoch in one call of compiled code, tickers side by
+side in threads.
 
-A small network's training time goes into matrix products too small for a library's blocking, and into the passes between them. Here a
-product is made of register tiles, `_TILE_ROWS` rows by two vectors of the processor, written as LLVM code; arrays are laid out so that
-no operand is ever packed, and what a time step works on stays in the core's own cache.
+A small network's training time goes into matrix products too small for a library's blocking, and into the
+passes between them. Here a product is made of register tiles, `_TILE_ROWS` rows by two vectors of the
+processor, written as LLVM code; arrays are laid out so that no operand is ever packed, and what a time step
+works on stays in the core's own cache.
 
 Units are rows, the windows of a batch are columns. At each time step stand below each other
 
     [1; h; x]   a row of ones, the layer's state before the step, its input     (1 + units + inputs, columns)
 
-so that one product with `[bias; recurrent_kernel; kernel]` (1 + units + inputs, 4 * units) gives all four gates, and one product gives
-that matrix's whole gradient. The head's matrix `[bias; kernel]` meets the first rows of the same array.
+so that one product with `[bias; recurrent_kernel; kernel]` (1 + units + inputs, 4 * units) gives all four
+gates, and one product gives that matrix's whole gradient. The head's matrix `[bias; kernel]` meets the first
+rows of the same array.
 
-The equations are Keras's (gates in the order input, forget, cell, output; Adam with its defaults); tests compare losses, gradients and
-weights with Keras's own.
+The equations are Keras's (gates in the order input, forget, cell, output; Adam with its defaults); tests
+compare losses, gradients and weights with Keras's own.
 """
 
 import math
@@ -35,21 +38,26 @@ __all__ = ["Kernel", "supports"]
 Float32 = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Two vectors of 8 floats where the processor has them, else of 4. Those of 16 gain nothing where they are worked on in halves (AMD's
-# Zen 4), and fill small batches up with twice as many columns.
+# Two vectors of 8 floats where the processor has them, else of 4. Those of 16 gain nothing where they are
+# worked on in halves (AMD's Zen 4), and fill small batches up with twice as many columns.
 _TILE_COLUMNS = 16 if llvm.get_host_cpu_features().get("avx2") else 8
-_TILE_ROWS = 5  # ten running sums: enough to hide a multiply-add's latency, and with two vectors and a factor still in 16 registers
+# ten running sums: enough to hide a multiply-add's latency, and with two vectors and a factor still in 16
+# registers
+_TILE_ROWS = 5
 _SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multiple of it
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
 _FUSED = ("contract",)
 
 
 def _compiled(function: Function) -> Function:
-    # Numba's cache knows when this file changes, not when another does: what comes from elsewhere must come as an argument.
+    # Numba's cache knows when this file changes, not when another does: what comes from elsewhere must come
+    # as an argument.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(_FUSED)}
     try:
         return cast(Function, njit(cache=True, **options)(function))
-    except RuntimeError:  # neither the package's folder nor the user's can be written: compile in each process anew
+    except (
+        RuntimeError
+    ):  # neither the package's folder nor the user's can be written: compile in each process anew
         return cast(Function, njit(**options)(function))
 
 
@@ -66,7 +74,9 @@ class _Shape(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Flat, all in the layout of `_places`; what fills a matrix's rows and columns up to whole tiles is zero and stays so."""
+    """Flat, all in the layout of `_places`; what fills a matrix's rows and columns up to whole tiles is zero
+    and stays so.
+    """
 
     weights: Float32
     gradient: Float32
@@ -79,9 +89,11 @@ class _Work(NamedTuple):
 
     Attributes:
         read: (layers, length + 1, R, columns): [1; h; x] of each time step; the last has h only.
-        gates: (layers, length, 5 * units * columns): input, forget, cell, output, tanh of the cell; on the way back the gradients.
+        gates: (layers, length, 5 * units * columns): input, forget, cell, output, tanh of the cell; on the
+            way back the gradients.
         cells: (layers, length + 1, units * columns): the cell before each step.
-        back: (length + 1, S, columns): gradients of the state before the step, from later, and of the input, for the layer below.
+        back: (length + 1, S, columns): gradients of the state before the step, from later, and of the input,
+            for the layer below.
         d_cell: (units * columns,): gradient of the cell.
         turned, head_turned: (columns * width,): a time step's gradients, transposed.
         answer: the head's outputs, then their gradients.
@@ -102,17 +114,29 @@ class _Work(NamedTuple):
 
 @intrinsic
 def _tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, a_column: Any, b: Any, b_at: Any, b_row: Any, depth: Any, add: Any) -> Any:  # fmt: skip  # noqa: E501
-    """One tile of c = a @ b, or of c += a @ b with `add`: flat arrays, where in each it begins, and how far apart their rows are."""
+    """One tile of c = a @ b, or of c += a @ b with `add`: flat arrays, where in each it begins, and how far
+    apart their rows are.
+    """
     wide, index = ir.VectorType(ir.FloatType(), _TILE_COLUMNS), ir.IntType(64)
-    nothing, all_first = ir.Constant(wide, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), _TILE_COLUMNS), [0] * _TILE_COLUMNS)
+    nothing, all_first = (
+        ir.Constant(wide, ir.Undefined),
+        ir.Constant(ir.VectorType(ir.IntType(32), _TILE_COLUMNS), [0] * _TILE_COLUMNS),
+    )
     zero = ir.Constant(wide, [0.0] * _TILE_COLUMNS)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, depth, add = arguments
         c, a, b = (_data(context, builder, signature, arguments, at) for at in (0, 3, 7))
-        places = [_vector(builder, c, builder.add(c_at, builder.mul(c_row, index(row))), wide) for row in range(_TILE_ROWS)]
+        places = [
+            _vector(builder, c, builder.add(c_at, builder.mul(c_row, index(row))), wide)
+            for row in range(_TILE_ROWS)
+        ]
         factors = [builder.add(a_at, builder.mul(a_row, index(row))) for row in range(_TILE_ROWS)]
-        before, loop, done = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("done")
+        before, loop, done = (
+            builder.block,
+            builder.append_basic_block("depth"),
+            builder.append_basic_block("done"),
+        )
         builder.branch(loop)
         builder.position_at_end(loop)
         at, sums = builder.phi(index), [builder.phi(wide) for _ in range(_TILE_ROWS)]
@@ -120,10 +144,14 @@ def _tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, 
         grown = []
         for total, factor in zip(sums, factors, strict=True):
             scalar = builder.load(builder.gep(a, [builder.add(factor, builder.mul(at, a_column))]))
-            spread = builder.shuffle_vector(builder.insert_element(nothing, scalar, ir.IntType(32)(0)), nothing, all_first)
+            spread = builder.shuffle_vector(
+                builder.insert_element(nothing, scalar, ir.IntType(32)(0)), nothing, all_first
+            )
             grown.append(builder.fadd(total, builder.fmul(spread, row_of_b, flags=_FUSED), flags=_FUSED))
         following = builder.add(at, index(1))
-        for phi, begin, end in zip([at, *sums], [index(0)] + [zero] * _TILE_ROWS, [following, *grown], strict=True):
+        for phi, begin, end in zip(
+            [at, *sums], [index(0)] + [zero] * _TILE_ROWS, [following, *grown], strict=True
+        ):
             phi.add_incoming(begin, before)
             phi.add_incoming(end, loop)
         builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
@@ -137,29 +165,52 @@ def _tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, 
                     builder.store(total, place, align=4)
         return context.get_dummy_value()
 
-    return types.void(c, *[types.intp] * 2, a, *[types.intp] * 3, b, *[types.intp] * 3, types.boolean), generate
+    return (
+        types.void(c, *[types.intp] * 2, a, *[types.intp] * 3, b, *[types.intp] * 3, types.boolean),
+        generate,
+    )
 
 
 @intrinsic
 def _turn(_: Any, turned: Any, turned_at: Any, turned_row: Any, x: Any, x_at: Any, x_row: Any) -> Any:
-    """A square of `_SQUARE` rows and columns, transposed in registers: halves of pairs of rows change places, then quarters, ..."""
-    wide, lanes, index = ir.VectorType(ir.FloatType(), _SQUARE), ir.VectorType(ir.IntType(32), _SQUARE), ir.IntType(64)
+    """A square of `_SQUARE` rows and columns, transposed in registers: halves of pairs of rows change places,
+    then quarters, ...
+    """
+    wide, lanes, index = (
+        ir.VectorType(ir.FloatType(), _SQUARE),
+        ir.VectorType(ir.IntType(32), _SQUARE),
+        ir.IntType(64),
+    )
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, turned_at, turned_row, _, x_at, x_row = arguments
         turned, x = (_data(context, builder, signature, arguments, at) for at in (0, 3))
-        places = [_vector(builder, x, builder.add(x_at, builder.mul(x_row, index(row))), wide) for row in range(_SQUARE)]
+        places = [
+            _vector(builder, x, builder.add(x_at, builder.mul(x_row, index(row))), wide)
+            for row in range(_SQUARE)
+        ]
         rows, apart = [builder.load(place, align=4) for place in places], _SQUARE // 2
         while apart:
-            low = ir.Constant(lanes, [lane + (_SQUARE - apart if lane & apart else 0) for lane in range(_SQUARE)])
-            high = ir.Constant(lanes, [lane + (_SQUARE if lane & apart else apart) for lane in range(_SQUARE)])
+            low = ir.Constant(
+                lanes, [lane + (_SQUARE - apart if lane & apart else 0) for lane in range(_SQUARE)]
+            )
+            high = ir.Constant(
+                lanes, [lane + (_SQUARE if lane & apart else apart) for lane in range(_SQUARE)]
+            )
             for row in range(_SQUARE):
                 if not row & apart:
                     pair = rows[row], rows[row + apart]
-                    rows[row], rows[row + apart] = builder.shuffle_vector(*pair, low), builder.shuffle_vector(*pair, high)
+                    rows[row], rows[row + apart] = (
+                        builder.shuffle_vector(*pair, low),
+                        builder.shuffle_vector(*pair, high),
+                    )
             apart //= 2
         for row, values in enumerate(rows):
-            builder.store(values, _vector(builder, turned, builder.add(turned_at, builder.mul(turned_row, index(row))), wide), align=4)
+            builder.store(
+                values,
+                _vector(builder, turned, builder.add(turned_at, builder.mul(turned_row, index(row))), wide),
+                align=4,
+            )
         return context.get_dummy_value()
 
     return types.void(turned, *[types.intp] * 2, x, *[types.intp] * 2), generate
@@ -203,7 +254,9 @@ def _zero(x: Float32, begin: int, end: int) -> None:
 
 @_compiled
 def _tanh(x: np.float32) -> np.float32:
-    """The rational approximation of Eigen and XLA, a few units in the last place; what is no number stays none."""
+    """The rational approximation of Eigen and XLA, a few units in the last place; what is no number stays
+    none.
+    """
     x = np.float32(7.90531110763549805) if x > np.float32(7.90531110763549805) else x
     x = np.float32(-7.90531110763549805) if x < np.float32(-7.90531110763549805) else x
     y = x * x
@@ -223,7 +276,9 @@ def _tanh(x: np.float32) -> np.float32:
 
 @_compiled
 def _log(x: np.float32) -> np.float32:
-    """As 2 atanh((m - 1) / (m + 1)) + e log 2, x = m * 2^e, m between the roots of a half and of two; what is no number stays none."""
+    """As 2 atanh((m - 1) / (m + 1)) + e log 2, x = m * 2^e, m between the roots of a half and of two; what is
+    no number stays none.
+    """
     bits = np.float32(x).view(np.int32)
     exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
     m = np.int32(bits - (exponent << np.int32(23))).view(np.float32)
@@ -268,8 +323,12 @@ def _next_state(o: Float32, cell: Float32, tanh_cell: Float32, state: Float32) -
 
 
 @_compiled
-def _back_state(o: Float32, tanh_cell: Float32, from_later: Float32, from_above: Float32, d_cell: Float32) -> None:
-    """Through state = o * tanh(cell): `o` becomes the gradient of its pre-activation, `d_cell` grows by the cell's."""
+def _back_state(
+    o: Float32, tanh_cell: Float32, from_later: Float32, from_above: Float32, d_cell: Float32
+) -> None:
+    """Through state = o * tanh(cell): `o` becomes the gradient of its pre-activation, `d_cell` grows by the
+    cell's.
+    """
     one = np.float32(1.0)
     for n in range(len(o)):
         d_state, gate, t = from_later[n] + from_above[n], o[n], tanh_cell[n]
@@ -279,7 +338,9 @@ def _back_state(o: Float32, tanh_cell: Float32, from_later: Float32, from_above:
 
 @_compiled
 def _back_cell(i: Float32, f: Float32, g: Float32, before: Float32, d_cell: Float32) -> None:
-    """Through cell = f * before + i * g: gates become gradients of their pre-activations, `d_cell` that of `before`."""
+    """Through cell = f * before + i * g: gates become gradients of their pre-activations, `d_cell` that of
+    `before`.
+    """
     one = np.float32(1.0)
     for n in range(len(i)):
         gate, new = i[n], g[n]
@@ -295,15 +356,22 @@ def _back_cell(i: Float32, f: Float32, g: Float32, before: Float32, d_cell: Floa
 def _student_t(shape: _Shape, location: Float32, log_scale: Float32, df: Float32, target: Float32) -> None:
     """The loss of `program`: raw outputs become its gradient with respect to them, `target` the loss.
 
-    G(a + 1/2) / G(a), a = df / 2, is taken at a + 3 by its asymptotic series in w = a + 3 - 1/4 (Tricomi and Erdelyi 1951; in logs
-    log(w) / 2 + 1 / 64w^2 - 5 / 2048w^4 + 61 / 49152w^6) and brought down by G(x + 1) = x G(x).
+    G(a + 1/2) / G(a), a = df / 2, is taken at a + 3 by its asymptotic series in w = a + 3 - 1/4 (Tricomi and
+    Erdelyi 1951; in logs log(w) / 2 + 1 / 64w^2 - 5 / 2048w^4 + 61 / 49152w^6) and brought down by G(x + 1) =
+    x G(x).
     """
     half, one, two = np.float32(0.5), np.float32(1.0), np.float32(2.0)
-    df_offset, min_df, unbent = np.float32(shape.df_offset), np.float32(shape.min_df), np.float32(shape.log_scale_offset)
+    df_offset, min_df, unbent = (
+        np.float32(shape.df_offset),
+        np.float32(shape.min_df),
+        np.float32(shape.log_scale_offset),
+    )
     narrowest = np.float32(math.exp(-shape.log_scale_offset))
     for n in range(len(target)):
         mean, bend, raw = _tanh(location[n]), _tanh(half * log_scale[n]), df[n] + df_offset
-        likely = half + half * _tanh(half * abs(raw))  # sigmoid of |raw|: softplus(raw) is max(raw, 0) - log(likely)
+        likely = half + half * _tanh(
+            half * abs(raw)
+        )  # sigmoid of |raw|: softplus(raw) is max(raw, 0) - log(likely)
         nu = min_df + max(raw, np.float32(0.0)) - _log(likely)
         narrow = _tanh(bend)
         inverse_scale = (one - narrow) / (one + narrow) * narrowest  # exp(-2 bend) without exp
@@ -314,10 +382,18 @@ def _student_t(shape: _Shape, location: Float32, log_scale: Float32, df: Float32
         fall = a * (a + one) * (a + two) / ((a + half) * (a + np.float32(1.5)) * (a + np.float32(2.5)))
         series = v * (np.float32(1 / 64) - v * (np.float32(5 / 2048) - v * np.float32(61 / 49152)))
         tail = _log(one + square / nu)
-        target[n] = half * _log(np.float32(math.pi) * nu / (w * fall * fall)) - series + half * (nu + one) * tail
+        target[n] = (
+            half * _log(np.float32(math.pi) * nu / (w * fall * fall)) - series + half * (nu + one) * tail
+        )
         target[n] += two * bend + unbent
-        growth = one / w - v / w * (np.float32(1 / 16) - v * (np.float32(5 / 256) - v * np.float32(61 / 4096)))
-        growth += one / (a * (a + half)) + one / ((a + one) * (a + np.float32(1.5))) + one / ((a + two) * (a + np.float32(2.5)))
+        growth = one / w - v / w * (
+            np.float32(1 / 16) - v * (np.float32(5 / 256) - v * np.float32(61 / 4096))
+        )
+        growth += (
+            one / (a * (a + half))
+            + one / ((a + one) * (a + np.float32(1.5)))
+            + one / ((a + two) * (a + np.float32(2.5)))
+        )
         in_score = (nu + one) * score / (nu + square)
         location[n] = -in_score * inverse_scale * (one - mean * mean)
         log_scale[n] = (one - in_score * score) * (one - bend * bend)
@@ -335,7 +411,9 @@ def _squared_error(output: Float32, target: Float32) -> None:
 
 @_compiled
 def _place(placed: Float32, values: Float32, position: int, factor: float) -> None:
-    """`values` (windows, positions, steps ahead) at a position, times `factor`; zero in columns without a window."""
+    """`values` (windows, positions, steps ahead) at a position, times `factor`; zero in columns without a
+    window.
+    """
     for step in range(placed.shape[0]):
         for window in range(values.shape[0]):
             placed[step, window] = values[window, position, step] * factor
@@ -344,7 +422,9 @@ def _place(placed: Float32, values: Float32, position: int, factor: float) -> No
 
 
 @_compiled
-def _forward(shape: _Shape, matrices: NDArray[np.int64], weights: Float32, work: _Work, inputs: Float32) -> None:
+def _forward(
+    shape: _Shape, matrices: NDArray[np.int64], weights: Float32, work: _Work, inputs: Float32
+) -> None:
     units, columns = shape.units, work.read.shape[3]
     size, step, read = units * columns, work.read.shape[2] * columns, work.read.reshape(-1)
     for t in range(shape.length):
@@ -358,8 +438,28 @@ def _forward(shape: _Shape, matrices: NDArray[np.int64], weights: Float32, work:
         for t in range(shape.length):
             now = (layer * (shape.length + 1) + t) * step
             gates, cell = work.gates[layer, t], work.cells[layer, t + 1]
-            i, f, g, o = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size], gates[3 * size : 4 * size]
-            _product(gates, 0, columns, 4 * units, columns, weights, matrix, 1, width, read, now, columns, depth, False)
+            i, f, g, o = (
+                gates[:size],
+                gates[size : 2 * size],
+                gates[2 * size : 3 * size],
+                gates[3 * size : 4 * size],
+            )
+            _product(
+                gates,
+                0,
+                columns,
+                4 * units,
+                columns,
+                weights,
+                matrix,
+                1,
+                width,
+                read,
+                now,
+                columns,
+                depth,
+                False,
+            )
             _all_sigmoid(gates[: 2 * size])
             _all_tanh(g)
             _all_sigmoid(o)
@@ -374,17 +474,46 @@ def _forward(shape: _Shape, matrices: NDArray[np.int64], weights: Float32, work:
 
 @_compiled
 def _head(
-    shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _Work, targets: Float32, shares: Float32, norm: float, train: bool
+    shape: _Shape,
+    matrices: NDArray[np.int64],
+    state: _State,
+    work: _Work,
+    targets: Float32,
+    shares: Float32,
+    norm: float,
+    train: bool,
 ) -> float:
-    """Sum of the losses over `norm`; with `train` also the head's gradient, and its states' in the lower rows of `back`."""
+    """Sum of the losses over `norm`; with `train` also the head's gradient, and its states' in the lower rows
+    of `back`.
+    """
     columns, read, back = work.read.shape[3], work.read.reshape(-1), work.back.reshape(-1)
     matrix, width, depth = matrices[shape.layers, 0], matrices[shape.layers, 1], matrices[shape.layers, 2]
-    target, share, answer, outputs = work.target.reshape(-1), work.share.reshape(-1), work.answer, shape.outputs
+    target, share, answer, outputs = (
+        work.target.reshape(-1),
+        work.share.reshape(-1),
+        work.answer,
+        shape.outputs,
+    )
     size, total = len(target), 0.0
     for position in range(shape.positions):
         t = shape.length - shape.positions + position
         states = ((shape.layers - 1) * (shape.length + 1) + t + 1) * work.read.shape[2] * columns
-        _product(answer, 0, columns, outputs, columns, state.weights, matrix, 1, width, read, states, columns, depth, False)
+        _product(
+            answer,
+            0,
+            columns,
+            outputs,
+            columns,
+            state.weights,
+            matrix,
+            1,
+            width,
+            read,
+            states,
+            columns,
+            depth,
+            False,
+        )
         _place(work.target, targets, position, 1.0)
         _place(work.share, shares, position, 1.0 / norm)
         if shape.student_t:
@@ -398,9 +527,39 @@ def _head(
                 answer[n] *= share[n % size]
             below = (t * work.back.shape[1] + shape.units) * columns
             kernel = matrix + width  # after the bias
-            _product(back, below, columns, shape.units, columns, state.weights, kernel, width, 1, answer, 0, columns, outputs, False)
+            _product(
+                back,
+                below,
+                columns,
+                shape.units,
+                columns,
+                state.weights,
+                kernel,
+                width,
+                1,
+                answer,
+                0,
+                columns,
+                outputs,
+                False,
+            )
             _transpose(work.head_turned, width, answer, outputs, columns)
-            _product(state.gradient, matrix, width, depth, width, read, states, columns, 1, work.head_turned, 0, width, columns, True)
+            _product(
+                state.gradient,
+                matrix,
+                width,
+                depth,
+                width,
+                read,
+                states,
+                columns,
+                1,
+                work.head_turned,
+                0,
+                width,
+                columns,
+                True,
+            )
     return total
 
 
@@ -415,15 +574,53 @@ def _backward(shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _
         _zero(work.d_cell, 0, size)
         for t in range(shape.length - 1, -1, -1):
             now, gates = t * step, work.gates[layer, t]
-            i, f, g, o = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size], gates[3 * size : 4 * size]
+            i, f, g, o = (
+                gates[:size],
+                gates[size : 2 * size],
+                gates[2 * size : 3 * size],
+                gates[3 * size : 4 * size],
+            )
             later, above = back[now + step : now + step + size], back[now + size : now + 2 * size]
             _back_state(o, gates[4 * size :], later, above, work.d_cell)
             _back_cell(i, f, g, work.cells[layer, t], work.d_cell)
-            rows, kernels = 2 * units if layer else units, matrix + width  # the lowest layer's input needs no gradient
-            _product(back, now, columns, rows, columns, state.weights, kernels, width, 1, gates, 0, columns, 4 * units, False)
+            rows, kernels = (
+                2 * units if layer else units,
+                matrix + width,
+            )  # the lowest layer's input needs no gradient
+            _product(
+                back,
+                now,
+                columns,
+                rows,
+                columns,
+                state.weights,
+                kernels,
+                width,
+                1,
+                gates,
+                0,
+                columns,
+                4 * units,
+                False,
+            )
             _transpose(work.turned, width, gates, 4 * units, columns)
             at = (layer * (shape.length + 1) + t) * work.read.shape[2] * columns
-            _product(state.gradient, matrix, width, depth, width, read, at, columns, 1, work.turned, 0, width, columns, True)
+            _product(
+                state.gradient,
+                matrix,
+                width,
+                depth,
+                width,
+                read,
+                at,
+                columns,
+                1,
+                work.turned,
+                0,
+                width,
+                columns,
+                True,
+            )
 
 
 @_compiled
@@ -442,7 +639,9 @@ def _adam(state: _State, head_end: int, rate: float, clip_norm: float, count: fl
     weights, gradient, first, second = state.weights, state.gradient, state.first, state.second
     _zero(gradient, head_end, len(gradient))  # rows that fill the head's last tile have met inputs, not zeros
     norm = _norm(gradient)
-    scale = np.float32(clip_norm / norm if norm > clip_norm else 1.0)  # a norm that is no number: the weights show it
+    scale = np.float32(
+        clip_norm / norm if norm > clip_norm else 1.0
+    )  # a norm that is no number: the weights show it
     corrected = np.float32(rate * np.sqrt(1.0 - 0.999**count) / (1.0 - 0.9**count))
     for n in range(len(weights)):
         g = gradient[n] * scale
@@ -496,7 +695,9 @@ class Kernel:
         clip_norm: largest global norm of the gradient; None does not clip.
     """
 
-    def __init__(self, network: Network, framing: Framing, start: Weights, *, loss: str, clip_norm: float | None) -> None:
+    def __init__(
+        self, network: Network, framing: Framing, start: Weights, *, loss: str, clip_norm: float | None
+    ) -> None:
         self._network, self._framing = network, framing
         student_t = loss == "student_t"
         self._steps_ahead = network.outputs // (OUTPUTS_PER_STEP if student_t else 1)
@@ -505,7 +706,9 @@ class Kernel:
         self._matrices = _places(network)
         self._clip_norm, self._steps = math.inf if clip_norm is None else clip_norm, 0
         begin, width, depth = self._matrices[-1]
-        self._state = _State(*(_aligned(_up(begin + width * (depth + 2 * _TILE_ROWS), 16)) for _ in _State._fields))
+        self._state = _State(
+            *(_aligned(_up(begin + width * (depth + 2 * _TILE_ROWS), 16)) for _ in _State._fields)
+        )
         self._workspaces: dict[int, _Work] = {}
         for name, part in self._parts(self._state.weights):
             part[...] = start[name]
@@ -531,7 +734,19 @@ class Kernel:
     def _run(self, batches: Batches, train: bool, rate: float) -> float:
         arrays = self._checked(batches)
         work = self._workspace(batches.inputs.shape[1])
-        return float(_epoch(self._shape, self._matrices, self._state, work, *arrays, train, float(rate), self._clip_norm, self._steps))
+        return float(
+            _epoch(
+                self._shape,
+                self._matrices,
+                self._state,
+                work,
+                *arrays,
+                train,
+                float(rate),
+                self._clip_norm,
+                self._steps,
+            )
+        )
 
     def _parts(self, flat: Float32) -> list[tuple[str, Float32]]:
         # The network's weights by name, as views into the matrices.
@@ -541,18 +756,41 @@ class Kernel:
             begin, width, depth = self._matrices[-1 if layer == "head" else int(layer.removeprefix("rnn"))]
             matrix = flat[begin : begin + width * depth].reshape(depth, width)[:, : spec.shape[-1]]
             by_state = name == "recurrent_kernel" or layer == "head"
-            parts.append((spec.name, matrix[0] if name == "bias" else matrix[1 : 1 + units] if by_state else matrix[1 + units :]))
+            parts.append(
+                (
+                    spec.name,
+                    (
+                        matrix[0]
+                        if name == "bias"
+                        else matrix[1 : 1 + units]
+                        if by_state
+                        else matrix[1 + units :]
+                    ),
+                )
+            )
         return parts
 
     def _workspace(self, batch: int) -> _Work:
         columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _TILE_COLUMNS)
         if columns not in self._workspaces:
-            network, layers, units, length = self._network, self._shape.layers, self._shape.units, self._shape.length
+            network, layers, units, length = (
+                self._network,
+                self._shape.layers,
+                self._shape.units,
+                self._shape.length,
+            )
             work = _Work(
-                read=_aligned(layers, length + 1, _up(1 + units + max(units * (layers > 1), network.inputs), _TILE_ROWS), columns),
+                read=_aligned(
+                    layers,
+                    length + 1,
+                    _up(1 + units + max(units * (layers > 1), network.inputs), _TILE_ROWS),
+                    columns,
+                ),
                 gates=_aligned(layers, length, 5 * units * columns),
                 cells=_aligned(layers, length + 1, units * columns),
-                back=_aligned(length + 1, max(units + _up(units, _TILE_ROWS), _up(2 * units, _TILE_ROWS)), columns),
+                back=_aligned(
+                    length + 1, max(units + _up(units, _TILE_ROWS), _up(2 * units, _TILE_ROWS)), columns
+                ),
                 d_cell=_aligned(units * columns),
                 turned=_aligned(columns * self._matrices[0, 1]),
                 head_turned=_aligned(columns * self._matrices[-1, 1]),
@@ -566,12 +804,18 @@ class Kernel:
 
     def _checked(self, batches: Batches) -> tuple[Float32, Float32, Float32]:
         # Compiled code does not look where it reads.
-        arrays = tuple(np.ascontiguousarray(array, np.float32) for array in (batches.inputs, batches.targets, batches.weights))
+        arrays = tuple(
+            np.ascontiguousarray(array, np.float32)
+            for array in (batches.inputs, batches.targets, batches.weights)
+        )
         steps, batch = arrays[0].shape[:2]
         ahead = (steps, batch, self._framing.positions, self._steps_ahead)
         expected = [(steps, batch, self._framing.length, self._network.inputs), ahead, ahead]
         if [array.shape for array in arrays] != expected or not steps * batch:
-            raise ValueError(f"batches of shapes {[array.shape for array in arrays]}, expected {expected}, of one step and window or more")
+            raise ValueError(
+                f"batches of shapes {[array.shape for array in arrays]}, expected {expected}, of one step and"
+                " window or more"
+            )
         return arrays[0], arrays[1], arrays[2]
 
 
@@ -588,7 +832,9 @@ def _aligned(*shape: int) -> Float32:
 
 
 def _places(network: Network) -> NDArray[np.int64]:
-    """(layers + 1, 3): where each layer's matrix, then the head's, begins in flat weights, floats a row, rows in use."""
+    """(layers + 1, 3): where each layer's matrix, then the head's, begins in flat weights, floats a row, rows
+    in use.
+    """
     places, begin, inputs = [], 0, network.inputs
     width = _up(4 * network.units, _TILE_COLUMNS)
     for _ in range(network.layers):

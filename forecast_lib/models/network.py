@@ -1,9 +1,10 @@
 """What a network is made of: names, shapes and first values of its weights, without any framework.
 
-The same list of weights is what `architectures` builds in Keras, what `forward` computes with in NumPy and what `bundle` stores.
-First values follow Keras's own defaults: Glorot uniform kernels (Glorot and Bengio 2010), orthogonal recurrent kernels
-(Saxe et al. 2014), zero biases with one in the forget gate (Jozefowicz et al. 2015), drawn from our seed, so that a ticker's
-weights do not depend on what was built before. The head starts at zero.
+The same list of weights is what `architectures` builds in Keras, what `forward` computes with in NumPy and
+what `bundle` stores. First values follow Keras's own defaults: Glorot uniform kernels (Glorot and Bengio
+2010), orthogonal recurrent kernels (Saxe et al. 2014), zero biases with one in the forget gate (Jozefowicz et
+al. 2015), drawn from our seed, so that a ticker's weights do not depend on what was built before. The head
+starts at zero.
 """
 
 import math
@@ -71,14 +72,18 @@ def weight_specs(network: Network) -> tuple[WeightSpec, ...]:
     specs: list[WeightSpec] = []
     inputs = network.inputs
     for layer in range(network.layers):
-        prefixes = (f"rnn{layer}/forward", f"rnn{layer}/backward") if network.reads_backwards else (f"rnn{layer}",)
+        prefixes = (
+            (f"rnn{layer}/forward", f"rnn{layer}/backward") if network.reads_backwards else (f"rnn{layer}",)
+        )
         for prefix in prefixes:
             specs += _recurrent(prefix, network.variant, inputs, network.units)
         inputs = network.units * len(prefixes)
     if network.variant == "attention":
         specs.append(WeightSpec("attention/kernel", (inputs, inputs), "glorot"))
         inputs *= 2
-    specs.append(WeightSpec("head/kernel", (inputs, network.outputs), "zeros" if network.zero_head else "glorot"))
+    specs.append(
+        WeightSpec("head/kernel", (inputs, network.outputs), "zeros" if network.zero_head else "glorot")
+    )
     specs.append(WeightSpec("head/bias", (network.outputs,), "zeros"))
     return tuple(specs)
 

@@ -1,7 +1,8 @@
 """TensorFlow, imported without the lines that its C++ parts print before any log level applies.
 
-Two of them ("Could not find cuda drivers", once at import, once when devices are listed) would stand in the middle of every run's
-progress. Only the process's own standard error is set aside, and only for those two moments.
+Two of them ("Could not find cuda drivers", once at import, once when devices are listed) would stand in the
+middle of every run's progress. Only the process's own standard error is set aside, and only for those two
+moments.
 """
 
 import contextlib
@@ -23,17 +24,19 @@ def _native_stderr_aside() -> Iterator[None]:
         os.close(nowhere)
 
 
-# The client that asks Yahoo must be loaded before TensorFlow: loaded after it, its calls reach TensorFlow's own libcurl, which cannot
-# impersonate a browser ("Impersonating chrome is not supported").
+# The client that asks Yahoo must be loaded before TensorFlow: loaded after it, its calls reach TensorFlow's
+# own libcurl, which cannot impersonate a browser ("Impersonating chrome is not supported").
 with contextlib.suppress(ImportError):
     import curl_cffi  # noqa: F401
 
 with _native_stderr_aside():
     import tensorflow as tf
 
-    # TensorFlow takes thread counts only before its first operation, so here. One thread a program makes sums reproducible.
+    # TensorFlow takes thread counts only before its first operation, so here. One thread a program makes sums
+    # reproducible.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)  # else each process takes the whole of its memory
-        tf.config.experimental.enable_op_determinism()  # the same bits again; on a processor one thread sees to it
+        # the same bits again; on a processor one thread sees to it
+        tf.config.experimental.enable_op_determinism()

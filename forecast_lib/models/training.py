@@ -5,8 +5,9 @@
     |<- warm-up + window ->|<------ training cutoffs ------>|<- horizon ->|<-- validation cutoffs -->| last session
                             targets end before validation ->|             |
 
-Validation is the last part before the cutoff, never fitted on: it chooses the epoch, whether a ticker's own fine-tuning is better than
-the pooled weights, and the shrinkage of the location. The gap of one horizon keeps every training target's sessions out of it.
+Validation is the last part before the cutoff, never fitted on: it chooses the epoch, whether a ticker's own
+fine-tuning is better than the pooled weights, and the shrinkage of the location. The gap of one horizon keeps
+every training target's sessions out of it.
 """
 
 import hashlib
@@ -23,7 +24,13 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
 from forecast_lib.models.network import Network, Weights, first_weights
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
-from forecast_lib.windows.scaling import Sample, VolatilityScale, fit_volatility_scale, future_log_returns, panel_slopes
+from forecast_lib.windows.scaling import (
+    Sample,
+    VolatilityScale,
+    fit_volatility_scale,
+    future_log_returns,
+    panel_slopes,
+)
 from forecast_lib.windows.sequences import Batches, Corpus, corpus, framing_for, sample, tile
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import volatility_inputs
@@ -53,7 +60,9 @@ _LARGEST_SCORE = 15.0  # standard deviations; a split nobody recorded must not m
 _MOST_CONSTANT = 0.5  # share of unchanged closes in the last year above which there is nothing to learn
 _WINDOW_BATCH = 64  # windows a step, for networks trained on windows
 _VALIDATION_CHUNKS = 256  # of a pool: enough to choose an epoch by, whatever the universe
-_POOL_TICKERS = 256  # that one pooled network learns from; a larger universe is drawn from, anew for each network
+_POOL_TICKERS = (
+    256  # that one pooled network learns from; a larger universe is drawn from, anew for each network
+)
 
 
 @dataclass(frozen=True)
@@ -129,8 +138,8 @@ def split_cutoffs(sessions: int, config: ModelConfig, train: TrainConfig, ticker
         needed = first + 1 + (_MIN_TRAINING_CUTOFFS + config.horizon) * 4 // 3 + 1
         raise TooFewSessions(
             ticker,
-            f"{sessions} sessions of history, but a window of {config.lookback} and a horizon of {config.horizon} need about "
-            f"{needed} to train on",
+            f"{sessions} sessions of history, but a window of {config.lookback} and a horizon of"
+            f" {config.horizon} need about {needed} to train on",
             rule="too_short",
         )
     return split
@@ -161,14 +170,20 @@ def _scale_sample(series: TickerSeries, split: Split) -> Sample:
     return Sample(volatility_inputs(series), session_features(series), *split.training)
 
 
-def _slopes(series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int) -> Array:
+def _slopes(
+    series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int
+) -> Array:
     """Of the volatility scale, from the same tickers whichever member asks."""
     chosen = drawn(series, ticker_seed(seed, POOL))
     splits = [split_cutoffs(len(each), config, train_config, each.ticker) for each in chosen]
-    return panel_slopes([_scale_sample(each, split) for each, split in zip(chosen, splits, strict=True)], config.horizon)
+    return panel_slopes(
+        [_scale_sample(each, split) for each, split in zip(chosen, splits, strict=True)], config.horizon
+    )
 
 
-def _prepared(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, slopes: Array) -> _Prepared:
+def _prepared(
+    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, slopes: Array
+) -> _Prepared:
     check_trainable(series, config, train_config)
     split = split_cutoffs(len(series), config, train_config, series.ticker)
     features = session_features(series)
@@ -214,21 +229,28 @@ def _fit(
     def epoch_batches(epoch: int) -> Batches:
         return sample(training, framing, (steps, batch), np.random.default_rng([seed, epoch, purpose]))
 
-    return engine.fit(network, framing, start, epoch_batches, held_out, schedule, loss="student_t", seed=seed, ticker=ticker)
+    return engine.fit(
+        network, framing, start, epoch_batches, held_out, schedule, loss="student_t", seed=seed, ticker=ticker
+    )
 
 
 def _corpora(prepared: Sequence[_Prepared]) -> tuple[Corpus, Corpus]:
     return tuple(  # type: ignore[return-value]
-        corpus([(each.features.values, each.scores, getattr(each.split, part)) for each in prepared]) for part in ("training", "validation")
+        corpus([(each.features.values, each.scores, getattr(each.split, part)) for each in prepared])
+        for part in ("training", "validation")
     )
 
 
 def drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
-    """256 of the series, or all where there are no more; which ones depends on their names and the seed only."""
+    """256 of the series, or all where there are no more; which ones depends on their names and the
+    seed only.
+    """
     return sorted(series, key=lambda each: (ticker_seed(seed, each.ticker), each.ticker))[:_POOL_TICKERS]
 
 
-def train_member(series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, *, seed: int, member: int) -> engine.Fit:
+def train_member(
+    series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, *, seed: int, member: int
+) -> engine.Fit:
     """Train one of a pool's networks on every ticker given, or on 256 of them where there are more.
 
     Args:
@@ -243,14 +265,22 @@ def train_member(series: Sequence[TickerSeries], config: ModelConfig, train_conf
     training, validation = _corpora(chosen)
     network = network_of(config)
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
-    schedule = engine.Schedule(train_config.epochs, train_config.learning_rate, train_config.patience, clip_norm=1.0)
+    schedule = engine.Schedule(
+        train_config.epochs, train_config.learning_rate, train_config.patience, clip_norm=1.0
+    )
     shape = (train_config.steps_per_epoch, train_config.batch_size)
     held_out = tile(validation, framing, most=_VALIDATION_CHUNKS)
-    return _fit(network, first_weights(network, own_seed), training, held_out, schedule, shape, own_seed, 0, POOL)
+    return _fit(
+        network, first_weights(network, own_seed), training, held_out, schedule, shape, own_seed, 0, POOL
+    )
 
 
 def join_pool(
-    members: Sequence[engine.Fit], series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int
+    members: Sequence[engine.Fit],
+    series: Sequence[TickerSeries],
+    config: ModelConfig,
+    train_config: TrainConfig,
+    seed: int,
 ) -> Pool:
     """The pool that these networks, trained on these series, make up."""
     return Pool(
@@ -259,16 +289,22 @@ def join_pool(
         members=tuple(fit.weights for fit in members),
         slopes=_slopes(series, config, train_config, seed),
         trained_through=str(max(each.sessions[-1] for each in series)),
-        data_sha256=_data_sha256(sorted(series, key=lambda each: each.ticker)),  # whatever the order they were asked for in
+        data_sha256=_data_sha256(
+            sorted(series, key=lambda each: each.ticker)
+        ),  # whatever the order they were asked for in
         seed=seed,
     )
 
 
-def _tuned(prepared: _Prepared, start: Bundle | Pool, config: TrainConfig, seed: int, ticker: str) -> list[engine.Fit]:
+def _tuned(
+    prepared: _Prepared, start: Bundle | Pool, config: TrainConfig, seed: int, ticker: str
+) -> list[engine.Fit]:
     network = start.network
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
     training, validation = _corpora([prepared])
-    schedule = engine.Schedule(config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0)
+    schedule = engine.Schedule(
+        config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0
+    )
     shape = (config.fine_tune_steps, config.fine_tune_batch_size)
     held_out = tile(validation, framing)
     return [
@@ -277,8 +313,12 @@ def _tuned(prepared: _Prepared, start: Bundle | Pool, config: TrainConfig, seed:
     ]
 
 
-def _losses(network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int) -> tuple[Array, Array]:
-    """Of the combined members on validation: (cutoffs,) mean loss over the known steps, (cutoffs, horizon) location."""
+def _losses(
+    network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int
+) -> tuple[Array, Array]:
+    """Of the combined members on validation: (cutoffs,) mean loss over the known steps, (cutoffs, horizon)
+    location.
+    """
     cutoffs = np.arange(*prepared.split.validation)
     first = first_cutoff(network.lookback)
     raw = [outputs(network, weights, prepared.features.values, cutoffs, first=first) for weights in members]
@@ -288,15 +328,24 @@ def _losses(network: Network, members: Sequence[Weights], prepared: _Prepared, h
 
 
 def _clearly_better(tuned: Array, pooled: Array) -> bool:
-    """Better by more than one standard error of the mean difference: a tie goes to what all tickers agree on."""
+    """Better by more than one standard error of the mean difference: a tie goes to what all tickers
+    agree on.
+    """
     gain = pooled - tuned
     return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
 
 def train(
-    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, start: Pool | Bundle, seed: int, pool_sha256: str | None = None
+    series: TickerSeries,
+    config: ModelConfig,
+    train_config: TrainConfig,
+    *,
+    start: Pool | Bundle,
+    seed: int,
+    pool_sha256: str | None = None,
 ) -> Trained:
-    """A ticker's model: fine-tuned from `start` on everything in `series`, or `start` itself where that is as good.
+    """A ticker's model: fine-tuned from `start` on everything in `series`, or `start` itself where that is as
+    good.
 
     Args:
         start: the pool, or the ticker's last model.
@@ -307,7 +356,9 @@ def train(
         TooFewSessions, TrainingDiverged, TickerError: there is no model for this ticker tonight.
     """
     if start.network != network_of(config):
-        raise TickerError(series.ticker, "the last good model has another shape: retrain it", rule="parent_shape")
+        raise TickerError(
+            series.ticker, "the last good model has another shape: retrain it", rule="parent_shape"
+        )
     parent = start if isinstance(start, Bundle) else None
     prepared = _prepared(series, config, train_config, start.slopes)
     own_seed = ticker_seed(seed, series.ticker)
@@ -337,12 +388,19 @@ def train(
     return Trained(bundle, prepared.split, own, epochs, validation_loss, seconds, fits[0].trained_by)
 
 
-def train_alone(series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int) -> Trained:
+def train_alone(
+    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, *, seed: int
+) -> Trained:
     """A model of one ticker that nothing else was learned from: its pool is its own history.
 
     Raises:
         TooFewSessions, TrainingDiverged, TickerError: nothing can be learned from it.
     """
     check_trainable(series, config, train_config)
-    fits = [train_member([series], config, train_config, seed=seed, member=member) for member in range(train_config.members)]
-    return train(series, config, train_config, start=join_pool(fits, [series], config, train_config, seed), seed=seed)
+    fits = [
+        train_member([series], config, train_config, seed=seed, member=member)
+        for member in range(train_config.members)
+    ]
+    return train(
+        series, config, train_config, start=join_pool(fits, [series], config, train_config, seed), seed=seed
+    )

@@ -11,13 +11,25 @@ from forecast_lib.prices.adjust import SPLIT_RANGE
 from forecast_lib.prices.source import ACTION_COLUMNS, Offered, Told
 from forecast_lib.windows.histories import Histories, key_of
 
-__all__ = ["INFERRED", "LARGEST_PRICE", "WITHDRAWN", "in_order", "new_actions", "overlaid_actions", "standing", "unusable", "withdrawn"]
+__all__ = [
+    "INFERRED",
+    "LARGEST_PRICE",
+    "WITHDRAWN",
+    "in_order",
+    "new_actions",
+    "overlaid_actions",
+    "standing",
+    "unusable",
+    "withdrawn",
+]
 
 LARGEST_PRICE = 1e9
 """The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
 
 WITHDRAWN = {"dividend": 0.0, "split": 1.0}
-"""By kind, the value under which an action is stored anew when its source no longer lists it: it changes no price."""
+"""By kind, the value under which an action is stored anew when its source no longer lists it: it changes no
+price.
+"""
 
 INFERRED = "inferred"
 """Stands as the source of a split that no source lists."""
@@ -34,7 +46,10 @@ def unusable(actions: pd.DataFrame, rows: Histories) -> tuple[NDArray[np.bool_],
         rows: as traded; a dividend cannot be as large as the close before it.
     """
     value, is_split = actions["value"].to_numpy(), (actions["kind"] == "split").to_numpy()
-    low, high = np.where(is_split, SPLIT_RANGE[0], np.nextafter(0, 1)), np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE)
+    low, high = (
+        np.where(is_split, SPLIT_RANGE[0], np.nextafter(0, 1)),
+        np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE),
+    )
     impossible = ~((value >= low) & (value <= high))
     rivals = actions.duplicated(_KEY, keep=False).to_numpy()
     dear = ~is_split & ~impossible & ~rivals & (value >= _close_before(actions, rows))
@@ -42,20 +57,28 @@ def unusable(actions: pd.DataFrame, rows: Histories) -> tuple[NDArray[np.bool_],
     rules = np.where(dear[bad], "dividend_above_price", "bad_action")
     several = "several of its kind on one session, with different values"
     reasons = np.where(
-        impossible[bad], "no possible value", np.where(rivals[bad], several, "a dividend not smaller than the close before it")
+        impossible[bad],
+        "no possible value",
+        np.where(rivals[bad], several, "a dividend not smaller than the close before it"),
     )
     return bad, rules.tolist(), reasons.tolist()
 
 
 def _close_before(actions: pd.DataFrame, rows: Histories) -> NDArray[np.float64]:
-    """(actions,) the ticker's close before the session, on the session's share basis; infinite where there is none."""
+    """(actions,) the ticker's close before the session, on the session's share basis; infinite where there is
+    none.
+    """
     if not len(rows) or actions.empty:
         return np.full(len(actions), np.inf)
     of, days = _places(actions, rows.tickers), actions["session"].to_numpy("datetime64[D]")
     at = np.searchsorted(rows.keys(), key_of(of, days)) - 1
     there = (at >= 0) & (rows.of[at] == of)
     splits = actions[actions["kind"] == "split"].drop_duplicates(_KEY[:2]).set_index(_KEY[:2])["value"]
-    ratio = splits.reindex(pd.MultiIndex.from_frame(actions[_KEY[:2]])).fillna(1.0).to_numpy() if len(splits) else 1.0
+    ratio = (
+        splits.reindex(pd.MultiIndex.from_frame(actions[_KEY[:2]])).fillna(1.0).to_numpy()
+        if len(splits)
+        else 1.0
+    )
     close = rows.figures["close"][at] / ratio
     found: NDArray[np.float64] = np.where(there & (close > 0), close, np.inf)
     return found
@@ -67,7 +90,8 @@ def new_actions(actions: pd.DataFrame, known: pd.DataFrame) -> set[str]:
 
 
 def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Known actions of sessions that an answer speaks of, but that are not in it, with the value that takes them back.
+    """Known actions of sessions that an answer speaks of, but that are not in it, with the value that takes
+    them back.
 
     Args:
         actions: the answer's, as far as they can be used.
@@ -77,7 +101,9 @@ def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> p
     lost = before.loc[~_among(before, actions), _COLUMNS] if len(before) else before[_COLUMNS]
     if lost.empty:
         return lost
-    spoken = [_speaks_of(offered, Ticker(row.ticker), row.session, str(row.kind)) for row in lost.itertuples()]
+    spoken = [
+        _speaks_of(offered, Ticker(row.ticker), row.session, str(row.kind)) for row in lost.itertuples()
+    ]
     gone = lost[np.array(spoken, dtype=bool)]
     return gone.assign(value=gone["kind"].map(WITHDRAWN).astype(float))
 
@@ -118,7 +144,8 @@ def _among(actions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
     """(actions,) whether the others have one of the same ticker, session and kind."""
     names = tuple(pd.unique(pd.concat([actions["ticker"], others["ticker"]])))
     mine, theirs = (
-        2 * key_of(_places(each, names), each["session"].to_numpy("datetime64[D]")) + (each["kind"] == "split").to_numpy(np.int64)
+        2 * key_of(_places(each, names), each["session"].to_numpy("datetime64[D]"))
+        + (each["kind"] == "split").to_numpy(np.int64)
         for each in (actions, others)
     )
     found: NDArray[np.bool_] = np.isin(mine, theirs)

@@ -1,12 +1,14 @@
 """From prices as they were traded to prices that can be compared across splits and dividends, and back.
 
-The store keeps what was traded. A *split* of value `r` on session `e` means r new shares for one old, from `e` on; a *dividend*
-of value `d` is cash per share on the share's basis of its ex-date. With F(t) the product of all splits after t:
+The store keeps what was traded. A *split* of value `r` on session `e` means r new shares for one old, from
+`e` on; a *dividend* of value `d` is cash per share on the share's basis of its ex-date. With F(t) the product
+of all splits after t:
 
     split-adjusted price(t)  = traded price(t) / F(t)        split-adjusted volume(t) = traded volume(t) * F(t)
     total-return close(t)    = split-adjusted close(t) * product over later dividends of (1 - d / p)
 
-where p is the close before the ex-date, on the ex-date's share basis. This is the method behind Yahoo's `Adj Close` and CRSP's
+where p is the close before the ex-date, on the ex-date's share basis. This is the method behind Yahoo's `Adj
+Close` and CRSP's
 cumulative factors. Only the actions handed in count: give those known at the as-of time.
 """
 
@@ -24,7 +26,9 @@ SPLIT_RANGE = (1e-4, 1e4)
 _TRADED_PRICES = ("open", "high", "low", "close")
 
 
-def split_factors(sessions: pd.Series | pd.DatetimeIndex | NDArray[np.datetime64], actions: pd.DataFrame) -> NDArray[np.float64]:
+def split_factors(
+    sessions: pd.Series | pd.DatetimeIndex | NDArray[np.datetime64], actions: pd.DataFrame
+) -> NDArray[np.float64]:
     """F(t): how many shares of the newest basis one share of session t has become; 1 where no split follows.
 
     Args:
@@ -60,11 +64,18 @@ def split_adjusted(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     ([125.01, 124.8075, 129.04], [155552384.0, 187629916.0, 223505733.0])
     """
     factors = 1 / split_factors(prices["session"], actions)
-    return prices.assign(**as_traded({name: prices[name] for name in (*_TRADED_PRICES, "volume") if name in prices.columns}, factors))
+    return prices.assign(
+        **as_traded(
+            {name: prices[name] for name in (*_TRADED_PRICES, "volume") if name in prices.columns}, factors
+        )
+    )
 
 
-def as_traded(figures: Mapping[str, NDArray[np.float64]], factors: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """The inverse of `split_adjusted`: figures that a source has divided by later splits, as they were traded; others pass.
+def as_traded(
+    figures: Mapping[str, NDArray[np.float64]], factors: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """The inverse of `split_adjusted`: figures that a source has divided by later splits, as they were
+    traded; others pass.
 
     Args:
         figures: by name (n,).
@@ -84,7 +95,8 @@ def total_return_close(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.Series
         actions: ACTION_COLUMNS of the same ticker.
 
     Returns:
-        (n,) aligned with `prices`; its newest value is the newest close. Dividends outside the rows change nothing.
+        (n,) aligned with `prices`; its newest value is the newest close. Dividends outside the rows change
+        nothing.
 
     Raises:
         ValueError: a dividend is not smaller than the close before it.
@@ -103,17 +115,25 @@ def total_return_close(prices: pd.DataFrame, actions: pd.DataFrame) -> pd.Series
     """
     factors = split_factors(prices["session"], actions)
     adjusted = prices["close"].to_numpy(dtype=float) / factors
-    kept = np.ones(len(prices))  # kept[i]: what dividends with their ex-date on row i leave of the value before
+    kept = np.ones(
+        len(prices)
+    )  # kept[i]: what dividends with their ex-date on row i leave of the value before
     sessions = prices["session"].to_numpy()
     dividends = actions[actions["kind"] == "dividend"]
-    for session, value in zip(dividends["session"].to_numpy(), dividends["value"].to_numpy(dtype=float), strict=True):
+    for session, value in zip(
+        dividends["session"].to_numpy(), dividends["value"].to_numpy(dtype=float), strict=True
+    ):
         row = int(np.searchsorted(sessions, session))
         if row in (0, len(prices)):
             continue
-        # Both on the newest share basis: the dividend by the splits after its ex-date, the close before by its own.
+        # Both on the newest share basis: the dividend by the splits after its ex-date, the close before by
+        # its own.
         share = value / split_factors(pd.DatetimeIndex([session]), actions)[0] / adjusted[row - 1]
         if not share < 1:
-            raise ValueError(f"dividend {value:g} of {pd.Timestamp(session).date()} is not smaller than the close before it")
+            raise ValueError(
+                f"dividend {value:g} of {pd.Timestamp(session).date()} is not smaller than the close"
+                " before it"
+            )
         kept[row] *= 1 - share
     later = np.append(kept[:0:-1].cumprod()[::-1], 1.0)
     return pd.Series(adjusted * later, index=prices.index, name="total_return_close")

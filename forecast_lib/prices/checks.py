@@ -1,9 +1,10 @@
-"""What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves, and who must wait tonight.
+"""What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves,
+and who must wait tonight.
 
     answer ──> screen (rules) ──> evidence on odd moves ──> rules about whole tickers ──> good rows, quarantine, verdicts, holds
 
-Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a row, or what is new of it
-tonight.
+Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a
+row, or what is new of it tonight.
 """
 
 import dataclasses
@@ -30,7 +31,9 @@ __all__ = ["Before", "Checked", "Hold", "check", "nothing_before"]
 
 _DEFAULTS = severities_from(())
 _RECENT, _FEWEST_REFUSED = 20, 5
-"""Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused, and five rows."""
+"""Doubt about a whole table needs evidence about its newest rows: more than half of the last month refused,
+and five rows.
+"""
 
 
 class Hold(NamedTuple):
@@ -64,7 +67,13 @@ def nothing_before(tickers: tuple[str, ...] = ()) -> Before:
     days = pd.Series(dtype="datetime64[us]")
     actions = actions_frame(()).assign(source=pd.Series(dtype=str))
     released = pd.DataFrame({"ticker": texts["ticker"], "session": days, "row": texts["row"]})
-    verdicts = pd.DataFrame({"ticker": texts["ticker"], "session": days, **{name: texts[name] for name in ("verdict", "evidence")}})
+    verdicts = pd.DataFrame(
+        {
+            "ticker": texts["ticker"],
+            "session": days,
+            **{name: texts[name] for name in ("verdict", "evidence")},
+        }
+    )
     return Before(Histories.none(tickers, "adj_close"), actions, released, verdicts)
 
 
@@ -77,7 +86,8 @@ class Checked:
         told: what the source says of each ticker beside its rows.
         judged: the evidence on odd moves.
         good: rows fit to be stored, refused values missing, with the currency that they are in.
-        actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken back, inferred ones.
+        actions: ticker, session, kind, value and source (missing: the answer's own): usable ones, those taken
+            back, inferred ones.
         quarantined: ticker, session, row, origin, rule, reason, field.
         findings: ticker, rule, severity, rows, session: how often each rule struck, and the first session.
         holds: by ticker, why what is new of it waits.
@@ -109,7 +119,9 @@ class Checked:
             self,
             told=_others(self.told, tickers),
             judged=dataclasses.replace(
-                self.judged, verdicts=_others(self.judged.verdicts, tickers), since=_others(self.judged.since, tickers)
+                self.judged,
+                verdicts=_others(self.judged.verdicts, tickers),
+                since=_others(self.judged.since, tickers),
             ),
             good=self.good.rows(~np.isin(self.good.of, gone)),
             **{name: frame[~frame["ticker"].isin(list(tickers))] for name, frame in frames.items()},
@@ -135,13 +147,16 @@ def check(
 
     Args:
         before: what was known of the same tickers.
-        calendars: by ticker; where the source knows the exchange's time zone it counts too, as in `sessions.calendar_for`.
+        calendars: by ticker; where the source knows the exchange's time zone it counts too, as in
+            `sessions.calendar_for`.
         severities: by rule.
     """
     rows, tickers = offered.rows, offered.rows.tickers
     own = {ticker: _calendar(ticker, offered, calendars) for ticker in tickers}
     beside = rows_beside(rows, before.rows)
-    exchanges = Exchanges.spanning([own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of)
+    exchanges = Exchanges.spanning(
+        [own[ticker] for ticker in tickers], [rows.sessions, beside.sessions], as_of
+    )
     said = word_of_person(before.verdicts, before.released)
     aside = set_aside(before.verdicts[before.verdicts["evidence"].str.contains('"person"')], tickers)
     beside = beside.rows(~np.isin(beside.keys(), aside)) if len(aside) else beside
@@ -169,7 +184,10 @@ def check(
         offered.told,
         moves,
         _good(screened, holds, before.rows),
-        pd.concat([actions.assign(source=None), gone.assign(source=None), moves.inferred(before.actions)], ignore_index=True),
+        pd.concat(
+            [actions.assign(source=None), gone.assign(source=None), moves.inferred(before.actions)],
+            ignore_index=True,
+        ),
         pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True),
         _counted([*found, *counted], severities),
         holds,
@@ -179,7 +197,9 @@ def check(
     )
 
 
-def _calendar(ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None) -> TickerCalendar:
+def _calendar(
+    ticker: str, offered: Offered, calendars: Mapping[str, TickerCalendar] | None
+) -> TickerCalendar:
     zone = offered.told[Ticker(ticker)].timezone
     if zone is None and calendars is not None:
         return calendars[ticker]
@@ -205,7 +225,9 @@ def _as_quarantined(actions: pd.DataFrame, rules: list[str], reasons: list[str])
     texts = [as_json(row) for row in actions[list(ACTION_COLUMNS)].to_dict("records")]
     columns = {"ticker": actions["ticker"].tolist(), "session": actions["session"].to_numpy("datetime64[us]")}
     texts_of = {"row": texts, "origin": ["corporate action"] * len(texts), "rule": rules, "reason": reasons}
-    frame = pd.DataFrame({**columns, **{name: pd.array(values, dtype="str") for name, values in texts_of.items()}})
+    frame = pd.DataFrame(
+        {**columns, **{name: pd.array(values, dtype="str") for name, values in texts_of.items()}}
+    )
     return frame.assign(field=None).astype({"ticker": "str", "field": "str"})
 
 
@@ -215,7 +237,9 @@ def _unread(offered: Offered) -> pd.DataFrame:
 
 
 def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> Histories:
-    """The rows to be stored: not those that a hold keeps out, and with the newest known currency where the source names none."""
+    """The rows to be stored: not those that a hold keeps out, and with the newest known currency where the
+    source names none.
+    """
     good = screened.good()
     if holds:
         places = [place for place, ticker in enumerate(good.tickers) if ticker in holds]
@@ -228,7 +252,7 @@ def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> H
     return good.with_currencies_of(stored)
 
 
-# -- whole tickers ------------------------------------------------------------------------------------------------------------
+# --- whole tickers
 
 
 class _Found(NamedTuple):
@@ -274,17 +298,32 @@ def _other_currency(rows: Histories, stored: Histories) -> list[tuple[str, Hold]
     """The source quotes another currency than the newest stored row that has one."""
     now, then = rows.newest_currencies(), stored.newest_currencies()
     return [
-        (ticker, Hold("currency_changed", f"the currency came as {code}, stored rows have {then[ticker]}; check the listing"))
+        (
+            ticker,
+            Hold(
+                "currency_changed",
+                f"the currency came as {code}, stored rows have {then[ticker]}; check the listing",
+            ),
+        )
         for ticker, code in now.items()
         if ticker in then and then[ticker] != code
     ]
 
 
 def _without_rows(screened: Screened, offered: Offered, beside: Histories) -> list[tuple[str, Hold]]:
-    """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no breach."""
-    rows, left = offered.rows, np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers))
+    """An empty table breaks no row rule; it must not pass for that. Nothing new since the last run is no
+    breach.
+    """
+    rows, left = (
+        offered.rows,
+        np.bincount(offered.rows.of[screened.kept], minlength=len(offered.rows.tickers)),
+    )
     stored = np.diff(beside.bounds())
-    none = [place for place in np.flatnonzero(left == 0).tolist() if offered.told[Ticker(rows.tickers[place])].problem is None]
+    none = [
+        place
+        for place in np.flatnonzero(left == 0).tolist()
+        if offered.told[Ticker(rows.tickers[place])].problem is None
+    ]
     holds = []
     for place in none:
         ticker = rows.tickers[place]
@@ -309,31 +348,52 @@ def _doubtful_tables(screened: Screened, offered: Offered, beside: Histories) ->
             continue
         place = rows.tickers.index(ticker)
         bad = np.concatenate(
-            [rows.sessions[refused[rows.of[refused] == place]], unread.loc[unread["ticker"] == ticker, "session"].to_numpy("datetime64[D]")]
+            [
+                rows.sessions[refused[rows.of[refused] == place]],
+                unread.loc[unread["ticker"] == ticker, "session"].to_numpy("datetime64[D]"),
+            ]
         )
-        fine = np.concatenate([rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]])
+        fine = np.concatenate(
+            [rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]]
+        )
         recent = np.union1d(bad, fine)[-_RECENT:]
         wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
         if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
-            names = Counter(strike.rule for strike in screened.strikes for at in strike.rows if rows.of[at] == place)
-            most = next((name for name, _ in names.most_common() if name not in HARMLESS_RULES), "its source's own reading")
-            reason = f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
+            names = Counter(
+                strike.rule for strike in screened.strikes for at in strike.rows if rows.of[at] == place
+            )
+            most = next(
+                (name for name, _ in names.most_common() if name not in HARMLESS_RULES),
+                "its source's own reading",
+            )
+            reason = (
+                f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
+            )
             holds.append((ticker, Hold("too_many_refused", reason, wrong[0])))
     return holds
 
 
-def _by_choice(screened: Screened, offered: Offered, bad_actions: pd.DataFrame, severities: Mapping[str, str]) -> list[tuple[str, Hold]]:
+def _by_choice(
+    screened: Screened, offered: Offered, bad_actions: pd.DataFrame, severities: Mapping[str, str]
+) -> list[tuple[str, Hold]]:
     """What a rule about rows holds back because a universe says so."""
     holds = []
     for strike in screened.strikes:
         if severities[strike.rule] == "hold_ticker":
             for place in np.unique(offered.rows.of[strike.rows]).tolist():
                 count = int((offered.rows.of[strike.rows] == place).sum())
-                holds.append((offered.rows.tickers[place], Hold(strike.rule, f"{count} rows refused by a rule that holds the ticker")))
+                holds.append(
+                    (
+                        offered.rows.tickers[place],
+                        Hold(strike.rule, f"{count} rows refused by a rule that holds the ticker"),
+                    )
+                )
     for frame in (offered.refused, bad_actions):
         for row in frame.itertuples():
             if severities.get(row.rule) == "hold_ticker":
-                holds.append((row.ticker, Hold(row.rule, f"refused by a rule that holds the ticker: {row.reason}")))
+                holds.append(
+                    (row.ticker, Hold(row.rule, f"refused by a rule that holds the ticker: {row.reason}"))
+                )
     return holds
 
 
@@ -342,25 +402,36 @@ def _findings(screened: Screened, refused: pd.DataFrame, bad_actions: pd.DataFra
     for strike in screened.strikes:
         of = rows.of[strike.rows]
         places, first, counts = np.unique(of, return_index=True, return_counts=True)
-        days = np.minimum.reduceat(rows.sessions[strike.rows], first) if (of[1:] >= of[:-1]).all() else rows.sessions[strike.rows][first]
+        days = (
+            np.minimum.reduceat(rows.sessions[strike.rows], first)
+            if (of[1:] >= of[:-1]).all()
+            else rows.sessions[strike.rows][first]
+        )
         found += [
             _Found(rows.tickers[place], strike.rule, int(count), day)
             for place, count, day in zip(places.tolist(), counts.tolist(), days, strict=True)
         ]
     for frame in (refused, bad_actions):
         days = frame["session"].to_numpy("datetime64[D]")
-        found += [_Found(ticker, rule, 1, day) for ticker, rule, day in zip(frame["ticker"], frame["rule"], days, strict=True)]
+        found += [
+            _Found(ticker, rule, 1, day)
+            for ticker, rule, day in zip(frame["ticker"], frame["rule"], days, strict=True)
+        ]
     return found
 
 
 def _counted(found: list[_Found], severities: Mapping[str, str]) -> pd.DataFrame:
-    """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row count once a figure."""
+    """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row
+    count once a figure.
+    """
     types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
     frame = pd.DataFrame(found, columns=["ticker", "rule", "rows", "session"])
     if frame.empty:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     frame["session"] = np.array([each.session for each in found], dtype="datetime64[us]")
-    counted = frame.groupby(["ticker", "rule"], as_index=False).agg(rows=("rows", "sum"), session=("session", "min"))
+    counted = frame.groupby(["ticker", "rule"], as_index=False).agg(
+        rows=("rows", "sum"), session=("session", "min")
+    )
     counted["severity"] = [severities.get(rule, "drop_row") for rule in counted["rule"]]
     order = counted["rule"].map(RULE_ORDER).fillna(-1)
     counted = counted.assign(order=order).sort_values(["ticker", "order"], ignore_index=True)
@@ -368,7 +439,9 @@ def _counted(found: list[_Found], severities: Mapping[str, str]) -> pd.DataFrame
 
 
 def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
-    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were refused."""
+    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were
+    refused.
+    """
     flags: dict[str, list[str]] = {}
     for ticker, verdicts in moves.verdicts.items():
         flags[ticker] = [sentence(each) for each in verdicts if not len(each.rows)][-3:]
@@ -377,7 +450,9 @@ def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
         of = rows.of[places]
         for place in np.unique(of).tolist():
             count = int((of == place).sum())
-            flags.setdefault(rows.tickers[place], []).append(f"{count} {name} {'value' if count == 1 else 'values'} refused")
+            flags.setdefault(rows.tickers[place], []).append(
+                f"{count} {name} {'value' if count == 1 else 'values'} refused"
+            )
     for ticker, told in screened.offered.told.items():
         for text in (told.assumption, told.torn):
             if text is not None:

@@ -1,7 +1,9 @@
 """Bars that contradict themselves: is it the close that is wrong, or the open, high and low?
 
-Usually the latter: Yahoo takes those of currency pairs from another feed, and fills in flat bars for days that opened late. But the closes
-of a file may be unsplit among split bars. The sessions beside the bar decide: whichever side lies nearer to them is right.
+Usually the latter: Yahoo takes those of currency pairs from another feed, and fills in flat bars for days
+that opened late. But the closes
+of a file may be unsplit among split bars. The sessions beside the bar decide: whichever side lies nearer to
+them is right.
 """
 
 import numpy as np
@@ -44,7 +46,9 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
     for at, before, after in resolved:
         near = np.array([each for each in (before, after) if each >= 0], dtype=np.intp)
         of_close = _distance(close[at], level[near])
-        if len(near) and np.isfinite(adjusted[[at, *near]]).all():  # a close that left its adjusted one behind is doubted
+        if (
+            len(near) and np.isfinite(adjusted[[at, *near]]).all()
+        ):  # a close that left its adjusted one behind is doubted
             of_close = max(of_close, _distance((close - adjusted)[at], (close - adjusted)[near]))
         farther = of_close - _distance(bar[at], level[near])
         doubted[at] = farther > max(_NOTICEABLE, _USUAL_DAYS * usual)
@@ -53,7 +57,8 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
 
 
 def _outwards(rows: NDArray[np.intp], level: Values) -> list[tuple[int, int, int]]:
-    """The rows in an order in which each has a neighbour that is known before it, with the nearest known rows on both sides, -1 for none.
+    """The rows in an order in which each has a neighbour that is known before it, with the nearest known rows
+    on both sides, -1 for none.
 
     A run of contradicted rows at the very beginning is walked backwards, all others forwards.
     """
@@ -63,7 +68,9 @@ def _outwards(rows: NDArray[np.intp], level: Values) -> list[tuple[int, int, int
     nearest_after = np.minimum.accumulate(np.append(len(level), ahead[:-1]))[::-1]
     early, later = rows[rows < first][::-1].tolist(), rows[rows >= first].tolist()
     backwards = [(at, -1, at + 1 if at + 1 < len(level) else -1) for at in early]
-    forwards = [(at, at - 1, int(nearest_after[at]) if nearest_after[at] < len(level) else -1) for at in later]
+    forwards = [
+        (at, at - 1, int(nearest_after[at]) if nearest_after[at] < len(level) else -1) for at in later
+    ]
     return backwards + forwards
 
 

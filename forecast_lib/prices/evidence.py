@@ -1,14 +1,16 @@
-"""What an odd move of a close is: a real move, a split that nobody recorded, another unit, or a bad print; the rows themselves tell.
+"""What an odd move of a close is: a real move, a split that nobody recorded, another unit, or a bad print;
+the rows themselves tell.
 
-A share that halves because its company is in trouble trades all the way down, in a wide day with many times the usual volume. A share that
-was split 2:1 opens at half the last close, to within a usual night, and has an ordinary day with about twice the number of shares. A bad
-print has an ordinary day, the ordinary volume, and is taken back by the next close. What each of these stories makes of what was seen is in
-`hypotheses`.
+A share that halves because its company is in trouble trades all the way down, in a wide day with many times
+the usual volume. A share that was split 2:1 opens at half the last close, to within a usual night, and has an
+ordinary day with about twice the number of shares. A bad print has an ordinary day, the ordinary volume, and
+is taken back by the next close. What each of these stories makes of what was seen is in `hypotheses`.
 
-What is not clear the same evening is `undecided`; the next sessions are observations too, and after DECIDED_WITHIN of them the
-likeliest story is the verdict. A level that so many sessions in a row have kept is no bad print, however it came about: what is
-neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a payout, the price of a bid). The judge has no memory:
-the same rows give the same verdicts.
+What is not clear the same evening is `undecided`; the next sessions are observations too, and after
+DECIDED_WITHIN of them the
+likeliest story is the verdict. A level that so many sessions in a row have kept is no bad print, however it
+came about: what is neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a
+payout, the price of a bid). The judge has no memory: the same rows give the same verdicts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +21,17 @@ from types import MappingProxyType
 import numpy as np
 
 from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS, Seen, posterior
-from forecast_lib.prices.odd import ABS_TO_STD, CLIPPED, FEWEST, ODD, SMALLEST_SCALE, WINDOW, Days, Values, usual_moves
+from forecast_lib.prices.odd import (
+    ABS_TO_STD,
+    CLIPPED,
+    FEWEST,
+    ODD,
+    SMALLEST_SCALE,
+    WINDOW,
+    Days,
+    Values,
+    usual_moves,
+)
 
 __all__ = ["UNIT_STAYS", "VERDICTS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
 
@@ -32,14 +44,17 @@ UNIT_STAYS = 10
 """Sessions. A source mends a wrong unit within days; one that stays for two weeks is the unit from now on."""
 
 SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
-"""Posterior probability from which a verdict is given before all is known. A split counts at once for the whole past: it must be surer."""
+"""Posterior probability from which a verdict is given before all is known. A split counts at once for the
+whole past: it must be surer.
+"""
 
 _NIGHT = 0.45
 """Of a usual day's move the part before the open."""
 
 _STIR = 0.25
-"""On days on which the market moves by k usual days of a share, its range and volume are (1 + k**2) ** 0.25 times the usual: 2006 to 2013,
-times 1.1 at k = 1.25, 1.6 at 3.5, 2.2 at 5 and 3.0 at 8."""
+"""On days on which the market moves by k usual days of a share, its range and volume are (1 + k**2) ** 0.25
+times the usual: 2006 to 2013, times 1.1 at k = 1.25, 1.6 at 3.5, 2.2 at 5 and 3.0 at 8.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,8 +80,10 @@ class Verdict:
     Attributes:
         session: the first one after the move.
         verdict: one of VERDICTS.
-        ratio: what prices before `session` are divided by to go with those after it: new shares for one old (`split`; volumes are
-            multiplied by it), 0.01 for a unit a hundred times as large that has stayed (`unit`; volumes stay); else 1.
+        ratio: what prices before `session` are divided by to go with those after it: new shares for one old
+            (`split`; volumes are
+            multiplied by it), 0.01 for a unit a hundred times as large that has stayed (`unit`; volumes
+            stay); else 1.
         rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that has stayed.
         evidence: what the judge saw, in plain numbers, and the probabilities it came to.
     """
@@ -91,7 +108,8 @@ def judge_moves(
 
     Args:
         can_split: whether tickers of this kind do; coins, currency pairs and indices do not.
-        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN where unknown.
+        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN
+            where unknown.
         overruled: sessions whose moves a person has called `real`.
     """
     with np.errstate(all="ignore"):
@@ -149,7 +167,9 @@ class _Judge:
             evidence["by"] = "person"
             return given("real")
         chances = posterior(seen, self.can_split)
-        level_changed = seen.decided and chances["real"] < 0.5  # a split or a unit, though neither is likelier than a real move alone
+        level_changed = (
+            seen.decided and chances["real"] < 0.5
+        )  # a split or a unit, though neither is likelier than a real move alone
         kinds = [each for each in chances if each != "real" or not level_changed]
         kind = max(kinds, key=lambda each: float(chances[each].max()))
         level = float(LEVELS[kind].move[chances[kind].argmax()])
@@ -160,7 +180,9 @@ class _Judge:
             return given("undecided", waits=len(self.bars) - at)
         if kind == "real":
             return given(kind) if size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE else None
-        waits = 0 if kind == "split" else self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
+        waits = (
+            0 if kind == "split" else self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
+        )
         if kind == "split" or (kind == "unit" and waits > UNIT_STAYS):
             self.close[:at] += level
             self.volume[:at] -= level if kind == "split" else 0.0
@@ -176,7 +198,11 @@ class _Judge:
     def _seen(self, at: int, trusted: int) -> Seen:
         before, after = slice(max(0, at - WINDOW), max(at, 1)), slice(at + 1, at + 1 + DECIDED_WITHIN)
         move = self.close[at] - self.close[trusted] if trusted >= 0 else np.nan
-        days = (self.bars.sessions[at] - self.bars.sessions[trusted]) / np.timedelta64(1, "D") if trusted >= 0 else 1.0
+        days = (
+            (self.bars.sessions[at] - self.bars.sessions[trusted]) / np.timedelta64(1, "D")
+            if trusted >= 0
+            else 1.0
+        )
         longer = np.sqrt(max(1.0, days * 5 / 7)) if days > 5 else 1.0  # a long weekend counts as a night
         scale = float(self.usual[at]) * longer
         lately = slice(max(0, at - FEWEST), max(at, 1))
@@ -191,14 +217,20 @@ class _Judge:
             night=float(move - self.day[at]),
             night_scale=float(np.hypot(max(night, SMALLEST_SCALE / 2) * longer, self.market[at])),
             range=float(self.span[at]),
-            at_edge=bool(self.bars.close[at] >= self.bars.high[at] or self.bars.close[at] <= self.bars.low[at]),
+            at_edge=bool(
+                self.bars.close[at] >= self.bars.high[at] or self.bars.close[at] <= self.bars.low[at]
+            ),
             span=float(np.log(self.span[at] / usual_span) - stir[0]),
             span_spread=_spread(np.log(self.span[lately] / usual_span)),
             volume=float(self.volume[at] - stir[0] - usual_volume),
             volume_spread=_spread(self.volume[lately] - usual_volume),
             unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
             after=self.close[after] - self.close[at] - self.market[after].cumsum(),
-            open_after=float((self.close - self.day)[at + 1] - self.close[at]) if at + 1 < len(self.close) else np.nan,
+            open_after=(
+                float((self.close - self.day)[at + 1] - self.close[at])
+                if at + 1 < len(self.close)
+                else np.nan
+            ),
             span_after=_mean(np.log(self.span[after] / usual_span) - stir[1:]),
         )
 
@@ -214,7 +246,9 @@ class _Judge:
             "market_move": np.expm1(seen.move - seen.beyond_market),
             "taken_back": -seen.after[0] / seen.move if len(seen.after) else np.nan,
         }
-        said: dict[str, float | str] = {name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)}
+        said: dict[str, float | str] = {
+            name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)
+        }
         return said | {"sessions_after": len(seen.after)}
 
 
@@ -252,12 +286,21 @@ def sentence(verdict: Verdict) -> str:
     """
     seen = verdict.evidence
     parts = [
-        f"close moved by {seen['move']:+.1%} on {np.datetime_as_string(verdict.session, 'D')} ({seen['usual_days']:.0f} usual days)",
+        (
+            f"close moved by {seen['move']:+.1%} on"
+            f" {np.datetime_as_string(verdict.session, 'D')} ({seen['usual_days']:.0f} usual days)"
+        ),
         f"{seen['before_the_open']:.0%} of it before the open" if "before_the_open" in seen else "",
-        " and ".join(f"{name} {seen[f'{name}_times']:.1f} times the usual" for name in ("range", "volume") if f"{name}_times" in seen),
+        " and ".join(
+            f"{name} {seen[f'{name}_times']:.1f} times the usual"
+            for name in ("range", "volume")
+            if f"{name}_times" in seen
+        ),
         f"{seen['taken_back']:.0%} of it taken back by the next close" if "taken_back" in seen else "",
     ]
-    words = _WORDS[verdict.verdict].format(ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}")
+    words = _WORDS[verdict.verdict].format(
+        ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}"
+    )
     return ", ".join(part for part in parts if part) + ": " + words
 
 

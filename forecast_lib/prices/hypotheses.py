@@ -6,8 +6,9 @@
     unit         ln 100 and a usual day   the new level       usual    usual              the same, or all of it is taken back
     bad print    any size                 the new or the old  usual    usual              all of it is taken back, hardly ever stays
 
-Each story says how often it happens at all, and how probable each observation is if it did. The observations are taken as
-independent; their densities have the tails that quiet days and real moves had in 2006 to 2013, so that none decides alone.
+Each story says how often it happens at all, and how probable each observation is if it did. The observations
+are taken as independent; their densities have the tails that quiet days and real moves had in 2006 to 2013,
+so that none decides alone.
 """
 
 import math
@@ -24,8 +25,9 @@ __all__ = ["DECIDED_WITHIN", "LEVELS", "Levels", "Seen", "posterior"]
 DECIDED_WITHIN = 3
 """Sessions after an odd one; what they say decides, whatever is left open."""
 
-# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years); files of traded prices list none
-# of them. A bad print comes once in 200 years of a share: the 70,000 rows of 2006 to 2013 have none. Units and steps are rarer.
+# How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years);
+# files of traded prices list none of them. A bad print comes once in 200 years of a share: the 70,000 rows of
+# 2006 to 2013 have none. Units and steps are rarer.
 _SPLIT_LOST = 1.6e-4
 _UNIT = 1e-5
 _BAD_PRINT = 2e-5
@@ -33,22 +35,28 @@ _STEP = 5e-6
 """A real move that was set and not traded, with usual days before and after it."""
 
 _TAIL = 3.4e-4 * 8**3
-"""P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what 2006 to 2013 had beyond the
-market's moves."""
+"""P(|move| > z usual days) = _TAIL / z**3: the inverse cubic law (Gopikrishnan et al. 1998), scaled to what
+2006 to 2013 had beyond the market's moves.
+"""
 
 _SMALLEST_REAL_SCALE = 0.01
-"""Calm shares (before a merger, a fund) are shaken as far as others: below 1 % a day the scale says nothing about the tail."""
+"""Calm shares (before a merger, a fund) are shaken as far as others: below 1 % a day the scale says nothing
+about the tail.
+"""
 
 _RATIOS = ((5, 4), (4, 3), (3, 2), (5, 3), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (12, 1), (15, 1),
            (20, 1), (25, 1), (30, 1), (40, 1), (50, 1))  # fmt: skip
-"""New shares for old; n:m has a prior as 1 / (n m). Smaller ones (6:5, spin-offs) move less than a lively share does in a day; a hundred
-times is a unit."""
+"""New shares for old; n:m has a prior as 1 / (n m). Smaller ones (6:5, spin-offs) move less than a lively
+share does in a day; a hundred times is a unit.
+"""
 
 _UNITS = {100.0: 0.5, 10.0: 0.2, 1000.0: 0.2, 10_000.0: 0.1}
 """Factors and their shares: pence for pounds first; the others are slipped decimals."""
 
 _PRINT_SIZE, _STEP_SIZE = 0.5, 0.2
-"""Mean size of a bad print, and of a step, in logs: a spin-off takes some hundredths, a bid gives some tenths."""
+"""Mean size of a bad print, and of a step, in logs: a spin-off takes some hundredths, a bid gives some
+tenths.
+"""
 
 _PRINT_STAYS = 0.15
 """Share of bad prints that the next session repeats."""
@@ -63,12 +71,15 @@ _OPENS_ANYWHERE = 0.9
 """Share of real moves that begin before the open (2006 to 2013); the others have a usual night first."""
 
 _CALM_AFTER = 0.5
-"""Share of real moves after which the days are as large as before; after the others they have a quarter of the move."""
+"""Share of real moves after which the days are as large as before; after the others they have a quarter of
+the move.
+"""
 
 
 class _Shape(NamedTuple):
-    """A log ratio, as Student's t: centre, standard deviation, degrees of freedom. Quiet: all days from 2006 to 2013; the others: the
-    moves of that time beyond six usual days."""
+    """A log ratio, as Student's t: centre, standard deviation, degrees of freedom. Quiet: all days from 2006
+    to 2013; the others: the moves of that time beyond six usual days.
+    """
 
     centre: float
     spread: float
@@ -82,7 +93,9 @@ _RANGE_OF_CLOSE = _Shape(0.0, 0.25, 8)
 """By the size of the move, where a wrong close is what makes it."""
 
 _CLOSES_AT_EDGE, _CLOSES_AT_EDGE_IF_WRONG = (0.91, 0.09), (0.02, 0.98)
-"""Share of odd moves whose close is not, and is, the highest or lowest price of its day (2006 to 2013); and where it alone is wrong."""
+"""Share of odd moves whose close is not, and is, the highest or lowest price of its day (2006 to 2013); and
+where it alone is wrong.
+"""
 
 _QUIET_AFTER, _WIDE_AFTER = _Shape(0.0, 0.35, 20), _Shape(0.3, 0.55, 20)
 """Ranges of the next sessions by the usual one."""
@@ -108,9 +121,12 @@ class Seen(NamedTuple):
     at_edge: bool
     """Whether the close is the highest or the lowest price of its day."""
     span: float
-    """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one."""
+    """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one.
+    """
     span_spread: float
-    """Standard deviation of `span` on the days before: that of a thin share varies more; of `volume_spread` likewise."""
+    """Standard deviation of `span` on the days before: that of a thin share varies more; of `volume_spread`
+    likewise.
+    """
     volume: float
     """By the usual one."""
     volume_spread: float
@@ -159,7 +175,9 @@ LEVELS = {
 
 def posterior(seen: Seen, can_split: bool) -> dict[str, Values]:
     """Story -> probability of each of its LEVELS, all that was seen considered."""
-    stories = {"real": _real, "bad_print": _bad_print, "unit": _unit} | ({"split": _split} if can_split else {})
+    stories = {"real": _real, "bad_print": _bad_print, "unit": _unit} | (
+        {"split": _split} if can_split else {}
+    )
     logs = {kind: LEVELS[kind].log_prior + likelihood(seen) for kind, likelihood in stories.items()}
     total = np.logaddexp.reduce(np.concatenate(list(logs.values())))
     return {kind: np.exp(each - total) for kind, each in logs.items()}
@@ -169,27 +187,49 @@ def posterior(seen: Seen, can_split: bool) -> dict[str, Values]:
 
 
 def _real(seen: Seen) -> Values:
-    """It opens anywhere between the levels, or beyond, or where it closed. Once the new level has stayed it may be a step too."""
+    """It opens anywhere between the levels, or beyond, or where it closed. Once the new level has stayed it
+    may be a step too.
+    """
     size, scale = abs(seen.move), max(seen.scale, _SMALLEST_REAL_SCALE)
     usual_days = max(abs(seen.beyond_market) / scale, 1.0)
     traded = np.log(1.5 * _TAIL / usual_days**4 / scale) + _like(np.log(seen.range / size), _WIDE_RANGE)
     traded += _mixed(_within(seen, size), _student(seen.night, seen.night_scale, _NIGHT), _OPENS_ANYWHERE)
     traded += _like(seen.volume, _HIGH_VOLUME, seen.volume_spread) + _like(seen.span_after, _WIDE_AFTER)
-    traded += _mixed(_goes_on(seen), _goes_on(seen, float(np.hypot(1.0, 0.25 * size / seen.scale))), _CALM_AFTER)
+    traded += _mixed(
+        _goes_on(seen), _goes_on(seen, float(np.hypot(1.0, 0.25 * size / seen.scale))), _CALM_AFTER
+    )
     if seen.has_stayed:
-        step = np.log(_STEP) + _any_size(seen, _STEP_SIZE) + _quiet_bar(seen) + _quiet_days(seen) + _goes_on(seen)
+        step = (
+            np.log(_STEP)
+            + _any_size(seen, _STEP_SIZE)
+            + _quiet_bar(seen)
+            + _quiet_days(seen)
+            + _goes_on(seen)
+        )
         traded = np.logaddexp(traded, step)
     return np.array([traded + _adjusted(seen, 0.002)])
 
 
 def _bad_print(seen: Seen) -> Values:
-    """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next sessions all say the same."""
+    """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next
+    sessions all say the same.
+    """
     if seen.has_stayed:
         return np.array([-np.inf])
-    close_alone = _student(seen.night, seen.night_scale, _NIGHT) + _like(np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE)
+    close_alone = _student(seen.night, seen.night_scale, _NIGHT) + _like(
+        np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE
+    )
     close_alone += np.log(_CLOSES_AT_EDGE_IF_WRONG[seen.at_edge] / _CLOSES_AT_EDGE[seen.at_edge])
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
-    return np.array([_any_size(seen, _PRINT_SIZE) + bar + _quiet_days(seen) + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
+    return np.array(
+        [
+            _any_size(seen, _PRINT_SIZE)
+            + bar
+            + _quiet_days(seen)
+            + _goes_on_or_back(seen, _PRINT_STAYS)
+            + _adjusted(seen, 0.2)
+        ]
+    )
 
 
 def _unit(seen: Seen) -> Values:
@@ -201,7 +241,9 @@ def _split(seen: Seen) -> Values:
     """A usual day, with so many more shares traded (where the source counts the new ones)."""
     levels = LEVELS["split"].move
     bar = _opens_at(levels, seen) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
-    told, untold = (_like(seen.volume + shares, _QUIET_VOLUME, seen.volume_spread) for shares in (levels, 0.0))
+    told, untold = (
+        _like(seen.volume + shares, _QUIET_VOLUME, seen.volume_spread) for shares in (levels, 0.0)
+    )
     return bar + _mixed(told, untold, _VOLUME_SCALED) + _goes_on(seen) + _adjusted(seen, 0.3)
 
 
@@ -253,7 +295,9 @@ def _goes_on(seen: Seen, times: float = 1.0) -> float:
 
 
 def _goes_on_or_back(seen: Seen, stays: float) -> float:
-    """Each price that follows goes on from the wrong level, or from the one before; from there it does not return."""
+    """Each price that follows goes on from the wrong level, or from the one before; from there it does not
+    return.
+    """
     total, level = 0.0, 0.0
     for price, scale, freedom in _path(seen):
         on = _student(price - level, scale, freedom)
@@ -265,7 +309,9 @@ def _goes_on_or_back(seen: Seen, stays: float) -> float:
 
 
 def _path(seen: Seen) -> list[tuple[float, float, int]]:
-    """The first open after the move and the closes that follow: each by the close after the move, with how far it usually goes."""
+    """The first open after the move and the closes that follow: each by the close after the move, with how
+    far it usually goes.
+    """
     opens = [(seen.open_after, seen.night_scale, _NIGHT)] if np.isfinite(seen.open_after) else []
     return [*opens, *((close, seen.scale, _DAY) for close in seen.after.tolist())]
 
@@ -279,7 +325,9 @@ def _student(value: Values | float, scale: float, freedom: int) -> NDArray[np.fl
     """Log density of Student's t about zero, of standard deviation `scale`; 0 where the value is missing."""
     unit = scale * math.sqrt((freedom - 2) / freedom)
     at_centre = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(math.pi * freedom)
-    density = at_centre - np.log(unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
+    density = (
+        at_centre - np.log(unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
+    )
     return np.where(np.isfinite(density), density, 0.0)
 
 

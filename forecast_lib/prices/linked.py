@@ -2,9 +2,10 @@
 
     FB   FB   FB  | META META META        FB = { now = "META", on = 2022-06-09 }
 
-Before that day the rows of the old name count, and its own only where the old name has none: some sources give the new name the whole
-history. From that day on only its own count, for an old name may be given to another company. Every row stays stored under
-the name that it came with, so an evening before the day sees what was known then.
+Before that day the rows of the old name count, and its own only where the old name has none: some sources
+give the new name the whole history. From that day on only its own count, for an old name may be given to
+another company. Every row stays stored under the name that it came with, so an evening before the day sees
+what was known then.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from forecast_lib.windows.histories import Histories
 __all__ = ["linked"]
 
 
-def linked(histories: Histories, actions: pd.DataFrame, renames: Sequence[Rename]) -> tuple[Histories, pd.DataFrame]:
+def linked(
+    histories: Histories, actions: pd.DataFrame, renames: Sequence[Rename]
+) -> tuple[Histories, pd.DataFrame]:
     """Rows and corporate actions with each renamed ticker's past; those of the old names stay as they are.
 
     Args:
@@ -40,7 +43,9 @@ def _linked_rows(histories: Histories, rename: Rename) -> Histories:
     joined = histories.rows(rows)
     of = joined.of.copy()
     of[-np.count_nonzero(past) or len(of) :] = now
-    return Histories.ordered(joined.tickers, of, joined.sessions, joined.figures, joined.currencies, joined.currency)
+    return Histories.ordered(
+        joined.tickers, of, joined.sessions, joined.figures, joined.currencies, joined.currency
+    )
 
 
 def _linked_actions(actions: pd.DataFrame, rename: Rename) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Odd moves of tonight's rows, judged by the evidence: which rows wait, and which splits are inferred.
 
-The judge (`prices.evidence`) has no memory: it sees the same rows each night, those that wait among them, and says of each odd move what it
-is by now. So a row that waited is let in by itself once what follows speaks for it.
+The judge (`prices.evidence`) has no memory: it sees the same rows each night, those that wait among them, and
+says of each odd move what it is by now. So a row that waited is let in by itself once what follows speaks for
+it.
 """
 
 import dataclasses
@@ -46,8 +47,9 @@ class Judged:
     strikes: tuple[Strike, ...]
 
     def inferred(self, known: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session, kind, value and source: splits that the prices show and no source lists; known ones that they no longer show are
-        taken back."""
+        """Ticker, session, kind, value and source: splits that the prices show and no source lists; known
+        ones that they no longer show are taken back.
+        """
         found = [
             (ticker, verdict.session, verdict.ratio)
             for ticker, verdicts in self.verdicts.items()
@@ -74,7 +76,11 @@ class Judged:
             known: `price_verdicts` as they were known; what a person said stays.
         """
         before = {(row.ticker, np.datetime64(row.session, "D")): row for row in known.itertuples()}
-        tonight = {(ticker, each.session.astype("M8[D]")): each for ticker, verdicts in self.verdicts.items() for each in verdicts}
+        tonight = {
+            (ticker, each.session.astype("M8[D]")): each
+            for ticker, verdicts in self.verdicts.items()
+            for each in verdicts
+        }
         rows = []
         for (ticker, session), each in tonight.items():
             waits = [str(day) for day in each.rows.astype("M8[D]")]
@@ -83,11 +89,22 @@ class Judged:
             if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
                 rows.append((ticker, session, each.verdict, json.dumps(evidence)))
         for (ticker, session), old in before.items():
-            judged = ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight
+            judged = (
+                ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight
+            )
             if judged and waiting(old) and not _by_person(old.evidence):
-                rows.append((ticker, session, "real", json.dumps({"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"})))
+                rows.append(
+                    (
+                        ticker,
+                        session,
+                        "real",
+                        json.dumps({"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"}),
+                    )
+                )
         frame = pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
-        return frame.astype({"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"})
+        return frame.astype(
+            {"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"}
+        )
 
 
 def waiting(verdict: object) -> list[str]:
@@ -100,7 +117,11 @@ def waiting(verdict: object) -> list[str]:
 
 def _the_same(old: object, verdict: str, evidence: Mapping[str, object]) -> bool:
     then = json.loads(old.evidence)  # type: ignore[attr-defined]  # a row of the table
-    return (old.verdict, then.get("ratio"), then.get("rows")) == (verdict, evidence["ratio"], evidence["rows"])  # type: ignore[attr-defined]
+    return (old.verdict, then.get("ratio"), then.get("rows")) == (
+        verdict,
+        evidence["ratio"],
+        evidence["rows"],
+    )  # type: ignore[attr-defined]
 
 
 def _by_person(evidence: str) -> bool:
@@ -108,7 +129,9 @@ def _by_person(evidence: str) -> bool:
 
 
 def word_of_person(verdicts: pd.DataFrame, released: pd.DataFrame) -> dict[str, dict[np.datetime64, str]]:
-    """By ticker and session, what a person said of a move: `real` or `bad_print`; a row released from the quarantine is real too."""
+    """By ticker and session, what a person said of a move: `real` or `bad_print`; a row released from the
+    quarantine is real too.
+    """
     said: dict[str, dict[np.datetime64, str]] = {}
     for row in released.dropna(subset=["session"]).itertuples():
         said.setdefault(row.ticker, {})[np.datetime64(row.session, "D")] = "real"
@@ -159,7 +182,10 @@ def judged(
     strikes: list[Strike] = []
     mine, theirs = good.bounds(), stored.bounds()
     for low, high in portions(mine + theirs):
-        offered, beside = good.rows(slice(mine[low], mine[high])), stored.rows(slice(theirs[low], theirs[high]))
+        offered, beside = (
+            good.rows(slice(mine[low], mine[high])),
+            stored.rows(slice(theirs[low], theirs[high])),
+        )
         if not len(offered):
             continue
         rows = beside.overlaid(offered, "adj_close") if len(beside) else offered
@@ -185,26 +211,34 @@ def judged(
             open_ones = [each for each in found if each.session >= begin]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
             kept = _otherwise_stored(part, beside, place)
-            verdicts[ticker] = tuple(dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones)
+            verdicts[ticker] = tuple(
+                dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones
+            )
     return Judged(verdicts, since, tuple(strikes))
 
 
 def _open_since(rows: Histories, stored: Days) -> np.datetime64:
-    """From which session on moves are judged: the newest _STILL_OPEN, and all from the first on that is not stored yet."""
+    """From which session on moves are judged: the newest _STILL_OPEN, and all from the first on that is not
+    stored yet.
+    """
     new = rows.sessions[~np.isin(rows.sessions, stored)][:1]
     recent = rows.sessions[-_STILL_OPEN:][0]
     return min(recent, new[0]) if len(new) else recent
 
 
 def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:
-    """Sessions that are stored with another close than the one that was judged: a revision that waits leaves the stored row as it is."""
+    """Sessions that are stored with another close than the one that was judged: a revision that waits leaves
+    the stored row as it is.
+    """
     mine = stored.part(place)
     both = rows.sessions[np.isin(rows.sessions, mine.sessions)]
     now, then = (part.figures["close"][np.searchsorted(part.sessions, both)] for part in (rows, mine))
     return both[~np.isclose(now, then, rtol=1e-6, atol=0.0)]
 
 
-def _waiting(verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.intp], mine: slice) -> list[Strike]:
+def _waiting(
+    verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.intp], mine: slice
+) -> list[Strike]:
     strikes = []
     for verdict in verdicts:
         at = np.flatnonzero(np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))) + mine.start

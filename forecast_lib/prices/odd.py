@@ -3,14 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ABS_TO_STD", "CLIPPED", "FEWEST", "LIVELY", "ODD", "SMALLEST_SCALE", "WINDOW", "market_moves", "odd_rows", "usual_moves"]
+__all__ = [
+    "ABS_TO_STD",
+    "CLIPPED",
+    "FEWEST",
+    "LIVELY",
+    "ODD",
+    "SMALLEST_SCALE",
+    "WINDOW",
+    "market_moves",
+    "odd_rows",
+    "usual_moves",
+]
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Days = NDArray[np.datetime64]
 
 ODD = 4.5
-"""A move of so many usual days is looked at: 46 in 10,000 moves (2006 to 2013). A wrong price of a tenth is no larger in most shares."""
+"""A move of so many usual days is looked at: 46 in 10,000 moves (2006 to 2013). A wrong price of a tenth is
+no larger in most shares.
+"""
 
 WINDOW = 60
 """Sessions, three months: what is usual is taken from those before the move."""
@@ -51,8 +64,11 @@ def odd_rows(of: NDArray[np.integer], close: Values) -> Flags:
     return flags
 
 
-def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values) -> Values:
-    """What the other tickers of the exchange did on each session: their mean move, moves beyond CLIPPED counted as that.
+def market_moves(
+    exchange: NDArray[np.integer], of: NDArray[np.integer], sessions: Days, close: Values
+) -> Values:
+    """What the other tickers of the exchange did on each session: their mean move, moves beyond CLIPPED
+    counted as that.
 
     Args:
         exchange, of, sessions, close: (rows,) ordered by ticker, then session.
@@ -73,12 +89,16 @@ def market_moves(exchange: NDArray[np.integer], of: NDArray[np.integer], session
 
 
 def usual_moves(of: NDArray[np.integer], moves: Values, places: NDArray[np.intp]) -> Values:
-    """Standard deviation of a usual day at some rows, by the mean absolute move of the WINDOW rows before each."""
+    """Standard deviation of a usual day at some rows, by the mean absolute move of the WINDOW rows before
+    each.
+    """
     sizes = np.abs(moves)
     np.minimum(sizes, CLIPPED, out=sizes)
     sizes[np.isnan(sizes)] = 0.0
     sizes = np.append(0.0, sizes.cumsum())
-    first = np.maximum(np.searchsorted(of, of[places]) + 1, places - WINDOW)  # the first row of a ticker has no move
+    first = np.maximum(
+        np.searchsorted(of, of[places]) + 1, places - WINDOW
+    )  # the first row of a ticker has no move
     number = places - first
     with np.errstate(all="ignore"):
         scale = ABS_TO_STD * (sizes[places] - sizes[np.minimum(first, places)]) / number

@@ -1,8 +1,9 @@
 """A source's past beside the stored one: has it been put on another basis as a whole, and which?
 
-Both are prices as traded, every split that is known undone, so that they should be the same. A factor that most sessions share is no
-revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun to take dividends out of
-its prices, or delivers something else.
+Both are prices as traded, every split that is known undone, so that they should be the same. A factor that
+most sessions share is no
+revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun
+to take dividends out of its prices, or delivers something else.
 """
 
 import math
@@ -43,7 +44,8 @@ class Factor:
 
     Attributes:
         kind: `none` (they agree, but for single sessions), `split`, `unit`, `dividends`, or `unexplained`.
-        ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none` and `dividends`.
+        ratio: what the offered prices are smaller by: of a split, the new shares for one old; 1 for `none`
+            and `dividends`.
         since: the first common session that agrees again; None where the newest does not.
         evidence: in numbers.
     """
@@ -79,7 +81,11 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
     since = sessions[len(older)] if len(older) < len(logs) else None
     level = float(np.median(older))
     apart = float(np.median(np.abs(older - level)))
-    evidence = {"sessions": len(logs), "differ": float(differs.mean()), "factor": round(float(np.exp(level)), 6)}
+    evidence = {
+        "sessions": len(logs),
+        "differ": float(differs.mean()),
+        "factor": round(float(np.exp(level)), 6),
+    }
     alike = max(_ALIKE, _CENT / float(np.median(np.minimum(closes, closes * np.exp(logs)))))
     if abs(level) <= max(_SAME, 2 * apart / np.sqrt(len(older))) and apart <= alike:
         return Factor("none")
@@ -94,7 +100,9 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
 
 
 def _usual_ratio(kind: str, level: float, within: float) -> float | None:
-    """What prices are smaller by, by the usual split or unit that is so near to a log factor; None where none is."""
+    """What prices are smaller by, by the usual split or unit that is so near to a log factor; None where none
+    is.
+    """
     nearest = min(LEVELS[kind].move.tolist(), key=lambda each: abs(each - level))
     return round(math.exp(-nearest), 6) if abs(nearest - level) <= within else None
 
@@ -112,11 +120,19 @@ def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:
 
 def _follows(logs: Values, expected: Values) -> bool:
     """Whether dividends that are known explain the factors; only where there is one to explain them."""
-    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(np.median(np.abs(expected)))
+    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(
+        np.median(np.abs(expected))
+    )
 
 
 def _rises_by_steps(older: Values) -> bool:
-    """Whether the factors grow towards 1 in few steps, each of the size of a dividend, as they do where none is known."""
+    """Whether the factors grow towards 1 in few steps, each of the size of a dividend, as they do where none
+    is known.
+    """
     steps = np.diff(older, append=0.0)
     large = np.abs(steps) > _ALIKE
-    return bool((steps[large] > 0).all() and (steps < _LARGEST_DIVIDEND).all() and 1 < large.sum() <= max(2, len(older) / 20))
+    return bool(
+        (steps[large] > 0).all()
+        and (steps < _LARGEST_DIVIDEND).all()
+        and 1 < large.sum() <= max(2, len(older) / 20)
+    )

@@ -1,9 +1,10 @@
-"""Which rows of an answer are good: every rule's predicate over the rows of all tickers, some hundred thousand at a time.
+"""Which rows of an answer are good: every rule's predicate over the rows of all tickers, some hundred
+thousand at a time.
 
     rows as they came ──> rules about single rows ──> what is left, beside what is stored ──> rules about neighbours ──> good rows
 
-The screen is the rules: nothing restates them, so none can be forgotten. Only where a predicate strikes is more done than that: the row, or
-the value, goes to the quarantine as it came, with every reason.
+The screen is the rules: nothing restates them, so none can be forgotten. Only where a predicate strikes is
+more done than that: the row, or the value, goes to the quarantine as it came, with every reason.
 """
 
 import dataclasses
@@ -28,7 +29,9 @@ from forecast_lib.windows.histories import Histories, Splits
 __all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "screen"]
 
 TAIL_SESSIONS = 310
-"""So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a rule or the evidence reaches."""
+"""So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a
+rule or the evidence reaches.
+"""
 
 RELEASED_TOLERANCE = 1e-5
 """Relative: a released row may come back with other last digits, after a source re-based its history."""
@@ -106,7 +109,9 @@ class Screened:
         return struck[~self.kept[struck]]
 
     def quarantined(self) -> pd.DataFrame:
-        """Ticker, session, row, origin, rule, reason and field of what was refused; of each row the first rule in order, every reason."""
+        """Ticker, session, row, origin, rule, reason and field of what was refused; of each row the first
+        rule in order, every reason.
+        """
         struck: dict[int, list[Strike]] = defaultdict(list)
         for strike in self.strikes:
             if self.severities[strike.rule] != "warn":
@@ -116,16 +121,30 @@ class Screened:
             return _quarantine_frame([])
         places = np.array(sorted(struck), dtype=np.intp)
         rows = self.offered.rows
-        days = np.where((rows.sessions < _PLAUSIBLE[0]) | (rows.sessions > _PLAUSIBLE[1]), np.datetime64("NaT"), rows.sessions)
+        days = np.where(
+            (rows.sessions < _PLAUSIBLE[0]) | (rows.sessions > _PLAUSIBLE[1]),
+            np.datetime64("NaT"),
+            rows.sessions,
+        )
         origins = self.offered.origins(places)
         return _quarantine_frame(
-            (rows.tickers[rows.of[place]], days[place], self._text(place), origin, *self._named(place, struck[place]))
+            (
+                rows.tickers[rows.of[place]],
+                days[place],
+                self._text(place),
+                origin,
+                *self._named(place, struck[place]),
+            )
             for place, origin in zip(places.tolist(), origins, strict=True)
         )
 
     def _named(self, place: int, strikes: Sequence[Strike]) -> tuple[str, str, str | None]:
-        """The rule that names a row, every reason, and the fields where only values were refused. What costs the row goes first."""
-        ranked = sorted(strikes, key=lambda strike: (not costs_row(strike, self.severities), RULE_ORDER[strike.rule]))
+        """The rule that names a row, every reason, and the fields where only values were refused. What costs
+        the row goes first.
+        """
+        ranked = sorted(
+            strikes, key=lambda strike: (not costs_row(strike, self.severities), RULE_ORDER[strike.rule])
+        )
         reasons = "; ".join(dict.fromkeys(self._reason(place, strike) for strike in ranked))
         if costs_row(ranked[0], self.severities):
             return ranked[0].rule, reasons, None
@@ -138,12 +157,19 @@ class Screened:
             return strike.reason
         calendar = self.exchanges.calendars[self.exchanges.of[rows.of[place]]].name
         figures = {name: values[place] for name, values in rows.figures.items()}
-        more = {"field": strike.field, "calendar": calendar, "as_of": self.as_of.day, "now": f"{self.as_of.now:%Y-%m-%d %H:%M}"}
+        more = {
+            "field": strike.field,
+            "calendar": calendar,
+            "as_of": self.as_of.day,
+            "now": f"{self.as_of.now:%Y-%m-%d %H:%M}",
+        }
         return rule.words.format(**figures, **more)
 
     def _text(self, place: int) -> str:
         rows = self.offered.rows
-        return as_json({"session": rows.sessions[place], **{name: float(rows.figures[name][place]) for name in VALUES}})
+        return as_json(
+            {"session": rows.sessions[place], **{name: float(rows.figures[name][place]) for name in VALUES}}
+        )
 
 
 def _quarantine_frame(lines: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
@@ -161,7 +187,9 @@ def _listed(names: Sequence[str]) -> str:
 def costs_row(strike: Strike, severities: Mapping[str, str]) -> bool:
     """Whether a strike costs the whole row."""
     severity = severities[strike.rule]
-    return severity in ("drop_row", "hold_ticker") or (severity == "null_field" and strike.field in (ROW, "close"))
+    return severity in ("drop_row", "hold_ticker") or (
+        severity == "null_field" and strike.field in (ROW, "close")
+    )
 
 
 def screen(
@@ -209,7 +237,13 @@ def screen(
             if not len(came):
                 continue
             everything = np.ones(len(came), dtype=bool)
-            note(_found(ROW_RULES, View(came, everything, exchanges, splits, as_of), np.arange(mine.start, mine.stop)))
+            note(
+                _found(
+                    ROW_RULES,
+                    View(came, everything, exchanges, splits, as_of),
+                    np.arange(mine.start, mine.stop),
+                )
+            )
             if refused is not None and refused[mine].any():
                 note(iter([(RULES["refused_by_person"], ROW, mine.start + np.flatnonzero(refused[mine]))]))
             left = _left(came, mine, kept, values)
@@ -220,8 +254,12 @@ def screen(
     return Screened(offered, kept, refused_values, tuple(_joined(strikes)), severities, as_of, exchanges)
 
 
-def _found(rules: Sequence[Rule], view: View, places: NDArray[np.intp]) -> Iterator[tuple[Rule, str, NDArray[np.intp]]]:
-    """Rule, figure and places of what is broken; `places` are those of the view's rows among all offered ones."""
+def _found(
+    rules: Sequence[Rule], view: View, places: NDArray[np.intp]
+) -> Iterator[tuple[Rule, str, NDArray[np.intp]]]:
+    """Rule, figure and places of what is broken; `places` are those of the view's rows among all offered
+    ones.
+    """
     for rule in rules:
         assert rule.find is not None
         for field, flags in rule.find(view).items():
@@ -245,8 +283,12 @@ def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
     return list(itertools.pairwise(places))
 
 
-def _left(came: Histories, mine: slice, kept: Flags, values: Mapping[str, list[NDArray[np.intp]]]) -> tuple[Histories, NDArray[np.intp]]:
-    """What the rules about single rows left, refused values missing, and the places of it among all offered rows."""
+def _left(
+    came: Histories, mine: slice, kept: Flags, values: Mapping[str, list[NDArray[np.intp]]]
+) -> tuple[Histories, NDArray[np.intp]]:
+    """What the rules about single rows left, refused values missing, and the places of it among all offered
+    rows.
+    """
     places = np.arange(mine.start, mine.stop)
     stays = kept[mine]
     refused = {name: np.concatenate(parts) for name, parts in values.items() if parts}
@@ -260,8 +302,12 @@ def _left(came: Histories, mine: slice, kept: Flags, values: Mapping[str, list[N
     return (came, places) if stays.all() else (came.rows(stays), places[stays])
 
 
-def _together(offered: Histories, places: NDArray[np.intp], stored: Histories) -> tuple[Histories, Flags, NDArray[np.intp]]:
-    """Stored and offered rows, one a session: the offered one, of several the last; which were offered; and their places, -1 for others."""
+def _together(
+    offered: Histories, places: NDArray[np.intp], stored: Histories
+) -> tuple[Histories, Flags, NDArray[np.intp]]:
+    """Stored and offered rows, one a session: the offered one, of several the last; which were offered; and
+    their places, -1 for others.
+    """
     if len(stored):
         rows, came_from = Histories.side_by_side([stored, offered], offered.tickers)
         of_all = np.concatenate([np.full(len(stored), -1), places])[came_from]
@@ -275,8 +321,8 @@ def _together(offered: Histories, places: NDArray[np.intp], stored: Histories) -
 
 
 def rows_beside(offered: Histories, stored: Histories) -> Histories:
-    """The stored rows that rules and evidence look at beside the offered ones, of the same tickers: the last TAIL_SESSIONS of each, or
-    all from some before the first offered one on.
+    """The stored rows that rules and evidence look at beside the offered ones, of the same tickers: the last
+    TAIL_SESSIONS of each, or all from some before the first offered one on.
 
     Args:
         stored: of these tickers and maybe more.
@@ -290,7 +336,11 @@ def rows_beside(offered: Histories, stored: Histories) -> Histories:
         at = low + np.searchsorted(stored.sessions[low : highs[place]], offered.sessions[firsts[place]])
         begins[place] = max(low, at - _FEW_BEFORE)
     counts = highs - begins
-    rows = np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts) if len(places) else places
+    rows = (
+        np.arange(counts.sum()) + np.repeat(begins - np.append(0, counts.cumsum()[:-1]), counts)
+        if len(places)
+        else places
+    )
     of = np.repeat(np.arange(len(places), dtype=np.int32), counts)
     return dataclasses.replace(stored.rows(rows), tickers=offered.tickers, of=of)
 
@@ -302,7 +352,9 @@ def _released(rows: Histories, released: pd.DataFrame) -> Flags | None:
         return None
     forgiven = np.zeros(len(rows), dtype=bool)
     bounds = rows.bounds()
-    for ticker, day, text in zip(mine["ticker"], mine["session"].to_numpy("datetime64[D]"), mine["row"], strict=True):
+    for ticker, day, text in zip(
+        mine["ticker"], mine["session"].to_numpy("datetime64[D]"), mine["row"], strict=True
+    ):
         place = rows.tickers.index(ticker)
         low, high = bounds[place : place + 2].tolist()
         begin, end = low + np.searchsorted(rows.sessions[low:high], [day, day + 1])

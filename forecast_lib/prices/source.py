@@ -1,8 +1,9 @@
 """What a price source is: it answers one question, and does not store or repair.
 
-*Given tickers, and of each a first session, which rows do you have up to a last one?* The answer is one value of columns for all of them
-(`Offered`), as the source has the rows, only renamed to our columns and as they were traded; `prices.screen` decides which are good. What
-is wrong with one ticker is said in its part of the answer (`Told`) and concerns no other.
+*Given tickers, and of each a first session, which rows do you have up to a last one?* The answer is one value
+of columns for all of them (`Offered`), as the source has the rows, only renamed to our columns and as they
+were traded; `prices.screen` decides which are good. What is wrong with one ticker is said in its part of the
+answer (`Told`) and concerns no other.
 """
 
 import datetime as dt
@@ -55,7 +56,8 @@ class Told:
         problem: why it has no rows.
         timezone: IANA name of the exchange's, where the source knows it.
         action_kinds: the kinds of action that it would have listed if there were any.
-        actions_from: the first session whose actions it would have listed; that of the first row where not given.
+        actions_from: the first session whose actions it would have listed; that of the first row where not
+            given.
         assumption: what it took for granted about splits for lack of evidence, in words.
         torn: what its prices and splits contradict each other in, in words, where rows were left out for it.
         undone: its rows are not those of the source: splits were undone in them.
@@ -72,7 +74,9 @@ class Told:
 
 @dataclass(frozen=True)
 class OfferedTicker:
-    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as REFUSED_COLUMNS."""
+    """One ticker's part of an answer: prices as RAW_COLUMNS, actions as ACTION_COLUMNS, refused rows as
+    REFUSED_COLUMNS.
+    """
 
     prices: pd.DataFrame
     actions: pd.DataFrame
@@ -86,12 +90,15 @@ class Offered:
     """A source's answer for many tickers.
 
     Attributes:
-        rows: with `adj_close`, as traded as far as the source's actions allow; of one session several may come, in the source's order.
+        rows: with `adj_close`, as traded as far as the source's actions allow; of one session several may
+            come, in the source's order.
         actions: ticker and ACTION_COLUMNS, maybe also of sessions before the first that was asked for.
-        refused: ticker and REFUSED_COLUMNS: what could not be made a row at all; session NaT where unreadable, `row` the row's text.
+        refused: ticker and REFUSED_COLUMNS: what could not be made a row at all; session NaT where
+            unreadable, `row` the row's text.
         told: of every ticker that was asked for.
         origins: where rows stand in the source, from their places in `rows`.
-        whole: for the store, how the rows of whole tickers get from the source into the table by themselves; None where they do not.
+        whole: for the store, how the rows of whole tickers get from the source into the table by themselves;
+            None where they do not.
     """
 
     rows: Histories
@@ -115,13 +122,17 @@ class Offered:
         rows = self.rows.rows(slice(low, high))
         figures = {name: rows.figures[name].copy() for name in VALUES}
         origins = pd.array(list(self.origins(np.arange(low, high))), dtype="str")
-        prices = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins})
+        prices = pd.DataFrame(
+            {"session": rows.sessions.astype("datetime64[us]"), **figures, "origin": origins}
+        )
         actions, refused = (
             frame.loc[frame["ticker"] == ticker, list(columns)].reset_index(drop=True)
             for frame, columns in ((self.actions, ACTION_COLUMNS), (self.refused, REFUSED_COLUMNS))
         )
         codes = rows.currency[rows.currency >= 0]
-        return OfferedTicker(prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told)
+        return OfferedTicker(
+            prices, actions, refused, rows.currencies[codes[-1]] if len(codes) else None, told
+        )
 
     @classmethod
     def of_one(
@@ -149,7 +160,9 @@ class Offered:
         codes = np.full(len(days), -1 if currency is None else 0, dtype=np.int16)
         picked = {name: np.asarray(figures[name], dtype=float)[order] for name in VALUES}
         currencies = () if currency is None else (currency,)
-        rows = Histories((str(ticker),), np.zeros(len(days), np.int32), days[order], picked, currencies, codes)
+        rows = Histories(
+            (str(ticker),), np.zeros(len(days), np.int32), days[order], picked, currencies, codes
+        )
         unread = () if refused is None else (refused.assign(ticker=str(ticker)),)
         listed = actions_frame([actions.assign(ticker=str(ticker))])
         return cls(rows, listed, refused_frame(unread), {ticker: told}, lambda at: origins(order[at]))
@@ -168,10 +181,19 @@ class Offered:
         def origins(at: NDArray[np.intp]) -> list[str]:
             where = came_from[at]
             owner = np.searchsorted(starts, where, side="right") - 1
-            return [str(parts[part].origins(np.array([place - starts[part]]))[0]) for part, place in zip(owner, where, strict=True)]
+            return [
+                str(parts[part].origins(np.array([place - starts[part]]))[0])
+                for part, place in zip(owner, where, strict=True)
+            ]
 
         told = {ticker: said for part in parts for ticker, said in part.told.items()}
-        return cls(rows, actions_frame(part.actions for part in parts), refused_frame(part.refused for part in parts), told, origins)
+        return cls(
+            rows,
+            actions_frame(part.actions for part in parts),
+            refused_frame(part.refused for part in parts),
+            told,
+            origins,
+        )
 
     @classmethod
     def nothing(cls, told: Mapping[Ticker, Told]) -> "Offered":
@@ -188,21 +210,27 @@ class PriceSource(Protocol):
     """A place where prices come from. New ones pass `tests/contracts/price_source.py`."""
 
     name: str
-    """Stored in the column `source`; the simulated market's is `simulated`, so that nobody takes its rows for real."""
+    """Stored in the column `source`; the simulated market's is `simulated`, so that nobody takes its rows for
+    real.
+    """
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """The tickers to take when the user names none; empty where the source has no list of its own."""
         ...
 
     def passed_over(self) -> tuple[str, ...]:
-        """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences for people."""
+        """What the source holds and cannot hand out, such as files whose names are no tickers: in sentences
+        for people.
+        """
         ...
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
-        """Every row of each ticker from its first session (None: from the beginning) to `last`, both inclusive.
+        """Every row of each ticker from its first session (None: from the beginning) to `last`, both
+        inclusive.
 
-        What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices where there is nothing, TransientError
-        where it may come later, FileRefused and TickerHeld where it cannot be read without guessing.
+        What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices where there is
+        nothing, TransientError where it may come later, FileRefused and TickerHeld where it cannot be read
+        without guessing.
 
         Args:
             done: hears of each ticker that is answered, from any thread.
@@ -220,14 +248,20 @@ def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def refused_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Ticker and REFUSED_COLUMNS, typed, the parts one below the other."""
-    return _joined_frame(parts, {"ticker": str, "session": "datetime64[us]", **dict.fromkeys(REFUSED_COLUMNS[1:], str)})
+    return _joined_frame(
+        parts, {"ticker": str, "session": "datetime64[us]", **dict.fromkeys(REFUSED_COLUMNS[1:], str)}
+    )
 
 
 def _joined_frame(parts: Iterable[pd.DataFrame], types: Mapping[str, Any]) -> pd.DataFrame:
     filled = [part[list(types)] for part in parts if len(part)]
     if not filled:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-    return (filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)).astype(dict(types)).reset_index(drop=True)
+    return (
+        (filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True))
+        .astype(dict(types))
+        .reset_index(drop=True)
+    )
 
 
 def as_json(row: Mapping[str, object]) -> str:

@@ -1,4 +1,6 @@
-"""A source's prices and dividends as they were on their days, whichever way its maker wrote them: what was divided by splits is undone."""
+"""A source's prices and dividends as they were on their days, whichever way its maker wrote them: what was
+divided by splits is undone.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +16,9 @@ from forecast_lib.windows.histories import Histories
 __all__ = ["Traded", "Undoing", "on_traded_basis", "splits_to_undo"]
 
 _TRADED_BY_HABIT = "splitcoefficient"
-"""Where no split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always split-adjusted."""
+"""Where no split tells: Alpha Vantage, who calls the column so, gives prices as traded; Yahoo's are always
+split-adjusted.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Undoing:
     Attributes:
         splits: ACTION_COLUMNS of the splits that the prices are divided by; none where they are as traded.
         assumption: what was taken for granted, where no split is large enough to tell.
-        torn_until: the closes fit neither traded nor split-adjusted prices: only rows from this session on, the last split's, are sure.
+        torn_until: the closes fit neither traded nor split-adjusted prices: only rows from this session on,
+            the last split's, are sure.
     """
 
     splits: pd.DataFrame
@@ -55,7 +60,8 @@ class Traded:
 
 
 def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -> Traded:
-    """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is sure.
+    """The same prices and actions as traded; of a ticker whose prices contradict its splits only what is
+    sure.
 
     Args:
         rows: every row of the tickers with splits, whatever was asked for; of the others some will do.
@@ -72,16 +78,23 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
     for ticker in splitting:
         place = rows.tickers.index(ticker)
         mine, own = slice(*bounds[place : place + 2].tolist()), by_ticker[ticker]
-        closes = pd.DataFrame({"session": rows.sessions[mine].astype("datetime64[us]"), "close": rows.figures["close"][mine]})
+        closes = pd.DataFrame(
+            {"session": rows.sessions[mine].astype("datetime64[us]"), "close": rows.figures["close"][mine]}
+        )
         undoing = found[ticker] = splits_to_undo(closes, actions.iloc[own], split_column)
         if undoing.torn_until is not None:
             sure[mine] = rows.sessions[mine] >= undoing.torn_until
         if len(undoing.splits):
-            undone = as_traded({name: values[mine] for name, values in figures.items()}, split_factors(rows.sessions[mine], undoing.splits))
+            undone = as_traded(
+                {name: values[mine] for name, values in figures.items()},
+                split_factors(rows.sessions[mine], undoing.splits),
+            )
             for name, changed in undone.items():
                 figures[name][mine] = changed
             values[own] *= np.where(
-                actions["kind"].to_numpy()[own] == "dividend", split_factors(actions["session"].iloc[own], undoing.splits), 1.0
+                actions["kind"].to_numpy()[own] == "dividend",
+                split_factors(actions["session"].iloc[own], undoing.splits),
+                1.0,
             )
     traded = dataclasses.replace(rows, figures=figures)
     return Traded(traded if sure.all() else traded.rows(sure), actions.assign(value=values), found)
@@ -90,8 +103,8 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
 def splits_to_undo(prices: pd.DataFrame, actions: pd.DataFrame, split_column: str) -> Undoing:
     """The splits by which one ticker's prices are divided already, as the closes around them show.
 
-    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session none is to be believed:
-    they are left as they are.
+    Splits after the last priced row say nothing about the rows yet, and of several ratios for one session
+    none is to be believed: they are left as they are.
 
     Args:
         prices: `session` and `close`: every row of the source.
@@ -109,7 +122,10 @@ def splits_to_undo(prices: pd.DataFrame, actions: pd.DataFrame, split_column: st
     traded = split_column == _TRADED_BY_HABIT
     ratios = ", ".join(f"{ratio:g}" for ratio in splits["value"][:5])
     usual = "as traded" if traded else "split-adjusted"
-    assumption = f"splits of {ratios} are too small for the closes to tell: prices are taken to be {usual}, as in most files of the kind"
+    assumption = (
+        f"splits of {ratios} are too small for the closes to tell: prices are taken to be {usual}, as in most"
+        " files of the kind"
+    )
     return Undoing(splits.iloc[:0] if traded else splits, assumption)
 
 

@@ -1,1 +1,3 @@
-"""The named walkthrough recipes, run to the last quirk, and beside each the honest answer to the same question."""
+"""The named walkthrough recipes, run to the last quirk, and beside each the honest answer to the same
+question.
+"""

@@ -1,7 +1,7 @@
 """The five recipes as frozen values: everything that decides a walkthrough's figures, its quirks included.
 
-A quirk is a named field here, never a special case in the code that runs it, so that what flatters a figure can be read off in
-one place.
+A quirk is a named field here, never a special case in the code that runs it, so that what flatters a figure
+can be read off in one place.
 """
 
 import dataclasses
@@ -28,11 +28,14 @@ class Recipe:
         ticker: whose prices it takes; None for a sine.
         column: the price that is forecast.
         lookback: values that a window sees.
-        scaled: on which values the min-max scaler is fitted: the `whole` series (the future included), the `training` part, or `no`.
+        scaled: on which values the min-max scaler is fitted: the `whole` series (the future included), the
+            `training` part, or `no`.
         layers, units, dropout: of the network; dropout follows each recurrent layer.
-        split: `none`: scored on the data it was trained on; `parts`: first 80 % and last 20 % of the values, windows cut inside each
+        split: `none`: scored on the data it was trained on; `parts`: first 80 % and last 20 % of the values,
+            windows cut inside each
             part; `files`: by file; `windows`: first 80 % and last 20 % of the windows.
-        drops_last: the walkthrough's loop ends one too early, so that the last window of each part is never used.
+        drops_last: the walkthrough's loop ends one too early, so that the last window of each part is never
+            used.
         published: figures of the walkthrough's own page, by name.
         flattery: what makes the walkthrough's figures look better than the forecasts are, one sentence each.
     """
@@ -57,18 +60,24 @@ class Recipe:
     @property
     def network(self) -> Network:
         """The recipe's network: one value in, one value out, Keras's own first weights in the head too."""
-        return Network(self.variant, self.layers, self.units, 1, 1, self.lookback, self.dropout, zero_head=False)
+        return Network(
+            self.variant, self.layers, self.units, 1, 1, self.lookback, self.dropout, zero_head=False
+        )
 
 
 _FUTURE_SCALER = (
-    "The scaler is fitted on the whole series, so every training value already tells where the price will be in the test years."
+    "The scaler is fitted on the whole series, so every training value already tells where the price will be"
+    " in the test years."
 )
 _LAG = (
-    "The plot shows one-day-ahead predictions, each made from true prices up to the day before: a line that merely repeats "
-    "yesterday's price looks just as close."
+    "The plot shows one-day-ahead predictions, each made from true prices up to the day before: a line that"
+    " merely repeats yesterday's price looks just as close."
 )
 _NO_BASELINE = "No baseline stands beside the error; 'tomorrow's price is today's' is the one to beat."
-_LOST_WINDOW = "An off-by-one in the loop leaves out the last complete window of each part: the newest price is never forecast."
+_LOST_WINDOW = (
+    "An off-by-one in the loop leaves out the last complete window of each part: the newest price is never"
+    " forecast."
+)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -89,7 +98,10 @@ RECIPES: dict[str, Recipe] = {
             split="none",
             drops_last=False,
             flattery=(
-                "The error is measured on the very data that the network was trained on: it says nothing about forecasts.",
+                (
+                    "The error is measured on the very data that the network was trained on: it says nothing"
+                    " about forecasts."
+                ),
                 "The scaler is fitted on the whole series.",
                 _LAG,
                 _NO_BASELINE,
@@ -145,7 +157,10 @@ RECIPES: dict[str, Recipe] = {
             split="none",
             drops_last=True,
             flattery=(
-                "One next value is no test; the sine repeats itself every 50 values, so even unseen windows have been seen.",
+                (
+                    "One next value is no test; the sine repeats itself every 50 values, so even unseen"
+                    " windows have been seen."
+                ),
                 "An off-by-one in the loop leaves out the last complete window.",
                 "No baseline is shown; a linear rule on the last two values continues a sine exactly.",
             ),
@@ -167,9 +182,15 @@ RECIPES: dict[str, Recipe] = {
             drops_last=True,
             published=(("test_mse_scaled", 0.0008), ("forecast_last_window", 0.992)),
             flattery=(
-                "The published test MSE of 0.0008 looks small, but 'the next value is the last one' nearly reaches it.",
+                (
+                    "The published test MSE of 0.0008 looks small, but 'the next value is the last one'"
+                    " nearly reaches it."
+                ),
                 "The scaler is fitted on the whole series; on a sine that changes next to nothing.",
-                "Each test forecast is made from true values: left to run on its own output, an error can grow.",
+                (
+                    "Each test forecast is made from true values: left to run on its own output, an error can"
+                    " grow."
+                ),
                 "An off-by-one in the loop leaves out the last complete window.",
             ),
         ),
@@ -188,7 +209,9 @@ def recipe_named(name: str) -> Recipe:
         UsageError: there is none; the message lists those there are.
     """
     if name not in RECIPES:
-        raise UsageError(f"recipe {name[:60]!a} is not known: expected one of {', '.join(get_args(RecipeName))}")
+        raise UsageError(
+            f"recipe {name[:60]!a} is not known: expected one of {', '.join(get_args(RecipeName))}"
+        )
     return RECIPES[name]
 
 
@@ -218,7 +241,8 @@ def _layers(recipe: Recipe, asked: Asked) -> int:
 
 
 def with_asked(recipe: Recipe, asked: Asked) -> Recipe:
-    """The recipe with another network. Where only a variant is named the recipe's depth stays, but `lstm` has one layer and `stacked` two.
+    """The recipe with another network. Where only a variant is named the recipe's depth stays, but `lstm` has
+    one layer and `stacked` two.
 
     >>> with_asked(recipe_named("google-deep"), Asked(variant="gru")).network.layers
     4
@@ -232,7 +256,9 @@ def with_asked(recipe: Recipe, asked: Asked) -> Recipe:
     if isinstance(asked.layers, int) and asked.layers > 1 and recipe.variant == "lstm":
         own.setdefault("variant", "stacked")
     changed = dataclasses.replace(recipe, **own)
-    ModelConfig(changed.variant, changed.layers, changed.units, changed.lookback, dropout=changed.dropout)  # checks the ranges
+    ModelConfig(
+        changed.variant, changed.layers, changed.units, changed.lookback, dropout=changed.dropout
+    )  # checks the ranges
     if not 1 <= changed.epochs <= 100_000:
         raise UsageError(f"epochs {changed.epochs} is out of range: expected 1 to 100000")
     return changed

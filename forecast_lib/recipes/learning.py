@@ -1,4 +1,6 @@
-"""Training a network on windows of one scaled series, as Keras's `fit` does: shuffled anew each epoch, the last batch smaller."""
+"""Training a network on windows of one scaled series, as Keras's `fit` does: shuffled anew each epoch, the
+last batch smaller.
+"""
 
 from dataclasses import dataclass
 
@@ -28,7 +30,9 @@ class Pace:
 
 @dataclass(frozen=True)
 class Learned:
-    """A network trained on a scaled series; `losses` has the mean training loss of each epoch, in scaled units."""
+    """A network trained on a scaled series; `losses` has the mean training loss of each epoch, in scaled
+    units.
+    """
 
     network: Network
     weights: Weights
@@ -40,8 +44,12 @@ def _windows(values: Array, targets: range, lookback: int) -> NDArray[np.float32
     return cut_windows(values[:, None], np.asarray(targets) - 1, lookback)
 
 
-def batches_of(values: Array, targets: range, lookback: int, batch: int, order: NDArray[np.integer]) -> Batches:
-    """The windows of `targets` in the given order, `batch` a step; the last step is filled with windows of no weight."""
+def batches_of(
+    values: Array, targets: range, lookback: int, batch: int, order: NDArray[np.integer]
+) -> Batches:
+    """The windows of `targets` in the given order, `batch` a step; the last step is filled with windows of no
+    weight.
+    """
     steps = -(-len(order) // batch)
     filled = np.concatenate([order, np.zeros(steps * batch - len(order), order.dtype)])
     weights = (np.arange(len(filled)) < len(order)).astype(np.float32)
@@ -86,12 +94,17 @@ def learn(network: Network, values: Array, targets: range, pace: Pace, *, seed: 
 def predict(learned: Learned, values: Array, targets: range) -> Array:
     """(targets,): the scaled forecast of each target from the true values before it."""
     parts = [targets[at : at + _AT_ONCE] for at in range(0, len(targets), _AT_ONCE)]
-    answers = [forward(learned.network, learned.weights, _windows(values, part, learned.network.lookback))[:, 0] for part in parts]
+    answers = [
+        forward(learned.network, learned.weights, _windows(values, part, learned.network.lookback))[:, 0]
+        for part in parts
+    ]
     return np.concatenate(answers).astype(np.float64)
 
 
 def run_free(learned: Learned, values: Array, count: int) -> Array:
-    """(count,): scaled values after the series, each forecast from those before it, its own answers included."""
+    """(count,): scaled values after the series, each forecast from those before it, its own answers
+    included.
+    """
     history = list(values[-learned.network.lookback :])
     for _ in range(count):
         window = np.array(history[-learned.network.lookback :], np.float32)[None, :, None]
@@ -100,7 +113,11 @@ def run_free(learned: Learned, values: Array, count: int) -> Array:
 
 
 def attention_of(learned: Learned, values: Array, targets: range) -> Array | None:
-    """(lookback,): mean weight of each value of the window, oldest first; None where the network has no attention."""
+    """(lookback,): mean weight of each value of the window, oldest first; None where the network has no
+    attention.
+    """
     if learned.network.variant != "attention":
         return None
-    return attention_weights(learned.network, learned.weights, _windows(values, targets, learned.network.lookback)).mean(axis=0)
+    return attention_weights(
+        learned.network, learned.weights, _windows(values, targets, learned.network.lookback)
+    ).mean(axis=0)

@@ -1,7 +1,8 @@
 """Running a recipe: as published, and honestly.
 
-Each attempt answers the same question, the next value from the values before it, on the same targets; only what the
-answerer was allowed to know differs. Everything here is in the series' own unit unless a name says `scaled`.
+Each attempt answers the same question, the next value from the values before it, on the same targets; only
+what the answerer was allowed to know differs. Everything here is in the series' own unit unless a name says
+`scaled`.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Attempt:
     Attributes:
         fitted: (train targets,) its answers where it was trained.
         tested: (test targets,) its answers where it was not; empty without a test part.
-        attention: (lookback,) mean weights over the test windows (the training windows without a test part), or None.
+        attention: (lookback,) mean weights over the test windows (the training windows without a test part),
+            or None.
     """
 
     learned: Learned
@@ -73,12 +75,16 @@ def rmse(predicted: Array, actual: Array) -> float:
     return float(np.sqrt(np.mean((predicted - actual) ** 2)))
 
 
-def _attempt(recipe: Recipe, series: RecipeSeries, parts: Parts, scaler: MinMax, pace: Pace, seed: int) -> Attempt:
+def _attempt(
+    recipe: Recipe, series: RecipeSeries, parts: Parts, scaler: MinMax, pace: Pace, seed: int
+) -> Attempt:
     scaled = scaler.scale(series.values)
     learned = learn(recipe.network, scaled, parts.train, pace, seed=seed, name=series.name)
     tested = scaler.unscale(predict(learned, scaled, parts.test)) if parts.test is not None else np.empty(0)
     attention = attention_of(learned, scaled, parts.scored)
-    return Attempt(learned, parts, scaler, scaler.unscale(predict(learned, scaled, parts.train)), tested, attention)
+    return Attempt(
+        learned, parts, scaler, scaler.unscale(predict(learned, scaled, parts.train)), tested, attention
+    )
 
 
 def _published_scaler(recipe: Recipe, series: RecipeSeries, parts: Parts) -> MinMax:
@@ -95,11 +101,19 @@ def as_published(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt:
         TrainingDiverged: the loss became NaN or infinite.
     """
     parts = parts_of(recipe, series)
-    return _attempt(recipe, series, parts, _published_scaler(recipe, series, parts), Pace(recipe.epochs, recipe.batch), seed)
+    return _attempt(
+        recipe,
+        series,
+        parts,
+        _published_scaler(recipe, series, parts),
+        Pace(recipe.epochs, recipe.batch),
+        seed,
+    )
 
 
 def scaler_on_training_only(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt | None:
-    """The same network with a scaler that knows the training part only; without a split, the last 20 % are held out.
+    """The same network with a scaler that knows the training part only; without a split, the last 20 % are
+    held out.
 
     None where that is what the walkthrough does.
     """
@@ -116,9 +130,15 @@ def naive(series: RecipeSeries, targets: range) -> Array:
 
 
 def our_model(
-    series: RecipeSeries, parts: Parts, *, seed: int, model: ModelConfig = OUR_MODEL, train_config: TrainConfig = OUR_TRAINING
+    series: RecipeSeries,
+    parts: Parts,
+    *,
+    seed: int,
+    model: ModelConfig = OUR_MODEL,
+    train_config: TrainConfig = OUR_TRAINING,
 ) -> Array | None:
-    """(test targets,): our default model, trained on the training part by the night's own functions; None for a sine.
+    """(test targets,): our default model, trained on the training part by the night's own functions; None for
+    a sine.
 
     Raises:
         TickerError: it cannot be trained on this series.
@@ -126,10 +146,12 @@ def our_model(
     if series.prices is None or parts.test is None:
         return None
     trained = train_alone(series.prices.until(parts.known), model, train_config, seed=seed)
-    return forecast_with_model(trained.bundle, series.prices, (parts.test.start - 1, parts.test.stop - 1)).point[:, 0]
+    return forecast_with_model(
+        trained.bundle, series.prices, (parts.test.start - 1, parts.test.stop - 1)
+    ).point[:, 0]
 
 
-# --- sines ---------------------------------------------------------------------------------------------------------------------
+# --- sines
 
 
 def next_value(attempt: Attempt, series: RecipeSeries) -> float:
@@ -138,13 +160,18 @@ def next_value(attempt: Attempt, series: RecipeSeries) -> float:
 
 
 def free_running(attempt: Attempt, recipe: Recipe, series: RecipeSeries) -> tuple[Array, Array]:
-    """The forecast of the `FREE_STEPS` values after a sine, fed with nothing but its own answers, and the sine's true values."""
-    answers = attempt.scaler.unscale(run_free(attempt.learned, attempt.scaler.scale(series.values), FREE_STEPS))
+    """The forecast of the `FREE_STEPS` values after a sine, fed with nothing but its own answers, and the
+    sine's true values.
+    """
+    answers = attempt.scaler.unscale(
+        run_free(attempt.learned, attempt.scaler.scale(series.values), FREE_STEPS)
+    )
     return answers, sine_beyond(recipe, FREE_STEPS)
 
 
 def improved_pace(recipe: Recipe) -> Pace:
-    """The same network trained better: sixteen windows a step, a learning rate that starts ten or twenty times higher and falls to zero.
+    """The same network trained better: sixteen windows a step, a learning rate that starts ten or twenty
+    times higher and falls to zero.
 
     Fewer steps than the walkthrough's take less time; the falling rate is what brings the error to the floor.
     """
@@ -153,7 +180,9 @@ def improved_pace(recipe: Recipe) -> Pace:
 
 
 def improved_sine(recipe: Recipe, series: RecipeSeries, *, seed: int) -> Attempt:
-    """A sine recipe's network, better trained, scored on windows it was not trained on, its scaler fitted on the training part."""
+    """A sine recipe's network, better trained, scored on windows it was not trained on, its scaler fitted on
+    the training part.
+    """
     parts = held_out_parts(recipe, series)
     scaler = NOT_SCALED if recipe.scaled == "no" else fit_min_max(series.values[: parts.known])
     return _attempt(recipe, series, parts, scaler, improved_pace(recipe), seed)

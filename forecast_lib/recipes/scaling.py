@@ -1,7 +1,7 @@
 """The walkthroughs' scaler: the smallest value becomes 0, the largest 1.
 
-What it is fitted on decides whether the future leaks: fitted on the whole series it tells the training years how high the
-price will go.
+What it is fitted on decides whether the future leaks: fitted on the whole series it tells the training years
+how high the price will go.
 """
 
 from dataclasses import dataclass

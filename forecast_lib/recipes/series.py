@@ -21,7 +21,8 @@ class RecipeSeries:
         values: (n,) in the series' own unit.
         labels: (n,) ISO dates, or numbers.
         first_file: how many values come from the training file; None where there is one file.
-        prices: the same sessions for our own model, split-adjusted, its `close` the recipe's column; None for a sine.
+        prices: the same sessions for our own model, split-adjusted, its `close` the recipe's column; None for
+            a sine.
     """
 
     name: str

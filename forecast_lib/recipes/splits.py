@@ -7,8 +7,8 @@
     windows   |<- window ->| t t t t t t t t|| t t t t t t t t t t(x)|
     none      |<- window ->| t t t t t t t t t t t t t t t t t t t(x)|
 
-(x): the target that is lost where the walkthrough's loop ends one too early (`drops_last`). A window is the `lookback` values before
-its target.
+(x): the target that is lost where the walkthrough's loop ends one too early (`drops_last`). A window is the
+`lookback` values before its target.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,10 @@ def _checked(parts: Parts, recipe: Recipe, count: int) -> Parts:
     if min(len(parts.train), len(parts.scored)) < 1:
         needed = recipe.lookback + 1 + int(recipe.drops_last)
         where = "in each part" if parts.test is not None else "in all"
-        raise UsageError(f"recipe {recipe.name}: {count} rows are too few: a window of {recipe.lookback} needs {needed} or more {where}")
+        raise UsageError(
+            f"recipe {recipe.name}: {count} rows are too few: a window of {recipe.lookback} needs {needed} or"
+            f" more {where}"
+        )
     return parts
 
 
@@ -84,4 +87,8 @@ def held_out_parts(recipe: Recipe, series: RecipeSeries) -> Parts:
         return parts
     count = len(series.values)
     known = int(count * TRAINING_SHARE)
-    return _checked(Parts(range(recipe.lookback, known), range(known, count - int(recipe.drops_last)), known), recipe, count)
+    return _checked(
+        Parts(range(recipe.lookback, known), range(known, count - int(recipe.drops_last)), known),
+        recipe,
+        count,
+    )

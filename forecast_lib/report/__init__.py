@@ -1,11 +1,21 @@
 """The pages of one run, and of one recipe: frames -> plain values -> self-contained HTML files.
 
-`sections/` has a module for each part of a page: its value, its builder and its template; `pages` puts them together; `writing` puts the
-files in place. `report_pages` makes the texts from the frames, `write_report` and `show_latest` show them.
+`sections/` has a module for each part of a page: its value, its builder and its template; `pages` puts them
+together; `writing` puts the files in place. `report_pages` makes the texts from the frames, `write_report`
+and `show_latest` show them.
 """
 
 from forecast_lib.report.frames import ReportInput
-from forecast_lib.report.pages import INDEX, IndexPage, TickerPage, index_page, picture_of, render_recipe, report_pages, ticker_pages
+from forecast_lib.report.pages import (
+    INDEX,
+    IndexPage,
+    TickerPage,
+    index_page,
+    picture_of,
+    render_recipe,
+    report_pages,
+    ticker_pages,
+)
 from forecast_lib.report.plots import Plot, Series
 from forecast_lib.report.recipe import Figure, RecipeReport
 from forecast_lib.report.writing import show_latest, write_report

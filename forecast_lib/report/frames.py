@@ -1,6 +1,7 @@
 """The frames of one run that its pages are made of, and how they become plain values.
 
-This is the one place that bears a part that is not there: a first night has no past, a table may be empty or lack a column.
+This is the one place that bears a part that is not there: a first night has no past, a table may be empty or
+lack a column.
 """
 
 import datetime as dt
@@ -16,7 +17,19 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import quantile_column
 
-__all__ = ["ALL_TICKERS", "BANDS", "Past", "Record", "ReportInput", "by_ticker", "day_of", "group_by", "pairs", "pasts", "records"]
+__all__ = [
+    "ALL_TICKERS",
+    "BANDS",
+    "Past",
+    "Record",
+    "ReportInput",
+    "by_ticker",
+    "day_of",
+    "group_by",
+    "pairs",
+    "pasts",
+    "records",
+]
 
 ALL_TICKERS = "*"
 BANDS = ((95, 0.025, 0.975), (80, 0.10, 0.90), (50, 0.25, 0.75))
@@ -28,19 +41,23 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
-    """The frames of one run, with the columns of `tables.TABLES`; empty frames (without columns too) for parts not there yet.
+    """The frames of one run, with the columns of `tables.TABLES`; empty frames (without columns too) for
+    parts not there yet.
 
     Attributes:
         run: the run's one row of `runs`.
         run_tickers: one row a ticker asked for.
         forecasts: this run's `forecasts`.
         prices: ticker, session, close: recent closes, adjusted for splits, oldest first in each ticker.
-        past: earlier forecasts, one a ticker, step and target session, in that order, with `actual`: the close that came, on the
+        past: earlier forecasts, one a ticker, step and target session, in that order, with `actual`: the
+            close that came, on the
             forecast's own share basis, missing where it is not known.
         nights: `run_tickers` of earlier nightly runs with their `as_of`, the newest first in each ticker.
         models: the `models` that this run trained (others are ignored).
-        backtest_scores: rows of the newest backtests; of doubles by ticker, model and step the last row counts.
-        settled: by step and `made_by`: n, cov80, cov95, ratio, first and last target session of settled forecasts.
+        backtest_scores: rows of the newest backtests; of doubles by ticker, model and step the last row
+            counts.
+        settled: by step and `made_by`: n, cov80, cov95, ratio, first and last target session of settled
+            forecasts.
         coverage: the newest rows of `rolling_coverage`, one a ticker and step.
         model_coverage: the newest rows of `model_coverage`, one a model and step.
         quarantined: `quarantined_prices` rows that this run refused.
@@ -73,7 +90,10 @@ class ReportInput:
 def records(frame: pd.DataFrame) -> list[Record]:
     """The rows as dicts, every kind of missing value as `None`."""
     plain = frame.astype(object)
-    return [{str(key): value for key, value in row.items()} for row in plain.where(plain.notna(), None).to_dict("records")]
+    return [
+        {str(key): value for key, value in row.items()}
+        for row in plain.where(plain.notna(), None).to_dict("records")
+    ]
 
 
 def group_by(rows: Sequence[Record], key: str) -> dict[Any, list[Record]]:
@@ -109,11 +129,13 @@ def pairs(text: str) -> tuple[tuple[str, Any], ...]:
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """The earlier forecasts of one ticker for one step, oldest target session first; all arrays have one entry a forecast.
+    """The earlier forecasts of one ticker for one step, oldest target session first; all arrays have one
+    entry a forecast.
 
     Attributes:
         sessions: target sessions, datetime64[D].
-        actual: the close that came, NaN where it is not known yet; on the forecast's own share basis, as the quantiles are.
+        actual: the close that came, NaN where it is not known yet; on the forecast's own share basis, as the
+            quantiles are.
         quantiles: by level.
     """
 
@@ -124,7 +146,9 @@ class Past:
     quantiles: dict[float, Array]
 
     def inside(self, low: float, high: float) -> NDArray[np.bool_]:
-        """Whether the close that came lies in the interval, its bounds included; False where none came yet."""
+        """Whether the close that came lies in the interval, its bounds included; False where none
+        came yet.
+        """
         return (self.quantiles[low] <= self.actual) & (self.actual <= self.quantiles[high])
 
     @property
@@ -140,11 +164,16 @@ def pasts(frame: pd.DataFrame) -> dict[str, dict[int, Past]]:
     """Earlier forecasts by ticker and step."""
     if frame.empty:
         return {}
-    sessions, actual = frame["target_session"].to_numpy("datetime64[D]"), frame["actual"].to_numpy(float, na_value=math.nan)
+    sessions, actual = (
+        frame["target_session"].to_numpy("datetime64[D]"),
+        frame["actual"].to_numpy(float, na_value=math.nan),
+    )
     columns = {level: frame[quantile_column(level)].to_numpy(float) for level in _LEVELS}
     made_by = frame["made_by"].to_numpy(object)
     found: dict[str, dict[int, Past]] = {}
     for (ticker, step), rows in frame.groupby(["ticker", "step"], sort=False).indices.items():
         own = {level: values[rows] for level, values in columns.items()}
-        found.setdefault(str(ticker), {})[int(step)] = Past(int(step), sessions[rows], made_by[rows], actual[rows], own)
+        found.setdefault(str(ticker), {})[int(step)] = Past(
+            int(step), sessions[rows], made_by[rows], actual[rows], own
+        )
     return found

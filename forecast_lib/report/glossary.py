@@ -41,7 +41,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "naive": Term(
         "naive",
-        "“The price stays as it is.” Any forecast of the price has to be compared with it, and few do better.",
+        "“The price stays as it is.” Any forecast of the price has to be compared with it, and few do"
+        " better.",
     ),
     "drift": Term(
         "drift",
@@ -70,7 +71,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "record": Term(
         "record",
-        "Forecasts that were really published, and what came. It is younger and smaller than a backtest, but nothing about it is a replay.",
+        "Forecasts that were really published, and what came. It is younger and smaller than a backtest, but"
+        " nothing about it is a replay.",
     ),
     "settled": Term(
         "settled",
@@ -88,7 +90,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "winkler": Term(
         "Winkler score",
-        "The width of the 95 % range, plus a penalty for each close outside it, larger the further out. Lower is better.",
+        "The width of the 95 % range, plus a penalty for each close outside it, larger the further out. Lower"
+        " is better.",
     ),
     "qlike": Term(
         "QLIKE",
@@ -111,7 +114,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "status-fresh": Term(
         "fresh",
-        "Tonight's forecast was made from tonight's prices, by what the evidence says is best for the ticker.",
+        "Tonight's forecast was made from tonight's prices, by what the evidence says is best for the"
+        " ticker.",
     ),
     "status-last_good": Term(
         "last good",
@@ -124,7 +128,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "status-ended": Term(
         "ended",
-        "The source has had no price for twenty sessions, or no longer knows the ticker: nothing to forecast.",
+        "The source has had no price for twenty sessions, or no longer knows the ticker: nothing to"
+        " forecast.",
     ),
     "status-none": Term("no forecast", "Fewer than ten usable sessions are known."),
     "quarantine": Term(
@@ -133,7 +138,8 @@ GLOSSARY: dict[str, Term] = {
     ),
     "decision": Term(
         "decision",
-        "What was done with a ticker's model tonight: trained anew (retrain), trained a little further (fine-tune), or kept (skip).",
+        "What was done with a ticker's model tonight: trained anew (retrain), trained a little further"
+        " (fine-tune), or kept (skip).",
     ),
 }
 """By the name of its place on the page, in the order in which they are read."""

@@ -1,8 +1,11 @@
-"""The frames of one run -> its pages: a first page, one for each ticker, and a glossary. Nothing is read or written here.
+"""The frames of one run -> its pages: a first page, one for each ticker, and a glossary. Nothing is read or
+written here.
 
-Every text is escaped by Jinja2 (`autoescape`), and each page forbids itself foreign parts and foreign scripts by its own content
-security policy: a hostile name or reason from a price source stays text, also for a reader of a page mailed around. The one script,
-which sorts and searches the table of the first page, is named in the policy by its hash.
+Every text is escaped by Jinja2 (`autoescape`), and each page forbids itself foreign parts and foreign scripts
+by its own content
+security policy: a hostile name or reason from a price source stays text, also for a reader of a page mailed
+around. The one script, which sorts and searches the table of the first page, is named in the policy by its
+hash.
 """
 
 import base64
@@ -30,15 +33,34 @@ from forecast_lib.report.sections.makers import Makers, makers
 from forecast_lib.report.sections.quality import Quality, quality
 from forecast_lib.report.sections.record import TickerRecord, ticker_record
 from forecast_lib.report.sections.skill import Score, Skill, skill, ticker_scores
-from forecast_lib.report.sections.tickers import Closes, TickerLine, TickerState, closes_of, states, status_counts, ticker_lines
+from forecast_lib.report.sections.tickers import (
+    Closes,
+    TickerLine,
+    TickerState,
+    closes_of,
+    states,
+    status_counts,
+    ticker_lines,
+)
 from forecast_lib.report.sections.tonight import Tonight, tonight
 from forecast_lib.report.words import FILTERS, cell, page_name
 
-__all__ = ["INDEX", "IndexPage", "TickerPage", "index_page", "picture_of", "render_recipe", "report_pages", "ticker_pages"]
+__all__ = [
+    "INDEX",
+    "IndexPage",
+    "TickerPage",
+    "index_page",
+    "picture_of",
+    "render_recipe",
+    "report_pages",
+    "ticker_pages",
+]
 
 INDEX = "index.html"
 _MOST_PAGES = 1000
-"""Pages of more tickers take longer than the night's prices; then those that the first page speaks of have theirs."""
+"""Pages of more tickers take longer than the night's prices; then those that the first page speaks of have
+theirs.
+"""
 _LARGE = {"shown": 250, "width": 1080, "height": 340}
 
 
@@ -85,12 +107,16 @@ class _Known:
 
     def picture(self, state: TickerState, **size: int) -> Picture | None:
         closes, steps = self.closes.get(state.ticker, ()), self.forecasts.get(state.ticker, ())
-        return picture(state, closes, steps, self.past.get(state.ticker, {}), simulated=self.report.simulated, **size)
+        return picture(
+            state, closes, steps, self.past.get(state.ticker, {}), simulated=self.report.simulated, **size
+        )
 
 
 def _known(report: ReportInput) -> _Known:
     run = about(report)
-    return _Known(report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts))
+    return _Known(
+        report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts)
+    )
 
 
 def index_page(report: ReportInput) -> IndexPage:
@@ -129,7 +155,10 @@ def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
 def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage]:
     report = known.report
     run_id = known.run.run_id
-    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights", "drivers")}
+    of = {
+        name: by_ticker(getattr(report, name))
+        for name in ("nights", "refused", "verdicts", "weights", "drivers")
+    }
     models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
     coverage: dict[str, list[Coverage]] = {}
     for row in coverage_rows(report.coverage, "ticker"):
@@ -146,18 +175,28 @@ def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage
             tonight=tonight(name, known.forecasts.get(name, ())),
             record=ticker_record(name, past, coverage.get(name, ())),
             makers=makers(of["weights"].get(name, ()), of["drivers"].get(name, ()), scores.get(name, ())),
-            events=events(state, models.get(name), *(of[part].get(name, ()) for part in ("nights", "refused", "verdicts"))),
+            events=events(
+                state,
+                models.get(name),
+                *(of[part].get(name, ()) for part in ("nights", "refused", "verdicts")),
+            ),
             before=shown[at - 1].ticker if at else None,
             after=shown[at + 1].ticker if at + 1 < len(shown) else None,
         )
 
 
 def _with_pages(found: Sequence[TickerState], index: IndexPage) -> list[TickerState]:
-    """The tickers that have a page of their own, by name: all, or of very many those that the first page speaks of."""
+    """The tickers that have a page of their own, by name: all, or of very many those that the first page
+    speaks of.
+    """
     if len(found) <= _MOST_PAGES:
         return sorted(found, key=lambda state: state.ticker)
     parts = index.attention
-    named = {each.ticker for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises) for each in part}
+    named = {
+        each.ticker
+        for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises)
+        for each in part
+    }
     named |= {each.of for each in parts.uncovered} | {each.state.ticker for each in index.charts.pictures}
     return sorted((state for state in found if state.ticker in named), key=lambda state: state.ticker)
 
@@ -185,22 +224,36 @@ def picture_of(ticker: str, closes: pd.DataFrame, past: pd.DataFrame, forecast: 
     """A page with nothing but one ticker's picture.
 
     Args:
-        closes: ticker, session, close, adjusted for splits. past: rows of `forecast_history`. forecast: rows of `latest_forecasts`.
+        closes: ticker, session, close, adjusted for splits. past: rows of `forecast_history`. forecast: rows
+            of `latest_forecasts`.
     """
     state = TickerState(ticker, "fresh", *[None] * 9)
     report = ReportInput(run=pd.DataFrame(), prices=closes, past=past)
-    drawn = picture(state, closes_of(report).get(ticker, ()), records(forecast), pasts(past).get(ticker, {}), simulated=False, **_LARGE)
+    drawn = picture(
+        state,
+        closes_of(report).get(ticker, ()),
+        records(forecast),
+        pasts(past).get(ticker, {}),
+        simulated=False,
+        **_LARGE,
+    )
     return _environment().get_template("picture.html").render(ticker=ticker, picture=drawn)
 
 
 @functools.cache
 def _environment() -> Environment:
-    loader = ChoiceLoader([PackageLoader("forecast_lib.report"), PackageLoader("forecast_lib.report", "sections")])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = ChoiceLoader(
+        [PackageLoader("forecast_lib.report"), PackageLoader("forecast_lib.report", "sections")]
+    )
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(FILTERS)
     script = _source(environment, "tickers.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals.update(cell=cell, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'"))
+    environment.globals.update(
+        cell=cell, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'")
+    )
     return environment
 
 

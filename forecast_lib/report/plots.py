@@ -1,7 +1,7 @@
 """Where the ink goes: values -> coordinates of one inline SVG, as plain values for the `line_plot` macro.
 
-The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the page's style
-sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
+The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the
+page's style sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
 """
 
 import datetime as dt
@@ -58,8 +58,8 @@ class Plot:
         for series in self.series:
             if len(series.values) != len(self.labels):
                 raise ValueError(
-                    f"plot {self.title!r}, series {series.name!r}: {len(series.values)} values for {len(self.labels)} labels; "
-                    "expected one value a label, None where there is none"
+                    f"plot {self.title!r}, series {series.name!r}: {len(series.values)} values for"
+                    f" {len(self.labels)} labels; expected one value a label, None where there is none"
                 )
             if series.style not in get_args(Style):
                 raise ValueError(
@@ -93,14 +93,18 @@ Band = tuple[int, float, float]
 
 @dataclass(frozen=True)
 class PastBands:
-    """What was forecast for sessions that have come: by session the bands, wide to narrow, in price units of today's share basis."""
+    """What was forecast for sessions that have come: by session the bands, wide to narrow, in price units of
+    today's share basis.
+    """
 
     bands: Mapping[dt.date, Sequence[Band]]
 
 
 @dataclass(frozen=True)
 class Range:
-    """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who rests on it."""
+    """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who
+    rests on it.
+    """
 
     label: str
     bands: tuple[Band, ...]
@@ -119,7 +123,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class Shape:
-    """One SVG path with the style class that colours it, and its width where the style sheet cannot know it."""
+    """One SVG path with the style class that colours it, and its width where the style sheet cannot
+    know it.
+    """
 
     css: str
     path: str
@@ -244,9 +250,11 @@ def draw_forecast(
     width: int = 360,
     height: int = 190,
 ) -> Drawing:
-    """One ticker's last closes over the bands that had been forecast for them and, after them, the fan of its forecast.
+    """One ticker's last closes over the bands that had been forecast for them and, after them, the fan of its
+    forecast.
 
-    Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule marks the cutoff.
+    Sessions after the cutoff are drawn wider than those before it, so that the bands can be read; a rule
+    marks the cutoff.
 
     Args:
         title: what the reader hears or reads on the whole drawing.
@@ -259,7 +267,9 @@ def draw_forecast(
         history.append((forecast.cutoff, forecast.last_close))
     bands = forecast.bands if forecast else ()
     said = [(session, close, past.bands.get(session, ()) if past else ()) for session, close in history]
-    everything = [close for _, close in history] + [value for _, low, high in bands for value in (*low, *high)]
+    everything = [close for _, close in history] + [
+        value for _, low, high in bands for value in (*low, *high)
+    ]
     everything += [value for _, _, own in said for _, low, high in own for value in (low, high)]
     frame = _Frame(everything + list(forecast.median if forecast else ()), width, height, _LETTER, 22)
     steps = len(forecast.targets) if forecast else 0
@@ -274,7 +284,10 @@ def draw_forecast(
     if forecast and steps:
         future = frame.spread(steps + 1, split, frame.right)
         start = forecast.last_close
-        shapes[:0] = [Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high))) for percent, low, high in bands]
+        shapes[:0] = [
+            Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high)))
+            for percent, low, high in bands
+        ]
         shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
         marks += [
             Mark(round(x, 1), round(frame.y(median), 1), "forecast", f"{day:%a} {day}: median {median:,.6g}")
@@ -321,8 +334,12 @@ def _misses(frame: _Frame, xs: Sequence[float], said: _Said) -> list[Mark]:
     ]
 
 
-def draw_spark(closes: Sequence[float], band: tuple[float, float] | None, *, width: int = 96, height: int = 26) -> tuple[Shape, ...]:
-    """The last closes as a small line, and the interval of the next session as an upright stroke; no axes, no words."""
+def draw_spark(
+    closes: Sequence[float], band: tuple[float, float] | None, *, width: int = 96, height: int = 26
+) -> tuple[Shape, ...]:
+    """The last closes as a small line, and the interval of the next session as an upright stroke; no axes, no
+    words.
+    """
     values = [*closes, *(band or ())]
     low, span = min(values), (max(values) - min(values)) or 1.0
     right = width - 6 if band else width - 1
@@ -333,7 +350,15 @@ def draw_spark(closes: Sequence[float], band: tuple[float, float] | None, *, wid
     return (*shapes, Shape("spark", f"M{width - 3} {ys[-2]:.1f}V{ys[-1]:.1f}")) if band else shapes
 
 
-def draw_ranges(title: str, ranges: Sequence[Range], *, unit: str = "", zero: bool = False, width: int = 560, css: str = "mid") -> Drawing:
+def draw_ranges(
+    title: str,
+    ranges: Sequence[Range],
+    *,
+    unit: str = "",
+    zero: bool = False,
+    width: int = 560,
+    css: str = "mid",
+) -> Drawing:
     """Bands lying on one common axis, one line each, the first on top.
 
     Args:
@@ -379,16 +404,22 @@ def draw_shares(
     height: int = 220,
     css: str = "mid",
 ) -> Drawing | None:
-    """Shares of outcomes inside intervals over time, each with the level that was promised and the limits of chance around it.
+    """Shares of outcomes inside intervals over time, each with the level that was promised and the limits of
+    chance around it.
 
     Args:
         sessions: oldest first; fewer than two are no drawing.
-        shares: per cent of the interval, its share at each session, and the half width of its limits there, empty for none.
+        shares: per cent of the interval, its share at each session, and the half width of its limits there,
+            empty for none.
     """
     if len(sessions) < 2:
         return None
-    values = [100 * value for _, own, _ in shares for value in own] + [float(percent) for percent, _, _ in shares]
-    frame = _Frame(values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32)
+    values = [100 * value for _, own, _ in shares for value in own] + [
+        float(percent) for percent, _, _ in shares
+    ]
+    frame = _Frame(
+        values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32
+    )
     xs = frame.spread(len(sessions), frame.left, frame.right)
     shapes = []
     for percent, own, limits in shares:
@@ -397,7 +428,10 @@ def draw_shares(
         shapes += [Shape("limits", frame.band(xs, low, high))] if limits else []
         shapes.append(Shape("rule", frame.line(xs[:: len(xs) - 1], [float(percent)] * 2)))
         shapes.append(Shape(f"share s{percent}", frame.line(xs, [100 * value for value in own])))
-    ticks = [Tick(frame.left, _day_and_month(sessions[0]), "start"), Tick(frame.right, _day_and_month(sessions[-1]), "end")]
+    ticks = [
+        Tick(frame.left, _day_and_month(sessions[0]), "start"),
+        Tick(frame.right, _day_and_month(sessions[-1]), "end"),
+    ]
     return Drawing(
         title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks, tuple(shapes), css=css
     )  # fmt: skip
@@ -412,8 +446,14 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
     xs = frame.spread(len(plot.labels), frame.left, frame.right)
     places = sorted({round(k * (len(xs) - 1) / 3) for k in range(4)})
     anchors = ["start", *["middle"] * (len(places) - 2), "end"] if len(places) > 1 else ["end"]
-    ticks = tuple(Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True))
-    shapes = tuple(Shape(series.style, frame.line(xs, series.values)) for series in plot.series if series.style != "points")
+    ticks = tuple(
+        Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True)
+    )
+    shapes = tuple(
+        Shape(series.style, frame.line(xs, series.values))
+        for series in plot.series
+        if series.style != "points"
+    )
     marks = tuple(
         Mark(round(x, 1), round(frame.y(value), 1), "points")
         for series in plot.series
@@ -432,7 +472,9 @@ _AS_GOOD = 0.00005
 """A ratio that reads 1.0000 lies on the rule, on nobody's side."""
 
 
-def draw_heap(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150) -> Drawing | None:
+def draw_heap(
+    title: str, ratios: Sequence[tuple[str, float]], *, width: int = 720, height: int = 150
+) -> Drawing | None:
     """Ratios as a heap of dots, one a ticker, with a rule at 1; `None` for no ratio.
 
     Args:
@@ -460,13 +502,20 @@ def draw_heap(title: str, ratios: Sequence[tuple[str, float]], *, width: int = 7
         for place, group in bins.items()
         for k, (ticker, ratio) in enumerate(group)
     )
-    ticks = [Tick(round(middle + (value - 1) / reach * half, 1), label) for value, label in nice_ticks(1 - reach, 1 + reach, 6)]
+    ticks = [
+        Tick(round(middle + (value - 1) / reach * half, 1), label)
+        for value, label in nice_ticks(1 - reach, 1 + reach, 6)
+    ]
     inside = tuple(tick for tick in ticks if left + 20 <= tick.at <= right - 20)
-    return Drawing(title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip")
+    return Drawing(
+        title, width, height, left, right, top, bottom, inside, marks=marks, divider=middle, css="wide strip"
+    )
 
 
 def _bin(ratio: float, reach: float) -> int:
-    """The heap of a ratio: 0 on the rule, below it negative, above it positive; no heap straddles the rule."""
+    """The heap of a ratio: 0 on the rule, below it negative, above it positive; no heap straddles the
+    rule.
+    """
     if abs(ratio - 1) < _AS_GOOD:
         return 0
     place = 1 + math.floor(abs(ratio - 1) / reach * _BINS)

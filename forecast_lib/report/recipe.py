@@ -1,4 +1,6 @@
-"""What the page of a named recipe shows: its figures, the honest ones beside them, and what flatters the result."""
+"""What the page of a named recipe shows: its figures, the honest ones beside them, and what flatters the
+result.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +11,9 @@ __all__ = ["Figure", "RecipeReport"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One reported number (or word) with its unit and a remark; `value` is shown with six significant digits."""
+    """One reported number (or word) with its unit and a remark; `value` is shown with six significant
+    digits.
+    """
 
     label: str
     value: float | int | str | None

@@ -32,12 +32,17 @@ def severity(status: str) -> int:
 
 
 def page_name(ticker: str) -> str:
-    """The file of a ticker's page: a name that every file system and URL takes, and that no two tickers share.
+    """The file of a ticker's page: a name that every file system and URL takes, and that no two tickers
+    share.
 
     >>> [page_name(ticker) for ticker in ("AAPL", "BRK-B", "7203.T", "^GSPC", "EURUSD=X", "INDEX", "CON", "NUL.T")]
     ['AAPL.html', 'BRK-B.html', '7203.T.html', '_5EGSPC.html', 'EURUSD_3DX.html', '_INDEX.html', '_CON.html', '_NUL.T.html']
     """
-    safe = re.sub(r"[^A-Za-z0-9.\-]", lambda found: "".join(f"_{byte:02X}" for byte in found[0].encode(errors="replace")), ticker)
+    safe = re.sub(
+        r"[^A-Za-z0-9.\-]",
+        lambda found: "".join(f"_{byte:02X}" for byte in found[0].encode(errors="replace")),
+        ticker,
+    )
     taken = _RESERVED.fullmatch(safe.lower().partition(".")[0]) or safe.startswith(".")
     return f"{'_' if taken else ''}{safe}.html"
 
@@ -92,7 +97,11 @@ def _signed(share: float | None, decimals: int = 1) -> str:
     >>> _signed(-0.0125), _signed(0.02)
     ('−1.2 %', '+2.0 %')
     """
-    return MISSING if share is None or not math.isfinite(share) else f"{100 * share:+.{decimals}f} %".replace("-", "−")
+    return (
+        MISSING
+        if share is None or not math.isfinite(share)
+        else f"{100 * share:+.{decimals}f} %".replace("-", "−")
+    )
 
 
 def _seconds(value: float | None) -> str:

@@ -1,4 +1,6 @@
-"""The pages of a run -> their place in the workspace. A reader sees the old pages or the new ones, never a part."""
+"""The pages of a run -> their place in the workspace. A reader sees the old pages or the new ones, never a
+part.
+"""
 
 import os
 import re
@@ -33,7 +35,10 @@ def write_report(workspace: Path, run_id: str, pages: Iterable[tuple[str, str]])
         OSError: the disk refuses; older pages are untouched then.
     """
     if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(f"run id {run_id[:40]!r} cannot name a folder: expected 1 to 128 of A-Z a-z 0-9 . _ -, no leading dot")
+        raise UsageError(
+            f"run id {run_id[:40]!r} cannot name a folder: expected 1 to 128 of A-Z a-z 0-9 . _ -, no"
+            " leading dot"
+        )
     reports = workspace / REPORTS
     reports.mkdir(parents=True, exist_ok=True)
     built = Path(tempfile.mkdtemp(dir=reports, prefix=".", suffix=".new"))
@@ -50,7 +55,9 @@ def write_report(workspace: Path, run_id: str, pages: Iterable[tuple[str, str]])
 
 
 def show_latest(page: Path) -> Path:
-    """Make a run's first page the report that readers open, `reports/latest.html`, in one step; its links lead to that run's pages."""
+    """Make a run's first page the report that readers open, `reports/latest.html`, in one step; its links
+    lead to that run's pages.
+    """
     reports, run_id = page.parent.parent, page.parent.name
     html = page.read_bytes().replace(b'href="./', f'href="./{run_id}/'.encode())
     with tempfile.NamedTemporaryFile(dir=reports, prefix=".", suffix=".new", delete=False) as file:

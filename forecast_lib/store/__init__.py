@@ -1,10 +1,13 @@
 """Where prices and forecasts are kept: the only room that knows DuckDB.
 
-A workspace holds two databases. `working.duckdb` belongs to the run that holds the workspace's lock and to nobody else; readers open
-`published.duckdb`, which is built beside, audited and swapped in whole. `ledger.jsonl` says, outside both, what was stored.
+A workspace holds two databases. `working.duckdb` belongs to the run that holds the workspace's lock and to
+nobody else; readers open `published.duckdb`, which is built beside, audited and swapped in whole.
+`ledger.jsonl` says, outside both, what was stored.
 
-    lock.hold_workspace ─> database.open_working ─> reads, revisions ─> database.record_run ─> ledger.append ─> publication.publish
-                                                                                              readers ─> reader.query
+    lock.hold_workspace ─> database.open_working ─> reads, revisions ─> database.record_run ─> ledger.append
+    ─> publication.publish
+                                                                                              readers ─>
+                                                                                              reader.query
 
 The modules are imported one by one, so that a reader need not wait for what only a run needs.
 """

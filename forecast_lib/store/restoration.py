@@ -1,6 +1,8 @@
-"""Back to a good state after damage: a kept snapshot becomes the publication, and the working database is rebuilt where it must be.
+"""Back to a good state after damage: a kept snapshot becomes the publication, and the working database is
+rebuilt where it must be.
 
-A publication holds every base table, so that the working database can be made from it. What the ledger records beyond it is lost, and
+A publication holds every base table, so that the working database can be made from it. What the ledger
+records beyond it is lost, and
 said so: in the result and in the ledger. Damaged files are never deleted, only renamed.
 """
 
@@ -10,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forecast_lib.errors import StoreDamaged, UsageError
-from forecast_lib.store import database, ledger, migrations
-from forecast_lib.store.border import disk_errors
-from forecast_lib.store.files import (
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.border import disk_errors
+from forecast_lib.store.disk.files import (
     LEDGER,
     PUBLISHED,
     PUBLISHED_MODE,
@@ -23,7 +25,14 @@ from forecast_lib.store.files import (
     remove_leftovers,
     wal_of,
 )
-from forecast_lib.store.publication import attached, fingerprints, list_snapshots, published_runs, snapshot_path
+from forecast_lib.store.published.publication import (
+    attached,
+    fingerprints,
+    list_snapshots,
+    published_runs,
+    snapshot_path,
+)
+from forecast_lib.store.working import database, migrations
 
 __all__ = ["Restored", "restore"]
 
@@ -55,8 +64,12 @@ class Restored:
         if self.put_aside:
             parts.append("damaged files kept as " + ", ".join(path.name for path in self.put_aside))
         if self.lost_runs:
-            parts.append(f"{len(self.lost_runs)} stored runs could not be brought back: {', '.join(self.lost_runs)}")
-        return "; ".join(parts) or "nothing is damaged and nothing was changed: name a snapshot to go back to it"
+            parts.append(
+                f"{len(self.lost_runs)} stored runs could not be brought back: {', '.join(self.lost_runs)}"
+            )
+        return (
+            "; ".join(parts) or "nothing is damaged and nothing was changed: name a snapshot to go back to it"
+        )
 
 
 Recorded = Mapping[str, Mapping[str, int]]
@@ -75,18 +88,20 @@ class _Copy:
         return tuple(
             run
             for run, rows in recorded.items()
-            if run not in self.runs or any(self.runs[run].get(table, 0) != count for table, count in rows.items())
+            if run not in self.runs
+            or any(self.runs[run].get(table, 0) != count for table, count in rows.items())
         )
 
 
 def restore(workspace: Path, snapshot: str | None, *, now: dt.datetime) -> Restored:
     """Bring back a snapshot as the publication, and rebuild the working database if it is missing or damaged.
 
-    The caller holds the workspace. A sound working database is left alone. A damaged one is rebuilt from whichever readable file holds
-    most of the runs that the ledger records, not from the named snapshot.
+    The caller holds the workspace. A sound working database is left alone. A damaged one is rebuilt from
+    whichever readable file holds most of the runs that the ledger records, not from the named snapshot.
 
     Args:
-        snapshot: name as `list_snapshots` gives it; None keeps a sound publication and otherwise takes the fullest readable snapshot.
+        snapshot: name as `list_snapshots` gives it; None keeps a sound publication and otherwise takes the
+            fullest readable snapshot.
         now: UTC time, for the names of the damaged files and the line in the ledger.
 
     Raises:
@@ -107,7 +122,9 @@ def restore(workspace: Path, snapshot: str | None, *, now: dt.datetime) -> Resto
 def _named(workspace: Path, snapshot: str | None) -> Path | None:
     if snapshot is None:
         if not list_snapshots(workspace) and not (workspace / PUBLISHED).exists():
-            raise UsageError(f"{workspace} has neither a publication nor a snapshot: there is nothing to restore")
+            raise UsageError(
+                f"{workspace} has neither a publication nor a snapshot: there is nothing to restore"
+            )
         return None
     path = snapshot_path(workspace, snapshot)
     if _read_whole(path) is None:
@@ -116,7 +133,9 @@ def _named(workspace: Path, snapshot: str | None) -> Path | None:
 
 
 def _recorded_runs(workspace: Path, now: dt.datetime, aside: list[Path]) -> Recorded:
-    """The runs of the ledger, and those that readers see; a damaged ledger is put aside, and the next opening writes a new one."""
+    """The runs of the ledger, and those that readers see; a damaged ledger is put aside, and the next opening
+    writes a new one.
+    """
     shown: Recorded = {run: {"runs": 1} for run in published_runs(workspace)}
     try:
         return {**shown, **{run: entry["rows"] for run, entry in ledger.read(workspace).runs().items()}}
@@ -126,7 +145,9 @@ def _recorded_runs(workspace: Path, now: dt.datetime, aside: list[Path]) -> Reco
         return {**shown, **{run: {} for run in named}}
 
 
-def _restore_working(workspace: Path, recorded: Recorded, now: dt.datetime, aside: list[Path]) -> tuple[str | None, tuple[str, ...]]:
+def _restore_working(
+    workspace: Path, recorded: Recorded, now: dt.datetime, aside: list[Path]
+) -> tuple[str | None, tuple[str, ...]]:
     path = workspace / WORKING
     sound = _sound_working(workspace, now)
     if sound is not None and not sound.lacks(recorded):
@@ -137,11 +158,15 @@ def _restore_working(workspace: Path, recorded: Recorded, now: dt.datetime, asid
         _put_aside(path, now, aside)
         copy_into_place(best.path, path, WORKING_MODE)
     lost = best.lacks(recorded)
-    ledger.append(workspace, {"kind": ledger.RESTORED, "at": now.isoformat(), "from": best.path.name, "lost": lost})
+    ledger.append(
+        workspace, {"kind": ledger.RESTORED, "at": now.isoformat(), "from": best.path.name, "lost": lost}
+    )
     return best.path.name if best.path != path else None, lost
 
 
-def _restore_published(workspace: Path, named: Path | None, recorded: Recorded, now: dt.datetime, aside: list[Path]) -> str | None:
+def _restore_published(
+    workspace: Path, named: Path | None, recorded: Recorded, now: dt.datetime, aside: list[Path]
+) -> str | None:
     path = workspace / PUBLISHED
     sound = _read_whole(path) is not None
     if named is None and sound:
@@ -184,7 +209,10 @@ def _fullest(paths: Sequence[Path], recorded: Recorded) -> _Copy:
     """The readable file that lacks fewest of the recorded runs, the first of equals."""
     copies = [copy for copy in map(_read_whole, paths) if copy is not None]
     if not copies:
-        raise StoreDamaged(f"none of {', '.join(path.name for path in paths) or 'the snapshots'} can be read: a backup is needed")
+        raise StoreDamaged(
+            f"none of {', '.join(path.name for path in paths) or 'the snapshots'} can be read: a backup is"
+            " needed"
+        )
     return min(copies, key=lambda copy: len(copy.lacks(recorded)))
 
 

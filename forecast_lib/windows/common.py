@@ -1,9 +1,10 @@
 """What the volatilities of a market's tickers have in common: one figure a session for all of them.
 
-Volatilities rise and fall together, and what is common to them forecasts each better than its own past alone (Bollerslev, Hood, Huss and
-Pedersen 2018, "Risk Everywhere", Review of Financial Studies 31). The common part is the mean over the tickers of how far their variance of
-the last 1 and 5 sessions stands above that of the last 22, and that of the last 22 above that of the last 66, in log units. A session's
-figure uses that session and earlier ones only.
+Volatilities rise and fall together, and what is common to them forecasts each better than its own past alone
+(Bollerslev, Hood, Huss and Pedersen 2018, "Risk Everywhere", Review of Financial Studies 31). The common part
+is the mean over the tickers of how far their variance of the last 1 and 5 sessions stands above that of the
+last 22, and that of the last 22 above that of the last 66, in log units. A session's figure uses that session
+and earlier ones only.
 """
 
 import dataclasses
@@ -38,16 +39,23 @@ def common_volatility(members: Sequence[TickerSeries]) -> Common | None:
     """The common part of these tickers' volatilities; None where they are too few to have one.
 
     Args:
-        members: of one exchange, so that a session is over for all of them when it is over for one; in any order.
+        members: of one exchange, so that a session is over for all of them when it is over for one; in any
+            order.
     """
     if len(members) < FEWEST_TICKERS:
         return None
-    parts = [_part(series) for series in sorted(members, key=lambda each: each.ticker)]  # in whatever order they came, the same sums
+    parts = [
+        _part(series) for series in sorted(members, key=lambda each: each.ticker)
+    ]  # in whatever order they came, the same sums
     sessions, place = np.unique(np.concatenate([part.sessions for part in parts]), return_inverse=True)
     rises = np.concatenate([part.rises for part in parts])
     count = np.bincount(place, minlength=len(sessions))
-    sums = np.stack([np.bincount(place, weights=column, minlength=len(sessions)) for column in rises.T], axis=1)
-    return Common(sessions, np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0))
+    sums = np.stack(
+        [np.bincount(place, weights=column, minlength=len(sessions)) for column in rises.T], axis=1
+    )
+    return Common(
+        sessions, np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0)
+    )
 
 
 def sharing(series: Sequence[TickerSeries], common: Common | None) -> list[TickerSeries]:

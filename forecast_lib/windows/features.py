@@ -1,11 +1,13 @@
 """Scale-free features of each session, from prices up to and including that session.
 
-A network that reads price levels learns the level of its training years; these features look the same for a price of 3 and of
-3,000, in a calm year and in a crash. Everything is causal: row t uses sessions up to t only (a test scrambles the future and
-compares). What the source does not have (open, high, low, volume) is zero, which is each feature's typical value.
+A network that reads price levels learns the level of its training years; these features look the same for a
+price of 3 and of 3,000, in a calm year and in a crash. Everything is causal: row t uses sessions up to t only
+(a test scrambles the future and compares). What the source does not have (open, high, low, volume) is zero,
+which is each feature's typical value.
 
-Variance of a session is measured from its range where open, high and low exist: squared overnight return plus the estimator of
-Garman and Klass (1980), about seven times less noisy than the squared close-to-close return; otherwise the squared return.
+Variance of a session is measured from its range where open, high and low exist: squared overnight return plus
+the estimator of Garman and Klass (1980), about seven times less noisy than the squared close-to-close return;
+otherwise the squared return.
 """
 
 import functools
@@ -39,7 +41,9 @@ WARM_UP = 22
 _SMALLEST_VARIANCE = 1e-8  # one basis point a session, squared: keeps logarithms of frozen prices finite
 _EWMA_DECAY = 0.94  # RiskMetrics (J.P. Morgan 1996), daily
 _USUAL_SPREAD = 0.8  # of the log variance of one session, in a month
-_LONGEST_CLOSURE = 10  # weekdays: the longest closures of exchanges (Lunar New Year of 2001, Tokyo's golden week of 2019) are shorter
+# weekdays: the longest closures of exchanges (Lunar New Year of 2001, Tokyo's golden week of 2019) are
+# shorter
+_LONGEST_CLOSURE = 10
 _CLIP = 6.0  # standard deviations, or log units: what is beyond carries no more information for a network
 
 
@@ -78,13 +82,16 @@ def _session_variance(series: TickerSeries, overnight: Array, returns: Array) ->
         ranged = overnight**2 + np.maximum(garman_klass, 0.0)
     variance = np.where(np.isfinite(ranged), ranged, returns**2)
     # A source that repeats the close as open, high and low has no range: then the return is all there is.
-    return np.maximum(np.maximum(variance, np.where(garman_klass == 0.0, returns**2, 0.0)), _SMALLEST_VARIANCE)
+    return np.maximum(
+        np.maximum(variance, np.where(garman_klass == 0.0, returns**2, 0.0)), _SMALLEST_VARIANCE
+    )
 
 
 def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray]:
     """Log closes as if each row after a hole had the close of the row before it, and where those rows are.
 
-    What a price did in weeks without prices is not one day's return: nobody is to learn it, and no volatility to be measured from it.
+    What a price did in weeks without prices is not one day's return: nobody is to learn it, and no volatility
+    to be measured from it.
     """
     log_close = np.log(series.close)
     missing = np.busday_count(series.sessions[:-1], series.sessions[1:]) - 1
@@ -96,7 +103,9 @@ def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray]:
     return log_close - steps.cumsum(), holes
 
 
-@functools.lru_cache(maxsize=16)  # a model and each baseline of one ticker ask for the same, one after the other
+@functools.lru_cache(
+    maxsize=16
+)  # a model and each baseline of one ticker ask for the same, one after the other
 def session_features(series: TickerSeries) -> SessionFeatures:
     """The features of every session of `series`; the first `WARM_UP` rows are not fit for use."""
     log_close, holes = _spliced(series)
@@ -111,7 +120,8 @@ def session_features(series: TickerSeries) -> SessionFeatures:
     variance = _session_variance(series, overnight, returns)
     ewma = pd.Series(variance).ewm(alpha=1 - _EWMA_DECAY, adjust=True).mean().to_numpy()
     means = np.stack([_trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
-    # A frozen session's tiny variance would be an outlier of many log units: floor it by 2 % of its last 66 sessions' mean.
+    # A frozen session's tiny variance would be an outlier of many log units: floor it by 2 % of its last 66
+    # sessions' mean.
     logs = np.log(np.maximum(means, 0.02 * means[:, 3:]))
     long_run = pd.Series(logs[:, 3]).expanding().mean().to_numpy()
     sigma_before = np.sqrt(np.concatenate([ewma[:1], ewma[:-1]]))
@@ -132,5 +142,7 @@ def session_features(series: TickerSeries) -> SessionFeatures:
         logs[:, 0] - logs[:, 1],
         pd.Series(np.log(variance)).rolling(22, min_periods=5).std().to_numpy() - _USUAL_SPREAD,
     ]
-    values = np.clip(np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
+    values = np.clip(
+        np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP
+    )
     return SessionFeatures(values.astype(np.float32), log_close, variance, logs, np.sqrt(ewma))

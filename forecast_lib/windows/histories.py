@@ -50,11 +50,19 @@ class Histories:
     def none(cls, tickers: Sequence[str] = (), *more: str) -> "Histories":
         """No rows; `more` figures than usual."""
         figures = {name: np.empty(0) for name in (*FIGURES, *more)}
-        return cls(tuple(tickers), np.empty(0, np.int32), np.empty(0, "datetime64[D]"), figures, (), np.empty(0, np.int16))
+        return cls(
+            tuple(tickers),
+            np.empty(0, np.int32),
+            np.empty(0, "datetime64[D]"),
+            figures,
+            (),
+            np.empty(0, np.int16),
+        )
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, tickers: Sequence[str]) -> "Histories":
-        """From rows with `ticker`, `session`, figures and maybe `currency`; tickers that are not named are left out.
+        """From rows with `ticker`, `session`, figures and maybe `currency`; tickers that are not named are
+        left out.
 
         >>> days = pd.to_datetime(["2024-06-03", "2024-06-03"])
         >>> rows = pd.DataFrame({"ticker": ["B", "A"], "session": days, **dict.fromkeys(FIGURES, [1.0, 2.0])})
@@ -65,10 +73,21 @@ class Histories:
         known = of >= 0
         if not known.all():
             frame, of = frame[known], of[known]
-        figures = {name: frame[name].to_numpy(np.float64, na_value=np.nan) for name in (*FIGURES, "adj_close") if name in frame}
+        figures = {
+            name: frame[name].to_numpy(np.float64, na_value=np.nan)
+            for name in (*FIGURES, "adj_close")
+            if name in frame
+        }
         codes, names = pd.factorize(frame["currency"]) if "currency" in frame else (None, [])
         currency = None if codes is None else codes.astype(np.int16)
-        return cls.ordered(tickers, of, frame["session"].to_numpy("datetime64[D]"), figures, [str(name) for name in names], currency)
+        return cls.ordered(
+            tickers,
+            of,
+            frame["session"].to_numpy("datetime64[D]"),
+            figures,
+            [str(name) for name in names],
+            currency,
+        )
 
     @classmethod
     def ordered(
@@ -80,7 +99,9 @@ class Histories:
         currencies: Sequence[str] = (),
         currency: NDArray[np.int16] | None = None,
     ) -> "Histories":
-        """From rows in any order; rows of the same ticker and session stay in the order in which they came."""
+        """From rows in any order; rows of the same ticker and session stay in the order in which they
+        came.
+        """
         codes = np.full(len(of), -1, dtype=np.int16) if currency is None else currency
         days = sessions.astype("datetime64[D]")
         keys = key_of(of, days)
@@ -91,19 +112,29 @@ class Histories:
         return cls(tuple(tickers), of, days, figures, tuple(currencies), codes)
 
     @classmethod
-    def side_by_side(cls, parts: Sequence["Histories"], tickers: Sequence[str]) -> tuple["Histories", NDArray[np.intp]]:
-        """The rows of all parts under one list of names, and where each was in the parts one after the other; rows of the same ticker
-        and session stay in the order of the parts. Figures that only some have are missing in the others.
+    def side_by_side(
+        cls, parts: Sequence["Histories"], tickers: Sequence[str]
+    ) -> tuple["Histories", NDArray[np.intp]]:
+        """The rows of all parts under one list of names, and where each was in the parts one after the other;
+        rows of the same ticker and session stay in the order of the parts. Figures that only some have are
+        missing in the others.
         """
         names = tuple(dict.fromkeys(code for part in parts for code in part.currencies))
         figures = tuple(dict.fromkeys(name for part in parts for name in part.figures))
-        columns = [np.concatenate([part.figures.get(name, np.full(len(part), np.nan)) for part in parts]) for name in figures]
+        columns = [
+            np.concatenate([part.figures.get(name, np.full(len(part), np.nan)) for part in parts])
+            for name in figures
+        ]
         index = pd.Index(tickers)
         of = np.concatenate(
-            [index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts if len(part)] or [np.empty(0, np.int32)]
+            [index.get_indexer(part.tickers).astype(np.int32)[part.of] for part in parts if len(part)]
+            or [np.empty(0, np.int32)]
         )
         days = np.concatenate([part.sessions for part in parts])
-        codes = [np.array([*(names.index(code) for code in part.currencies), -1], dtype=np.int16)[part.currency] for part in parts]
+        codes = [
+            np.array([*(names.index(code) for code in part.currencies), -1], dtype=np.int16)[part.currency]
+            for part in parts
+        ]
         keys = key_of(of, days)
         order = np.arange(len(of)) if (keys[1:] >= keys[:-1]).all() else np.argsort(keys, kind="stable")
         picked = {name: values[order] for name, values in zip(figures, columns, strict=True)}
@@ -113,7 +144,9 @@ class Histories:
         """One ticker's rows, by themselves."""
         low, high = np.searchsorted(self.of, [place, place + 1]).tolist()
         rows = self.rows(slice(low, high))
-        return dataclasses.replace(rows, tickers=(self.tickers[place],), of=np.zeros(len(rows), dtype=np.int32))
+        return dataclasses.replace(
+            rows, tickers=(self.tickers[place],), of=np.zeros(len(rows), dtype=np.int32)
+        )
 
     def spans(self) -> Iterator[tuple[str, int, int]]:
         """Each ticker, and where its rows begin and end."""
@@ -127,10 +160,14 @@ class Histories:
         return self if last.all() else self.rows(last)
 
     def placed(self, tickers: Sequence[str]) -> "Histories":
-        """The same rows, their places counted in a longer list of tickers; both lists are in the order of their names."""
+        """The same rows, their places counted in a longer list of tickers; both lists are in the order of
+        their names.
+        """
         if self.tickers == tuple(tickers):
             return self
-        places = np.searchsorted(np.array(tickers, dtype=str), np.array(self.tickers, dtype=str)).astype(np.int32)
+        places = np.searchsorted(np.array(tickers, dtype=str), np.array(self.tickers, dtype=str)).astype(
+            np.int32
+        )
         return dataclasses.replace(self, tickers=tuple(tickers), of=places[self.of] if len(self) else self.of)
 
     def is_among(self, others: "Histories") -> NDArray[np.bool_]:
@@ -151,9 +188,13 @@ class Histories:
 
     def frame(self) -> pd.DataFrame:
         """The rows as a frame: ticker, session, figures and currency."""
-        names, codes = (pd.array(list(words), dtype="str") for words in (self.tickers, (*self.currencies, None)))
+        names, codes = (
+            pd.array(list(words), dtype="str") for words in (self.tickers, (*self.currencies, None))
+        )
         sessions = self.sessions.astype("datetime64[us]")
-        return pd.DataFrame({"ticker": names[self.of], "session": sessions, **self.figures, "currency": codes[self.currency]})
+        return pd.DataFrame(
+            {"ticker": names[self.of], "session": sessions, **self.figures, "currency": codes[self.currency]}
+        )
 
     def bounds(self) -> NDArray[np.intp]:
         """(tickers + 1,): the rows of ticker `i` are `bounds[i]` to `bounds[i + 1]`, the latter exclusive."""
@@ -168,7 +209,10 @@ class Histories:
         has = np.flatnonzero(self.currency >= 0)
         of = self.of[has]
         last = has[np.append(of[1:] != of[:-1], True)[: len(of)]]
-        return {self.tickers[place]: self.currencies[code] for place, code in zip(self.of[last], self.currency[last], strict=True)}
+        return {
+            self.tickers[place]: self.currencies[code]
+            for place, code in zip(self.of[last], self.currency[last], strict=True)
+        }
 
     def with_currencies_of(self, stored: "Histories") -> "Histories":
         """Rows without a currency in the newest one that is stored of their ticker."""
@@ -176,11 +220,16 @@ class Histories:
             return self
         known = stored.newest_currencies()
         names = tuple(dict.fromkeys([*self.currencies, *known.values()]))
-        codes = np.array([names.index(known[ticker]) if ticker in known else -1 for ticker in self.tickers], dtype=np.int16)
-        return dataclasses.replace(self, currencies=names, currency=np.where(self.currency < 0, codes[self.of], self.currency))
+        codes = np.array(
+            [names.index(known[ticker]) if ticker in known else -1 for ticker in self.tickers], dtype=np.int16
+        )
+        return dataclasses.replace(
+            self, currencies=names, currency=np.where(self.currency < 0, codes[self.of], self.currency)
+        )
 
     def overlaid(self, later: "Histories", *more: str) -> "Histories":
-        """These rows and the later ones of the same tickers, which take the place of those of the same session.
+        """These rows and the later ones of the same tickers, which take the place of those of the same
+        session.
 
         Args:
             more: figures beside FIGURES that both are to keep, missing where they have none.
@@ -188,7 +237,9 @@ class Histories:
         if not len(later) and not more:
             return self
         if not len(self):
-            return dataclasses.replace(later, figures={name: later.figures[name] for name in (*FIGURES, *more)})
+            return dataclasses.replace(
+                later, figures={name: later.figures[name] for name in (*FIGURES, *more)}
+            )
         names = tuple(dict.fromkeys([*self.currencies, *later.currencies]))
         renamed = np.array([*(names.index(code) for code in later.currencies), -1], dtype=np.int16)
         mine, theirs = self.keys(), later.keys()
@@ -213,7 +264,9 @@ class Histories:
 
         figures = {name: joined(figure(self, name), figure(later, name)) for name in (*FIGURES, *more)}
         of, days = joined(self.of, later.of), joined(self.sessions, later.sessions)
-        return Histories(self.tickers, of, days, figures, names, joined(self.currency, renamed[later.currency]))
+        return Histories(
+            self.tickers, of, days, figures, names, joined(self.currency, renamed[later.currency])
+        )
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Histories":
         """Some of the rows, in their order."""
@@ -225,11 +278,20 @@ class Histories:
             return values[runs[0]] if len(runs) == 1 else np.concatenate([values[run] for run in runs])
 
         figures = {name: picked(values) for name, values in self.figures.items()}
-        return Histories(self.tickers, picked(self.of), picked(self.sessions), figures, self.currencies, picked(self.currency))
+        return Histories(
+            self.tickers,
+            picked(self.of),
+            picked(self.sessions),
+            figures,
+            self.currencies,
+            picked(self.currency),
+        )
 
 
 def _runs(flags: NDArray[Any]) -> list[slice] | None:
-    """Where the flags are set, from one place to another; None where that changes too often for whole runs to be copied faster."""
+    """Where the flags are set, from one place to another; None where that changes too often for whole runs to
+    be copied faster.
+    """
     edges = np.flatnonzero(flags[1:] != flags[:-1]) + 1
     if not len(flags) or not flags.any() or len(edges) * _ROWS_A_RUN > len(flags):
         return None
@@ -237,7 +299,9 @@ def _runs(flags: NDArray[Any]) -> list[slice] | None:
     return [slice(low, high) for low, high in itertools.pairwise(ends) if flags[low]]
 
 
-def _put(values: NDArray[Any], flags: NDArray[np.bool_], runs: list[slice] | None, given: NDArray[Any]) -> None:
+def _put(
+    values: NDArray[Any], flags: NDArray[np.bool_], runs: list[slice] | None, given: NDArray[Any]
+) -> None:
     """Fill the flagged places with the given values, in order."""
     if runs is None:
         values[flags] = given
@@ -257,7 +321,8 @@ def key_of(of: NDArray[np.int32], days: NDArray[np.datetime64]) -> NDArray[np.in
 
 
 def series_from(histories: Histories, splits: Splits) -> dict[str, TickerSeries]:
-    """The split-adjusted series of each ticker that has rows; without splits they are views, nothing is copied.
+    """The split-adjusted series of each ticker that has rows; without splits they are views, nothing is
+    copied.
 
     Args:
         splits: of the tickers that have any.
@@ -270,17 +335,27 @@ def series_from(histories: Histories, splits: Splits) -> dict[str, TickerSeries]
         raise ValueError("every close must be positive and finite")
     bounds = histories.bounds().tolist()
     parts = zip(histories.tickers, bounds[:-1], bounds[1:], strict=True)
-    return {ticker: _series(histories, ticker, slice(low, high), splits.get(ticker)) for ticker, low, high in parts if high > low}
+    return {
+        ticker: _series(histories, ticker, slice(low, high), splits.get(ticker))
+        for ticker, low, high in parts
+        if high > low
+    }
 
 
-def _series(histories: Histories, ticker: str, rows: slice, splits: tuple[NDArray[np.datetime64], Array] | None) -> TickerSeries:
+def _series(
+    histories: Histories, ticker: str, rows: slice, splits: tuple[NDArray[np.datetime64], Array] | None
+) -> TickerSeries:
     sessions = histories.sessions[rows]
     values = {name: histories.figures[name][rows] for name in FIGURES}
     if splits is None:
-        return TickerSeries(ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None)
+        return TickerSeries(
+            ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None
+        )
     shares = shares_since(sessions, *splits)
     inverse = 1 / shares  # as `prices.adjust.split_adjusted` has it, to the last bit
-    adjusted = {name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES}
+    adjusted = {
+        name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES
+    }
     return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None, shape=None)
 
 
@@ -288,7 +363,8 @@ def splits_of(actions: pd.DataFrame) -> Splits:
     """From `ticker`, `session`, `kind` and `value` in any order."""
     splits = actions[actions["kind"] == "split"].sort_values("session")
     return {
-        str(ticker): (rows["session"].to_numpy("datetime64[D]"), rows["value"].to_numpy(float)) for ticker, rows in splits.groupby("ticker")
+        str(ticker): (rows["session"].to_numpy("datetime64[D]"), rows["value"].to_numpy(float))
+        for ticker, rows in splits.groupby("ticker")
     }
 
 

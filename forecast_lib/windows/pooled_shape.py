@@ -1,10 +1,11 @@
 """How returns lie around the last close, for all tickers together: what one ticker's few outcomes cannot say.
 
-The middle of a pair of quantiles (25 and 75 %, say) is not the last close: shares rise a little more often than they fall, and fall
-farther. And beyond 2.5 % a ticker has a dozen outcomes in two years, all tickers have thousands. Both are measured on standard scores
-(return divided by the volatility known at the cutoff, times the square root of the step) of the last four years, at the start of each
-quarter, from outcomes before it. Tickers move together, so that a day's outcomes are little more than one: what is measured counts
-n / (n + 250), with n the number of days, of which as many as there are steps overlap and count as one.
+The middle of a pair of quantiles (25 and 75 %, say) is not the last close: shares rise a little more often
+than they fall, and fall farther. And beyond 2.5 % a ticker has a dozen outcomes in two years, all tickers
+have thousands. Both are measured on standard scores (return divided by the volatility known at the cutoff,
+times the square root of the step) of the last four years, at the start of each quarter, from outcomes before
+it. Tickers move together, so that a day's outcomes are little more than one: what is measured counts n / (n +
+250), with n the number of days, of which as many as there are steps overlap and count as one.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,9 @@ _OUTER = QUANTILES.index(0.975)
 
 @dataclass(frozen=True)
 class _Scores:
-    """Standard scores of all members at one step, with the number of each cutoff's weekday and the session of its outcome."""
+    """Standard scores of all members at one step, with the number of each cutoff's weekday and the session of
+    its outcome.
+    """
 
     weekday: NDArray[np.int64]
     known: NDArray[np.datetime64]
@@ -37,8 +40,12 @@ class _Scores:
 
 
 def _weekday(sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """(n,) number of the weekday since 1970, the same for all tickers; a day at the weekend counts as the Friday before."""
-    weeks, day = np.divmod(sessions.astype("datetime64[D]").astype(np.int64) + 3, 7)  # 1970-01-01 was a Thursday
+    """(n,) number of the weekday since 1970, the same for all tickers; a day at the weekend counts as the
+    Friday before.
+    """
+    weeks, day = np.divmod(
+        sessions.astype("datetime64[D]").astype(np.int64) + 3, 7
+    )  # 1970-01-01 was a Thursday
     return weeks * 5 + np.minimum(day, 4)
 
 
@@ -46,9 +53,13 @@ def _scores(members: Sequence[TickerSeries], step: int) -> _Scores:
     parts = []
     for series in members:
         features = session_features(series)
-        scores = future_log_returns(features.log_close, step)[:, step - 1] / (features.ewma_sigma * np.sqrt(step))
+        scores = future_log_returns(features.log_close, step)[:, step - 1] / (
+            features.ewma_sigma * np.sqrt(step)
+        )
         weekday = _weekday(series.sessions)
-        chosen = (weekday[:-step] % min(step, _MOST_OVERLAP) == 0) & (np.arange(len(series) - step) >= WARM_UP)
+        chosen = (weekday[:-step] % min(step, _MOST_OVERLAP) == 0) & (
+            np.arange(len(series) - step) >= WARM_UP
+        )
         parts.append((weekday[:-step][chosen], series.sessions[step:][chosen], scores[:-step][chosen]))
     return _Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 

@@ -6,9 +6,10 @@ Two framings of the same targets::
     sequence  |<----- burn-in ------>|  a target at every session after it: t t t t t t t t t t t t t
               |<------- lookback ------- - ------------------ chunk: 2 x lookback sessions ----->|
 
-A network that runs forward in time can be trained on sequences, about thirty times less work per target than on windows
-(truncated back-propagation; each target still sees at least `lookback` sessions). One that looks at the window backwards cannot.
-Forecasts of such a network are made from sequences too (`models.forward.outputs`).
+A network that runs forward in time can be trained on sequences, about thirty times less work per target than
+on windows (truncated back-propagation; each target still sees at least `lookback` sessions). One that looks
+at the window backwards cannot. Forecasts of such a network are made from sequences too
+(`models.forward.outputs`).
 """
 
 from collections.abc import Sequence
@@ -61,7 +62,9 @@ def cut_windows(values: NDArray[np.floating], cutoffs: NDArray[np.integer], look
         ValueError: a cutoff has fewer than `lookback` sessions.
     """
     if len(cutoffs) and cutoffs.min() < lookback - 1:
-        raise ValueError(f"cutoff {cutoffs.min()} has {cutoffs.min() + 1} sessions; a window needs {lookback}")
+        raise ValueError(
+            f"cutoff {cutoffs.min()} has {cutoffs.min() + 1} sessions; a window needs {lookback}"
+        )
     return values[cutoffs[:, None] + np.arange(1 - lookback, 1)].astype(np.float32)
 
 
@@ -89,7 +92,12 @@ def corpus(parts: Sequence[tuple[Float32, NDArray[np.floating], tuple[int, int]]
     """Of each ticker's features, targets and cutoffs first to last (exclusive)."""
     lengths = np.array([len(values) for values, _, _ in parts])
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    usable = np.concatenate([(np.arange(len(values)) >= low) & (np.arange(len(values)) < high) for values, _, (low, high) in parts])
+    usable = np.concatenate(
+        [
+            (np.arange(len(values)) >= low) & (np.arange(len(values)) < high)
+            for values, _, (low, high) in parts
+        ]
+    )
     return Corpus(
         np.concatenate([values for values, _, _ in parts]).astype(np.float32),
         np.concatenate([targets for _, targets, _ in parts]),
@@ -113,15 +121,16 @@ def _cut(source: Corpus, ends: NDArray[np.integer], framing: Framing) -> Batches
 def sample(source: Corpus, framing: Framing, shape: tuple[int, int], random: np.random.Generator) -> Batches:
     """Random chunks, `shape` (steps, batch), of one ticker each; every cutoff of every ticker is as likely.
 
-    Sessions that are no cutoff carry no weight. A chunk is drawn by its middle and moved to end inside, so that even a ticker's earliest
-    and latest cutoffs are drawn half as often as those between, or more.
+    Sessions that are no cutoff carry no weight. A chunk is drawn by its middle and moved to end inside, so
+    that even a ticker's earliest and latest cutoffs are drawn half as often as those between, or more.
     """
     middle = source.cutoffs[random.integers(0, len(source.cutoffs), shape)]
     return _cut(source, np.minimum(middle + framing.positions // 2, source.last[middle]), framing)
 
 
 def tile(source: Corpus, framing: Framing, *, most: int | None = None) -> Batches:
-    """Every cutoff exactly once, as one step of chunks that end at each ticker's last cutoff; spare places carry no weight.
+    """Every cutoff exactly once, as one step of chunks that end at each ticker's last cutoff; spare places
+    carry no weight.
 
     Args:
         most: where there are more chunks, so many of them, evenly spread.

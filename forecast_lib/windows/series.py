@@ -40,11 +40,14 @@ class Common:
 
 @dataclass(frozen=True, eq=False)
 class PooledShape:
-    """How all tickers' returns lie around the last close (`windows.pooled_shape`); in half widths of the 95 % interval.
+    """How all tickers' returns lie around the last close (`windows.pooled_shape`); in half widths of the 95 %
+    interval.
 
     Attributes:
-        days: (m,) datetime64[D], ascending: each estimate knows outcomes before its day only, and holds until the next.
-        middle: (m, horizon, len(QUANTILES)) the middle of each quantile and its opposite above the last close; symmetric.
+        days: (m,) datetime64[D], ascending: each estimate knows outcomes before its day only, and holds until
+            the next.
+        middle: (m, horizon, len(QUANTILES)) the middle of each quantile and its opposite above the last
+            close; symmetric.
         reach: (m, horizon, len(QUANTILES)) how far each lies from that middle.
         share: (m, horizon) how much it counts; 0 where it is not known.
     """
@@ -61,7 +64,9 @@ class PooledShape:
         return self.middle[own], self.reach[own], np.where(place[:, None] >= 0, self.share[own], 0.0)
 
 
-@dataclass(frozen=True, eq=False)  # two series are the same only if they are one: what is derived from one can be kept
+@dataclass(
+    frozen=True, eq=False
+)  # two series are the same only if they are one: what is derived from one can be kept
 class TickerSeries:
     """Prices of one ticker up to a cutoff; all arrays have one entry a session.
 
@@ -71,7 +76,8 @@ class TickerSeries:
         open, high, low, volume: (sessions,), NaN where the source has none.
         close: (sessions,), positive.
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
-        common: what its volatility has in common with that of others; it may know later sessions, which are never asked for.
+        common: what its volatility has in common with that of others; it may know later sessions, which are
+            never asked for.
         shape: how all tickers' returns lie; likewise.
     """
 
@@ -99,12 +105,16 @@ class TickerSeries:
 
     def _part(self, chosen: slice) -> "TickerSeries":
         shares = None if self.shares is None else self.shares[chosen]
-        cut = {name: getattr(self, name)[chosen] for name in ("sessions", "open", "high", "low", "close", "volume")}
+        cut = {
+            name: getattr(self, name)[chosen]
+            for name in ("sessions", "open", "high", "low", "close", "volume")
+        }
         return TickerSeries(ticker=self.ticker, **cut, shares=shares, common=self.common, shape=self.shape)
 
 
 def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:
-    """The series of a split-adjusted price frame with columns session, open, high, low, close, volume; sessions ascending and unique.
+    """The series of a split-adjusted price frame with columns session, open, high, low, close, volume;
+    sessions ascending and unique.
 
     Args:
         shares: (sessions,) the factors by which the prices were adjusted.
@@ -115,7 +125,10 @@ def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) ->
     sessions = prices["session"].to_numpy("datetime64[D]")
     if (np.diff(sessions) <= np.timedelta64(0, "D")).any():
         raise ValueError(f"{ticker}: sessions must be strictly ascending")
-    values = {name: prices[name].to_numpy(np.float64, na_value=np.nan) for name in ("open", "high", "low", "close", "volume")}
+    values = {
+        name: prices[name].to_numpy(np.float64, na_value=np.nan)
+        for name in ("open", "high", "low", "close", "volume")
+    }
     if not (np.isfinite(values["close"]) & (values["close"] > 0)).all():
         raise ValueError(f"{ticker}: every close must be positive and finite")
     return TickerSeries(ticker, sessions, **values, shares=shares)

@@ -1,8 +1,9 @@
 """How many threads NumPy's matrix products use: one.
 
-How a product is divided among threads decides the order of its sums, and so its last bits. Products as small as ours gain nothing from a
-second thread, while tickers are worked on side by side. The limit holds for the whole process and is never lifted: a limit for the
-length of a block, as one thread leaves it, would be lifted for the others too.
+How a product is divided among threads decides the order of its sums, and so its last bits. Products as small
+as ours gain nothing from a
+second thread, while tickers are worked on side by side. The limit holds for the whole process and is never
+lifted: a limit for the length of a block, as one thread leaves it, would be lifted for the others too.
 """
 
 import functools

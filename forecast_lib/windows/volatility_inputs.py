@@ -1,8 +1,10 @@
-"""What is known at each close about the variance of the sessions to come: the inputs of a model's volatility scale.
+"""What is known at each close about the variance of the sessions to come: the inputs of a model's volatility
+scale.
 
-Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the day of the week; the
-variance of 3 and of 250 sessions; what happened at the same time in the quarters before and a year before, as companies report their
-results on much the same days; and what all tickers have in common (`windows.common`). Everything is causal: row t uses sessions up to t.
+Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the
+day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters before
+and a year before, as companies report their results on much the same days; and what all tickers have in
+common (`windows.common`). Everything is causal: row t uses sessions up to t.
 """
 
 import functools
@@ -37,7 +39,9 @@ def _trailing_sum(values: Array, sessions: int) -> Array:
 def _shocks(features: SessionFeatures) -> Array:
     """(sessions,): how far each session's variance stands above that of the 22 before it, in log units."""
     usual = features.log_variances[:, 2]
-    return np.clip(np.log(features.variance) - np.concatenate([usual[:1], usual[:-1]]), _LOWEST_SHOCK, _HIGHEST_SHOCK)
+    return np.clip(
+        np.log(features.variance) - np.concatenate([usual[:1], usual[:-1]]), _LOWEST_SHOCK, _HIGHEST_SHOCK
+    )
 
 
 def _mean_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
@@ -61,7 +65,9 @@ def volatility_inputs(series: TickerSeries) -> Array:
     z = features.values[:, _RETURN_Z].astype(np.float64)
     days = series.sessions.astype("datetime64[D]").astype(np.int64)
     weekday = (days + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
-    following = days + np.where(weekday == 4, 3, 1)  # the next weekday: whether it is a holiday is no matter here
+    following = days + np.where(
+        weekday == 4, 3, 1
+    )  # the next weekday: whether it is a holiday is no matter here
     shocks = _shocks(features)
     columns = [
         *features.log_variances.T,
@@ -76,5 +82,9 @@ def volatility_inputs(series: TickerSeries) -> Array:
         _largest_around(days, shocks, following - _QUARTERS[0], 3),
         _largest_around(days, shocks, following - _QUARTERS[-1], 3),
     ]
-    common = np.zeros((len(series), COMMON_COLUMNS)) if series.common is None else series.common.at(series.sessions)
+    common = (
+        np.zeros((len(series), COMMON_COLUMNS))
+        if series.common is None
+        else series.common.at(series.sessions)
+    )
     return np.concatenate([np.stack(columns, axis=1), common], axis=1)

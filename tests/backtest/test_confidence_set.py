@@ -44,17 +44,23 @@ def test_a_shift_of_all_losses_and_their_unit_do_not_matter():
 
 
 def test_equal_models_are_rarely_split():
-    """At 10 % the set loses an equal model in about one of ten histories; 60 histories: expected 6, more than 13 in less than 1 of 300."""
+    """At 10 % the set loses an equal model in about one of ten histories; 60 histories: expected 6, more than
+    13 in less than 1 of 300.
+    """
     lost = sum((confidence_set(noise(150, 3, seed), seed=seed) < 0.1).any() for seed in range(60))
     assert lost <= 13
 
 
 @pytest.mark.parametrize("together", [1, 25])
 def test_neighbouring_times_that_repeat_each_other_prove_less(together):
-    """The same twenty differences, each counted once or 25 times in a row: repeating them is no more evidence."""
+    """The same twenty differences, each counted once or 25 times in a row: repeating them is no more
+    evidence.
+    """
     difference = np.repeat(0.35 + noise(20, 1, 3)[:, 0], together)
     pvalue = confidence_set(np.column_stack([np.zeros_like(difference), difference]))[1]
     once = confidence_set(np.column_stack([np.zeros(20), 0.35 + noise(20, 1, 3)[:, 0]]))[1]
-    independent = 0.0005  # what 500 independent differences of that mean (0.35 of a standard deviation) would leave
+    independent = (
+        0.0005  # what 500 independent differences of that mean (0.35 of a standard deviation) would leave
+    )
     assert pvalue > independent
     assert abs(pvalue - once) < 0.35

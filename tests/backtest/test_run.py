@@ -12,10 +12,10 @@ from forecast_lib.config import BacktestConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.forecast import COMBINED, combined_forecast
-from forecast_lib.jobs import evaluate
-from forecast_lib.jobs.decisions import Decision
-from forecast_lib.jobs.evaluate import backtest_pool, backtest_tables, backtest_ticker
-from forecast_lib.jobs.refresh import Work, refresh_shard
+from forecast_lib.jobs.evaluate import backtests
+from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables, backtest_ticker
+from forecast_lib.jobs.refresh.decisions import Decision
+from forecast_lib.jobs.refresh.models import Work, refresh_shard
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
 from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
@@ -61,12 +61,20 @@ def test_combined_lies_between_its_parts(result):
 
 def test_combined_is_what_the_nights_would_have_published(result):
     """At the first cutoff of a fold, from the model trained there."""
-    own = result.forecasts[(result.forecasts["model"] == COMBINED) & (result.forecasts["cutoff"] == pd.Timestamp(SERIES.sessions[239]))]
+    own = result.forecasts[
+        (result.forecasts["model"] == COMBINED)
+        & (result.forecasts["cutoff"] == pd.Timestamp(SERIES.sessions[239]))
+    ]
     seen = SERIES.until(240)
-    wanted = evaluate.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS)
-    trained = evaluate.train_pool_shard(wanted, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
-    pool = evaluate.join_pools(wanted, trained, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)[0][0].kept
-    (made,) = refresh_shard([Work(seen, Decision("retrain", "no_model"), start=pool.pool, pool_sha256=pool.sha256)], MODEL, TRAIN, 1)
+    wanted = backtests.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS)
+    trained = backtests.train_pool_shard(wanted, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    pool = backtests.join_pools(wanted, trained, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)[0][0].kept
+    (made,) = refresh_shard(
+        [Work(seen, Decision("retrain", "no_model"), start=pool.pool, pool_sha256=pool.sha256)],
+        MODEL,
+        TRAIN,
+        1,
+    )
     night = combined_forecast(made.served, seen, MODEL.horizon).forecasts
     np.testing.assert_allclose(own[list(QUANTILE_COLUMNS)].to_numpy(), night.quantiles[0], rtol=1e-6)
 
@@ -81,13 +89,18 @@ def test_another_future_moves_no_earlier_forecast(result, cut):
     other = tried(made_up.scrambled(SERIES, cut))
     until = pd.Timestamp(SERIES.sessions[cut])
     columns = [column for column in result.forecasts.columns if column not in ("actual", "realised_variance")]
-    here, there = (made.forecasts[made.forecasts["cutoff"] <= until][columns].reset_index(drop=True) for made in (result, other))
+    here, there = (
+        made.forecasts[made.forecasts["cutoff"] <= until][columns].reset_index(drop=True)
+        for made in (result, other)
+    )
     pd.testing.assert_frame_equal(here, there, check_exact=True)
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_shuffled_returns_show_no_skill(seed):
-    """The same returns in another order: whatever a network finds in them is chance, and the combination must not suffer by it."""
+    """The same returns in another order: whatever a network finds in them is chance, and the combination must
+    not suffer by it.
+    """
     returns = np.diff(np.log(made_up.noisy(500).close))
     shuffled = made_up.closes_only(100 * np.exp(np.cumsum(np.random.default_rng(seed).permutation(returns))))
     scores = tried(shuffled, BacktestConfig(), seed).scores
@@ -103,11 +116,15 @@ def test_naive_is_its_own_measure(result):
 
 
 def test_fold_that_cannot_be_fitted_is_answered_by_the_baselines_and_says_why():
-    short = made_up.noisy(120)  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
+    short = made_up.noisy(
+        120
+    )  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
     made = tried(short, BacktestConfig())
     assert set(made.forecasts["model"]) == {*BASELINES, COMBINED}
     assert made.splits[0]["trained"] is False
-    assert made.splits[0]["reason"].startswith("96 sessions of history, but a window of 10 and a horizon of 2 need about")
+    assert made.splits[0]["reason"].startswith(
+        "96 sessions of history, but a window of 10 and a horizon of 2 need about"
+    )
 
 
 def test_history_without_a_test_part_is_refused():
@@ -118,27 +135,32 @@ def test_history_without_a_test_part_is_refused():
 def spread(shard):
     """As the flow does it: the networks of every fold, one task each, then the tickers."""
     same = ((MODEL,), TRAIN, TWO_FOLDS)
-    shard = evaluate.shaped(shard, *same)
-    wanted = evaluate.members(shard, *same)
-    trained = [fit for each in wanted for fit in evaluate.train_pool_shard((each,), shard, *same, 1)]
-    pools = evaluate.join_pools(wanted, trained, shard, *same, 1)
-    return evaluate.backtest_shard(shard, (MODEL,), pools, TRAIN, TWO_FOLDS, 1, BASELINES)
+    shard = backtests.shaped(shard, *same)
+    wanted = backtests.members(shard, *same)
+    trained = [fit for each in wanted for fit in backtests.train_pool_shard((each,), shard, *same, 1)]
+    pools = backtests.join_pools(wanted, trained, shard, *same, 1)
+    return backtests.backtest_shard(shard, (MODEL,), pools, TRAIN, TWO_FOLDS, 1, BASELINES)
 
 
 def test_bad_ticker_leaves_the_others_as_they_were(result):
     made = spread([made_up.noisy(1, ticker="BAD"), SERIES])
-    assert evaluate.problems(made)["BAD"].rule == "too_short"
-    pd.testing.assert_frame_equal(evaluate.tested(made)[0].forecasts, result.forecasts, check_exact=True)
+    assert backtests.problems(made)["BAD"].rule == "too_short"
+    pd.testing.assert_frame_equal(backtests.tested(made)[0].forecasts, result.forecasts, check_exact=True)
 
 
 def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fitted():
-    """The second ticker's history is longer and ends earlier: what comes after the earliest start moves no forecast of the first fold."""
+    """The second ticker's history is longer and ends earlier: what comes after the earliest start moves no
+    forecast of the first fold.
+    """
     long = made_up.noisy(320, 5, ticker="LONG").until(310)
     day = fold_days([SERIES, long], TWO_FOLDS)[0]
     assert day == min(SERIES.sessions[239], long.sessions[247])
     known = fold_pool_series([SERIES, long], day, MODEL, TRAIN, TWO_FOLDS)
     assert max(each.sessions[-1] for each in known) == day
-    here, there = (spread([SERIES, other])[0] for other in (long, made_up.scrambled(long, int(np.searchsorted(long.sessions, day)))))
+    here, there = (
+        spread([SERIES, other])[0]
+        for other in (long, made_up.scrambled(long, int(np.searchsorted(long.sessions, day))))
+    )
     first = here.forecasts["cutoff"] < pd.Timestamp(SERIES.sessions[269])
     pd.testing.assert_frame_equal(here.forecasts[first], there.forecasts[first], check_exact=True)
 
@@ -153,5 +175,11 @@ def test_tables_are_those_of_the_store(result):
 
 
 def test_nothing_tested_gives_empty_tables():
-    tables = backtest_tables([], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0)
-    assert {name: len(frame) for name, frame in tables.items()} == {"backtests": 0, "backtest_forecasts": 0, "backtest_scores": 0}
+    tables = backtest_tables(
+        [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
+    )
+    assert {name: len(frame) for name, frame in tables.items()} == {
+        "backtests": 0,
+        "backtest_forecasts": 0,
+        "backtest_scores": 0,
+    }

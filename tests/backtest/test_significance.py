@@ -24,8 +24,8 @@ def test_one_step_by_hand():
 
 
 def test_two_steps_by_hand():
-    # Products of neighbouring deviations: 10 * 0.25 - 10 * 0.5 - 9 * 0.5 = -7; long-run variance with Bartlett's weight 1/2:
-    # 0.5 + 2 * 0.5 * (-7 / 30) = 0.266667; sqrt(30) * 0.5 / sqrt(0.266667) = 5.303301;
+    # Products of neighbouring deviations: 10 * 0.25 - 10 * 0.5 - 9 * 0.5 = -7; long-run variance with
+    # Bartlett's weight 1/2: 0.5 + 2 * 0.5 * (-7 / 30) = 0.266667; sqrt(30) * 0.5 / sqrt(0.266667) = 5.303301;
     # factor sqrt((30 + 1 - 4 + 2 / 30) / 30) = 0.949854
     assert compared(PATTERN, 2)[0] == pytest.approx(5.037361, abs=1e-5)
 
@@ -43,8 +43,12 @@ def test_smaller_losses_give_a_negative_statistic():
 def test_squared_errors_give_what_statsmodels_gives(horizon):
     random = np.random.default_rng(4)
     actual, ours, theirs = random.standard_normal((3, 200))
-    expected = diebold_mariano_test(actual, ours, theirs, criterion="mse", lags=horizon - 1, harvey_adj=True, horizon=horizon)
-    assert compare_losses((actual - ours) ** 2, (actual - theirs) ** 2, horizon) == pytest.approx((expected.statistic, expected.pvalue))
+    expected = diebold_mariano_test(
+        actual, ours, theirs, criterion="mse", lags=horizon - 1, harvey_adj=True, horizon=horizon
+    )
+    assert compare_losses((actual - ours) ** 2, (actual - theirs) ** 2, horizon) == pytest.approx(
+        (expected.statistic, expected.pvalue)
+    )
 
 
 def test_noise_is_called_significant_as_often_as_it_should_be():
@@ -55,7 +59,9 @@ def test_noise_is_called_significant_as_often_as_it_should_be():
 
 @pytest.mark.parametrize(("count", "horizon"), [(29, 1), (30, 11), (0, 1)])
 def test_too_few_are_not_tested(count, horizon):
-    assert all(math.isnan(value) for value in compare_losses(np.arange(count) * 1.0, np.zeros(count), horizon))
+    assert all(
+        math.isnan(value) for value in compare_losses(np.arange(count) * 1.0, np.zeros(count), horizon)
+    )
 
 
 def test_equal_losses_are_not_tested():
@@ -64,8 +70,11 @@ def test_equal_losses_are_not_tested():
 
 
 def test_false_discovery_rates_by_hand():
-    # Benjamini and Hochberg, four tickers: p times 4 over its rank: 0.004, 0.04, 0.04, 0.5; from the largest down never rising
-    assert false_discovery_rates(np.array([0.02, 0.5, 0.001, 0.03])) == pytest.approx([0.04, 0.5, 0.004, 0.04])
+    # Benjamini and Hochberg, four tickers: p times 4 over its rank: 0.004, 0.04, 0.04, 0.5; from the largest
+    # down never rising
+    assert false_discovery_rates(np.array([0.02, 0.5, 0.001, 0.03])) == pytest.approx(
+        [0.04, 0.5, 0.004, 0.04]
+    )
 
 
 def test_false_discovery_rates_are_those_of_statsmodels():

@@ -12,7 +12,8 @@ from tests import made_up
 
 def test_one_fold_by_hand():
     (fold,) = rolling_folds(1000, 0.2, 1, "ACME")
-    # 200 cutoffs; the last session, 999, has no outcome, so they end with 998 and begin with 799, the last of 800 sessions known
+    # 200 cutoffs; the last session, 999, has no outcome, so they end with 998 and begin with 799, the last of
+    # 800 sessions known
     assert (fold.fit_sessions, fold.cutoffs) == (800, (799, 999))
 
 
@@ -43,7 +44,9 @@ def test_too_short_a_history_is_refused(sessions, share, folds):
 
 
 def last_targets(known: int, model: ModelConfig, train: TrainConfig) -> tuple[int, int]:
-    """Index of the last session whose return training, and validation, of so many known sessions has for a target."""
+    """Index of the last session whose return training, and validation, of so many known sessions has for a
+    target.
+    """
     split = split_cutoffs(known, model, train, "ACME")
     # the last cutoff's farthest step; a validation target beyond what is known is not there
     return split.training[1] - 1 + model.horizon, min(split.validation[1] - 1 + model.horizon, known - 1)
@@ -51,12 +54,16 @@ def last_targets(known: int, model: ModelConfig, train: TrainConfig) -> tuple[in
 
 @pytest.mark.parametrize("horizon", [1, 5, MAX_HORIZON])
 @pytest.mark.parametrize(("sessions", "validation"), [(300, 20), (300, 250), (4000, 250)])
-def test_no_target_of_training_or_validation_lies_after_the_first_tested_cutoff(sessions, validation, horizon):
+def test_no_target_of_training_or_validation_lies_after_the_first_tested_cutoff(
+    sessions, validation, horizon
+):
     model, train = ModelConfig(horizon=horizon), TrainConfig(validation_sessions=validation)
     for embargo in (0, 1, horizon):
         (fold,) = rolling_folds(sessions, 0.1, 1, "ACME", embargo)
         training, judging = last_targets(fold.fit_sessions, model, train)
-        assert judging == fold.cutoffs[0] - embargo  # with 0 the cutoff's own close, which is known there and no part of a tested return
+        assert (
+            judging == fold.cutoffs[0] - embargo
+        )  # with 0 the cutoff's own close, which is known there and no part of a tested return
         assert training < fold.cutoffs[0] - embargo - horizon
 
 

@@ -14,9 +14,17 @@ def test_joint_loss_is_least_for_the_true_quantile_and_the_true_mean_below_it(le
     mean = -0.01 * stats.norm.pdf(stats.norm.ppf(level)) / level  # of a normal, below its quantile
 
     def loss(by_quantile: float, by_mean: float) -> float:
-        return joint_loss(returns, np.full(len(returns), quantile * by_quantile), np.full(len(returns), mean * by_mean), level).mean()
+        return joint_loss(
+            returns,
+            np.full(len(returns), quantile * by_quantile),
+            np.full(len(returns), mean * by_mean),
+            level,
+        ).mean()
 
-    wrong = [loss(*factors) for factors in ((0.9, 1.0), (1.1, 1.0), (1.0, 0.9), (1.0, 1.15), (0.8, 0.8), (1.25, 1.25))]
+    wrong = [
+        loss(*factors)
+        for factors in ((0.9, 1.0), (1.1, 1.0), (1.0, 0.9), (1.0, 1.15), (0.8, 0.8), (1.25, 1.25))
+    ]
     assert loss(1.0, 1.0) < min(wrong)
 
 

@@ -17,19 +17,26 @@ def rising(sessions: int = 500):
 
 def test_model_that_calls_the_wrong_price_has_the_larger_error():
     found = validated(made_up.bundle(location=2.0, shrinkage=1.0), made_up.noisy(500), VALIDATION)
-    # Always one per cent beside a return of 1 % standard deviation: root mean squared error about sqrt(2) times naive's
+    # Always one per cent beside a return of 1 % standard deviation: root mean squared error about sqrt(2)
+    # times naive's
     assert found.rmse / found.rmse_naive == pytest.approx(np.sqrt(1 + np.tanh(2) ** 2), abs=0.25)
     assert found.gain is not None and found.gain < 0
 
 
 def test_model_that_knows_the_drift_gains_on_naive():
     found = validated(made_up.bundle(location=2.0, daily=0.01), rising(), VALIDATION)
-    assert found.rmse < 0.5 * found.rmse_naive and found.gain == pytest.approx(1 - found.pinball / found.pinball_naive) and found.gain > 0
+    assert (
+        found.rmse < 0.5 * found.rmse_naive
+        and found.gain == pytest.approx(1 - found.pinball / found.pinball_naive)
+        and found.gain > 0
+    )
 
 
 def test_shifting_the_cutoffs_past_the_last_outcome_counts_only_what_is_known():
     series = made_up.noisy(500)
-    assert validated(made_up.bundle(), series, (440, 499)).n == 59  # cutoffs 440 to 498; step 1 of each is known
+    assert (
+        validated(made_up.bundle(), series, (440, 499)).n == 59
+    )  # cutoffs 440 to 498; step 1 of each is known
     assert validated(made_up.bundle(), series, (440, 500)).n == 59  # the last session has no outcome
 
 
@@ -42,9 +49,14 @@ def test_naive_error_is_the_moves_as_shares_by_hand():
 
 def test_prices_after_the_last_target_do_not_move_the_scores():
     series, cutoffs, last_target = made_up.noisy(500), (400, 450), 449 + 2
-    here, there = (validated(made_up.bundle(location=0.1), each, cutoffs) for each in (series, made_up.scrambled(series, last_target)))
+    here, there = (
+        validated(made_up.bundle(location=0.1), each, cutoffs)
+        for each in (series, made_up.scrambled(series, last_target))
+    )
     assert here == there
-    assert here != validated(made_up.bundle(location=0.1), made_up.scrambled(series, last_target - 1), cutoffs)
+    assert here != validated(
+        made_up.bundle(location=0.1), made_up.scrambled(series, last_target - 1), cutoffs
+    )
 
 
 @pytest.mark.parametrize("kind", made_up.ODD)

@@ -1,4 +1,6 @@
-"""Runs the benchmarks named on the command line, or lists them: `python -m tests.bench engine night`; `make bench` runs all."""
+"""Runs the benchmarks named on the command line, or lists them: `python -m tests.bench engine night`; `make
+bench` runs all.
+"""
 
 import importlib
 import pkgutil
@@ -6,7 +8,9 @@ import sys
 
 import tests.bench
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(tests.bench.__path__) if not module.name.startswith("_"))
+NAMES = sorted(
+    module.name for module in pkgutil.iter_modules(tests.bench.__path__) if not module.name.startswith("_")
+)
 
 
 def main() -> int:

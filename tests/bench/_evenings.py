@@ -1,4 +1,5 @@
-"""What the fortnight's machine serves: one schedule for each evening, each with an evening of 2024 as its `as_of`.
+"""What the fortnight's machine serves: one schedule for each evening, each with an evening of 2024 as its
+`as_of`.
 
 python -m tests.bench._evenings 2026-01-05T12:00:00+00:00 15
 """
@@ -9,9 +10,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from flows.deployments import Plan, Timing, build, serve
-from flows.settings import prepare_process
-from flows.supervision import crash_silent_runs
+from flows.service.deployments import Plan, Timing, build, serve
+from flows.service.supervision import crash_silent_runs
+from flows.settings.layers import prepare_process
 
 FIRST, DAYS = dt.date(2024, 5, 20), 14
 """A Monday; the second Monday, 27 May, is Memorial Day, on which New York does not trade."""
@@ -44,14 +45,25 @@ def plans(start: dt.datetime, pause_s: float) -> list[Plan]:
     def evening(number: int, day: dt.date) -> Evening:
         at = start + dt.timedelta(seconds=number * pause_s)
         cron = f"{at.minute} {at.hour} {at.day} {at.month} * {at.second}"
-        return Evening(f"evening-{day}", cron, "UTC", "new-york", "retrain" if kind_of(day) == "retrain" else None, day)
+        return Evening(
+            f"evening-{day}", cron, "UTC", "new-york", "retrain" if kind_of(day) == "retrain" else None, day
+        )
 
     evenings = {
-        kind: tuple(evening(n, day) for n, day in enumerate(days()) if kind_of(day) == kind) for kind in ("nightly", "retrain", "backtest")
+        kind: tuple(evening(n, day) for n, day in enumerate(days()) if kind_of(day) == kind)
+        for kind in ("nightly", "retrain", "backtest")
     }
-    night = Plan("new-york", "flows.nightly.nightly", "The fortnight's nights.", ("tickercast", "new-york"), evenings["nightly"])
+    night = Plan(
+        "new-york",
+        "flows.nightly.nightly",
+        "The fortnight's nights.",
+        ("tickercast", "new-york"),
+        evenings["nightly"],
+    )
     retrain = dataclasses.replace(night, name="weekly-retrain", timings=evenings["retrain"])
-    backtest = dataclasses.replace(night, name="weekly-backtest", entrypoint="flows.backtest.backtest", timings=evenings["backtest"])
+    backtest = dataclasses.replace(
+        night, name="weekly-backtest", entrypoint="flows.backtest.backtest", timings=evenings["backtest"]
+    )
     return [night, retrain, backtest]
 
 

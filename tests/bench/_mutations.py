@@ -1,7 +1,8 @@
-"""Mutated copies of real files: what a text editor, a spreadsheet or a broken transfer makes of a table of prices.
+"""Mutated copies of real files: what a text editor, a spreadsheet or a broken transfer makes of a table of
+prices.
 
-Each trial changes one file of a folder and leaves the others; what is said of these must not change, and of the changed one no row
-that the change did not touch may be altered.
+Each trial changes one file of a folder and leaves the others; what is said of these must not change, and of
+the changed one no row that the change did not touch may be altered.
 """
 
 import collections
@@ -22,8 +23,35 @@ from forecast_lib.sessions import calendar_for
 from forecast_lib.windows.histories import Histories
 
 ROWS, FOLDERS, FAR = 400, 12, dt.date(2030, 1, 1)
-CELLS = ("", "nan", "N/A", "-", "0", "-5", "1e400", "1,234.5", "12.3.4", "x", "TRUE", "=1+1", "1e-9", "99999999999", "#REF!", "12,5")
-DATES = ("2013-02-30", "13/2/2013", "02/13/2013", "20130213", "2013-02-13T00:00", "44", "tomorrow", "2113-02-13", "0044-03-15")
+CELLS = (
+    "",
+    "nan",
+    "N/A",
+    "-",
+    "0",
+    "-5",
+    "1e400",
+    "1,234.5",
+    "12.3.4",
+    "x",
+    "TRUE",
+    "=1+1",
+    "1e-9",
+    "99999999999",
+    "#REF!",
+    "12,5",
+)
+DATES = (
+    "2013-02-30",
+    "13/2/2013",
+    "02/13/2013",
+    "20130213",
+    "2013-02-13T00:00",
+    "44",
+    "tomorrow",
+    "2113-02-13",
+    "0044-03-15",
+)
 
 Lines = list[str]
 
@@ -107,7 +135,11 @@ def _shuffled(lines: Lines, rng: np.random.Generator) -> Lines:
 
 def _garbage(lines: Lines, rng: np.random.Generator) -> Lines:
     at = _at(lines, rng)
-    return [*lines[:at], str(rng.choice(["", "<html>", "Total,,,,,,", '"', ",,,,,,", "Date,Open,High,Low,Close"])), *lines[at:]]
+    return [
+        *lines[:at],
+        str(rng.choice(["", "<html>", "Total,,,,,,", '"', ",,,,,,", "Date,Open,High,Low,Close"])),
+        *lines[at:],
+    ]
 
 
 def _header(lines: Lines, rng: np.random.Generator) -> Lines:
@@ -136,7 +168,8 @@ class Trial:
     """What became of one mutated file.
 
     Attributes:
-        outcome: `exact` (every untouched row stored as it is), `refused` (the file, by name), `held` (nothing new of it taken), or what
+        outcome: `exact` (every untouched row stored as it is), `refused` (the file, by name), `held` (nothing
+            new of it taken), or what
             went wrong.
     """
 
@@ -148,7 +181,9 @@ def run(histories: Mapping[str, pd.DataFrame], trials: int, seed: int) -> list[T
     """Trials on the last ROWS rows of each history."""
     rng = np.random.default_rng(seed)
     texts = {ticker: _csv(rows.tail(ROWS)) for ticker, rows in histories.items()}
-    threes = [tuple(str(each) for each in rng.choice(sorted(texts), 3, replace=False)) for _ in range(FOLDERS)]
+    threes = [
+        tuple(str(each) for each in rng.choice(sorted(texts), 3, replace=False)) for _ in range(FOLDERS)
+    ]
     clean: dict[tuple[str, ...], Checked] = {}
     found = []
     with tempfile.TemporaryDirectory() as name:
@@ -159,7 +194,14 @@ def run(histories: Mapping[str, pd.DataFrame], trials: int, seed: int) -> list[T
                 clean[three] = _checked(folder, {each: texts[each] for each in three})
             changed, which = str(rng.choice(three)), list(MUTATORS)[int(rng.integers(len(MUTATORS)))]
             lines = MUTATORS[which](texts[changed].split("\n"), rng)
-            found.append(Trial(which, _trial(folder, {each: texts[each] for each in three}, changed, "\n".join(lines), clean[three])))
+            found.append(
+                Trial(
+                    which,
+                    _trial(
+                        folder, {each: texts[each] for each in three}, changed, "\n".join(lines), clean[three]
+                    ),
+                )
+            )
     return found
 
 
@@ -188,7 +230,9 @@ def _trial(folder: Path, texts: Mapping[str, str], changed: str, mutated: str, c
         return "an untouched row altered"
     if changed in after.holds:
         return "held"
-    waits = {day for each in after.judged.verdicts.get(changed, ()) for day in each.rows.astype("M8[D]").tolist()}
+    waits = {
+        day for each in after.judged.verdicts.get(changed, ()) for day in each.rows.astype("M8[D]").tolist()
+    }
     return "exact" if not (untouched & set(before)) - set(now) - waits else "an untouched row missing"
 
 
@@ -201,13 +245,21 @@ def _checked(folder: Path, texts: Mapping[str, str]) -> Checked:
     offered = FilesSource(folder, tickers).fetch(dict.fromkeys(tickers), FAR)
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     known = nothing_before(offered.rows.tickers)
-    return check(offered, known, AsOf(dt.date(2025, 12, 31), now, now), calendars={each: calendar_for(each) for each in texts})
+    return check(
+        offered,
+        known,
+        AsOf(dt.date(2025, 12, 31), now, now),
+        calendars={each: calendar_for(each) for each in texts},
+    )
 
 
 def _rows(rows: Histories, ticker: str) -> dict[dt.date, tuple[float, ...]]:
     """By session, the figures; a missing one is None."""
     low, high = rows.bounds()[rows.tickers.index(ticker) :][:2].tolist()
-    figures = np.stack([rows.figures[name][low:high] for name in ("open", "high", "low", "close", "adj_close", "volume")], axis=1)
+    figures = np.stack(
+        [rows.figures[name][low:high] for name in ("open", "high", "low", "close", "adj_close", "volume")],
+        axis=1,
+    )
     values = [tuple(None if np.isnan(value) else value for value in row) for row in figures.tolist()]
     return dict(zip(rows.sessions[low:high].tolist(), values, strict=True))  # type: ignore[arg-type]
 
@@ -217,8 +269,9 @@ def _same(one: Mapping[dt.date, tuple[float, ...]], other: Mapping[dt.date, tupl
 
 
 def _untouched(text: str, mutated: str) -> set[dt.date]:
-    """Days whose line stands in both, once, and whose day no other line of the mutated text begins with; none where the header, which
-    says what the figures are, is another."""
+    """Days whose line stands in both, once, and whose day no other line of the mutated text begins with; none
+    where the header, which says what the figures are, is another.
+    """
     if text.partition("\n")[0] != mutated.partition("\n")[0]:
         return set()
     lines = collections.Counter(mutated.split("\n"))
@@ -235,5 +288,7 @@ def print_trials(trials: list[Trial]) -> None:
         mine = [each for each in trials if name in (each.mutator, "all")]
         if mine:
             print(
-                f"| {name} | {len(mine)} | " + " | ".join(str(sum(each.outcome == outcome for each in mine)) for outcome in outcomes) + " |"
+                f"| {name} | {len(mine)} | "
+                + " | ".join(str(sum(each.outcome == outcome for each in mine)) for outcome in outcomes)
+                + " |"
             )

@@ -1,7 +1,8 @@
-"""neuralforecast's and darts's LSTM on one ticker: run by `tests.bench.engine` in their environment; JSON comes in and goes out.
+"""neuralforecast's and darts's LSTM on one ticker: run by `tests.bench.engine` in their environment; JSON
+comes in and goes out.
 
-Each predicts every test session from the true closes before it, trained once on those before the test part. Out: name to [seconds of
-training, RMSE over that of "the price stays"].
+Each predicts every test session from the true closes before it, trained once on those before the test part.
+Out: name to [seconds of training, RMSE over that of "the price stays"].
 """
 
 import json
@@ -22,14 +23,29 @@ def by_neuralforecast(close, cut, lookback, units, epochs):
     from neuralforecast import NeuralForecast
     from neuralforecast.models import LSTM
 
-    quiet = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
-    model = LSTM(h=1, input_size=lookback, encoder_n_layers=2, encoder_hidden_size=units, max_steps=1000, scaler_type="standard", **quiet)
+    quiet = {
+        "enable_progress_bar": False,
+        "logger": False,
+        "enable_checkpointing": False,
+        "accelerator": "cpu",
+    }
+    model = LSTM(
+        h=1,
+        input_size=lookback,
+        encoder_n_layers=2,
+        encoder_hidden_size=units,
+        max_steps=1000,
+        scaler_type="standard",
+        **quiet,
+    )
     frame = pd.DataFrame({"unique_id": "A", "ds": np.arange(len(close)), "y": close})
     library = NeuralForecast(models=[model], freq=1)
     began = time.perf_counter()
     library.fit(frame[:cut])
     seconds = time.perf_counter() - began
-    made = library.cross_validation(frame, n_windows=len(close) - cut, step_size=1, refit=False, use_init_models=False)
+    made = library.cross_validation(
+        frame, n_windows=len(close) - cut, step_size=1, refit=False, use_init_models=False
+    )
     return seconds, rmse_ratio(made.sort_values("ds")["LSTM"].to_numpy(), close, cut)
 
 
@@ -55,8 +71,17 @@ def by_darts(close, cut, lookback, units, epochs):
 
 def main():
     request = json.load(sys.stdin)
-    arguments = np.array(request["close"]), request["cut"], request["lookback"], request["units"], request["epochs"]
-    answers = {"neuralforecast LSTM": by_neuralforecast(*arguments), "darts RNNModel LSTM": by_darts(*arguments)}
+    arguments = (
+        np.array(request["close"]),
+        request["cut"],
+        request["lookback"],
+        request["units"],
+        request["epochs"],
+    )
+    answers = {
+        "neuralforecast LSTM": by_neuralforecast(*arguments),
+        "darts RNNModel LSTM": by_darts(*arguments),
+    }
     print(json.dumps(answers))
 
 

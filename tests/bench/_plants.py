@@ -1,6 +1,8 @@
-"""Faults planted into real prices, each at a random place: what sources have delivered, and real shocks that look like them.
+"""Faults planted into real prices, each at a random place: what sources have delivered, and real shocks that
+look like them.
 
-Every planter takes the rows of one ticker up to some sessions after the place, and returns them as a source would deliver them then.
+Every planter takes the rows of one ticker up to some sessions after the place, and returns them as a source
+would deliver them then.
 """
 
 from collections.abc import Callable
@@ -21,12 +23,15 @@ FIGURES = [*PRICES, "adj_close"]
 
 @dataclass(frozen=True)
 class Shapes:
-    """Real large moves: what shocks are built from. One a row: the bar in logs of the close before, by the move; volume by the usual
-    one; and the three sessions that followed as they were."""
+    """Real large moves: what shocks are built from. One a row: the bar in logs of the close before, by the
+    move; volume by the usual one; and the three sessions that followed as they were.
+    """
 
     bars: np.ndarray  # (shapes, 4) open, high, low, close
     volume: np.ndarray  # (shapes, 4) of that session and the next three
-    after: np.ndarray  # (shapes, 3, 4) open, high, low, close of the next sessions in logs of the close before each
+    after: (
+        np.ndarray
+    )  # (shapes, 3, 4) open, high, low, close of the next sessions in logs of the close before each
 
     def __len__(self) -> int:
         return len(self.bars)
@@ -51,8 +56,12 @@ def shapes_of(histories: dict[str, pd.DataFrame], smallest: float, first: str, l
     return Shapes(np.array(bars), np.array(volumes), np.array(after))
 
 
-def shocked(rows: pd.DataFrame, at: int, move: float, shapes: Shapes, rng: np.random.Generator) -> pd.DataFrame:
-    """A real move of that log size: a real large day's bar, stretched to it, with its volume and the three days that followed it there."""
+def shocked(
+    rows: pd.DataFrame, at: int, move: float, shapes: Shapes, rng: np.random.Generator
+) -> pd.DataFrame:
+    """A real move of that log size: a real large day's bar, stretched to it, with its volume and the three
+    days that followed it there.
+    """
     which = int(rng.integers(len(shapes)))
     out = rows.copy()
     logs = np.log(rows[PRICES].to_numpy())
@@ -75,7 +84,8 @@ def shocked(rows: pd.DataFrame, at: int, move: float, shapes: Shapes, rng: np.ra
 
 
 def unsplit(rows: pd.DataFrame, at: int, ratio: float, aware: bool) -> pd.DataFrame:
-    """A split on that row that the source neither lists nor adjusts for: before it, the prices and the volumes as they were traded.
+    """A split on that row that the source neither lists nor adjusts for: before it, the prices and the
+    volumes as they were traded.
 
     Args:
         aware: whether the source's adjusted close knows of it nevertheless.

@@ -1,12 +1,15 @@
 """All variants at the same budget: `python -m tests.bench.bakeoff --output FOLDER`.
 
-Same optimiser steps, the same number of parameters within 5 % (widths are chosen for it), at least five seeds, on the sines and on real
-tickers: for each seed one network pooled over all of them and fine-tuned for each, as at night. Beside each mean stands the spread over
-the seeds; significance is the test of Diebold and Mariano with Harvey's correction, for each ticker against the naive forecast and
-against the stacked default, and a model confidence set, for each ticker and for all dates together. Each variant works in a process of
-its own, so that its memory is its own.
+Same optimiser steps, the same number of parameters within 5 % (widths are chosen for it), at least five
+seeds, on the sines and on real
+tickers: for each seed one network pooled over all of them and fine-tuned for each, as at night. Beside each
+mean stands the spread over the seeds; significance is the test of Diebold and Mariano with Harvey's
+correction, for each ticker against the naive forecast and against the stacked default, and a model confidence
+set, for each ticker and for all dates together. Each variant works in a process of its own, so that its
+memory is its own.
 
-Losses of a ticker are averaged over the seeds before they are tested: seeds are no independent evidence about the market.
+Losses of a ticker are averaged over the seeds before they are tested: seeds are no independent evidence about
+the market.
 """
 
 import argparse
@@ -51,7 +54,7 @@ BUDGET = TrainConfig(members=1, patience=TrainConfig().epochs)
 """Every variant takes all its steps; the best epoch's weights are kept."""
 
 
-# --- the same budget -----------------------------------------------------------------------------------------------------------
+# --- the same budget
 
 
 def parameters(network: Network) -> int:
@@ -68,23 +71,30 @@ def as_wide_as(network: Network, budget: int) -> Network:
     widths = (dataclasses.replace(network, units=units) for units in range(1, 200))
     nearest = min(widths, key=lambda wide: abs(parameters(wide) - budget))
     if abs(parameters(nearest) - budget) > CLOSENESS * budget:
-        raise ValueError(f"{network.variant}: {parameters(nearest)} parameters is the nearest to {budget}; expected within {CLOSENESS:.0%}")
+        raise ValueError(
+            f"{network.variant}: {parameters(nearest)} parameters is the nearest to {budget}; expected within"
+            f" {CLOSENESS:.0%}"
+        )
     return nearest
 
 
 def sine_network(variant: str) -> Network:
     """As many parameters as LSTM(50) has: LSTM(4)'s 101 cannot be met by the others within 5 %."""
     budget = parameters(recipe_named("sine-unit").network)
-    return as_wide_as(Network(variant, ModelConfig(variant).layers or 1, 1, 1, 1, 10, zero_head=False), budget)
+    return as_wide_as(
+        Network(variant, ModelConfig(variant).layers or 1, 1, 1, 1, 10, zero_head=False), budget
+    )
 
 
 def ticker_model(variant: str) -> ModelConfig:
     """As many parameters as our default model has."""
     own = ModelConfig(variant, horizon=1)
-    return dataclasses.replace(own, units=as_wide_as(network_of(own), parameters(network_of(ModelConfig(horizon=1)))).units)
+    return dataclasses.replace(
+        own, units=as_wide_as(network_of(own), parameters(network_of(ModelConfig(horizon=1)))).units
+    )
 
 
-# --- the tasks -----------------------------------------------------------------------------------------------------------------
+# --- the tasks
 
 
 def sine_rows(name: str, variant: str, seeds: Iterable[int]) -> list[dict[str, object]]:
@@ -96,17 +106,31 @@ def sine_rows(name: str, variant: str, seeds: Iterable[int]) -> list[dict[str, o
     scaled = scaler.scale(series.values)
     rows = []
     for seed in seeds:
-        learned = learn(network, scaled, parts.train, improved_pace(recipe_named("sine-unit")), seed=seed, name=name)
+        learned = learn(
+            network, scaled, parts.train, improved_pace(recipe_named("sine-unit")), seed=seed, name=name
+        )
         error = predict(learned, scaled, parts.scored) - scaled[np.asarray(parts.scored)]
         free = rmse(scaler.unscale(run_free(learned, scaled, FREE_STEPS)), sine_beyond(recipe, FREE_STEPS))
-        rows.append({"seed": seed, "test_mse_scaled": float((error**2).mean()), "free_run_rmse": free, "seconds": learned.seconds})
+        rows.append(
+            {
+                "seed": seed,
+                "test_mse_scaled": float((error**2).mean()),
+                "free_run_rmse": free,
+                "seconds": learned.seconds,
+            }
+        )
     return rows
 
 
 def tickers_of(path: Path, wanted: Sequence[str]) -> list[TickerSeries]:
     """The series of the development prices; all of them when none is named."""
-    prices = read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "volume")).rename(columns={"date": "session"})
-    groups = {str(ticker): part.sort_values("session", ignore_index=True) for ticker, part in prices.groupby("ticker")}
+    prices = read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "volume")).rename(
+        columns={"date": "session"}
+    )
+    groups = {
+        str(ticker): part.sort_values("session", ignore_index=True)
+        for ticker, part in prices.groupby("ticker")
+    }
     unknown = sorted(set(wanted) - set(groups))
     if unknown:
         raise SystemExit(f"{', '.join(unknown)}: not in {path.name}, which has {', '.join(groups)}")
@@ -126,23 +150,32 @@ def losses_of(forecasts: Forecasts, series: TickerSeries) -> tuple[np.ndarray, n
 
 
 def pool_of(series: Sequence[TickerSeries], variant: str, seed: int) -> tuple[Pool, float]:
-    """One pooled network of the variant, trained on what every ticker knew on the first test session, and the seconds it took."""
+    """One pooled network of the variant, trained on what every ticker knew on the first test session, and the
+    seconds it took.
+    """
     model, (day,) = ticker_model(variant), fold_days(series, TESTED)
     known = fold_pool_series(series, day, model, BUDGET, TESTED)
     fit = train_member(known, model, BUDGET, seed=seed, member=0)
     return join_pool([fit], known, model, BUDGET, seed), fit.seconds
 
 
-def ticker_losses(series: TickerSeries, variant: str, pool: Pool, seed: int) -> tuple[dict[str, object], np.ndarray]:
-    """The ticker's model, fine-tuned from the pool as at night: what it took, and its losses (2, cutoffs): squared, pinball."""
+def ticker_losses(
+    series: TickerSeries, variant: str, pool: Pool, seed: int
+) -> tuple[dict[str, object], np.ndarray]:
+    """The ticker's model, fine-tuned from the pool as at night: what it took, and its losses (2, cutoffs):
+    squared, pinball.
+    """
     cutoffs = scored_cutoffs(series)
     began = time.perf_counter()
     trained = train(series.until(cutoffs[0] + 1), ticker_model(variant), BUDGET, start=pool, seed=seed)
     tuned = time.perf_counter()
     losses = losses_of(forecast_with_model(trained.bundle, series, cutoffs), series)
-    return {"ticker": series.ticker, "seed": seed, "seconds": tuned - began, "forecast_seconds": time.perf_counter() - tuned}, np.array(
-        losses
-    )
+    return {
+        "ticker": series.ticker,
+        "seed": seed,
+        "seconds": tuned - began,
+        "forecast_seconds": time.perf_counter() - tuned,
+    }, np.array(losses)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,12 +203,23 @@ def work(variant: str, series: list[TickerSeries], sines: Sequence[str], seeds: 
             row, own = ticker_losses(each, variant, pool, seed)
             rows.append(row)
             losses[each.ticker].append(own)
-        print(f"{variant} seed {seed}: pool {seconds:.1f} s, then {len(series)} tickers", file=sys.stderr, flush=True)
+        print(
+            f"{variant} seed {seed}: pool {seconds:.1f} s, then {len(series)} tickers",
+            file=sys.stderr,
+            flush=True,
+        )
     joined = {ticker: np.array(each) for ticker, each in losses.items()}
-    return Worked(variant, sine_results, rows, pool_seconds, joined, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Worked(
+        variant,
+        sine_results,
+        rows,
+        pool_seconds,
+        joined,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
 
 
-# --- the leaderboard -----------------------------------------------------------------------------------------------------------
+# --- the leaderboard
 
 
 def sine_table(results: Sequence[Worked], name: str) -> pd.DataFrame:
@@ -194,7 +238,9 @@ def sine_table(results: Sequence[Worked], name: str) -> pd.DataFrame:
                 "test_mse_highest": seeds["test_mse_scaled"].max(),
                 "free_run_rmse_median": seeds["free_run_rmse"].median(),
                 "free_run_rmse_highest": seeds["free_run_rmse"].max(),
-                "seconds_a_fit": seeds["seconds"].iloc[1:].mean() if len(seeds) > 1 else seeds["seconds"].mean(),
+                "seconds_a_fit": (
+                    seeds["seconds"].iloc[1:].mean() if len(seeds) > 1 else seeds["seconds"].mean()
+                ),
                 "seconds_first_fit": seeds["seconds"].iloc[0],
             }
         )
@@ -203,11 +249,16 @@ def sine_table(results: Sequence[Worked], name: str) -> pd.DataFrame:
 
 def naive_losses(series: Sequence[TickerSeries]) -> dict[str, np.ndarray]:
     """Ticker -> (2, cutoffs)."""
-    return {each.ticker: np.array(losses_of(forecast_with_baseline("naive", each, 1, scored_cutoffs(each)), each)) for each in series}
+    return {
+        each.ticker: np.array(losses_of(forecast_with_baseline("naive", each, 1, scored_cutoffs(each)), each))
+        for each in series
+    }
 
 
 def ticker_table(results: Sequence[Worked], naive: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row a ticker and variant: ratios to naive, tests of the pinball loss, and the p-value in the ticker's confidence set."""
+    """One row a ticker and variant: ratios to naive, tests of the pinball loss, and the p-value in the
+    ticker's confidence set.
+    """
     rows = []
     for ticker, stays in naive.items():
         means = {worked.variant: worked.losses[ticker].mean(axis=0) for worked in results}
@@ -217,7 +268,10 @@ def ticker_table(results: Sequence[Worked], naive: dict[str, np.ndarray]) -> pd.
             row["rmse_ratio"] = float(np.sqrt(mean[0].mean() / stays[0].mean()))
             row["pinball_ratio"] = float(mean[1].mean() / stays[1].mean())
             for loss, at in (("squared", 0), ("pinball", 1)):
-                rivals = {"naive": stays[at], "stacked": means["stacked"][at] if "stacked" in means else mean[at]}
+                rivals = {
+                    "naive": stays[at],
+                    "stacked": means["stacked"][at] if "stacked" in means else mean[at],
+                }
                 for rival, theirs in rivals.items():
                     row[f"dm_{loss}_{rival}"], row[f"p_{loss}_{rival}"] = compare_losses(mean[at], theirs, 1)
             row["mcs_p"] = float(in_set[place])
@@ -225,12 +279,22 @@ def ticker_table(results: Sequence[Worked], naive: dict[str, np.ndarray]) -> pd.
     return pd.DataFrame(rows)
 
 
-def panel_confidence(results: Sequence[Worked], naive: dict[str, np.ndarray], series: Sequence[TickerSeries]) -> np.ndarray:
-    """(1 + variants,) p-values of naive and each variant: losses in units of the ticker's naive loss, averaged by date."""
+def panel_confidence(
+    results: Sequence[Worked], naive: dict[str, np.ndarray], series: Sequence[TickerSeries]
+) -> np.ndarray:
+    """(1 + variants,) p-values of naive and each variant: losses in units of the ticker's naive loss,
+    averaged by date.
+    """
     columns = []
-    for losses in (naive, *({ticker: each.mean(axis=0) for ticker, each in worked.losses.items()} for worked in results)):
+    for losses in (
+        naive,
+        *({ticker: each.mean(axis=0) for ticker, each in worked.losses.items()} for worked in results),
+    ):
         parts = [
-            pd.Series(losses[each.ticker][1] / naive[each.ticker][1].mean(), index=each.sessions[slice(*scored_cutoffs(each))])
+            pd.Series(
+                losses[each.ticker][1] / naive[each.ticker][1].mean(),
+                index=each.sessions[slice(*scored_cutoffs(each))],
+            )
             for each in series
         ]
         columns.append(pd.concat(parts).groupby(level=0).mean().to_numpy())
@@ -238,24 +302,37 @@ def panel_confidence(results: Sequence[Worked], naive: dict[str, np.ndarray], se
 
 
 def _wins(part: pd.DataFrame, loss: str, rival: str, sign: int) -> int:
-    return int(((part[f"p_{loss}_{rival}"] < SIGNIFICANT) & (np.sign(part[f"dm_{loss}_{rival}"]) == sign)).sum())
+    return int(
+        ((part[f"p_{loss}_{rival}"] < SIGNIFICANT) & (np.sign(part[f"dm_{loss}_{rival}"]) == sign)).sum()
+    )
 
 
 def _over_seeds(worked: Worked, naive: dict[str, np.ndarray], at: int) -> np.ndarray:
-    """(seeds,): geometric mean over tickers of the ratio to naive; of root mean squares for squared errors."""
-    ratios = np.array([worked.losses[ticker][:, at].mean(axis=1) / naive[ticker][at].mean() for ticker in naive])
+    """(seeds,): geometric mean over tickers of the ratio to naive; of root mean squares for squared
+    errors.
+    """
+    ratios = np.array(
+        [worked.losses[ticker][:, at].mean(axis=1) / naive[ticker][at].mean() for ticker in naive]
+    )
     return np.exp(np.log(ratios).mean(axis=0)) ** (0.5 if at == 0 else 1.0)
 
 
 def leaderboard(
-    results: Sequence[Worked], naive: dict[str, np.ndarray], details: pd.DataFrame, series: Sequence[TickerSeries]
+    results: Sequence[Worked],
+    naive: dict[str, np.ndarray],
+    details: pd.DataFrame,
+    series: Sequence[TickerSeries],
 ) -> pd.DataFrame:
     """One row a variant, best mean pinball loss first."""
     in_panel = panel_confidence(results, naive, series)
     rows = []
     for place, worked in enumerate(results, start=1):
         part, model = details[details["variant"] == worked.variant], ticker_model(worked.variant)
-        fits, squared, quantile = pd.DataFrame(worked.rows), _over_seeds(worked, naive, 0), _over_seeds(worked, naive, 1)
+        fits, squared, quantile = (
+            pd.DataFrame(worked.rows),
+            _over_seeds(worked, naive, 0),
+            _over_seeds(worked, naive, 1),
+        )
         spread = {"ddof": min(1, len(squared) - 1)}
         rows.append(
             {
@@ -289,7 +366,10 @@ def leaderboard(
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in frame.itertuples(index=False)]
+    cells = [
+        [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
     lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -306,17 +386,25 @@ def publish(output: Path, tables: dict[str, pd.DataFrame], seconds: float) -> No
     print("\n".join(page))
 
 
-# --- the command ---------------------------------------------------------------------------------------------------------------
+# --- the command
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.bakeoff", description="All variants at the same budget.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.bakeoff", description="All variants at the same budget."
+    )
     parser.add_argument("--output", type=Path, default=Path("workspace/bakeoff"), help="folder of the tables")
-    parser.add_argument("--tickers", default="", help="separated by commas; all of the development prices when not given")
+    parser.add_argument(
+        "--tickers", default="", help="separated by commas; all of the development prices when not given"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="separated by commas")
-    parser.add_argument("--sines", default=",".join(SINES), help="sine tasks, separated by commas; - for none")
-    parser.add_argument("--quick", action="store_true", help="two tickers, two seeds, one sine: does it work?")
+    parser.add_argument(
+        "--sines", default=",".join(SINES), help="sine tasks, separated by commas; - for none"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="two tickers, two seeds, one sine: does it work?"
+    )
     return parser.parse_args(words)
 
 
@@ -333,7 +421,11 @@ def main(words: Sequence[str]) -> None:
     naive = naive_losses(series)
     details = ticker_table(results, naive)
     tables = {"leaderboard": leaderboard(results, naive, details, series), "by-ticker": details}
-    publish(asked.output, {**tables, **{name: sine_table(results, name) for name in sines}}, time.perf_counter() - began)
+    publish(
+        asked.output,
+        {**tables, **{name: sine_table(results, name) for name in sines}},
+        time.perf_counter() - began,
+    )
 
 
 if __name__ == "__main__":

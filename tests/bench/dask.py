@@ -1,9 +1,11 @@
-"""The same nights in threads, processes and on Dask: time, bytes moved, time on the one writer; and what that makes of 50,000 tickers.
+"""The same nights in threads, processes and on Dask: time, bytes moved, time on the one writer; and what that
+makes of 50,000 tickers.
 
-`python -m tests.bench dask` takes about ten minutes: first nights (everything is trained and backtested) of `SIZES` tickers with each of
-`WAYS`, and for the writer second nights of `WRITER_SIZES` tickers that train nothing. Each night is a `tickercast nightly` in a process
-of its own, with a Prefect server for all of them; bytes are counted where shards are packed and results unpacked, processor time is the
-operating system's. Beyond the sizes measured the figures are straight lines through the two.
+`python -m tests.bench dask` takes about ten minutes: first nights (everything is trained and backtested) of
+`SIZES` tickers with each of `WAYS`, and for the writer second nights of `WRITER_SIZES` tickers that train
+nothing. Each night is a `tickercast nightly` in a process of its own, with a Prefect server for all of them;
+bytes are counted where shards are packed and results unpacked, processor time is the operating system's.
+Beyond the sizes measured the figures are straight lines through the two.
 """
 
 import json
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import cli, shards
-from flows.deployments import local_server
+from flows import cli
+from flows.running import shards
+from flows.service.deployments import local_server
 from tests.conftest import clean_environment, free_port
 
 SIZES = (8, 32)
@@ -106,7 +109,12 @@ def night(folder: Path, name: str, address: str, *words: str) -> Night:
     if ended.returncode not in (0, 10):
         raise SystemExit(ended.stderr)
     summary = json.loads(ended.stdout.splitlines()[-1])
-    return Night(wall, summary["seconds"], forecasts_hash=summary["forecasts_hash"], **json.loads((folder / "report").read_text()))
+    return Night(
+        wall,
+        summary["seconds"],
+        forecasts_hash=summary["forecasts_hash"],
+        **json.loads((folder / "report").read_text()),
+    )
 
 
 def names(count: int) -> str:
@@ -121,28 +129,49 @@ def _megabytes(count: float) -> str:
 def compare(folder: Path, address: str) -> dict[tuple[str, int, int], Night]:
     """First nights, by runner, workers and tickers; printed as they come."""
     made: dict[tuple[str, int, int], Night] = {}
-    print("tickers  runner       wall s   trained and tested in s   CPU s here  elsewhere       sent         back  writer s")
+    print(
+        "tickers  runner       wall s   trained and tested in s   CPU s here  elsewhere       sent        "
+        " back  writer s"
+    )
     for count in SIZES:
         for runner, workers in WAYS:
-            words = ("--tickers", names(count), "--as-of", FIRST, "--runner", runner, "--workers", str(workers))
+            words = (
+                "--tickers",
+                names(count),
+                "--as-of",
+                FIRST,
+                "--runner",
+                runner,
+                "--workers",
+                str(workers),
+            )
             each = made[runner, workers, count] = night(folder, f"{runner}{workers}-{count}", address, *words)
             sent, back = (_megabytes(sum(counts.values())) for counts in (each.sent, each.back))
             figures = f"{each.wall:8.1f} {each.stages(WORKED):25.1f} {each.own:12.1f} {each.workers:10.1f}"
-            print(f"{count:7d}  {runner:9s} {workers:d} {figures} {sent} {back} {each.stages(WRITER):9.1f}", flush=True)
+            print(
+                f"{count:7d}  {runner:9s} {workers:d} {figures} {sent} {back} {each.stages(WRITER):9.1f}",
+                flush=True,
+            )
         hashes = {each.forecasts_hash for (_, _, size), each in made.items() if size == count}
         print(f"{count:7d}  forecasts {'bit-identical' if len(hashes) == 1 else 'DIFFER'} in all of them")
     return made
 
 
 def writer(folder: Path, address: str) -> dict[int, Night]:
-    """Second nights that train nothing, by tickers: what the flow's own process does for each ticker every night."""
+    """Second nights that train nothing, by tickers: what the flow's own process does for each ticker every
+    night.
+    """
     made: dict[int, Night] = {}
     for count in WRITER_SIZES:
         words = ("--tickers", names(count), "--strategy", "forecast")
         for day in (FIRST, SECOND):
             made[count] = night(folder, f"writer-{count}", address, *words, "--as-of", day)
         stages = ", ".join(f"{name} {made[count].seconds.get(name, 0.0):.1f}" for name in ("ingest", *WRITER))
-        print(f"{count} tickers, second night, seconds in the flow's process: {stages}; {made[count].own:.1f} s of CPU", flush=True)
+        print(
+            f"{count} tickers, second night, seconds in the flow's process: {stages}; {made[count].own:.1f} s"
+            " of CPU",
+            flush=True,
+        )
     return made
 
 
@@ -163,10 +192,18 @@ def model(nights: dict[tuple[str, int, int], Night], writers: dict[int, Night]) 
     for name in sorted({name for each in one_worker for name in each.sent}):
         sent = _line(SIZES, [each.sent.get(name, 0) for each in one_worker])
         back = _line(SIZES, [each.back.get(name, 0) for each in one_worker])
-        print(f"{name:20s}" + "".join(f"  sent {_megabytes(sent(count))}, back {_megabytes(back(count))}" for count in MODELLED))
+        print(
+            f"{name:20s}"
+            + "".join(
+                f"  sent {_megabytes(sent(count))}, back {_megabytes(back(count))}" for count in MODELLED
+            )
+        )
     print("worker CPU          " + "".join(f"{work(count) / 3600:16.1f} hours" for count in MODELLED))
     for workers in WORKERS_MODELLED:
-        print(f"with {workers:4d} workers   " + "".join(f"{work(count) / 3600 / workers:16.2f} hours" for count in MODELLED))
+        print(
+            f"with {workers:4d} workers   "
+            + "".join(f"{work(count) / 3600 / workers:16.2f} hours" for count in MODELLED)
+        )
     print("the writer          " + "".join(f"{write(count) / 60:16.1f} minutes" for count in MODELLED))
 
 

@@ -1,15 +1,22 @@
-"""The training engine beside the alternatives: `python -m tests.bench.engine [--only SECTIONS] [--repeats N]`.
+"""The training engine beside the alternatives: `python -m tests.bench.engine [--only SECTIONS] [--repeats
+N]`.
 
-- `arithmetic`: one epoch of the walkthroughs' network (2 x 50, windows of 60, batches of 32, same start, same order) in stock Keras, in our
-  TensorFlow program and in the compiled kernel, with the share of this machine's own matrix products, measured in the same rounds.
-- `ticker`: a ticker's night against the walkthroughs' way, seconds and test RMSE as a multiple of "the price stays".
+- `arithmetic`: one epoch of the walkthroughs' network (2 x 50, windows of 60, batches of 32, same start, same
+  order) in stock Keras, in our
+  TensorFlow program and in the compiled kernel, with the share of this machine's own matrix products,
+  measured in the same rounds.
+- `ticker`: a ticker's night against the walkthroughs' way, seconds and test RMSE as a multiple of "the price
+  stays".
 - `profile`: where a step's time goes.
 - `memory`: resident memory over 1,000 fits.
-- `growth`: processor time of training, judging and forecasting 50 to 5,000 tickers with short histories, and its exponent.
-- `others`: neuralforecast's and darts's LSTM on the same ticker, in an environment of their own that is built under `build/`.
+- `growth`: processor time of training, judging and forecasting 50 to 5,000 tickers with short histories, and
+  its exponent.
+- `others`: neuralforecast's and darts's LSTM on the same ticker, in an environment of their own that is built
+  under `build/`.
 
-Whatever is compared takes turns, so that a busy machine slows all of them; figures are medians over the turns. Beside seconds on the clock
-stand the processors' seconds, which do not count waiting for other programs. Stock Keras has a process of its own, with the threads that
+Whatever is compared takes turns, so that a busy machine slows all of them; figures are medians over the
+turns. Beside seconds on the clock stand the processors' seconds, which do not count waiting for other
+programs. Stock Keras has a process of its own, with the threads that
 TensorFlow gives it. Prices: TSLA from `../shared/data/classics` where it is there, else a simulated ticker.
 """
 
@@ -35,9 +42,9 @@ from sklearn.preprocessing import MinMaxScaler
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.forecast import forecast_with_model
-from forecast_lib.jobs.decisions import Decision
-from forecast_lib.jobs.forecast import Question, forecast_shard
-from forecast_lib.jobs.refresh import Work, refresh_shard
+from forecast_lib.jobs.forecast.tickers import Question, forecast_shard
+from forecast_lib.jobs.refresh.decisions import Decision
+from forecast_lib.jobs.refresh.models import Work, refresh_shard
 from forecast_lib.models import engine, kernel
 from forecast_lib.models.bundle import Pool
 from forecast_lib.models.network import Network, first_weights
@@ -62,8 +69,14 @@ OTHERS_NEED = ("neuralforecast", "darts", "torch", "pandas")
 def history() -> TickerSeries:
     """The ticker's whole history."""
     if TSLA.exists():
-        return series_of("TSLA", FilesSource(TSLA).fetch({Ticker("TSLA"): None}, dt.date(2024, 3, 8)).of(Ticker("TSLA")).prices)
-    return series_of("SIM1", SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 3, 8)).of(Ticker("SIM1")).prices)
+        return series_of(
+            "TSLA",
+            FilesSource(TSLA).fetch({Ticker("TSLA"): None}, dt.date(2024, 3, 8)).of(Ticker("TSLA")).prices,
+        )
+    return series_of(
+        "SIM1",
+        SimulatedMarket(0).fetch({Ticker("SIM1"): None}, dt.date(2024, 3, 8)).of(Ticker("SIM1")).prices,
+    )
 
 
 def cut_of(series: TickerSeries) -> int:
@@ -72,10 +85,17 @@ def cut_of(series: TickerSeries) -> int:
 
 
 def scaled_windows(series: TickerSeries) -> tuple[MinMaxScaler, np.ndarray, np.ndarray, int]:
-    """The walkthroughs' data, oldest first, and how many windows come before the test part; the scaler sees all of it, as there."""
+    """The walkthroughs' data, oldest first, and how many windows come before the test part; the scaler sees
+    all of it, as there.
+    """
     scaler = MinMaxScaler().fit(series.close[:, None])
     scaled = scaler.transform(series.close[:, None])[:, 0].astype(np.float32)
-    return scaler, np.lib.stride_tricks.sliding_window_view(scaled, LOOKBACK)[:-1, :, None], scaled[LOOKBACK:], cut_of(series) - LOOKBACK
+    return (
+        scaler,
+        np.lib.stride_tricks.sliding_window_view(scaled, LOOKBACK)[:-1, :, None],
+        scaled[LOOKBACK:],
+        cut_of(series) - LOOKBACK,
+    )
 
 
 def one_epoch(series: TickerSeries) -> Batches:
@@ -83,7 +103,11 @@ def one_epoch(series: TickerSeries) -> Batches:
     _, windows, targets, cut = scaled_windows(series)
     steps = cut // BATCH
     wanted = targets[: steps * BATCH].reshape(steps, BATCH, 1, 1)
-    return Batches(np.ascontiguousarray(windows[: steps * BATCH]).reshape(steps, BATCH, LOOKBACK, 1), wanted, np.ones_like(wanted))
+    return Batches(
+        np.ascontiguousarray(windows[: steps * BATCH]).reshape(steps, BATCH, LOOKBACK, 1),
+        wanted,
+        np.ones_like(wanted),
+    )
 
 
 def rmse_ratio(predicted: np.ndarray, series: TickerSeries) -> float:
@@ -93,21 +117,29 @@ def rmse_ratio(predicted: np.ndarray, series: TickerSeries) -> float:
 
 
 def _stock_keras(pipe: Any, series: TickerSeries) -> None:
-    """A process of stock Keras: answers "epoch" with both kinds of seconds and the loss, "walkthrough" with seconds and RMSE ratio."""
+    """A process of stock Keras: answers "epoch" with both kinds of seconds and the loss, "walkthrough" with
+    seconds and RMSE ratio.
+    """
     import keras
 
     scaler, windows, targets, cut = scaled_windows(series)
     data = one_epoch(series)
 
     def compiled() -> Any:
-        layers = [keras.layers.LSTM(UNITS, return_sequences=True), keras.layers.LSTM(UNITS), keras.layers.Dense(1)]
+        layers = [
+            keras.layers.LSTM(UNITS, return_sequences=True),
+            keras.layers.LSTM(UNITS),
+            keras.layers.Dense(1),
+        ]
         model = keras.Sequential([keras.Input((LOOKBACK, 1)), *layers])
         model.compile(optimizer="adam", loss="mse")
         return model
 
     def fitted(model: Any, x: np.ndarray, y: np.ndarray, **more: Any) -> tuple[float, float, float]:
         losses: list[float] = []
-        clock, processors = seconds_of(lambda: losses.extend(model.fit(x, y, batch_size=BATCH, verbose=0, **more).history["loss"]))
+        clock, processors = seconds_of(
+            lambda: losses.extend(model.fit(x, y, batch_size=BATCH, verbose=0, **more).history["loss"])
+        )
         return clock, processors, losses[0]
 
     start = list(first_weights(WALKTHROUGH, 0).values())
@@ -121,7 +153,14 @@ def _stock_keras(pipe: Any, series: TickerSeries) -> None:
         else:
             model = compiled()
             seconds, _, _ = fitted(model, windows[:cut], targets[:cut], epochs=EPOCHS)
-            pipe.send((seconds, rmse_ratio(scaler.inverse_transform(model.predict(windows[cut:], verbose=0))[:, 0], series)))
+            pipe.send(
+                (
+                    seconds,
+                    rmse_ratio(
+                        scaler.inverse_transform(model.predict(windows[cut:], verbose=0))[:, 0], series
+                    ),
+                )
+            )
 
 
 @contextlib.contextmanager
@@ -151,7 +190,9 @@ def seconds_of(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def flops(network: Network, framing: Framing, batch: int) -> float:
-    """Operations of one optimiser step: 4h(d + h + 1) multiply-adds a layer, sample and session, three times, two operations each."""
+    """Operations of one optimiser step: 4h(d + h + 1) multiply-adds a layer, sample and session, three times,
+    two operations each.
+    """
     inputs = [network.inputs] + [network.units] * (network.layers - 1)
     return 6.0 * sum(4 * network.units * (d + network.units + 1) for d in inputs) * framing.length * batch
 
@@ -159,7 +200,9 @@ def flops(network: Network, framing: Framing, batch: int) -> float:
 def product_seconds(threads: int, size: int = 1024) -> tuple[float, float]:
     """Of a GFLOP of this machine's single-precision matrix products, as many side by side as threads."""
     use_one_thread()
-    factors = [np.random.default_rng(0).standard_normal((size, size)).astype(np.float32) for _ in range(threads)]
+    factors = [
+        np.random.default_rng(0).standard_normal((size, size)).astype(np.float32) for _ in range(threads)
+    ]
     results = [np.empty_like(each) for each in factors]
 
     def several(at: int) -> None:
@@ -202,27 +245,49 @@ def arithmetic(series: TickerSeries, repeats: int) -> None:
             for name, make in makers.items():
                 trainers = make(), make()
                 note(name, 1, seconds_of(lambda trainer=trainers[0]: trainer.epoch(RATE, data)))
-                note(name, 2, seconds_of(lambda pair=trainers: list(pool.map(lambda trainer: trainer.epoch(RATE, data), pair))))
+                note(
+                    name,
+                    2,
+                    seconds_of(
+                        lambda pair=trainers: list(pool.map(lambda trainer: trainer.epoch(RATE, data), pair))
+                    ),
+                )
             for threads in (1, 2):
                 rows.setdefault(("ceiling", threads), []).append(product_seconds(threads))
-    medians = {key: tuple(statistics.median(values) for values in zip(*pairs, strict=True)) for key, pairs in rows.items()}
+    medians = {
+        key: tuple(statistics.median(values) for values in zip(*pairs, strict=True))
+        for key, pairs in rows.items()
+    }
     ceiling = {threads: medians.pop(("ceiling", threads)) for threads in (1, 2)}
     base = medians["stock Keras", 2]
-    print(f"{len(data.inputs)} steps of {BATCH} windows of {LOOKBACK}, {work:.1f} GFLOP; medians of {repeats}")
-    print(f"the machine's matrix products: {1 / ceiling[1][0]:.0f} GFLOP/s in one thread, {1 / ceiling[2][0]:.0f} in two")
+    print(
+        f"{len(data.inputs)} steps of {BATCH} windows of {LOOKBACK}, {work:.1f} GFLOP; medians of {repeats}"
+    )
+    print(
+        f"the machine's matrix products: {1 / ceiling[1][0]:.0f} GFLOP/s in one thread,"
+        f" {1 / ceiling[2][0]:.0f} in two"
+    )
     for (name, threads), (clock, processors) in medians.items():
         share = work / clock * ceiling[threads][0]
         print(f"{name}, {threads} thread{'s' if threads > 1 else ''}:".ljust(34), end="")
-        print(f"{clock:7.3f} s a ticker {work / clock:6.1f} GFLOP/s {share:5.0%} of the ceiling {base[0] / clock:5.1f} x Keras;", end="")
+        print(
+            f"{clock:7.3f} s a ticker {work / clock:6.1f} GFLOP/s {share:5.0%} of the ceiling"
+            f" {base[0] / clock:5.1f} x Keras;",
+            end="",
+        )
         print(f"  processors' {processors:6.3f} s {base[1] / processors:5.1f} x Keras")
     print("mean loss of the first epoch: " + ", ".join(f"{name} {value:.8f}" for name, value in loss.items()))
 
 
 def pool_of(series: TickerSeries, config: TrainConfig) -> tuple[Pool, float]:
-    """The pooled networks that a night would train once, here on this one ticker's past, and their seconds."""
+    """The pooled networks that a night would train once, here on this one ticker's past, and their
+    seconds.
+    """
     known = [series.until(cut_of(series))]
     began = time.perf_counter()
-    members = [train_member(known, ModelConfig(), config, seed=0, member=member) for member in range(config.members)]
+    members = [
+        train_member(known, ModelConfig(), config, seed=0, member=member) for member in range(config.members)
+    ]
     return join_pool(members, known, ModelConfig(), TrainConfig(), 0), time.perf_counter() - began
 
 
@@ -243,10 +308,15 @@ def ticker(series: TickerSeries, repeats: int) -> None:
     ours(series, pool, config)
     with stock_keras(series) as ask:
         pairs = [(ask("walkthrough"), ours(series, pool, config)) for _ in range(repeats)]
-    theirs, mine = ([statistics.median(values) for values in zip(*side, strict=True)] for side in zip(*pairs, strict=True))
+    theirs, mine = (
+        [statistics.median(values) for values in zip(*side, strict=True)] for side in zip(*pairs, strict=True)
+    )
     print(f"{series.ticker}, {len(series)} sessions; medians of {repeats}")
     print(f"stock Keras, walkthrough         {theirs[0]:8.2f} s a ticker   RMSE {theirs[1]:.4f} of naive")
-    print(f"ours, a ticker at night          {mine[0]:8.2f} s a ticker   RMSE {mine[1]:.4f} of naive   {theirs[0] / mine[0]:6.1f} x Keras")
+    print(
+        f"ours, a ticker at night          {mine[0]:8.2f} s a ticker   RMSE {mine[1]:.4f} of naive  "
+        f" {theirs[0] / mine[0]:6.1f} x Keras"
+    )
     print(f"ours, pooled networks once       {pooled:8.2f} s for all tickers ({config.members} networks)")
 
 
@@ -256,7 +326,9 @@ def _repeated(count, function, arguments):
         function(*arguments)
 
 
-def _parts(trainer: kernel.Kernel, data: Batches) -> dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
+def _parts(
+    trainer: kernel.Kernel, data: Batches
+) -> dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
     """What a step of the kernel calls at each session and layer, with arguments of the second session."""
     shape, state, places = trainer._shape, trainer._state, trainer._matrices
     work = trainer._workspace(BATCH)
@@ -264,12 +336,61 @@ def _parts(trainer: kernel.Kernel, data: Batches) -> dict[str, list[tuple[Callab
     weights, read, back = state.weights, work.read.reshape(-1), work.back.reshape(-1)
     for layer in range(shape.layers):
         begin, width, depth = (int(each) for each in places[layer])
-        gates, cell, at = work.gates[layer, 1].copy(), work.cells[layer, 2].copy(), int(work.read[:layer].size + work.read[0, 0].size)
+        gates, cell, at = (
+            work.gates[layer, 1].copy(),
+            work.cells[layer, 2].copy(),
+            int(work.read[:layer].size + work.read[0, 0].size),
+        )
         i, f, g, o, t = (gates[part * size : (part + 1) * size] for part in range(5))
         rows, span = (2 if layer else 1) * UNITS, back[: 2 * size].copy()
-        ahead = gates.copy(), 0, columns, 4 * UNITS, columns, weights, begin, 1, width, read, at, columns, depth, False
-        behind = back, 0, columns, rows, columns, weights, begin + width, width, 1, gates, 0, columns, 4 * UNITS, False
-        gradient = state.gradient.copy(), begin, width, depth, width, read, at, columns, 1, work.turned, 0, width, columns, True
+        ahead = (
+            gates.copy(),
+            0,
+            columns,
+            4 * UNITS,
+            columns,
+            weights,
+            begin,
+            1,
+            width,
+            read,
+            at,
+            columns,
+            depth,
+            False,
+        )
+        behind = (
+            back,
+            0,
+            columns,
+            rows,
+            columns,
+            weights,
+            begin + width,
+            width,
+            1,
+            gates,
+            0,
+            columns,
+            4 * UNITS,
+            False,
+        )
+        gradient = (
+            state.gradient.copy(),
+            begin,
+            width,
+            depth,
+            width,
+            read,
+            at,
+            columns,
+            1,
+            work.turned,
+            0,
+            width,
+            columns,
+            True,
+        )
         sigmoids, later, above = gates[: 2 * size].copy(), span[:size], span[size:]
         parts = {
             "products with inputs and states": [(kernel._product, ahead)],
@@ -315,7 +436,10 @@ def profile(series: TickerSeries, repeats: int) -> None:
     print(f"one step of {BATCH} windows of {LOOKBACK}, one thread, medians of {repeats}")
     for name in whole:
         total, ahead = medians[name], medians[f"{name}, forward only"]
-        print(f"{name:38}{1e3 * total:8.2f} ms, of it forward {ahead / total:4.0%}, backward and Adam {1 - ahead / total:4.0%}")
+        print(
+            f"{name:38}{1e3 * total:8.2f} ms, of it forward {ahead / total:4.0%}, backward and Adam"
+            f" {1 - ahead / total:4.0%}"
+        )
     parts = {name: medians[name] for name in (*calls, "Adam")}
     parts["all else: copies, memory, head"] = medians["kernel"] - sum(parts.values())
     for name, seconds in parts.items():
@@ -327,37 +451,62 @@ def _resident_mib() -> float:
 
 
 def memory(series: TickerSeries, repeats: int) -> None:
-    """Resident memory over 1,000 fits by the kernel; they are as long as it takes to fill every array, whatever `repeats` says."""
+    """Resident memory over 1,000 fits by the kernel; they are as long as it takes to fill every array,
+    whatever `repeats` says.
+    """
     data = Batches(*(array[:1] for array in vars(one_epoch(series)).values()))
     sizes = {}
     for count in range(1, 1001):
         start = first_weights(WALKTHROUGH, count)
-        engine.fit(WALKTHROUGH, WINDOW, start, lambda epoch: data, None, engine.Schedule(1, RATE), loss="mse", seed=count, ticker="ACME")
+        engine.fit(
+            WALKTHROUGH,
+            WINDOW,
+            start,
+            lambda epoch: data,
+            None,
+            engine.Schedule(1, RATE),
+            loss="mse",
+            seed=count,
+            ticker="ACME",
+        )
         if count in (10, 100, 500, 1000):
             sizes[count] = _resident_mib()
-    print("resident memory after fits: " + ", ".join(f"{count}: {size:.0f} MiB" for count, size in sizes.items()))
+    print(
+        "resident memory after fits: "
+        + ", ".join(f"{count}: {size:.0f} MiB" for count, size in sizes.items())
+    )
     print(f"growth from 10 to 1,000: {sizes[1000] / sizes[10] - 1:+.1%}")
 
 
 def growth(series: TickerSeries, repeats: int) -> None:
-    """Processor time over tickers, from 50 to 5,000, whatever `repeats` says; one network each, so that the largest is done in minutes."""
+    """Processor time over tickers, from 50 to 5,000, whatever `repeats` says; one network each, so that the
+    largest is done in minutes.
+    """
     model, config = ModelConfig(), TrainConfig(members=1)
     tickers = [made_up.noisy(GROWTH_SESSIONS, seed, f"T{seed}") for seed in range(max(GROWTH))]
-    pool = join_pool([train_member(tickers[:50], model, config, seed=0, member=0)], tickers[:50], model, config, 0)
+    pool = join_pool(
+        [train_member(tickers[:50], model, config, seed=0, member=0)], tickers[:50], model, config, 0
+    )
 
     def night(shard: list[TickerSeries]) -> int:
-        works = [Work(each, Decision("retrain", "no_model"), start=pool, pool_sha256="0" * 64) for each in shard]
+        works = [
+            Work(each, Decision("retrain", "no_model"), start=pool, pool_sha256="0" * 64) for each in shard
+        ]
         found = refresh_shard(works, model, config, 0)
         asked = [Question(each, one.served) for each, one in zip(shard, found, strict=True)]
         return len(forecast_shard(asked, model.horizon))
 
     night(tickers[:8])
     seconds = []
-    print(f"{GROWTH_SESSIONS} sessions a ticker, one network of two layers of {model.units} each, two threads")
+    print(
+        f"{GROWTH_SESSIONS} sessions a ticker, one network of two layers of {model.units} each, two threads"
+    )
     for count in GROWTH:
         shards = [tickers[begin : min(begin + 8, count)] for begin in range(0, count, 8)]
         with ThreadPoolExecutor(2) as workers:
-            clock, processors = seconds_of(lambda shards=shards, workers=workers: list(workers.map(night, shards)))
+            clock, processors = seconds_of(
+                lambda shards=shards, workers=workers: list(workers.map(night, shards))
+            )
         seconds.append(processors)
         took = f"{clock:8.1f} s {processors:8.1f} CPU s {1e3 * processors / count:7.1f} CPU ms a ticker"
         print(f"{count:6d} tickers {took} {_resident_mib():6.0f} MiB", flush=True)
@@ -374,8 +523,15 @@ def _others_python() -> Path:
     python = OTHERS / "bin" / "python"
     if not (OTHERS / "ready").exists():
         uv = [sys.executable, "-m", "uv"]  # resolves in seconds what takes pip a quarter of an hour
-        subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, OTHERS], check=True, capture_output=True)
-        subprocess.run([*uv, "pip", "install", "--python", python, *OTHERS_NEED], check=True, capture_output=True, timeout=1500)
+        subprocess.run(
+            [*uv, "venv", "--clear", "--python", sys.executable, OTHERS], check=True, capture_output=True
+        )
+        subprocess.run(
+            [*uv, "pip", "install", "--python", python, *OTHERS_NEED],
+            check=True,
+            capture_output=True,
+            timeout=1500,
+        )
         (OTHERS / "ready").touch()
     return python
 
@@ -385,25 +541,50 @@ def others(series: TickerSeries, repeats: int) -> None:
     try:
         python = _others_python()
     except (OSError, subprocess.SubprocessError) as problem:
-        said = (getattr(problem, "stderr", None) or str(problem).encode()).decode(errors="replace").strip().splitlines()
+        said = (
+            (getattr(problem, "stderr", None) or str(problem).encode())
+            .decode(errors="replace")
+            .strip()
+            .splitlines()
+        )
         print(f"skipped: their environment cannot be built here ({said[-1] if said else problem})")
         return
     config = TrainConfig()
     pool, _ = pool_of(series, config)
     ours(series, pool, config)
-    request = json.dumps({"close": series.close.tolist(), "cut": cut_of(series), "lookback": LOOKBACK, "units": UNITS, "epochs": EPOCHS})
+    request = json.dumps(
+        {
+            "close": series.close.tolist(),
+            "cut": cut_of(series),
+            "lookback": LOOKBACK,
+            "units": UNITS,
+            "epochs": EPOCHS,
+        }
+    )
     turns = []
     for _ in range(repeats):
-        ended = subprocess.run([python, Path(__file__).with_name("_others.py")], input=request, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [python, Path(__file__).with_name("_others.py")],
+            input=request,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if ended.returncode:
             print(f"skipped: {ended.stderr.strip().splitlines()[-1]}")
             return
-        turns.append(json.loads(ended.stdout.splitlines()[-1]) | {"ours, a ticker at night": ours(series, pool, config)})
+        turns.append(
+            json.loads(ended.stdout.splitlines()[-1])
+            | {"ours, a ticker at night": ours(series, pool, config)}
+        )
     mine = statistics.median(turn["ours, a ticker at night"][0] for turn in turns)
     print(f"{series.ticker}, {len(series)} sessions; medians of {repeats}")
     for name in turns[0]:
         seconds, ratio = (statistics.median(turn[name][at] for turn in turns) for at in (0, 1))
-        print(f"{name:34}{seconds:8.2f} s a ticker   RMSE {ratio:.4f} of naive   ours takes {seconds / mine:6.1f} times less")
+        print(
+            f"{name:34}{seconds:8.2f} s a ticker   RMSE {ratio:.4f} of naive   ours takes"
+            f" {seconds / mine:6.1f} times less"
+        )
 
 
 SECTIONS = {each.__name__: each for each in (arithmetic, profile, memory, growth, ticker, others)}
@@ -411,8 +592,12 @@ SECTIONS = {each.__name__: each for each in (arithmetic, profile, memory, growth
 
 def main(arguments: list[str]) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.engine", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default=",".join(SECTIONS), help=f"of {','.join(SECTIONS)}; separated by commas")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.engine", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--only", default=",".join(SECTIONS), help=f"of {','.join(SECTIONS)}; separated by commas"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="turns that each alternative takes")
     options = parser.parse_args(arguments)
     chosen = options.only.split(",")

@@ -1,4 +1,6 @@
-"""What becomes of every reply that Yahoo may give: `python -m tests.bench failures` runs them all and prints the table as Markdown."""
+"""What becomes of every reply that Yahoo may give: `python -m tests.bench failures` runs them all and prints
+the table as Markdown.
+"""
 
 import tempfile
 from pathlib import Path

@@ -1,12 +1,15 @@
 """What the checks make of clean prices and of planted faults: `python -m tests.bench.faults`, or with
 `--part clean`, `planted` or `mutations` (`_mutations`).
 
-Prices: `dev_prices.parquet` and `wild_prices.parquet` of `../shared/data`, 2006 to 2021, through `prices.checks` as the nights use them.
+Prices: `dev_prices.parquet` and `wild_prices.parquet` of `../shared/data`, 2006 to 2021, through
+`prices.checks` as the nights use them.
 
-*Clean*: every evening of every ticker that has a price in the last five sessions, each checked beside what the evenings before left;
-on some evenings a forecast is made from it too. *Planted*: faults and real shocks at random places (`_plants`), each looked at on
-the evening itself and on those that follow, and forecasts of later sessions beside those from untouched prices. `--period` chooses
-the years; the figures of the judge (`prices.hypotheses`) were set on 2006 to 2013.
+*Clean*: every evening of every ticker that has a price in the last five sessions, each checked beside what
+the evenings before left;
+on some evenings a forecast is made from it too. *Planted*: faults and real shocks at random places
+(`_plants`), each looked at on the evening itself and on those that follow, and forecasts of later sessions
+beside those from untouched prices. `--period` chooses the years; the figures of the judge
+(`prices.hypotheses`) were set on 2006 to 2013.
 """
 
 import argparse
@@ -70,7 +73,9 @@ def real_prices() -> Prices:
     for name in ("dev", "wild"):
         table = read_parquet(DATA / f"{name}_prices.parquet", names).rename(columns={"date": "session"})
         for ticker, part in table[table["close"].notna()].groupby("ticker"):
-            rows[str(ticker)] = part.sort_values("session", ignore_index=True).astype(dict.fromkeys(VALUES, float))
+            rows[str(ticker)] = part.sort_values("session", ignore_index=True).astype(
+                dict.fromkeys(VALUES, float)
+            )
             wild |= {str(ticker)} if name == "wild" else set()
     return Prices(rows, frozenset(wild))
 
@@ -92,7 +97,7 @@ def evening_of(day: np.datetime64) -> AsOf:
     return AsOf(date, now, now)
 
 
-# --- clean -----------------------------------------------------------------------------------------------------------------------
+# --- clean
 
 
 def clean(prices: Prices, first: str, last: str, forecasts: int) -> pd.DataFrame:
@@ -105,14 +110,26 @@ def clean(prices: Prices, first: str, last: str, forecasts: int) -> pd.DataFrame
     bounds = everything.bounds()
     found = []
     for evening in evenings:
-        spans = [_span(everything.sessions[low:high], evening) + low for low, high in itertools.pairwise(bounds)]
+        spans = [
+            _span(everything.sessions[low:high], evening) + low for low, high in itertools.pairwise(bounds)
+        ]
         there = np.concatenate([np.arange(begin, end) for begin, end, _ in spans])
-        news = np.concatenate([np.arange(fresh, end) for _, end, fresh in spans if end > fresh] or [np.empty(0, int)])
+        news = np.concatenate(
+            [np.arange(fresh, end) for _, end, fresh in spans if end > fresh] or [np.empty(0, int)]
+        )
         tickers = {everything.tickers[place] for place in np.unique(everything.of[news]).tolist()}
         before = _only(everything, np.setdiff1d(there, news)[kept[np.setdiff1d(there, news)]], tickers)
         offered = _only(everything, news, tickers)
-        known = Before(before, *(getattr(nothing_before(before.tickers), name) for name in ("actions", "released", "verdicts")))
-        checked = check(as_offered(offered), known, evening_of(evening), calendars={each: calendars[each] for each in tickers})
+        known = Before(
+            before,
+            *(getattr(nothing_before(before.tickers), name) for name in ("actions", "released", "verdicts")),
+        )
+        checked = check(
+            as_offered(offered),
+            known,
+            evening_of(evening),
+            calendars={each: calendars[each] for each in tickers},
+        )
         _remember(checked, everything, news, kept, waits)
         for ticker in sorted(tickers):
             place = everything.tickers.index(ticker)
@@ -120,18 +137,33 @@ def clean(prices: Prices, first: str, last: str, forecasts: int) -> pd.DataFrame
             if end - begin < FEWEST:
                 continue
             used = kept[begin:end] & ~waits[begin:end]
-            found.append((ticker, evening, *_fate(checked, ticker, kept[end - 1], waits[end - 1], int(used.sum()) >= FEWEST)))
+            found.append(
+                (
+                    ticker,
+                    evening,
+                    *_fate(checked, ticker, kept[end - 1], waits[end - 1], int(used.sum()) >= FEWEST),
+                )
+            )
             if evening.item() in asked:
-                found[-1] = (*found[-1][:-1], _can_forecast(everything, ticker, np.arange(begin, end)[used], checked))
-    return pd.DataFrame(found, columns=["ticker", "evening", "held", "refused", "waits", "flagged", "answered", "forecast"])
+                found[-1] = (
+                    *found[-1][:-1],
+                    _can_forecast(everything, ticker, np.arange(begin, end)[used], checked),
+                )
+    return pd.DataFrame(
+        found, columns=["ticker", "evening", "held", "refused", "waits", "flagged", "answered", "forecast"]
+    )
 
 
 def _span(sessions: Days, evening: np.datetime64) -> np.ndarray:
-    """Of one ticker: first row that counts, the row after the newest, and the first that is offered; nothing where none is recent."""
+    """Of one ticker: first row that counts, the row after the newest, and the first that is offered; nothing
+    where none is recent.
+    """
     end = int(np.searchsorted(sessions, evening, side="right"))
     if not end or evening - sessions[end - 1] > np.timedelta64(7, "D"):
         return np.array([end, end, end])
-    return np.array([np.searchsorted(sessions, evening - TAIL), end, np.searchsorted(sessions, evening - OVERLAP)])
+    return np.array(
+        [np.searchsorted(sessions, evening - TAIL), end, np.searchsorted(sessions, evening - OVERLAP)]
+    )
 
 
 def _only(rows: Histories, places: np.ndarray, tickers: set[str]) -> Histories:
@@ -141,10 +173,14 @@ def _only(rows: Histories, places: np.ndarray, tickers: set[str]) -> Histories:
     frame = {name: chosen.figures[name] for name in chosen.figures}
     of = pd.Index(mine).get_indexer(np.array(rows.tickers)[chosen.of]).astype(np.int32)
     there = of >= 0
-    return Histories.ordered(mine, of[there], chosen.sessions[there], {name: values[there] for name, values in frame.items()})
+    return Histories.ordered(
+        mine, of[there], chosen.sessions[there], {name: values[there] for name, values in frame.items()}
+    )
 
 
-def _remember(checked: Checked, everything: Histories, news: np.ndarray, kept: np.ndarray, waits: np.ndarray) -> None:
+def _remember(
+    checked: Checked, everything: Histories, news: np.ndarray, kept: np.ndarray, waits: np.ndarray
+) -> None:
     """What the evening says of the rows it was offered."""
     where = everything.keys()[news]
     good = _keys_in(checked.good, everything)
@@ -155,7 +191,10 @@ def _remember(checked: Checked, everything: Histories, news: np.ndarray, kept: n
         for day in each.rows.astype("M8[D]").tolist()
     }
     of = np.array(everything.tickers)[everything.of[news]]
-    waits[news] = [(ticker, day) in waiting for ticker, day in zip(of.tolist(), everything.sessions[news].tolist(), strict=True)]
+    waits[news] = [
+        (ticker, day) in waiting
+        for ticker, day in zip(of.tolist(), everything.sessions[news].tolist(), strict=True)
+    ]
     kept[news] = np.isin(where, good) | waits[news]
 
 
@@ -164,7 +203,9 @@ def _keys_in(rows: Histories, everything: Histories) -> np.ndarray:
     return (of.astype(np.int64) << 32) + rows.sessions.astype(np.int64)
 
 
-def _fate(checked: Checked, ticker: str, kept: bool, waits: bool, answered: bool) -> tuple[bool, bool, bool, bool, bool, bool]:
+def _fate(
+    checked: Checked, ticker: str, kept: bool, waits: bool, answered: bool
+) -> tuple[bool, bool, bool, bool, bool, bool]:
     held = ticker in checked.holds
     return held, not kept and not held, bool(waits), ticker in checked.flags, answered, answered
 
@@ -185,21 +226,33 @@ def print_clean(found: pd.DataFrame, wild: frozenset[str]) -> None:
     is_wild = found["ticker"].isin(wild)
     parts = {"large companies": found[~is_wild], "wild tickers": found[is_wild]}
     parts |= {
-        name: found[~is_wild & found["evening"].between(pd.Timestamp(begin), pd.Timestamp(end))] for name, (begin, end) in CRISES.items()
+        name: found[~is_wild & found["evening"].between(pd.Timestamp(begin), pd.Timestamp(end))]
+        for name, (begin, end) in CRISES.items()
     }
-    print("| | ticker-evenings | answered | last_good: waits | held | newest refused | flagged | forecasts made |")
+    print(
+        "| | ticker-evenings | answered | last_good: waits | held | newest refused | flagged | forecasts"
+        " made |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for name, part in parts.items():
         if len(part):
-            figures = (f"{part[each].mean():.5%} ({int(part[each].sum())})" for each in ("waits", "held", "refused", "flagged"))
+            figures = (
+                f"{part[each].mean():.5%} ({int(part[each].sum())})"
+                for each in ("waits", "held", "refused", "flagged")
+            )
             print(
-                f"| {name} | {len(part):,} | {part['answered'].mean():.4%} | " + " | ".join(figures) + f" | {part['forecast'].mean():.4%} |"
+                f"| {name} | {len(part):,} | {part['answered'].mean():.4%} | "
+                + " | ".join(figures)
+                + f" | {part['forecast'].mean():.4%} |"
             )
     odd = found[found["waits"] | found["held"]]
-    print("waits or held:", collections.Counter(zip(odd["ticker"], odd["evening"].dt.year, strict=True)).most_common(12))
+    print(
+        "waits or held:",
+        collections.Counter(zip(odd["ticker"], odd["evening"].dt.year, strict=True)).most_common(12),
+    )
 
 
-# --- planted ---------------------------------------------------------------------------------------------------------------------
+# --- planted
 
 
 @dataclass(frozen=True)
@@ -224,24 +277,48 @@ class Planted:
 
 def planted(prices: Prices, first: str, last: str, counts: Mapping[str, int], seed: int) -> Iterator[Planted]:
     rng = np.random.default_rng(seed)
-    shares = {ticker: rows for ticker, rows in prices.rows.items() if can_split(ticker, prices.calendar(ticker).name)}
+    shares = {
+        ticker: rows
+        for ticker, rows in prices.rows.items()
+        if can_split(ticker, prices.calendar(ticker).name)
+    }
     shapes = shapes_of(shares, SMALLEST_SHOCK, first, last)
     places = {}
     for ticker, rows in shares.items():
         inside = np.flatnonzero(rows["session"].between(first, last).to_numpy())
         places[ticker] = inside[(inside >= BEFORE) & (inside < len(rows) - AFTER)]
-    wild, tame = ([name for name in places if (name in prices.wild) == which and len(places[name])] for which in (True, False))
+    wild, tame = (
+        [name for name in places if (name in prices.wild) == which and len(places[name])]
+        for which in (True, False)
+    )
     for kind, count in counts.items():
         for _ in range(count):
             ticker = str(rng.choice(wild if rng.random() < WILD_SHARE else tame))
             at = int(rng.choice(places[ticker]))
-            yield _plant(kind, ticker, ticker in prices.wild, shares[ticker].iloc[at - BEFORE : at + AFTER], rng, shapes)
+            yield _plant(
+                kind,
+                ticker,
+                ticker in prices.wild,
+                shares[ticker].iloc[at - BEFORE : at + AFTER],
+                rng,
+                shapes,
+            )
 
 
-def _plant(kind: str, ticker: str, wild: bool, part: pd.DataFrame, rng: np.random.Generator, shapes: Shapes) -> Planted:
+def _plant(
+    kind: str, ticker: str, wild: bool, part: pd.DataFrame, rng: np.random.Generator, shapes: Shapes
+) -> Planted:
     truth = part.reset_index(drop=True)
     what, rows = PLANTERS[kind](truth, BEFORE, rng, shapes)
-    return Planted(kind, what, ticker, wild, rows, rows if kind == "real shock" else truth, truth["session"].to_numpy("M8[D]")[BEFORE:])
+    return Planted(
+        kind,
+        what,
+        ticker,
+        wild,
+        rows,
+        rows if kind == "real shock" else truth,
+        truth["session"].to_numpy("M8[D]")[BEFORE:],
+    )
 
 
 def look(plants: Sequence[Planted], later: int) -> tuple[Checked, list[str]]:
@@ -252,9 +329,15 @@ def look(plants: Sequence[Planted], later: int) -> tuple[Checked, list[str]]:
         rows[name] = plant.rows[plant.rows["session"].to_numpy("M8[D]") <= plant.evenings[later]]
     histories = as_histories(rows)
     calendars = {name: calendar_for(plant.ticker) for name, plant in zip(names, plants, strict=True)}
-    return check(
-        as_offered(histories), nothing_before(histories.tickers), evening_of(np.datetime64("2022-03-01")), calendars=calendars
-    ), names
+    return (
+        check(
+            as_offered(histories),
+            nothing_before(histories.tickers),
+            evening_of(np.datetime64("2022-03-01")),
+            calendars=calendars,
+        ),
+        names,
+    )
 
 
 @dataclass(frozen=True)
@@ -284,13 +367,25 @@ def seen_on(plants: Sequence[Planted], later: int) -> list[Seen]:
     found = []
     for name, plant in zip(names, plants, strict=True):
         place, evening = plant.evenings[0], plant.evenings[later]
-        verdict = {each.session.astype("M8[D]"): each for each in checked.judged.verdicts.get(name, ())}.get(place)
+        verdict = {each.session.astype("M8[D]"): each for each in checked.judged.verdicts.get(name, ())}.get(
+            place
+        )
         touched = set(plant.evenings[: later + 1].tolist())
         mine = series.get(name)
         used = mine is not None and mine.sessions[-1] == evening
-        caught = bool(struck.get(name, set()) & touched) or (verdict is not None and verdict.verdict != "real")
+        caught = bool(struck.get(name, set()) & touched) or (
+            verdict is not None and verdict.verdict != "real"
+        )
         losses = _losses(plant, mine, later) if later in FORECAST_ON else (np.nan, np.nan)
-        found.append(Seen("none" if verdict is None else verdict.verdict, 1.0 if verdict is None else verdict.ratio, used, caught, *losses))
+        found.append(
+            Seen(
+                "none" if verdict is None else verdict.verdict,
+                1.0 if verdict is None else verdict.ratio,
+                used,
+                caught,
+                *losses,
+            )
+        )
     return found
 
 
@@ -324,7 +419,10 @@ def _loss(series, target: np.datetime64, actual: float, calendar: TickerCalendar
 
 
 def print_planted(plants: Sequence[Planted], evenings: Mapping[int, Sequence[Seen]]) -> None:
-    print("| planted | n | caught the same evening | in the three after it | never | pinball to clean: 3 sessions later | 10 later |")
+    print(
+        "| planted | n | caught the same evening | in the three after it | never | pinball to clean: 3"
+        " sessions later | 10 later |"
+    )
     print("|---|---|---|---|---|---|---|")
     for kind in PLANTERS:
         mine = [number for number, plant in enumerate(plants) if plant.kind == kind]
@@ -336,7 +434,10 @@ def print_planted(plants: Sequence[Planted], evenings: Mapping[int, Sequence[See
     print(f"pinball of all planted faults to the clean ones: {_ratios(evenings, whole)}")
     for wild in (False, True):
         _print_goals(
-            "wild tickers" if wild else "large companies", plants, evenings, [n for n, each in enumerate(plants) if each.wild is wild]
+            "wild tickers" if wild else "large companies",
+            plants,
+            evenings,
+            [n for n, each in enumerate(plants) if each.wild is wild],
         )
     _print_goals("all", plants, evenings, list(range(len(plants))))
 
@@ -350,40 +451,61 @@ def _groups(kind: str, plants: Sequence[Planted], mine: Sequence[int]) -> dict[s
     return dict(sorted(groups.items()))
 
 
-def _line(name: str, plants: Sequence[Planted], evenings: Mapping[int, Sequence[Seen]], members: Sequence[int]) -> str:
+def _line(
+    name: str, plants: Sequence[Planted], evenings: Mapping[int, Sequence[Seen]], members: Sequence[int]
+) -> str:
     tonight = np.mean([evenings[0][each].caught for each in members])
     within = np.mean([any(evenings[later][each].caught for later in LOOKED_AT) for each in members])
-    return f"| {name} | {len(members)} | {tonight:.1%} | {within - tonight:.1%} | {1 - within:.1%} | {_ratios(evenings, members)} |"
+    return (
+        f"| {name} | {len(members)} | {tonight:.1%} | {within - tonight:.1%} | {1 - within:.1%} |"
+        f" {_ratios(evenings, members)} |"
+    )
 
 
 def _ratios(evenings: Mapping[int, Sequence[Seen]], members: Sequence[int]) -> str:
     found = []
     for later in FORECAST_ON:
-        losses = np.array([(evenings[later][place].loss, evenings[later][place].loss_of_truth) for place in members])
+        losses = np.array(
+            [(evenings[later][place].loss, evenings[later][place].loss_of_truth) for place in members]
+        )
         known = np.isfinite(losses).all(axis=1)
         found.append(f"{losses[known, 0].sum() / losses[known, 1].sum():.4f}" if known.any() else "none")
     return " | ".join(found)
 
 
-def _print_goals(name: str, plants: Sequence[Planted], evenings: Mapping[int, Sequence[Seen]], members: Sequence[int]) -> None:
+def _print_goals(
+    name: str, plants: Sequence[Planted], evenings: Mapping[int, Sequence[Seen]], members: Sequence[int]
+) -> None:
     splits = [
         each
         for each in members
-        if plants[each].kind == "missing split" and max(_ratio_of(plants[each]), 1 / _ratio_of(plants[each])) >= 1.9
+        if plants[each].kind == "missing split"
+        and max(_ratio_of(plants[each]), 1 / _ratio_of(plants[each])) >= 1.9
     ]
     shocks = [each for each in members if plants[each].kind == "real shock"]
     if not splits or not shocks:
         return
-    as_move = np.mean([any(_goes_as_move(evenings[later][each], _ratio_of(plants[each])) for later in LOOKED_AT) for each in splits])
+    as_move = np.mean(
+        [
+            any(_goes_as_move(evenings[later][each], _ratio_of(plants[each])) for later in LOOKED_AT)
+            for each in splits
+        ]
+    )
     named = np.mean([_is_named(evenings[0][each], _ratio_of(plants[each])) for each in splits])
     named_later = np.mean([_is_named(evenings[3][each], _ratio_of(plants[each])) for each in splits])
-    wrong = np.mean([evenings[3][each].verdict == "split" and not _is_named(evenings[3][each], _ratio_of(plants[each])) for each in splits])
+    wrong = np.mean(
+        [
+            evenings[3][each].verdict == "split" and not _is_named(evenings[3][each], _ratio_of(plants[each]))
+            for each in splits
+        ]
+    )
     taken = np.mean([any(evenings[later][each].verdict == "split" for later in LOOKED_AT) for each in shocks])
     tonight = np.mean([evenings[0][each].used for each in shocks])
     print(
-        f"{name}: {len(splits)} missing splits of 1.9 or more: reach a forecast as a move {as_move:.2%} (goal < 1 %); "
-        f"named the same evening {named:.1%}, within three sessions {named_later:.1%}, by a wrong ratio {wrong:.2%}\n"
-        f"{name}: {len(shocks)} real shocks: taken for a split {taken:.2%} (goal < 1 %); used the same evening {tonight:.1%}"
+        f"{name}: {len(splits)} missing splits of 1.9 or more: reach a forecast as a move {as_move:.2%} (goal"
+        f" < 1 %); named the same evening {named:.1%}, within three sessions {named_later:.1%}, by a wrong"
+        f" ratio {wrong:.2%}\n{name}: {len(shocks)} real shocks: taken for a split {taken:.2%} (goal < 1 %);"
+        f" used the same evening {tonight:.1%}"
     )
 
 
@@ -406,7 +528,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--part", choices=("clean", "planted", "mutations"), help="one of the parts alone")
     parser.add_argument("--period", choices=PERIODS, help="one of the periods alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of planted faults and of forecasts")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the numbers of planted faults and of forecasts"
+    )
     arguments = parser.parse_args(argv)
     if not (DATA / "dev_prices.parquet").exists() or not (DATA / "wild_prices.parquet").exists():
         print("skipped: dev_prices.parquet and wild_prices.parquet are not in ../shared/data")
@@ -415,7 +539,9 @@ def main(argv: list[str]) -> int:
     if arguments.part in (None, "mutations"):
         print("\nmutations")
         shares = {
-            ticker: rows for ticker, rows in prices.rows.items() if len(rows) > 500 and can_split(ticker, prices.calendar(ticker).name)
+            ticker: rows
+            for ticker, rows in prices.rows.items()
+            if len(rows) > 500 and can_split(ticker, prices.calendar(ticker).name)
         }
         print_trials(run(shares, max(int(MUTATIONS * arguments.scale), 1), arguments.seed))
     for name in [arguments.period] if arguments.period else PERIODS:

@@ -1,10 +1,12 @@
 """Two weeks of a market in some minutes: `python -m tests.bench fortnight`.
 
-A real Prefect server and a real `serve` with one schedule for each evening, 20 May to 2 June 2024: nights on weekdays (Memorial Day among
-them), the full retrain on Saturdays, the backtest on Sundays. Prices come from a file of the simulated market. Things go wrong: the process
-of a night is killed; the price file is away for two evenings; the server is killed and comes back; and the whole machine is killed in the
-middle of a night. At the end every evening is accounted for in a table: what was expected, what Prefect says of its run, which run the
-tables have for it, whether it was made up for later, and what readers saw. Exit code 1 where one is not.
+A real Prefect server and a real `serve` with one schedule for each evening, 20 May to 2 June 2024: nights on
+weekdays (Memorial Day among them), the full retrain on Saturdays, the backtest on Sundays. Prices come from a
+file of the simulated market. Things go wrong: the process of a night is killed; the price file is away for
+two evenings; the server is killed and comes back; and the whole machine is killed in the
+middle of a night. At the end every evening is accounted for in a table: what was expected, what Prefect says
+of its run, which run the tables have for it, whether it was made up for later, and what readers saw. Exit
+code 1 where one is not.
 """
 
 import datetime as dt
@@ -20,10 +22,11 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.domain import Ticker
-from forecast_lib.jobs.standing import read_holder
+from forecast_lib.jobs.monitor.standing import read_holder
 from forecast_lib.prices.sources.simulated import SimulatedMarket
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import ledger, reader
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import reader
 from tests.bench._evenings import days, kind_of
 from tests.flows.machine import ENDED, Machine, ask, audited, leftovers, machine, until
 
@@ -40,7 +43,9 @@ FROM runs AS r JOIN run_tickers AS t USING (run_id) WHERE r.kind = 'nightly' ORD
 
 @dataclass
 class Readers:
-    """Somebody who opens the published file all the time, as another process would, and notes what it shows."""
+    """Somebody who opens the published file all the time, as another process would, and notes what it
+    shows.
+    """
 
     workspace: Path
     reads: int = 0
@@ -95,11 +100,15 @@ class Trouble:
         self._wait_for(OUTAGE[1] + dt.timedelta(days=1))
         self._when_idle(lambda: away.rename(self.prices))
         self._wait_for(KILL_SERVER)
-        self._in_the_middle_of(KILL_SERVER, lambda: self.house.kill("server"), "the server killed, back after 8 s")
+        self._in_the_middle_of(
+            KILL_SERVER, lambda: self.house.kill("server"), "the server killed, back after 8 s"
+        )
         time.sleep(8)
         self.house.start_server()
         self._wait_for(KILL_ALL)
-        self._in_the_middle_of(KILL_ALL, lambda: self.house.kill("serve", "flow", "server"), "everything killed, back after 5 s")
+        self._in_the_middle_of(
+            KILL_ALL, lambda: self.house.kill("serve", "flow", "server"), "everything killed, back after 5 s"
+        )
         time.sleep(5)
         self.house.start_server()
         serve(self.house, self.start, self.pause_s)
@@ -114,7 +123,11 @@ class Trouble:
 
     def _in_the_middle_of(self, day: dt.date, act: Callable[[], None], what: str) -> None:
         stamp = f"{day:%Y%m%d}-"
-        found = until(lambda: (holder := at_work(self.house)) is not None and holder.run.startswith(stamp), 600, pause=0.02)
+        found = until(
+            lambda: (holder := at_work(self.house)) is not None and holder.run.startswith(stamp),
+            600,
+            pause=0.02,
+        )
         assert found, f"no run of {day} began within 600 s"
         time.sleep(0.4)
         act()
@@ -137,11 +150,17 @@ def due_at(start: dt.datetime, pause_s: float, day: dt.date) -> float:
 def scheduled_runs(house: Machine) -> dict[dt.date, dict[str, Any]]:
     """Of each evening the run that its schedule made."""
     runs = ask(house.address, "flow_runs/filter", {"limit": 200})
-    return {dt.date.fromisoformat(run["parameters"]["parameters"]["as_of"]): run for run in runs if run["auto_scheduled"]}
+    return {
+        dt.date.fromisoformat(run["parameters"]["parameters"]["as_of"]): run
+        for run in runs
+        if run["auto_scheduled"]
+    }
 
 
 def ended(house: Machine) -> bool:
-    """Whether the last evening is over and no run is under way. A run that its schedule made twice would show as one that never starts."""
+    """Whether the last evening is over and no run is under way. A run that its schedule made twice would show
+    as one that never starts.
+    """
     runs = scheduled_runs(house)
     return set(runs) >= {days()[-1]} and all(run["state_type"] in ENDED for run in runs.values())
 
@@ -189,13 +208,18 @@ def _next_began(runs: dict[dt.date, dict[str, Any]], day: dt.date) -> float:
 def main(argv: list[str]) -> int:
     """The fortnight."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, machine(Path(folder), SOURCE="files", FILES=f"{folder}/prices") as house:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        machine(Path(folder), SOURCE="files", FILES=f"{folder}/prices") as house,
+    ):
         write_prices(house.folder / "prices" / "SIM1.csv")
         house.start_server()
         took = time.monotonic()
         by_hand = house.call("nightly", "--as-of", FRIDAY_BEFORE)
         assert by_hand.returncode in (0, 10), by_hand.stderr
-        pause_s = max(8.0, 0.7 * (time.monotonic() - took))  # a night that trains nothing is done before the next, on this machine
+        pause_s = max(
+            8.0, 0.7 * (time.monotonic() - took)
+        )  # a night that trains nothing is done before the next, on this machine
         start = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=15 + pause_s)).replace(microsecond=0)
         serve(house, start, pause_s)
         readers = Readers(house.workspace)
@@ -212,17 +236,31 @@ def main(argv: list[str]) -> int:
         reading.join()
         table, unaccounted = accounts(house, readers, trouble.said)
         faults += unaccounted
-        faults += [] if over else [f"not over: { {str(day): run['state_name'] for day, run in scheduled_runs(house).items()} }"]
+        faults += (
+            []
+            if over
+            else [
+                f"not over: { {str(day): run['state_name'] for day, run in scheduled_runs(house).items()} }"
+            ]
+        )
         faults += [*readers.faults, *(f"left over: {path}" for path in leftovers(house.workspace))]
-        faults += [] if [day for *_, day in readers.seen] == sorted(day for *_, day in readers.seen) else ["readers went back in time"]
+        faults += (
+            []
+            if [day for *_, day in readers.seen] == sorted(day for *_, day in readers.seen)
+            else ["readers went back in time"]
+        )
         audited(house.workspace)
         pd.set_option("display.width", 250)
         print(table.to_string(index=False))
         deaths = [line["run"] for line in ledger.read(house.workspace).entries if line["kind"] == ledger.DIED]
         print(
-            f"\n{readers.reads} reads, {len(readers.faults)} faults; {len(readers.seen)} publications seen; deaths in the ledger: {deaths}"
+            f"\n{readers.reads} reads, {len(readers.faults)} faults; {len(readers.seen)} publications seen;"
+            f" deaths in the ledger: {deaths}"
         )
-    print(f"{time.monotonic() - began:.0f} s; " + ("; ".join(faults) if faults else "every evening is accounted for"))
+    print(
+        f"{time.monotonic() - began:.0f} s; "
+        + ("; ".join(faults) if faults else "every evening is accounted for")
+    )
     return 1 if faults else 0
 
 

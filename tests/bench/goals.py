@@ -1,11 +1,14 @@
-"""Every goal of the forecasts on real prices, in two periods, beside all baselines: `python -m tests.bench.goals`.
+"""Every goal of the forecasts on real prices, in two periods, beside all baselines: `python -m
+tests.bench.goals`.
 
-Prices: `../shared/data/dev_prices.parquet` seen from the repository's root. For each period the series end with it, and every cutoff in it
-is tested; models are fitted before and along it by the nightly schedule of the backtest. One process a period.
+Prices: `../shared/data/dev_prices.parquet` seen from the repository's root. For each period the series end
+with it, and every cutoff in it is tested; models are fitted before and along it by the nightly schedule of
+the backtest. One process a period.
 
-`--model NAME` judges another variant, or a baseline instead of a network (no training: seconds instead of minutes);
-`--periods` and `--tickers` choose, separated by commas. Printed for each period: the goals, met or not; all models' figures at one session
-ahead; tests of significance. Geometric means are over tickers, each with the same weight.
+`--model NAME` judges another variant, or a baseline instead of a network (no training: seconds instead of
+minutes); `--periods` and `--tickers` choose, separated by commas. Printed for each period: the goals, met or
+not; all models' figures at one session ahead; tests of significance. Geometric means are over tickers, each
+with the same weight.
 """
 
 import argparse
@@ -54,23 +57,32 @@ class Tested:
 
     def of(self, model: str, step: int = 1) -> pd.DataFrame:
         """The tickers' scores of a model at a step, by ticker."""
-        part = self.scores[(self.scores["model"] == model) & (self.scores["step"] == step) & (self.scores["ticker"] != "*")]
+        part = self.scores[
+            (self.scores["model"] == model) & (self.scores["step"] == step) & (self.scores["ticker"] != "*")
+        ]
         return part.set_index("ticker").sort_index()
 
     def pooled(self, model: str, step: int = 1) -> pd.Series:
         """The same for all tickers together."""
-        chosen = (self.scores["model"] == model) & (self.scores["step"] == step) & (self.scores["ticker"] == "*")
+        chosen = (
+            (self.scores["model"] == model) & (self.scores["step"] == step) & (self.scores["ticker"] == "*")
+        )
         return self.scores[chosen].iloc[0]
 
 
-# --- testing -------------------------------------------------------------------------------------------------------------------
+# --- testing
 
 
 def series_until(last: str, wanted: Sequence[str]) -> list[TickerSeries]:
     """Every ticker's history up to that day."""
-    prices = read_parquet(DATA, ("ticker", "date", "open", "high", "low", "close", "volume")).rename(columns={"date": "session"})
+    prices = read_parquet(DATA, ("ticker", "date", "open", "high", "low", "close", "volume")).rename(
+        columns={"date": "session"}
+    )
     prices = prices[prices["session"] <= pd.Timestamp(last)]
-    groups = {str(ticker): part.sort_values("session", ignore_index=True) for ticker, part in prices.groupby("ticker")}
+    groups = {
+        str(ticker): part.sort_values("session", ignore_index=True)
+        for ticker, part in prices.groupby("ticker")
+    }
     every = [series_of(ticker, part) for ticker, part in groups.items()]
     return [each for each in sharing(every, common_volatility(every)) if not wanted or each.ticker in wanted]
 
@@ -82,7 +94,10 @@ def first_tested(series: TickerSeries, first: str) -> int:
 
 def baselines_of(series: TickerSeries, first: str) -> tuple[pd.DataFrame, dict[str, float]]:
     """Rows of every baseline at the steps looked at, and what each cost."""
-    features, cutoffs = session_features(series), (max(first_tested(series, first), REFIT_SESSIONS), len(series) - 1)
+    features, cutoffs = (
+        session_features(series),
+        (max(first_tested(series, first), REFIT_SESSIONS), len(series) - 1),
+    )
     parts, seconds = [], {}
     for name in BASELINES:
         began = time.perf_counter()
@@ -93,14 +108,20 @@ def baselines_of(series: TickerSeries, first: str) -> tuple[pd.DataFrame, dict[s
     return pd.concat(parts, ignore_index=True), seconds
 
 
-def network_rows(variant: str, series: Sequence[TickerSeries], first: str) -> list[tuple[pd.DataFrame, dict[str, float]]]:
-    """The same from the backtest of a network, which has the baselines and what would have been served beside it."""
-    from forecast_lib.jobs.evaluate import backtest_pool
+def network_rows(
+    variant: str, series: Sequence[TickerSeries], first: str
+) -> list[tuple[pd.DataFrame, dict[str, float]]]:
+    """The same from the backtest of a network, which has the baselines and what would have been served beside
+    it.
+    """
+    from forecast_lib.jobs.evaluate.backtests import backtest_pool
 
     longest = max(series, key=len)
     tested = len(longest) - first_tested(longest, first)
     config = BacktestConfig(test_share=tested / len(longest), folds=max(tested // REFIT_SESSIONS, 1))
-    results = backtest_pool(series, (ModelConfig(variant=variant, horizon=HORIZON),), TrainConfig(), config, seed=0)
+    results = backtest_pool(
+        series, (ModelConfig(variant=variant, horizon=HORIZON),), TrainConfig(), config, seed=0
+    )
     made = []
     for result in results:
         rows = result.forecasts
@@ -122,14 +143,22 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
     first, last = PERIODS[period]
     began = time.perf_counter()
     series = series_until(last, wanted)
-    series = [each for each in series if len(each) - max(first_tested(each, first), REFIT_SESSIONS) >= FEWEST_CUTOFFS]
-    made = [baselines_of(each, first) for each in series] if model in BASELINES else network_rows(model, series, first)
+    series = [
+        each
+        for each in series
+        if len(each) - max(first_tested(each, first), REFIT_SESSIONS) >= FEWEST_CUTOFFS
+    ]
+    made = (
+        [baselines_of(each, first) for each in series]
+        if model in BASELINES
+        else network_rows(model, series, first)
+    )
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     return Tested(rows, scores_of_all(rows, scores), time.perf_counter() - began)
 
 
-# --- figures -------------------------------------------------------------------------------------------------------------------
+# --- figures
 
 
 def geometric(ratios: pd.Series) -> float:
@@ -145,7 +174,9 @@ def pinballs(tested: Tested, model: str) -> pd.Series:
     """Pinball loss at one session by ticker and cutoff."""
     rows = tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)]
     losses = pinball(rows["actual"].to_numpy(), rows[list(QUANTILE_COLUMNS)].to_numpy())
-    return pd.Series(losses, pd.MultiIndex.from_arrays([rows["ticker"], rows["cutoff"]], names=["ticker", "cutoff"])).sort_index()
+    return pd.Series(
+        losses, pd.MultiIndex.from_arrays([rows["ticker"], rows["cutoff"]], names=["ticker", "cutoff"])
+    ).sort_index()
 
 
 def by_ticker(tested: Tested, model: str, rival: str) -> pd.DataFrame:
@@ -153,7 +184,9 @@ def by_ticker(tested: Tested, model: str, rival: str) -> pd.DataFrame:
     ours, theirs = pinballs(tested, model), pinballs(tested, rival)
     tickers = list(tested.of(model).index)
     found = pd.DataFrame(
-        [compare_losses(ours[ticker].to_numpy(), theirs[ticker].to_numpy(), 1) for ticker in tickers], tickers, ["stat", "pvalue"]
+        [compare_losses(ours[ticker].to_numpy(), theirs[ticker].to_numpy(), 1) for ticker in tickers],
+        tickers,
+        ["stat", "pvalue"],
     )
     return found.assign(qvalue=false_discovery_rates(found["pvalue"].to_numpy()))
 
@@ -162,14 +195,20 @@ def panel(tested: Tested, model: str, rival: str) -> tuple[float, float]:
     """The same for all tickers: losses in units of the rival's, averaged by date."""
     ours, theirs = pinballs(tested, model), pinballs(tested, rival)
     unit = theirs.groupby("ticker").mean()
-    dated = [losses.div(unit, level="ticker").groupby("cutoff").mean().to_numpy() for losses in (ours, theirs)]
+    dated = [
+        losses.div(unit, level="ticker").groupby("cutoff").mean().to_numpy() for losses in (ours, theirs)
+    ]
     return compare_losses(*dated, horizon=1)
 
 
 def recalibrated_qlike(tested: Tested, model: str) -> float:
-    """QLIKE with the variance forecast brought to the level of what was measured before, as a network's is; mean over tickers."""
+    """QLIKE with the variance forecast brought to the level of what was measured before, as a network's is;
+    mean over tickers.
+    """
     means = []
-    for _, rows in tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)].groupby("ticker"):
+    for _, rows in tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)].groupby(
+        "ticker"
+    ):
         sigma, realised = rows["sigma"].to_numpy(), rows["realised_variance"].to_numpy()
         factor = variance_factor((realised / sigma**2)[:, None], len(rows))[:, 0]
         means.append(qlike(sigma * np.sqrt(factor), realised).mean())
@@ -178,10 +217,12 @@ def recalibrated_qlike(tested: Tested, model: str) -> float:
 
 def better_of_naive_and_drift(tested: Tested, model: str, step: int) -> float:
     """RMSE over that of naive or of drift, whichever is lower over all tickers; geometric mean."""
-    return geometric(tested.of(model, step)["rmse_ratio"]) / min(1.0, geometric(tested.of("drift", step)["rmse_ratio"]))
+    return geometric(tested.of(model, step)["rmse_ratio"]) / min(
+        1.0, geometric(tested.of("drift", step)["rmse_ratio"])
+    )
 
 
-# --- goals ---------------------------------------------------------------------------------------------------------------------
+# --- goals
 
 Figure = Callable[[Tested, str], float]
 
@@ -210,7 +251,11 @@ def _best_part(step: int) -> Figure:
     """The model's pinball loss over that of the best single part, by geometric means over tickers."""
 
     def figure(tested: Tested, model: str) -> float:
-        parts = [name for name in dict.fromkeys(tested.scores["model"]) if name in PARTS or name not in (*BASELINES, model)]
+        parts = [
+            name
+            for name in dict.fromkeys(tested.scores["model"])
+            if name in PARTS or name not in (*BASELINES, model)
+        ]
         return max(geometric(against(tested, model, part, "pinball", step)) for part in parts)
 
     return figure
@@ -221,8 +266,12 @@ def _passes(column: str, level: float) -> Figure:
 
 
 def after_shocks(tested: Tested, model: str) -> float:
-    """Coverage of the 80 % interval one session ahead, in the five sessions after a move beyond eight times the volatility before."""
-    rows = tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)].sort_values(["ticker", "cutoff"])
+    """Coverage of the 80 % interval one session ahead, in the five sessions after a move beyond eight times
+    the volatility before.
+    """
+    rows = tested.rows[(tested.rows["model"] == model) & (tested.rows["step"] == 1)].sort_values(
+        ["ticker", "cutoff"]
+    )
     score = np.log(rows["actual"] / rows["naive"]).abs() / rows["trailing_sigma"]
     ticker = rows["ticker"].to_numpy()
     shocked = np.zeros(len(rows), bool)
@@ -241,7 +290,12 @@ GOALS: tuple[tuple[str, Figure, float, float], ...] = (
     *((f"pinball / best single part, {step} sessions ahead", _best_part(step), 0.0, 1.0) for step in STEPS),
     ("pinball / garch", _ratio("pinball", "garch"), 0.0, 0.978),
     ("pinball / garch, 5 sessions", _ratio("pinball", "garch", 5), 0.0, 0.985),
-    ("pinball / naive, worst ticker", lambda t, m: float(against(t, m, "naive", "pinball").max()), 0.0, 1.001),
+    (
+        "pinball / naive, worst ticker",
+        lambda t, m: float(against(t, m, "naive", "pinball").max()),
+        0.0,
+        1.001,
+    ),
     ("pinball / har", _ratio("pinball", "har"), 0.0, 0.99),
     ("Winkler 95 / garch", _ratio("winkler95", "garch"), 0.0, 0.945),
     ("tickers with a lower pinball than garch", _better("pinball", "garch"), 0.9, 1.0),
@@ -254,15 +308,27 @@ GOALS: tuple[tuple[str, Figure, float, float], ...] = (
     ("coverage 95, highest third", _mean("cov95_high_vol"), 0.935, 0.965),
     ("QLIKE / har", _qlike("har"), 0.0, 0.97),
     ("QLIKE / garch", _qlike("garch"), 0.0, 0.88),
-    ("tickers with the model in the confidence set", lambda t, m: float((t.of(m)["mcs_pvalue"] >= IN_THE_SET).mean()), 0.95, 1.0),
+    (
+        "tickers with the model in the confidence set",
+        lambda t, m: float((t.of(m)["mcs_pvalue"] >= IN_THE_SET).mean()),
+        0.95,
+        1.0,
+    ),
     ("tickers whose PIT is not refused at 1 %", _passes("pit_pvalue", 0.01), 0.95, 1.0),
     ("tickers whose PIT passes as uniform at 5 %", _passes("pit_pvalue", SIGNIFICANT), 0.9, 1.0),
     ("coverage of the 99 % interval", _mean("cov99"), 0.987, 0.993),
     ("tickers whose 1 % quantile Kupiec does not refuse at 1 %", _passes("kupiec01_pvalue", 0.01), 0.95, 1.0),
-    ("tickers whose 2.5 % quantile Kupiec does not refuse at 1 %", _passes("kupiec025_pvalue", 0.01), 0.95, 1.0),
+    (
+        "tickers whose 2.5 % quantile Kupiec does not refuse at 1 %",
+        _passes("kupiec025_pvalue", 0.01),
+        0.95,
+        1.0,
+    ),
     ("coverage of the 80 % interval after shocks", after_shocks, 0.7, 0.9),
 )
-"""What is asked, how it is measured, and between which borders it must lie; one session ahead where nothing else is said."""
+"""What is asked, how it is measured, and between which borders it must lie; one session ahead where nothing
+else is said.
+"""
 
 
 def goals_table(tested: dict[str, Tested], model: str) -> pd.DataFrame:
@@ -285,39 +351,67 @@ def models_table(tested: Tested) -> pd.DataFrame:
     rows = []
     for model in dict.fromkeys(tested.scores["model"]):
         own, garch = tested.of(model), tested.of("garch")
-        row: dict[str, object] = {"model": model, "rmse/naive": geometric(own["rmse_ratio"]), "worst": own["rmse_ratio"].max()}
+        row: dict[str, object] = {
+            "model": model,
+            "rmse/naive": geometric(own["rmse_ratio"]),
+            "worst": own["rmse_ratio"].max(),
+        }
         row |= {f"rmse{step}": geometric(tested.of(model, step)["rmse_ratio"]) for step in STEPS[1:]}
-        row |= {f"pinball{step}/garch": geometric(against(tested, model, "garch", "pinball", step)) for step in STEPS}
+        row |= {
+            f"pinball{step}/garch": geometric(against(tested, model, "garch", "pinball", step))
+            for step in STEPS
+        }
         row |= {"winkler95/garch": geometric(own["winkler95"] / garch["winkler95"])}
-        row |= {"tickers better": int((own["pinball"] < garch["pinball"]).sum()), "qlike": own["qlike"].mean()}
+        row |= {
+            "tickers better": int((own["pinball"] < garch["pinball"]).sum()),
+            "qlike": own["qlike"].mean(),
+        }
         row |= {"qlike recalibrated": recalibrated_qlike(tested, model)}
-        row |= {name: own[name].mean() for name in ("cov80", "cov95", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol")}
+        row |= {
+            name: own[name].mean()
+            for name in ("cov80", "cov95", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol")
+        }
         row |= {f"cov95 at {step}": tested.of(model, step)["cov95"].mean() for step in STEPS[1:]}
         row |= {name: own[name].mean() for name in ("cov99", "below01", "below025", "joint01", "joint025")}
-        row |= {"PIT ok": (own["pit_pvalue"] >= SIGNIFICANT).mean(), "in MCS": (own["mcs_pvalue"] >= IN_THE_SET).mean()}
+        row |= {
+            "PIT ok": (own["pit_pvalue"] >= SIGNIFICANT).mean(),
+            "in MCS": (own["mcs_pvalue"] >= IN_THE_SET).mean(),
+        }
         rows.append(row | {"MCS all": tested.pooled(model)["mcs_pvalue"], "seconds": own["seconds"].sum()})
     return pd.DataFrame(rows)
 
 
 def significance_table(tested: Tested, model: str) -> pd.DataFrame:
-    """One row a rival: how many tickers are better or worse by the test of the pinball loss, as it is and corrected, and all together."""
+    """One row a rival: how many tickers are better or worse by the test of the pinball loss, as it is and
+    corrected, and all together.
+    """
     rows = []
     for rival in (name for name in BASELINES if name != model):
         found, (stat, pvalue) = by_ticker(tested, model, rival), panel(tested, model, rival)
         row: dict[str, object] = {"rival": rival, "tickers": len(found)}
         for (side, sign), level in itertools.product((("better", -1), ("worse", 1)), ("pvalue", "qvalue")):
-            row[f"{side} {level[0]}≤.05"] = int(((found[level] <= SIGNIFICANT) & (np.sign(found["stat"]) == sign)).sum())
+            row[f"{side} {level[0]}≤.05"] = int(
+                ((found[level] <= SIGNIFICANT) & (np.sign(found["stat"]) == sign)).sum()
+            )
         rows.append(row | {"panel statistic": stat, "panel p": pvalue})
     return pd.DataFrame(rows)
 
 
-# --- the command ---------------------------------------------------------------------------------------------------------------
+# --- the command
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.goals", description="Every goal of the forecasts, on real prices.")
-    parser.add_argument("--model", default="stacked", help="variant of the network, or a baseline to be judged instead")
-    parser.add_argument("--judge", default="", help="name in the tables that is held against the goals: of a network, combined")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.goals", description="Every goal of the forecasts, on real prices."
+    )
+    parser.add_argument(
+        "--model", default="stacked", help="variant of the network, or a baseline to be judged instead"
+    )
+    parser.add_argument(
+        "--judge",
+        default="",
+        help="name in the tables that is held against the goals: of a network, combined",
+    )
     parser.add_argument("--periods", default=",".join(PERIODS), help="separated by commas")
     parser.add_argument("--tickers", default="", help="separated by commas; all when not given")
     return parser.parse_args(words)
@@ -336,15 +430,23 @@ def main(words: Sequence[str]) -> None:
     wanted = tuple(name for name in asked.tickers.split(",") if name)
     tasks = [(period, asked.model, wanted) for period in asked.periods.split(",")]
     with multiprocessing.get_context("spawn").Pool(min(2, len(tasks))) as pool:
-        tested = dict(zip((task[0] for task in tasks), pool.map(test_period, tasks, chunksize=1), strict=True))
+        tested = dict(
+            zip((task[0] for task in tasks), pool.map(test_period, tasks, chunksize=1), strict=True)
+        )
     judged = asked.judge or (asked.model if asked.model in BASELINES else "combined")
     for period, each in tested.items():
         own = each.of(judged)
-        print(f"{period}: {len(own)} tickers, {own['n'].sum():,} forecasts one session ahead, {each.seconds:.0f} s")
+        print(
+            f"{period}: {len(own)} tickers, {own['n'].sum():,} forecasts one session ahead,"
+            f" {each.seconds:.0f} s"
+        )
     show(f"Goals, {judged}", goals_table(tested, judged))
     for period, each in tested.items():
         show(f"All models, {period}", models_table(each))
-        show(f"Pinball loss of {judged} tested against each baseline, {period}", significance_table(each, judged))
+        show(
+            f"Pinball loss of {judged} tested against each baseline, {period}",
+            significance_table(each, judged),
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""Is the dependence of the scenarios right? `python -m tests.bench.joint` scores portfolios of the development shares.
+"""Is the dependence of the scenarios right? `python -m tests.bench.joint` scores portfolios of the
+development shares.
 
-The margins are a baseline's (`--model`, har unless told otherwise), the same for every rival; what differs is which quantiles meet in one
-world: as in `scenarios` (observed), by a Gaussian copula with the correlations of the same evenings, or independently. For each session of
-a period: 1,000 worlds of all shares, the quantiles of 100 random portfolios and of long-short ones, and what came true.
-Printed: pinball loss over nine levels and over the lower three against independence, the energy score of all shares together, and on how
-many portfolios Kupiec's test does not refuse the value at risk at the 1 % level. Nothing here was fitted.
+The margins are a baseline's (`--model`, har unless told otherwise), the same for every rival; what differs is
+which quantiles meet in one
+world: as in `scenarios` (observed), by a Gaussian copula with the correlations of the same evenings, or
+independently. For each session of
+a period: 1,000 worlds of all shares, the quantiles of 100 random portfolios and of long-short ones, and what
+came true.
+Printed: pinball loss over nine levels and over the lower three against independence, the energy score of all
+shares together, and on how many portfolios Kupiec's test does not refuse the value at risk at the 1 % level.
+Nothing here was fitted.
 """
 
 import argparse
@@ -52,8 +57,12 @@ def ranks_of(rival: str, moves: np.ndarray, tickers: Sequence[str]) -> np.ndarra
     return scenarios.ranked(chance)[:, None]
 
 
-def worlds(series: Sequence[TickerSeries], model: str, period: str, step: int) -> Iterator[tuple[list[str], np.ndarray, ...]]:
-    """For each session with an outcome: the tickers, their moves on past evenings, quantiles, last closes and actual closes."""
+def worlds(
+    series: Sequence[TickerSeries], model: str, period: str, step: int
+) -> Iterator[tuple[list[str], np.ndarray, ...]]:
+    """For each session with an outcome: the tickers, their moves on past evenings, quantiles, last closes and
+    actual closes.
+    """
     first, last = (np.datetime64(day) for day in PERIODS[period])
     days = np.arange(series[0].sessions[0], last + 1)
     days = days[np.is_busday(days)]
@@ -61,14 +70,18 @@ def worlds(series: Sequence[TickerSeries], model: str, period: str, step: int) -
     for each in series:
         moves[each.ticker] = scenarios.scores(each, days, step)[-1]
         start = max(int(np.searchsorted(each.sessions, first)), 30)
-        made[each.ticker] = (start, forecast_with_baseline(model, each, step, (start, len(each))).quantiles[:, step - 1])
+        made[each.ticker] = (
+            start,
+            forecast_with_baseline(model, each, step, (start, len(each))).quantiles[:, step - 1],
+        )
     sessions = np.unique(np.concatenate([each.sessions for each in series]))
     for session in sessions[(sessions >= first) & (sessions <= last)][::step]:
         at = {each.ticker: int(np.searchsorted(each.sessions, session)) for each in series}
         there = [
             each
             for each in series
-            if made[each.ticker][0] <= at[each.ticker] < len(each) - step and each.sessions[at[each.ticker]] == session
+            if made[each.ticker][0] <= at[each.ticker] < len(each) - step
+            and each.sessions[at[each.ticker]] == session
         ]
         evenings = np.searchsorted(days, scenarios.evenings(session.astype(object), step))
         if len(there) < FEWEST or evenings[0] < 60:
@@ -87,7 +100,9 @@ def judged(task: tuple[str, str, int]) -> pd.DataFrame:
     """A row a rival: its figures in one period."""
     model, period, step = task
     losses, breaches, energy = ({rival: [] for rival in RIVALS} for _ in range(3))
-    for names, moves, quantiles, last, actual in worlds(series_until(PERIODS[period][1], ()), model, period, step):
+    for names, moves, quantiles, last, actual in worlds(
+        series_until(PERIODS[period][1], ()), model, period, step
+    ):
         held, came = weights_of(names), actual / last - 1
         matrix = np.stack(list(held.values()))
         scale = np.log(quantiles[:, 0, -1] / quantiles[:, 0, 0])
@@ -105,7 +120,12 @@ def judged(task: tuple[str, str, int]) -> pd.DataFrame:
     rows = []
     for rival in RIVALS:
         mean, broken = np.mean(losses[rival], axis=0), np.array(breaches[rival])
-        kept = np.array([[kupiec(broken[:, at, below], LEVELS[below]) > 0.01 for below in (0, 1)] for at in range(len(kinds))])
+        kept = np.array(
+            [
+                [kupiec(broken[:, at, below], LEVELS[below]) > 0.01 for below in (0, 1)]
+                for at in range(len(kinds))
+            ]
+        )
         rows.append(
             {
                 "period": period,
@@ -132,7 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--periods", default=",".join(PERIODS))
     parser.add_argument("--steps", default="1,5")
     chosen = parser.parse_args(arguments)
-    tasks = [(chosen.model, period, int(step)) for step in chosen.steps.split(",") for period in chosen.periods.split(",")]
+    tasks = [
+        (chosen.model, period, int(step))
+        for step in chosen.steps.split(",")
+        for period in chosen.periods.split(",")
+    ]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for table in pool.imap(judged, tasks):
             print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"), flush=True)

@@ -1,10 +1,11 @@
-"""Who is killed, and when: the flow's process, the Prefect server, the worker, or all of them, at the start, in the middle and at the
-end of a night. `python -m tests.bench kills` prints, for each, what Prefect made of the run and after how many seconds, what
-`tickercast status` said and after how many, and how the next night ended. After each kill, and after the next night, the published tables
-are read to the last block and held against the ledger. `python -m tests.bench.kills flow middle` does one of
-them.
+"""Who is killed, and when: the flow's process, the Prefect server, the worker, or all of them, at the start,
+in the middle and at the end of a night. `python -m tests.bench kills` prints, for each, what Prefect made of
+the run and after how many seconds, what `tickercast status` said and after how many, and how the next night
+ended. After each kill, and after the next night, the published tables are read to the last block and held
+against the ledger. `python -m tests.bench.kills flow middle` does one of them.
 
-What died stays dead for 5 s; then the machine is up again: server and worker as before, nothing else is done by hand.
+What died stays dead for 5 s; then the machine is up again: server and worker as before, nothing else is done
+by hand.
 """
 
 import datetime as dt
@@ -15,12 +16,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast_lib.jobs.standing import read_holder
+from forecast_lib.jobs.monitor.standing import read_holder
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import ledger
+from forecast_lib.store.disk import ledger
 from tests.flows.machine import Machine, audited, leftovers, machine, until
 
-VICTIMS = {"flow": ("flow",), "server": ("server",), "worker": ("worker",), "all": ("worker", "flow", "server")}
+VICTIMS = {
+    "flow": ("flow",),
+    "server": ("server",),
+    "worker": ("worker",),
+    "all": ("worker", "flow", "server"),
+}
 MOMENTS = ("start", "middle", "end")
 DOWN_S, LIMIT_S = 5.0, 180.0
 DEPLOYMENT = "nightly/new-york"
@@ -70,7 +76,9 @@ def trial(house: Machine, victim: str, moment: str, days: list[str]) -> Outcome:
         house.start_worker()
     state = house.ended(run, LIMIT_S + 30)
     state_s = time.monotonic() - killed
-    if state["type"] == "CRASHED" and verdict != "dead":  # a killed worker's run lives until it writes to the worker's pipe
+    if (
+        state["type"] == "CRASHED" and verdict != "dead"
+    ):  # a killed worker's run lives until it writes to the worker's pipe
         status = house.status()
         verdict, verdict_s = status["verdict"], time.monotonic() - killed
     began = time.monotonic()
@@ -80,7 +88,12 @@ def trial(house: Machine, victim: str, moment: str, days: list[str]) -> Outcome:
     newest, _ = audited(house.workspace)
     assert newest != shown, "the next night published nothing"
     assert leftovers(house.workspace) == []
-    expected = {"flow": ("CRASHED",), "all": ("CRASHED",), "server": ("COMPLETED",), "worker": ("COMPLETED", "CRASHED")}[victim]
+    expected = {
+        "flow": ("CRASHED",),
+        "all": ("CRASHED",),
+        "server": ("COMPLETED",),
+        "worker": ("COMPLETED", "CRASHED"),
+    }[victim]
     assert state["type"] in expected, state
     if state["type"] == "CRASHED":
         assert verdict == "dead", status
@@ -90,8 +103,10 @@ def trial(house: Machine, victim: str, moment: str, days: list[str]) -> Outcome:
 
 
 def audited_at_rest(house: Machine) -> tuple[str, int]:
-    """As `audited`, of the published tables alone: a killed process may have left the working database one line ahead of the ledger."""
-    from forecast_lib.store import inspection, reader
+    """As `audited`, of the published tables alone: a killed process may have left the working database one
+    line ahead of the ledger.
+    """
+    from forecast_lib.store.published import inspection, reader
 
     inspection.published_rows(house.workspace)
     shown = reader.query(house.workspace, "SELECT run_id, count(*) AS n FROM latest_forecasts GROUP BY 1")
@@ -110,14 +125,24 @@ def show(outcome: Outcome) -> None:
 def main(argv: list[str]) -> int:
     """The whole matrix, or the victims named, or `VICTIM MOMENT`."""
     chosen = [name for name in argv if name in VICTIMS] or VICTIMS
-    pairs = [(victim, moment) for victim in chosen for moment in MOMENTS if moment in argv or not set(MOMENTS) & set(argv)]
-    days = [day.strftime("%Y-%m-%d") for day in TickerCalendar("XNYS").sessions(*map(_day, ("2024-05-01", "2024-09-30")))]
+    pairs = [
+        (victim, moment)
+        for victim in chosen
+        for moment in MOMENTS
+        if moment in argv or not set(MOMENTS) & set(argv)
+    ]
+    days = [
+        day.strftime("%Y-%m-%d")
+        for day in TickerCalendar("XNYS").sessions(*map(_day, ("2024-05-01", "2024-09-30")))
+    ]
     with tempfile.TemporaryDirectory() as folder, machine(Path(folder)) as house:
         house.start_server()
         deployed = house.call("deploy")
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
         house.start_worker()
-        assert house.ended(house.run(DEPLOYMENT, as_of=days[0]), 180)["type"] == "COMPLETED", house.log("worker")
+        assert house.ended(house.run(DEPLOYMENT, as_of=days[0]), 180)["type"] == "COMPLETED", house.log(
+            "worker"
+        )
         print("killed  when    Prefect says  after      status says  after   next night    took")
         for number, (victim, moment) in enumerate(pairs):
             show(trial(house, victim, moment, days[1 + 2 * number : 3 + 2 * number]))

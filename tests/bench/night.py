@@ -1,10 +1,12 @@
-"""Whole nights by the command line: `python -m tests.bench night` (`python -m tests.bench.night 50 500 5000` for the growth).
+"""Whole nights by the command line: `python -m tests.bench night` (`python -m tests.bench.night 50 500 5000`
+for the growth).
 
-A simulated market of so many tickers with five years of sessions is written to a Parquet file; then three nights run through
-`tickercast nightly`, with its own Prefect server: everything trained anew with a backtest of one fold, everything fine-tuned, and forecasts
-alone. Each prints its wall time, when its first line of progress came, the processor time of the process and its Prefect server, its peak
-memory, how busy the machine was, and its goal at 500 tickers.
-The growth exponent of the seconds over the tickers is 1 where the time per ticker does not grow.
+A simulated market of so many tickers with five years of sessions is written to a Parquet file; then three
+nights run through `tickercast nightly`, with its own Prefect server: everything trained anew with a backtest
+of one fold, everything fine-tuned, and forecasts alone. Each prints its wall time, when its first line of
+progress came, the processor time of the process and its Prefect server, its peak memory, how busy the machine
+was, and its goal at 500 tickers. The growth exponent of the seconds over the tickers is 1 where the time per
+ticker does not grow.
 """
 
 import datetime as dt
@@ -32,7 +34,9 @@ MEMORY_GIB = 3.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One night: seconds of wall time, of that before the first progress, and of processor time; peak GiB; what the run says of itself."""
+    """One night: seconds of wall time, of that before the first progress, and of processor time; peak GiB;
+    what the run says of itself.
+    """
 
     wall: float
     first_line: float
@@ -44,7 +48,9 @@ class Measured:
 
 def write_market(path: Path, tickers: int) -> None:
     """Stochastic volatility, fat tails, ranges and volumes; each ticker from a seed of its own."""
-    sessions = TickerCalendar("XNYS").sessions(dt.date(2018, 1, 1), dt.date.fromisoformat(EVENINGS[-1]))[-SESSIONS:]
+    sessions = TickerCalendar("XNYS").sessions(dt.date(2018, 1, 1), dt.date.fromisoformat(EVENINGS[-1]))[
+        -SESSIONS:
+    ]
     parts = []
     for ticker in range(tickers):
         random = np.random.default_rng(ticker)
@@ -59,7 +65,14 @@ def write_market(path: Path, tickers: int) -> None:
         prices = {"open": opened, "high": high, "low": low, "close": close}
         volume = np.round(np.exp(12 + 0.3 * random.standard_normal(SESSIONS)))
         parts.append(
-            pd.DataFrame({"ticker": f"T{ticker:04d}", "date": sessions, **{k: v.round(6) for k, v in prices.items()}, "volume": volume})
+            pd.DataFrame(
+                {
+                    "ticker": f"T{ticker:04d}",
+                    "date": sessions,
+                    **{k: v.round(6) for k, v in prices.items()},
+                    "volume": volume,
+                }
+            )
         )
     with duckdb.connect() as con:
         con.register("market", pd.concat(parts, ignore_index=True))
@@ -68,10 +81,23 @@ def write_market(path: Path, tickers: int) -> None:
 
 def night(workspace: Path, prices: Path, evening: str, strategy: str) -> Measured:
     """Run one night in a process of its own."""
-    words = ["nightly", "--workspace", str(workspace), "--files", str(prices), "--as-of", evening, "--strategy", strategy, "--json"]
+    words = [
+        "nightly",
+        "--workspace",
+        str(workspace),
+        "--files",
+        str(prices),
+        "--as-of",
+        evening,
+        "--strategy",
+        strategy,
+        "--json",
+    ]
     began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, "-m", "flows.cli", *words], stdout=said, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *words], stdout=said, stderr=subprocess.PIPE
+        )
         assert process.stderr is not None
         process.stderr.readline()
         first_line = time.perf_counter() - began
@@ -82,7 +108,14 @@ def night(workspace: Path, prices: Path, evening: str, strategy: str) -> Measure
         ended = json.loads(said.read().decode().splitlines()[-1])
     if "seconds" not in ended:
         raise SystemExit(f"the {strategy} night failed: {ended.get('error', ended)}")
-    return Measured(wall, first_line, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, ended["seconds"], ended["tickers"])
+    return Measured(
+        wall,
+        first_line,
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss / 2**20,
+        ended["seconds"],
+        ended["tickers"],
+    )
 
 
 def nights(tickers: int) -> list[Measured]:
@@ -97,8 +130,8 @@ def nights(tickers: int) -> list[Measured]:
             goals = f"goal {goal:.0f} s, {MEMORY_GIB:.0f} GiB" if tickers == 500 else ""
             stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in made.stages.items())
             print(
-                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s (first line {made.first_line:.1f})  {made.cpu:7.1f} CPU s  "
-                f"{made.peak_gib:5.2f} GiB  load {os.getloadavg()[0]:.1f}  {goals}",
+                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s (first line {made.first_line:.1f}) "
+                f" {made.cpu:7.1f} CPU s  {made.peak_gib:5.2f} GiB  load {os.getloadavg()[0]:.1f}  {goals}",
                 flush=True,
             )
             print(f"        {made.statuses}; {stages}", flush=True)
@@ -112,7 +145,10 @@ def main(words: Sequence[str]) -> None:
         small, large = min(sizes), max(sizes)
         for place, (strategy, _) in enumerate(NIGHTS):
             exponent = math.log(found[large][place].cpu / found[small][place].cpu) / math.log(large / small)
-            print(f"{strategy}: processor time grows with tickers to the power of {exponent:.2f} from {small} to {large} (goal 1.05)")
+            print(
+                f"{strategy}: processor time grows with tickers to the power of {exponent:.2f} from"
+                f" {small} to {large} (goal 1.05)"
+            )
 
 
 if __name__ == "__main__":

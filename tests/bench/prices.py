@@ -1,17 +1,20 @@
 """Prices at scale: `python -m tests.bench prices` prints each figure beside its goal.
 
-For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next evening the append of one
-session a ticker, from the same file grown by that session and from a file of the last dozen sessions. Both go through the steps of
-`tickercast ingest`, validation, transaction, report and publication included, without Prefect's server; the figure beside the goal
-is the time until the rows are stored. The growth exponent is that of the
+For 50, 500 and 5,000 tickers with 2,520 sessions each: the first ingest of a Parquet file, and on the next
+evening the append of one session a ticker, from the same file grown by that session and from a file of the
+last dozen sessions. Both go through the steps of `tickercast ingest`, validation, transaction, report and
+publication included, without Prefect's server; the figure beside the goal is the time until the rows are
+stored. The growth exponent is that of the
 seconds over the rows, from the smallest to the largest size: 1 means that the time per row does not grow.
 
-At the largest size it then times the as-of read of one ticker; the same market with actions: four of five tickers pay a dividend each
-quarter, one of ten was split, its prices divided by its maker, and one of fifty pays a dividend on the last evening; and, in a workspace
-of its own, the publication of 25 million forecast rows.
+At the largest size it then times the as-of read of one ticker; the same market with actions: four of five
+tickers pay a dividend each quarter, one of ten was split, its prices divided by its maker, and one of fifty
+pays a dividend on the last evening; and, in a workspace of its own, the publication of 25 million forecast
+rows.
 
-One per mille of the tickers has a broken row, so that the way of single tickers is part of the figure. Each measurement has a process of
-its own, so that its peak memory is its own. Processor time does not change with other work on the machine.
+One per mille of the tickers has a broken row, so that the way of single tickers is part of the figure. Each
+measurement has a process of its own, so that its peak memory is its own. Processor time does not change with
+other work on the machine.
 """
 
 import contextlib
@@ -37,7 +40,8 @@ from flows import nightly
 from forecast_lib.config import RunConfig, SourceConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import database, publication, reads
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database, reads
 from tests.flows.test_past_nights import PlainStages
 from tests.store import nights
 
@@ -49,8 +53,9 @@ SPLIT, QUARTERS = "2020-08-31", ("02-12", "05-13", "08-12", "11-12")
 
 
 def write_market(folder: Path, tickers: int) -> None:
-    """`first`, `grown` and `newest` Parquet files of smooth made-up prices with noise; in every thousandth ticker one open below its
-    low."""
+    """`first`, `grown` and `newest` Parquet files of smooth made-up prices with noise; in every thousandth
+    ticker one open below its low.
+    """
     sessions = TickerCalendar("XNYS").sessions(dt.date(2010, 1, 1), NEXT)[-SESSIONS - 1 :]
     with duckdb.connect(config={"threads": 2}) as con:
         con.register("days", pd.DataFrame({"date": sessions, "k": np.arange(SESSIONS + 1)}))
@@ -79,7 +84,10 @@ def write_market(folder: Path, tickers: int) -> None:
             ("first with actions", actions, f"date <= DATE '{LAST}'"),
             ("grown with actions", actions, "true"),
         ):
-            con.execute(f"COPY (FROM ({market}) WHERE {chosen}) TO '{folder / name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+            con.execute(
+                f"COPY (FROM ({market}) WHERE {chosen}) TO '{folder / name}.parquet' (FORMAT parquet,"
+                " COMPRESSION zstd)"
+            )
 
 
 class _TimedStages(PlainStages):
@@ -103,9 +111,13 @@ def _as_of(day: dt.date) -> AsOf:
 
 
 def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str, Any]:
-    """One ingest: seconds in all, seconds until the rows are stored, processor seconds, peak memory, seconds of the stages."""
+    """One ingest: seconds in all, seconds until the rows are stored, processor seconds, peak memory, seconds
+    of the stages.
+    """
     names = tuple(Ticker(f"T{number:04d}") for number in range(tickers))
-    config = RunConfig(f"{day:%Y%m%d}-00000001", workspace, names, _as_of(day), source=SourceConfig("files", path))
+    config = RunConfig(
+        f"{day:%Y%m%d}-00000001", workspace, names, _as_of(day), source=SourceConfig("files", path)
+    )
     stages = _TimedStages(config)
     with mock.patch.object(nightly, "Stages", return_value=stages):
         began, cpu = time.perf_counter(), time.process_time()
@@ -113,7 +125,14 @@ def take_in(path: Path, workspace: Path, tickers: int, day: dt.date) -> dict[str
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     stage_seconds = {name: round(value, 2) for name, value in stages.seconds.items()}
     stored = stages.ended["store"] - began
-    return {"seconds": seconds, "stored": stored, "cpu": cpu, "peak_mib": _peak_mib(), "status": summary.status, "stages": stage_seconds}
+    return {
+        "seconds": seconds,
+        "stored": stored,
+        "cpu": cpu,
+        "peak_mib": _peak_mib(),
+        "status": summary.status,
+        "stages": stage_seconds,
+    }
 
 
 def as_of_read_ms(workspace: Path, tickers: int) -> float:
@@ -131,7 +150,9 @@ def as_of_read_ms(workspace: Path, tickers: int) -> float:
 def publish_forecasts(workspace: Path, rows: int) -> float:
     """Seconds to publish a working database with so many forecast rows."""
     nights.store_night(workspace, 0)
-    with duckdb.connect(str(workspace / "working.duckdb"), config={"threads": 2, "memory_limit": "2GB"}) as con:
+    with duckdb.connect(
+        str(workspace / "working.duckdb"), config={"threads": 2, "memory_limit": "2GB"}
+    ) as con:
         con.execute(
             f"""
             INSERT INTO forecasts BY NAME
@@ -170,7 +191,10 @@ def _one(argv: list[str]) -> object:
         case ["read", workspace, tickers]:
             return {"ms": as_of_read_ms(Path(workspace), int(tickers))}
         case ["publish", folder]:
-            return {"seconds": publish_forecasts(Path(folder) / "workspace", FORECAST_ROWS), "peak_mib": _peak_mib()}
+            return {
+                "seconds": publish_forecasts(Path(folder) / "workspace", FORECAST_ROWS),
+                "peak_mib": _peak_mib(),
+            }
     raise SystemExit(f"{argv} is no measurement: expected write, ingest, read or publish")
 
 
@@ -182,18 +206,32 @@ def _measure_size(folder: Path, tickers: int) -> dict[str, float]:
     """Prints the figures of one size; seconds by kind of ingest."""
     rows, seconds = tickers * SESSIONS, {}
     _in_a_process_of_its_own("write", folder, tickers)
-    kinds = [("first", "first", LAST), ("append", "grown", NEXT), ("append, newest rows only", "newest", NEXT)]
+    kinds = [
+        ("first", "first", LAST),
+        ("append", "grown", NEXT),
+        ("append, newest rows only", "newest", NEXT),
+    ]
     if tickers == SIZES[-1]:
-        kinds += [("first with actions", "first with actions", LAST), ("append with actions", "grown with actions", NEXT)]
+        kinds += [
+            ("first with actions", "first with actions", LAST),
+            ("append with actions", "grown with actions", NEXT),
+        ]
     for kind, name, day in kinds:
-        workspace = folder / f"workspace {'first' + kind.removeprefix('append') if kind.startswith('append') else kind}"
+        workspace = (
+            folder
+            / f"workspace {'first' + kind.removeprefix('append') if kind.startswith('append') else kind}"
+        )
         if kind == "append, newest rows only":
             _in_a_process_of_its_own("ingest", folder / "first.parquet", workspace, tickers, LAST)
         found = _in_a_process_of_its_own("ingest", folder / f"{name}.parquet", workspace, tickers, day)
         seconds[kind] = found["stored"]
         new = rows if kind.startswith("first") else tickers
         goal = "goal: 1 M rows/s, under 4,096 MiB" if kind.startswith("first") else "goal: under 2 s"
-        _line(f"{kind}: {tickers:,} tickers, {new:,} new rows", f"{found['stored']:.2f} s", goal if tickers == SIZES[-1] else "")
+        _line(
+            f"{kind}: {tickers:,} tickers, {new:,} new rows",
+            f"{found['stored']:.2f} s",
+            goal if tickers == SIZES[-1] else "",
+        )
         _line("  with the publication", f"{found['seconds']:.2f} s")
         _line("  processor seconds, peak memory", f"{found['cpu']:.1f} s {found['peak_mib']:,} MiB")
         _line(f"  stages {found['stages']}", "")
@@ -218,11 +256,19 @@ def main(argv: list[str]) -> int:
             seconds[tickers] = _measure_size(Path(folder), tickers)
     for kind in seconds[sizes[0]] if len(sizes) > 1 else ():
         growth = math.log(seconds[sizes[-1]][kind] / seconds[sizes[0]][kind]) / math.log(sizes[-1] / sizes[0])
-        _line(f"growth exponent of {kind}, {sizes[0]:,} to {sizes[-1]:,} tickers", f"{growth:.2f}", "goal: at most 1")
+        _line(
+            f"growth exponent of {kind}, {sizes[0]:,} to {sizes[-1]:,} tickers",
+            f"{growth:.2f}",
+            "goal: at most 1",
+        )
     if not argv:
         with tempfile.TemporaryDirectory() as folder:
             published = _in_a_process_of_its_own("publish", folder)
-        _line(f"publication of {FORECAST_ROWS:,} forecast rows", f"{published['seconds']:.2f} s", "goal: under 10 s")
+        _line(
+            f"publication of {FORECAST_ROWS:,} forecast rows",
+            f"{published['seconds']:.2f} s",
+            "goal: under 10 s",
+        )
     return 0
 
 

@@ -1,4 +1,6 @@
-"""The campaign's command: trials of every kind in turn until the time is over, then a table of what was tried and what was broken."""
+"""The campaign's command: trials of every kind in turn until the time is over, then a table of what was tried
+and what was broken.
+"""
 
 import argparse
 import random
@@ -29,20 +31,27 @@ def one(kind: str, seed: int, folder: Path) -> Outcome:
 
 
 def table(outcomes: dict[str, list[Outcome]]) -> str:
-    """Trials, violations and the longest recovery, by kind; with so many trials without one, the rate is below the bound (95 %)."""
+    """Trials, violations and the longest recovery, by kind; with so many trials without one, the rate is
+    below the bound (95 %).
+    """
     lines = ["| kind | trials | violations | bound on the rate | longest recovery |", "|---|---|---|---|---|"]
     for kind, tried in outcomes.items():
         broken = sum(bool(each.violations) for each in tried)
         longest = max((each.recovery_s for each in tried if each.recovery_s is not None), default=None)
         bound = "" if broken else f"{min(1.0, 3 / len(tried)):.2%}"
-        lines.append(f"| {kind} | {len(tried)} | {broken} | {bound} | {'' if longest is None else f'{longest:.1f} s'} |")
+        lines.append(
+            f"| {kind} | {len(tried)} | {broken} | {bound} |"
+            f" {'' if longest is None else f'{longest:.1f} s'} |"
+        )
     return "\n".join(lines)
 
 
 def main(argv: list[str]) -> int:
     """Exit code 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default 10); a trial that has begun is ended")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="how long (default 10); a trial that has begun is ended"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the first trial; the others count on from it")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), help="these kinds alone")
     parser.add_argument("--replay", nargs=2, metavar=("KIND", "SEED"), help="one trial again")

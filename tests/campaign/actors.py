@@ -1,4 +1,6 @@
-"""What the campaign does in processes that may die: a night of the store, a restoration. Made by fork from one clean process."""
+"""What the campaign does in processes that may die: a night of the store, a restoration. Made by fork from
+one clean process.
+"""
 
 import contextlib
 import ctypes
@@ -15,7 +17,9 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.errors import TickercastError
-from forecast_lib.store import lock, publication, restoration
+from forecast_lib.store import restoration
+from forecast_lib.store.disk import lock
+from forecast_lib.store.published import publication
 from tests.store import nights
 
 __all__ = ["DISK_FAULTS", "Fault", "Told", "frames_of", "has_disk", "night", "restore", "start"]
@@ -84,7 +88,9 @@ class Started:
     def __init__(self, what: str, workspace: Path, *arguments: Any) -> None:
         has_disk()
         self._said = tempfile.NamedTemporaryFile(prefix="tickercast-said-")  # noqa: SIM115  # lives as long as this does
-        self.process = _context.Process(target=_main, args=(what, self._said.name, workspace, *arguments), daemon=True)
+        self.process = _context.Process(
+            target=_main, args=(what, self._said.name, workspace, *arguments), daemon=True
+        )
         self.process.start()
 
     def kill(self) -> None:

@@ -1,7 +1,7 @@
 """The kinds of trial on a workspace of the store: a name, what is done, and what the witness finds.
 
-Each is a function of a source of chance and an empty folder. The tables are the product's, the nights made up (`tests.store.nights`):
-what trains and what asks Yahoo has trials of its own.
+Each is a function of a source of chance and an empty folder. The tables are the product's, the nights made up
+(`tests.store.nights`): what trains and what asks Yahoo has trials of its own.
 """
 
 import random
@@ -23,7 +23,9 @@ POINTS = (
 DAMAGED = ("working.duckdb", "working.duckdb.wal", "published.duckdb", "ledger.jsonl", "snapshots")
 SIZES = (1, 2, 40)
 MOST_CALLS = 60
-"""A night changes its files some forty times; a fault beyond that befalls nothing, and the night has to be well."""
+"""A night changes its files some forty times; a fault beyond that befalls nothing, and the night has to be
+well.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class House:
         return tickers
 
     def told(self, told: Told) -> Told:
-        self.witness.reported += [line.removeprefix("stored ") for line in told.lines if line.startswith("stored ")]
+        self.witness.reported += [
+            line.removeprefix("stored ") for line in told.lines if line.startswith("stored ")
+        ]
         if told.code not in (0, -9, actors.REFUSED):
             self.violations.append(f"a night ended with {told.code}, without a word")
         return told
@@ -127,25 +131,39 @@ def random_kill(chance: random.Random, folder: Path) -> Outcome:
     started.kill()
     told = house.told(started.end())
     house.look()
-    return house.outcome(f"killed after {at:.2f} s, had said {', '.join(told.lines) or 'nothing'}", house.well())
+    return house.outcome(
+        f"killed after {at:.2f} s, had said {', '.join(told.lines) or 'nothing'}", house.well()
+    )
 
 
 def failing_disk(chance: random.Random, folder: Path) -> Outcome:
-    """The disk fails at the n-th change of a file: the process dies around it, it is torn, refused, short, or the power goes."""
+    """The disk fails at the n-th change of a file: the process dies around it, it is torn, refused, short, or
+    the power goes.
+    """
     house = House(chance, folder)
-    fault = Fault(disk=chance.choice(DISK_FAULTS), nth=chance.randint(1, MOST_CALLS), seed=chance.getrandbits(31))
+    fault = Fault(
+        disk=chance.choice(DISK_FAULTS), nth=chance.randint(1, MOST_CALLS), seed=chance.getrandbits(31)
+    )
     told = house.night(fault)
     house.look()
     lost = _restored(house)
-    house.violations += [f"{run} was reported as stored and is lost" for run in lost if run in house.witness.reported]
-    return house.outcome(f"disk {fault.disk} at change {fault.nth}: {told.refused or told.code}", house.well(lost))
+    house.violations += [
+        f"{run} was reported as stored and is lost" for run in lost if run in house.witness.reported
+    ]
+    return house.outcome(
+        f"disk {fault.disk} at change {fault.nth}: {told.refused or told.code}", house.well(lost)
+    )
 
 
 def damage(chance: random.Random, folder: Path) -> Outcome:
-    """A file is damaged between two nights. What is noticed may be refused, and `restore` brings it back; silence loses nothing."""
+    """A file is damaged between two nights. What is noticed may be refused, and `restore` brings it back;
+    silence loses nothing.
+    """
     house = House(chance, folder)
     names = [name for name in DAMAGED if (house.workspace / name).exists()]
-    said = [_damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))]
+    said = [
+        _damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))
+    ]
     told = house.night()
     if told.code == 0:
         house.look(at_rest=True)
@@ -183,7 +201,11 @@ def _damage(chance: random.Random, workspace: Path, name: str) -> str:
     at = chance.randrange(max(1, len(content)))
     end = min(len(content), at + chance.choice((1, 512, 4096)))
     made = {
-        "flipped": content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :] if content else b"",
+        "flipped": (
+            content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :]
+            if content
+            else b""
+        ),
         "cut": content[:at],
         "zeroed": content[:at] + bytes(end - at) + content[end:],
         "emptied": b"",
@@ -196,5 +218,7 @@ def _damage(chance: random.Random, workspace: Path, name: str) -> str:
     return f"{path.relative_to(workspace)} {how}"
 
 
-KINDS: dict[str, Trial] = {each.__name__.replace("_", "-"): each for each in (named_kill, random_kill, failing_disk, damage)}
+KINDS: dict[str, Trial] = {
+    each.__name__.replace("_", "-"): each for each in (named_kill, random_kill, failing_disk, damage)
+}
 """Trials of the store, by name."""

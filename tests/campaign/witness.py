@@ -1,6 +1,7 @@
 """What must hold after every trial, found with plain DuckDB and hashlib: nothing here comes from the product.
 
-The witness is told what a night was given and what it reported as stored. It opens copies of the files, never the files themselves.
+The witness is told what a night was given and what it reported as stored. It opens copies of the files, never
+the files themselves.
 """
 
 import hashlib
@@ -18,8 +19,14 @@ import duckdb
 __all__ = ["Witness", "digest"]
 
 SAID = {
-    "prices": "SELECT ticker, session::DATE::VARCHAR, open, high, low, close, volume FROM prices WHERE run_id = $run ORDER BY ALL",
-    "forecasts": "SELECT ticker, step, target_session::DATE::VARCHAR, point, sigma, q50 FROM forecasts WHERE run_id = $run ORDER BY ALL",
+    "prices": (
+        "SELECT ticker, session::DATE::VARCHAR, open, high, low, close, volume FROM prices WHERE run_id ="
+        " $run ORDER BY ALL"
+    ),
+    "forecasts": (
+        "SELECT ticker, step, target_session::DATE::VARCHAR, point, sigma, q50 FROM forecasts WHERE run_id ="
+        " $run ORDER BY ALL"
+    ),
 }
 """What a night says, by table, as the witness compares it."""
 
@@ -80,7 +87,9 @@ class Witness:
         try:
             with _opened(path) as con:
                 yield from self._read_whole(con, "published")
-                runs = con.execute("SELECT run_id, count(*), count(DISTINCT (ticker, step)) FROM latest_forecasts GROUP BY 1").fetchall()
+                runs = con.execute(
+                    "SELECT run_id, count(*), count(DISTINCT (ticker, step)) FROM latest_forecasts GROUP BY 1"
+                ).fetchall()
                 if len(runs) != 1 or runs[0][1] != runs[0][2] or not runs[0][1]:
                     yield f"readers see {runs}"
                     return
@@ -105,12 +114,19 @@ class Witness:
             with _opened(path) as con:
                 yield from self._read_whole(con, "working")
                 there = [run for (run,) in con.execute("SELECT run_id FROM runs ORDER BY 1").fetchall()]
-                yield from (f"{run} was reported as stored and is gone" for run in self.reported if run not in (*there, *lost))
+                yield from (
+                    f"{run} was reported as stored and is gone"
+                    for run in self.reported
+                    if run not in (*there, *lost)
+                )
                 for run in there:
                     yield from self._whole_run(con, "working", run)
                 for table in ("prices", "forecasts", "run_tickers"):
                     sql = f"SELECT DISTINCT run_id FROM {table} WHERE run_id NOT IN (SELECT run_id FROM runs)"
-                    yield from (f"{table} has rows of {run}, which is in no row of runs" for (run,) in con.execute(sql).fetchall())
+                    yield from (
+                        f"{table} has rows of {run}, which is in no row of runs"
+                        for (run,) in con.execute(sql).fetchall()
+                    )
         except duckdb.Error as error:
             yield f"working: {type(error).__name__}: {str(error)[:200]}"
 
@@ -122,8 +138,12 @@ class Witness:
         yield from (f"{name}: {run} is there twice" for (run,) in twice)
 
     def _whole_run(self, con: duckdb.DuckDBPyConnection, name: str, run: str) -> Iterator[str]:
-        ((asked,),) = con.execute("SELECT tickers FROM runs WHERE run_id = $run", {"run": run}).fetchall() or [(0,)]
-        rows = con.execute("SELECT count(*), count(DISTINCT ticker) FROM run_tickers WHERE run_id = $run", {"run": run}).fetchall()
+        ((asked,),) = con.execute(
+            "SELECT tickers FROM runs WHERE run_id = $run", {"run": run}
+        ).fetchall() or [(0,)]
+        rows = con.execute(
+            "SELECT count(*), count(DISTINCT ticker) FROM run_tickers WHERE run_id = $run", {"run": run}
+        ).fetchall()
         if rows != [(asked, asked)]:
             yield f"{name}: {run} asked for {asked} tickers and has {rows[0]} status rows and tickers"
         for table, sql in SAID.items():
@@ -137,13 +157,22 @@ class Witness:
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         recorded = {line["run_id"]: line.get("rows", {}) for line in lines if "run_id" in line}
         gone = {run for line in lines for run in line.get("lost", ())} | set(lost)
-        yield from (f"{run} was reported as stored and is not in the ledger" for run in self.reported if run not in {*recorded, *gone})
+        yield from (
+            f"{run} was reported as stored and is not in the ledger"
+            for run in self.reported
+            if run not in {*recorded, *gone}
+        )
         with _opened(self.workspace / "working.duckdb") as con:
             for run, tables in recorded.items():
                 for table in ("prices", "forecasts", "run_tickers"):
-                    count = con.execute(f"SELECT count(*) FROM {table} WHERE run_id = $run", {"run": run}).fetchall()[0][0]
+                    count = con.execute(
+                        f"SELECT count(*) FROM {table} WHERE run_id = $run", {"run": run}
+                    ).fetchall()[0][0]
                     if run not in gone and count != tables.get(table, 0):
-                        yield f"the ledger says {tables.get(table, 0)} rows of {run} in {table}, and there are {count}"
+                        yield (
+                            f"the ledger says {tables.get(table, 0)} rows of {run} in {table}, and there are"
+                            f" {count}"
+                        )
 
     def _leftovers(self) -> list[Path]:
         return [

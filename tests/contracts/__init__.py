@@ -1,4 +1,6 @@
-"""Shared suites: whoever adds a price source or a network variant subclasses one of them and gives the facts."""
+"""Shared suites: whoever adds a price source or a network variant subclasses one of them and gives
+the facts.
+"""
 
 import pytest
 

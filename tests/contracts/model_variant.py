@@ -4,8 +4,8 @@
         variant = "mine"
         default_layers = 1
 
-No test may be overridden: a network that cannot pass one cannot be trained every night. The sizes are those of `made_up`, so that
-each variant is compiled once.
+No test may be overridden: a network that cannot pass one cannot be trained every night. The sizes are those
+of `made_up`, so that each variant is compiled once.
 """
 
 import dataclasses
@@ -38,7 +38,9 @@ CLIP = 1.0  # as the night trains, so that its compiled program is the one teste
 
 
 def inputs_of(network: Network, framing: Framing, batch: int) -> np.ndarray:
-    return np.random.default_rng(7).standard_normal((batch, framing.length, network.inputs)).astype(np.float32)
+    return (
+        np.random.default_rng(7).standard_normal((batch, framing.length, network.inputs)).astype(np.float32)
+    )
 
 
 def bits(weights: Weights) -> dict[str, bytes]:
@@ -53,9 +55,13 @@ class ModelVariantContract:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        loosened = [name for name in vars(cls) if name.startswith("test_") and hasattr(ModelVariantContract, name)]
+        loosened = [
+            name for name in vars(cls) if name.startswith("test_") and hasattr(ModelVariantContract, name)
+        ]
         if loosened:
-            raise TypeError(f"{cls.__name__} overrides {', '.join(loosened)}: the contract's tests stay as they are")
+            raise TypeError(
+                f"{cls.__name__} overrides {', '.join(loosened)}: the contract's tests stay as they are"
+            )
 
     @pytest.fixture(scope="class")
     def config(self) -> ModelConfig:
@@ -86,7 +92,9 @@ class ModelVariantContract:
         assert not forward(network, first_weights(network, SEED), windows).any()
 
     @pytest.mark.parametrize(("layers", "units"), [(1, 1), (2, 5), (3, 2)])
-    def test_any_depth_and_width_answers_as_keras_does(self, network: Network, layers: int, units: int) -> None:
+    def test_any_depth_and_width_answers_as_keras_does(
+        self, network: Network, layers: int, units: int
+    ) -> None:
         other = dataclasses.replace(network, layers=layers, units=units)
         windows, weights = inputs_of(other, Framing(other.lookback, 1), 4), lively(other)
         expected = to_keras(other, Framing(other.lookback, 1), weights)(windows, training=False)[:, 0].numpy()
@@ -97,20 +105,36 @@ class ModelVariantContract:
         windows, weights = inputs_of(network, Framing(network.lookback, 1), 4), lively(dropping)
         model = to_keras(dropping, Framing(network.lookback, 1), weights)
         assert [layer.rate for layer in model.layers if "dropout" in layer.name] == [0.4] * 3
-        np.testing.assert_allclose(model(windows, training=False)[:, 0].numpy(), forward(dropping, weights, windows), atol=1e-5)
-        assert np.abs(model(windows, training=True)[:, 0].numpy() - forward(dropping, weights, windows)).max() > 1e-3
+        np.testing.assert_allclose(
+            model(windows, training=False)[:, 0].numpy(), forward(dropping, weights, windows), atol=1e-5
+        )
+        assert (
+            np.abs(model(windows, training=True)[:, 0].numpy() - forward(dropping, weights, windows)).max()
+            > 1e-3
+        )
 
-    def test_same_seed_gives_the_same_bits_and_another_seed_others(self, config: ModelConfig, trained: Trained) -> None:
+    def test_same_seed_gives_the_same_bits_and_another_seed_others(
+        self, config: ModelConfig, trained: Trained
+    ) -> None:
         again, other = (train_alone(SERIES, config, made_up.TRAIN, seed=seed) for seed in (SEED, SEED + 1))
-        assert [bits(member) for member in again.bundle.members] == [bits(member) for member in trained.bundle.members]
-        assert [bits(member) for member in other.bundle.members] != [bits(member) for member in trained.bundle.members]
+        assert [bits(member) for member in again.bundle.members] == [
+            bits(member) for member in trained.bundle.members
+        ]
+        assert [bits(member) for member in other.bundle.members] != [
+            bits(member) for member in trained.bundle.members
+        ]
 
     def test_engine_computes_keras_loss_and_gradients(self, network: Network, framing: Framing) -> None:
         """The program's first moments after one step are a tenth of its gradient (Adam, beta_1 = 0.9)."""
-        steps, batch = made_up.TRAIN.steps_per_epoch, 64 if network.reads_backwards else made_up.TRAIN.batch_size
+        steps, batch = (
+            made_up.TRAIN.steps_per_epoch,
+            64 if network.reads_backwards else made_up.TRAIN.batch_size,
+        )
         weights, random = lively(network), np.random.default_rng(13)
         inputs = np.stack([inputs_of(network, framing, batch)] * steps)
-        targets = random.standard_normal((steps, batch, framing.positions, made_up.MODEL.horizon)).astype(np.float32)
+        targets = random.standard_normal((steps, batch, framing.positions, made_up.MODEL.horizon)).astype(
+            np.float32
+        )
         shares = np.ones_like(targets)
         shares[1:] = 0.0  # steps without targets have no gradient: the moments only fade, by 0.9 a step
         program = program_of(network, framing, "student_t", CLIP)
@@ -130,10 +154,17 @@ class ModelVariantContract:
             np.testing.assert_allclose(gradient, wanted.numpy(), atol=1e-5, err_msg=spec.name)
 
     def test_an_epoch_lowers_the_loss_it_was_trained_on(self, network: Network, framing: Framing) -> None:
-        steps, batch = made_up.TRAIN.steps_per_epoch, 64 if network.reads_backwards else made_up.TRAIN.batch_size
+        steps, batch = (
+            made_up.TRAIN.steps_per_epoch,
+            64 if network.reads_backwards else made_up.TRAIN.batch_size,
+        )
         one = inputs_of(network, framing, batch)
-        targets = np.repeat(one[:, -framing.positions :, :1], made_up.MODEL.horizon, axis=-1)  # what the window's last session shows
-        repeated = Batches(np.stack([one] * steps), np.stack([targets] * steps), np.ones((steps, *targets.shape), np.float32))
+        targets = np.repeat(
+            one[:, -framing.positions :, :1], made_up.MODEL.horizon, axis=-1
+        )  # what the window's last session shows
+        repeated = Batches(
+            np.stack([one] * steps), np.stack([targets] * steps), np.ones((steps, *targets.shape), np.float32)
+        )
         fitted = engine.fit(
             network, framing, first_weights(network, SEED), lambda epoch: repeated, None,
             engine.Schedule(epochs=2, learning_rate=0.01, clip_norm=CLIP), loss="student_t", seed=SEED, ticker="ACME",
@@ -143,18 +174,31 @@ class ModelVariantContract:
     def test_saved_and_loaded_it_forecasts_the_same(self, trained: Trained, tmp_path: Any) -> None:
         loaded = load_bundle(tmp_path, save(trained.bundle, tmp_path), "ACME")
         assert loaded.network == trained.bundle.network
-        before, after = (forecast_with_model(bundle, SERIES, (215, 220)) for bundle in (trained.bundle, loaded))
+        before, after = (
+            forecast_with_model(bundle, SERIES, (215, 220)) for bundle in (trained.bundle, loaded)
+        )
         assert after.quantiles.tobytes() == before.quantiles.tobytes()
 
     def test_fine_tuning_begins_at_its_parent(self, config: ModelConfig, trained: Trained) -> None:
         child = train(SERIES, config, made_up.TRAIN, start=trained.bundle, seed=SEED)
-        # Same series, same split: the child's loss before its first step is its parent's, whose own was better or fine-tuning did not help.
-        assert child.validation_loss[0] == pytest.approx(trained.validation_loss[1 if trained.own else 0], abs=1e-6) or not trained.own
+        # Same series, same split: the child's loss before its first step is its parent's, whose own was
+        # better or fine-tuning did not help.
+        assert (
+            child.validation_loss[0]
+            == pytest.approx(trained.validation_loss[1 if trained.own else 0], abs=1e-6)
+            or not trained.own
+        )
         assert child.epochs == made_up.TRAIN.fine_tune_epochs
 
     def test_parent_of_another_shape_is_refused(self, config: ModelConfig, trained: Trained) -> None:
         with pytest.raises(TickerError, match="another shape"):
-            train(SERIES, dataclasses.replace(config, units=config.units + 1), made_up.TRAIN, start=trained.bundle, seed=SEED)
+            train(
+                SERIES,
+                dataclasses.replace(config, units=config.units + 1),
+                made_up.TRAIN,
+                start=trained.bundle,
+                seed=SEED,
+            )
 
     def test_weights_move_to_keras_and_back(self, network: Network, framing: Framing) -> None:
         model, there = to_keras(network, framing, lively(network)), lively(network)
@@ -167,4 +211,6 @@ class ModelVariantContract:
         model = to_keras(network, framing, weights)
         rebuilt = type(model).from_config(json.loads(json.dumps(model.get_config())))
         rebuilt.set_weights(model.get_weights())
-        assert np.array_equal(rebuilt(windows, training=False).numpy(), model(windows, training=False).numpy())
+        assert np.array_equal(
+            rebuilt(windows, training=False).numpy(), model(windows, training=False).numpy()
+        )

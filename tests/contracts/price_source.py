@@ -1,4 +1,5 @@
-"""What every price source must do, whatever it reads. A new source subclasses `PriceSourceContract` and gives the facts.
+"""What every price source must do, whatever it reads. A new source subclasses `PriceSourceContract` and gives
+the facts.
 
     class TestMySource(PriceSourceContract):
         ticker = "ACME"
@@ -20,7 +21,13 @@ from pandas.testing import assert_frame_equal
 
 from forecast_lib.domain import Ticker, parse_ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import ACTION_COLUMNS, RAW_COLUMNS, REFUSED_COLUMNS, OfferedTicker, PriceSource
+from forecast_lib.prices.source import (
+    ACTION_COLUMNS,
+    RAW_COLUMNS,
+    REFUSED_COLUMNS,
+    OfferedTicker,
+    PriceSource,
+)
 
 __all__ = ["PriceSourceContract"]
 
@@ -34,7 +41,9 @@ def by_session(frame: pd.DataFrame, *further: str) -> pd.DataFrame:
 
 
 class PriceSourceContract:
-    """Facts: `ticker` has rows on the sessions `first` (its very first one), `middle` and `last`, at least one between each."""
+    """Facts: `ticker` has rows on the sessions `first` (its very first one), `middle` and `last`, at least
+    one between each.
+    """
 
     ticker: ClassVar[str]
     unknown_ticker: ClassVar[str]
@@ -44,9 +53,13 @@ class PriceSourceContract:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        loosened = [name for name in vars(cls) if name.startswith("test_") and hasattr(PriceSourceContract, name)]
+        loosened = [
+            name for name in vars(cls) if name.startswith("test_") and hasattr(PriceSourceContract, name)
+        ]
         if loosened:
-            raise TypeError(f"{cls.__name__} overrides {', '.join(loosened)}: the contract's tests stay as they are")
+            raise TypeError(
+                f"{cls.__name__} overrides {', '.join(loosened)}: the contract's tests stay as they are"
+            )
 
     @pytest.fixture
     def source(self) -> PriceSource:
@@ -69,7 +82,9 @@ class PriceSourceContract:
         fetched = self.fetch(source, None, self.last)
         assert tuple(fetched.prices.columns) == RAW_COLUMNS
         assert fetched.prices["session"].dtype == "datetime64[us]"
-        assert {column: str(fetched.prices[column].dtype) for column in NUMBERS} == dict.fromkeys(NUMBERS, "float64")
+        assert {column: str(fetched.prices[column].dtype) for column in NUMBERS} == dict.fromkeys(
+            NUMBERS, "float64"
+        )
         assert fetched.prices["origin"].map(type).eq(str).all()
         assert isinstance(fetched.prices.index, pd.RangeIndex)
 
@@ -107,18 +122,28 @@ class PriceSourceContract:
 
     def test_actions_lie_within_the_sessions_asked_for_or_told_of(self, source: PriceSource) -> None:
         answer = self.fetch(source, self.middle, self.last)
-        first = pd.Timestamp(self.middle) if answer.told.actions_from is None else pd.Timestamp(answer.told.actions_from)
+        first = (
+            pd.Timestamp(self.middle)
+            if answer.told.actions_from is None
+            else pd.Timestamp(answer.told.actions_from)
+        )
         assert answer.actions["session"].between(first, pd.Timestamp(self.last)).all()
 
     def test_an_unknown_ticker_is_an_error_that_names_it(self, source: PriceSource) -> None:
-        problem = source.fetch({Ticker(self.unknown_ticker): None}, self.last).told[Ticker(self.unknown_ticker)].problem
+        problem = (
+            source.fetch({Ticker(self.unknown_ticker): None}, self.last)
+            .told[Ticker(self.unknown_ticker)]
+            .problem
+        )
         assert isinstance(problem, UnknownTicker)
         assert problem.ticker == self.unknown_ticker
 
     def test_one_tickers_trouble_is_no_other_tickers(self, source: PriceSource) -> None:
         alone = source.fetch({Ticker(self.ticker): None}, self.last)
         heard: list[str] = []
-        both = source.fetch({Ticker(self.unknown_ticker): None, Ticker(self.ticker): None}, self.last, heard.append)
+        both = source.fetch(
+            {Ticker(self.unknown_ticker): None, Ticker(self.ticker): None}, self.last, heard.append
+        )
         assert_frame_equal(both.of(Ticker(self.ticker)).prices, alone.of(Ticker(self.ticker)).prices)
         assert_frame_equal(both.of(Ticker(self.ticker)).actions, alone.of(Ticker(self.ticker)).actions)
         assert sorted(heard) == sorted([self.ticker, self.unknown_ticker])

@@ -1,4 +1,6 @@
-"""A machine with a Prefect server, a worker or a `serve`, and a workspace, whose processes can be killed: real ones, on loopback."""
+"""A machine with a Prefect server, a worker or a `serve`, and a workspace, whose processes can be killed:
+real ones, on loopback.
+"""
 
 import contextlib
 import json
@@ -14,20 +16,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.deployments import is_up
-from forecast_lib.jobs.standing import read_holder
-from forecast_lib.store import inspection, ledger, reader
+from flows.service.deployments import is_up
+from forecast_lib.jobs.monitor.standing import read_holder
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import inspection, reader
 from tests.conftest import clean_environment, free_port
 
 __all__ = ["ENDED", "Machine", "ask", "audited", "leftovers", "machine", "until"]
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-TINY = {"UNITS": "4", "LOOKBACK": "10", "HORIZON": "2", "EPOCHS": "1", "TICKERS": "SIM1", "SOURCE": "simulated"}
-"""A night of a few seconds. The environment wins over a market's profile, so that the deployments are the shipped ones."""
+TINY = {
+    "UNITS": "4",
+    "LOOKBACK": "10",
+    "HORIZON": "2",
+    "EPOCHS": "1",
+    "TICKERS": "SIM1",
+    "SOURCE": "simulated",
+}
+"""A night of a few seconds. The environment wins over a market's profile, so that the deployments are the
+shipped ones.
+"""
 
 
 def ask(address: str, path: str, body: Mapping[str, Any] | None = None, tries: int = 5) -> Any:
-    """The server's answer; POST where there is a body. While its database is busy it answers 503: then again, as Prefect's client does."""
+    """The server's answer; POST where there is a body. While its database is busy it answers 503: then again,
+    as Prefect's client does.
+    """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
     try:
@@ -41,7 +55,9 @@ def ask(address: str, path: str, body: Mapping[str, Any] | None = None, tries: i
 
 
 def until(found: Callable[[], Any], seconds: float, pause: float = 0.5) -> Any:
-    """What `found` returns as soon as it is true, or its last answer; the server may not be there meanwhile."""
+    """What `found` returns as soon as it is true, or its last answer; the server may not be there
+    meanwhile.
+    """
     deadline, answer = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -72,7 +88,12 @@ class Machine:
         """Start a process; what it says goes to NAME.log."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=self.folder, env=self.env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", *words],
+                cwd=self.folder,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def start_server(self) -> None:
@@ -85,10 +106,14 @@ class Machine:
     def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """A `tickercast` command, to its end."""
         command = [sys.executable, "-m", "flows.cli", *words]
-        return subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
+        )
 
     def kill(self, *names: str) -> None:
-        """SIGKILL: `flow` is whoever holds the workspace; a server goes with all its processes, a worker or `serve` alone."""
+        """SIGKILL: `flow` is whoever holds the workspace; a server goes with all its processes, a worker or
+        `serve` alone.
+        """
         for name in names:
             with contextlib.suppress(ProcessLookupError):
                 if name == "flow":
@@ -110,7 +135,11 @@ class Machine:
     def run(self, deployment: str, **parameters: Any) -> str:
         """Start a run by hand, as the page's button does; its id."""
         found = ask(self.address, f"deployments/name/{deployment}")
-        return ask(self.address, f"deployments/{found['id']}/create_flow_run", {"parameters": {"parameters": parameters}})["id"]
+        return ask(
+            self.address,
+            f"deployments/{found['id']}/create_flow_run",
+            {"parameters": {"parameters": parameters}},
+        )["id"]
 
     def state(self, run: str) -> dict[str, Any]:
         return ask(self.address, f"flow_runs/{run}")["state"]
@@ -118,7 +147,9 @@ class Machine:
     def ended(self, run: str, seconds: float) -> dict[str, Any]:
         """The run's state once it has ended; fails the caller where it does not."""
         state = until(lambda: (s := self.state(run)) and s["type"] in ENDED and s, seconds)
-        assert state, f"run {run} is {until(lambda: self.state(run), 5)} after {seconds} s; {self.log('worker')}"
+        assert state, (
+            f"run {run} is {until(lambda: self.state(run), 5)} after {seconds} s; {self.log('worker')}"
+        )
         return state
 
     def status(self) -> dict[str, Any]:
@@ -147,7 +178,9 @@ def machine(folder: Path, **settings: str) -> Iterator[Machine]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     made = Machine(folder, port, env)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # a time limit must not leave the machine running
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(143)
+    )  # a time limit must not leave the machine running
     try:
         yield made
     finally:
@@ -160,7 +193,8 @@ def machine(folder: Path, **settings: str) -> Iterator[Machine]:
 
 
 def audited(workspace: Path) -> tuple[str, int]:
-    """Read every block of the published tables, hold the working database against the ledger, and look for what was left half built.
+    """Read every block of the published tables, hold the working database against the ledger, and look for
+    what was left half built.
 
     Returns:
         The published run, and how many forecasts it shows.
@@ -168,7 +202,9 @@ def audited(workspace: Path) -> tuple[str, int]:
     inspection.published_rows(workspace)
     inspection.working_state(workspace)
     shown = reader.query(
-        workspace, "SELECT run_id, count(*) AS n, count(DISTINCT (ticker, step)) AS steps FROM latest_forecasts GROUP BY 1"
+        workspace,
+        "SELECT run_id, count(*) AS n, count(DISTINCT (ticker, step)) AS steps FROM latest_forecasts GROUP"
+        " BY 1",
     )
     assert len(shown) == 1 and shown["n"][0] == shown["steps"][0] > 0, shown
     run = str(shown["run_id"][0])
@@ -179,4 +215,6 @@ def audited(workspace: Path) -> tuple[str, int]:
 def leftovers(workspace: Path) -> list[str]:
     """Files of unfinished work."""
     patterns = ("*.next-*", "snapshots/*.next-*", "models/.*.tmp", "reports/**/.*.new")
-    return sorted(str(path.relative_to(workspace)) for pattern in patterns for path in workspace.glob(pattern))
+    return sorted(
+        str(path.relative_to(workspace)) for pattern in patterns for path in workspace.glob(pattern)
+    )

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.advice import command_line
 from flows.commands import runs
-from flows.settings import resolve
+from flows.commands.advice import command_line
+from flows.settings.layers import resolve
 from tests.store import nights
 
 SCRIPT = Path(sys.executable).parent / "tickercast"
@@ -26,7 +26,9 @@ def nothing_set(monkeypatch, tmp_path):
 
 
 def _shell(line: str, cwd: Path, path: str) -> subprocess.CompletedProcess:
-    return subprocess.run(line, shell=True, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    return subprocess.run(
+        line, shell=True, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("activated", [True, False], ids=["activated", "by its path"])

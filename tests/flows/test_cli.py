@@ -13,7 +13,7 @@ import pytest
 
 from flows import cli
 from flows.commands import HANDLERS
-from flows.options import COMMANDS, options_of
+from flows.settings.options import COMMANDS, options_of
 from tests.store import nights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,9 @@ def published(tmp_path_factory):
 
 def _python(code: str, *, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=variables, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=variables, capture_output=True, text=True
+    )
 
 
 def _tickercast(*argv: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
@@ -68,9 +70,9 @@ def test_help_and_the_wiring_of_the_commands_import_nothing_heavy(command, tmp_p
 
 def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
     code = (
-        "import sys; from flows.cli import main; "
-        f"code = main(['sql', 'SELECT count(*) AS n FROM prices', '--workspace', {str(published)!r}]); "
-        "print([name for name in ('prefect', 'tensorflow', 'keras', 'pydantic') if name in sys.modules], file=sys.stderr); sys.exit(code)"
+        "import sys; from flows.cli import main; code = main(['sql', 'SELECT count(*) AS n FROM prices',"
+        f" '--workspace', {str(published)!r}]); print([name for name in ('prefect', 'tensorflow', 'keras',"
+        " 'pydantic') if name in sys.modules], file=sys.stderr); sys.exit(code)"
     )
     ran = _python(code, cwd=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr.strip()) == (0, "n\n-\n4\n", "[]")
@@ -78,7 +80,8 @@ def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
 
 def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
     contract = (
-        "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy quarantine gaps restore verify maintain"
+        "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy"
+        " quarantine gaps restore verify maintain"
     )
     assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
     for name in COMMANDS:
@@ -91,13 +94,22 @@ def test_every_option_is_in_the_help_with_its_variable_and_its_default(command, 
     assert cli.main([command, "--help"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     for option in options_of(COMMANDS[command]):
-        assert option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
-        assert option.default is None or option.kind == "flag" or f"default: {option.default}; {option.variable})" in printed
+        assert (
+            option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
+        )
+        assert (
+            option.default is None
+            or option.kind == "flag"
+            or f"default: {option.default}; {option.variable})" in printed
+        )
 
 
 def test_options_that_the_contract_names_for_runs_are_taken_by_nightly():
     flags = {option.flag for option in options_of(COMMANDS["nightly"])}
-    named = "--workspace --profile --tickers --universe --source --files --as-of --horizon --model --strategy --seed --runner --json"
+    named = (
+        "--workspace --profile --tickers --universe --source --files --as-of --horizon --model --strategy"
+        " --seed --runner --json"
+    )
     assert set(named.split()) <= flags
 
 
@@ -110,31 +122,45 @@ def test_without_a_command_the_help_is_printed(capsys):
 BAD = [
     (["nigthly"], "command 'nigthly' is not known (did you mean nightly?): expected for example nightly, "),
     (["--horizon", "3"], "option '--horizon' is not known: expected for example "),
-    (["nightly", "--horizn", "3"], "option '--horizn' is not known (did you mean --horizon?): expected for example --horizon, "),
+    (
+        ["nightly", "--horizn", "3"],
+        "option '--horizn' is not known (did you mean --horizon?): expected for example --horizon, ",
+    ),
     (["nightly", "--hor", "3"], "option '--hor' is not known"),
     (["nightly", "AAPL"], "argument 'AAPL' is not known: expected for example --"),
-    (["nightly", "--model", "transformer"], "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional"),
+    (
+        ["nightly", "--model", "transformer"],
+        "--model 'transformer' is not known: expected one of lstm, stacked, bidirectional",
+    ),
     (["nightly", "--model", "lstm,gru"], "--model names 2 variants: nightly takes one, backtest several"),
     (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of lstm"),
     (["nightly", "--tickers"], "argument --tickers: expected one argument; see `tickercast nightly --help`"),
     (["nightly", "--horizon", "0"], "horizon 0 is out of range: expected 1 to 20"),
     (["nightly", "--tickers", "A;B\n,ok"], "1 of 2 tickers are no ticker names: 'A;B\\n'"),
     (["nightly", "--as-of", "2999-01-01"], "as-of 2999-01-01 lies in the future"),
-    (["nightly", "--as-of", "1950-01-03"], "as-of 1950-01-03 is before the first price of source 'simulated', of 2010-01-04"),
+    (
+        ["nightly", "--as-of", "1950-01-03"],
+        "as-of 1950-01-03 is before the first price of source 'simulated', of 2010-01-04",
+    ),
     (["nightly", "--source", "files"], "source 'files' needs a path: give --files PATH"),
     (["nightly", "--universe", "/nowhere"], "universe /nowhere cannot be read"),
     (["nightly", "--profile", "x"], "profile 'x' is not known: expected one of crypto, demo"),
     (["backtest", "--test-share", "2"], "test_share 2.0 is out of range"),
     (["recipe"], "the following arguments are required: NAME"),
     (["sql"], "the following arguments are required: QUERY"),
-    (["sql", "SELECT 1", "--format", "xml"], "--format 'xml' is not known: expected one of table, csv, json, parquet"),
+    (
+        ["sql", "SELECT 1", "--format", "xml"],
+        "--format 'xml' is not known: expected one of table, csv, json, parquet",
+    ),
     (["serve", "--port", "0"], "port 0 is out of range: expected 1 to 65535"),
     (["deploy"], "no Prefect server is configured: set PREFECT_API_URL"),
     (["restore", "--workspace", "/nowhere/at/all"], "workspace /nowhere/at/all does not exist"),
 ]
 
 
-@pytest.mark.parametrize(("argv", "message"), BAD, ids=[" ".join(bad[0])[:40].replace("\n", " ") for bad in BAD])
+@pytest.mark.parametrize(
+    ("argv", "message"), BAD, ids=[" ".join(bad[0])[:40].replace("\n", " ") for bad in BAD]
+)
 def test_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert cli.main(argv) == 2
@@ -165,7 +191,11 @@ def test_errors_are_in_the_last_line_of_json_too(capsys, monkeypatch):
     monkeypatch.setenv("TICKERCAST_JSON", "true")
     assert cli.main(["nightly", "--horizon", "0"]) == 2
     assert asked == capsys.readouterr().out
-    assert json.loads(asked) == {"command": "nightly", "exit_code": 2, "error": "horizon 0 is out of range: expected 1 to 20"}
+    assert json.loads(asked) == {
+        "command": "nightly",
+        "exit_code": 2,
+        "error": "horizon 0 is out of range: expected 1 to 20",
+    }
 
 
 @pytest.mark.parametrize(
@@ -179,7 +209,10 @@ def test_errors_are_in_the_last_line_of_json_too(capsys, monkeypatch):
         (["status"], {"command": "status", "exit_code": 1, "verdict": "stale", "tickers": 2}),
         (["doctor"], {"command": "doctor", "exit_code": 0, "failed": 0}),
         (["restore"], {"command": "restore", "exit_code": 0, "lost_runs": []}),
-        (["maintain", "--dry-run"], {"command": "maintain", "exit_code": 0, "dry_run": True, "removed": [], "compacted": None}),
+        (
+            ["maintain", "--dry-run"],
+            {"command": "maintain", "exit_code": 0, "dry_run": True, "removed": [], "compacted": None},
+        ),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )
@@ -217,14 +250,18 @@ def test_an_unknown_ticker_is_refused_with_those_there_are(published, capsys):
 
 
 def test_csv_disarms_formulas_and_leaves_numbers_alone(published, capsys):
-    query = "SELECT '=cmd()' AS \"=a\", '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, 'AAPL' AS f, -1.5 AS g, NULL AS h"
+    query = (
+        "SELECT '=cmd()' AS \"=a\", '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, 'AAPL' AS f, -1.5 AS"
+        " g, NULL AS h"
+    )
     assert cli.main(["sql", query, "--format", "csv", "--workspace", str(published)]) == 0
     assert capsys.readouterr().out == "'=a,b,c,d,e,f,g,h\n'=cmd(),'+1,'-1,'@x,'\tx,AAPL,-1.5,\n"
 
 
 def test_json_has_null_for_what_is_missing_and_dates_as_text(published, capsys):
     query = (
-        "SELECT DATE '2024-05-30' AS day, TIMESTAMP '2024-05-30 22:00' AS at, NULL::DOUBLE AS x, 'NaN'::DOUBLE AS y, [1, 2] AS z, true AS t"
+        "SELECT DATE '2024-05-30' AS day, TIMESTAMP '2024-05-30 22:00' AS at, NULL::DOUBLE AS x,"
+        " 'NaN'::DOUBLE AS y, [1, 2] AS z, true AS t"
     )
     assert cli.main(["sql", query, "--format", "json", "--workspace", str(published)]) == 0
     assert json.loads(capsys.readouterr().out) == [
@@ -235,13 +272,27 @@ def test_json_has_null_for_what_is_missing_and_dates_as_text(published, capsys):
 def test_tables_align_and_no_cell_can_steer_the_terminal(published, capsys):
     query = "SELECT * FROM (VALUES ('a', 1.23456789), ('b' || chr(27) || '[31m', NULL)) AS t(name, value)"
     assert cli.main(["sql", query, "--workspace", str(published)]) == 0
-    assert capsys.readouterr().out == "name         value\n---------  -------\na          1.23457\nb\\x1b[31m\n"
+    assert (
+        capsys.readouterr().out == "name         value\n---------  -------\na          1.23457\nb\\x1b[31m\n"
+    )
 
 
 def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
-    assert cli.main(["forecasts", "--format", "parquet", "--output", "f.parquet", "--workspace", str(published)]) == 0
+    assert (
+        cli.main(["forecasts", "--format", "parquet", "--output", "f.parquet", "--workspace", str(published)])
+        == 0
+    )
     piped = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "forecasts", "--format", "parquet", "--workspace", str(published)],
+        [
+            sys.executable,
+            "-m",
+            "flows.cli",
+            "forecasts",
+            "--format",
+            "parquet",
+            "--workspace",
+            str(published),
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -249,19 +300,28 @@ def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
     assert piped.returncode == 0 and piped.stdout[:4] == piped.stdout[-4:] == b"PAR1"
     for content in ((tmp_path / "f.parquet").read_bytes(), piped.stdout):
         (tmp_path / "again.parquet").write_bytes(content)
-        ran = _python("import duckdb; print(duckdb.sql(\"SELECT count(*) FROM 'again.parquet'\").fetchall())", cwd=tmp_path)
+        ran = _python(
+            "import duckdb; print(duckdb.sql(\"SELECT count(*) FROM 'again.parquet'\").fetchall())",
+            cwd=tmp_path,
+        )
         assert ran.stdout.strip() == "[(4,)]"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.parquet", "f.parquet"]
 
 
 def test_output_that_cannot_be_written_is_one_line(published, capsys):
-    assert cli.main(["forecasts", "--format", "csv", "--output", "/nowhere/f.csv", "--workspace", str(published)]) == 2
+    assert (
+        cli.main(
+            ["forecasts", "--format", "csv", "--output", "/nowhere/f.csv", "--workspace", str(published)]
+        )
+        == 2
+    )
     assert "/nowhere/f.csv cannot be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
     ran = subprocess.run(
-        f'{sys.executable} -m flows.cli sql "SELECT range FROM range(100000)" --workspace {published} | head -1',
+        f'{sys.executable} -m flows.cli sql "SELECT range FROM range(100000)" --workspace {published} |'
+        " head -1",
         shell=True,
         cwd=ROOT,
         capture_output=True,
@@ -277,7 +337,10 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(monkeyp
     monkeypatch.setattr(cli, "handler", lambda command: broken)
     assert cli.main(["status", "--workspace", str(tmp_path / "w")]) == 1
     [log] = (tmp_path / "w" / "logs").iterdir()
-    assert capsys.readouterr().err == f"tickercast: unexpected RuntimeError: two\\nlines; the traceback is in {log}\n"
+    assert (
+        capsys.readouterr().err
+        == f"tickercast: unexpected RuntimeError: two\\nlines; the traceback is in {log}\n"
+    )
     assert "in broken" in log.read_text()
     assert cli.main(["status", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
@@ -293,7 +356,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
 
 
 def test_restore_waits_for_nobody(published, capsys):
-    from forecast_lib.store.lock import hold_workspace
+    from forecast_lib.store.disk.lock import hold_workspace
 
     with hold_workspace(published, "run-9"):
         assert cli.main(["restore", "--workspace", str(published)]) == 75
@@ -319,10 +382,12 @@ def test_report_prints_where_it_is(tmp_path, capsys):
 
 def _asked(published, query, *options, **limits):
     """As the command asks, with limits that a test can wait for."""
-    from flows import questions
+    from flows.commands import questions
 
     output = options[0] if options else published.parent / "rows"
-    return questions.ask(questions.Question(str(published / "published.duckdb"), query, "csv", str(output), **limits))
+    return questions.ask(
+        questions.Question(str(published / "published.duckdb"), query, "csv", str(output), **limits)
+    )
 
 
 def test_a_query_that_is_slow_inside_one_block_of_rows_ends_in_time(published):
@@ -335,7 +400,9 @@ def test_a_query_that_is_slow_inside_one_block_of_rows_ends_in_time(published):
     assert time.monotonic() - began < 60
 
 
-@pytest.mark.parametrize("query", ["SELECT repeat('x', 2000000000)", "SELECT range, 'row ' || range FROM range(50000000)"])
+@pytest.mark.parametrize(
+    "query", ["SELECT repeat('x', 2000000000)", "SELECT range, 'row ' || range FROM range(50000000)"]
+)
 def test_a_query_that_takes_too_much_memory_is_one_sentence(query, published):
     from forecast_lib.errors import UsageError
 
@@ -348,7 +415,9 @@ def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(
     assert cli.main(["sql", query, "--format", "csv", "--workspace", str(published)]) == 0
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 100_001
-    assert captured.err == "tickercast: only the first 100000 rows are shown; --output FILE writes all of them\n"
+    assert (
+        captured.err == "tickercast: only the first 100000 rows are shown; --output FILE writes all of them\n"
+    )
     assert cli.main(["sql", query, "--output", "rows.csv", "--workspace", str(published)]) == 0
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 100_002
     assert capsys.readouterr().err == ""
@@ -358,7 +427,9 @@ def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(
 def test_the_name_of_the_file_says_the_format(ending, published, tmp_path):
     for word, path in (("", f"a.{ending}"), ("--format", f"b.{ending}")):
         extra = [word, "csv"] if word else []
-        assert cli.main(["sql", "SELECT 1 AS x", "--output", path, *extra, "--workspace", str(published)]) == 0
+        assert (
+            cli.main(["sql", "SELECT 1 AS x", "--output", path, *extra, "--workspace", str(published)]) == 0
+        )
     content = (tmp_path / f"a.{ending}").read_bytes()
     assert {"csv": b"x\n1\n", "json": b'[\n{"x": 1}\n]\n', "parquet": b"PAR1"}[ending] in content
     assert (tmp_path / f"b.{ending}").read_text() == "x\n1\n"  # what was asked for goes first
@@ -375,11 +446,15 @@ def test_sql_comes_from_a_file_or_from_standard_input(published, tmp_path, capsy
 
 
 def test_tables_of_some_names(published, capsys):
-    assert cli.main(["tables", "runs", "prices_as_of", "--format", "json", "--workspace", str(published)]) == 0
+    assert (
+        cli.main(["tables", "runs", "prices_as_of", "--format", "json", "--workspace", str(published)]) == 0
+    )
     rows = json.loads(capsys.readouterr().out)
     assert {row["object"] for row in rows} == {"runs", "prices_as_of(t)"}
     assert cli.main(["tables", "forecast", "--workspace", str(published)]) == 2
-    assert "'forecast' is no table, view or macro: expected for example forecasts, " in capsys.readouterr().err
+    assert (
+        "'forecast' is no table, view or macro: expected for example forecasts, " in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("path", ["file", "file/inside"])
@@ -387,13 +462,19 @@ def test_tables_of_some_names(published, capsys):
 def test_a_workspace_that_is_a_file_is_wrong_usage(command, path, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert cli.main([command, "--workspace", path]) == 2
-    assert f"--workspace {tmp_path / path} cannot be a folder: {tmp_path / 'file'} is a file" in capsys.readouterr().err
+    assert (
+        f"--workspace {tmp_path / path} cannot be a folder: {tmp_path / 'file'} is a file"
+        in capsys.readouterr().err
+    )
 
 
 def test_every_command_names_a_misspelt_variable(published, capsys, monkeypatch):
     monkeypatch.setenv("TICKERCAST_WORKSPCE", "elsewhere")
     assert cli.main(["forecasts", "--workspace", str(published)]) == 0
-    said = "tickercast: TICKERCAST_WORKSPCE is set, but there is no such setting: did you mean TICKERCAST_WORKSPACE?\n"
+    said = (
+        "tickercast: TICKERCAST_WORKSPCE is set, but there is no such setting: did you mean"
+        " TICKERCAST_WORKSPACE?\n"
+    )
     assert capsys.readouterr().err == said
 
 
@@ -404,5 +485,8 @@ def test_a_typo_is_answered_by_three_names(capsys):
 
 
 def test_text_after_a_line_feed_is_no_formula(published, capsys):
-    assert cli.main(["sql", "SELECT chr(10) || '=1' AS a", "--format", "csv", "--workspace", str(published)]) == 0
+    assert (
+        cli.main(["sql", "SELECT chr(10) || '=1' AS a", "--format", "csv", "--workspace", str(published)])
+        == 0
+    )
     assert capsys.readouterr().out == 'a\n"\'\n=1"\n'

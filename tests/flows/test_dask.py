@@ -1,4 +1,6 @@
-"""Nights whose shards are worked on elsewhere: a real Dask scheduler and workers, one of them killed at work, and processes."""
+"""Nights whose shards are worked on elsewhere: a real Dask scheduler and workers, one of them killed at work,
+and processes.
+"""
 
 import os
 import signal
@@ -15,15 +17,24 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import shards
-from flows.runners import runner_for
+from flows.running import shards
+from flows.running.runners import runner_for
 from forecast_lib.errors import FatalError, UsageError
 from tests import made_up
 from tests.conftest import SMALL, CommandLine, Ended, clean_environment, free_port
 
 pytestmark = pytest.mark.prefect
 
-WORDS = (*SMALL, "--tickers", "SIM1,SIM2,SIM3,SIM4,SIM5,SIM6", "--as-of", "2024-05-02", "--shard-size", "1", "--json")
+WORDS = (
+    *SMALL,
+    "--tickers",
+    "SIM1,SIM2,SIM3,SIM4,SIM5,SIM6",
+    "--as-of",
+    "2024-05-02",
+    "--shard-size",
+    "1",
+    "--json",
+)
 BRIEF = {"TICKERCAST_TEST_SHARE": "0.02"}
 
 NO_DATABASE = """
@@ -56,11 +67,22 @@ def _start(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
     folder.mkdir()
     with (folder / "log").open("wb") as log:
         env = clean_environment(folder)
-        return subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=folder, env=env, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *words], cwd=folder, env=env, stdout=log, stderr=log
+        )
 
 
 def _worker(folder: Path, address: str, preload: str) -> "subprocess.Popen[bytes]":
-    plain = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--local-directory", str(folder))
+    plain = (
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--host",
+        "127.0.0.1",
+        "--local-directory",
+        str(folder),
+    )
     return _start(folder, "worker", address, *plain, "--preload", preload)
 
 
@@ -95,7 +117,9 @@ def results(workspace: Path, ended: Ended) -> dict[str, object]:
     assert ended.code in (0, 10), ended.err
     with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
         models = con.execute("SELECT ticker, weights_sha256 FROM models ORDER BY ALL").fetchall()
-        backtest = con.execute("SELECT * EXCLUDE (backtest_id) FROM backtest_forecasts ORDER BY ALL").fetchall()
+        backtest = con.execute(
+            "SELECT * EXCLUDE (backtest_id) FROM backtest_forecasts ORDER BY ALL"
+        ).fetchall()
     return {"forecasts": ended.summary["forecasts_hash"], "models": models, "backtest": backtest}
 
 
@@ -109,8 +133,12 @@ def local(tickercast: CommandLine, tmp_path_factory) -> dict[str, object]:
     return made
 
 
-def test_a_night_on_dask_is_the_local_one_though_a_worker_is_killed_and_none_can_open_a_database(cluster, local, tickercast, tmp_path):
-    night = tickercast.start("nightly", "--workspace", str(tmp_path / "w"), "--dask-scheduler", cluster.address, *WORDS, **BRIEF)
+def test_a_night_on_dask_is_the_local_one_though_a_worker_is_killed_and_none_can_open_a_database(
+    cluster, local, tickercast, tmp_path
+):
+    night = tickercast.start(
+        "nightly", "--workspace", str(tmp_path / "w"), "--dask-scheduler", cluster.address, *WORDS, **BRIEF
+    )
     until = time.monotonic() + 400
     while not cluster.at_work.exists() and night.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
@@ -119,11 +147,15 @@ def test_a_night_on_dask_is_the_local_one_though_a_worker_is_killed_and_none_can
     out, err = night.communicate()
     assert killed_at_work, err
     assert results(tmp_path / "w", Ended(night.returncode, out, err)) == local
-    assert not list((Path(tickercast.env["PREFECT_HOME"]) / "storage").glob("*")), "Prefect must keep no result"
+    assert not list((Path(tickercast.env["PREFECT_HOME"]) / "storage").glob("*")), (
+        "Prefect must keep no result"
+    )
 
 
 def test_a_night_in_processes_is_the_local_one(local, tickercast, tmp_path):
-    ended = tickercast("nightly", "--workspace", str(tmp_path / "w"), "--runner", "processes", *WORDS, **BRIEF)
+    ended = tickercast(
+        "nightly", "--workspace", str(tmp_path / "w"), "--runner", "processes", *WORDS, **BRIEF
+    )
     assert results(tmp_path / "w", ended) == local
 
 
@@ -138,8 +170,13 @@ def dies_once(shard, marks, names):
 
 
 def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(prefect_server, tmp_path):
-    with temporary_settings({PREFECT_API_URL: prefect_server}), runner_for("processes", made_up.run_config(workspace=tmp_path)) as runner:
-        [(name, process)] = runner.submit(dies_once, {"shard": ["ACME"], "marks": str(tmp_path), "names": "first"}).result()
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_server}),
+        runner_for("processes", made_up.run_config(workspace=tmp_path)) as runner,
+    ):
+        [(name, process)] = runner.submit(
+            dies_once, {"shard": ["ACME"], "marks": str(tmp_path), "names": "first"}
+        ).result()
     assert (name, (tmp_path / "first").exists()) == ("ACME", True)
     assert process != os.getpid()
     assert not Path(f"/proc/{process}").exists()
@@ -148,7 +185,10 @@ def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(pref
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
     address = f"tcp://127.0.0.1:{free_port()}"
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=address)
-    with pytest.raises(UsageError, match=f"no Dask scheduler answers at {address} .*: start one with `dask scheduler`, or correct"):
+    with pytest.raises(
+        UsageError,
+        match=f"no Dask scheduler answers at {address} .*: start one with `dask scheduler`, or correct",
+    ):
         runner_for("dask", config)
 
 
@@ -156,7 +196,12 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
     other = {**shards.installation(), "numpy": "1.0"}
     monkeypatch.setattr(shards, "installation", lambda: other)
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
-    with pytest.raises(UsageError, match="a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            "a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"
+        ),
+    ):
         runner_for("dask", config)
 
 
@@ -177,5 +222,7 @@ def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, prefect_
         while not mark.exists() and time.monotonic() < until:
             time.sleep(0.05)
         cluster.scheduler.kill()
-        with pytest.raises(FatalError, match=f"Dask scheduler {cluster.address} was lost: nothing was published; run again"):
+        with pytest.raises(
+            FatalError, match=f"Dask scheduler {cluster.address} was lost: nothing was published; run again"
+        ):
             future.result()

@@ -1,4 +1,6 @@
-"""The schedules in Python and those in deployments/prefect.yaml are the same, and are what the runbook says."""
+"""The schedules in Python and those in deployments/prefect.yaml are the same, and are what the
+runbook says.
+"""
 
 import datetime as dt
 import inspect
@@ -7,17 +9,18 @@ import zoneinfo
 import pytest
 import yaml
 
-from flows import deployments, settings
-from flows.deployments import PLANS, build
-from flows.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
-from flows.supervision import HEARTBEAT_VARIABLE, TAG, heartbeats
+from flows.service import deployments
+from flows.service.deployments import PLANS, build
+from flows.service.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
+from flows.service.supervision import HEARTBEAT_VARIABLE, TAG, heartbeats
+from flows.settings import layers
 
 UTC = dt.UTC
 
 
 @pytest.fixture(scope="module")
 def written():
-    return yaml.safe_load((settings.DEPLOYMENTS / "prefect.yaml").read_text())
+    return yaml.safe_load((layers.DEPLOYMENTS / "prefect.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +62,23 @@ def test_python_and_yaml_say_the_same(written, built):
 def test_every_run_sends_heartbeats_and_can_be_found_by_its_tag(written):
     """Prefect's own default is one in 180 s: too slow for a death to show within three minutes."""
     environment: dict[str, str] = {}
-    settings.prepare_process(quiet=True, environ=environment)
+    layers.prepare_process(quiet=True, environ=environment)
     assert heartbeats() == {HEARTBEAT_VARIABLE: "30"} == {HEARTBEAT_VARIABLE: environment[HEARTBEAT_VARIABLE]}
-    assert all(entry["work_pool"]["job_variables"] == {**deployments.JOB, "env": heartbeats()} for entry in written["deployments"])
+    assert all(
+        entry["work_pool"]["job_variables"] == {**deployments.JOB, "env": heartbeats()}
+        for entry in written["deployments"]
+    )
     assert all(TAG in plan.tags for plan in PLANS)
 
 
 def test_no_deployment_has_a_lease_that_a_new_server_would_not_know(written, built):
-    """Prefect's deployment limits are leases in the server's memory: see flows/deployments.py."""
+    """Prefect's deployment limits are leases in the server's memory: see flows/service/deployments.py."""
     assert not any("concurrency_limit" in entry for entry in written["deployments"])
     assert all(deployment.concurrency_limit is None for deployment in built)
 
 
 def test_the_yaml_names_every_queue_that_needs_its_limit():
-    text = (settings.DEPLOYMENTS / "prefect.yaml").read_text()
+    text = (layers.DEPLOYMENTS / "prefect.yaml").read_text()
     [line] = [line for line in text.splitlines() if "set-concurrency-limit" in line]
     assert set(line.partition(" in ")[2].partition(";")[0].split()) == {plan.queue for plan in PLANS}
 
@@ -81,9 +87,18 @@ def test_prefects_page_shows_the_parameters_as_a_form(built):
     """Titles, choices and ranges are in the schema that the server keeps of a deployment."""
     by_name = {deployment.name: deployment for deployment in built}
     night = by_name["new-york"]._parameter_openapi_schema.model_dump()["definitions"]["NightlyParameters"]
-    upkeep = by_name["monthly-maintenance"]._parameter_openapi_schema.model_dump()["definitions"]["MaintenanceParameters"]
-    replay = by_name["weekly-backtest"]._parameter_openapi_schema.model_dump()["definitions"]["BacktestParameters"]
-    assert night["additionalProperties"] is upkeep["additionalProperties"] is replay["additionalProperties"] is False
+    upkeep = by_name["monthly-maintenance"]._parameter_openapi_schema.model_dump()["definitions"][
+        "MaintenanceParameters"
+    ]
+    replay = by_name["weekly-backtest"]._parameter_openapi_schema.model_dump()["definitions"][
+        "BacktestParameters"
+    ]
+    assert (
+        night["additionalProperties"]
+        is upkeep["additionalProperties"]
+        is replay["additionalProperties"]
+        is False
+    )
     assert replay["properties"]["arms"]["anyOf"][0]["items"]["enum"] == ["retrain", "fine-tune", "none"]
     for form in (night, upkeep, replay):
         assert all(field["title"] and field["description"] for field in form["properties"].values())
@@ -108,7 +123,7 @@ def test_the_parameters_of_every_schedule_are_ones_that_the_flow_takes():
         for timing in plan.timings:
             kind = kinds.get(plan.name, NightlyParameters)
             given = kind(**timing.parameters["parameters"])
-            assert given.profile in settings.profile_names({})
+            assert given.profile in layers.profile_names({})
 
 
 def test_entrypoints_are_flows_that_take_these_parameters(built):
@@ -124,9 +139,13 @@ CLOSES = {"new-york": "AAPL", "london": "AZN.L", "tokyo": "7203.T", "crypto": "B
 
 
 @pytest.mark.parametrize("market", CLOSES)
-@pytest.mark.parametrize("day", [dt.date(2024, 1, 17), dt.date(2024, 7, 17), dt.date(2024, 3, 13), dt.date(2024, 10, 30)])
+@pytest.mark.parametrize(
+    "day", [dt.date(2024, 1, 17), dt.date(2024, 7, 17), dt.date(2024, 3, 13), dt.date(2024, 10, 30)]
+)
 def test_a_nightly_run_finds_the_session_closed_in_winter_and_summer(market, day):
-    """The clock of the exchange decides: between March and April, and in late October, Europe and America differ by an hour less."""
+    """The clock of the exchange decides: between March and April, and in late October, Europe and America
+    differ by an hour less.
+    """
     from forecast_lib.domain import AsOf
     from forecast_lib.sessions import calendar_for
 
@@ -139,10 +158,12 @@ def test_a_nightly_run_finds_the_session_closed_in_winter_and_summer(market, day
 
 
 def test_serve_leaves_the_schedules_on_when_it_ends_and_limits_the_backlog(monkeypatch):
-    """SIGTERM would otherwise pause every deployment, and a server that was away for days would start them all at once."""
+    """SIGTERM would otherwise pause every deployment, and a server that was away for days would start them
+    all at once.
+    """
     import prefect
 
-    from flows import supervision
+    from flows.service import supervision
 
     seen = {}
     monkeypatch.setattr(supervision, "set_up", lambda: seen.update(supervised=True))
@@ -166,7 +187,7 @@ def test_nobody_answers_at_a_wrong_address(address):
 
 
 def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_command():
-    runbook = (settings.DEPLOYMENTS / "RUNBOOK.md").read_text()
+    runbook = (layers.DEPLOYMENTS / "RUNBOOK.md").read_text()
     assert runbook.splitlines()[2] == "## The run is red: look here first"
     for plan in PLANS:
         flow = plan.entrypoint.rpartition(".")[2]
@@ -178,6 +199,10 @@ def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_comm
 
 
 def test_every_variable_of_the_example_environment_is_a_setting():
-    lines = (settings.DEPLOYMENTS / "env.example").read_text().splitlines()
-    named = {line.removeprefix("# ").partition("=")[0] for line in lines if line.removeprefix("# ").startswith("TICKERCAST_")}
-    assert len(named) >= 4 and settings.unknown_variables(dict.fromkeys(named, "x")) == {}
+    lines = (layers.DEPLOYMENTS / "env.example").read_text().splitlines()
+    named = {
+        line.removeprefix("# ").partition("=")[0]
+        for line in lines
+        if line.removeprefix("# ").startswith("TICKERCAST_")
+    }
+    assert len(named) >= 4 and layers.unknown_variables(dict.fromkeys(named, "x")) == {}

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from flows import doctor, settings
-from forecast_lib.store.database import open_working
+from flows.commands import doctor
+from flows.settings import layers
+from forecast_lib.store.working.database import open_working
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ def workspace(tmp_path):
 
 def _findings(workspace, now=None, **overrides):
     now = now or dt.datetime.now(dt.UTC)  # not the time when the tests were collected, minutes ago
-    gathered = settings.gather({"workspace": str(workspace), **overrides}, environ={})
+    gathered = layers.gather({"workspace": str(workspace), **overrides}, environ={})
     return {finding.check: finding for finding in doctor.examine(gathered, now)}
 
 
@@ -42,9 +43,17 @@ def _levels(findings):
 
 
 def test_a_sound_workspace_has_nothing_to_mend_and_is_not_touched(workspace):
-    before = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in workspace.rglob("*") if path.is_file()}
+    before = {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in workspace.rglob("*")
+        if path.is_file()
+    }
     assert _levels(_findings(workspace)) - {"lock"} == set()
-    assert before == {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in workspace.rglob("*") if path.is_file()}
+    assert before == {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in workspace.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_before_the_first_run_only_the_publication_is_missing(tmp_path):
@@ -71,15 +80,22 @@ def test_before_the_first_run_only_the_publication_is_missing(tmp_path):
 )
 def test_versions_that_break_prefect_in_silence_are_named(name, version, level, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "_installed", lambda asked: version if asked == name else "0")
-    patient = doctor.Patient(settings.gather({}, environ={}), NOW)
+    patient = doctor.Patient(layers.gather({}, environ={}), NOW)
     [finding] = [finding for finding in doctor.check_traps(patient) if finding.check == name]
     assert (finding.level, bool(finding.cure)) == (level, level != "OK")
 
 
 def test_both_builds_of_tensorflow_at_once_are_found(monkeypatch):
-    patient = doctor.Patient(settings.gather({}, environ={}), NOW)
-    for there, level in ((("tensorflow",), "OK"), (("tensorflow-cpu",), "OK"), (("tensorflow", "tensorflow-cpu"), "FAIL"), ((), "FAIL")):
-        monkeypatch.setattr(doctor, "_installed", lambda name, there=there: "2.21.0" if name in there else None)
+    patient = doctor.Patient(layers.gather({}, environ={}), NOW)
+    for there, level in (
+        (("tensorflow",), "OK"),
+        (("tensorflow-cpu",), "OK"),
+        (("tensorflow", "tensorflow-cpu"), "FAIL"),
+        ((), "FAIL"),
+    ):
+        monkeypatch.setattr(
+            doctor, "_installed", lambda name, there=there: "2.21.0" if name in there else None
+        )
         assert doctor.check_tensorflow(patient).level == level
 
 
@@ -89,11 +105,11 @@ def test_what_is_installed_is_held_against_the_lock(tmp_path, monkeypatch):
         "only-on-windows==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
     )
     monkeypatch.setattr(doctor, "DEPLOYMENTS", tmp_path / "deployments")
-    finding = doctor.check_lock(doctor.Patient(settings.gather({}, environ={}), NOW))
+    finding = doctor.check_lock(doctor.Patient(layers.gather({}, environ={}), NOW))
     assert finding.level == "WARN"
-    assert finding.detail.startswith("1 of 3 libraries differ, 1 are missing: numpy ") and finding.detail.endswith(
-        "no-such-library missing"
-    )
+    assert finding.detail.startswith(
+        "1 of 3 libraries differ, 1 are missing: numpy "
+    ) and finding.detail.endswith("no-such-library missing")
 
 
 def test_a_damaged_publication_is_found_although_it_opens(workspace):
@@ -105,7 +121,11 @@ def test_a_damaged_publication_is_found_although_it_opens(workspace):
     content[place] ^= 0xFF
     path.write_bytes(content)
     finding = _findings(workspace)["published"]
-    assert finding.level == "FAIL" and "Corrupt database file" in finding.detail and finding.cure == "run `tickercast restore`"
+    assert (
+        finding.level == "FAIL"
+        and "Corrupt database file" in finding.detail
+        and finding.cure == "run `tickercast restore`"
+    )
 
 
 def test_a_missing_working_database_is_found(workspace):
@@ -166,5 +186,5 @@ def test_a_check_that_breaks_is_a_finding():
     def broken(patient):
         raise RuntimeError("x")
 
-    [finding] = doctor._looked_at("disk", broken, doctor.Patient(settings.gather({}, environ={}), NOW))
+    [finding] = doctor._looked_at("disk", broken, doctor.Patient(layers.gather({}, environ={}), NOW))
     assert (finding.level, finding.detail) == ("FAIL", "the check broke: RuntimeError: x")

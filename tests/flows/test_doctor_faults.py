@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.advice import advised
-from forecast_lib.store.database import open_working
+from flows.commands.advice import advised
+from forecast_lib.store.working.database import open_working
 from tests.conftest import free_port
 from tests.loopback import receiver
 from tests.store import children, nights
@@ -33,7 +33,9 @@ def wrong_dependency_version(workspace: Path, monkeypatch) -> Iterator[list[str]
 
 @contextmanager
 def damaged_working_file(workspace: Path, monkeypatch) -> Iterator[list[str]]:
-    """A flipped bit in a block that nobody reads in passing: the file opens, and its rows are counted without an error."""
+    """A flipped bit in a block that nobody reads in passing: the file opens, and its rows are counted without
+    an error.
+    """
     path = workspace / "working.duckdb"
     content = bytearray(path.read_bytes())
     content[content.rindex(b"stacked")] ^= 0xFF
@@ -79,7 +81,9 @@ def full_disk(workspace: Path, monkeypatch) -> Iterator[list[str]]:
 
 @contextmanager
 def wrong_permissions(workspace: Path, monkeypatch) -> Iterator[list[str]]:
-    """Once run as another user: files that the owner of the workspace cannot write. Where we are not root, they are read-only."""
+    """Once run as another user: files that the owner of the workspace cannot write. Where we are not root,
+    they are read-only.
+    """
     if os.getuid() == 0:
         os.chown(workspace / "working.duckdb", 65_534, 65_534)
     else:
@@ -110,10 +114,25 @@ def schema_too_new(workspace: Path, monkeypatch) -> Iterator[list[str]]:
 
 
 FAULTS = {
-    wrong_dependency_version: ("fastapi", "FAIL", "0.165.0 is installed", "install what the lock says: pip install"),
+    wrong_dependency_version: (
+        "fastapi",
+        "FAIL",
+        "0.165.0 is installed",
+        "install what the lock says: pip install",
+    ),
     damaged_working_file: ("working", "FAIL", "working.duckdb cannot be used", "run `tickercast restore`"),
-    damaged_published_file: ("published", "FAIL", "the published file is damaged", "run `tickercast restore`"),
-    missing_weights: ("weights", "WARN", "1 of 1 weight files are missing", "run `tickercast nightly --strategy retrain`"),
+    damaged_published_file: (
+        "published",
+        "FAIL",
+        "the published file is damaged",
+        "run `tickercast restore`",
+    ),
+    missing_weights: (
+        "weights",
+        "WARN",
+        "1 of 1 weight files are missing",
+        "run `tickercast nightly --strategy retrain`",
+    ),
     stale_lock: ("runs", "WARN", "died before it ended", "start a run: it takes the lock and repairs"),
     full_disk: ("disk", "FAIL", "0.0 GB free", "free some space"),
     wrong_permissions: ("workspace", "FAIL", "working.duckdb", "chown -R"),

@@ -1,4 +1,6 @@
-"""A folder as users keep it, taken in by the command line: what is read, what is named, and in which currency."""
+"""A folder as users keep it, taken in by the command line: what is read, what is named, and in which
+currency.
+"""
 
 import datetime as dt
 
@@ -6,8 +8,8 @@ import duckdb
 import pytest
 
 from flows import nightly
-from flows.settings import resolve
-from flows.stages import PlainStages
+from flows.running.stages import PlainStages
+from flows.settings.layers import resolve
 from forecast_lib.config import SourceConfig
 from forecast_lib.errors import UsageError
 
@@ -29,8 +31,13 @@ def test_everything_in_a_folder_is_read_or_named_in_summary_and_log(tickercast, 
     assert "'BMW.xlsx', made by Excel" in excel
     assert all(notice in text for notice in (names, excel) for text in (ended.out, ended.err))
     with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
-        found = con.execute("SELECT ticker, session::VARCHAR, close, volume, currency FROM current_prices ORDER BY session").fetchall()
-    assert found == [("SAP", "2024-01-16", 11.5, 82488700.0, "EUR"), ("SAP", "2024-01-17", 12.25, 58414.0, "EUR")]
+        found = con.execute(
+            "SELECT ticker, session::VARCHAR, close, volume, currency FROM current_prices ORDER BY session"
+        ).fetchall()
+    assert found == [
+        ("SAP", "2024-01-16", 11.5, 82488700.0, "EUR"),
+        ("SAP", "2024-01-17", 12.25, 58414.0, "EUR"),
+    ]
 
 
 @pytest.mark.parametrize("bad", ["euro", "EURO", "€", "E1R"])
@@ -42,9 +49,16 @@ def test_a_currency_that_is_none_is_wrong_usage(bad):
 @pytest.mark.parametrize("column", [", 'EUR' AS currency", ""])
 def test_a_parquet_file_of_many_tickers_has_its_currency_from_a_column_or_the_setting(tmp_path, column):
     path = tmp_path / "all.parquet"
-    duckdb.sql(f"COPY (SELECT 'SAP' AS ticker, DATE '2024-01-17' AS date, 11.5 AS close {column}) TO '{path}' (FORMAT parquet)")
+    duckdb.sql(
+        f"COPY (SELECT 'SAP' AS ticker, DATE '2024-01-17' AS date, 11.5 AS close {column}) TO '{path}'"
+        " (FORMAT parquet)"
+    )
     given = {"files": str(path), "as_of": "2024-01-17", "workspace": str(tmp_path / "workspace")}
-    config = resolve(given if column else {**given, "currency": "EUR"}, environ={}, now=dt.datetime(2024, 1, 18, tzinfo=dt.UTC))
+    config = resolve(
+        given if column else {**given, "currency": "EUR"},
+        environ={},
+        now=dt.datetime(2024, 1, 18, tzinfo=dt.UTC),
+    )
     market = nightly.read_market(config, PlainStages(config))
     assert market.currencies == {"SAP": "EUR"}
     assert market.clean.rows.frame()["currency"].tolist() == ["EUR"], "so it is stored too"

@@ -1,4 +1,6 @@
-"""Ten thousand names that are no tickers: refused by name, before anything is made; nothing appears outside the workspace."""
+"""Ten thousand names that are no tickers: refused by name, before anything is made; nothing appears outside
+the workspace.
+"""
 
 import itertools
 import random
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.parameters import NightlyParameters
-from flows.settings import resolve
+from flows.service.parameters import NightlyParameters
+from flows.settings.layers import resolve
 from forecast_lib.domain import parse_ticker
 from forecast_lib.errors import UsageError
 
@@ -23,9 +25,14 @@ BODIES = (
 
 
 def hostile(count: int) -> list[str]:
-    """The bodies, and bodies with others before or behind them; every one of them is no ticker, whatever stands around it."""
+    """The bodies, and bodies with others before or behind them; every one of them is no ticker, whatever
+    stands around it.
+    """
     random.seed(3)
-    pairs = (random.choice(BODIES[:46]) + glue + random.choice(BODIES) for glue in itertools.cycle(("", "/", "'", "\x01")))
+    pairs = (
+        random.choice(BODIES[:46]) + glue + random.choice(BODIES)
+        for glue in itertools.cycle(("", "/", "'", "\x01"))
+    )
     return list(itertools.islice(itertools.chain(BODIES, pairs), count))
 
 
@@ -48,7 +55,10 @@ def test_each_of_ten_thousand_names_is_refused_on_its_own() -> None:
 
 
 def test_good_names_among_them_do_not_help() -> None:
-    with pytest.raises(UsageError, match=r"10000 of 10002 tickers are no ticker names: '\.\./\.\./etc/passwd', .* and 9990 more"):
+    with pytest.raises(
+        UsageError,
+        match=r"10000 of 10002 tickers are no ticker names: '\.\./\.\./etc/passwd', .* and 9990 more",
+    ):
         resolve({}, environ={}, default_tickers=lambda source, as_of: ["AAPL", *NAMES, "msft"])
 
 
@@ -57,7 +67,9 @@ def test_a_file_of_them_ends_the_command_in_one_line_and_writes_nothing(
 ) -> None:
     (tmp_path / "home").mkdir()
     universe = tmp_path / "home" / "universe.txt"
-    lines = [name for name in NAMES if name.isprintable() and name.strip() and "#" not in name and len(name) < 100]
+    lines = [
+        name for name in NAMES if name.isprintable() and name.strip() and "#" not in name and len(name) < 100
+    ]
     universe.write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.chdir(tmp_path / "home")
     before = tree(tmp_path)
@@ -71,7 +83,9 @@ def test_a_file_of_them_ends_the_command_in_one_line_and_writes_nothing(
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_no_command_takes_one_of_them_for_a_ticker(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_takes_one_of_them_for_a_ticker(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "workspace").mkdir()
     before = tree(tmp_path)
     for words in (["quarantine", "list", name], ["gaps", "close", name, "2024-06-12"]):

@@ -1,4 +1,6 @@
-"""A run that a signal ends says so, and what became of it: never an error of ours, never a failure that was none."""
+"""A run that a signal ends says so, and what became of it: never an error of ours, never a failure that was
+none.
+"""
 
 import os
 import signal
@@ -12,7 +14,7 @@ import pytest
 from prefect.exceptions import TerminationSignal
 
 from flows.commands.status import EXIT_CODES
-from flows.interruption import noted
+from flows.running.interruption import noted
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)
@@ -36,7 +38,9 @@ sys.exit(cli.main(argv))
 """
 
 
-@pytest.mark.parametrize(("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)])
+@pytest.mark.parametrize(
+    ("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)]
+)
 def test_a_signal_while_duckdb_works_is_a_signal(number: signal.Signals, means: type[BaseException]) -> None:
     """DuckDB makes "RuntimeError: Query interrupted" of it."""
 
@@ -61,15 +65,44 @@ def test_an_error_without_a_signal_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "number", "said"),
     [
-        ("forecast_lib.store.audits", "check_run", signal.SIGINT, "stored nothing; what was published before stays"),
-        ("forecast_lib.store.ledger", "append", signal.SIGTERM, "is stored, and will be published by the next run"),
-        ("forecast_lib.store.publication", "_build", signal.SIGINT, "is stored, and will be published by the next run"),
-        ("forecast_lib.jobs.publish", "show_latest", signal.SIGTERM, "SIGTERM came when all of it was stored and published"),
+        (
+            "forecast_lib.store.working.audits",
+            "check_run",
+            signal.SIGINT,
+            "stored nothing; what was published before stays",
+        ),
+        (
+            "forecast_lib.store.disk.ledger",
+            "append",
+            signal.SIGTERM,
+            "is stored, and will be published by the next run",
+        ),
+        (
+            "forecast_lib.store.published.publication",
+            "_build",
+            signal.SIGINT,
+            "is stored, and will be published by the next run",
+        ),
+        (
+            "forecast_lib.jobs.record.publish",
+            "show_latest",
+            signal.SIGTERM,
+            "SIGTERM came when all of it was stored and published",
+        ),
     ],
     ids=["before the commit", "after the commit", "before the publication", "after the publication"],
 )
 def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number, said, tickercast, tmp_path):
-    options = ["--workspace", str(tmp_path / "w"), "--json", *SMALL, "--tickers", "SIM1", "--as-of", "2024-05-02"]
+    options = [
+        "--workspace",
+        str(tmp_path / "w"),
+        "--json",
+        *SMALL,
+        "--tickers",
+        "SIM1",
+        "--as-of",
+        "2024-05-02",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, module, name, "nightly", *options],
         cwd=tmp_path,

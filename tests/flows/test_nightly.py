@@ -1,4 +1,6 @@
-"""Nights as a user runs them: the command line in its own process, a real Prefect server, DuckDB files, SQL from another process."""
+"""Nights as a user runs them: the command line in its own process, a real Prefect server, DuckDB files, SQL
+from another process.
+"""
 
 import json
 import shutil
@@ -29,7 +31,9 @@ def two_nights(tickercast, tmp_path_factory):
     """A retrain on Thursday, a fine-tune on Friday, on two simulated tickers."""
     workspace = tmp_path_factory.mktemp("nights") / "workspace"
     first = tickercast.night(workspace, "--tickers", "SIM1,SIM2", "--as-of", FIRST)
-    second = tickercast.night(workspace, "--tickers", "SIM1,SIM2", "--as-of", SECOND, "--strategy", "fine-tune")
+    second = tickercast.night(
+        workspace, "--tickers", "SIM1,SIM2", "--as-of", SECOND, "--strategy", "fine-tune"
+    )
     assert (first.code in (0, 10), second.code in (0, 10)) == (True, True), first.err + second.err
     return workspace, first, second
 
@@ -37,12 +41,17 @@ def two_nights(tickercast, tmp_path_factory):
 def test_a_night_publishes_one_status_row_and_all_steps_for_each_ticker(two_nights):
     workspace, first, _ = two_nights
     run = first.summary["run_id"]
-    assert rows(workspace, f"SELECT ticker, decision, trigger FROM run_tickers WHERE run_id = '{run}' ORDER BY 1") == [
+    assert rows(
+        workspace, f"SELECT ticker, decision, trigger FROM run_tickers WHERE run_id = '{run}' ORDER BY 1"
+    ) == [
         ("SIM1", "retrain", "no_model"),
         ("SIM2", "retrain", "no_model"),
     ]
     # 2 May 2024 was a Thursday: the next two New York sessions are Friday the 3rd and Monday the 6th.
-    assert rows(workspace, f"SELECT DISTINCT step, target_session::VARCHAR FROM forecasts WHERE run_id = '{run}' ORDER BY 1") == [
+    assert rows(
+        workspace,
+        f"SELECT DISTINCT step, target_session::VARCHAR FROM forecasts WHERE run_id = '{run}' ORDER BY 1",
+    ) == [
         (1, "2024-05-03"),
         (2, "2024-05-06"),
     ]
@@ -52,7 +61,11 @@ def test_a_night_publishes_one_status_row_and_all_steps_for_each_ticker(two_nigh
 def test_the_exit_code_and_the_status_rows_agree(two_nights):
     workspace, first, second = two_nights
     for ended in (first, second):
-        degraded = rows(workspace, f"SELECT count(*) FROM run_tickers WHERE run_id = '{ended.summary['run_id']}' AND status <> 'fresh'")
+        degraded = rows(
+            workspace,
+            f"SELECT count(*) FROM run_tickers WHERE run_id = '{ended.summary['run_id']}' AND status <>"
+            " 'fresh'",
+        )
         assert ended.code == (10 if degraded[0][0] else 0)
         assert ended.summary["exit_code"] == ended.code
 
@@ -64,13 +77,14 @@ def test_the_second_night_has_its_own_scenarios_and_settles_the_first_ones_portf
     assert drawn == [(after, 1, 1000), (after, 2, 1000)]
     [(run, step, portfolios, equal)] = rows(
         workspace,
-        "SELECT run_id, step, count(*), any_value(actual) FILTER (portfolio = 'equal') FROM portfolio_outcomes GROUP BY ALL",
+        "SELECT run_id, step, count(*), any_value(actual) FILTER (portfolio = 'equal') FROM"
+        " portfolio_outcomes GROUP BY ALL",
     )
     assert (run, step, portfolios) == (before, 1, 103)
     [(came,)] = rows(
         workspace,
-        f"SELECT avg(o.actual / f.last_close - 1) FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)"
-        f" WHERE run_id = '{before}' AND step = 1",
+        "SELECT avg(o.actual / f.last_close - 1) FROM forecast_outcomes AS o JOIN forecasts AS f USING"
+        f" (run_id, ticker, step) WHERE run_id = '{before}' AND step = 1",
     )
     assert abs(equal - came) < 1e-12
 
@@ -78,8 +92,14 @@ def test_the_second_night_has_its_own_scenarios_and_settles_the_first_ones_portf
 def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_forecasts(two_nights):
     workspace, first, second = two_nights
     before, after = first.summary["run_id"], second.summary["run_id"]
-    parents = rows(workspace, f"SELECT parent_id IN (SELECT model_id FROM models WHERE ticker <> '*') FROM models WHERE run_id = '{after}'")
-    promoted = rows(workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted AND ticker <> '*'")[0][0]
+    parents = rows(
+        workspace,
+        "SELECT parent_id IN (SELECT model_id FROM models WHERE ticker <> '*') FROM models WHERE run_id ="
+        f" '{after}'",
+    )
+    promoted = rows(
+        workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted AND ticker <> '*'"
+    )[0][0]
     assert sum(parent for (parent,) in parents) == promoted
     outcomes = rows(
         workspace,
@@ -94,7 +114,11 @@ def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_for
 
 def test_the_retrained_night_was_backtested_against_naive_drift_and_garch(two_nights):
     workspace, first, _ = two_nights
-    models = rows(workspace, f"SELECT DISTINCT model FROM backtest_scores WHERE backtest_id = '{first.summary['run_id']}' ORDER BY 1")
+    models = rows(
+        workspace,
+        f"SELECT DISTINCT model FROM backtest_scores WHERE backtest_id = '{first.summary['run_id']}' ORDER"
+        " BY 1",
+    )
     assert models == [("combined",), ("drift",), ("ewma",), ("garch",), ("har",), ("naive",), ("stacked",)]
     ratios = rows(workspace, "SELECT rmse_ratio FROM backtest_scores WHERE model = 'naive'")
     assert {ratio for (ratio,) in ratios} == {1.0}
@@ -103,11 +127,18 @@ def test_the_retrained_night_was_backtested_against_naive_drift_and_garch(two_ni
 def test_the_same_evening_in_another_workspace_gives_the_same_forecasts(two_nights, alone, tmp_path):
     """Also without a running server, with other shard mates, another shard size and one worker."""
     _, first, _ = two_nights
-    again = alone.night(tmp_path / "other", "--tickers", "SIM2,SIM1", "--as-of", FIRST, "--shard-size", "1", "--workers", "1")
+    again = alone.night(
+        tmp_path / "other", "--tickers", "SIM2,SIM1", "--as-of", FIRST, "--shard-size", "1", "--workers", "1"
+    )
     assert again.code == first.code, again.err
-    columns = "ticker, step, target_session, last_close, point, sigma, q025, q05, q10, q25, q50, q75, q90, q95, q975, model_id, made_by"
+    columns = (
+        "ticker, step, target_session, last_close, point, sigma, q025, q05, q10, q25, q50, q75, q90, q95,"
+        " q975, model_id, made_by"
+    )
     workspace, _, _ = two_nights
-    mine = rows(workspace, f"SELECT {columns} FROM forecasts WHERE run_id = '{first.summary['run_id']}' ORDER BY 1, 2")
+    mine = rows(
+        workspace, f"SELECT {columns} FROM forecasts WHERE run_id = '{first.summary['run_id']}' ORDER BY 1, 2"
+    )
     assert rows(tmp_path / "other", f"SELECT {columns} FROM latest_forecasts ORDER BY 1, 2") == mine
 
 
@@ -131,12 +162,17 @@ def test_a_bad_ticker_has_a_row_and_changes_nothing_for_the_others(two_nights, t
 def write_csv(path: Path, closes: list[str], header: str = "Date,Open,High,Low,Close,Volume") -> None:
     """One row a New York session up to 2 May 2024, oldest first; open, high and low equal the close."""
     sessions = calendar_for("SIM1").sessions(pd.Timestamp("2022-01-03"), pd.Timestamp(FIRST))[-len(closes) :]
-    rows = [f"{session.date()},{close},{close},{close},{close},1000" for session, close in zip(sessions, closes, strict=True)]
+    rows = [
+        f"{session.date()},{close},{close},{close},{close},1000"
+        for session, close in zip(sessions, closes, strict=True)
+    ]
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
 def test_what_tickers_have_in_common_is_the_same_without_one_that_has_a_problem(tickercast, tmp_path):
-    """Five share a part of their volatility; the sixth never moves, so that nothing can be learned from it."""
+    """Five share a part of their volatility; the sixth never moves, so that nothing can be learned
+    from it.
+    """
     folder = tmp_path / "prices"
     folder.mkdir()
     returns = np.random.default_rng(3).standard_t(5, (5, 400)) * 0.01
@@ -146,12 +182,16 @@ def test_what_tickers_have_in_common_is_the_same_without_one_that_has_a_problem(
     names = [f"T{number}" for number in range(5)]
     made = []
     for place, tickers in enumerate((names, [*names, "STILL"])):
-        ended = tickercast.night(tmp_path / f"w{place}", "--files", str(folder), "--tickers", ",".join(tickers), "--as-of", FIRST)
+        ended = tickercast.night(
+            tmp_path / f"w{place}", "--files", str(folder), "--tickers", ",".join(tickers), "--as-of", FIRST
+        )
         assert ended.code in (0, 10), ended.err
         forecasts = (
-            "SELECT ticker, step, made_by, point, sigma, q025, q975 FROM latest_forecasts WHERE ticker <> 'STILL' ORDER BY ticker, step"
+            "SELECT ticker, step, made_by, point, sigma, q025, q975 FROM latest_forecasts WHERE ticker <>"
+            " 'STILL' ORDER BY ticker, step"
         )
-        models = "SELECT ticker, weights_sha256 FROM models ORDER BY ticker"  # the pool's and each ticker's, volatility scale and all
+        # the pool's and each ticker's, volatility scale and all
+        models = "SELECT ticker, weights_sha256 FROM models ORDER BY ticker"
         made.append([rows(tmp_path / f"w{place}", sql) for sql in (forecasts, models)])
     assert made[0] == made[1]
     assert [len(found) for found in made[0]] == [10, 6]
@@ -169,7 +209,12 @@ def test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecas
     ended = tickercast.night(tmp_path / "w", "--files", str(folder), "--as-of", FIRST)
     assert ended.code == 10, ended.err
     assert "Traceback" not in ended.err
-    found = dict(rows(tmp_path / "w", "SELECT ticker, status || ' ' || coalesce(split_part(reason, ':', 1), '') FROM run_tickers"))
+    found = dict(
+        rows(
+            tmp_path / "w",
+            "SELECT ticker, status || ' ' || coalesce(split_part(reason, ':', 1), '') FROM run_tickers",
+        )
+    )
     good = found.pop("GOOD")
     assert good.split()[0] in ("fresh", "naive")
     assert found == {
@@ -195,9 +240,16 @@ def test_no_usable_prices_at_all_ends_with_1_and_publishes_nothing(tickercast, t
 
 def test_a_second_run_in_the_same_workspace_says_so_and_stops(tickercast, tmp_path):
     workspace = tmp_path / "busy"
-    holder = "import sys, time; from pathlib import Path; from forecast_lib.store.lock import hold_workspace\n"
-    holder += "with hold_workspace(Path(sys.argv[1]), 'the first'): print('held', flush=True); time.sleep(200)"
-    first = subprocess.Popen([sys.executable, "-c", holder, str(workspace)], env=tickercast.env, stdout=subprocess.PIPE, text=True)
+    holder = (
+        "import sys, time; from pathlib import Path; from forecast_lib.store.disk.lock import"
+        " hold_workspace\n"
+    )
+    holder += (
+        "with hold_workspace(Path(sys.argv[1]), 'the first'): print('held', flush=True); time.sleep(200)"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", holder, str(workspace)], env=tickercast.env, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert first.stdout is not None and first.stdout.readline() == "held\n"
         second = tickercast.night(workspace, "--tickers", "SIM1", "--as-of", FIRST)
@@ -232,7 +284,9 @@ def test_readers_in_another_process_never_wait_fail_or_see_a_mixture(two_nights,
     workspace, _, _ = two_nights
     copy = shutil.copytree(workspace, tmp_path / "read")
     command = [sys.executable, "-c", READ, str(copy / "published.duckdb")]
-    reader = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    reader = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert reader.stdout.readline() == "reading\n"
     tickercast.night(copy, "--tickers", "SIM1,SIM2", "--as-of", "2024-05-06", "--strategy", "forecast")
     (tmp_path / "enough").touch()
@@ -244,7 +298,9 @@ def test_readers_in_another_process_never_wait_fail_or_see_a_mixture(two_nights,
     assert float(slowest) < 5.0
 
 
-def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(two_nights, tickercast, tmp_path):
+def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(
+    two_nights, tickercast, tmp_path
+):
     workspace, _, _ = two_nights
     copy = shutil.copytree(workspace, tmp_path / "killed")
     before = rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL")
@@ -269,16 +325,22 @@ def test_a_damaged_model_file_is_found_and_the_ticker_trained_anew(two_nights, t
         path.write_bytes(path.read_bytes()[:-7])
     ended = tickercast.night(copy, "--tickers", "SIM1", "--as-of", "2024-05-06")
     assert ended.code in (0, 10), ended.err
-    decision = rows(copy, f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{ended.summary['run_id']}'")
+    decision = rows(
+        copy, f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{ended.summary['run_id']}'"
+    )
     assert decision == [("retrain", "model_damaged")]
 
 
 def test_an_ingest_stores_prices_and_leaves_the_latest_forecasts(two_nights, tickercast, tmp_path):
     workspace, _, second = two_nights
     copy = shutil.copytree(workspace, tmp_path / "ingest")
-    ended = tickercast("ingest", "--workspace", str(copy), "--tickers", "SIM1,SIM3", "--as-of", "2024-05-06", "--json")
+    ended = tickercast(
+        "ingest", "--workspace", str(copy), "--tickers", "SIM1,SIM3", "--as-of", "2024-05-06", "--json"
+    )
     assert ended.code == 0, ended.err
-    assert rows(copy, "SELECT max(session)::VARCHAR FROM current_prices WHERE ticker = 'SIM3'") == [("2024-05-06",)]
+    assert rows(copy, "SELECT max(session)::VARCHAR FROM current_prices WHERE ticker = 'SIM3'") == [
+        ("2024-05-06",)
+    ]
     assert rows(copy, "SELECT DISTINCT run_id FROM latest_forecasts") == [(second.summary["run_id"],)]
 
 
@@ -292,7 +354,12 @@ def test_a_backtest_replays_the_nights(tickercast, tmp_path):
     scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
     assert scores == [(name,) for name in sorted([*BASELINES, *arms])]
     assert rows(tmp_path / "b", "SELECT libraries ->> 'trained_by' FROM runs") == [("Numba CPU",)]
-    costs = dict(rows(tmp_path / "b", "SELECT model, cpu_seconds FROM latest_backtest_scores WHERE arm IS NOT NULL AND ticker = '*'"))
+    costs = dict(
+        rows(
+            tmp_path / "b",
+            "SELECT model, cpu_seconds FROM latest_backtest_scores WHERE arm IS NOT NULL AND ticker = '*'",
+        )
+    )
     assert 0 < costs["lstm_none"] < costs["lstm_fine_tune"]
     assert {row["model"] for row in ended.summary["figures"] if row["CPU s"]} == set(arms)
     splits = json.loads(rows(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
@@ -300,7 +367,9 @@ def test_a_backtest_replays_the_nights(tickercast, tmp_path):
 
 
 def test_the_runs_page_in_prefect_has_its_artifacts(two_nights, prefect_server):
-    request = urllib.request.Request(f"{prefect_server}/artifacts/filter", b"{}", {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{prefect_server}/artifacts/filter", b"{}", {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=60) as reply:
         keys = {artifact["key"] for artifact in json.load(reply)}
     assert {"nightly-summary", "nightly-tickers", "nightly-report"} <= keys

@@ -1,4 +1,6 @@
-"""People are told over a real connection; what cannot be sent is a sentence without the address, and never an error."""
+"""People are told over a real connection; what cannot be sent is a sentence without the address, and never an
+error.
+"""
 
 import datetime as dt
 import json
@@ -6,11 +8,12 @@ import logging
 
 import pytest
 
-from flows import cli, settings
-from flows.notify import message_of_run, tell
+from flows import cli
+from flows.service.notify import message_of_run, tell
+from flows.settings import layers
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.endings import Ending
-from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.record.endings import Ending
+from forecast_lib.jobs.record.summary import RunSummary
 from tests.conftest import free_port
 from tests.loopback import receiver
 from tests.store import nights
@@ -20,9 +23,18 @@ SECRET = "pl4nted-token"  # a made-up one, looked for in what must not repeat it
 
 def test_every_address_gets_the_message():
     with receiver() as one, receiver() as two:
-        assert tell(f"json://127.0.0.1:{one.port}/{SECRET} json://127.0.0.1:{two.port}", "Night failed", "no room\nrun r") == ""
+        assert (
+            tell(
+                f"json://127.0.0.1:{one.port}/{SECRET} json://127.0.0.1:{two.port}",
+                "Night failed",
+                "no room\nrun r",
+            )
+            == ""
+        )
     for got in (one, two):
-        assert [(body["title"], body["message"]) for body in got.bodies] == [("Night failed", "no room\nrun r")]
+        assert [(body["title"], body["message"]) for body in got.bodies] == [
+            ("Night failed", "no room\nrun r")
+        ]
     assert one.paths == [f"/{SECRET}"] or one.paths == [f"/{SECRET}/"]
 
 
@@ -49,18 +61,23 @@ def test_an_address_that_never_answers_is_not_waited_for():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert tell(f"json://127.0.0.1:{silent.getsockname()[1]}", "t", "b", timeout_s=0.5) == "an address did not answer within 0 s"
+        assert (
+            tell(f"json://127.0.0.1:{silent.getsockname()[1]}", "t", "b", timeout_s=0.5)
+            == "an address did not answer within 0 s"
+        )
 
 
-@pytest.mark.parametrize("text", ["mail me", f"{SECRET}", f"json://ok, {SECRET}", "prefect:../x", "prefect:Slack/x"])
+@pytest.mark.parametrize(
+    "text", ["mail me", f"{SECRET}", f"json://ok, {SECRET}", "prefect:../x", "prefect:Slack/x"]
+)
 def test_what_is_no_address_is_refused_and_not_repeated(text):
     with pytest.raises(UsageError, match="TICKERCAST_NOTIFY has a part that is no address") as caught:
-        settings.gather({}, environ={"TICKERCAST_NOTIFY": text})
+        layers.gather({}, environ={"TICKERCAST_NOTIFY": text})
     assert text not in str(caught.value)
 
 
 def test_addresses_may_be_separated_as_people_do():
-    gathered = settings.gather({}, environ={"TICKERCAST_NOTIFY": "json://a/b,  prefect:slack-webhook/on-call"})
+    gathered = layers.gather({}, environ={"TICKERCAST_NOTIFY": "json://a/b,  prefect:slack-webhook/on-call"})
     assert gathered["notify"] == "json://a/b prefect:slack-webhook/on-call"
     assert "json://a/b" not in repr(gathered)
 
@@ -69,7 +86,13 @@ def test_a_message_has_the_summary_and_says_where_to_look(tmp_path):
     workspace = tmp_path / "new-york"
     degraded = tuple({"ticker": f"T{n}", "status": "naive", "reason": "gate"} for n in range(12))
     summary = RunSummary(
-        "r1", "nightly", "degraded", dt.date(2024, 5, 3), "3 of 15 tickers fresh", tickers={"fresh": 3, "naive": 12}, degraded=degraded
+        "r1",
+        "nightly",
+        "degraded",
+        dt.date(2024, 5, 3),
+        "3 of 15 tickers fresh",
+        tickers={"fresh": 3, "naive": 12},
+        degraded=degraded,
     )
     ending = Ending("nightly", "degraded", 10, summary.message, "2024-05-03T22:00:00+00:00", "r1")
     title, body = message_of_run(ending, workspace, summary)

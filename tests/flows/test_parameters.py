@@ -1,12 +1,25 @@
-"""Whoever reaches the server can start a run: what may be asked of one are names and numbers, and nothing that is not in the form."""
+"""Whoever reaches the server can start a run: what may be asked of one are names and numbers, and nothing
+that is not in the form.
+"""
 
 import pytest
 from prefect.exceptions import ParameterTypeError
 from pydantic import ValidationError
 
-from flows.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
+from flows.service.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
 
-PLACES = ["workspace", "files", "universe", "metrics_dir", "publish_to", "notify", "proxy", "output", "test_file", "source"]
+PLACES = [
+    "workspace",
+    "files",
+    "universe",
+    "metrics_dir",
+    "publish_to",
+    "notify",
+    "proxy",
+    "output",
+    "test_file",
+    "source",
+]
 
 
 @pytest.mark.parametrize("kind", [NightlyParameters, BacktestParameters, MaintenanceParameters])
@@ -23,14 +36,19 @@ def test_a_profile_is_a_plain_name(kind, profile):
         kind.model_validate({"profile": profile})
 
 
-@pytest.mark.parametrize("tickers", [["../../etc/passwd"], ["A'; DROP TABLE runs"], ["<script>"], [], ["A"] * 5001, "AAPL", [1]])
+@pytest.mark.parametrize(
+    "tickers", [["../../etc/passwd"], ["A'; DROP TABLE runs"], ["<script>"], [], ["A"] * 5001, "AAPL", [1]]
+)
 def test_tickers_are_ticker_names(tickers):
     with pytest.raises(ValidationError):
         NightlyParameters.model_validate({"tickers": tickers})
 
 
 def test_a_backtest_may_be_asked_to_replay_the_nights():
-    assert BacktestParameters(profile="demo", arms=["fine-tune", "none"]).overrides() == {"profile": "demo", "arms": ["fine-tune", "none"]}
+    assert BacktestParameters(profile="demo", arms=["fine-tune", "none"]).overrides() == {
+        "profile": "demo",
+        "arms": ["fine-tune", "none"],
+    }
     for arms in ([], ["often"], ["none"] * 4):
         with pytest.raises(ValidationError):
             BacktestParameters.model_validate({"arms": arms})

@@ -1,4 +1,6 @@
-"""Settings of the price source and of the quality rules: what is refused, and that a proxy's password stays where it was said."""
+"""Settings of the price source and of the quality rules: what is refused, and that a proxy's password stays
+where it was said.
+"""
 
 import dataclasses
 import datetime as dt
@@ -7,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import settings
 from flows.cli import main
+from flows.settings import layers
 from forecast_lib.config import RunConfig, SourceConfig, to_json
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import TransientError, UsageError
@@ -20,7 +22,7 @@ PROXY = f"http://user:{PASSWORD}@127.0.0.1:9"
 
 
 def resolved(environ: dict[str, str] | None = None, **options: str) -> RunConfig:
-    return settings.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
+    return layers.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
 
 
 def test_the_proxy_reaches_the_source_and_no_text() -> None:
@@ -37,16 +39,24 @@ def test_two_runs_that_differ_in_the_proxy_alone_have_the_same_stored_config() -
     assert to_json(dataclasses.replace(with_proxy, **run_id)) == to_json(without)
 
 
-@pytest.mark.parametrize("bad", [f"user:{PASSWORD}@host", f"ftp://{PASSWORD}@host", f"http://{PASSWORD} @host"])
-def test_a_proxy_that_is_none_is_refused_without_repeating_it(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "bad", [f"user:{PASSWORD}@host", f"ftp://{PASSWORD}@host", f"http://{PASSWORD} @host"]
+)
+def test_a_proxy_that_is_none_is_refused_without_repeating_it(
+    bad: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ingest", "--proxy", bad, "--source", "yahoo"]) == 2
     err = capsys.readouterr().err
     assert "--proxy is not the address of a proxy" in err
     assert PASSWORD not in err
 
 
-def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Port 9 of this machine (discard) is closed. What is raised after the last try has the try's own error as its cause."""
+def test_a_proxy_that_does_not_answer_is_an_outage_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Port 9 of this machine (discard) is closed. What is raised after the last try has the try's own error
+    as its cause.
+    """
     monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
     config = SourceConfig("yahoo", proxy=PROXY, pause_s=0.0)
     source = open_source(config, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
@@ -68,7 +78,9 @@ def test_the_rate_has_bounds() -> None:
 
 def test_the_rate_reaches_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
-    monkeypatch.setattr("forecast_lib.prices.sources.yahoo.YahooSource", lambda *_, **named: given.update(named))
+    monkeypatch.setattr(
+        "forecast_lib.prices.sources.yahoo.YahooSource", lambda *_, **named: given.update(named)
+    )
     config = resolved(requests_at_once="1", pause="2.5", proxy=PROXY, source="yahoo")
     open_source(config.source, AsOf(NOW.date(), NOW, NOW), cache_dir=tmp_path)
     assert given == {"proxy": PROXY, "requests_at_once": 1, "pause_s": 2.5}

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from flows.progress import Progress
+from flows.running.progress import Progress
 
 
 class _Terminal(io.StringIO):
@@ -49,7 +49,9 @@ def test_a_terminal_gets_a_bar():
     with Progress(stream).stage("train", total=2) as stage:
         stage.advance("AAPL")
         stage.advance("MSFT")
-    assert "2/2" in stream.getvalue() and "MSFT" in stream.getvalue() and "train done" not in stream.getvalue()
+    assert (
+        "2/2" in stream.getvalue() and "MSFT" in stream.getvalue() and "train done" not in stream.getvalue()
+    )
 
 
 def test_a_stage_that_fails_passes_its_error_on():

@@ -1,11 +1,13 @@
-"""`tickercast recipe`: a real flow run with its page, its figures on the screen, and what is refused before anything starts."""
+"""`tickercast recipe`: a real flow run with its page, its figures on the screen, and what is refused before
+anything starts.
+"""
 
 import datetime as dt
 
 import pytest
 
 from flows.cli import main
-from flows.recipe_config import recipe_config
+from flows.settings.recipe import recipe_config
 from forecast_lib.errors import UsageError
 
 
@@ -50,10 +52,28 @@ def test_latest_report_of_the_night_is_left_alone(ended):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("aapl-stacked",), "recipe aapl-stacked needs the daily closes of AAPL: give --files PATH (AAPL.csv), or --source yahoo"),
-        (("google-deep",), "give --files PATH (the folder of Google_Stock_Price_Train.csv and Google_Stock_Price_Test.csv)"),
-        (("sine-wave",), "recipe 'sine-wave' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small, sine-unit"),
-        (("sine-unit", "--model", "rnn"), "--model 'rnn' is not known: expected one of lstm, stacked, bidirectional, attention, peephole"),
+        (
+            ("aapl-stacked",),
+            (
+                "recipe aapl-stacked needs the daily closes of AAPL: give --files PATH (AAPL.csv), or"
+                " --source yahoo"
+            ),
+        ),
+        (
+            ("google-deep",),
+            "give --files PATH (the folder of Google_Stock_Price_Train.csv and Google_Stock_Price_Test.csv)",
+        ),
+        (
+            ("sine-wave",),
+            (
+                "recipe 'sine-wave' is not known: expected one of tsla-stacked, aapl-stacked, google-deep,"
+                " sine-small, sine-unit"
+            ),
+        ),
+        (
+            ("sine-unit", "--model", "rnn"),
+            "--model 'rnn' is not known: expected one of lstm, stacked, bidirectional, attention, peephole",
+        ),
         (("sine-unit", "--model", "gru,lstm"), "--model names 2 variants: recipe takes one"),
         (("sine-unit", "--units", "0"), "units 0 is out of range: expected 1 to 1024"),
         (("sine-unit", "--layers", "-2"), "layers -2 is out of range: expected 1 to 8"),
@@ -75,7 +95,12 @@ def test_recipe_takes_its_own_ticker_and_network_where_none_is_named(tmp_path):
 
 def test_nights_own_defaults_do_not_change_a_recipe():
     config = recipe_config("sine-unit", {})
-    assert (config.model.variant, config.model.units, config.model.lookback, config.train.epochs) == ("lstm", 50, 10, 50)
+    assert (config.model.variant, config.model.units, config.model.lookback, config.train.epochs) == (
+        "lstm",
+        50,
+        10,
+        50,
+    )
 
 
 def test_profile_with_a_bad_size_is_refused(tmp_path, monkeypatch):

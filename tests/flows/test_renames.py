@@ -1,11 +1,13 @@
-"""Renames in a universe file: what is understood, and what is refused in one line that says what was expected."""
+"""Renames in a universe file: what is understood, and what is refused in one line that says what was
+expected.
+"""
 
 import datetime as dt
 from pathlib import Path
 
 import pytest
 
-from flows.settings import resolve
+from flows.settings.layers import resolve
 from forecast_lib.config import Rename
 from forecast_lib.errors import UsageError
 
@@ -31,7 +33,11 @@ def test_a_ticker_renamed_twice_is_a_chain_in_the_order_of_its_days(tmp_path: Pa
 @pytest.mark.parametrize(
     ("tickers", "table", "message"),
     [
-        ('["META"]', 'FB = "META"', "rename of 'FB' has another form: expected FB = { now = \"META\", on = 2022-06-09 }"),
+        (
+            '["META"]',
+            'FB = "META"',
+            "rename of 'FB' has another form: expected FB = { now = \"META\", on = 2022-06-09 }",
+        ),
         ('["META"]', 'FB = { now = "META" }', "has another form"),
         ('["META"]', 'FB = { now = "META", on = 2022-06-09, why = "x" }', "has another form"),
         ('["META"]', 'FB = { now = "META", on = "soon" }', "has no day"),
@@ -40,13 +46,27 @@ def test_a_ticker_renamed_twice_is_a_chain_in_the_order_of_its_days(tmp_path: Pa
         ('["AAPL"]', META, "FB is renamed META, which is not in tickers: add META"),
         ('["FB", "META"]', META, "FB is in tickers and is renamed META too: take FB off the list"),
         ('["META"]', META + "\n" + META, "is not TOML"),
-        ('["META"]', META + '\nFCBK = { now = "META", on = 2020-01-02 }', "META was both FCBK and FB: expected one old name"),
+        (
+            '["META"]',
+            META + '\nFCBK = { now = "META", on = 2020-01-02 }',
+            "META was both FCBK and FB: expected one old name",
+        ),
         ('["A"]', 'A = { now = "A", on = 2022-06-09 }', "lead back to A"),
-        ('["C"]', 'A = { now = "B", on = 2020-01-02 }\nB = { now = "A", on = 2021-01-04 }', "the renames of A lead back to A"),
-        ('["C"]', 'A = { now = "B", on = 2022-01-03 }\nB = { now = "C", on = 2021-01-04 }', "expected rising days"),
+        (
+            '["C"]',
+            'A = { now = "B", on = 2020-01-02 }\nB = { now = "A", on = 2021-01-04 }',
+            "the renames of A lead back to A",
+        ),
+        (
+            '["C"]',
+            'A = { now = "B", on = 2022-01-03 }\nB = { now = "C", on = 2021-01-04 }',
+            "expected rising days",
+        ),
     ],
 )
-def test_renames_that_cannot_be_are_refused_in_one_line(tmp_path: Path, tickers: str, table: str, message: str) -> None:
+def test_renames_that_cannot_be_are_refused_in_one_line(
+    tmp_path: Path, tickers: str, table: str, message: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         renames(tmp_path, tickers, table)
     assert message in str(caught.value) and "\n" not in str(caught.value)

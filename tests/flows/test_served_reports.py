@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from flows.commands import Request, serving
-from flows.served_reports import report_link, serving_reports
-from flows.settings import gather
+from flows.service.served_reports import report_link, serving_reports
+from flows.settings.layers import gather
 from forecast_lib.errors import FatalError
 from forecast_lib.report import show_latest, write_report
 
 
-def get(address: str, path: str, host: str | None = None, method: str = "GET") -> tuple[int, str, dict[str, str]]:
+def get(
+    address: str, path: str, host: str | None = None, method: str = "GET"
+) -> tuple[int, str, dict[str, str]]:
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
     connection.request(method, path, headers={"Host": host} if host else {})
     reply = connection.getresponse()
@@ -88,14 +90,26 @@ def test_a_port_that_is_taken_is_said_with_what_to_do() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with (
-            pytest.raises(FatalError, match=r"port \d+ for the reports cannot be used: .*; give --reports-port N"),
+            pytest.raises(
+                FatalError, match=r"port \d+ for the reports cannot be used: .*; give --reports-port N"
+            ),
             serving_reports({}, taken.getsockname()[1]),
         ):
             pass
 
 
 def test_report_serve_needs_no_prefect_and_ends_well_when_it_is_stopped(reports: Path) -> None:
-    command = [sys.executable, "-m", "flows.cli", "report", "--serve", "--reports-port", "0", "--workspace", str(reports.parent)]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "report",
+        "--serve",
+        "--reports-port",
+        "0",
+        "--workspace",
+        str(reports.parent),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]
@@ -123,7 +137,9 @@ def test_serve_finds_the_reports_of_every_market_and_makes_their_address_a_setti
     with serving._reports(request) as address:
         assert address is not None and gather({})["reports_url"] == address
         assert get(address, "/london/run-1/index.html")[:2] == (200, "the run")
-        assert get(address, "/tokyo/latest.html")[0] == 200  # the command line's workspace holds for every market
+        assert (
+            get(address, "/tokyo/latest.html")[0] == 200
+        )  # the command line's workspace holds for every market
         taken = {**overrides, "reports_port": address.rpartition(":")[2]}
         with serving._reports(Request("serve", gather(taken), taken)) as second:
             assert second is None

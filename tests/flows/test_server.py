@@ -1,6 +1,8 @@
-"""A real Prefect server, on loopback: the only place where a set of libraries that silently stops the scheduler is noticed.
+"""A real Prefect server, on loopback: the only place where a set of libraries that silently stops the
+scheduler is noticed.
 
-With SQLAlchemy 2.1 the server is healthy, `serve` says that it polls, runs by hand work, and no scheduled run is ever made.
+With SQLAlchemy 2.1 the server is healthy, `serve` says that it polls, runs by hand work, and no scheduled run
+is ever made.
 """
 
 import json
@@ -15,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.deployments import is_up, local_server
+from flows.service.deployments import is_up, local_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
 SERVE = """
-from flows.deployments import Plan, Timing, build, serve
-from flows.settings import prepare_process
+from flows.service.deployments import Plan, Timing, build, serve
+from flows.settings.layers import prepare_process
 
 prepare_process(quiet=False)
 timing = Timing("tiny-now", "* * * * * */5", "UTC", "demo")
@@ -36,7 +38,9 @@ def _free_port() -> int:
 
 
 def _ask(address: str, path: str, body: dict) -> list[dict]:
-    request = urllib.request.Request(f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
 
@@ -62,7 +66,12 @@ def home(tmp_path, monkeypatch):
 
 def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(home):
     with local_server(_free_port()) as address:
-        env = {**os.environ, "PREFECT_API_URL": address, "PYTHONPATH": str(ROOT), "PREFECT_RUNNER_POLL_FREQUENCY": "2"}
+        env = {
+            **os.environ,
+            "PREFECT_API_URL": address,
+            "PYTHONPATH": str(ROOT),
+            "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        }
         serving = subprocess.Popen([sys.executable, "-c", SERVE], cwd=home, env=env, start_new_session=True)
         completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         try:
@@ -74,7 +83,9 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
             except subprocess.TimeoutExpired:
                 os.killpg(serving.pid, signal.SIGKILL)
                 serving.wait()
-        assert runs, "no scheduled run was completed within 400 s: are fastapi and sqlalchemy those of the lock?"
+        assert runs, (
+            "no scheduled run was completed within 400 s: are fastapi and sqlalchemy those of the lock?"
+        )
         assert runs[0]["auto_scheduled"] is True
         assert runs[0]["parameters"] == {"parameters": {"profile": "demo"}}
         assert (home / "ran.txt").read_text().startswith("demo\n")
@@ -84,7 +95,9 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
 
 
 def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_use(home):
-    """Ends with its summary as the last line of standard output; progress and warnings are on standard error, and nothing else is."""
+    """Ends with its summary as the last line of standard output; progress and warnings are on standard error,
+    and nothing else is.
+    """
     dead = f"http://127.0.0.1:{_free_port()}/api"
     argv = ["ingest", "--tickers", "SIM1,sim2", "--workspace", "w", "--as-of", "2024-05-30", "--json"]
     code = f"import sys; from flows.cli import main; sys.exit(main({argv!r}))"
@@ -95,8 +108,12 @@ def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_u
     assert (ran.returncode, summary["exit_code"], summary["tickers"]["fresh"]) == (0, 0, 2), ran.stderr
     assert summary["run_id"].startswith("20240530-") and summary["workspace"] == str(home / "w")
     warning, *progress = ran.stderr.splitlines()
-    assert warning == f"tickercast: no Prefect server answers at {dead}: the run goes on, but is not shown there"
-    assert "ingest 2/2" in " ".join(progress) and not any("leaked" in line or "Traceback" in line for line in progress)
+    assert (
+        warning == f"tickercast: no Prefect server answers at {dead}: the run goes on, but is not shown there"
+    )
+    assert "ingest 2/2" in " ".join(progress) and not any(
+        "leaked" in line or "Traceback" in line for line in progress
+    )
     stored = subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,6 @@
-"""Which setting wins, what is refused and in which words, and that a flow resolves what the command line asked for."""
+"""Which setting wins, what is refused and in which words, and that a flow resolves what the command line
+asked for.
+"""
 
 import datetime as dt
 from pathlib import Path
@@ -7,9 +9,9 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 
-from flows import settings
-from flows.options import COMMANDS, OPTIONS, known_keys, options_of
-from flows.parameters import NightlyParameters
+from flows.service.parameters import NightlyParameters
+from flows.settings import layers
+from flows.settings.options import COMMANDS, OPTIONS, known_keys, options_of
 from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.night import Night
@@ -22,8 +24,10 @@ def _no_list(source, as_of):
     return ()
 
 
-def _resolve(overrides=None, environ=None, default_tickers=lambda source, as_of: ("SIM1", "SIM2")) -> RunConfig:
-    return settings.resolve(overrides or {}, environ=environ or {}, now=NOW, default_tickers=default_tickers)
+def _resolve(
+    overrides=None, environ=None, default_tickers=lambda source, as_of: ("SIM1", "SIM2")
+) -> RunConfig:
+    return layers.resolve(overrides or {}, environ=environ or {}, now=NOW, default_tickers=default_tickers)
 
 
 @pytest.fixture
@@ -35,16 +39,35 @@ def profiles(tmp_path):
 
 def test_everything_has_a_default_that_works():
     config = _resolve()
-    assert (config.tickers, config.source.name, config.model.variant, config.model.horizon) == (("SIM1", "SIM2"), "simulated", "stacked", 5)
+    assert (config.tickers, config.source.name, config.model.variant, config.model.horizon) == (
+        ("SIM1", "SIM2"),
+        "simulated",
+        "stacked",
+        5,
+    )
     assert config.workspace == Path.cwd() / "workspace"
     assert (config.as_of.day, config.as_of.now, config.as_of.known_at) == (dt.date(2024, 5, 30), NOW, NOW)
 
 
 def test_defaults_in_the_table_are_the_defaults_of_the_configs(tmp_path):
     """The help shows the table's default: it must be what a config built without arguments has."""
-    plain = RunConfig(run_id="20240530-00000000", workspace=tmp_path, tickers=("SIM1",), as_of=_resolve().as_of)
+    plain = RunConfig(
+        run_id="20240530-00000000", workspace=tmp_path, tickers=("SIM1",), as_of=_resolve().as_of
+    )
     config = _resolve()
-    for part in ("source", "model", "train", "backtest", "strategy", "seed", "runner", "workers", "shard_size", "keep_snapshots", "also"):
+    for part in (
+        "source",
+        "model",
+        "train",
+        "backtest",
+        "strategy",
+        "seed",
+        "runner",
+        "workers",
+        "shard_size",
+        "keep_snapshots",
+        "also",
+    ):
         assert getattr(config, part) == getattr(plain, part)
 
 
@@ -52,7 +75,10 @@ def test_command_line_beats_environment_beats_profile_beats_default(profiles):
     assert _resolve({}, profiles).model.horizon == 7
     assert _resolve({}, {**profiles, "TICKERCAST_HORIZON": "8"}).model.horizon == 8
     assert _resolve({"horizon": "9"}, {**profiles, "TICKERCAST_HORIZON": "8"}).model.horizon == 9
-    assert (_resolve({"horizon": "9"}, profiles).model.units, _resolve({}, profiles).model.lookback) == (20, 60)
+    assert (_resolve({"horizon": "9"}, profiles).model.units, _resolve({}, profiles).model.lookback) == (
+        20,
+        60,
+    )
 
 
 def test_an_empty_variable_counts_as_not_set():
@@ -109,8 +135,8 @@ def test_universe_files(tmp_path, name, content, expected):
 
 
 def test_every_shipped_universe_and_profile_resolves():
-    assert {"demo", "new-york", "london", "tokyo", "crypto"} <= set(settings.profile_names({}))
-    for profile in settings.profile_names({}):
+    assert {"demo", "new-york", "london", "tokyo", "crypto"} <= set(layers.profile_names({}))
+    for profile in layers.profile_names({}):
         assert len(_resolve({"profile": profile}, default_tickers=_no_list).tickers) >= 4
     assert len(_resolve({"universe": "new-york"}).tickers) == 30
 
@@ -129,21 +155,33 @@ BAD = [
     ({"known_at": "noon"}, "--known-at 'noon' is not a time"),
     ({"model": "LSTM"}, "--model 'LSTM' is not known: expected one of lstm, stacked"),
     ({"model": "stacked", "layers": "1"}, "layers 1 is too few for model 'stacked'"),
-    ({"strategy": "never"}, "--strategy 'never' is not known: expected one of auto, retrain, fine-tune, forecast"),
+    (
+        {"strategy": "never"},
+        "--strategy 'never' is not known: expected one of auto, retrain, fine-tune, forecast",
+    ),
     ({"runner": "ray"}, "--runner 'ray' is not known: expected one of threads, processes, dask"),
     (
         {"dask_scheduler": "10.0.0.5:8786"},
         "--dask-scheduler '10.0.0.5:8786' is not the address of a Dask scheduler: expected tcp://host:port",
     ),
-    ({"dask_scheduler": "inproc://1.2.3.4:5"}, "is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port"),
+    (
+        {"dask_scheduler": "inproc://1.2.3.4:5"},
+        "is not the address of a Dask scheduler: expected tcp://host:port or tls://host:port",
+    ),
     ({"dask_scheduler": "tcp://host:70000"}, "is not the address of a Dask scheduler"),
-    ({"dask_scheduler": "tcp://host:8786", "runner": "threads"}, "--dask-scheduler was given, but --runner is 'threads'"),
+    (
+        {"dask_scheduler": "tcp://host:8786", "runner": "threads"},
+        "--dask-scheduler was given, but --runner is 'threads'",
+    ),
     ({"source": "files"}, "source 'files' needs a path"),
     ({"source": "yahoo", "files": "x.csv"}, "--files was given, but --source is 'yahoo'"),
     ({"tickers": "A", "universe": "u.txt"}, "--tickers and --universe were both given"),
     ({"tickers": ""}, "the universe is empty"),
     ({"tickers": " , ,"}, "the universe is empty"),
-    ({"tickers": "AAPL,../../etc,=cmd()"}, "2 of 3 tickers are no ticker names: '../../etc', '=cmd()'; expected"),
+    (
+        {"tickers": "AAPL,../../etc,=cmd()"},
+        "2 of 3 tickers are no ticker names: '../../etc', '=cmd()'; expected",
+    ),
     ({"tickers": ",".join(f"bad {n}" for n in range(12))}, "'bad 9' and 2 more; expected"),
     ({"universe": "/nowhere/u.txt"}, "universe /nowhere/u.txt cannot be read: No such file or directory"),
     ({"profile": "nobody"}, "profile 'nobody' is not known: expected one of crypto, demo"),
@@ -164,7 +202,9 @@ def test_what_cannot_be_done_is_refused_in_one_line(overrides, message):
 
 
 def test_a_source_without_a_list_of_its_own_needs_tickers():
-    with pytest.raises(UsageError, match="the universe is empty: expected at least one ticker; give --tickers"):
+    with pytest.raises(
+        UsageError, match="the universe is empty: expected at least one ticker; give --tickers"
+    ):
         _resolve({"source": "yahoo"}, default_tickers=_no_list)
 
 
@@ -189,10 +229,16 @@ def test_a_wrong_profile_is_refused_by_name(tmp_path, content, message):
     ("content", "message"),
     [
         (b'tickers = "AAPL"', "has no list of tickers"),
-        (b'tickers = ["AAPL"]\nsymbols = []', "sets 'symbols', which is not known: expected one of name, market, tickers"),
+        (
+            b'tickers = ["AAPL"]\nsymbols = []',
+            "sets 'symbols', which is not known: expected one of name, market, tickers",
+        ),
         (b'name = "\xff"', "is not UTF-8 text (byte 8)"),
         (b"#" * 1_000_001, "is larger than 1000000 bytes"),
-        (b"tickers = " + b"[" * 20_000 + b"]" * 20_000, "is nested too deeply: expected plain values and lists of them"),
+        (
+            b"tickers = " + b"[" * 20_000 + b"]" * 20_000,
+            "is nested too deeply: expected plain values and lists of them",
+        ),
     ],
 )
 def test_a_wrong_universe_is_refused_by_name(tmp_path, content, message):
@@ -208,19 +254,27 @@ def test_the_error_names_the_variable_when_the_environment_is_wrong():
 
 
 def test_known_at_is_utc_and_a_date_means_its_whole_day():
-    assert _resolve({"known_at": "2024-05-29T10:00:00+02:00"}).as_of.known_at == dt.datetime(2024, 5, 29, 8, tzinfo=dt.UTC)
-    assert _resolve({"known_at": "2024-05-29"}).as_of.known_at == dt.datetime.combine(dt.date(2024, 5, 29), dt.time.max, tzinfo=dt.UTC)
+    assert _resolve({"known_at": "2024-05-29T10:00:00+02:00"}).as_of.known_at == dt.datetime(
+        2024, 5, 29, 8, tzinfo=dt.UTC
+    )
+    assert _resolve({"known_at": "2024-05-29"}).as_of.known_at == dt.datetime.combine(
+        dt.date(2024, 5, 29), dt.time.max, tzinfo=dt.UTC
+    )
     assert _resolve({"known_at": "2024-05-30"}).as_of.known_at == NOW
 
 
-def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(monkeypatch, tmp_path):
+def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(
+    monkeypatch, tmp_path
+):
     from flows import nightly
 
     (tmp_path / "mine.toml").write_text('arms = ["retrain", "none"]\nwindow = 750\nembargo = 5\n')
     config = _resolve(environ={"TICKERCAST_PROFILES": str(tmp_path), "TICKERCAST_PROFILE": "mine"})
     assert config.backtest == BacktestConfig(arms=("retrain", "none"), window_sessions=750, embargo=5)
     asked = []
-    monkeypatch.setattr(nightly, "backtested", lambda config, *others: asked.append(config.backtest.arms) or [])
+    monkeypatch.setattr(
+        nightly, "backtested", lambda config, *others: asked.append(config.backtest.arms) or []
+    )
     nightly._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
     assert asked == [()]
 
@@ -247,20 +301,25 @@ EXPORTED = [
 @pytest.mark.parametrize("overrides", EXPORTED)
 @pytest.mark.parametrize(
     "environ",
-    [{}, {"TICKERCAST_UNIVERSE": "tokyo"}, {"TICKERCAST_TICKERS": "BTC-USD"}, {"TICKERCAST_SOURCE": "files", "TICKERCAST_FILES": "/x.csv"}],
+    [
+        {},
+        {"TICKERCAST_UNIVERSE": "tokyo"},
+        {"TICKERCAST_TICKERS": "BTC-USD"},
+        {"TICKERCAST_SOURCE": "files", "TICKERCAST_FILES": "/x.csv"},
+    ],
     ids=["bare", "universe", "tickers", "files"],
 )
 def test_a_flow_in_this_process_resolves_the_very_same_config(overrides, environ):
     environ = dict(environ)
     config = _resolve(overrides, environ)
-    settings.export(overrides, environ=environ, run=config)
-    again = settings.resolve({}, environ=environ, default_tickers=lambda source, as_of: ("SIM1", "SIM2"))
+    layers.export(overrides, environ=environ, run=config)
+    again = layers.resolve({}, environ=environ, default_tickers=lambda source, as_of: ("SIM1", "SIM2"))
     assert again == config
 
 
 def test_exported_paths_hold_in_another_folder(tmp_path, monkeypatch):
     environ: dict[str, str] = {}
-    settings.export({"workspace": "w", "files": "p.csv"}, environ=environ)
+    layers.export({"workspace": "w", "files": "p.csv"}, environ=environ)
     here = Path.cwd()
     monkeypatch.chdir(tmp_path)
     config = _resolve({"tickers": "A"}, environ)
@@ -269,7 +328,7 @@ def test_exported_paths_hold_in_another_folder(tmp_path, monkeypatch):
 
 def test_what_is_set_already_stays_when_the_process_is_prepared():
     environ = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_API_URL": "http://127.0.0.1:4200/api"}
-    settings.prepare_process(quiet=True, environ=environ)
+    layers.prepare_process(quiet=True, environ=environ)
     assert environ["PREFECT_LOGGING_LEVEL"] == "DEBUG"
     assert "PREFECT_LOGGING_TO_API_ENABLED" not in environ
     assert (environ["DO_NOT_TRACK"], environ["PREFECT_RESULTS_DEFAULT_SERIALIZER"]) == ("1", "json")
@@ -320,6 +379,6 @@ def test_every_option_is_taken_by_a_command_and_has_a_setting_of_the_same_name()
 
 
 def test_a_misspelt_variable_is_found():
-    assert settings.unknown_variables({"TICKERCAST_HORIZN": "5", "TICKERCAST_HORIZON": "5", "PATH": ""}) == {
+    assert layers.unknown_variables({"TICKERCAST_HORIZN": "5", "TICKERCAST_HORIZON": "5", "PATH": ""}) == {
         "TICKERCAST_HORIZN": "TICKERCAST_HORIZON"
     }

@@ -10,13 +10,13 @@ from prefect.engine import handle_engine_signals
 from prefect.states import Failed, get_state_exception
 
 from flows import cli
-from flows.ending import ended
-from flows.settings import prepare_process
+from flows.running.ending import ended
+from flows.settings.layers import prepare_process
 from forecast_lib.errors import FatalError, WorkspaceBusy
-from forecast_lib.jobs.endings import Ending, remember
-from forecast_lib.jobs.metrics import write_metrics
-from forecast_lib.jobs.summary import RunSummary
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.jobs.monitor.metrics import write_metrics
+from forecast_lib.jobs.record.endings import Ending, remember
+from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.store.disk.lock import hold_workspace
 from tests.store import nights
 
 
@@ -25,7 +25,10 @@ def read_only(tmp_path):
     """A folder on a file system that nobody can write."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=False).returncode:
+    if (
+        os.getuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=False).returncode
+    ):
         pytest.skip("mounting a read-only tmpfs needs root")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -85,7 +88,12 @@ def test_status_names_the_tickers_of_the_run_that_failed(tmp_path, capsys):
     for number in range(2):
         nights.store_and_publish(tmp_path, number)
     row = {"ticker": "ZZZ", "status": "none", "reason": "not_found: Yahoo has no such ticker"}
-    remember(tmp_path, Ending("nightly", "failed", 1, "nothing to publish", "2999-01-01T00:00:00+00:00", "run-9", {}, (row,)))
+    remember(
+        tmp_path,
+        Ending(
+            "nightly", "failed", 1, "nothing to publish", "2999-01-01T00:00:00+00:00", "run-9", {}, (row,)
+        ),
+    )
     assert cli.main(["status", "--workspace", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "ZZZ" in said and "not_found" in said and "AAA" not in said
@@ -93,6 +101,11 @@ def test_status_names_the_tickers_of_the_run_that_failed(tmp_path, capsys):
 
 def test_before_the_first_publication_status_names_them_too(tmp_path, capsys):
     row = {"ticker": "ZZZ", "status": "none", "reason": "not_found: Yahoo has no such ticker"}
-    remember(tmp_path, Ending("nightly", "failed", 1, "nothing to publish", "2024-05-03T22:00:00+00:00", "run-9", {}, (row,)))
+    remember(
+        tmp_path,
+        Ending(
+            "nightly", "failed", 1, "nothing to publish", "2024-05-03T22:00:00+00:00", "run-9", {}, (row,)
+        ),
+    )
     assert cli.main(["status", "--workspace", str(tmp_path)]) == 1
     assert "the last try: nothing to publish; ZZZ: not_found" in capsys.readouterr().err

@@ -11,10 +11,10 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Pending, Running
 
-from flows import scheduled, supervision
-from flows.supervision import TAG, crash_silent_runs, set_up, watching
-from forecast_lib.jobs.missed import Due
-from forecast_lib.jobs.summary import EXIT_CODES, NOTHING_DONE, RunSummary
+from flows.service import scheduled, supervision
+from flows.service.supervision import TAG, crash_silent_runs, set_up, watching
+from forecast_lib.jobs.monitor.missed import Due
+from forecast_lib.jobs.record.summary import EXIT_CODES, NOTHING_DONE, RunSummary
 
 pytestmark = pytest.mark.prefect
 
@@ -46,7 +46,9 @@ def states(client, *runs):
 @pytest.fixture
 def automations(client):
     """Whatever a test set up is taken away again: the server is shared."""
-    yield lambda: {each.name: each for each in client.read_automations() if each.name.startswith("Tickercast")}
+    yield lambda: {
+        each.name: each for each in client.read_automations() if each.name.startswith("Tickercast")
+    }
     for each in client.read_automations():
         client.delete_automation(each.id)
 
@@ -63,23 +65,35 @@ def test_setting_up_twice_makes_two_automations_and_leaves_one_off_that_was_swit
 
 
 def test_setting_up_puts_back_what_was_changed(client, automations, monkeypatch):
-    monkeypatch.setattr(supervision, "_DEATHS", tuple((*death[:2], dt.timedelta(hours=9), death[3]) for death in supervision._DEATHS))
+    monkeypatch.setattr(
+        supervision,
+        "_DEATHS",
+        tuple((*death[:2], dt.timedelta(hours=9), death[3]) for death in supervision._DEATHS),
+    )
     names = set_up()
     assert {each.trigger.within for each in automations().values()} == {dt.timedelta(hours=9)}
     monkeypatch.undo()
     set_up()
-    assert [automations()[name].trigger.within for name in names] == [supervision.SILENCE, supervision._STARTING]
+    assert [automations()[name].trigger.within for name in names] == [
+        supervision.SILENCE,
+        supervision._STARTING,
+    ]
 
 
 def test_a_death_shows_within_three_minutes():
     """The server looks every 5 s; the last heartbeat may just have been sent."""
     slowest = max(supervision.SILENCE, supervision._STARTING) + dt.timedelta(seconds=10)
     assert slowest < dt.timedelta(minutes=3)
-    assert dt.timedelta(seconds=3 * int(supervision.heartbeats()[supervision.HEARTBEAT_VARIABLE])) < supervision.SILENCE
+    assert (
+        dt.timedelta(seconds=3 * int(supervision.heartbeats()[supervision.HEARTBEAT_VARIABLE]))
+        < supervision.SILENCE
+    )
 
 
 def test_the_server_crashes_a_run_that_is_silent_and_no_other(client, automations, monkeypatch):
-    """With 10 s, the shortest that Prefect allows, instead of 100. The state of the run that ended has a name of ours, not of Prefect's."""
+    """With 10 s, the shortest that Prefect allows, instead of 100. The state of the run that ended has a name
+    of ours, not of Prefect's.
+    """
     deaths = tuple((*death[:2], dt.timedelta(seconds=10), death[3]) for death in supervision._DEATHS)
     monkeypatch.setattr(supervision, "_DEATHS", deaths)
     set_up()
@@ -94,7 +108,11 @@ def test_the_server_crashes_a_run_that_is_silent_and_no_other(client, automation
 
 
 def test_whoever_starts_next_crashes_what_no_automation_saw(client, monkeypatch):
-    old, mine, others = make_run(client, Running()), make_run(client, Running()), make_run(client, Running(), tags=())
+    old, mine, others = (
+        make_run(client, Running()),
+        make_run(client, Running()),
+        make_run(client, Running(), tags=()),
+    )
     assert crash_silent_runs() == []  # they were heard of a moment ago
     later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=120)
     monkeypatch.setattr(supervision, "utc_now", lambda: later)
@@ -103,7 +121,9 @@ def test_whoever_starts_next_crashes_what_no_automation_saw(client, monkeypatch)
     assert states(client, old, mine, others) == ["Crashed", "Running", "Running"]
 
 
-def test_serve_crashes_what_no_automation_saw_once_the_server_has_been_heard_long_enough(client, monkeypatch, capsys):
+def test_serve_crashes_what_no_automation_saw_once_the_server_has_been_heard_long_enough(
+    client, monkeypatch, capsys
+):
     """There is no automation here: as when the server's memory of the run's events died with the run."""
     monkeypatch.setattr(supervision, "_LOOK_S", 0.2)
     monkeypatch.setattr(supervision, "SILENCE", dt.timedelta(seconds=3))
@@ -138,19 +158,23 @@ def test_the_watch_goes_on_after_a_server_that_did_not_answer(monkeypatch):
     assert asked[0] < asked[1] < asked[2]
 
 
-# --- what a scheduled run does before its own work ---------------------------------------------------------------------------------
+# --- what a scheduled run does before its own work
 
 
 @pytest.fixture
 def config(tmp_path):
-    from flows.settings import resolve
+    from flows.settings.layers import resolve
 
-    return resolve({"tickers": "AAPL", "as_of": "2024-05-28"}, environ={"TICKERCAST_WORKSPACE": str(tmp_path / "w")})
+    return resolve(
+        {"tickers": "AAPL", "as_of": "2024-05-28"}, environ={"TICKERCAST_WORKSPACE": str(tmp_path / "w")}
+    )
 
 
 @pytest.fixture
 def evening(monkeypatch, config):
-    """Calls `scheduled.evening` as one of a schedule, with what is due given; returns the summary and the nights that were run."""
+    """Calls `scheduled.evening` as one of a schedule, with what is due given; returns the summary and the
+    nights that were run.
+    """
     monkeypatch.setattr(scheduled, "say", print)
 
     def call(found: Due, overrides=(), scheduled_run=True):
@@ -171,7 +195,7 @@ MISSED = (dt.date(2024, 5, 23), dt.date(2024, 5, 24))
 
 
 def test_without_a_new_session_a_scheduled_run_ends_at_once_well_and_writes_one_line(evening, config):
-    from forecast_lib.store import ledger
+    from forecast_lib.store.disk import ledger
 
     summary, ran = evening(Due(new=False, stands="run-1"))
     assert (summary.status, summary.exit_code, ran) == ("no_new_session", 0, [])
@@ -182,20 +206,35 @@ def test_without_a_new_session_a_scheduled_run_ends_at_once_well_and_writes_one_
     assert ledger.read(config.workspace).runs() == {}
 
 
-@pytest.mark.parametrize(("overrides", "scheduled_run"), [({"strategy": "retrain"}, True), ({"as_of": "2024-05-28"}, False), ({}, False)])
-def test_a_run_by_hand_and_one_with_a_strategy_are_done_on_a_holiday_too(evening, config, overrides, scheduled_run):
+@pytest.mark.parametrize(
+    ("overrides", "scheduled_run"),
+    [({"strategy": "retrain"}, True), ({"as_of": "2024-05-28"}, False), ({}, False)],
+)
+def test_a_run_by_hand_and_one_with_a_strategy_are_done_on_a_holiday_too(
+    evening, config, overrides, scheduled_run
+):
     summary, ran = evening(Due(new=False, stands="run-1"), overrides, scheduled_run)
     assert (summary.status, ran) == ("fresh", [config])
 
 
 def test_missed_nights_are_done_before_tonight_in_order_and_marked(evening, config):
     summary, ran = evening(Due(True, MISSED, 3, "run-1"), {"strategy": "retrain"})
-    assert [(night.as_of.day, night.backfilled, night.strategy) for night in ran[:-1]] == [(day, True, "auto") for day in MISSED]
-    assert (ran[-1].run_id, ran[-1].as_of.day) == (config.run_id, config.as_of.day) and len({night.run_id for night in ran}) == 3
-    assert ran[-1].as_of.known_at >= ran[-2].as_of.known_at  # else it would not know the prices that the nights before it stored
-    assert all(night.as_of.known_at == night.as_of.now for night in ran)  # prices as they are known now, dated up to the evening
-    assert summary.message == (
-        "1 of 1 tickers fresh; 3 missed nights before that were not made up for; 2024-05-23 back-filled; 2024-05-24 back-filled"
+    assert [(night.as_of.day, night.backfilled, night.strategy) for night in ran[:-1]] == [
+        (day, True, "auto") for day in MISSED
+    ]
+    assert (ran[-1].run_id, ran[-1].as_of.day) == (config.run_id, config.as_of.day) and len(
+        {night.run_id for night in ran}
+    ) == 3
+    assert (
+        ran[-1].as_of.known_at >= ran[-2].as_of.known_at
+    )  # else it would not know the prices that the nights before it stored
+    assert all(
+        night.as_of.known_at == night.as_of.now for night in ran
+    )  # prices as they are known now, dated up to the evening
+    assert (
+        summary.message
+        == "1 of 1 tickers fresh; 3 missed nights before that were not made up for; 2024-05-23 back-filled;"
+        " 2024-05-24 back-filled"
     )
 
 
@@ -212,7 +251,10 @@ def test_the_demo_makes_up_for_two_weeks_though_it_is_run_by_hand(evening):
 
 def test_many_nights_that_were_made_up_for_are_said_in_a_few_words(evening):
     missed = tuple(dt.date(2024, 5, day) for day in range(20, 25))
-    assert evening(Due(True, missed), {"backfill": 5})[0].message == "1 of 1 tickers fresh; 5 nights back-filled, 2024-05-20 to 2024-05-24"
+    assert (
+        evening(Due(True, missed), {"backfill": 5})[0].message
+        == "1 of 1 tickers fresh; 5 nights back-filled, 2024-05-20 to 2024-05-24"
+    )
 
 
 def test_a_back_filled_night_has_the_same_settings_as_any_other(config):
@@ -231,7 +273,9 @@ def test_too_many_nights_are_refused(config):
 
 
 def test_of_several_late_runs_of_a_schedule_only_the_newest_does_the_work(client, config, monkeypatch):
-    """Three were due while nothing ran; another schedule of the same deployment has other parameters and is not counted."""
+    """Three were due while nothing ran; another schedule of the same deployment has other parameters and is
+    not counted.
+    """
     flow_id = client.create_flow(watched)
     deployment = client.create_deployment(flow_id, "late", tags=[TAG])
     now = dt.datetime.now(dt.UTC)
@@ -240,7 +284,9 @@ def test_of_several_late_runs_of_a_schedule_only_the_newest_does_the_work(client
         from prefect.states import Scheduled
 
         when = now - dt.timedelta(hours=hours)
-        return client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=when), parameters=parameters)
+        return client.create_flow_run_from_deployment(
+            deployment, state=Scheduled(scheduled_time=when), parameters=parameters
+        )
 
     oldest, newest, _ = late(48, profile="tokyo"), late(24, profile="tokyo"), late(1, profile="london")
     monkeypatch.setattr(scheduled, "say", print)
@@ -249,7 +295,11 @@ def test_of_several_late_runs_of_a_schedule_only_the_newest_does_the_work(client
         mine = client.read_flow_run(run.id)
         monkeypatch.setattr(scheduled, "_scheduled_run", lambda mine=mine: mine)
         ends.append(
-            scheduled.once("backtest", config, lambda asked: RunSummary(asked.run_id, "backtest", "fresh", asked.as_of.day, "done"))
+            scheduled.once(
+                "backtest",
+                config,
+                lambda asked: RunSummary(asked.run_id, "backtest", "fresh", asked.as_of.day, "done"),
+            )
         )
     assert [end.status for end in ends] == ["superseded", "fresh"]
     assert f"{now - dt.timedelta(hours=24):%Y-%m-%d %H:%M} UTC is due as well" in ends[0].message
@@ -262,7 +312,12 @@ def test_a_server_that_does_not_answer_keeps_no_scheduled_run_from_its_work(conf
     said = []
     monkeypatch.setattr(scheduled, "get_client", refuse)
     monkeypatch.setattr(scheduled, "say", said.append)
-    mine = SimpleNamespace(id=uuid4(), deployment_id=uuid4(), expected_start_time=dt.datetime(2024, 5, 28, tzinfo=dt.UTC), parameters={})
+    mine = SimpleNamespace(
+        id=uuid4(),
+        deployment_id=uuid4(),
+        expected_start_time=dt.datetime(2024, 5, 28, tzinfo=dt.UTC),
+        parameters={},
+    )
     monkeypatch.setattr(scheduled, "_scheduled_run", lambda: mine)
     assert scheduled.once("nightly", config, lambda asked: "done") == "done"
     assert said == ["whether a later run is due is not known: ConnectionError"]

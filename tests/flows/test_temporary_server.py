@@ -1,12 +1,14 @@
-"""The server of a single run: it is there while the run needs it and gone afterwards, and it never takes another's place."""
+"""The server of a single run: it is there while the run needs it and gone afterwards, and it never takes
+another's place.
+"""
 
 import os
 
 import pytest
 from prefect.settings import get_current_settings
 
-from flows.deployments import is_up
-from flows.temporary_server import TemporaryServer
+from flows.running.temporary_server import TemporaryServer
+from flows.service.deployments import is_up
 from tests.conftest import clean_environment
 
 pytestmark = pytest.mark.prefect
@@ -41,7 +43,9 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
 
 
 def test_server_that_prefects_own_settings_name_is_left_to_prefect(home):
-    (home / "profiles.toml").write_text('active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n')
+    (home / "profiles.toml").write_text(
+        'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+    )
     before, server = get_current_settings().api.url, TemporaryServer()
     with server.in_use():
         assert get_current_settings().api.url == before

@@ -1,4 +1,6 @@
-"""Two nights made by the command line, run again from what was known then; copies of their workspace with one thing altered."""
+"""Two nights made by the command line, run again from what was known then; copies of their workspace with one
+thing altered.
+"""
 
 import hashlib
 import shutil
@@ -7,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forecast_lib.store.files import LEDGER, PUBLISHED
+from forecast_lib.store.disk.files import LEDGER, PUBLISHED
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +49,9 @@ def contents(workspace: Path) -> dict[str, str]:
 def test_a_night_comes_out_the_same_and_nothing_is_stored(tickercast, nights, day):
     before = contents(nights)
     ended = verify(tickercast, nights, day)
-    assert (ended.code, ended.summary["verdict"], ended.summary["differences"]) == (0, "the same", 0), ended.out + ended.err
+    assert (ended.code, ended.summary["verdict"], ended.summary["differences"]) == (0, "the same", 0), (
+        ended.out + ended.err
+    )
     assert ended.summary["rows"] > 2 * 2  # forecasts alone: two tickers, two steps
     assert ended.out.startswith(f"the night of {day} (run {ended.summary['run_id']}) came out the same: all ")
     assert contents(nights) == before
@@ -56,19 +60,30 @@ def test_a_night_comes_out_the_same_and_nothing_is_stored(tickercast, nights, da
 @pytest.mark.parametrize(
     ("sql", "named"),
     [
-        ("UPDATE forecasts SET point = point * (1 + 1e-15) WHERE ticker = 'SIM2' AND step = 1 {}", "forecasts SIM2 1 point: "),
         (
-            "UPDATE forecast_weights SET sigma = 2 * sigma WHERE ticker = 'SIM1' AND step = 2 AND model = 'naive' {}",
+            "UPDATE forecasts SET point = point * (1 + 1e-15) WHERE ticker = 'SIM2' AND step = 1 {}",
+            "forecasts SIM2 1 point: ",
+        ),
+        (
+            (
+                "UPDATE forecast_weights SET sigma = 2 * sigma WHERE ticker = 'SIM1' AND step = 2 AND model ="
+                " 'naive' {}"
+            ),
             "forecast_weights SIM1 2 naive sigma: ",
         ),
-        ("UPDATE run_tickers SET status = 'naive' WHERE ticker = 'SIM1' {}", "run_tickers SIM1 status: naive, now fresh"),
+        (
+            "UPDATE run_tickers SET status = 'naive' WHERE ticker = 'SIM1' {}",
+            "run_tickers SIM1 status: naive, now fresh",
+        ),
     ],
 )
 def test_an_altered_row_is_named(tickercast, copy, sql, named):
     altered(copy, sql.format(f"AND run_id = (SELECT run_id FROM runs WHERE as_of = DATE '{SECOND}')"))
     ended = verify(tickercast, copy, SECOND)
     assert (ended.code, ended.summary["differences"]) == (1, 1), ended.out + ended.err
-    assert ended.summary["first"][0].startswith(named) and ended.summary["first"][0] in ended.out.splitlines()[0]
+    assert (
+        ended.summary["first"][0].startswith(named) and ended.summary["first"][0] in ended.out.splitlines()[0]
+    )
 
 
 def test_a_row_that_was_taken_out_or_a_line_of_the_ledger_that_was_altered_is_a_difference(tickercast, copy):
@@ -89,8 +104,10 @@ def test_what_cannot_be_compared_says_why(tickercast, copy, tmp_path):
         assert (ended.code, ended.err.count("Traceback")) == (10, 0)
         return ended.out.splitlines()[0]
 
-    assert said(copy, "2023-01-03") == (
-        f"the night of 2023-01-03 cannot be compared: no night of 2023-01-03 is published: there are {FIRST} to {SECOND}"
+    assert (
+        said(copy, "2023-01-03")
+        == "the night of 2023-01-03 cannot be compared: no night of 2023-01-03 is published: there are"
+        f" {FIRST} to {SECOND}"
     )
     assert "nothing is published in " in said(tmp_path / "none", FIRST)
     for path in (copy / "models").glob("*.npz"):
@@ -104,4 +121,7 @@ def test_what_cannot_be_compared_says_why(tickercast, copy, tmp_path):
 
 def test_a_malformed_date_is_wrong_usage(tickercast, nights):
     ended = verify(tickercast, nights, "yesterday")
-    assert (ended.code, ended.summary["error"]) == (2, "DATE 'yesterday' is not a date: expected YYYY-MM-DD, for example 2024-05-30")
+    assert (ended.code, ended.summary["error"]) == (
+        2,
+        "DATE 'yesterday' is not a date: expected YYYY-MM-DD, for example 2024-05-30",
+    )

@@ -1,4 +1,6 @@
-"""Files of made-up prices that grow from evening to evening, and an evening's ingest of them: in process and without Prefect."""
+"""Files of made-up prices that grow from evening to evening, and an evening's ingest of them: in process and
+without Prefect.
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -10,10 +12,10 @@ import pandas as pd
 import pytest
 
 from flows import nightly
-from flows.settings import resolve
-from flows.stages import PlainStages
-from forecast_lib.jobs.ingest import Market
-from forecast_lib.jobs.summary import RunSummary
+from flows.running.stages import PlainStages
+from flows.settings.layers import resolve
+from forecast_lib.jobs.ingest.new_prices import Market
+from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
 from tests.made_up import noisy
 
@@ -26,7 +28,9 @@ WITHOUT_ACTIONS = ["Date", *PRICES, "Volume"]
 def prices(seed: int = 0) -> pd.DataFrame:
     """One good row for each of SESSIONS, moving by 1 % a day, with no dividend and no split."""
     made = noisy(len(SESSIONS), seed)
-    figures = dict(zip((*PRICES, "Volume"), (made.open, made.high, made.low, made.close, made.volume), strict=True))
+    figures = dict(
+        zip((*PRICES, "Volume"), (made.open, made.high, made.low, made.close, made.volume), strict=True)
+    )
     return pd.DataFrame({"Date": SESSIONS, **figures, "Dividends": 0.0, "Stock Splits": 0.0})
 
 
@@ -53,12 +57,16 @@ def day(place: int) -> str:
 
 def after(place: int, minutes: int = 0) -> dt.datetime:
     """UTC time on a session's evening, so long after its ingest."""
-    return dt.datetime.combine(SESSIONS[place].date(), dt.time(22, 30), dt.UTC) + dt.timedelta(minutes=minutes)
+    return dt.datetime.combine(SESSIONS[place].date(), dt.time(22, 30), dt.UTC) + dt.timedelta(
+        minutes=minutes
+    )
 
 
 @dataclass(frozen=True)
 class Evenings:
-    """One workspace, filled from a folder of CSV files or from one Parquet file, which is taken in whole as far as it is plain."""
+    """One workspace, filled from a folder of CSV files or from one Parquet file, which is taken in whole as
+    far as it is plain.
+    """
 
     folder: Path
     form: str
@@ -69,7 +77,12 @@ class Evenings:
         return self.folder / "workspace"
 
     def ingest(
-        self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = (), universe: Path | None = None
+        self,
+        place: int,
+        files: dict[str, pd.DataFrame],
+        rules: str = "",
+        also: tuple[str, ...] = (),
+        universe: Path | None = None,
     ) -> dict[str, str]:
         """Takes in each ticker's rows up to the session at `place`, on its evening.
 
@@ -84,12 +97,22 @@ class Evenings:
         return {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded}
 
     def summary(
-        self, place: int, files: dict[str, pd.DataFrame], rules: str = "", also: tuple[str, ...] = (), universe: Path | None = None
+        self,
+        place: int,
+        files: dict[str, pd.DataFrame],
+        rules: str = "",
+        also: tuple[str, ...] = (),
+        universe: Path | None = None,
     ) -> RunSummary:
         """As `ingest`, and the run's whole summary."""
         until = {ticker: rows[rows["Date"] <= SESSIONS[place]] for ticker, rows in files.items()}
         asked = {"universe": str(universe)} if universe else {"tickers": ",".join([*files, *also])}
-        given = {"files": str(self._written(until)), **asked, "workspace": str(self.workspace), "as_of": day(place)}
+        given = {
+            "files": str(self._written(until)),
+            **asked,
+            "workspace": str(self.workspace),
+            "as_of": day(place),
+        }
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(nightly, "Stages", PlainStages)
             patched.setattr(
@@ -101,7 +124,11 @@ class Evenings:
         """The market of an evening again, a month later, from what its ingest knew and stored."""
         asked = {"universe": str(universe)} if universe else {"tickers": ",".join(files)}
         given = {**asked, "source": "simulated", "workspace": str(self.workspace), "as_of": day(place)}
-        config = resolve({**given, "known_at": after(place).isoformat()}, environ={}, now=after(place) + dt.timedelta(days=30))
+        config = resolve(
+            {**given, "known_at": after(place).isoformat()},
+            environ={},
+            now=after(place) + dt.timedelta(days=30),
+        )
         return nightly.read_market(config, PlainStages(config))
 
     def _written(self, files: dict[str, pd.DataFrame]) -> Path:
@@ -111,7 +138,9 @@ class Evenings:
             for ticker, rows in files.items():
                 rows.to_csv(market / f"{ticker}.csv", index=False, date_format="%Y-%m-%d")
             return market
-        joined = pd.concat([rows.assign(Ticker=ticker, Date=rows["Date"].dt.date) for ticker, rows in files.items()])
+        joined = pd.concat(
+            [rows.assign(Ticker=ticker, Date=rows["Date"].dt.date) for ticker, rows in files.items()]
+        )
         duckdb.from_df(joined).write_parquet(str(market / "all.parquet"))
         return market / "all.parquet"
 
@@ -122,11 +151,21 @@ class Evenings:
 
     def closes(self, ticker: str) -> pd.Series:
         """The newest stored closes of a ticker, by session."""
-        found = self.rows(f"SELECT session, close FROM current_prices WHERE ticker = '{ticker}' ORDER BY session")
-        return pd.Series([close for _, close in found], index=pd.DatetimeIndex([session for session, _ in found]), dtype=float)
+        found = self.rows(
+            f"SELECT session, close FROM current_prices WHERE ticker = '{ticker}' ORDER BY session"
+        )
+        return pd.Series(
+            [close for _, close in found],
+            index=pd.DatetimeIndex([session for session, _ in found]),
+            dtype=float,
+        )
 
     def has_all_of(self, ticker: str, rows: pd.DataFrame, place: int) -> bool:
-        """Whether the ticker's stored closes are those of these rows up to the session at `place`, no more and no fewer."""
+        """Whether the ticker's stored closes are those of these rows up to the session at `place`, no more
+        and no fewer.
+        """
         expected = rows.loc[rows["Date"] <= SESSIONS[place]].set_index("Date")["Close"]
         stored = self.closes(ticker)
-        return stored.index.equals(pd.DatetimeIndex(expected.index)) and np.allclose(stored, expected, rtol=1e-9)
+        return stored.index.equals(pd.DatetimeIndex(expected.index)) and np.allclose(
+            stored, expected, rtol=1e-9
+        )

@@ -1,10 +1,12 @@
-"""What is wrong with a ticker costs a value, a row, or tonight's newest prices; it goes on by itself, and a person may overrule."""
+"""What is wrong with a ticker costs a value, a row, or tonight's newest prices; it goes on by itself, and a
+person may overrule.
+"""
 
 import datetime as dt
 
 import pytest
 
-from forecast_lib.jobs import upkeep
+from forecast_lib.jobs.upkeep import overrules
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, without
 
 pytestmark = pytest.mark.parametrize("evenings", ["parquet"], indirect=True)
@@ -13,7 +15,9 @@ OPEN_GAPS = "SELECT session::VARCHAR FROM open_price_gaps WHERE ticker = '{}' OR
 CLEAN = prices()
 
 
-def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complete_it(evenings: Evenings) -> None:
+def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complete_it(
+    evenings: Evenings,
+) -> None:
     """Four lows above their highs cost the bars of four rows; four closes of nothing cost their rows."""
     flawed = CLEAN["Date"].isin(SESSIONS[-40:-36])
     files = {
@@ -24,31 +28,38 @@ def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complet
     assert evenings.has_all_of("LOWS", CLEAN, -3)
     assert evenings.has_all_of("ZEROS", without(CLEAN, slice(-40, -36)), -3)
     assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(4,)]
-    lines = upkeep.quarantined(evenings.workspace, after(-3, 1), ["LOWS"])["quarantine_id"]
+    lines = overrules.quarantined(evenings.workspace, after(-3, 1), ["LOWS"])["quarantine_id"]
     for place, line in enumerate(lines):
-        upkeep.release(evenings.workspace, line, "as the exchange has it", after(-3, 1 + place))
+        overrules.release(evenings.workspace, line, "as the exchange has it", after(-3, 1 + place))
     assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(0,)]
     assert evenings.ingest(-2, files) == {}
-    assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(0,)], "what was released passes from then on"
+    assert evenings.rows("SELECT count(*) FROM current_prices WHERE low IS NULL") == [(0,)], (
+        "what was released passes from then on"
+    )
 
 
-# -- halts --------------------------------------------------------------------------------------------------------------------
+# --- halts
 
 HALT = slice(-22, -10)
 HALTED = [day(place) for place in range(HALT.start, HALT.stop)]
 
 
-def test_a_ticker_goes_on_after_a_halt_and_its_sessions_are_open_gaps_until_a_person_closes_them(evenings: Evenings) -> None:
+def test_a_ticker_goes_on_after_a_halt_and_its_sessions_are_open_gaps_until_a_person_closes_them(
+    evenings: Evenings,
+) -> None:
     """NEW has no row stored before the halt."""
     rows, bolt = without(CLEAN, HALT), prices(1)
     assert evenings.ingest(HALT.start - 1, {"ACME": rows, "BOLT": bolt}) == {}
     for place in (-8, -7):
         assert evenings.ingest(place, {"ACME": rows, "NEW": rows, "BOLT": bolt}) == {}
         assert all(evenings.has_all_of(ticker, rows, place) for ticker in ("ACME", "NEW"))
-    assert all(evenings.rows(OPEN_GAPS.format(ticker)) == [(session,) for session in HALTED] for ticker in ("ACME", "NEW"))
+    assert all(
+        evenings.rows(OPEN_GAPS.format(ticker)) == [(session,) for session in HALTED]
+        for ticker in ("ACME", "NEW")
+    )
     assert evenings.rows("SELECT count(*) FROM price_gaps") == [(2 * 12,)], "each is found once"
     first, last = (dt.date.fromisoformat(HALTED[end]) for end in (0, -1))
-    upkeep.close_gap(evenings.workspace, "ACME", first, "trading was halted", after(-7, 1), last=last)
+    overrules.close_gap(evenings.workspace, "ACME", first, "trading was halted", after(-7, 1), last=last)
     assert evenings.ingest(-6, {"ACME": rows, "NEW": rows, "BOLT": bolt}) == {}
     assert evenings.rows(OPEN_GAPS.format("ACME")) == []
 
@@ -57,8 +68,8 @@ def test_a_gap_of_long_ago_is_asked_for_again_and_what_lies_between_is_stored_on
     evenings: Evenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An ingest reads the ends of the histories alone; the gap lies before them."""
-    monkeypatch.setattr("forecast_lib.jobs.known.TAIL_SESSIONS", 30)
-    monkeypatch.setattr("forecast_lib.jobs.known._TAIL", dt.timedelta(days=60))
+    monkeypatch.setattr("forecast_lib.jobs.ingest.known.TAIL_SESSIONS", 30)
+    monkeypatch.setattr("forecast_lib.jobs.ingest.known._TAIL", dt.timedelta(days=60))
     files = {"ACME": without(CLEAN, slice(-200, -199)), "BOLT": prices(1)}
     for place in (-4, -3):
         assert evenings.ingest(place, files) == {}
@@ -68,7 +79,7 @@ def test_a_gap_of_long_ago_is_asked_for_again_and_what_lies_between_is_stored_on
     assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
 
 
-# -- rows that wait -----------------------------------------------------------------------------------------------------------
+# --- rows that wait
 
 
 def test_prices_in_another_unit_wait_and_the_ticker_goes_on_after_them(evenings: Evenings) -> None:
@@ -80,18 +91,25 @@ def test_prices_in_another_unit_wait_and_the_ticker_goes_on_after_them(evenings:
     for place in (block.stop, block.stop + 1):
         assert evenings.ingest(place, files) == {}
         assert evenings.has_all_of("ACME", without(CLEAN, block), place)
-        assert evenings.rows("SELECT DISTINCT session::VARCHAR FROM quarantine WHERE ticker = 'ACME' ORDER BY 1") == inside
+        assert (
+            evenings.rows("SELECT DISTINCT session::VARCHAR FROM quarantine WHERE ticker = 'ACME' ORDER BY 1")
+            == inside
+        )
         assert evenings.rows(OPEN_GAPS.format("ACME")) == inside
 
 
-def test_a_bad_print_of_the_newest_session_waits_and_what_a_person_releases_is_believed(evenings: Evenings) -> None:
-    """2.3 times as high from one session on, with an ordinary day's range: tonight's forecast starts from the session before."""
+def test_a_bad_print_of_the_newest_session_waits_and_what_a_person_releases_is_believed(
+    evenings: Evenings,
+) -> None:
+    """2.3 times as high from one session on, with an ordinary day's range: tonight's forecast starts from the
+    session before.
+    """
     files = {"ACME": times(CLEAN, 2.3, slice(-5, None)), "BOLT": prices(1)}
     assert evenings.ingest(-6, files) == {}
     assert set(evenings.ingest(-5, files)) == {"ACME"}
     assert evenings.has_all_of("ACME", CLEAN, -6)
-    (line,) = upkeep.quarantined(evenings.workspace, after(-5, 1))["quarantine_id"]
-    upkeep.release(evenings.workspace, line, "the exchange says so", after(-5, 2))
+    (line,) = overrules.quarantined(evenings.workspace, after(-5, 1))["quarantine_id"]
+    overrules.release(evenings.workspace, line, "the exchange says so", after(-5, 2))
     assert evenings.closes("ACME").iloc[-1] == pytest.approx(2.3 * CLEAN["Close"].iloc[-5])
     assert "ACME" not in evenings.ingest(-4, files)
     assert evenings.has_all_of("ACME", files["ACME"], -4)
@@ -114,12 +132,17 @@ def test_a_real_fall_is_told_and_let_in_by_itself_within_three_sessions(evenings
     assert set(evenings.ingest(fall, files)) <= {"ACME"}
     assert evenings.ingest(fall + 3, files) == {}
     assert evenings.has_all_of("ACME", fallen, fall + 3)
-    newest = "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP BY 1 ORDER BY 1"
+    newest = (
+        "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP"
+        " BY 1 ORDER BY 1"
+    )
     assert (day(fall), "real") in evenings.rows(newest)
 
 
 def test_a_step_that_stays_waits_and_is_let_in_by_itself_within_three_sessions(evenings: Evenings) -> None:
-    """Every price times 0.55 from one session on, at no ratio of a split, with the usual ranges and volume: nobody says what it was."""
+    """Every price times 0.55 from one session on, at no ratio of a split, with the usual ranges and volume:
+    nobody says what it was.
+    """
     step = -9
     fallen = times(CLEAN, 0.55, slice(step, None))
     files = {"ACME": fallen, "BOLT": prices(1)}
@@ -130,17 +153,22 @@ def test_a_step_that_stays_waits_and_is_let_in_by_itself_within_three_sessions(e
     for later in range(3, 6):
         assert evenings.ingest(step + later, files) == {}
         assert evenings.has_all_of("ACME", fallen, step + later)
-    newest = "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP BY 1"
+    newest = (
+        "SELECT session::VARCHAR, arg_max(verdict, known_at) FROM price_verdicts WHERE ticker = 'ACME' GROUP"
+        " BY 1"
+    )
     assert evenings.rows(newest) == [(day(step), "real")]
     assert evenings.rows("SELECT count(*) FROM corporate_actions WHERE ticker = 'ACME'") == [(0,)]
     assert evenings.rows(OPEN_GAPS.format("ACME")) == []
 
 
-# -- a past on another scale --------------------------------------------------------------------------------------------------
+# --- a past on another scale
 
 
 @pytest.mark.parametrize("factor", [100.0, 1.2, 0.999])
-def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(evenings: Evenings, factor: float) -> None:
+def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(
+    evenings: Evenings, factor: float
+) -> None:
     rescaled = {"ACME": times(CLEAN, factor, slice(None)), "BOLT": prices(1)}
     assert evenings.ingest(-3, {"ACME": CLEAN, "BOLT": prices(1)}) == {}
     assert evenings.ingest(-2, rescaled) == {"ACME": "rescaled"}
@@ -151,6 +179,8 @@ def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(evenings: 
 def test_a_dividend_above_the_price_is_refused_by_name(evenings: Evenings) -> None:
     paid = CLEAN.assign(Dividends=CLEAN["Dividends"].mask(CLEAN["Date"] == SESSIONS[-9], 1e5))
     assert evenings.ingest(-3, {"ACME": paid}) == {}
-    assert evenings.rows("SELECT rule, session::VARCHAR FROM quarantine") == [("dividend_above_price", day(-9))]
+    assert evenings.rows("SELECT rule, session::VARCHAR FROM quarantine") == [
+        ("dividend_above_price", day(-9))
+    ]
     assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(0,)]
     assert evenings.has_all_of("ACME", CLEAN, -3)

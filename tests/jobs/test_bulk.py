@@ -1,5 +1,6 @@
-"""A Parquet file read by columns, whole tickers of it going straight into the table, stores exactly what the same file read as it stands
-stores, whatever is wrong with some of its tickers."""
+"""A Parquet file read by columns, whole tickers of it going straight into the table, stores exactly what the
+same file read as it stands stores, whatever is wrong with some of its tickers.
+"""
 
 import datetime as dt
 import functools
@@ -12,16 +13,16 @@ import pandas as pd
 import pytest
 
 from flows import nightly
-from flows.settings import resolve
-from flows.stages import PlainStages
+from flows.running.stages import PlainStages
+from flows.settings.layers import resolve
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
-from forecast_lib.jobs import ingest as taking
-from forecast_lib.jobs.known import read_known, with_whole_past
-from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.ingest import new_prices as taking
+from forecast_lib.jobs.ingest.known import read_known, with_whole_past
+from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import audits, database
+from forecast_lib.store.working import audits, database
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,16 @@ def good(ticker: str, seed: int) -> pd.DataFrame:
     close = (100 * np.exp(np.cumsum(0.01 * random.standard_normal(len(SESSIONS))))).round(2)
     figures = {"open": close, "high": (close * 1.01).round(2), "low": (close * 0.99).round(2), "close": close}
     volume = random.integers(1000, 9000, len(SESSIONS))
-    return pd.DataFrame({"ticker": ticker, "date": SESSIONS, **figures, "volume": volume, "dividends": 0.0, "stock_splits": 0.0})
+    return pd.DataFrame(
+        {
+            "ticker": ticker,
+            "date": SESSIONS,
+            **figures,
+            "volume": volume,
+            "dividends": 0.0,
+            "stock_splits": 0.0,
+        }
+    )
 
 
 def with_value(column: str, value: float, at: int = 200) -> Change:
@@ -68,7 +78,9 @@ def paid(at: int, value: float) -> Change:
 
 
 def split(at: int, ratio: float, *, traded: bool) -> Change:
-    """A split on the row's session; the rows before as they were traded, or divided already: then the prices stay."""
+    """A split on the row's session; the rows before as they were traded, or divided already: then the prices
+    stay.
+    """
 
     def change(rows: pd.DataFrame) -> pd.DataFrame:
         rows = with_value("stock_splits", ratio, at)(rows)
@@ -101,14 +113,19 @@ CHANGES: dict[str, Change] = {
 def change_at(day: int, **values: float) -> Change:
     """Other values on a session, counted from the end."""
     return lambda rows: rows.assign(
-        **{name: rows[name].astype(float).mask(rows["date"] == SESSIONS[day], value) for name, value in values.items()}
+        **{
+            name: rows[name].astype(float).mask(rows["date"] == SESSIONS[day], value)
+            for name, value in values.items()
+        }
     )
 
 
 def scaled_at(day: int, factor: float) -> Change:
     def change(rows: pd.DataFrame) -> pd.DataFrame:
         prices = ["open", "high", "low", "close"]
-        return rows.assign(**{name: rows[name].where(rows["date"] != SESSIONS[day], rows[name] * factor) for name in prices})
+        return rows.assign(
+            **{name: rows[name].where(rows["date"] != SESSIONS[day], rows[name] * factor) for name in prices}
+        )
 
     return change
 
@@ -118,11 +135,15 @@ def without(day: int) -> Change:
 
 
 def split_later(ratio: float, *, divided: bool) -> Change:
-    """A split on the session five before the end: the prices fall from it on; those before stay as traded, or are divided too."""
+    """A split on the session five before the end: the prices fall from it on; those before stay as traded, or
+    are divided too.
+    """
 
     def change(rows: pd.DataFrame) -> pd.DataFrame:
         falls = rows["date"] >= SESSIONS[-5] if not divided else rows["date"] <= SESSIONS[-1]
-        prices = {name: rows[name].where(~falls, rows[name] / ratio) for name in ("open", "high", "low", "close")}
+        prices = {
+            name: rows[name].where(~falls, rows[name] / ratio) for name in ("open", "high", "low", "close")
+        }
         volume = rows["volume"] * ratio if divided else rows["volume"]
         return change_at(-5, stock_splits=ratio)(rows.assign(volume=volume, **prices))
 
@@ -142,7 +163,9 @@ SECOND_EVENING: dict[str, Change] = {
     "OVERLAPS": change_at(-12, dividends=0.4), "SPLITS": split_later(2.0, divided=True), "SPLITSOLD": split_later(2.0, divided=False),
     "PAYSREVISED": lambda rows: change_at(-5, dividends=0.4)(scaled_at(60, 1.002)(rows)), "PAYSMISSED": change_at(-5, dividends=0.4),
 }  # fmt: skip
-"""What happened to tickers by the second evening; they were good before, LATE was not there, CAME and PAYSMISSED lacked a session."""
+"""What happened to tickers by the second evening; they were good before, LATE was not there, CAME and
+PAYSMISSED lacked a session.
+"""
 LACKED_A_SESSION = ("CAME", "PAYSMISSED")
 
 
@@ -158,17 +181,26 @@ def write(path: Path, parts: list[pd.DataFrame]) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The file on three evenings. Three good tickers, one for each change, and one for each thing that happens later; EARLY, which
-    begins the file, goes on at its end. On the last evening the file has only the last twelve sessions."""
+    """The file on three evenings. Three good tickers, one for each change, and one for each thing that
+    happens later; EARLY, which begins the file, goes on at its end. On the last evening the file has only the
+    last twelve sessions.
+    """
     folder = tmp_path_factory.mktemp("market")
     always = [good(f"G{number}", number) for number in range(3)]
     always += [change(good(name, seed)) for seed, (name, change) in enumerate(CHANGES.items(), 20)]
     early = good("EARLY", 50)
     always = [early[:100], *always, early[100:]]
     later = {name: good(name, seed) for seed, name in enumerate(SECOND_EVENING, 60)}
-    before = [without(-15)(rows) if name in LACKED_A_SESSION else rows for name, rows in later.items() if name != "LATE"]
+    before = [
+        without(-15)(rows) if name in LACKED_A_SESSION else rows
+        for name, rows in later.items()
+        if name != "LATE"
+    ]
     happened = [change(up_to(SECOND, later[name])) for name, change in SECOND_EVENING.items()]
-    last = [rows[rows["date"] > SESSIONS[-13]] for rows in [*always, *(change(later[name]) for name, change in SECOND_EVENING.items())]]
+    last = [
+        rows[rows["date"] > SESSIONS[-13]]
+        for rows in [*always, *(change(later[name]) for name, change in SECOND_EVENING.items())]
+    ]
     return {
         "first": write(folder / "first.parquet", [up_to(FIRST, rows) for rows in [*always, *before]]),
         "second": write(folder / "second.parquet", [*(up_to(SECOND, rows) for rows in always), *happened]),
@@ -183,7 +215,9 @@ Ingest = Callable[..., RunSummary]
 
 @pytest.fixture
 def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ingest:
-    """Takes the file of an evening in: `whole`, or as it stands, as a file whose columns say too little is read."""
+    """Takes the file of an evening in: `whole`, or as it stands, as a file whose columns say too little is
+    read.
+    """
 
     def run(name: str, evening: str, *, whole: bool, hour: int = 22, **options: str) -> RunSummary:
         with monkeypatch.context() as patched:
@@ -192,7 +226,9 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 nightly.publish, "report_pages", lambda *_: [("index.html", "")]
             )  # has tests of its own, and takes most of the time
             if whole:
-                patched.setattr(nightly.ingest, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1))
+                patched.setattr(
+                    nightly.ingest, "take_in", functools.partial(taking.take_in, fewest_to_store_whole=1)
+                )
             else:
                 patched.setattr(FilesSource, "_by_columns", lambda _: None)
             day = SESSIONS[EVENINGS[evening]].date()
@@ -218,9 +254,14 @@ TABLES = {
     "prices": "SELECT * EXCLUDE (run_id, adj_close) FROM prices ORDER BY ALL",
     "corporate_actions": "SELECT * EXCLUDE run_id FROM corporate_actions ORDER BY ALL",
     "quarantined_prices": "SELECT * EXCLUDE run_id FROM quarantined_prices ORDER BY ALL",
-    "quality_counts": "SELECT q.* EXCLUDE run_id, r.as_of FROM quality_counts AS q JOIN runs AS r USING (run_id) ORDER BY ALL",
+    "quality_counts": (
+        "SELECT q.* EXCLUDE run_id, r.as_of FROM quality_counts AS q JOIN runs AS r USING (run_id) ORDER"
+        " BY ALL"
+    ),
     "price_gaps": "SELECT * EXCLUDE run_id FROM price_gaps ORDER BY ALL",
-    "run_tickers": "SELECT t.* EXCLUDE run_id, r.as_of FROM run_tickers AS t JOIN runs AS r USING (run_id) ORDER BY ALL",
+    "run_tickers": (
+        "SELECT t.* EXCLUDE run_id, r.as_of FROM run_tickers AS t JOIN runs AS r USING (run_id) ORDER BY ALL"
+    ),
     "runs": "SELECT as_of, status, message, degraded, prices_hash FROM runs ORDER BY ALL",
 }
 
@@ -228,7 +269,11 @@ TABLES = {
 def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path: Path) -> None:
     """On the second evening some rules have other severities."""
     for evening in EVENINGS:
-        rules = "zero_volume=drop_row,stale_bar=hold_ticker,duplicate_session=hold_ticker" if evening == "second" else ""
+        rules = (
+            "zero_volume=drop_row,stale_bar=hold_ticker,duplicate_session=hold_ticker"
+            if evening == "second"
+            else ""
+        )
         both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "single")]
         for table, sql in TABLES.items():
             assert rows(tmp_path / "whole", sql) == rows(tmp_path / "single", sql), (evening, table)
@@ -237,13 +282,17 @@ def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path
     assert rows(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [(len(SESSIONS),)]
     before = rows(tmp_path / "whole", TABLES["prices"])
     ingest("whole", "last", whole=True, hour=23)
-    assert rows(tmp_path / "whole", TABLES["prices"]) == before, "a second ingest of the same file adds nothing"
+    assert rows(tmp_path / "whole", TABLES["prices"]) == before, (
+        "a second ingest of the same file adds nothing"
+    )
 
 
 def relation(path: Path, rows: pd.DataFrame, **columns: str) -> Path:
     """Writes the rows, some columns as SQL says."""
     arriving = rows.assign(date=rows["date"].dt.date)
-    duckdb.from_df(arriving).project(", ".join(f"{columns.get(name, name)} AS {name}" for name in arriving)).write_parquet(str(path))
+    duckdb.from_df(arriving).project(
+        ", ".join(f"{columns.get(name, name)} AS {name}" for name in arriving)
+    ).write_parquet(str(path))
     return path
 
 
@@ -255,7 +304,10 @@ def slipped_year(year: int) -> Callable[[Path, pd.DataFrame], Path]:
 
 def not_a_number(column: str) -> Callable[[Path, pd.DataFrame], Path]:
     """A NaN, which in a Parquet file is another thing than nothing."""
-    when = f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN 'nan'::DOUBLE ELSE {column}::DOUBLE END"
+    when = (
+        f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN 'nan'::DOUBLE ELSE"
+        f" {column}::DOUBLE END"
+    )
     return lambda path, rows: relation(path, rows, **{column: when})
 
 
@@ -271,13 +323,27 @@ def cut_off(path: Path, rows: pd.DataFrame) -> Path:
 
 
 ODD_FILES: dict[str, tuple[Callable[[Path, pd.DataFrame], Path], dict[str, str]]] = {
-    **{f"the year {year}": (slipped_year(year), {}) for year in (-43, 23, 1599, 1650, 1677, 1750, 1850, 2150)},
-    **{f"NaN {column}": (not_a_number(column), {}) for column in ("open", "high", "volume", "dividends", "stock_splits")},
-    "a split to come": (lambda path, rows: relation(path, split(-3 % len(SESSIONS), 4.0, traded=False)(rows)), {}),
+    **{
+        f"the year {year}": (slipped_year(year), {}) for year in (-43, 23, 1599, 1650, 1677, 1750, 1850, 2150)
+    },
+    **{
+        f"NaN {column}": (not_a_number(column), {})
+        for column in ("open", "high", "volume", "dividends", "stock_splits")
+    },
+    "a split to come": (
+        lambda path, rows: relation(path, split(-3 % len(SESSIONS), 4.0, traded=False)(rows)),
+        {},
+    ),
     "a pattern": (read_as_a_pattern, dict.fromkeys(("AAA", "BBB"), "file_refused")),
     "cut off": (cut_off, dict.fromkeys(("AAA", "BBB"), "file_refused")),
-    "no close": (lambda path, rows: relation(path, rows.drop(columns="close")), dict.fromkeys(("AAA", "BBB"), "file_refused")),
-    "two tickers": (lambda path, rows: relation(path, rows.assign(symbol="A")), dict.fromkeys(("AAA", "BBB"), "file_refused")),
+    "no close": (
+        lambda path, rows: relation(path, rows.drop(columns="close")),
+        dict.fromkeys(("AAA", "BBB"), "file_refused"),
+    ),
+    "two tickers": (
+        lambda path, rows: relation(path, rows.assign(symbol="A")),
+        dict.fromkeys(("AAA", "BBB"), "file_refused"),
+    ),
     "empty": (lambda path, rows: relation(path, rows[:0]), dict.fromkeys(("AAA", "BBB"), "file_refused")),
 }
 
@@ -287,7 +353,10 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
     """The file goes on after the evening. A row of AAA is odd, or the file as a whole."""
     make, expected = ODD_FILES[name]
     path = make(tmp_path / "market.parquet", pd.concat([good("AAA", 1), good("BBB", 2)], ignore_index=True))
-    both = [ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB") for way in ("whole", "single")]
+    both = [
+        ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB")
+        for way in ("whole", "single")
+    ]
     for summary in both:
         assert {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded} == expected
     assert both[0].degraded == both[1].degraded
@@ -296,15 +365,18 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer than the rules see."""
+    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer
+    than the rules see.
+    """
     day = SESSIONS[LAST].date()
     when = AsOf(day, *[dt.datetime.combine(day, dt.time(22, 30), dt.UTC)] * 2)
     parts = [good("GONE", 1)[:20], good("LONG", 2), good("NEW", 3)[-7:]]
     with database.open_working(tmp_path, when.now) as con:
         con.register("arriving", pd.concat(parts, ignore_index=True))
         con.execute(
-            "INSERT INTO prices BY NAME SELECT * EXCLUDE (date, dividends, stock_splits), date::DATE AS session, 'files' AS source,"
-            " 0 AS revision, TIMESTAMP '2024-06-18' AS known_at, 'x' AS run_id FROM arriving"
+            "INSERT INTO prices BY NAME SELECT * EXCLUDE (date, dividends, stock_splits), date::DATE AS"
+            " session, 'files' AS source, 0 AS revision, TIMESTAMP '2024-06-18' AS known_at, 'x' AS run_id"
+            " FROM arriving"
         )
         con.unregister("arriving")
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
@@ -331,8 +403,8 @@ def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_pat
         ):
             con.begin()
             con.execute(
-                "INSERT INTO prices SELECT ticker, day::DATE, NULL, NULL, NULL, 1, NULL, NULL, NULL, 'files', 0,"
-                f" TIMESTAMP '2024-02-03', 'x' FROM (VALUES {insert}) AS v(ticker, day)"
+                "INSERT INTO prices SELECT ticker, day::DATE, NULL, NULL, NULL, 1, NULL, NULL, NULL,"
+                f" 'files', 0, TIMESTAMP '2024-02-03', 'x' FROM (VALUES {insert}) AS v(ticker, day)"
             )
             assert audits._prices_are_new_and_in_order(con, "x") == proven, insert
             con.rollback()
@@ -340,6 +412,8 @@ def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_pat
 
 def test_a_price_stored_twice_is_still_found(tmp_path: Path) -> None:
     frames = nights.night(0)
-    frames["prices"] = pd.concat([frames["prices"], frames["prices"].head(1).assign(revision=2)], ignore_index=True)
+    frames["prices"] = pd.concat(
+        [frames["prices"], frames["prices"].head(1).assign(revision=2)], ignore_index=True
+    )
     with pytest.raises(AuditFailed, match="revisions of a price are 0, 1, 2 and so on"):
         nights.store_night(tmp_path / "workspace", 0, frames)

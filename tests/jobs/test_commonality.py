@@ -4,14 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from forecast_lib.jobs.commonality import with_common_volatility
-from forecast_lib.jobs.ingest import Problem
+from forecast_lib.jobs.forecast.commonality import with_common_volatility
+from forecast_lib.jobs.ingest.new_prices import Problem
 from forecast_lib.sessions import calendar_for
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
 NAMES = tuple(f"T{place}" for place in range(7))
-SERIES = tuple(dataclasses.replace(made_up.noisy(300, seed=place), ticker=name) for place, name in enumerate(NAMES))
+SERIES = tuple(
+    dataclasses.replace(made_up.noisy(300, seed=place), ticker=name) for place, name in enumerate(NAMES)
+)
 
 
 def common_of(market, tickers=NAMES):
@@ -43,7 +45,9 @@ def test_a_ticker_that_nothing_can_be_learned_from_has_no_part_in_it():
 def test_exchanges_have_nothing_in_common():
     """Tokyo's session is over long before New York's of the same date begins."""
     market = made_up.market(*SERIES)
-    market = dataclasses.replace(market, calendars={**market.calendars, "T5": calendar_for("7203.T"), "T6": calendar_for("7203.T")})
+    market = dataclasses.replace(
+        market, calendars={**market.calendars, "T5": calendar_for("7203.T"), "T6": calendar_for("7203.T")}
+    )
     shared = common_of(market)
     assert shared["T5"] is None and shared["T6"] is None  # two are too few
     alone = common_of(made_up.market(*SERIES[:5]))
@@ -56,7 +60,10 @@ def test_a_lonely_ticker_has_nothing_in_common():
 
 def test_sessions_of_another_future_do_not_reach_back():
     cut = 250
-    here, there = (common_of(made_up.market(*given))["T0"] for given in (SERIES, [made_up.scrambled(each, cut) for each in SERIES]))
+    here, there = (
+        common_of(made_up.market(*given))["T0"]
+        for given in (SERIES, [made_up.scrambled(each, cut) for each in SERIES])
+    )
     before = here.sessions <= SERIES[0].sessions[cut]
     assert np.array_equal(here.values[before], there.values[before])
     assert not np.array_equal(here.values[~before], there.values[~before])
@@ -66,7 +73,13 @@ def test_the_shape_of_all_returns_is_the_same_without_a_ticker_that_has_a_proble
     long = [made_up.noisy(700, seed=place, ticker=name) for place, name in enumerate(NAMES)]
 
     def shape(*series, **given):
-        return with_common_volatility(made_up.market(*series, **given), NAMES, MODEL, TRAIN).series["T0"].shape
+        return (
+            with_common_volatility(made_up.market(*series, **given), NAMES, MODEL, TRAIN).series["T0"].shape
+        )
 
-    held, never, whole = shape(*long, problems={"T3": Problem("held", "a jump")}), shape(*(long[:3] + long[4:])), shape(*long)
+    held, never, whole = (
+        shape(*long, problems={"T3": Problem("held", "a jump")}),
+        shape(*(long[:3] + long[4:])),
+        shape(*long),
+    )
     assert held.share.any() and held.middle.tobytes() == never.middle.tobytes() != whole.middle.tobytes()

@@ -1,10 +1,12 @@
-"""The publication for readers elsewhere: whole files under their own names, or an error and what was there before."""
+"""The publication for readers elsewhere: whole files under their own names, or an error and what was there
+before.
+"""
 
 import duckdb
 import pytest
 
-from forecast_lib.jobs.copies import LATEST, copy_publication
-from forecast_lib.store.files import PUBLISHED
+from forecast_lib.jobs.record.copies import LATEST, copy_publication
+from forecast_lib.store.disk.files import PUBLISHED
 from tests.store import nights
 
 

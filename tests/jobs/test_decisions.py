@@ -9,7 +9,16 @@ import pytest
 
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs.decisions import Decision, Lineage, Promoted, chunks_of, decide, lineages, model_config_json, worths
+from forecast_lib.jobs.refresh.decisions import (
+    Decision,
+    Lineage,
+    Promoted,
+    chunks_of,
+    decide,
+    lineages,
+    model_config_json,
+    worths,
+)
 from forecast_lib.sessions import calendar_for
 
 NEW_YORK = calendar_for("AAPL")
@@ -17,12 +26,15 @@ CUTOFF = pd.Timestamp("2024-06-28")  # a Friday
 TRAIN = TrainConfig(refit_sessions=60, fine_tune_every=5)
 # Sessions of New York before it, from the exchange's calendar: Juneteenth (Wednesday, 19 June) is none
 FOUR_AGO, FIVE_AGO = pd.Timestamp("2024-06-24"), pd.Timestamp("2024-06-21")
-# April to June 2024 has 63 sessions, 22 + 22 + 19; so 60 sessions before 28 June is 3 April, the third of April
+# April to June 2024 has 63 sessions, 22 + 22 + 19; so 60 sessions before 28 June is 3 April, the third of
+# April
 SIXTY_AGO, FIFTY_NINE_AGO = pd.Timestamp("2024-04-03"), pd.Timestamp("2024-04-04")
 
 
 def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineage:
-    return Lineage(Promoted("m1", "0" * 64, trained), trained, retrained if retrained is not None else trained)
+    return Lineage(
+        Promoted("m1", "0" * 64, trained), trained, retrained if retrained is not None else trained
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +48,8 @@ def good(trained: pd.Timestamp, retrained: pd.Timestamp | None = None) -> Lineag
         ("auto", good(FIVE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, FIFTY_NINE_AGO), "fine_tune", "new_data"),
         ("auto", good(FIVE_AGO, SIXTY_AGO), "retrain", "age"),
-        # a retrain whose model lost to its parent is not done again tonight, nor as soon as a fine-tune is due
+        # a retrain whose model lost to its parent is not done again tonight, nor as soon as a fine-tune is
+        # due
         ("auto", Lineage(good(SIXTY_AGO).last_good, FOUR_AGO, FOUR_AGO), "skip", "recent"),
         ("auto", Lineage(good(SIXTY_AGO).last_good, FIVE_AGO, FIVE_AGO), "fine_tune", "new_data"),
         ("retrain", good(CUTOFF), "retrain", "asked_for"),
@@ -58,7 +71,9 @@ def test_age_is_counted_on_the_tickers_own_exchange():
     assert decide("auto", good(FOUR_AGO), NEW_YORK, CUTOFF, TRAIN).action == "skip"
 
 
-def row(model_id: str, day: str, *, ticker="ACME", promoted=True, parent=None, config="{}") -> dict[str, object]:
+def row(
+    model_id: str, day: str, *, ticker="ACME", promoted=True, parent=None, config="{}"
+) -> dict[str, object]:
     return {
         "model_id": model_id,
         "ticker": ticker,
@@ -81,7 +96,9 @@ def test_last_promoted_model_answers():
 
 
 def test_age_is_that_of_the_retrained_ancestor():
-    found = lineage(row("a", "2024-06-03"), row("b", "2024-06-10", parent="a"), row("c", "2024-06-17", parent="b"))
+    found = lineage(
+        row("a", "2024-06-03"), row("b", "2024-06-10", parent="a"), row("c", "2024-06-17", parent="b")
+    )
     assert found.last_good is not None
     assert (found.last_good.model_id, found.anew_through) == ("c", pd.Timestamp("2024-06-03"))
 
@@ -104,7 +121,9 @@ def test_refused_model_counts_as_tried():
 
 
 def test_only_refused_models_leave_nobody_to_answer():
-    assert lineage(row("a", "2024-06-03", promoted=False)) == Lineage(None, pd.Timestamp("2024-06-03"), pd.Timestamp("2024-06-03"))
+    assert lineage(row("a", "2024-06-03", promoted=False)) == Lineage(
+        None, pd.Timestamp("2024-06-03"), pd.Timestamp("2024-06-03")
+    )
 
 
 def test_models_of_other_settings_are_no_models():
@@ -117,7 +136,9 @@ def test_evening_run_twice_finds_what_its_first_run_made():
 
 
 def test_each_ticker_has_its_own_lineage():
-    found = lineages(pd.DataFrame([row("a", "2024-06-03"), row("b", "2024-06-10", ticker="OTHER", promoted=False)]), "{}")
+    found = lineages(
+        pd.DataFrame([row("a", "2024-06-03"), row("b", "2024-06-10", ticker="OTHER", promoted=False)]), "{}"
+    )
     assert found["ACME"].last_good is not None and found["OTHER"].last_good is None
 
 
@@ -134,9 +155,16 @@ def test_models_are_of_one_kind_by_network_training_and_seed():
 
 
 def log(*kinds: tuple[str, float, float], n: int = 40) -> pd.DataFrame:
-    """Trainings of each kind: mean gain, seconds; gains scatter by 0.01, so that the standard error of 40 is 0.0016."""
+    """Trainings of each kind: mean gain, seconds; gains scatter by 0.01, so that the standard error of 40 is
+    0.0016.
+    """
     scatter = np.resize([-0.01, 0.01], n)
-    return pd.concat([pd.DataFrame({"decision": kind, "val_gain": gain + scatter, "cost_seconds": cost}) for kind, gain, cost in kinds])
+    return pd.concat(
+        [
+            pd.DataFrame({"decision": kind, "val_gain": gain + scatter, "cost_seconds": cost})
+            for kind, gain, cost in kinds
+        ]
+    )
 
 
 CHUNKS = {"fine_tune": 100.0, "retrain": 300.0}
@@ -148,7 +176,11 @@ CHUNKS = {"fine_tune": 100.0, "retrain": 300.0}
         (log(("fine_tune", 0.01, 1.0)), "fine_tune", "new_data"),
         (log(("fine_tune", 0.001, 1.0)), "skip", "no_gain"),  # within its standard error
         (log(("fine_tune", -0.01, 1.0)), "skip", "no_gain"),
-        (log(("fine_tune", 0.01, 1.0), ("retrain", 0.05, 1.0)), "skip", "no_gain"),  # retraining, thrice the work, gains five times as much
+        (
+            log(("fine_tune", 0.01, 1.0), ("retrain", 0.05, 1.0)),
+            "skip",
+            "no_gain",
+        ),  # retraining, thrice the work, gains five times as much
         (log(("fine_tune", 0.01, 1.0), ("retrain", 0.02, 1.0)), "fine_tune", "new_data"),
         (log(("fine_tune", -0.01, 1.0), n=29), "fine_tune", "new_data"),  # too few to say
     ],
@@ -157,10 +189,17 @@ def test_fine_tuning_goes_on_where_the_log_of_past_gains_pays_for_its_seconds(pa
     made = decide("auto", good(FIVE_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS))
     assert (made.action, made.trigger) == (action, trigger)
     assert (made.worth is None) == (len(past) < 30)
-    assert decide("fine-tune", good(FIVE_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).action == "fine_tune"
-    assert decide("auto", good(FIVE_AGO, SIXTY_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).trigger == "age"
+    assert (
+        decide("fine-tune", good(FIVE_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).action
+        == "fine_tune"
+    )
+    assert (
+        decide("auto", good(FIVE_AGO, SIXTY_AGO), NEW_YORK, CUTOFF, TRAIN, log=worths(past, CHUNKS)).trigger
+        == "age"
+    )
 
 
 def test_work_is_counted_in_chunks_by_hand():
-    # 3 networks * 3 epochs * 4 steps * 16 chunks = 576; the pool: 3 * 30 * 20 * 32 = 57,600, for a hundred tickers 576 each
+    # 3 networks * 3 epochs * 4 steps * 16 chunks = 576; the pool: 3 * 30 * 20 * 32 = 57,600, for a hundred
+    # tickers 576 each
     assert chunks_of(TrainConfig(), 100) == {"fine_tune": 576, "retrain": 1152}

@@ -1,9 +1,11 @@
-"""When a ticker's prices have ended, evening by evening, with real files and the database: nobody is told of it twice."""
+"""When a ticker's prices have ended, evening by evening, with real files and the database: nobody is told of
+it twice.
+"""
 
 import pandas as pd
 import pytest
 
-from forecast_lib.jobs.ends import ENDED_AFTER, end_of
+from forecast_lib.jobs.ingest.ends import ENDED_AFTER, end_of
 from tests.jobs.evenings import SESSIONS, Evenings, prices, without
 
 LAST = pd.Timestamp("2021-01-28")
@@ -23,32 +25,45 @@ LAST = pd.Timestamp("2021-01-28")
         (100, "file_refused", 0, False),
     ],
 )
-def test_a_ticker_has_ended_where_its_source_answers_and_has_nothing(behind: int, rule: str | None, refused: int, ended: bool) -> None:
+def test_a_ticker_has_ended_where_its_source_answers_and_has_nothing(
+    behind: int, rule: str | None, refused: int, ended: bool
+) -> None:
     assert (end_of("ACME", LAST, behind, rule, refused, "yahoo") is not None) == ended
 
 
 def test_the_reason_says_since_when_and_what_to_do() -> None:
     by_yahoo = end_of("FB", LAST, 3, "unknown_ticker", 0, "yahoo")
-    assert by_yahoo is not None and by_yahoo.reason == (
-        "ended: no row since 2021-01-28, 3 sessions ago, and yahoo no longer knows FB; "
+    assert (
+        by_yahoo is not None
+        and by_yahoo.reason
+        == "ended: no row since 2021-01-28, 3 sessions ago, and yahoo no longer knows FB; "
         "take it off the list, or name its new ticker under [renames] in the universe file"
     )
     by_file = end_of("ACME", LAST, 20, None, 0, "files")
-    assert by_file is not None and by_file.reason.endswith("add its newer rows, or look from its last evening with --as-of 2021-01-28")
+    assert by_file is not None and by_file.reason.endswith(
+        "add its newer rows, or look from its last evening with --as-of 2021-01-28"
+    )
 
 
 def statuses(evenings: Evenings) -> list[tuple]:
     """Status, reason and flags of OLD in every run, oldest first."""
-    sql = "SELECT run_tickers.status, reason, flags FROM run_tickers JOIN runs USING (run_id) WHERE ticker = 'OLD' ORDER BY started_at"
+    sql = (
+        "SELECT run_tickers.status, reason, flags FROM run_tickers JOIN runs USING (run_id) WHERE ticker ="
+        " 'OLD' ORDER BY started_at"
+    )
     return evenings.rows(sql)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_file_that_nobody_continues_has_ended_after_twenty_sessions_and_is_said_once(tmp_path, form) -> None:
+def test_a_file_that_nobody_continues_has_ended_after_twenty_sessions_and_is_said_once(
+    tmp_path, form
+) -> None:
     evenings, end = Evenings(tmp_path, form), len(SESSIONS) - 30
     files = {"OLD": without(prices(1), slice(end + 1, None)), "NEW": prices(2)}
     evenings.ingest(end, files)
-    assert evenings.ingest(end + 19, files) == {"OLD": "prices are 19 sessions behind; the next run asks for them again"}
+    assert evenings.ingest(end + 19, files) == {
+        "OLD": "prices are 19 sessions behind; the next run asks for them again"
+    }
     assert evenings.ingest(end + 20, files) == {"OLD": "ended"}
     assert evenings.ingest(end + 21, files) == {}
     since = f"ended since {SESSIONS[end].date()}"
@@ -71,7 +86,9 @@ def test_a_file_that_was_mislaid_is_waited_for_and_ends_the_ticker_on_the_third_
 
 
 def test_a_past_evening_again_says_what_was_known_then(tmp_path) -> None:
-    """The rerun of the first evening that knew of the end is degraded again: the later one that mentioned it is not known yet."""
+    """The rerun of the first evening that knew of the end is degraded again: the later one that mentioned it
+    is not known yet.
+    """
     evenings, end = Evenings(tmp_path, "csv"), len(SESSIONS) - 30
     files = {"OLD": without(prices(1), slice(end + 1, None)), "NEW": prices(2)}
     for place in (end, end + 20, end + 21):

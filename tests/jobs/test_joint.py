@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.domain import QUANTILES
-from forecast_lib.jobs.joint import joint_tables
+from forecast_lib.jobs.forecast.joint import joint_tables
 from forecast_lib.tables import QUANTILE_COLUMNS, empty, validate
 from forecast_lib.windows.series import TickerSeries
 from tests.made_up import run_config
@@ -18,7 +18,9 @@ CONFIG = run_config("AAA", day=EVENING)
 def forecasts(tickers: list[str], horizon: int = 2) -> pd.DataFrame:
     """Logistic ones around 100, BBB's with a sigma three times that of the others."""
     odds = np.log(np.array(QUANTILES) / (1 - np.array(QUANTILES)))
-    frame = pd.DataFrame([{"ticker": ticker, "step": step} for ticker in tickers for step in range(1, horizon + 1)])
+    frame = pd.DataFrame(
+        [{"ticker": ticker, "step": step} for ticker in tickers for step in range(1, horizon + 1)]
+    )
     frame[list(QUANTILE_COLUMNS)] = 100 * np.exp(0.01 * odds)
     sigma = frame["ticker"].map({"BBB": 0.03}).fillna(0.01)
     return frame.assign(run_id="run", last_close=100.0, sigma=sigma, source="simulated")
@@ -39,8 +41,13 @@ def test_the_tables_have_their_columns_and_a_row_a_ticker_and_step_and_a_portfol
 
 
 def test_what_moves_against_each_other_is_safe_together_and_what_moves_alike_is_not() -> None:
-    """Half in each of two tickers: at a correlation of -0.95 little of the loss is left, at 0.95 nearly all."""
-    lost = {rho: made(correlated(rho))["portfolio_forecasts"].set_index(["portfolio", "step"])["q01"]["equal", 1] for rho in (-0.95, 0.95)}
+    """Half in each of two tickers: at a correlation of -0.95 little of the loss is left, at 0.95
+    nearly all.
+    """
+    lost = {
+        rho: made(correlated(rho))["portfolio_forecasts"].set_index(["portfolio", "step"])["q01"]["equal", 1]
+        for rho in (-0.95, 0.95)
+    }
     alone = np.exp(0.01 * np.log(0.01 / 0.99)) - 1
     assert lost[-0.95] > 0.4 * alone
     assert lost[0.95] < 0.9 * alone
@@ -51,7 +58,8 @@ def test_a_ticker_in_trouble_is_in_no_portfolio_and_changes_nobody_s_rows() -> N
     without, beside = made(sound), made([*sound, wild], ("ZZZ",))
     pd.testing.assert_frame_equal(beside["portfolio_forecasts"], without["portfolio_forecasts"])
     np.testing.assert_array_equal(
-        np.stack(beside["scenarios"]["prices"].iloc[:4].to_list()), np.stack(without["scenarios"]["prices"].to_list())
+        np.stack(beside["scenarios"]["prices"].iloc[:4].to_list()),
+        np.stack(without["scenarios"]["prices"].to_list()),
     )
     assert len(beside["scenarios"]) == 6
 

@@ -5,24 +5,32 @@ import shlex
 import pandas as pd
 import pytest
 
-from forecast_lib.jobs.decisions import Decision
-from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.lines import line_of, line_of_status, log_line
-from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.jobs.ingest.new_prices import Problem
+from forecast_lib.jobs.record.run_log import line_of, line_of_status, log_line
+from forecast_lib.jobs.refresh.decisions import Decision
+from forecast_lib.jobs.refresh.models import Refreshed
 
 
 def test_what_a_stage_made_of_a_ticker_is_in_its_line():
     trained = Refreshed("SIM1", Decision("retrain", "no_model"), seconds=1.25)
-    assert line_of("r1", "models", trained) == "run_id=r1 stage=models ticker=SIM1 status=retrain seconds=1.250 reason=no_model"
+    assert (
+        line_of("r1", "models", trained)
+        == "run_id=r1 stage=models ticker=SIM1 status=retrain seconds=1.250 reason=no_model"
+    )
     failed = ("SIM2", Problem("too_short", "12 sessions"))
-    assert line_of("r1", "backtest", failed) == 'run_id=r1 stage=backtest ticker=SIM2 status=too_short reason="12 sessions"'
+    assert (
+        line_of("r1", "backtest", failed)
+        == 'run_id=r1 stage=backtest ticker=SIM2 status=too_short reason="12 sessions"'
+    )
     assert line_of("r1", "pool", object()) is None
 
 
 def test_the_outcome_names_the_model_that_answered():
     row = {"ticker": "SIM1", "status": "naive", "made_by": "naive", "reason": None}
     assert line_of_status("r1", row) == "run_id=r1 stage=outcome ticker=SIM1 status=naive model=naive"
-    assert line_of_status("r1", row | {"made_by": pd.NA}) == "run_id=r1 stage=outcome ticker=SIM1 status=naive"
+    assert (
+        line_of_status("r1", row | {"made_by": pd.NA}) == "run_id=r1 stage=outcome ticker=SIM1 status=naive"
+    )
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", 'a "quote" and \\', "x=1 y=2", "", "\x1b[31mred", "Zürich"])

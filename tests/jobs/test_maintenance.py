@@ -1,4 +1,6 @@
-"""Maintenance removes what nothing can ask for any more, and nothing else; killed at any moment it leaves a workspace that works."""
+"""Maintenance removes what nothing can ask for any more, and nothing else; killed at any moment it leaves a
+workspace that works.
+"""
 
 import datetime as dt
 import os
@@ -13,11 +15,12 @@ import pandas as pd
 import pytest
 
 from forecast_lib.errors import AuditFailed, UsageError, WorkspaceBusy
-from forecast_lib.jobs.decisions import lineages
-from forecast_lib.jobs.maintenance import Policy, maintain, weights_to_keep
-from forecast_lib.store import database, publication, reader, reads
-from forecast_lib.store.compaction import compact
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.jobs.refresh.decisions import lineages
+from forecast_lib.jobs.upkeep.maintenance import Policy, maintain, weights_to_keep
+from forecast_lib.store.disk.lock import hold_workspace
+from forecast_lib.store.published import publication, reader
+from forecast_lib.store.working import database, reads
+from forecast_lib.store.working.compaction import compact
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -27,18 +30,32 @@ START = pd.Timestamp("2024-03-01")
 
 
 def registry(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Models, runs and status rows of two tickers over 120 evenings, some of them run again later, fine-tuned or retrained at random."""
+    """Models, runs and status rows of two tickers over 120 evenings, some of them run again later, fine-tuned
+    or retrained at random.
+    """
     draw = random.Random(seed)
     models, runs, answers, last = [], [], [], {}
     for number in range(160):
         evening = START + pd.Timedelta(days=number - 60 if number < 120 else draw.randrange(-60, 60))
         started = START + pd.Timedelta(days=number - 60 if number < 120 else 59, hours=22, minutes=number)
-        run = {"run_id": f"run-{number}", "kind": "nightly", "status": "fresh", "started_at": started, "finished_at": started}
+        run = {
+            "run_id": f"run-{number}",
+            "kind": "nightly",
+            "status": "fresh",
+            "started_at": started,
+            "finished_at": started,
+        }
         runs.append(run)
         for ticker in ("AAA", "BBB"):
             if draw.random() < 0.4:
                 parent = last.get(ticker) if draw.random() < 0.6 else None
-                made = {"model_id": f"{ticker}-{number}", "run_id": run["run_id"], "ticker": ticker, "variant": "stacked", "config": "{}"}
+                made = {
+                    "model_id": f"{ticker}-{number}",
+                    "run_id": run["run_id"],
+                    "ticker": ticker,
+                    "variant": "stacked",
+                    "config": "{}",
+                }
                 made |= {
                     "parent_id": parent,
                     "trained_as_of": evening,
@@ -53,20 +70,26 @@ def registry(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_kept_evening_finds_the_model_that_it_found_before(seed):
-    """Each evening since the start, as it would be run again at any kept time: the last good model, by the job's own rule, is kept."""
+    """Each evening since the start, as it would be run again at any kept time: the last good model, by the
+    job's own rule, is kept.
+    """
     models, runs, answers = registry(seed)
     started = models["run_id"].map(runs.set_index("run_id")["started_at"])
     kept = weights_to_keep(models, runs, answers, START.to_pydatetime().replace(tzinfo=dt.UTC), [])
     assert len(kept) < len(models), "a policy that keeps everything proves nothing"
     for evening in pd.date_range(START, periods=20, freq="3D"):
         for known_at in (evening + pd.Timedelta(hours=23), START + pd.Timedelta(days=70)):
-            history = models[(models["trained_as_of"] < evening) & (started <= known_at)].sort_values("trained_as_of", kind="stable")
+            history = models[(models["trained_as_of"] < evening) & (started <= known_at)].sort_values(
+                "trained_as_of", kind="stable"
+            )
             for lineage in lineages(history, "{}").values():
                 assert lineage.last_good is None or lineage.last_good.weights_sha256 in kept
 
 
 def test_answers_of_kept_snapshots_and_all_that_they_descend_from_stay():
-    """Night 3 was published into a snapshot long ago; its model is a fine-tune of night 2's, which started from night 0's."""
+    """Night 3 was published into a snapshot long ago; its model is a fine-tune of night 2's, which started
+    from night 0's.
+    """
     models = pd.DataFrame(
         [
             {
@@ -79,12 +102,23 @@ def test_answers_of_kept_snapshots_and_all_that_they_descend_from_stay():
     )  # fmt: skip
     at = [pd.Timestamp("2020-01-01 22:00:00.7") + pd.Timedelta(days=n) for n in range(6)]
     runs = pd.DataFrame(
-        {"run_id": [f"run-{n}" for n in range(6)], "kind": "nightly", "status": "fresh", "started_at": at, "finished_at": at}
+        {
+            "run_id": [f"run-{n}" for n in range(6)],
+            "kind": "nightly",
+            "status": "fresh",
+            "started_at": at,
+            "finished_at": at,
+        }
     )
     answers = pd.DataFrame({"run_id": runs["run_id"], "ticker": "AAA", "model_id": models["model_id"]})
     long_after = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
     assert weights_to_keep(models, runs, answers, long_after, []) == {"w5"}
-    assert weights_to_keep(models, runs, answers, long_after, [pd.Timestamp("2020-01-04 22:00:00")]) == {"w5", "w3", "w2", "w0"}
+    assert weights_to_keep(models, runs, answers, long_after, [pd.Timestamp("2020-01-04 22:00:00")]) == {
+        "w5",
+        "w3",
+        "w2",
+        "w0",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +142,9 @@ def workspace(five_nights, tmp_path):
 
 
 def _there(workspace: Path) -> tuple[list[str], list[str]]:
-    return sorted(p.name[0] for p in (workspace / "models").iterdir()), sorted(p.name for p in (workspace / "reports").iterdir())
+    return sorted(p.name[0] for p in (workspace / "models").iterdir()), sorted(
+        p.name for p in (workspace / "reports").iterdir()
+    )
 
 
 def test_what_is_old_goes_and_what_is_published_stays(workspace):
@@ -116,13 +152,21 @@ def test_what_is_old_goes_and_what_is_published_stays(workspace):
     done = maintain(workspace, Policy(reports=2, models_days=90), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     assert _there(workspace) == (["4"], ["run-3", "run-4"])
     assert [each.path.split("/")[0] for each in done.removed] == ["models"] * 5 + ["reports"] * 3
-    assert (done.models, done.reports) == (1, 2) and sum(each.bytes for each in done.removed) == 4 * 7 + 4 + 3 * 13
-    assert reader.query(workspace, "SELECT DISTINCT run_id FROM latest_forecasts")["run_id"].tolist() == ["run-4"]
+    assert (done.models, done.reports) == (1, 2) and sum(
+        each.bytes for each in done.removed
+    ) == 4 * 7 + 4 + 3 * 13
+    assert reader.query(workspace, "SELECT DISTINCT run_id FROM latest_forecasts")["run_id"].tolist() == [
+        "run-4"
+    ]
     nights.store_and_publish(workspace, 5)
 
 
 def test_a_dry_run_lists_the_same_and_changes_nothing(workspace):
-    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.is_file() and path.name != ".lock"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in workspace.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     listed = maintain(workspace, Policy(2, 90), now, dry_run=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -142,12 +186,12 @@ def test_a_workspace_at_work_or_without_a_database_is_refused(workspace, tmp_pat
         Policy(reports=0)
 
 
-# --- compaction ----------------------------------------------------------------------------------------------------------------
+# --- compaction
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from forecast_lib.store.compaction import compact
+from forecast_lib.store.working.compaction import compact
 from tests.store import nights
 compact(Path(sys.argv[1]), nights.now(9), reached=lambda point: point == sys.argv[2] and os.kill(os.getpid(), signal.SIGKILL))
 """
@@ -156,11 +200,16 @@ compact(Path(sys.argv[1]), nights.now(9), reached=lambda point: point == sys.arg
 def _in_order(workspace: Path) -> dict[str, list[tuple]]:
     """Every row of every table as stored, in the order that `rowid` gives."""
     with database.open_working(workspace, nights.now(9)) as con:
-        return {table: list(reads.read_table(con, table).astype(str).itertuples(index=False, name=None)) for table in database.TABLES}
+        return {
+            table: list(reads.read_table(con, table).astype(str).itertuples(index=False, name=None))
+            for table in database.TABLES
+        }
 
 
 def _with_holes(workspace: Path) -> None:
-    """Free blocks between used ones, as growing tables leave them (DuckDB gives back those at the end of the file by itself)."""
+    """Free blocks between used ones, as growing tables leave them (DuckDB gives back those at the end of the
+    file by itself).
+    """
     with database.open_working(workspace, nights.now(9)) as con:
         con.execute("CREATE TABLE ballast AS SELECT range, md5(range::VARCHAR) AS text FROM range(200000)")
     nights.store_night(workspace, 5, nights.night(5, tuple(f"T{number}" for number in range(500))))
@@ -194,7 +243,9 @@ def test_compaction_killed_at_any_point_leaves_a_whole_database(workspace, point
     _with_holes(workspace)
     before = _in_order(workspace)
     size = (workspace / "working.duckdb").stat().st_size
-    killed = subprocess.run([sys.executable, "-c", _KILLED, str(workspace), point], env=os.environ, cwd=Path(__file__).parents[2])
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(workspace), point], env=os.environ, cwd=Path(__file__).parents[2]
+    )
     assert killed.returncode == -signal.SIGKILL
     assert ((workspace / "working.duckdb").stat().st_size < size) is swapped
     assert _in_order(workspace) == before

@@ -5,12 +5,13 @@ import datetime as dt
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from forecast_lib.jobs.endings import ENDINGS, Ending, recall, remember
-from forecast_lib.jobs.metrics import exposition, metrics_path, write_metrics
+from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_metrics
+from forecast_lib.jobs.record.endings import ENDINGS, Ending, recall, remember
 from tests.store import nights
 
 NOW = dt.datetime(2024, 1, 5, 23, tzinfo=dt.UTC)
-"""Friday evening; nights 0 and 1 of `nights` are Tuesday and Wednesday, so Thursday and Friday are missing."""
+"""Friday evening; nights 0 and 1 of `nights` are Tuesday and Wednesday, so Thursday and Friday are missing.
+"""
 
 
 def figures(text: bytes) -> dict[tuple[str, frozenset], float]:
@@ -18,7 +19,10 @@ def figures(text: bytes) -> dict[tuple[str, frozenset], float]:
     assert families and all(family.documentation and family.type == "gauge" for family in families)
     samples = [sample for family in families for sample in family.samples]
     assert all(sample.labels.pop("workspace") for sample in samples)
-    return {(sample.name.removeprefix("tickercast_"), frozenset(sample.labels.items())): sample.value for sample in samples}
+    return {
+        (sample.name.removeprefix("tickercast_"), frozenset(sample.labels.items())): sample.value
+        for sample in samples
+    }
 
 
 def of(found: dict, name: str, **labels: str) -> float:
@@ -31,36 +35,63 @@ def workspace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("metrics") / "new-york"
     nights.store_and_publish(folder, 0)
     made = nights.night(1)
-    made["forecast_outcomes"] = nights.outcomes("run-0", "run-1", 1, 0).assign(naive_error=2.0, inside80=[True, False], source="simulated")
+    made["forecast_outcomes"] = nights.outcomes("run-0", "run-1", 1, 0).assign(
+        naive_error=2.0, inside80=[True, False], source="simulated"
+    )
     nights.store_and_publish(folder, 1, made)
     return folder
 
 
 def test_every_figure_is_the_one_that_the_tables_say(workspace):
-    ending = Ending("nightly", "fresh", 0, "", "2024-01-03T22:05:00+00:00", "run-1", {"ingest": 0.5, "models": 3.25})
+    ending = Ending(
+        "nightly", "fresh", 0, "", "2024-01-03T22:05:00+00:00", "run-1", {"ingest": 0.5, "models": 3.25}
+    )
     found = figures(exposition(workspace, {"nightly": ending}, NOW))
     finished = dt.datetime(2024, 1, 3, 22, 5, tzinfo=dt.UTC).timestamp()
     assert of(found, "data_age_sessions") == 2
-    assert [of(found, "tickers", status=status) for status in ("fresh", "last_good", "naive", "none")] == [2, 0, 0, 0]
+    assert [of(found, "tickers", status=status) for status in ("fresh", "last_good", "naive", "none")] == [
+        2,
+        0,
+        0,
+        0,
+    ]
     assert of(found, "stage_duration_seconds", kind="nightly", stage="models") == 3.25
     assert of(found, "last_success_timestamp_seconds", kind="nightly") == finished
-    assert (of(found, "last_run_exit_code", kind="nightly"), of(found, "last_run_timestamp_seconds", kind="nightly")) == (0, finished)
-    assert (of(found, "forecasts_settled"), of(found, "forecast_coverage", level="80"), of(found, "forecast_coverage", level="95")) == (
+    assert (
+        of(found, "last_run_exit_code", kind="nightly"),
+        of(found, "last_run_timestamp_seconds", kind="nightly"),
+    ) == (0, finished)
+    assert (
+        of(found, "forecasts_settled"),
+        of(found, "forecast_coverage", level="80"),
+        of(found, "forecast_coverage", level="95"),
+    ) == (
         2,
         0.5,
         1,
     )
     assert of(found, "forecast_skill", measure="rmse") == pytest.approx(0.5)  # errors of 1 where naive has 2
-    assert of(found, "forecast_skill", measure="pinball") == pytest.approx(0.2)  # a loss of 0.4 where naive has 0.5
-    assert (of(found, "rows", table="prices"), of(found, "rows", table="forecasts"), of(found, "rows", table="runs")) == (4, 8, 2)
-    assert [verdict for verdict in ("fresh", "stale", "failed") if of(found, "verdict", verdict=verdict)] == ["stale"]
+    assert of(found, "forecast_skill", measure="pinball") == pytest.approx(
+        0.2
+    )  # a loss of 0.4 where naive has 0.5
+    assert (
+        of(found, "rows", table="prices"),
+        of(found, "rows", table="forecasts"),
+        of(found, "rows", table="runs"),
+    ) == (4, 8, 2)
+    assert [verdict for verdict in ("fresh", "stale", "failed") if of(found, "verdict", verdict=verdict)] == [
+        "stale"
+    ]
 
 
 def test_a_failed_run_is_in_the_file_and_the_last_success_stays(workspace):
     failed = Ending("nightly", "failed", 1, "no room", "2024-01-04T22:00:00+00:00")
     found = figures(exposition(workspace, {"nightly": failed}, NOW))
     assert of(found, "last_run_exit_code", kind="nightly") == 1
-    assert of(found, "last_success_timestamp_seconds", kind="nightly") == dt.datetime(2024, 1, 3, 22, 5, tzinfo=dt.UTC).timestamp()
+    assert (
+        of(found, "last_success_timestamp_seconds", kind="nightly")
+        == dt.datetime(2024, 1, 3, 22, 5, tzinfo=dt.UTC).timestamp()
+    )
 
 
 def test_before_the_first_publication_and_after_damage_there_is_a_file_too(tmp_path):
@@ -68,7 +99,10 @@ def test_before_the_first_publication_and_after_damage_there_is_a_file_too(tmp_p
     (tmp_path / "published.duckdb").write_bytes(b"no database")
     for workspace in (tmp_path / "none", tmp_path):
         found = figures(exposition(workspace, {"nightly": ending}, NOW))
-        assert (of(found, "last_run_exit_code", kind="nightly"), of(found, "verdict", verdict="failed")) == (1, 1)
+        assert (of(found, "last_run_exit_code", kind="nightly"), of(found, "verdict", verdict="failed")) == (
+            1,
+            1,
+        )
 
 
 def test_the_file_is_replaced_whole_and_markets_share_a_folder(tmp_path):
@@ -77,8 +111,13 @@ def test_the_file_is_replaced_whole_and_markets_share_a_folder(tmp_path):
     for path in paths:
         write_metrics(path, b"old 1\n", shared=True)
         write_metrics(path, b"new 1\n", shared=True)
-    assert sorted(path.name for path in shared.iterdir()) == ["tickercast-london.prom", "tickercast-tokyo.prom"]
-    assert {path.read_bytes() for path in paths} == {b"new 1\n"} and oct(paths[0].stat().st_mode & 0o777) == "0o644"
+    assert sorted(path.name for path in shared.iterdir()) == [
+        "tickercast-london.prom",
+        "tickercast-tokyo.prom",
+    ]
+    assert {path.read_bytes() for path in paths} == {b"new 1\n"} and oct(
+        paths[0].stat().st_mode & 0o777
+    ) == "0o644"
     assert metrics_path(tmp_path, None) == tmp_path / "metrics.prom"
 
 

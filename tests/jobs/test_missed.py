@@ -1,4 +1,6 @@
-"""What a scheduled run finds to do. New York did not trade on Monday 27 May 2024 (Memorial Day), a coin trades every day."""
+"""What a scheduled run finds to do. New York did not trade on Monday 27 May 2024 (Memorial Day), a coin
+trades every day.
+"""
 
 import datetime as dt
 import shutil
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.jobs.missed import Due, due
+from forecast_lib.jobs.monitor.missed import Due, due
 from forecast_lib.sessions import calendar_for
 from tests.store import nights
 
@@ -61,7 +63,9 @@ def test_the_next_session_is_new_and_no_night_was_missed(after_friday):
 
 
 @pytest.mark.parametrize(("most", "made_up", "beyond"), [(5, (28, 29, 30), 0), (2, (29, 30), 1), (0, (), 3)])
-def test_missed_nights_come_in_order_the_newest_ones_where_there_are_too_many(after_friday, most, made_up, beyond):
+def test_missed_nights_come_in_order_the_newest_ones_where_there_are_too_many(
+    after_friday, most, made_up, beyond
+):
     found = due(after_friday, SHARES, live(31), most)
     assert found.missed == tuple(dt.date(2024, 5, day) for day in made_up)
     assert (found.new, found.beyond) == (True, beyond)

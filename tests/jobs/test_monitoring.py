@@ -1,4 +1,6 @@
-"""The alert rules and the dashboard: Prometheus takes the rules, and both name only metrics, with labels, that a run writes."""
+"""The alert rules and the dashboard: Prometheus takes the rules, and both name only metrics, with labels,
+that a run writes.
+"""
 
 import json
 import re
@@ -8,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forecast_lib.jobs.endings import Ending
-from forecast_lib.jobs.metrics import exposition
+from forecast_lib.jobs.monitor.metrics import exposition
+from forecast_lib.jobs.record.endings import Ending
 from tests.jobs.test_metrics import NOW, figures, workspace  # noqa: F401  (a fixture)
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
@@ -27,8 +29,17 @@ def test_prometheus_takes_the_rules():
 
 def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):  # noqa: F811
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    asked = {RULES.name: RULES.read_text(), **{each["title"]: " ".join(to["expr"] for to in each["targets"]) for each in panels}}
-    written = figures(exposition(workspace, {"nightly": Ending("nightly", "fresh", 0, "", NOW.isoformat(), "run-1", {"ingest": 0.5})}, NOW))
+    asked = {
+        RULES.name: RULES.read_text(),
+        **{each["title"]: " ".join(to["expr"] for to in each["targets"]) for each in panels},
+    }
+    written = figures(
+        exposition(
+            workspace,
+            {"nightly": Ending("nightly", "fresh", 0, "", NOW.isoformat(), "run-1", {"ingest": 0.5})},
+            NOW,
+        )
+    )
     names = {name for name, _ in written}
     labels = {pair for _, pairs in written for pair in pairs}
     for where, text in asked.items():

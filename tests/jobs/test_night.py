@@ -1,9 +1,9 @@
 """What a night's results lead to: who is backtested."""
 
 from forecast_lib.jobs import night
-from forecast_lib.jobs.decisions import Decision
 from forecast_lib.jobs.night import Night
-from forecast_lib.jobs.refresh import Refreshed
+from forecast_lib.jobs.refresh.decisions import Decision
+from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.models.training import Split, Trained
 from tests import made_up
 
@@ -17,7 +17,10 @@ DECISIONS = {
 
 
 def test_tickers_trained_anew_are_backtested():
-    refreshed = [Refreshed(ticker, each, trained=None if ticker == "FAILED" else TRAINED) for ticker, each in DECISIONS.items()]
+    refreshed = [
+        Refreshed(ticker, each, trained=None if ticker == "FAILED" else TRAINED)
+        for ticker, each in DECISIONS.items()
+    ]
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
     assert [series.ticker for series in night.to_backtest(tonight)] == ["NEW", "AGED"]

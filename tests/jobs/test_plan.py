@@ -7,11 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.jobs.decisions import Decision, Lineage, Promoted
-from forecast_lib.jobs.forecast import Question, forecast_shard, forecast_table, questions, weight_table
-from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.plan import label, plan_refresh, read_lineages, shards, with_pool
-from forecast_lib.jobs.pool import KeptPool
+from forecast_lib.jobs.forecast.tickers import (
+    Question,
+    forecast_shard,
+    forecast_table,
+    questions,
+    weight_table,
+)
+from forecast_lib.jobs.ingest.new_prices import Problem
+from forecast_lib.jobs.refresh.decisions import Decision, Lineage, Promoted
+from forecast_lib.jobs.refresh.plan import label, plan_refresh, read_lineages, shards, with_pool
+from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import save, to_bytes
 from tests import made_up
@@ -75,7 +81,9 @@ def test_training_goes_on_from_the_pool_or_from_the_last_good_model(config, know
     kept = KeptPool(made_up.pool(), "ab" * 32)
     (anew,) = with_pool(plan_refresh(config, made_up.market(SERIES), {}), kept)
     assert (anew.start, anew.start_id, anew.pool_sha256) == (kept.pool, "ab" * 8, "ab" * 32)
-    (tuned,) = with_pool(plan_refresh(dataclasses.replace(config, strategy="fine-tune"), made_up.market(SERIES), known), None)
+    (tuned,) = with_pool(
+        plan_refresh(dataclasses.replace(config, strategy="fine-tune"), made_up.market(SERIES), known), None
+    )
     assert tuned.start is tuned.parent is not None and tuned.start_id == "m1"
     (kept_as_it_is,) = with_pool(plan_refresh(config, made_up.market(SERIES), known), kept)
     assert kept_as_it_is.start is None
@@ -91,7 +99,9 @@ def test_drift_of_the_loss_fits_a_model_anew(config, known):
 
 def test_tickers_without_history_are_no_work(config):
     config = made_up.run_config("NONE", "TEN", "NINE", "ACME", workspace=config.workspace)
-    market = made_up.market(made_up.noisy(9, ticker="NINE"), SERIES, made_up.noisy(10, ticker="TEN"), also=("NONE",))
+    market = made_up.market(
+        made_up.noisy(9, ticker="NINE"), SERIES, made_up.noisy(10, ticker="TEN"), also=("NONE",)
+    )
     assert [work.series.ticker for work in plan_refresh(config, market, {})] == ["TEN", "ACME"]
 
 
@@ -131,10 +141,15 @@ def test_forecasts_name_the_sessions_they_are_for(config):
     asked = questions(market, {"ACME": (BUNDLE, "m1")}, config.tickers)
     answers = forecast_shard(asked, 2)
     made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1"))
-    assert made[["ticker", "made_by"]].to_numpy().tolist() == [["ACME", "combined"]] * 2 + [["TEN", "combined"]] * 2
-    # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is Friday, 17 January,
-    # and Monday, 20 January 2020 is Martin Luther King Day, no session
-    assert made["target_session"].tolist() == [pd.Timestamp(day) for day in ("2021-03-01", "2021-03-02", "2020-01-21", "2020-01-22")]
+    assert (
+        made[["ticker", "made_by"]].to_numpy().tolist()
+        == [["ACME", "combined"]] * 2 + [["TEN", "combined"]] * 2
+    )
+    # Friday, 26 February 2021 is followed by Monday and Tuesday; the tenth weekday of 2020's series is
+    # Friday, 17 January, and Monday, 20 January 2020 is Martin Luther King Day, no session
+    assert made["target_session"].tolist() == [
+        pd.Timestamp(day) for day in ("2021-03-01", "2021-03-02", "2020-01-21", "2020-01-22")
+    ]
     assert made["model_id"].isna().tolist() == [False, False, True, True]
     weights = made_up.stored("forecast_weights", weight_table(asked, answers, "run-1"))
     assert weights.groupby(["ticker", "step"])["weight"].sum().round(9).tolist() == [1.0] * 4
@@ -152,7 +167,10 @@ def test_forecasts_of_nobody_are_an_empty_table(config):
 
 
 def test_forecasts_are_the_same_whatever_the_shards():
-    asked = [Question(made_up.noisy(300, seed, ticker=f"T{seed}"), BUNDLE if seed % 2 else None) for seed in range(4)]
+    asked = [
+        Question(made_up.noisy(300, seed, ticker=f"T{seed}"), BUNDLE if seed % 2 else None)
+        for seed in range(4)
+    ]
     whole = forecast_shard(asked, 2)
     for question, beside in zip(asked, whole, strict=True):
         alone = forecast_shard([question], 2)[0]
@@ -162,14 +180,16 @@ def test_forecasts_are_the_same_whatever_the_shards():
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):
     """A rerun of an evening must find what its first run found."""
-    from forecast_lib.jobs.decisions import model_config_json
-    from forecast_lib.store import database
+    from forecast_lib.jobs.refresh.decisions import model_config_json
+    from forecast_lib.store.working import database
     from tests.store import nights
 
     evening = nights.night(0, tickers=("ACME",))
     row = evening["models"].iloc[[0]].assign(ticker="ACME", variant="lstm", promoted=True, parent_id=None)
     config = dataclasses.replace(config, as_of=nights.as_of(0))
-    evening["models"] = row.assign(config=model_config_json(config), trained_as_of=pd.Timestamp(nights.day(0)))
+    evening["models"] = row.assign(
+        config=model_config_json(config), trained_as_of=pd.Timestamp(nights.day(0))
+    )
     with database.open_working(tmp_path, nights.now(0)) as con:
         database.record_run(con, evening)
     assert read_lineages(config) == {}
@@ -182,12 +202,16 @@ def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, 
 
 
 def test_log_of_trainings_is_of_earlier_evenings_and_the_same_settings(config, tmp_path):
-    from forecast_lib.jobs.decisions import model_config_json
-    from forecast_lib.store import database, reads
+    from forecast_lib.jobs.refresh.decisions import model_config_json
+    from forecast_lib.store.working import database, reads
     from tests.store import nights
 
     evening, settings = nights.night(0, tickers=("ACME",)), model_config_json(config)
-    row = evening["models"].iloc[[0]].assign(ticker="ACME", variant="lstm", parent_id=None, config=settings, val_gain=0.02)
+    row = (
+        evening["models"]
+        .iloc[[0]]
+        .assign(ticker="ACME", variant="lstm", parent_id=None, config=settings, val_gain=0.02)
+    )
     evening["models"] = row.assign(trained_as_of=pd.Timestamp(nights.day(0)))
     with database.open_working(tmp_path, nights.now(0)) as con:
         database.record_run(con, evening)
@@ -202,4 +226,6 @@ def test_log_of_trainings_is_of_earlier_evenings_and_the_same_settings(config, t
             ("lstm", settings, year_later),
         ):
             assert reads.read_training_log(con, *other, known).empty
-        assert reads.read_training_log(con, "lstm", settings, nights.day(1), nights.now(0) - dt.timedelta(days=1)).empty
+        assert reads.read_training_log(
+            con, "lstm", settings, nights.day(1), nights.now(0) - dt.timedelta(days=1)
+        ).empty

@@ -11,8 +11,8 @@ import pytest
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import FileRefused, UsageError
-from forecast_lib.jobs import recipe_series
-from forecast_lib.jobs.recipe_series import read_series
+from forecast_lib.jobs.recipe import series
+from forecast_lib.jobs.recipe.series import read_series
 from forecast_lib.recipes.catalogue import recipe_named
 from tests import made_up
 from tests.prices.one_ticker import offered
@@ -31,7 +31,10 @@ def config(path: Path | None, *tickers: str, name="files", **source):
 
 def written(path: Path, first: str, closes) -> Path:
     days = np.busday_offset(np.datetime64(first), np.arange(len(closes)), roll="forward")
-    rows = (f"{day},{close - 0.5},{close + 1},{close - 1},{close},1000\n" for day, close in zip(days, closes, strict=True))
+    rows = (
+        f"{day},{close - 0.5},{close + 1},{close - 1},{close},1000\n"
+        for day, close in zip(days, closes, strict=True)
+    )
     path.write_text(HEADER + "".join(rows))
     return path
 
@@ -63,15 +66,22 @@ def test_raw_prices_newest_first_are_turned_and_adjusted():
 def test_google_takes_two_files_and_counts_the_rows_that_the_checks_refuse():
     read = read_series(GOOGLE, config(CLASSICS, "GOOGL"))
     assert (len(read.series.values), read.series.first_file) == (1278, 1258)
-    assert (read.series.values[0], read.series.values[1258]) == (325.25, 778.81)  # the opens in line 2 of each file
-    assert sum(count for _, count in read.refused) == 560  # close > high up to 2014-03-26: the data's own README
+    assert (read.series.values[0], read.series.values[1258]) == (
+        325.25,
+        778.81,
+    )  # the opens in line 2 of each file
+    assert (
+        sum(count for _, count in read.refused) == 560
+    )  # close > high up to 2014-03-26: the data's own README
     assert read.held is None
 
 
 @real
 def test_mixed_dates_are_refused_by_line_or_read_as_the_clean_file():
     mangled = CLASSICS / "Google_Stock_Price_Train_mixed_dates.csv"
-    with pytest.raises(FileRefused, match="line 2 .'01-03-2012'. and N/N/YYYY at line 10 .'1/13/2012'.*--mixed-dates"):
+    with pytest.raises(
+        FileRefused, match="line 2 .'01-03-2012'. and N/N/YYYY at line 10 .'1/13/2012'.*--mixed-dates"
+    ):
         read_series(GOOGLE, config(mangled, "GOOGL"))
     lenient = read_series(GOOGLE, config(mangled, "GOOGL", mixed_dates=True)).series
     clean = read_series(GOOGLE, config(CLASSICS, "GOOGL")).series
@@ -80,18 +90,27 @@ def test_mixed_dates_are_refused_by_line_or_read_as_the_clean_file():
 
 
 def test_recipe_without_its_prices_says_what_to_give():
-    with pytest.raises(UsageError, match="recipe tsla-stacked needs the daily closes of TSLA: give --files PATH .TSLA.csv., or --source"):
+    with pytest.raises(
+        UsageError,
+        match="recipe tsla-stacked needs the daily closes of TSLA: give --files PATH .TSLA.csv., or --source",
+    ):
         read_series(TSLA, config(None, "TSLA", name="simulated"))
 
 
 def test_sine_needs_nothing():
-    assert len(read_series(recipe_named("sine-small"), config(None, "SINE", name="simulated")).series.values) == 1000
+    assert (
+        len(read_series(recipe_named("sine-small"), config(None, "SINE", name="simulated")).series.values)
+        == 1000
+    )
 
 
 def test_google_without_its_second_file_names_it(tmp_path):
     train = written(tmp_path / "GOOGL.csv", "2016-01-04", np.full(80, 700.0))
     with pytest.raises(
-        UsageError, match="Google_Stock_Price_Test.csv is not in .*: expected a file of daily prices; give --test-file PATH"
+        UsageError,
+        match=(
+            "Google_Stock_Price_Test.csv is not in .*: expected a file of daily prices; give --test-file PATH"
+        ),
     ):
         read_series(GOOGLE, config(train, "GOOGL"))
 
@@ -127,7 +146,9 @@ def test_another_ticker_may_be_named(tmp_path):
 def test_several_tickers_are_refused_unless_the_recipes_own_is_among_them(tmp_path):
     path = written(tmp_path / "TSLA.csv", "2016-01-04", 10.0 + np.arange(80))
     assert read_series(TSLA, config(path, "MSFT", "TSLA")).series.name == "TSLA"
-    with pytest.raises(UsageError, match="recipe tsla-stacked takes one ticker, 2 are set: give --tickers NAME"):
+    with pytest.raises(
+        UsageError, match="recipe tsla-stacked takes one ticker, 2 are set: give --tickers NAME"
+    ):
         read_series(TSLA, config(path, "MSFT", "AAPL"))
 
 
@@ -147,7 +168,10 @@ class Listed:
         days = pd.bdate_range(first, last)
         traded = np.where(days < "2014-03-27", 1000.0, 500.0)
         prices = pd.DataFrame(
-            {"session": days.astype("datetime64[us]"), **dict.fromkeys(("open", "high", "low", "close", "adj_close"), traded)}
+            {
+                "session": days.astype("datetime64[us]"),
+                **dict.fromkeys(("open", "high", "low", "close", "adj_close"), traded),
+            }
         )
         prices["volume"], prices["origin"] = 1000.0, "listed"
         split = pd.DataFrame({"session": [pd.Timestamp("2014-03-27")], "kind": ["split"], "value": [2.0]})
@@ -155,7 +179,7 @@ class Listed:
 
 
 def test_google_from_a_source_is_cut_by_date_and_split_adjusted(monkeypatch):
-    monkeypatch.setattr(recipe_series, "price_source", lambda *_: Listed())
+    monkeypatch.setattr(series, "price_source", lambda *_: Listed())
     read = read_series(GOOGLE, config(None, "GOOGL", name="yahoo"))
     assert (read.series.labels[0], read.series.labels[-1]) == ("2012-01-02", "2017-01-31")
     assert read.series.labels[read.series.first_file] == "2017-01-02"

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from forecast_lib.jobs.decisions import Decision
-from forecast_lib.jobs.ingest import Problem
-from forecast_lib.jobs.refresh import Refreshed, Work, refresh_shard
+from forecast_lib.jobs.ingest.new_prices import Problem
+from forecast_lib.jobs.refresh.decisions import Decision
+from forecast_lib.jobs.refresh.models import Refreshed, Work, refresh_shard
 from forecast_lib.models.bundle import to_bytes
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
@@ -33,7 +33,9 @@ def started(work: Work) -> Work:
     if work.decision.action == "skip":
         return work
     own = work.decision.action == "fine_tune"
-    return dataclasses.replace(work, start=work.parent if own else POOL, start_id=work.parent_id if own else "p1")
+    return dataclasses.replace(
+        work, start=work.parent if own else POOL, start_id=work.parent_id if own else "p1"
+    )
 
 
 def refreshed(*works: Work, model=MODEL, train=TRAIN) -> list[Refreshed]:
@@ -47,7 +49,12 @@ def one(work: Work) -> Refreshed:
 def test_skipped_ticker_is_answered_by_its_last_good_model():
     series, parent = skilled()
     result = one(Work(series, SKIP, parent, "m1"))
-    assert result.served is parent and not result.served_new and result.trained is None and result.problem is None
+    assert (
+        result.served is parent
+        and not result.served_new
+        and result.trained is None
+        and result.problem is None
+    )
 
 
 def test_ticker_without_any_model_says_so():
@@ -68,7 +75,10 @@ def test_new_model_answers_and_has_its_validation():
 
 
 def test_worse_parent_gives_way_to_the_new_model():
-    with_parent, alone = one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1")), one(Work(made_up.noisy(300), RETRAIN))
+    with_parent, alone = (
+        one(Work(made_up.noisy(300), RETRAIN, HARMFUL, "m1")),
+        one(Work(made_up.noisy(300), RETRAIN)),
+    )
     assert with_parent.validation == alone.validation and with_parent.served_new
     assert with_parent.gain > 0 and alone.gain is None
 
@@ -83,7 +93,9 @@ def test_better_of_parent_and_new_model_answers():
 def test_training_that_fails_leaves_the_parent_and_says_why():
     series, parent = skilled()
     other = made_up.bundle(location=2.0, horizon=2)
-    wrong = dataclasses.replace(other, network=dataclasses.replace(other.network, dropout=0.5))  # another shape: no fine-tuning
+    wrong = dataclasses.replace(
+        other, network=dataclasses.replace(other.network, dropout=0.5)
+    )  # another shape: no fine-tuning
     result = one(Work(series, Decision("fine_tune", "new_data"), wrong, "m1"))
     assert result.problem is not None and result.problem.rule == "parent_shape"
     assert result.served is wrong and result.trained is None
@@ -91,7 +103,8 @@ def test_training_that_fails_leaves_the_parent_and_says_why():
 
 
 @pytest.mark.parametrize(
-    ("kind", "sessions", "rule"), [("constant", 400, "constant"), ("closes only", 50, "too_short"), ("closes only", 10, "too_short")]
+    ("kind", "sessions", "rule"),
+    [("constant", 400, "constant"), ("closes only", 50, "too_short"), ("closes only", 10, "too_short")],
 )
 def test_ticker_that_cannot_be_trained_says_why(kind, sessions, rule):
     result = one(Work(made_up.ODD[kind].until(sessions), RETRAIN))
@@ -150,6 +163,10 @@ def test_each_bad_ticker_has_its_own_problem():
 
 def test_order_of_the_shard_does_not_matter():
     works = [Work(made_up.noisy(300, seed, ticker=f"T{seed}"), RETRAIN) for seed in range(3)]
-    forward = {result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works) if result.trained}
-    backward = {result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works[::-1]) if result.trained}
+    forward = {
+        result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works) if result.trained
+    }
+    backward = {
+        result.ticker: to_bytes(result.trained.bundle) for result in refreshed(*works[::-1]) if result.trained
+    }
     assert forward == backward and len(forward) == 3

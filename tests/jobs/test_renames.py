@@ -1,13 +1,15 @@
-"""A renamed ticker has one history, evening by evening, from files and from the database; nobody sees what was not known."""
+"""A renamed ticker has one history, evening by evening, from files and from the database; nobody sees what
+was not known.
+"""
 
 import numpy as np
 import pytest
 
 from flows import nightly
-from flows.settings import resolve
-from flows.stages import PlainStages
+from flows.running.stages import PlainStages
+from flows.settings.layers import resolve
 from forecast_lib.config import Rename
-from forecast_lib.jobs.renames import to_ask
+from forecast_lib.jobs.ingest.renames import to_ask
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, with_action, without
 
 ON = len(SESSIONS) - 20
@@ -23,7 +25,12 @@ def universe(tmp_path):
 
 def market(evenings, universe, place):
     """What the run of an evening would see, nothing stored."""
-    given = {"files": str(evenings.folder / "market"), "universe": str(universe), "workspace": str(evenings.workspace), "as_of": day(place)}
+    given = {
+        "files": str(evenings.folder / "market"),
+        "universe": str(universe),
+        "workspace": str(evenings.workspace),
+        "as_of": day(place),
+    }
     config = resolve(given, environ={}, now=after(place, minutes=1))
     return nightly.read_market(config, PlainStages(config))
 
@@ -49,15 +56,25 @@ def test_before_the_day_the_old_name_is_asked_for_and_answers_for_the_new_one(tm
     evenings, rows = Evenings(tmp_path, "csv"), prices(1)
     for place in (ON - 2, ON - 1):
         assert evenings.ingest(place, {"FB": rows}, universe=universe) == {}
-    assert evenings.ingest(ON, {"FB": without(rows, slice(ON, None)), "META": without(rows, slice(0, ON))}, universe=universe) == {}
-    assert evenings.rows("SELECT ticker, run_tickers.status, sessions_behind FROM run_tickers") == [("META", "fresh", 0)] * 3
+    assert (
+        evenings.ingest(
+            ON, {"FB": without(rows, slice(ON, None)), "META": without(rows, slice(0, ON))}, universe=universe
+        )
+        == {}
+    )
+    assert (
+        evenings.rows("SELECT ticker, run_tickers.status, sessions_behind FROM run_tickers")
+        == [("META", "fresh", 0)] * 3
+    )
     before, since = (evenings.past(place, {}, universe).series["META"] for place in (ON - 1, ON))
     assert (len(before), len(since)) == (ON, ON + 1)
     assert np.allclose(since.close, closes(rows, ON), rtol=1e-9)
 
 
 def test_a_source_that_gives_the_new_name_the_whole_past_adds_nothing_twice(tmp_path, universe) -> None:
-    """As Yahoo does. What was stored under the old name is what counts for its sessions: it was known then."""
+    """As Yahoo does. What was stored under the old name is what counts for its sessions: it was known
+    then.
+    """
     evenings, rows = Evenings(tmp_path, "csv"), prices(1)
     evenings.ingest(ON - 1, {"FB": rows}, universe=universe)
     (tmp_path / "market" / "FB.csv").unlink()
@@ -69,7 +86,11 @@ def test_a_source_that_gives_the_new_name_the_whole_past_adds_nothing_twice(tmp_
 def test_a_split_under_the_new_name_adjusts_the_past_under_the_old_one(tmp_path, universe) -> None:
     evenings, rows = Evenings(tmp_path, "csv"), prices(1)
     traded = with_action(times(rows, 0.5, slice(ON + 2, None)), "Stock Splits", 2.0, ON + 2)
-    evenings.ingest(ON + 5, {"FB": without(traded, slice(ON, None)), "META": without(traded, slice(0, ON))}, universe=universe)
+    evenings.ingest(
+        ON + 5,
+        {"FB": without(traded, slice(ON, None)), "META": without(traded, slice(0, ON))},
+        universe=universe,
+    )
     seen = evenings.past(ON + 5, {}, universe).series["META"]
     assert np.allclose(seen.close, closes(rows, ON + 5) / 2, rtol=1e-9)
 
@@ -85,6 +106,11 @@ def test_an_old_name_is_asked_for_only_while_something_of_it_may_be_missing(tmp_
     assert asked(ON, {"FB": 0}) == ("META", "FB")  # its last sessions may have been missed
     late = len(SESSIONS) - 1  # within a month still
     assert asked(late, {}) == ("META", "FB")
-    config = resolve({"universe": str(universe), "as_of": "2024-12-31"}, environ={}, now=after(late).replace(year=2025))
+    config = resolve(
+        {"universe": str(universe), "as_of": "2024-12-31"}, environ={}, now=after(late).replace(year=2025)
+    )
     assert to_ask(config, ("META", "FB"), {"FB": SESSIONS[0].date()}.get) == ("META",)
-    assert to_ask(config, ("META", "FB"), {"META": SESSIONS[ON].date()}.get) == ("META", "FB")  # nothing of the past is stored
+    assert to_ask(config, ("META", "FB"), {"META": SESSIONS[ON].date()}.get) == (
+        "META",
+        "FB",
+    )  # nothing of the past is stored

@@ -7,17 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.jobs.settle import settle
+from forecast_lib.jobs.record.settle import settle
 from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
 
 NOW = dt.datetime(2024, 1, 10, 22, tzinfo=dt.UTC)
 WEEK = made_up.closes_only([100.0, 101.0, 99.0, 104.0, 110.0])
 """Monday, 6 January 2020, to Friday."""
-LADDER = dict(zip(QUANTILE_COLUMNS, [80.0, 85.0, 91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0, 115.0, 120.0], strict=True))
+LADDER = dict(
+    zip(
+        QUANTILE_COLUMNS,
+        [80.0, 85.0, 91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0, 115.0, 120.0],
+        strict=True,
+    )
+)
 
 
-def forecast(step: int, target: str, *, ticker="ACME", point=102.0, last_close=100.0, cutoff="2020-01-06") -> dict[str, object]:
+def forecast(
+    step: int, target: str, *, ticker="ACME", point=102.0, last_close=100.0, cutoff="2020-01-06"
+) -> dict[str, object]:
     return {
         "run_id": "run-1",
         "ticker": ticker,
@@ -39,7 +47,11 @@ def test_outcome_by_hand():
     row = settled(forecast(1, "2020-01-07")).iloc[0]
     assert (row["actual"], row["error"], row["naive_error"]) == (101.0, 1.0, -1.0)  # too high is positive
     assert row["pinball"] == pytest.approx(5.15 / 9)  # the sum is in tests/backtest/test_metrics.py
-    assert (row["settled_by"], row["settled_at"], row["made_by"]) == ("run-2", pd.Timestamp("2024-01-10 22:00"), "lstm")
+    assert (row["settled_by"], row["settled_at"], row["made_by"]) == (
+        "run-2",
+        pd.Timestamp("2024-01-10 22:00"),
+        "lstm",
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,8 +79,12 @@ def test_missing_target_session_waits():
 
 def test_session_missing_in_the_middle_does_not_shift_the_others():
     keep = np.array([0, 1, 3, 4])
-    holed = dataclasses.replace(WEEK, **{name: getattr(WEEK, name)[keep] for name in ("sessions", *made_up.PRICES)})
-    made = settled(forecast(1, "2020-01-07"), forecast(2, "2020-01-08"), forecast(3, "2020-01-09"), series=holed)
+    holed = dataclasses.replace(
+        WEEK, **{name: getattr(WEEK, name)[keep] for name in ("sessions", *made_up.PRICES)}
+    )
+    made = settled(
+        forecast(1, "2020-01-07"), forecast(2, "2020-01-08"), forecast(3, "2020-01-09"), series=holed
+    )
     assert made[["step", "actual"]].to_numpy().tolist() == [[1, 101.0], [3, 104.0]]
 
 
@@ -82,7 +98,10 @@ def test_ticker_without_prices_waits():
 
 
 def test_nothing_to_settle_gives_an_empty_table():
-    for made in (settled(forecast(1, "2021-01-07")), settle(pd.DataFrame([forecast(1, "2020-01-07")]), {}, NOW, "run-2")):
+    for made in (
+        settled(forecast(1, "2021-01-07")),
+        settle(pd.DataFrame([forecast(1, "2020-01-07")]), {}, NOW, "run-2"),
+    ):
         assert made.empty and "made_by" in made.columns
 
 
@@ -97,7 +116,9 @@ def test_step_and_error_keep_their_row_when_some_wait():
 
 
 def test_a_correction_of_the_cutoffs_close_does_not_move_the_actual():
-    """The close that the forecast started from, 100, turned out to be 98; the next day's 101 is 101 all the same."""
+    """The close that the forecast started from, 100, turned out to be 98; the next day's 101 is 101 all the
+    same.
+    """
     corrected = dataclasses.replace(WEEK, close=np.array([98.0, 101.0, 99.0, 104.0, 110.0]))
     row = settled(forecast(1, "2020-01-07"), series=corrected).iloc[0]
     assert (row["actual"], row["naive_error"]) == (101.0, -1.0)
@@ -105,5 +126,7 @@ def test_a_correction_of_the_cutoffs_close_does_not_move_the_actual():
 
 def test_a_reported_split_between_cutoff_and_target_is_undone():
     """Two for one on Wednesday: the series is halved up to Tuesday, and Monday's share is two of today's."""
-    split = dataclasses.replace(WEEK, close=np.array([50.0, 50.5, 49.5, 52.0, 55.0]), shares=np.array([2.0, 2.0, 1.0, 1.0, 1.0]))
+    split = dataclasses.replace(
+        WEEK, close=np.array([50.0, 50.5, 49.5, 52.0, 55.0]), shares=np.array([2.0, 2.0, 1.0, 1.0, 1.0])
+    )
     assert settled(forecast(2, "2020-01-08"), series=split).iloc[0]["actual"] == 99.0

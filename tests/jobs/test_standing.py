@@ -1,4 +1,6 @@
-"""How a workspace stands is told from what is published, and from the text that a dead run leaves in the lock."""
+"""How a workspace stands is told from what is published, and from the text that a dead run leaves in the
+lock.
+"""
 
 import datetime as dt
 import json
@@ -11,9 +13,9 @@ import pytest
 
 from flows.commands import status
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.endings import Ending, remember
-from forecast_lib.jobs.standing import read_holder, sessions_behind, standing
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.jobs.monitor.standing import read_holder, sessions_behind, standing
+from forecast_lib.jobs.record.endings import Ending, remember
+from forecast_lib.store.disk.lock import hold_workspace
 from tests.store import nights
 
 AFTER_THE_CLOSE = dt.datetime(2024, 1, 2, 23, tzinfo=dt.UTC)
@@ -42,7 +44,9 @@ def test_age_is_counted_in_closed_sessions_of_the_exchange(now, behind):
 
 def test_a_session_that_is_already_tomorrow_counts_where_it_has_closed():
     """Tokyo closes at 06:00 UTC (15:00 until November 2024) of its own date."""
-    assert sessions_behind("7203.T", pd.Timestamp("2024-01-04"), dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)) == 1
+    assert (
+        sessions_behind("7203.T", pd.Timestamp("2024-01-04"), dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)) == 1
+    )
 
 
 def test_a_night_that_has_just_ended_is_fresh(workspace):
@@ -98,14 +102,23 @@ def test_one_ticker_that_is_not_traded_any_more_makes_nothing_stale(tmp_path):
     assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == ("degraded", ["AAA"])
 
 
-@pytest.mark.parametrize(("reason", "verdict"), [("ended: no row since 2020-01-02", "degraded"), (None, "fresh")])
+@pytest.mark.parametrize(
+    ("reason", "verdict"), [("ended: no row since 2020-01-02", "degraded"), (None, "fresh")]
+)
 def test_an_end_is_degraded_once_and_then_neither_degraded_nor_stale(tmp_path, reason, verdict):
     made = nights.night(0, ("AAA", "BBB", "CCC"))
-    made["run_tickers"].loc[0, ["status", "reason", "last_session"]] = ["ended", reason, pd.Timestamp("2020-01-02")]
+    made["run_tickers"].loc[0, ["status", "reason", "last_session"]] = [
+        "ended",
+        reason,
+        pd.Timestamp("2020-01-02"),
+    ]
     made["forecasts"] = made["forecasts"][made["forecasts"]["ticker"] != "AAA"]
     nights.store_and_publish(tmp_path, 0, made)
     stands = standing(tmp_path, AFTER_THE_CLOSE)
-    assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == (verdict, ["AAA"] if reason else [])
+    assert (stands.verdict, [ticker.ticker for ticker in stands.degraded]) == (
+        verdict,
+        ["AAA"] if reason else [],
+    )
     assert stands.sessions_behind == 0
 
 

@@ -8,17 +8,18 @@ import sys
 
 import pytest
 
-from forecast_lib.jobs.standing import read_holder
-from forecast_lib.jobs.takeover import hold
-from forecast_lib.store import inspection, ledger
-from forecast_lib.store.lock import hold_workspace, is_held
+from forecast_lib.jobs.monitor.standing import read_holder
+from forecast_lib.jobs.record.takeover import hold
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.lock import hold_workspace, is_held
+from forecast_lib.store.published import inspection
 from tests.store import nights
 
 NOW = dt.datetime(2024, 5, 28, 22, tzinfo=dt.UTC)
 HOLD = """
 import os, signal, sys
 from pathlib import Path
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.store.disk.lock import hold_workspace
 with hold_workspace(Path(sys.argv[1]), "run-9"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -30,7 +31,12 @@ def died(tmp_path):
     nights.store_and_publish(tmp_path, 0)
     subprocess.run([sys.executable, "-c", HOLD, str(tmp_path)], check=False)
     dead = read_holder(tmp_path).pid
-    for name in (f"published.duckdb.next-{dead}", f"snapshots/x.duckdb.next-{dead}", f"models/.abc.{dead}.tmp", "reports/run-9/.x.new"):
+    for name in (
+        f"published.duckdb.next-{dead}",
+        f"snapshots/x.duckdb.next-{dead}",
+        f"models/.abc.{dead}.tmp",
+        "reports/run-9/.x.new",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
@@ -43,10 +49,16 @@ def test_the_dead_run_is_named_and_written_down_and_its_half_built_files_go(died
     with hold(died, "run-10", NOW, said.append):
         assert read_holder(died).run == "run-10"
     assert said == [
-        f"run run-9, process {dead.pid}, died before it ended; 4 half-built files removed; this run goes on from what was stored"
+        f"run run-9, process {dead.pid}, died before it ended; 4 half-built files removed; this run goes on"
+        " from what was stored"
     ]
     line = ledger.read(died).entries[-1]
-    assert (line["kind"], line["run"], line["pid"], line["found_at"]) == ("died", "run-9", dead.pid, NOW.isoformat())
+    assert (line["kind"], line["run"], line["pid"], line["found_at"]) == (
+        "died",
+        "run-9",
+        dead.pid,
+        NOW.isoformat(),
+    )
     assert [path for path in died.rglob("*") if "half" in path.name or path.name.startswith(".abc")] == []
     assert not [path for path in died.rglob("*") if ".next-" in path.name or path.suffix in (".tmp", ".new")]
 
@@ -92,8 +104,12 @@ def test_a_look_at_the_lock_does_not_turn_a_run_away(tmp_path):
     assert not is_held(tmp_path)
 
 
-@pytest.mark.parametrize(("end", "dead"), [(SystemExit(1), "run-1"), (KeyboardInterrupt(), None), (RuntimeError(), None)])
-def test_a_run_that_a_signal_ended_counts_as_dead_and_one_that_failed_or_was_interrupted_does_not(tmp_path, end, dead):
+@pytest.mark.parametrize(
+    ("end", "dead"), [(SystemExit(1), "run-1"), (KeyboardInterrupt(), None), (RuntimeError(), None)]
+)
+def test_a_run_that_a_signal_ended_counts_as_dead_and_one_that_failed_or_was_interrupted_does_not(
+    tmp_path, end, dead
+):
     """Of a worker that is killed, the run ends by SystemExit as soon as it writes to the worker's pipe."""
     with pytest.raises(type(end)), hold(tmp_path, "run-1", NOW, print):
         raise end

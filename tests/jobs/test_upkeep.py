@@ -1,4 +1,6 @@
-"""Refused rows that a person releases, gaps that a person closes: in a workspace filled by real ingests from a CSV file."""
+"""Refused rows that a person releases, gaps that a person closes: in a workspace filled by real ingests from
+a CSV file.
+"""
 
 import datetime as dt
 import hashlib
@@ -10,13 +12,14 @@ import pandas as pd
 import pytest
 
 from flows import cli, nightly
-from flows.settings import resolve
+from flows.settings.layers import resolve
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs import upkeep
-from forecast_lib.jobs.summary import RunSummary
+from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.jobs.upkeep import overrules
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store import database, ledger, reads
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.working import database, reads
 from tests.flows.test_past_nights import PlainStages
 
 TWO_MISSING = "2 sessions without a price in 1 tickers, see open_price_gaps"
@@ -24,8 +27,12 @@ BAD, MISSING = "2024-06-05", "2024-06-12"
 LATER = dt.datetime(2024, 6, 20, 9, 0, tzinfo=dt.UTC)
 
 
-def write_prices(path: Path, *, bad_close: float = 108.0, drop: str | None = MISSING, last: str = "2024-06-18") -> None:
-    """Sessions from 2 January: open 100, high 102, low 98, close 100 or 101 in turn; a close above its high on 5 June."""
+def write_prices(
+    path: Path, *, bad_close: float = 108.0, drop: str | None = MISSING, last: str = "2024-06-18"
+) -> None:
+    """Sessions from 2 January: open 100, high 102, low 98, close 100 or 101 in turn; a close above its high
+    on 5 June.
+    """
     sessions = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date.fromisoformat(last))
     rows = {"Date": sessions.strftime("%Y-%m-%d"), "Open": 100.0, "High": 102.0, "Low": 98.0}
     frame = pd.DataFrame(rows).assign(Close=[100.0 + place % 2 for place in range(len(sessions))])
@@ -51,7 +58,9 @@ def folder(_ingested: Path, tmp_path: Path) -> Path:
 
 def ingest(folder: Path, now: str, patched: pytest.MonkeyPatch) -> RunSummary:
     patched.setattr(nightly, "Stages", PlainStages)
-    patched.setattr(nightly.publish, "report_pages", lambda *_: [("index.html", "")])  # has tests of its own, and takes most of the time
+    patched.setattr(
+        nightly.publish, "report_pages", lambda *_: [("index.html", "")]
+    )  # has tests of its own, and takes most of the time
     given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
     return nightly._ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
 
@@ -65,22 +74,32 @@ GAPS = "SELECT session::VARCHAR FROM open_price_gaps ORDER BY 1"
 
 
 def test_a_refused_row_is_held_counted_and_a_gap(folder: Path) -> None:
-    assert rows(folder, "SELECT rule, severity, rows, session::VARCHAR FROM quality_counts") == [("close_contradicted", "drop_row", 1, BAD)]
+    assert rows(folder, "SELECT rule, severity, rows, session::VARCHAR FROM quality_counts") == [
+        ("close_contradicted", "drop_row", 1, BAD)
+    ]
     assert rows(folder, GAPS) == [(BAD,), (MISSING,)]
     assert rows(folder, "SELECT message FROM runs") == [("1 of 1 tickers fresh; " + TWO_MISSING,)]
 
 
 def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
-    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
-    done = upkeep.release(folder / "workspace", line["quarantine_id"], "checked with the exchange, M. Mustermann", LATER)
+    (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
+    done = overrules.release(
+        folder / "workspace", line["quarantine_id"], "checked with the exchange, M. Mustermann", LATER
+    )
     price = f"SELECT close, revision, run_id FROM current_prices WHERE session = DATE '{BAD}'"
     assert rows(folder, price) == [(108.0, 0, done.run_id)]
-    assert rows(folder, "SELECT released_at IS NOT NULL, note FROM quarantine") == [(True, "checked with the exchange, M. Mustermann")]
-    assert rows(folder, "SELECT count(*), count(released_at) FROM quarantined_prices") == [(2, 1)], "the refusal itself stays"
+    assert rows(folder, "SELECT released_at IS NOT NULL, note FROM quarantine") == [
+        (True, "checked with the exchange, M. Mustermann")
+    ]
+    assert rows(folder, "SELECT count(*), count(released_at) FROM quarantined_prices") == [(2, 1)], (
+        "the refusal itself stays"
+    )
     assert rows(folder, f"SELECT kind, tickers, message FROM runs WHERE run_id = '{done.run_id}'") == [
         ("upkeep", 1, f"released close_contradicted of ACME {BAD}: checked with the exchange, M. Mustermann")
     ]
-    ((config, config_hash),) = rows(folder, f"SELECT config, config_hash FROM runs WHERE run_id = '{done.run_id}'")
+    ((config, config_hash),) = rows(
+        folder, f"SELECT config, config_hash FROM runs WHERE run_id = '{done.run_id}'"
+    )
     assert config_hash == hashlib.sha256(config.encode()).hexdigest()[:16]  # as the column's comment says
     assert ledger.read(folder / "workspace").runs()[done.run_id]["rows"] == {
         "prices": 1, "quarantined_prices": 1, "price_gaps": 1, "runs": 1, "run_tickers": 1,
@@ -88,31 +107,48 @@ def test_a_release_is_a_revision_with_a_note_in_one_run(folder: Path) -> None:
 
 
 def test_a_release_fills_the_gap_that_the_refusal_left_and_no_other(folder: Path) -> None:
-    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
-    done = upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+    (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
+    done = overrules.release(folder / "workspace", line["quarantine_id"], "right", LATER)
     assert rows(folder, GAPS) == [(MISSING,)]
-    assert upkeep.open_gaps(folder / "workspace", LATER)["session"].astype(str).tolist() == [MISSING]
-    state = "SELECT state, note, known_at, run_id, source FROM price_gaps WHERE session = DATE '{}' ORDER BY known_at DESC LIMIT 1"
-    assert rows(folder, state.format(BAD)) == [("filled", None, LATER.replace(tzinfo=None), done.run_id, "files")]
+    assert overrules.open_gaps(folder / "workspace", LATER)["session"].astype(str).tolist() == [MISSING]
+    state = (
+        "SELECT state, note, known_at, run_id, source FROM price_gaps WHERE session = DATE '{}' ORDER BY"
+        " known_at DESC LIMIT 1"
+    )
+    assert rows(folder, state.format(BAD)) == [
+        ("filled", None, LATER.replace(tzinfo=None), done.run_id, "files")
+    ]
     with pytest.raises(UsageError, match=f"ACME {BAD} is no open gap: expected one of {MISSING};"):
-        upkeep.close_gap(folder / "workspace", "ACME", dt.date.fromisoformat(BAD), "note", LATER + dt.timedelta(hours=1))
+        overrules.close_gap(
+            folder / "workspace", "ACME", dt.date.fromisoformat(BAD), "note", LATER + dt.timedelta(hours=1)
+        )
 
 
-def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+def test_a_release_fills_a_gap_that_was_closed_and_none_that_was_filled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
     closed = Path(shutil.copytree(folder, folder.with_name("closed")))
-    upkeep.close_gap(closed / "workspace", "ACME", dt.date.fromisoformat(BAD), "nothing to wait for", LATER - dt.timedelta(hours=1))
-    done = upkeep.release(closed / "workspace", line["quarantine_id"], "right after all", LATER)
+    overrules.close_gap(
+        closed / "workspace",
+        "ACME",
+        dt.date.fromisoformat(BAD),
+        "nothing to wait for",
+        LATER - dt.timedelta(hours=1),
+    )
+    done = overrules.release(closed / "workspace", line["quarantine_id"], "right after all", LATER)
     assert rows(closed, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == [("filled",)]
     write_prices(folder / "ACME.csv", bad_close=101.5)
     ingest(folder, "2024-06-20T08:30:00", monkeypatch)
-    done = upkeep.release(folder / "workspace", line["quarantine_id"], "the first one was right", LATER)
+    done = overrules.release(folder / "workspace", line["quarantine_id"], "the first one was right", LATER)
     assert rows(folder, f"SELECT state FROM price_gaps WHERE run_id = '{done.run_id}'") == []
 
 
-def test_the_next_fetch_of_a_released_row_passes_and_finds_the_gap_filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
-    upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+def test_the_next_fetch_of_a_released_row_passes_and_finds_the_gap_filled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
+    overrules.release(folder / "workspace", line["quarantine_id"], "right", LATER)
     before = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
     summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
     after = rows(folder, "SELECT (SELECT count(*) FROM prices), (SELECT count(*) FROM price_gaps)")
@@ -131,10 +167,14 @@ def test_a_gap_is_asked_for_again_until_it_is_filled(folder: Path, monkeypatch: 
     assert "without a price" not in summary.message
 
 
-def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 12), "trading was halted", LATER)
+def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrules.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 12), "trading was halted", LATER)
     assert rows(folder, GAPS) == [(BAD,)]
-    assert rows(folder, "SELECT state, note FROM price_gaps WHERE note IS NOT NULL") == [("closed", "trading was halted")]
+    assert rows(folder, "SELECT state, note FROM price_gaps WHERE note IS NOT NULL") == [
+        ("closed", "trading was halted")
+    ]
     summary = ingest(folder, "2024-06-20T22:30:00", monkeypatch)
     assert "1 sessions without a price" in summary.message
     write_prices(folder / "ACME.csv", drop=None)
@@ -145,40 +185,48 @@ def test_a_closed_gap_is_reported_no_more_and_a_price_for_it_still_counts(folder
 
 
 def test_all_gaps_from_one_day_to_another_are_closed_at_once(folder: Path) -> None:
-    done = upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 1), "a halt", LATER, last=dt.date(2024, 6, 30))
+    done = overrules.close_gap(
+        folder / "workspace", "ACME", dt.date(2024, 6, 1), "a halt", LATER, last=dt.date(2024, 6, 30)
+    )
     assert done.message == "closed the 2 gaps of ACME from 2024-06-01 to 2024-06-30: a halt"
     assert rows(folder, GAPS) == []
     assert rows(folder, "SELECT session::VARCHAR, state FROM price_gaps WHERE note = 'a halt' ORDER BY 1") == [
         (BAD, "closed"), (MISSING, "closed"),
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="ACME 2024-06-01 to 2024-06-30 is no open gap: expected one of none;"):
-        upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 1), "again", LATER, last=dt.date(2024, 6, 30))
+    with pytest.raises(
+        UsageError, match="ACME 2024-06-01 to 2024-06-30 is no open gap: expected one of none;"
+    ):
+        overrules.close_gap(
+            folder / "workspace", "ACME", dt.date(2024, 6, 1), "again", LATER, last=dt.date(2024, 6, 30)
+        )
 
 
-@pytest.mark.parametrize("name", ["", "0123456789", "'; DROP TABLE prices; --", "../../etc/passwd", "a" * 5000])
+@pytest.mark.parametrize(
+    "name", ["", "0123456789", "'; DROP TABLE prices; --", "../../etc/passwd", "a" * 5000]
+)
 def test_what_is_no_line_of_the_quarantine_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is no line of the quarantine"):
-        upkeep.release(folder / "workspace", name, "note", LATER)
+        overrules.release(folder / "workspace", name, "note", LATER)
 
 
 def test_no_release_and_no_closing_without_a_note_or_twice(folder: Path) -> None:
-    (line,) = upkeep.quarantined(folder / "workspace", LATER).to_dict("records")
+    (line,) = overrules.quarantined(folder / "workspace", LATER).to_dict("records")
     with pytest.raises(UsageError, match="a note of 1 to 500 printable characters"):
-        upkeep.release(folder / "workspace", line["quarantine_id"], " \n", LATER)
-    upkeep.release(folder / "workspace", line["quarantine_id"], "right", LATER)
+        overrules.release(folder / "workspace", line["quarantine_id"], " \n", LATER)
+    overrules.release(folder / "workspace", line["quarantine_id"], "right", LATER)
     with pytest.raises(UsageError, match="was released before, on 2024-06-20 09:00 UTC: right"):
-        upkeep.release(folder / "workspace", line["quarantine_id"], "again", LATER + dt.timedelta(hours=1))
+        overrules.release(folder / "workspace", line["quarantine_id"], "again", LATER + dt.timedelta(hours=1))
     with pytest.raises(UsageError, match=f"ACME 2024-06-13 is no open gap: expected one of {MISSING};"):
-        upkeep.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 13), "note", LATER)
+        overrules.close_gap(folder / "workspace", "ACME", dt.date(2024, 6, 13), "note", LATER)
 
 
 def test_a_row_that_can_be_no_price_cannot_be_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_prices(folder / "ACME.csv", bad_close=-3.0)
     ingest(folder, "2024-06-20T22:30:00", monkeypatch)
-    lines = upkeep.quarantined(folder / "workspace", LATER)
+    lines = overrules.quarantined(folder / "workspace", LATER)
     (negative,) = lines.loc[lines["rule"] == "not_positive", "quarantine_id"]
     with pytest.raises(UsageError, match="holds no row that could be stored"):
-        upkeep.release(folder / "workspace", negative, "note", LATER)
+        overrules.release(folder / "workspace", negative, "note", LATER)
 
 
 GOOD = "2024-06-10"
@@ -186,64 +234,106 @@ _SAID = ", ".join(f"evidence ->> '{name}'" for name in ("by", "note", "rows"))
 VERDICTS = f"SELECT ticker, session::VARCHAR, verdict, {_SAID} FROM price_verdicts ORDER BY known_at"
 
 
-def test_a_stored_row_that_a_person_refuses_stays_and_counts_for_nothing_until_it_is_released(folder: Path) -> None:
-    done = upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint, M. Mustermann", LATER)
+def test_a_stored_row_that_a_person_refuses_stays_and_counts_for_nothing_until_it_is_released(
+    folder: Path,
+) -> None:
+    done = overrules.refuse(
+        folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint, M. Mustermann", LATER
+    )
     assert done.message == f"refused ACME {GOOD}: a misprint, M. Mustermann"
-    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], "nothing is removed"
+    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], (
+        "nothing is removed"
+    )
     counts = f"SELECT count(*) FROM adjusted_prices WHERE session = DATE '{GOOD}'"
     assert rows(folder, counts) == [(0,)]
-    assert rows(folder, VERDICTS) == [("ACME", GOOD, "bad_print", "person", "a misprint, M. Mustermann", f'["{GOOD}"]')]
-    (line,) = (line for line in upkeep.quarantined(folder / "workspace", LATER).to_dict("records") if line["rule"] == "refused_by_person")
-    assert (str(line["session"].date()), line["reason"], pd.isna(line["field"])) == (GOOD, "a misprint, M. Mustermann", True)
+    assert rows(folder, VERDICTS) == [
+        ("ACME", GOOD, "bad_print", "person", "a misprint, M. Mustermann", f'["{GOOD}"]')
+    ]
+    (line,) = (
+        line
+        for line in overrules.quarantined(folder / "workspace", LATER).to_dict("records")
+        if line["rule"] == "refused_by_person"
+    )
+    assert (str(line["session"].date()), line["reason"], pd.isna(line["field"])) == (
+        GOOD,
+        "a misprint, M. Mustermann",
+        True,
+    )
     later = LATER + dt.timedelta(hours=1)
-    with pytest.raises(UsageError, match=f"ACME {GOOD} is set aside already: see `tickercast quarantine list ACME`"):
-        upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
-    upkeep.release(folder / "workspace", line["quarantine_id"], "it was right", later)
+    with pytest.raises(
+        UsageError, match=f"ACME {GOOD} is set aside already: see `tickercast quarantine list ACME`"
+    ):
+        overrules.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
+    overrules.release(folder / "workspace", line["quarantine_id"], "it was right", later)
     assert rows(folder, counts) == [(1,)]
     assert rows(folder, VERDICTS)[1:] == [("ACME", GOOD, "real", "person", "it was right", "[]")]
-    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], "the row was there"
-    upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "wrong after all", later + dt.timedelta(hours=1))
+    assert rows(folder, f"SELECT count(*) FROM prices WHERE session = DATE '{GOOD}'") == [(1,)], (
+        "the row was there"
+    )
+    overrules.refuse(
+        folder / "workspace",
+        "ACME",
+        dt.date.fromisoformat(GOOD),
+        "wrong after all",
+        later + dt.timedelta(hours=1),
+    )
     assert rows(folder, counts) == [(0,)]
 
 
 @pytest.mark.parametrize(
     ("ticker", "session", "message"),
-    [("ACME", MISSING, f"ACME {MISSING} is no stored price"), ("NOSUCH", GOOD, f"NOSUCH {GOOD} is no stored price")],
+    [
+        ("ACME", MISSING, f"ACME {MISSING} is no stored price"),
+        ("NOSUCH", GOOD, f"NOSUCH {GOOD} is no stored price"),
+    ],
 )
 def test_what_is_not_stored_cannot_be_refused(folder: Path, ticker: str, session: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        upkeep.refuse(folder / "workspace", ticker, dt.date.fromisoformat(session), "note", LATER)
+        overrules.refuse(folder / "workspace", ticker, dt.date.fromisoformat(session), "note", LATER)
 
 
 def judged(folder: Path, verdict: str, evidence: str) -> None:
     """What a run said of the move into GOOD."""
     with database.open_working(folder / "workspace", LATER) as con:
         values = {"verdict": verdict, "evidence": evidence, "known": LATER.replace(tzinfo=None)}
-        con.execute(f"INSERT INTO price_verdicts VALUES ('ACME', '{GOOD}', $verdict, $evidence, $known, 'a run', 'files')", values)
+        con.execute(
+            f"INSERT INTO price_verdicts VALUES ('ACME', '{GOOD}', $verdict, $evidence, $known, 'a run',"
+            " 'files')",
+            values,
+        )
 
 
 def test_an_inferred_split_is_overruled_by_ticker_and_day(folder: Path) -> None:
     judged(folder, "split", '{"ratio": 2.0, "rows": []}')
     later = LATER + dt.timedelta(hours=1)
-    done = upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "the shares did fall", later)
+    done = overrules.release_move(
+        folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "the shares did fall", later
+    )
     assert done.message == f"released the move of ACME {GOOD}, judged split: the shares did fall"
     with database.open_working(folder / "workspace", later) as con:
         (newest,) = reads.read_verdicts(con, ["ACME"], AsOf(later.date(), later, later)).to_dict("records")
     assert newest["verdict"] == "real" and '"by": "person"' in newest["evidence"]
-    with pytest.raises(UsageError, match=f"ACME {GOOD}: no move to release: expected one of none; see the table price_verdicts"):
-        upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
+    with pytest.raises(
+        UsageError,
+        match=f"ACME {GOOD}: no move to release: expected one of none; see the table price_verdicts",
+    ):
+        overrules.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "again", later)
 
 
 def test_a_move_whose_row_waits_is_released_by_the_name_of_its_line(folder: Path) -> None:
-    upkeep.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint", LATER)
+    overrules.refuse(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "a misprint", LATER)
     later = LATER + dt.timedelta(hours=1)
-    lines = upkeep.quarantined(folder / "workspace", later)
+    lines = overrules.quarantined(folder / "workspace", later)
     named = lines.loc[lines["rule"] == "refused_by_person", "quarantine_id"].iloc[0]
-    with pytest.raises(UsageError, match=f"ACME {GOOD} waits in the quarantine: release it by its name there, {named}"):
-        upkeep.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "right", later)
+    with pytest.raises(
+        UsageError, match=f"ACME {GOOD} waits in the quarantine: release it by its name there, {named}"
+    ):
+        overrules.release_move(folder / "workspace", "ACME", dt.date.fromisoformat(GOOD), "right", later)
 
 
-def test_the_command_line_refuses_and_releases_in_one_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_refuses_and_releases_in_one_line_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     where = ("--workspace", str(folder / "workspace"))
     assert cli.main(["quarantine", "refuse", "acme", GOOD, "--note", "a misprint", *where]) == 0
     assert capsys.readouterr().out.startswith(f"refused ACME {GOOD}: a misprint")
@@ -253,5 +343,14 @@ def test_the_command_line_refuses_and_releases_in_one_line_each(folder: Path, ca
         (("release", "ACME", GOOD, "x"), "quarantine release takes 1 words, 3 came"),
         (("refuse", "ACME", GOOD), "a note of 1 to 500 printable characters is needed"),
     ):
-        assert cli.main(["quarantine", *words, *(where if len(words) == 3 and words[2] == GOOD else ("--note", "n", *where))]) == 2
+        assert (
+            cli.main(
+                [
+                    "quarantine",
+                    *words,
+                    *(where if len(words) == 3 and words[2] == GOOD else ("--note", "n", *where)),
+                ]
+            )
+            == 2
+        )
         assert message in capsys.readouterr().err

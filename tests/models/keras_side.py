@@ -1,4 +1,6 @@
-"""What the variants' contract and the kernel's tests share: a loss from its textbook formula, and weights behind which nothing hides."""
+"""What the variants' contract and the kernel's tests share: a loss from its textbook formula, and weights
+behind which nothing hides.
+"""
 
 import numpy as np
 
@@ -29,4 +31,7 @@ def textbook_loss(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 def lively(network: Network) -> Weights:
     """Weights none of which is zero: a head, a bias or a peephole at zero would hide an error behind it."""
     random = np.random.default_rng(11)
-    return {spec.name: (0.4 * random.standard_normal(spec.shape)).astype(np.float32) for spec in weight_specs(network)}
+    return {
+        spec.name: (0.4 * random.standard_normal(spec.shape)).astype(np.float32)
+        for spec in weight_specs(network)
+    }

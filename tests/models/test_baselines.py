@@ -50,7 +50,9 @@ def test_history_too_short_for_any_fit_is_answered(name, sessions):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_another_future_moves_nothing_before_it(name):
-    """500 is a session on which parameters are estimated: what follows it must not be in them, the session itself must."""
+    """500 is a session on which parameters are estimated: what follows it must not be in them, the session
+    itself must.
+    """
     here, there = (said(name, series, np.arange(22, 501)) for series in (LONG, made_up.scrambled(LONG, 500)))
     assert parts(here) == parts(there)
     sooner = said(name, made_up.scrambled(LONG, 499), [500])
@@ -88,7 +90,9 @@ def test_only_those_named_bring_quantiles_of_their_own(name):
 
 @pytest.mark.parametrize("name", sorted(WITH_OWN_QUANTILES))
 def test_own_quantiles_cover_what_they_say(name):
-    """Simulated Student-t returns; 2,000 cutoffs, so two standard errors of 0.8 are 0.018. Gaussian quantiles are too wide at 80 %."""
+    """Simulated Student-t returns; 2,000 cutoffs, so two standard errors of 0.8 are 0.018. Gaussian quantiles
+    are too wide at 80 %.
+    """
     series = made_up.noisy(2600, seed=5)
     made, actual = forecast_with_baseline(name, series, 1, (599, 2599)), series.close[600:2600]
     for low, high, coverage in ((4, 8, 0.8), (2, 10, 0.95)):
@@ -114,7 +118,9 @@ def test_naive_scale_is_the_volatility_of_the_cutoff():
 
 def test_drift_goes_on_at_the_mean_rate():
     centre = said("drift", made_up.growing(40, 0.01), [39]).centre
-    assert centre[0] == pytest.approx([0.00995033, 0.01990066, 0.02985099], abs=1e-8)  # ln 1.01 = 0.00995033, once a step
+    assert centre[0] == pytest.approx(
+        [0.00995033, 0.01990066, 0.02985099], abs=1e-8
+    )  # ln 1.01 = 0.00995033, once a step
 
 
 def test_falling_prices_drift_down():
@@ -127,7 +133,9 @@ def test_drift_needs_twenty_returns(sessions, moves):
 
 
 def test_drift_forgets_after_five_years():
-    close = np.concatenate([made_up.growing(100).close, np.full(1251, 200.0)])  # 1,250 returns of zero at the end
+    close = np.concatenate(
+        [made_up.growing(100).close, np.full(1251, 200.0)]
+    )  # 1,250 returns of zero at the end
     series = made_up.closes_only(close)
     assert said("drift", series, [1350], 1).centre[0, 0] == pytest.approx(0.0, abs=1e-15)
     assert said("drift", series, [1300], 1).centre[0, 0] > 1e-5
@@ -142,31 +150,38 @@ def test_ar1_is_the_least_squares_of_statsmodels(cutoff):
 
 
 def test_ewma_by_hand():
-    # Returns 1 %, 2 %, 0; the weights of RiskMetrics, newest first 0.06, 0.06 * 0.94, 0.06 * 0.94², divided by their sum:
-    # (0 + 0.94 * 0.0004 + 0.8836 * 0.0001) / 2.8236 = 0.000164457, root 0.0128241
+    # Returns 1 %, 2 %, 0; the weights of RiskMetrics, newest first 0.06, 0.06 * 0.94, 0.06 * 0.94², divided
+    # by their sum: (0 + 0.94 * 0.0004 + 0.8836 * 0.0001) / 2.8236 = 0.000164457, root 0.0128241
     series = made_up.closes_only(np.exp([0.0, 0.01, 0.03, 0.03]))
     made = said("ewma", series, [3], 2)
     np.testing.assert_allclose(made.scale, [[0.0128241, 0.0181360]], atol=1e-6)
-    np.testing.assert_allclose(made.returns[0, 0, [2, 6, 10]], [-0.0251347, 0.0, 0.0251347], atol=1e-6)  # 1.959964 times
+    np.testing.assert_allclose(
+        made.returns[0, 0, [2, 6, 10]], [-0.0251347, 0.0, 0.0251347], atol=1e-6
+    )  # 1.959964 times
 
 
 def test_har_is_the_scale_of_the_networks_fitted_on_what_the_last_refit_knew():
     features, horizon = session_features(LONG), 3
     inputs = features.log_variances
-    # The refit of session 500 sees targets up to session 500: its last cutoff is 497. Its first is the first after the warm-up.
+    # The refit of session 500 sees targets up to session 500: its last cutoff is 497. Its first is the first
+    # after the warm-up.
     expected = fit_volatility_scale(Sample(inputs, features, 22, 498), horizon).sigma(inputs)[[500, 620, 699]]
     assert said("har", LONG, [500, 620, 699]).scale.tobytes() == expected.tobytes()
 
 
 def test_smoothed_level_is_that_of_statsmodels():
     values = np.cumsum(np.random.default_rng(0).standard_normal(200))
-    fitted = SimpleExpSmoothing(values, initialization_method="known", initial_level=values[0]).fit(0.3, optimized=False)
+    fitted = SimpleExpSmoothing(values, initialization_method="known", initial_level=values[0]).fit(
+        0.3, optimized=False
+    )
     np.testing.assert_allclose(smoothed(values, 0.3)[:-1], fitted.fittedvalues[1:], atol=1e-12)
 
 
 def test_weight_is_the_one_that_statsmodels_finds():
     random = np.random.default_rng(1)
-    values = np.cumsum(random.standard_normal(500)) + 2 * random.standard_normal(500)  # a level under noise: the weight is well inside
+    values = np.cumsum(random.standard_normal(500)) + 2 * random.standard_normal(
+        500
+    )  # a level under noise: the weight is well inside
     fitted = SimpleExpSmoothing(values, initialization_method="known", initial_level=values[0]).fit()
     assert 0.2 < best_weight(values) < 0.6
     assert best_weight(values) == pytest.approx(fitted.params["smoothing_level"], abs=1e-3)
@@ -174,7 +189,9 @@ def test_weight_is_the_one_that_statsmodels_finds():
 
 def test_prices_that_swing_back_are_forecast_to_swing_back():
     random = np.random.default_rng(2)
-    series = made_up.closes_only(100 * np.exp(np.cumsum(0.002 * random.standard_normal(300)) + 0.02 * random.standard_normal(300)))
+    series = made_up.closes_only(
+        100 * np.exp(np.cumsum(0.002 * random.standard_normal(300)) + 0.02 * random.standard_normal(300))
+    )
     centre = said("ets", series, np.arange(260, 299)).centre
     moves = np.diff(np.log(series.close))[260:]
     assert np.corrcoef(centre[:, 0], moves)[0, 1] > 0.5
@@ -183,7 +200,9 @@ def test_prices_that_swing_back_are_forecast_to_swing_back():
 
 def test_empirical_quantiles_are_the_ranked_returns_of_the_last_two_years():
     made = said("empirical", LONG, [600])
-    ranked = sorted(np.log(LONG.close[at + 2] / LONG.close[at]) for at in range(99, 599))  # 500 returns over two sessions
+    ranked = sorted(
+        np.log(LONG.close[at + 2] / LONG.close[at]) for at in range(99, 599)
+    )  # 500 returns over two sessions
     # By hand, n = 500: ranks 501 * 0.025 = 12.525, 501 * 0.5 = 250.5, 501 * 0.9 = 450.9
     for at, rank, part in ((2, 12, 0.525), (6, 250, 0.5), (8, 450, 0.9)):
         expected = ranked[rank - 1] + part * (ranked[rank] - ranked[rank - 1])

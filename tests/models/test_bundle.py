@@ -30,19 +30,28 @@ def test_file_is_named_by_its_content(saved):
 def test_loaded_model_forecasts_the_same_bits(saved):
     series = made_up.noisy(200)
     there = load_bundle(*saved, "ACME")
-    first, second = (forecast_with_model(each, series, (190, 200)) for each in (made_up.bundle(location=0.3), there))
+    first, second = (
+        forecast_with_model(each, series, (190, 200)) for each in (made_up.bundle(location=0.3), there)
+    )
     assert first.quantiles.tobytes() == second.quantiles.tobytes()
 
 
 def test_everything_comes_back(saved):
     before, after = made_up.bundle(location=0.3), load_bundle(*saved, "ACME")
     assert to_bytes(before) == to_bytes(after)
-    assert (after.network, after.horizon, after.trained_through, after.seed) == (before.network, 2, "2024-01-02", 0)
+    assert (after.network, after.horizon, after.trained_through, after.seed) == (
+        before.network,
+        2,
+        "2024-01-02",
+        0,
+    )
 
 
 def test_equal_content_gives_equal_bytes_whatever_the_order_of_the_weights():
     bundle = made_up.bundle()
-    turned = dataclasses.replace(bundle, members=tuple(dict(reversed(each.items())) for each in bundle.members))
+    turned = dataclasses.replace(
+        bundle, members=tuple(dict(reversed(each.items())) for each in bundle.members)
+    )
     assert to_bytes(bundle) == to_bytes(turned)
 
 
@@ -83,7 +92,9 @@ def test_truncated_file_is_noticed(saved, length):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(ModelDamaged, match="ACME: model file 1234.npz cannot be read: No such file") as caught:
+    with pytest.raises(
+        ModelDamaged, match="ACME: model file 1234.npz cannot be read: No such file"
+    ) as caught:
         load_bundle(tmp_path, "1234", "ACME")
     assert caught.value.rule == "model_missing"
 
@@ -105,7 +116,10 @@ def repacked(content: bytes, **meta) -> bytes:
         (repacked(to_bytes(made_up.bundle()), format=4), "format 4, expected 3"),
         (repacked(to_bytes(made_up.bundle()), network={"variant": "lstm"}), "not understood"),
         (
-            repacked(to_bytes(made_up.bundle()), network={**dataclasses.asdict(made_up.bundle().network), "units": 5}),
+            repacked(
+                to_bytes(made_up.bundle()),
+                network={**dataclasses.asdict(made_up.bundle().network), "units": 5},
+            ),
             r"weight rnn0/kernel has shape \(13, 16\), expected \(13, 20\)",
         ),
     ],
@@ -151,7 +165,11 @@ def test_ticker_whose_pool_is_gone_is_damaged(tmp_path):
 
 
 def test_pool_comes_back_byte_for_byte(tmp_path):
-    assert to_bytes(load_pool(tmp_path, save(made_up.pool(), tmp_path))) == to_bytes(made_up.pool()) != to_bytes(made_up.pool(seed=5))
+    assert (
+        to_bytes(load_pool(tmp_path, save(made_up.pool(), tmp_path)))
+        == to_bytes(made_up.pool())
+        != to_bytes(made_up.pool(seed=5))
+    )
 
 
 def test_saving_twice_leaves_the_file_alone(saved):

@@ -1,4 +1,6 @@
-"""Training by either program: the loss against SciPy, first steps by hand, the same bits again, divergence, and what is kept."""
+"""Training by either program: the loss against SciPy, first steps by hand, the same bits again, divergence,
+and what is kept.
+"""
 
 import ctypes
 import dataclasses
@@ -28,7 +30,9 @@ HELD_OUT_CHUNKS = 6  # 60 validation sessions in chunks of 11: the shape in whic
 def batches(seed: int, steps: int = STEPS, batch: int = BATCH) -> Batches:
     random = np.random.default_rng(seed)
     inputs = random.standard_normal((steps, batch, FRAMING.length, NETWORK.inputs)).astype(np.float32)
-    targets = random.standard_normal((steps, batch, FRAMING.positions, made_up.MODEL.horizon)).astype(np.float32)
+    targets = random.standard_normal((steps, batch, FRAMING.positions, made_up.MODEL.horizon)).astype(
+        np.float32
+    )
     return Batches(inputs, targets, np.ones_like(targets))
 
 
@@ -38,10 +42,21 @@ def path(request, monkeypatch):
     return request.param
 
 
-def fit(training=batches, *, validation=batches(99, 1, HELD_OUT_CHUNKS), epochs=2, rate=0.01, patience=2, seed=1, ticker="ACME"):
+def fit(
+    training=batches,
+    *,
+    validation=batches(99, 1, HELD_OUT_CHUNKS),
+    epochs=2,
+    rate=0.01,
+    patience=2,
+    seed=1,
+    ticker="ACME",
+):
     schedule = engine.Schedule(epochs=epochs, learning_rate=rate, patience=patience, clip_norm=1.0)
     start = first_weights(NETWORK, seed)
-    return engine.fit(NETWORK, FRAMING, start, training, validation, schedule, loss="student_t", seed=seed, ticker=ticker)
+    return engine.fit(
+        NETWORK, FRAMING, start, training, validation, schedule, loss="student_t", seed=seed, ticker=ticker
+    )
 
 
 def bits(fitted: engine.Fit) -> bytes:
@@ -63,18 +78,25 @@ def test_targets_without_weight_do_not_count():
 
 
 def test_steps_of_adam_by_hand():
-    """Kingma and Ba (2015): the first step is the rate against the sign of the gradient, and momentum then carries on.
+    """Kingma and Ba (2015): the first step is the rate against the sign of the gradient, and momentum then
+    carries on.
 
-    The head starts at zero, so that a first gradient reaches the head only; the epoch's two other steps have no targets, so no gradient.
+    The head starts at zero, so that a first gradient reaches the head only; the epoch's two other steps have
+    no targets, so no gradient.
     """
     one = batches(5)
     one.weights[1:] = 0.0
     start, fitted = first_weights(NETWORK, 1), fit(lambda epoch: one, epochs=1, patience=None, rate=1e-3)
     moved = (fitted.weights["head/bias"] - start["head/bias"]) / 1e-3
-    # By hand, g the gradient: step t is m / (1 - 0.9^t) / sqrt(v / (1 - 0.999^t)), m = 0.1 * 0.9^(t-1) g, v = 0.001 * 0.999^(t-1) g^2:
-    # 1; 0.47368 / sqrt(0.49975) = 0.67006; 0.29889 / sqrt(0.33300) = 0.51795; together 2.18801
-    np.testing.assert_allclose(np.abs(moved), 2.18801, rtol=5e-3)  # Adam's epsilon takes a little where a gradient is small
-    assert all(fitted.weights[name].tobytes() == start[name].tobytes() for name in start if name.startswith("rnn"))
+    # By hand, g the gradient: step t is m / (1 - 0.9^t) / sqrt(v / (1 - 0.999^t)), m = 0.1 * 0.9^(t-1) g, v =
+    # 0.001 * 0.999^(t-1) g^2: 1; 0.47368 / sqrt(0.49975) = 0.67006; 0.29889 / sqrt(0.33300) = 0.51795;
+    # together 2.18801
+    np.testing.assert_allclose(
+        np.abs(moved), 2.18801, rtol=5e-3
+    )  # Adam's epsilon takes a little where a gradient is small
+    assert all(
+        fitted.weights[name].tobytes() == start[name].tobytes() for name in start if name.startswith("rnn")
+    )
 
 
 def test_same_arguments_give_the_same_bits():
@@ -87,7 +109,10 @@ def test_tells_which_program_trained(path):
 
 
 def test_tells_which_gpu_trained():
-    assert dataclasses.replace(fit(), path="tensorflow-gpu", gpu="NVIDIA H100").trained_by == "TensorFlow GPU NVIDIA H100"
+    assert (
+        dataclasses.replace(fit(), path="tensorflow-gpu", gpu="NVIDIA H100").trained_by
+        == "TensorFlow GPU NVIDIA H100"
+    )
 
 
 def test_another_seed_gives_others():
@@ -102,7 +127,9 @@ def test_two_threads_side_by_side_give_the_same_bits_as_one():
 
 
 def test_best_epoch_is_kept_and_patience_ends_it():
-    fitted = fit(epochs=40, rate=0.05, patience=2)  # noise: every epoch makes the validation loss worse sooner or later
+    fitted = fit(
+        epochs=40, rate=0.05, patience=2
+    )  # noise: every epoch makes the validation loss worse sooner or later
     assert fitted.epochs < 40
     assert fitted.validation_loss[fitted.best_epoch] == min(fitted.validation_loss)
     assert fitted.epochs - fitted.best_epoch == 2
@@ -133,14 +160,18 @@ def test_what_is_no_number_diverges_by_name(bad):
 
 
 def test_rate_beyond_all_measure_diverges_or_keeps_what_it_had():
-    """Bounded heads cannot explode at a rate of 1e6, only go wrong; then the untrained weights stay. At 1e38 numbers overflow."""
+    """Bounded heads cannot explode at a rate of 1e6, only go wrong; then the untrained weights stay. At 1e38
+    numbers overflow.
+    """
     assert fit(rate=1e6).best_epoch == 0
     with pytest.raises(TrainingDiverged):
         fit(rate=3e38, epochs=4, patience=4)
 
 
 def test_one_that_diverges_leaves_its_neighbours_as_they_are():
-    """Trained side by side: a ticker whose target is no number, one whose rate is beyond all measure, and two that are well."""
+    """Trained side by side: a ticker whose target is no number, one whose rate is beyond all measure, and two
+    that are well.
+    """
     poisoned = batches(0)
     poisoned.targets[1, 2, 3, 0] = np.nan
     ill = [lambda: fit(lambda epoch: poisoned, epochs=6), lambda: fit(rate=3e38, epochs=6, patience=6)]
@@ -176,7 +207,9 @@ def _resident_mib() -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_memory_does_not_grow_with_the_number_of_fits():
-    """A Keras model built and compiled for each ticker would keep about 1 MiB a fit; so 100 fits must stay below a fifth of that."""
+    """A Keras model built and compiled for each ticker would keep about 1 MiB a fit; so 100 fits must stay
+    below a fifth of that.
+    """
     for seed in range(10):
         fit(seed=seed)
     before = _resident_mib()

@@ -12,7 +12,9 @@ from tests import made_up
 
 
 def clustered(sessions: int, seed: int = 0):
-    """Closes whose returns follow a GARCH(1,1) with weights 0.08 and 0.9, and a volatility of 1 % in the long run."""
+    """Closes whose returns follow a GARCH(1,1) with weights 0.08 and 0.9, and a volatility of 1 % in the long
+    run.
+    """
     random, variance, returns = np.random.default_rng(seed), 1e-4, []
     for shock in random.standard_t(6, sessions) * np.sqrt(4 / 6):
         returns.append(np.sqrt(variance) * shock)
@@ -27,7 +29,11 @@ FEATURES = session_features(SERIES)
 def test_gradient_is_the_slope_of_the_likelihood():
     squares = np.diff(np.log(SERIES.close)) ** 2 / 1e-4
     at = np.array([0.05, 0.1, 0.8, 7.0])
-    error = check_grad(lambda p: garch_t._likelihood(p, squares, 1.0)[0], lambda p: garch_t._likelihood(p, squares, 1.0)[1], at)
+    error = check_grad(
+        lambda p: garch_t._likelihood(p, squares, 1.0)[0],
+        lambda p: garch_t._likelihood(p, squares, 1.0)[1],
+        at,
+    )
     assert error < 1e-5
 
 
@@ -38,7 +44,10 @@ def test_likelihood_is_as_high_as_that_of_arch(first):
     model = arch_model(np.sqrt(squares), mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
     theirs = model.fit(disp="off", backcast=garch_t._first_variance(squares))
     ours = garch_t._fit(squares)
-    assert -500 * garch_t._likelihood(np.array(ours), squares, garch_t._first_variance(squares))[0] > theirs.loglikelihood - 0.01
+    assert (
+        -500 * garch_t._likelihood(np.array(ours), squares, garch_t._first_variance(squares))[0]
+        > theirs.loglikelihood - 0.01
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,9 @@ def by_arch():
     returns = 100 * np.diff(np.log(SERIES.close))
     model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
     fitted = model.fit(last_obs=1000, disp="off")
-    return fitted, fitted.forecast(horizon=5, start=999).variance.to_numpy() / 100**2  # first row: made at session 1000
+    return fitted, fitted.forecast(
+        horizon=5, start=999
+    ).variance.to_numpy() / 100**2  # first row: made at session 1000
 
 
 @pytest.mark.parametrize("later", [0, 1, 150])
@@ -60,7 +71,9 @@ def test_quantiles_are_those_of_the_fitted_student_t(by_arch):
     made = predict("garch", FEATURES, np.array([1000]), 1)
     df = by_arch[0].params["nu"]
     expected = stats.t.ppf([0.025, 0.1, 0.9, 0.975], df) * np.sqrt((df - 2) / df)
-    np.testing.assert_allclose((made.returns / made.scale[..., None])[0, 0, [2, 4, 8, 10]], expected, rtol=0.01)
+    np.testing.assert_allclose(
+        (made.returns / made.scale[..., None])[0, 0, [2, 4, 8, 10]], expected, rtol=0.01
+    )
     assert made.returns[0, 0, 6] == pytest.approx(0.0, abs=1e-15)
 
 
@@ -72,10 +85,14 @@ def test_after_a_storm_variance_is_forecast_to_fall_and_after_a_calm_to_rise():
 
 
 def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
-    monkeypatch.setattr(garch_t, "minimize", lambda *_args, **_more: OptimizeResult(x=np.full(4, np.nan), fun=np.nan))
+    monkeypatch.setattr(
+        garch_t, "minimize", lambda *_args, **_more: OptimizeResult(x=np.full(4, np.nan), fun=np.nan)
+    )
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
-    assert ours.returns[0, 0, 10] / ours.scale[0, 0] == pytest.approx(1.998, abs=1e-3)  # six degrees of freedom: 2.447 * sqrt(4 / 6)
+    assert ours.returns[0, 0, 10] / ours.scale[0, 0] == pytest.approx(
+        1.998, abs=1e-3
+    )  # six degrees of freedom: 2.447 * sqrt(4 / 6)
 
 
 def test_prices_that_stand_still_and_then_jump_are_answered():

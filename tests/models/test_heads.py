@@ -18,7 +18,8 @@ def test_outputs_are_locations_then_scales_then_degrees_of_freedom():
     raw = np.zeros((1, 6))
     raw[0] = [0.5, -0.5, 1.0, 0.0, 0.0, 10.0]
     head = standardised(raw, 2)
-    # By table: tanh 0.5 = 0.4621172; scale sqrt(4/6) = 0.81650, times exp(2 tanh 0.5) = exp(0.9242343) = 2.51994
+    # By table: tanh 0.5 = 0.4621172; scale sqrt(4/6) = 0.81650, times exp(2 tanh 0.5) = exp(0.9242343) =
+    # 2.51994
     np.testing.assert_allclose(head.location, [[0.4621172, -0.4621172]], atol=1e-7)
     np.testing.assert_allclose(head.scale, [[0.81650 * 2.51994, 0.81650]], rtol=1e-4)
     np.testing.assert_allclose(head.df, [[6.0, 2.5 + 13.47]], atol=1e-3)
@@ -39,8 +40,11 @@ def believed(location, score):
 def test_belief_is_the_slope_less_three_standard_errors():
     x = np.tile([1.0, -1.0, 1.0, -1.0], 25)
     y = 0.5 * x + 0.1 * np.tile([1.0, 1.0, -1.0, -1.0], 25)  # the noise is orthogonal to x: the slope is 0.5
-    # By hand: residual variance 0.01, x'x = 100; standard error sqrt(0.01 / 100) = 0.01, at step 2 sqrt(2) as large
-    assert believed(np.stack([x, x], 1), np.stack([y, y], 1)) == pytest.approx([0.47, 0.5 - 0.0424264], abs=1e-7)
+    # By hand: residual variance 0.01, x'x = 100; standard error sqrt(0.01 / 100) = 0.01, at step 2 sqrt(2) as
+    # large
+    assert believed(np.stack([x, x], 1), np.stack([y, y], 1)) == pytest.approx(
+        [0.47, 0.5 - 0.0424264], abs=1e-7
+    )
 
 
 @pytest.mark.parametrize(("slope", "belief"), [(-1.0, 0.0), (3.0, 1.0), (1.0, 1.0), (0.25, 0.25)])
@@ -67,7 +71,12 @@ def test_silent_head_is_not_believed():
 
 
 def test_noise_is_hardly_ever_believed():
-    """Beyond three standard errors on one side lie 0.13 % of a normal distribution: 2.7 of 2,000 draws, and 10 are far beyond chance."""
+    """Beyond three standard errors on one side lie 0.13 % of a normal distribution: 2.7 of 2,000 draws, and
+    10 are far beyond chance.
+    """
     random = np.random.default_rng(0)
-    draws = [shrinkage_of(random.standard_normal((250, 1)), random.standard_normal((250, 1)))[0] for _ in range(2000)]
+    draws = [
+        shrinkage_of(random.standard_normal((250, 1)), random.standard_normal((250, 1)))[0]
+        for _ in range(2000)
+    ]
     assert 0 < np.count_nonzero(draws) < 10

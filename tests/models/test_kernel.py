@@ -1,4 +1,6 @@
-"""The compiled training of LSTM networks: equal to plain Keras, its functions to SciPy's, and chosen where it can run."""
+"""The compiled training of LSTM networks: equal to plain Keras, its functions to SciPy's, and chosen where it
+can run.
+"""
 
 import subprocess
 import sys
@@ -44,11 +46,16 @@ CASES = [
 
 @pytest.mark.parametrize(("layers", "framing", "loss", "batch"), CASES)
 def test_losses_gradients_and_weights_are_those_of_plain_keras(layers, framing, loss, batch):
-    """Four steps of Keras's Adam with its own clipping by the global norm; 1e-5 is some hundred roundings of 32 bits."""
+    """Four steps of Keras's Adam with its own clipping by the global norm; 1e-5 is some hundred roundings of
+    32 bits.
+    """
     network = network_with(layers, outputs=6 if loss == "student_t" else 2)
     data, start = batches_for(network, framing, 2, batch), lively(network)
     ours = kernel.Kernel(network, framing, start, loss=loss, clip_norm=CLIP)
-    model, keras_loss = to_keras(network, framing, start), textbook_loss if loss == "student_t" else keras.losses.MeanSquaredError()
+    model, keras_loss = (
+        to_keras(network, framing, start),
+        textbook_loss if loss == "student_t" else keras.losses.MeanSquaredError(),
+    )
     optimizer = keras.optimizers.Adam(RATE, global_clipnorm=CLIP)
     for step in range(STEPS):
         with tf.GradientTape() as tape:
@@ -62,16 +69,23 @@ def test_losses_gradients_and_weights_are_those_of_plain_keras(layers, framing, 
         assert ours.epoch(RATE, one) == pytest.approx(float(value), abs=1e-5)
         for (name, gradient), expected in zip(ours.gradients().items(), gradients, strict=True):
             np.testing.assert_allclose(gradient, expected.numpy(), atol=1e-5, err_msg=name)
-    for (name, weight), expected in zip(ours.weights().items(), from_keras(network, model).values(), strict=True):
+    for (name, weight), expected in zip(
+        ours.weights().items(), from_keras(network, model).values(), strict=True
+    ):
         np.testing.assert_allclose(weight, expected, atol=1e-5, err_msg=name)
 
 
 def test_steps_of_one_call_are_those_of_several():
     network = network_with(2)
     data = batches_for(network, SEQUENCE, 2, 5)
-    once, stepwise = (kernel.Kernel(network, SEQUENCE, lively(network), loss="student_t", clip_norm=None) for _ in range(2))
+    once, stepwise = (
+        kernel.Kernel(network, SEQUENCE, lively(network), loss="student_t", clip_norm=None) for _ in range(2)
+    )
     loss = once.epoch(RATE, data)
-    parts = [Batches(*(each[step : step + 1] for each in (data.inputs, data.targets, data.weights))) for step in range(STEPS)]
+    parts = [
+        Batches(*(each[step : step + 1] for each in (data.inputs, data.targets, data.weights)))
+        for step in range(STEPS)
+    ]
     assert loss == pytest.approx(np.mean([stepwise.epoch(RATE, part) for part in parts]), rel=1e-12)
     assert all(np.array_equal(array, stepwise.weights()[name]) for name, array in once.weights().items())
 
@@ -81,12 +95,17 @@ def test_widths_that_no_tile_divides_train_as_keras_does(units):
     """What fills up the last tile must not reach the answer, nor what lies behind it in memory."""
     network = Network(variant="stacked", layers=2, units=units, inputs=2, outputs=1, lookback=5)
     data = batches_for(network, WINDOW, 1, 3)
-    ours, model = kernel.Kernel(network, WINDOW, lively(network), loss="mse", clip_norm=CLIP), to_keras(network, WINDOW, lively(network))
+    ours, model = (
+        kernel.Kernel(network, WINDOW, lively(network), loss="mse", clip_norm=CLIP),
+        to_keras(network, WINDOW, lively(network)),
+    )
     model.compile(optimizer=keras.optimizers.Adam(RATE, global_clipnorm=CLIP), loss="mse", run_eagerly=True)
     for step in range(STEPS):
         model.train_on_batch(data.inputs[step], data.targets[step])
     ours.epoch(RATE, data)
-    for (name, weight), expected in zip(ours.weights().items(), from_keras(network, model).values(), strict=True):
+    for (name, weight), expected in zip(
+        ours.weights().items(), from_keras(network, model).values(), strict=True
+    ):
         np.testing.assert_allclose(weight, expected, atol=1e-5, err_msg=name)
 
 
@@ -96,7 +115,17 @@ def test_a_trained_network_moves_to_keras_and_back():
 
     def trained(start, rate):
         schedule = engine.Schedule(1, rate)
-        return engine.fit(network, SEQUENCE, start, lambda epoch: data, None, schedule, loss="student_t", seed=0, ticker="ACME").weights
+        return engine.fit(
+            network,
+            SEQUENCE,
+            start,
+            lambda epoch: data,
+            None,
+            schedule,
+            loss="student_t",
+            seed=0,
+            ticker="ACME",
+        ).weights
 
     weights, windows = trained(first_weights(network, 1), 0.01), data.inputs[0, :, -5:]
     model = to_keras(network, WINDOW, weights)
@@ -115,14 +144,18 @@ def test_tanh_is_numpys():
 
 
 def test_likelihood_and_its_gradient_are_scipys():
-    """Each parameter from one end of its range to the other; degrees of freedom from 2.5 to 60. The slopes are differences of SciPy's."""
+    """Each parameter from one end of its range to the other; degrees of freedom from 2.5 to 60. The slopes
+    are differences of SciPy's.
+    """
     random = np.random.default_rng(3)
     raw = np.stack([random.uniform(-3, 3, 400), random.uniform(-8, 8, 400), random.uniform(-15, 55, 400)])
     targets = 4 * random.standard_normal(400)
 
     def expected(raw):
         location, scale = np.tanh(raw[0]), np.exp(2 * np.tanh(raw[1] / 2) - 0.2027)  # heads.LOG_SCALE_OFFSET
-        return -stats.t.logpdf(targets, 2.5 + np.logaddexp(0, raw[2] + 3.47), location, scale)  # heads.MIN_DF, heads.DF_OFFSET
+        return -stats.t.logpdf(
+            targets, 2.5 + np.logaddexp(0, raw[2] + 3.47), location, scale
+        )  # heads.MIN_DF, heads.DF_OFFSET
 
     network = network_with()
     shape = kernel.Kernel(network, WINDOW, lively(network), loss="student_t", clip_norm=None)._shape
@@ -131,7 +164,9 @@ def test_likelihood_and_its_gradient_are_scipys():
     np.testing.assert_allclose(losses, expected(raw), rtol=2e-5, atol=2e-6)
     for row in range(3):
         step = 1e-5 * np.eye(3)[row][:, None]
-        np.testing.assert_allclose(parts[row], (expected(raw + step) - expected(raw - step)) / 2e-5, rtol=2e-4, atol=2e-6)
+        np.testing.assert_allclose(
+            parts[row], (expected(raw + step) - expected(raw - step)) / 2e-5, rtol=2e-4, atol=2e-6
+        )
 
 
 def test_batches_of_another_shape_are_refused():
@@ -143,7 +178,9 @@ def test_batches_of_another_shape_are_refused():
 
 def test_path_is_the_networks_and_the_machines(monkeypatch):
     gru = Network(variant="gru", layers=1, units=7, inputs=3, outputs=6, lookback=5)
-    assert [engine.path_of(each) for each in (network_with(), network_with(dropout=0.1), gru)] == ["kernel"] + ["tensorflow-cpu"] * 2
+    assert [engine.path_of(each) for each in (network_with(), network_with(dropout=0.1), gru)] == [
+        "kernel"
+    ] + ["tensorflow-cpu"] * 2
     monkeypatch.setitem(sys.modules, "forecast_lib.models.kernel", None)  # as where Numba cannot be imported
     monkeypatch.delattr("forecast_lib.models.kernel")
     assert engine.path_of(network_with()) == "tensorflow-cpu"
@@ -170,7 +207,9 @@ print([name for name in ("tensorflow", "keras") if name in sys.modules], sum(ker
 
 def test_another_process_loads_what_is_compiled_and_no_tensorflow():
     network = network_with()
-    kernel.Kernel(network, WINDOW, lively(network), loss="student_t", clip_norm=None).evaluate(batches_for(network, WINDOW, 2, 5))
+    kernel.Kernel(network, WINDOW, lively(network), loss="student_t", clip_norm=None).evaluate(
+        batches_for(network, WINDOW, 2, 5)
+    )
     ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert ended.stdout.split() == ["[]", "1"], ended.stderr
 

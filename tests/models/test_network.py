@@ -48,7 +48,9 @@ def test_kernel_is_glorot_uniform():
 
 @pytest.mark.parametrize("variant", ["lstm", "gru"])
 def test_recurrent_kernel_is_orthogonal(variant):
-    kernel = first_weights(dataclasses.replace(LSTM, variant=variant), 3)["rnn0/recurrent_kernel"].astype(float)
+    kernel = first_weights(dataclasses.replace(LSTM, variant=variant), 3)["rnn0/recurrent_kernel"].astype(
+        float
+    )
     np.testing.assert_allclose(kernel @ kernel.T, np.eye(4), atol=1e-6)
 
 

@@ -20,6 +20,8 @@ print(requests.Session(impersonate="chrome").get(f"http://127.0.0.1:{server.serv
 
 def test_yahoos_client_still_works_once_tensorflow_is_loaded_and_nothing_is_said(tmp_path):
     """With TensorFlow loaded first, curl_cffi 0.16 answers every request with ImpersonateError."""
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, cwd=tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert ended.stdout.strip() == "404", ended.stderr
     assert "cuda" not in ended.stderr

@@ -1,4 +1,6 @@
-"""One ticker's training: what is fitted on, what is held out, and that the future and other tickers have no say."""
+"""One ticker's training: what is fitted on, what is held out, and that the future and other tickers have no
+say.
+"""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,16 @@ from forecast_lib.config import TrainConfig
 from forecast_lib.errors import TickerError, TooFewSessions, UsageError
 from forecast_lib.models import training
 from forecast_lib.models.bundle import to_bytes
-from forecast_lib.models.training import first_cutoff, join_pool, network_of, split_cutoffs, ticker_seed, train, train_alone, train_member
+from forecast_lib.models.training import (
+    first_cutoff,
+    join_pool,
+    network_of,
+    split_cutoffs,
+    ticker_seed,
+    train,
+    train_alone,
+    train_member,
+)
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.sequences import corpus, framing_for, sample
@@ -26,11 +37,16 @@ def trained(series, seed=1):
 
 
 def same_weights(first, second) -> bool:
-    return all(one[name].tobytes() == other[name].tobytes() for one, other in zip(first, second, strict=True) for name in one)
+    return all(
+        one[name].tobytes() == other[name].tobytes()
+        for one, other in zip(first, second, strict=True)
+        for name in one
+    )
 
 
 def test_split_by_hand():
-    # First cutoff 22 + 10 - 1 = 31; the last with an outcome is 298, so validation is 239 to 298; training ends 2 sessions before
+    # First cutoff 22 + 10 - 1 = 31; the last with an outcome is 298, so validation is 239 to 298; training
+    # ends 2 sessions before
     split = split_cutoffs(300, MODEL, TRAIN, "ACME")
     assert (split.training, split.validation) == ((31, 237), (239, 299))
 
@@ -41,7 +57,9 @@ def test_short_history_holds_out_a_quarter():
 
 
 def test_last_session_is_no_cutoff_and_the_one_before_it_is():
-    assert split_cutoffs(300, MODEL, TRAIN, "ACME").validation[1] == 299  # exclusive: the last is 298, its outcome 299
+    assert (
+        split_cutoffs(300, MODEL, TRAIN, "ACME").validation[1] == 299
+    )  # exclusive: the last is 298, its outcome 299
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 5, 20])
@@ -66,7 +84,9 @@ def shortest(config) -> int:
 def test_refusal_names_the_sessions_needed_within_a_few(lookback, horizon):
     config = dataclasses.replace(MODEL, lookback=lookback, horizon=horizon)
     needed = shortest(config)
-    with pytest.raises(TooFewSessions, match=f"ACME: {needed - 1} sessions of history, but a window of {lookback}") as caught:
+    with pytest.raises(
+        TooFewSessions, match=f"ACME: {needed - 1} sessions of history, but a window of {lookback}"
+    ) as caught:
         split_cutoffs(needed - 1, config, TRAIN, "ACME")
     said = int(caught.value.reason.split("need about ")[1].split()[0])
     assert needed <= said <= needed + 3
@@ -85,7 +105,9 @@ def test_horizon_longer_than_the_data_is_too_short():
 
 
 def test_prices_that_stand_still_teach_nothing():
-    with pytest.raises(TickerError, match="ACME: 100% of the last 250 closes repeat the one before") as caught:
+    with pytest.raises(
+        TickerError, match="ACME: 100% of the last 250 closes repeat the one before"
+    ) as caught:
         trained(made_up.ODD["constant"])
     assert caught.value.rule == "constant"
 
@@ -98,7 +120,11 @@ def test_seed_is_the_tickers_own():
 
 def test_same_series_and_seed_give_the_same_bundle_byte_for_byte():
     series = made_up.noisy(300)
-    assert to_bytes(trained(series).bundle) == to_bytes(trained(series).bundle) != to_bytes(trained(series, seed=2).bundle)
+    assert (
+        to_bytes(trained(series).bundle)
+        == to_bytes(trained(series).bundle)
+        != to_bytes(trained(series, seed=2).bundle)
+    )
 
 
 def test_side_by_side_is_the_same_as_one_after_the_other():
@@ -111,7 +137,9 @@ def test_side_by_side_is_the_same_as_one_after_the_other():
 
 def test_bundle_says_what_it_has_seen():
     bundle = trained(made_up.noisy(300)).bundle
-    assert bundle.trained_through == "2021-02-26"  # 300 weekdays from Monday, 6 January 2020: 59 weeks and 5 days
+    assert (
+        bundle.trained_through == "2021-02-26"
+    )  # 300 weekdays from Monday, 6 January 2020: 59 weeks and 5 days
     assert bundle.network == network_of(MODEL)
     other = made_up.noisy(300)
     other.volume[5] += 1
@@ -126,7 +154,10 @@ def test_validation_does_not_reach_the_gradient():
     here, there = trained(series), trained(made_up.scrambled(series, last_seen))
     assert here.bundle.scale.coefficients.tobytes() == there.bundle.scale.coefficients.tobytes()
     assert here.validation_loss != there.validation_loss
-    drawn = [_epoch(each, here.bundle.scale, split.training) for each in (series, made_up.scrambled(series, last_seen))]
+    drawn = [
+        _epoch(each, here.bundle.scale, split.training)
+        for each in (series, made_up.scrambled(series, last_seen))
+    ]
     for part in ("inputs", "targets", "weights"):
         assert getattr(drawn[0], part).tobytes() == getattr(drawn[1], part).tobytes()
 
@@ -139,20 +170,29 @@ def _epoch(series, scale, cutoffs):
 
 
 def test_weights_after_fixed_epochs_do_not_depend_on_validation(monkeypatch):
-    """With the choice of the epoch taken away, other prices in the validation part leave every weight as it was."""
+    """With the choice of the epoch taken away, other prices in the validation part leave every weight as it
+    was.
+    """
     from forecast_lib.models import engine
 
     chosen = engine.fit
 
     def last_epoch(network, framing, start, batches, validation, schedule, **more):
-        return chosen(network, framing, start, batches, None, dataclasses.replace(schedule, patience=None), **more)
+        return chosen(
+            network, framing, start, batches, None, dataclasses.replace(schedule, patience=None), **more
+        )
 
     monkeypatch.setattr(engine, "fit", last_epoch)
     series = made_up.noisy(300)
     last_seen = split_cutoffs(300, MODEL, TRAIN, "ACME").training[1] - 1 + MODEL.horizon
-    here, there = (train_member([each], MODEL, TRAIN, seed=1, member=0).weights for each in (series, made_up.scrambled(series, last_seen)))
+    here, there = (
+        train_member([each], MODEL, TRAIN, seed=1, member=0).weights
+        for each in (series, made_up.scrambled(series, last_seen))
+    )
     assert same_weights([here], [there])
-    sooner = train_member([made_up.scrambled(series, last_seen - 20)], MODEL, TRAIN, seed=1, member=0).weights  # the test would notice
+    sooner = train_member(
+        [made_up.scrambled(series, last_seen - 20)], MODEL, TRAIN, seed=1, member=0
+    ).weights  # the test would notice
     assert not same_weights([here], [sooner])
 
 
@@ -167,7 +207,11 @@ def test_shrinkage_looks_at_validation_only():
     split = trained(series).split
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "shrinkage_of", lambda location, score: seen.append((location, score)) or np.zeros(MODEL.horizon))
+        patch.setattr(
+            training,
+            "shrinkage_of",
+            lambda location, score: seen.append((location, score)) or np.zeros(MODEL.horizon),
+        )
         trained(series)
     location, score = seen[0]
     assert len(location) == len(score) == split.validation[1] - split.validation[0]
@@ -203,13 +247,21 @@ def test_tie_goes_to_the_pool_and_a_clear_gain_to_the_ticker():
     pooled = rng.standard_normal(100)
     assert not training._clearly_better(pooled, pooled)
     assert not training._clearly_better(pooled - 0.01 * rng.standard_normal(100), pooled)
-    assert training._clearly_better(pooled - 0.1, pooled) and not training._clearly_better(pooled + 0.1, pooled)
+    assert training._clearly_better(pooled - 0.1, pooled) and not training._clearly_better(
+        pooled + 0.1, pooled
+    )
 
 
 @pytest.mark.parametrize("better", [True, False])
 def test_model_has_its_own_weights_or_refers_to_its_pool(monkeypatch, better):
     monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: better)
-    pool = join_pool([train_member([made_up.noisy(300)], MODEL, TRAIN, seed=1, member=0)], [made_up.noisy(300)], MODEL, TRAIN, 1)
+    pool = join_pool(
+        [train_member([made_up.noisy(300)], MODEL, TRAIN, seed=1, member=0)],
+        [made_up.noisy(300)],
+        MODEL,
+        TRAIN,
+        1,
+    )
     made = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
     assert made.own is better and made.bundle.pool_sha256 == (None if better else "5" * 64)
     assert same_weights(made.bundle.members, pool.members) is not better
@@ -233,7 +285,10 @@ def test_parent_of_another_shape_is_refused():
     assert caught.value.rule == "parent_shape"
 
 
-@pytest.mark.parametrize("kind", sorted(set(made_up.ODD) - {"constant", "doubles after standing still", "halves after standing still"}))
+@pytest.mark.parametrize(
+    "kind",
+    sorted(set(made_up.ODD) - {"constant", "doubles after standing still", "halves after standing still"}),
+)
 def test_odd_history_trains_to_finite_weights(kind):
     bundle = trained(made_up.ODD[kind]).bundle
     assert all(np.isfinite(array).all() for member in bundle.members for array in member.values())
@@ -242,7 +297,9 @@ def test_odd_history_trains_to_finite_weights(kind):
 
 
 def test_direction_of_a_random_walk_is_hardly_ever_believed():
-    """At two steps 0.13 % each pass three standard errors by chance: two or more of 25 tickers would do so once in 500 tries."""
+    """At two steps 0.13 % each pass three standard errors by chance: two or more of 25 tickers would do so
+    once in 500 tries.
+    """
     calm = TrainConfig(members=2, batch_size=8, steps_per_epoch=5, epochs=5, validation_sessions=250)
     walks = [made_up.noisy(1300, seed, ticker=f"T{seed}") for seed in range(25)]
     believed = [train_alone(series, MODEL, calm, seed=1).bundle.shrinkage.any() for series in walks]
@@ -259,7 +316,8 @@ def test_first_cutoff_has_a_window_without_warm_up():
 
 
 @pytest.mark.parametrize(
-    ("variant", "drawn", "held_out"), [("lstm", (3, 4, 20, 13), (1, 6, 20, 13)), ("bidirectional", (3, 64, 10, 13), (1, 60, 10, 13))]
+    ("variant", "drawn", "held_out"),
+    [("lstm", (3, 4, 20, 13), (1, 6, 20, 13)), ("bidirectional", (3, 64, 10, 13), (1, 60, 10, 13))],
 )
 def test_network_that_looks_back_learns_from_windows(monkeypatch, variant, drawn, held_out):
     from forecast_lib.models import engine

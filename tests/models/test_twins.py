@@ -1,4 +1,6 @@
-"""Networks against plain twins written from the papers: what they answer, how they learn, and what attention weighs."""
+"""Networks against plain twins written from the papers: what they answer, how they learn, and what attention
+weighs.
+"""
 
 import numpy as np
 import pytest
@@ -28,7 +30,10 @@ def exact(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def twin_loss(network: Network, weights: dict[str, np.ndarray]) -> float:
-    return sum(float(twins.answer(network, weights, window) @ towards) for window, towards in zip(WINDOWS, TOWARDS, strict=True))
+    return sum(
+        float(twins.answer(network, weights, window) @ towards)
+        for window, towards in zip(WINDOWS, TOWARDS, strict=True)
+    )
 
 
 def differences(network: Network, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -62,14 +67,18 @@ def test_keras_gradient_is_the_twins(variant):
     assert float(loss) == pytest.approx(twin_loss(network, exact(weights)), abs=1e-5)
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     for name, gradient in zip(weights, gradients, strict=True):
-        np.testing.assert_allclose(gradient.numpy(), differences(network, exact(weights), name), atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            gradient.numpy(), differences(network, exact(weights), name), atol=1e-5, err_msg=name
+        )
 
 
 def test_attention_weights_are_the_twins_and_sum_to_one():
     network = network_of("attention")
     weights = lively(network)
     found = attention_weights(network, weights, WINDOWS.astype(np.float32))
-    np.testing.assert_allclose(found, [twins.shares(network, exact(weights), window) for window in WINDOWS], atol=1e-6)
+    np.testing.assert_allclose(
+        found, [twins.shares(network, exact(weights), window) for window in WINDOWS], atol=1e-6
+    )
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-6)
 
 
@@ -90,7 +99,9 @@ def test_peepholes_at_zero_leave_a_plain_lstm():
 
 
 def test_attention_of_a_sequence_sees_its_own_window_only():
-    """Trained on chunks twice as long as a window, the last position answers as on its window alone; none sees a later one."""
+    """Trained on chunks twice as long as a window, the last position answers as on its window alone; none
+    sees a later one.
+    """
     network = Network("attention", 1, 3, 2, 2, 5, zero_head=False)
     weights, random = lively(network), np.random.default_rng(6)
     chunk = random.standard_normal((1, 10, 2)).astype(np.float32)
@@ -98,7 +109,9 @@ def test_attention_of_a_sequence_sees_its_own_window_only():
     whole = model(chunk).numpy()
     later = chunk.copy()
     later[:, 7:] += 1.0
-    np.testing.assert_allclose(model(later).numpy()[:, :3], whole[:, :3], atol=1e-6)  # positions of sessions 4, 5 and 6
+    np.testing.assert_allclose(
+        model(later).numpy()[:, :3], whole[:, :3], atol=1e-6
+    )  # positions of sessions 4, 5 and 6
     states = twins.hidden(network, exact(weights), chunk[0].astype(np.float64))
     scores = states[9] @ weights["attention/kernel"].astype(np.float64) @ states[5:].T
     share = np.exp(scores) / np.exp(scores).sum()
@@ -108,12 +121,21 @@ def test_attention_of_a_sequence_sees_its_own_window_only():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_answers_along_a_series_are_those_of_each_cutoffs_own_window(variant):
-    """Read in chunks or window by window, a cutoff's answer is that of the sessions from its chunk's start up to itself."""
+    """Read in chunks or window by window, a cutoff's answer is that of the sessions from its chunk's start up
+    to itself.
+    """
     network = network_of(variant)
-    weights, values = lively(network), np.random.default_rng(5).standard_normal((40, network.inputs)).astype(np.float32)
+    weights, values = (
+        lively(network),
+        np.random.default_rng(5).standard_normal((40, network.inputs)).astype(np.float32),
+    )
     first, cutoffs = 7, np.arange(7, 40)
     answers = outputs(network, weights, values, cutoffs, first=first)
     for at, answer in zip(cutoffs, answers, strict=True):
-        seen = network.lookback if variant in ("bidirectional", "attention") else network.lookback + (at - first) % network.lookback
+        seen = (
+            network.lookback
+            if variant in ("bidirectional", "attention")
+            else network.lookback + (at - first) % network.lookback
+        )
         window = values[None, at + 1 - seen : at + 1]
         np.testing.assert_allclose(answer, forward(network, weights, window)[0], atol=1e-5)

@@ -1,6 +1,8 @@
-"""Plain twins of the networks, one window at a time in 64-bit NumPy, written from the papers' equations, gate by gate.
+"""Plain twins of the networks, one window at a time in 64-bit NumPy, written from the papers' equations, gate
+by gate.
 
-Nothing here is shared with the code under test, except the names of the weights. Gates in the order in which the weights hold
+Nothing here is shared with the code under test, except the names of the weights. Gates in the order in which
+the weights hold
 them: input, forget, cell candidate, output (coupled: without forget; GRU: update, reset, candidate).
 """
 
@@ -25,7 +27,9 @@ def gate(weights, prefix, which, units):
 
 def lstm(weights, prefix, window, units):
     """Hochreiter and Schmidhuber (1997) with the forget gate of Gers, Schmidhuber and Cummins (2000)."""
-    (wi, ri, bi), (wf, rf, bf), (wg, rg, bg), (wo, ro, bo) = (gate(weights, prefix, which, units) for which in range(4))
+    (wi, ri, bi), (wf, rf, bf), (wg, rg, bg), (wo, ro, bo) = (
+        gate(weights, prefix, which, units) for which in range(4)
+    )
     h, c, states = np.zeros(units), np.zeros(units), []
     for x in window:
         i, f, o = sigma(x @ wi + h @ ri + bi), sigma(x @ wf + h @ rf + bf), sigma(x @ wo + h @ ro + bo)
@@ -37,7 +41,9 @@ def lstm(weights, prefix, window, units):
 
 def peephole(weights, prefix, window, units):
     """Gers and Schmidhuber (2000): input and forget gate see the old cell, the output gate the new one."""
-    (wi, ri, bi), (wf, rf, bf), (wg, rg, bg), (wo, ro, bo) = (gate(weights, prefix, which, units) for which in range(4))
+    (wi, ri, bi), (wf, rf, bf), (wg, rg, bg), (wo, ro, bo) = (
+        gate(weights, prefix, which, units) for which in range(4)
+    )
     pi, pf, po = weights[f"{prefix}/peepholes"]
     h, c, states = np.zeros(units), np.zeros(units), []
     for x in window:
@@ -63,7 +69,9 @@ def coupled(weights, prefix, window, units):
 
 
 def gru(weights, prefix, window, units):
-    """Cho et al. (2014) in the "reset after" form of cuDNN: the reset gate acts on the product, not on the state."""
+    """Cho et al. (2014) in the "reset after" form of cuDNN: the reset gate acts on the product, not on the
+    state.
+    """
     (wz, rz, bz), (wr, rr, br), (wn, rn, bn) = (gate(weights, prefix, which, units) for which in range(3))
     h, states = np.zeros(units), []
     for x in window:
@@ -75,7 +83,14 @@ def gru(weights, prefix, window, units):
     return np.array(states)
 
 
-LAYERS = {"lstm": lstm, "stacked": lstm, "attention": lstm, "peephole": peephole, "coupled": coupled, "gru": gru}
+LAYERS = {
+    "lstm": lstm,
+    "stacked": lstm,
+    "attention": lstm,
+    "peephole": peephole,
+    "coupled": coupled,
+    "gru": gru,
+}
 
 
 def both_ways(weights, prefix, window, units, last):
@@ -111,6 +126,8 @@ def answer(network, weights, window):
     states = hidden(network, weights, window)
     seen = states[-1]
     if network.variant == "attention":
-        context = sum(share * state for share, state in zip(shares(network, weights, window), states, strict=True))
+        context = sum(
+            share * state for share, state in zip(shares(network, weights, window), states, strict=True)
+        )
         seen = np.concatenate([context, seen])
     return seen @ weights["head/kernel"] + weights["head/bias"]

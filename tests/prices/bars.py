@@ -11,12 +11,17 @@ BEFORE = 150
 
 def bars_of(rows: pd.DataFrame) -> Bars:
     """From a frame with `session` and the figures, oldest first."""
-    figures = (rows[name].to_numpy(float, na_value=np.nan) for name in ("open", "high", "low", "close", "adj_close", "volume"))
+    figures = (
+        rows[name].to_numpy(float, na_value=np.nan)
+        for name in ("open", "high", "low", "close", "adj_close", "volume")
+    )
     return Bars(rows["session"].to_numpy(), *figures)
 
 
 def quiet_bars(*, day: float = 0.012, after: int = 15, seed: int = 0) -> Bars:
-    """A share whose close moves by `day` a day (standard deviation), half of it before the open, with a range to match."""
+    """A share whose close moves by `day` a day (standard deviation), half of it before the open, with a range
+    to match.
+    """
     rng = np.random.default_rng(seed)
     rows = BEFORE + 1 + after
     night, daytime = rng.normal(0, day / np.sqrt(2), (2, rows))
@@ -30,13 +35,20 @@ def quiet_bars(*, day: float = 0.012, after: int = 15, seed: int = 0) -> Bars:
 
 
 def shock(bars: Bars, move: float, at: int = BEFORE) -> Bars:
-    """A real move of that log size: half of it before the open, the rest in a wide day, with eight times the volume; wide days after."""
+    """A real move of that log size: half of it before the open, the rest in a wide day, with eight times the
+    volume; wide days after.
+    """
     size = np.exp(move)
-    out = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "adj_close", "volume")}
+    out = {
+        name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "adj_close", "volume")
+    }
     for name in ("open", "high", "low", "close", "adj_close"):
         out[name][at:] *= size
     out["open"][at] /= np.exp(move / 2)
-    out["high"][at], out["low"][at] = max(out["high"][at], out["open"][at]), min(out["low"][at], out["open"][at])
+    out["high"][at], out["low"][at] = (
+        max(out["high"][at], out["open"][at]),
+        min(out["low"][at], out["open"][at]),
+    )
     out["volume"][at] *= 8
     later = slice(at + 1, at + 4)
     out["high"][later], out["low"][later], out["volume"][later] = (

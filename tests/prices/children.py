@@ -1,4 +1,6 @@
-"""What the tests of the price sources run in another process: one that holds a folder, one that forks, one that asks Yahoo."""
+"""What the tests of the price sources run in another process: one that holds a folder, one that forks, one
+that asks Yahoo.
+"""
 
 import contextlib
 import datetime as dt
@@ -17,7 +19,9 @@ _NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
 
 @contextlib.contextmanager
 def child(task: str, *arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
-    """One of the functions below, by name, in a fresh process; its standard input ends with the block, and it with that."""
+    """One of the functions below, by name, in a fresh process; its standard input ends with the block, and it
+    with that.
+    """
     command = [sys.executable, "-m", "tests.prices.children", task, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=_REPOSITORY, env={**os.environ, **environ}, **pipes) as process:  # type: ignore[call-overload]
@@ -80,7 +84,9 @@ def ask_nobody(workspace: str) -> None:
     from forecast_lib.domain import AsOf
     from forecast_lib.jobs.workspace import price_source
 
-    source = price_source(SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace))
+    source = price_source(
+        SourceConfig("yahoo", proxy="http://127.0.0.1:9"), AsOf(_NOW.date(), _NOW, _NOW), Path(workspace)
+    )
     try:
         source.fetch({Ticker("ACME"): None}, _NOW.date()).of(Ticker("ACME"))
     except Exception as error:

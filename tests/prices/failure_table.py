@@ -1,7 +1,9 @@
-"""What becomes of each reply that Yahoo may give: every scripted reply of `fake_yahoo`, put through the real ingest.
+"""What becomes of each reply that Yahoo may give: every scripted reply of `fake_yahoo`, put through the real
+ingest.
 
-Each ticker has a week of prices when, on the evening in question, its chart is answered with the reply; three sessions are then new. The
-flow's own steps run, with the real client and one retry, without its pause. `python -m tests.bench failures` prints the table.
+Each ticker has a week of prices when, on the evening in question, its chart is answered with the reply; three
+sessions are then new. The flow's own steps run, with the real client and one retry, without its pause.
+`python -m tests.bench failures` prints the table.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from unittest import mock
 import duckdb
 
 from flows import nightly
-from flows.settings import resolve
+from flows.settings.layers import resolve
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
@@ -73,7 +75,9 @@ def _listing(ticker: str) -> Listing:
 @contextmanager
 def _led_to(yahoo: FakeYahoo, cache: Path) -> Iterator[None]:
     def source(config, as_of, workspace, tickers=()):  # type: ignore[no-untyped-def]  # as jobs.workspace.price_source
-        return YahooSource(cache, as_of.now, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=TWICE)
+        return YahooSource(
+            cache, as_of.now, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=TWICE
+        )
 
     with (
         mock.patch.object(nightly, "Stages", PlainStages),
@@ -106,7 +110,16 @@ def failure_table(folder: Path) -> list[Row]:
     return [found[ticker] for ticker in names]
 
 
-def _row(reply: str, status: str, reason: str | None, rows_new: int, behind: int, revisions: int, refused: str | None, kept: int) -> Row:
+def _row(
+    reply: str,
+    status: str,
+    reason: str | None,
+    rows_new: int,
+    behind: int,
+    revisions: int,
+    refused: str | None,
+    kept: int,
+) -> Row:
     outcome = (reason or "ok").partition(":")[0] if not (reason or "").startswith("prices are") else "ok"
     return Row(reply, outcome, rows_new, revisions, refused or "", kept, status, behind, reason or "")
 
@@ -115,5 +128,8 @@ def as_markdown(rows: list[Row]) -> str:
     """The table for people; the reasons last."""
     names = [each.name for each in dataclasses.fields(Row)]
     lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(str(getattr(row, name)).replace("|", "\\|") for name in names) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join(str(getattr(row, name)).replace("|", "\\|") for name in names) + " |"
+        for row in rows
+    ]
     return "\n".join(lines) + "\n"

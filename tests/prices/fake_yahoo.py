@@ -1,13 +1,15 @@
 """A Yahoo Finance on the loopback: the real client runs against it, failures included.
 
-It plays the cookie, crumb, time-zone and chart addresses from `Listing`s, whose rows are *as traded*. Like Yahoo it re-bases rows
-and dividends to the latest split it knows (`Listing.rebased_through`), and stamps rows with the instant of the session's opening.
+It plays the cookie, crumb, time-zone and chart addresses from `Listing`s, whose rows are *as traded*. Like
+Yahoo it re-bases rows and dividends to the latest split it knows (`Listing.rebased_through`), and stamps rows
+with the instant of the session's opening.
 
     with FakeYahoo([Listing("ACME", rows)]) as yahoo:
         source = YahooSource(folder, now, session=yahoo.session(timeout_s=2.0))
         yahoo.script("ACME", "503", "ok")     # the next chart reply is a 503, then it is well again
 
-A scripted reply is used up by one request for the ticker's chart, the time-zone step included; the last one stays.
+A scripted reply is used up by one request for the ticker's chart, the time-zone step included; the last one
+stays.
 """
 
 import datetime as dt
@@ -50,7 +52,8 @@ class Bar:
     close: float | None
     volume: float | None
     stamp: dt.time | None = None
-    """Local time of the row's stamp, if not the opening: Yahoo's live row carries the time of the last trade."""
+    """Local time of the row's stamp, if not the opening: Yahoo's live row carries the time of the last trade.
+    """
 
 
 @dataclass
@@ -102,8 +105,14 @@ class Listing:
         def rebased(value: float | None, bar: Bar) -> float | None:
             return value if value is None else value / self.shares_since(bar.session)
 
-        quote = {name: [rebased(getattr(bar, name), bar) for bar in bars] for name in ("open", "high", "low", "close")}
-        quote["volume"] = [bar.volume if bar.volume is None else round(bar.volume * self.shares_since(bar.session)) for bar in bars]
+        quote = {
+            name: [rebased(getattr(bar, name), bar) for bar in bars]
+            for name in ("open", "high", "low", "close")
+        }
+        quote["volume"] = [
+            bar.volume if bar.volume is None else round(bar.volume * self.shares_since(bar.session))
+            for bar in bars
+        ]
         return {"quote": [quote], "adjclose": [{"adjclose": list(quote["close"])}]}
 
     def _events(self, start: int, end: int) -> dict[str, Any]:
@@ -113,7 +122,12 @@ class Listing:
             if start <= self.stamp(day) < end
         }
         splits = {
-            str(self.stamp(day)): {"date": self.stamp(day), "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+            str(self.stamp(day)): {
+                "date": self.stamp(day),
+                "numerator": new,
+                "denominator": old,
+                "splitRatio": f"{new}:{old}",
+            }
             for day, (new, old) in self.known_splits().items()
             if start <= self.stamp(day) < end
         }
@@ -129,7 +143,9 @@ class LoopbackSession(YahooSession):
 
     def request(self, method: Any, url: str, **options: Any) -> Response:  # type: ignore[override]  # as in YahooSession
         parts = urlsplit(url)
-        return super().request(method, self._address + parts.path + (f"?{parts.query}" if parts.query else ""), **options)
+        return super().request(
+            method, self._address + parts.path + (f"?{parts.query}" if parts.query else ""), **options
+        )
 
 
 @dataclass(frozen=True)
@@ -153,7 +169,9 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Tally:
-    """Counts of one case. A new case gets a new one, so that a slow reply left over from the last case does not count in it."""
+    """Counts of one case. A new case gets a new one, so that a slow reply left over from the last case does
+    not count in it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -179,7 +197,9 @@ class _Tally:
 
 
 class FakeYahoo:
-    """The server; a context manager. `tally` counts the requests by path, and those of all paths served at the same time."""
+    """The server; a context manager. `tally` counts the requests by path, and those of all paths served at
+    the same time.
+    """
 
     def __init__(self, listings: Iterable[Listing] = ()) -> None:
         self.listings = {listing.ticker: listing for listing in listings}
@@ -190,7 +210,9 @@ class FakeYahoo:
         self._lock = threading.Lock()
         self.reset()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     def reset(self) -> None:
         """Forgets scripts and counts, keeps the listings."""
@@ -214,7 +236,9 @@ class FakeYahoo:
         return LoopbackSession(self.address, **options)
 
     def script(self, ticker: str, *replies: str) -> None:
-        """What the next requests for the chart of `ticker` get, one by one; the last reply stays. Names: see `REPLIES`."""
+        """What the next requests for the chart of `ticker` get, one by one; the last reply stays. Names: see
+        `REPLIES`.
+        """
         unknown = [reply for reply in replies if reply not in REPLIES]
         assert not unknown, f"no such replies: {unknown}"
         if "bomb" in replies:
@@ -249,7 +273,13 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
 
         def answer(self, path: str, query: str) -> None:
             if path == "/v1/test/getcrumb":
-                self.send(_Sent(yahoo.crumb_status, CRUMB.encode() if yahoo.crumb_status == 200 else b"no", "text/plain"))
+                self.send(
+                    _Sent(
+                        yahoo.crumb_status,
+                        CRUMB.encode() if yahoo.crumb_status == 200 else b"no",
+                        "text/plain",
+                    )
+                )
             elif path.startswith("/v8/finance/chart/"):
                 self.chart(path.removeprefix("/v8/finance/chart/"), parse_qs(query))
             elif path in ("/", "/consent"):
@@ -310,7 +340,9 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
 
 
 def _error(code: str, description: str) -> bytes:
-    return json.dumps({"chart": {"result": None, "error": {"code": code, "description": description}}}).encode()
+    return json.dumps(
+        {"chart": {"result": None, "error": {"code": code, "description": description}}}
+    ).encode()
 
 
 NOT_FOUND = _error("Not Found", "No data found, symbol may be delisted")
@@ -328,7 +360,9 @@ def _whole(change: Callable[[dict[str, Any]], None] | None = None) -> Callable[[
     return reply
 
 
-def _fixed(status: int, body: bytes, content_type: str = "text/html") -> Callable[[dict[str, Any], str], _Sent]:
+def _fixed(
+    status: int, body: bytes, content_type: str = "text/html"
+) -> Callable[[dict[str, Any], str], _Sent]:
     return lambda _good, _path: _Sent(status, body, content_type)
 
 
@@ -418,7 +452,9 @@ def _own_spelling(chart: dict[str, Any]) -> None:
 
 
 def _echo(_: dict[str, Any], path: str) -> _Sent:
-    return _Sent(200, f"<html>bad request: {path} via http://user:hunter2@proxy/</html>".encode(), "text/html")
+    return _Sent(
+        200, f"<html>bad request: {path} via http://user:hunter2@proxy/</html>".encode(), "text/html"
+    )
 
 
 def _cut(good: dict[str, Any], _: str) -> _Sent:
@@ -454,8 +490,12 @@ REPLIES: dict[str, Callable[[dict[str, Any], str], _Sent | str]] = {
     "404 other": _fixed(404, _error("Gateway", "No route"), "application/json"),
     "200 not found": _fixed(200, NOT_FOUND, "application/json"),
     "404 html": _fixed(404, b"<html>no such page</html>"),
-    "400 no data": _fixed(400, _error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"), "application/json"),
-    "400": _fixed(400, _error("Bad Request", "Invalid input - interval=1q is not supported"), "application/json"),
+    "400 no data": _fixed(
+        400, _error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"), "application/json"
+    ),
+    "400": _fixed(
+        400, _error("Bad Request", "Invalid input - interval=1q is not supported"), "application/json"
+    ),
     "right back": _fixed(200, b"<html>Will be right back</html>"),
     "html": _fixed(200, b"<html><body>Please log in</body></html>"),
     "html echo": _echo,

@@ -38,11 +38,23 @@ def offered(
     figures = {name: prices[name].to_numpy(float) for name in VALUES}
     days = prices["session"].to_numpy("datetime64[D]")
     return Offered.of_one(
-        Ticker(ticker), days, figures, actions, lambda at: list(origins[at]), currency=currency, refused=refused, told=Told(**told)
+        Ticker(ticker),
+        days,
+        figures,
+        actions,
+        lambda at: list(origins[at]),
+        currency=currency,
+        refused=refused,
+        told=Told(**told),
     )
 
 
-def before(ticker: str, prices: pd.DataFrame | None, actions: pd.DataFrame | None = None, released: pd.DataFrame | None = None) -> Before:
+def before(
+    ticker: str,
+    prices: pd.DataFrame | None,
+    actions: pd.DataFrame | None = None,
+    released: pd.DataFrame | None = None,
+) -> Before:
     """What is stored of one ticker: rows with `session`, figures and maybe `currency`."""
     nothing = nothing_before((ticker,))
     rows = nothing.rows if prices is None else Histories.from_frame(prices.assign(ticker=ticker), (ticker,))
@@ -66,15 +78,25 @@ class One:
 
 
 def one(
-    answer: Offered, calendar: TickerCalendar, as_of: AsOf, known: Before | None = None, *, severities: Mapping[str, str] | None = None
+    answer: Offered,
+    calendar: TickerCalendar,
+    as_of: AsOf,
+    known: Before | None = None,
+    *,
+    severities: Mapping[str, str] | None = None,
 ) -> One:
     """The checks over one ticker's answer."""
     (ticker,) = answer.rows.tickers
     more = {} if severities is None else {"severities": severities}
     result = check(answer, known or nothing_before((ticker,)), as_of, calendars={ticker: calendar}, **more)
     rows = result.good
-    good = pd.DataFrame({"session": rows.sessions.astype("datetime64[us]"), **{name: rows.figures[name] for name in VALUES}})
-    frames = [frame.drop(columns="ticker").reset_index(drop=True) for frame in (result.quarantined, result.actions, result.findings)]
+    good = pd.DataFrame(
+        {"session": rows.sessions.astype("datetime64[us]"), **{name: rows.figures[name] for name in VALUES}}
+    )
+    frames = [
+        frame.drop(columns="ticker").reset_index(drop=True)
+        for frame in (result.quarantined, result.actions, result.findings)
+    ]
     verdicts = [each.verdict for each in result.judged.verdicts.get(ticker, ())]
     came = len(answer.rows) + len(answer.refused)
     assert np.isfinite(good["close"]).all()

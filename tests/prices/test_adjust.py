@@ -88,11 +88,15 @@ def test_dividend_and_split_on_one_day() -> None:
 def test_a_dividend_before_a_later_split_is_on_the_old_share() -> None:
     """2 dollars on a share of 100 is 2 %, whatever the later 4:1 split makes of both."""
     later_split = actions(("2024-01-03", "dividend", 2.0), ("2024-01-05", "split", 4.0))
-    assert total_return_close(prices(100.0, 98.0, 98.0, 24.5), later_split).tolist() == pytest.approx([24.5] * 4)
+    assert total_return_close(prices(100.0, 98.0, 98.0, 24.5), later_split).tolist() == pytest.approx(
+        [24.5] * 4
+    )
 
 
 def test_dividends_outside_the_rows_change_nothing() -> None:
-    outside = actions(("2024-01-02", "dividend", 1.0), ("2023-06-01", "dividend", 1.0), ("2024-02-01", "dividend", 1.0))
+    outside = actions(
+        ("2024-01-02", "dividend", 1.0), ("2023-06-01", "dividend", 1.0), ("2024-02-01", "dividend", 1.0)
+    )
     assert total_return_close(prices(10.0, 11.0), outside).tolist() == [10.0, 11.0]
 
 
@@ -104,11 +108,15 @@ def test_a_dividend_as_large_as_the_price_is_refused() -> None:
 @settings(deadline=None)  # a busy machine is no fault
 @given(
     closes=st.lists(st.floats(0.01, 1e5), min_size=1, max_size=30),
-    splits=st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0.1, 0.5, 1.5, 2.0, 4.0, 7.0])), max_size=4),
+    splits=st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from([0.1, 0.5, 1.5, 2.0, 4.0, 7.0])), max_size=4
+    ),
 )
 def test_as_traded_undoes_split_adjusted(closes: list[float], splits: list[tuple[int, float]]) -> None:
     start = dt.date(2024, 1, 1)
-    frame = pd.DataFrame({"session": pd.date_range(start, periods=len(closes), unit="us"), "close": closes, "volume": 1000.0})
+    frame = pd.DataFrame(
+        {"session": pd.date_range(start, periods=len(closes), unit="us"), "close": closes, "volume": 1000.0}
+    )
     rows = [(str(start + dt.timedelta(days=day)), "split", value) for day, value in splits]
     adjusted = split_adjusted(frame, actions(*rows))
     figures = {name: adjusted[name].to_numpy() for name in ("close", "volume")}

@@ -58,5 +58,7 @@ def test_closes_when_a_failing_ticker_recovers() -> None:
 
 
 def test_message_names_ticker_source_and_counts() -> None:
-    with pytest.raises(SourceGivenUp, match="NEW: not asked for: 5 of 7 tickers failed, so the source yahoo is"):
+    with pytest.raises(
+        SourceGivenUp, match="NEW: not asked for: 5 of 7 tickers failed, so the source yahoo is"
+    ):
         after(failed=names(5, "F"), well=names(2, "W")).admit(Ticker("NEW"))

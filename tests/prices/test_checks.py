@@ -23,7 +23,9 @@ from forecast_lib.store.parquet import ParquetFiles
 from tests.prices.one_ticker import One, before, offered, one
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the development price data are not on this machine")
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the development price data are not on this machine"
+)
 
 NEW_YORK = TickerCalendar("XNYS")
 LAST = dt.date(2024, 6, 28)
@@ -37,7 +39,9 @@ def as_of(day: dt.date, *now: int) -> AsOf:
 
 
 def prices(count: int = 300, last: dt.date = LAST, calendar: TickerCalendar = NEW_YORK) -> pd.DataFrame:
-    """`count` good rows up to `last`: open 100, high 102, low 98, close 100 or 101 in turn, one share more each session from 1000."""
+    """`count` good rows up to `last`: open 100, high 102, low 98, close 100 or 101 in turn, one share more
+    each session from 1000.
+    """
     sessions = calendar.sessions(last - dt.timedelta(days=2 * count + 30), last)[-count:]
     close = 100.0 + np.arange(len(sessions)) % 2
     figures = {"open": 100.0, "high": 102.0, "low": 98.0, "close": close, "adj_close": close}
@@ -66,7 +70,13 @@ def checked(
     **more: Any,
 ) -> One:
     rules = {"severities": more.pop("severities")} if "severities" in more else {}
-    return one(fetched(frame, *events, **more), calendar, when, before("ACME", known, known_actions, released), **rules)
+    return one(
+        fetched(frame, *events, **more),
+        calendar,
+        when,
+        before("ACME", known, known_actions, released),
+        **rules,
+    )
 
 
 def refused_rules(result: One) -> list[str]:
@@ -127,7 +137,9 @@ def test_nothing_warns() -> None:
         (dict.fromkeys(["open", "high", "low", "close", "adj_close", "volume"], np.nan), "empty_row", "no figures"),
     ],
 )  # fmt: skip
-def test_a_bad_row_is_refused_alone_with_its_rule_and_every_reason(values: dict[str, object], rule: str, reason: str) -> None:
+def test_a_bad_row_is_refused_alone_with_its_rule_and_every_reason(
+    values: dict[str, object], rule: str, reason: str
+) -> None:
     """Row 299 is the last one; 22 June 2024 was a Saturday, 19 June Juneteenth."""
     frame = prices()
     for column, value in values.items():
@@ -156,7 +168,9 @@ def test_a_bad_row_is_refused_alone_with_its_rule_and_every_reason(values: dict[
         ({"low": 9.8}, "far_from_close", "low"),
     ],
 )
-def test_a_refused_value_costs_that_value_and_the_row_stays_with_its_close(values: dict[str, float], rule: str, fields: str) -> None:
+def test_a_refused_value_costs_that_value_and_the_row_stays_with_its_close(
+    values: dict[str, float], rule: str, fields: str
+) -> None:
     frame = prices()
     frame.loc[299, list(values)] = list(values.values())
     result = checked(frame)
@@ -249,7 +263,15 @@ def test_what_the_source_could_not_read_joins_the_quarantine_and_counts() -> Non
 
 
 def test_a_rule_that_holds_the_ticker_holds_it_for_rows_that_the_source_refused_too() -> None:
-    own = pd.DataFrame({"session": [pd.NaT], "row": "[]", "origin": "ACME.csv line 7", "rule": "ragged_row", "reason": "2 cells"})
+    own = pd.DataFrame(
+        {
+            "session": [pd.NaT],
+            "row": "[]",
+            "origin": "ACME.csv line 7",
+            "rule": "ragged_row",
+            "reason": "2 cells",
+        }
+    )
     assert rule_of(checked(prices(), refused=own)) is None
     held = checked(prices(), refused=own, severities=severities_from(["ragged_row=hold_ticker"]))
     assert rule_of(held) == "ragged_row"
@@ -258,7 +280,15 @@ def test_a_rule_that_holds_the_ticker_holds_it_for_rows_that_the_source_refused_
 
 
 def test_nothing_but_refused_rows_holds_the_ticker_and_keeps_them() -> None:
-    own = pd.DataFrame({"session": [pd.NaT], "row": "[]", "origin": "ACME.csv line 2", "rule": "unreadable_number", "reason": "no number"})
+    own = pd.DataFrame(
+        {
+            "session": [pd.NaT],
+            "row": "[]",
+            "origin": "ACME.csv line 2",
+            "rule": "unreadable_number",
+            "reason": "no number",
+        }
+    )
     result = checked(prices().iloc[:0], refused=own)
     assert (rule_of(result), refused_rules(result)) == ("no_rows", ["unreadable_number"])
 
@@ -296,14 +326,21 @@ def test_more_than_half_of_the_last_twenty_rows_refused_is_a_bad_table(bad: int,
     assert rule_of(result) == rule
     assert len(result.good) == 300 - bad
     if result.hold:
-        assert result.hold.reason == f"11 of the last 20 rows refused, most by not_positive; first on {frame['session'][289].date()}"
+        assert (
+            result.hold.reason == "11 of the last 20 rows refused, most by not_positive; first on"
+            f" {frame['session'][289].date()}"
+        )
 
 
 def test_bars_on_days_that_are_no_session_count_for_nothing() -> None:
     """Tokyo's files repeat the close on exchange holidays: as many as there are, they are set aside."""
     frame = prices()
-    holidays = frame.tail(12).assign(session=pd.date_range("2024-07-06", periods=12, freq="W-SAT").astype("datetime64[us]"))
-    result = checked(pd.concat([frame, holidays], ignore_index=True), when=as_of(dt.date(2024, 9, 30), 2024, 10, 1))
+    holidays = frame.tail(12).assign(
+        session=pd.date_range("2024-07-06", periods=12, freq="W-SAT").astype("datetime64[us]")
+    )
+    result = checked(
+        pd.concat([frame, holidays], ignore_index=True), when=as_of(dt.date(2024, 9, 30), 2024, 10, 1)
+    )
     assert (rule_of(result), len(result.good), set(refused_rules(result))) == (None, 300, {"weekend_session"})
 
 
@@ -326,9 +363,13 @@ def stepped(at: int, factor: float, count: int = 600) -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize(("at", "factor", "verdict"), [(580, 0.25, "split"), (400, 0.25, "split"), (595, 1.35, None)])
+@pytest.mark.parametrize(
+    ("at", "factor", "verdict"), [(580, 0.25, "split"), (400, 0.25, "split"), (595, 1.35, None)]
+)
 def test_an_odd_move_is_judged_by_the_evidence(at: int, factor: float, verdict: str | None) -> None:
-    """The bars themselves step down to a quarter and have an ordinary day: nobody traded that way down. What is inferred is an action."""
+    """The bars themselves step down to a quarter and have an ordinary day: nobody traded that way down. What
+    is inferred is an action.
+    """
     frame = stepped(at, factor)
     result = checked(frame)
     inferred = result.actions[result.actions["source"] == "inferred"]
@@ -412,7 +453,11 @@ def test_an_index_that_never_has_a_volume_breaks_no_rule() -> None:
 def test_stray_weekends_are_refused_also_where_no_calendar_is_known() -> None:
     frame = prices()
     frame.loc[299, "session"] = pd.Timestamp("2024-06-29")
-    result = checked(frame, calendar=TickerCalendar("weekdays", recorded_fallback=True), when=as_of(dt.date(2024, 6, 30), 2024, 7, 1))
+    result = checked(
+        frame,
+        calendar=TickerCalendar("weekdays", recorded_fallback=True),
+        when=as_of(dt.date(2024, 6, 30), 2024, 7, 1),
+    )
     assert refused_rules(result) == ["weekend_session"]
 
 
@@ -444,7 +489,9 @@ def test_a_universe_may_hold_what_others_only_count() -> None:
     frame = prices()
     frame.loc[299, "volume"] = 0.0
     assert rule_of(checked(frame, severities=severities_from(["zero_volume=hold_ticker"]))) == "zero_volume"
-    assert refused_rules(checked(frame, severities=severities_from(["zero_volume=drop_row"]))) == ["zero_volume"]
+    assert refused_rules(checked(frame, severities=severities_from(["zero_volume=drop_row"]))) == [
+        "zero_volume"
+    ]
 
 
 def test_what_a_source_took_for_granted_is_counted_or_holds() -> None:
@@ -453,7 +500,9 @@ def test_what_a_source_took_for_granted_is_counted_or_holds() -> None:
     result = checked(prices(), **told)
     assert result.hold is None
     assert len(result.good) == 300
-    assert result.findings[["rule", "severity", "rows"]].to_numpy().tolist() == [["assumed_split_basis", "warn", 1]]
+    assert result.findings[["rule", "severity", "rows"]].to_numpy().tolist() == [
+        ["assumed_split_basis", "warn", 1]
+    ]
     assert result.findings["session"].isna().all()
     held = checked(prices(), severities=severities_from(["assumed_split_basis=hold_ticker"]), **told).hold
     assert held is not None
@@ -530,7 +579,11 @@ def test_unusable_actions_are_quarantined() -> None:
         ("2024-06-06", "split", np.inf),
     ]
     assert refused_rules(checked(prices(), *absurd)) == ["bad_action"] * 4
-    assert result.quarantined["row"].map(json.loads).tolist()[0] == {"session": "2024-06-03", "kind": "dividend", "value": -1.0}
+    assert result.quarantined["row"].map(json.loads).tolist()[0] == {
+        "session": "2024-06-03",
+        "kind": "dividend",
+        "value": -1.0,
+    }
 
 
 @pytest.mark.parametrize("kind", ["dividend", "split"])
@@ -539,9 +592,13 @@ def test_of_two_values_for_one_session_neither_is_believed_and_of_the_same_one(k
     other = ("2024-06-04", "split" if kind == "dividend" else "dividend", 1.001)
     rivals = checked(prices(), ("2024-06-04", kind, 1.002), other, ("2024-06-04", kind, 1.003))
     assert refused_rules(rivals) == ["bad_action"] * 2
-    assert rivals.quarantined["reason"].unique().tolist() == ["several of its kind on one session, with different values"]
+    assert rivals.quarantined["reason"].unique().tolist() == [
+        "several of its kind on one session, with different values"
+    ]
     assert rivals.actions["kind"].tolist() == [other[1]]
-    same = checked(prices(), ("2024-06-05", kind, 1.002), ("2024-06-04", kind, 1.002), ("2024-06-05", kind, 1.002))
+    same = checked(
+        prices(), ("2024-06-05", kind, 1.002), ("2024-06-04", kind, 1.002), ("2024-06-05", kind, 1.002)
+    )
     assert refused_rules(same) == []
     assert same.actions["session"].astype(str).tolist() == ["2024-06-04", "2024-06-05"]
 
@@ -553,13 +610,20 @@ day = st.dates(dt.date(1960, 1, 1), dt.date(2060, 1, 1))
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(st.tuples(day, *[number] * 6), max_size=8), splits=st.lists(st.tuples(day, number), max_size=3))
-def test_any_frame_is_sorted_into_good_and_refused_rows(rows: list[tuple[object, ...]], splits: list[tuple[dt.date, float]]) -> None:
+@given(
+    rows=st.lists(st.tuples(day, *[number] * 6), max_size=8),
+    splits=st.lists(st.tuples(day, number), max_size=3),
+)
+def test_any_frame_is_sorted_into_good_and_refused_rows(
+    rows: list[tuple[object, ...]], splits: list[tuple[dt.date, float]]
+) -> None:
     """Every row ends on exactly one side, and a good one is fit to be stored."""
     frame = pd.DataFrame([(*row, "made up") for row in rows], columns=list(RAW_COLUMNS))
     types = {"session": "datetime64[us]", "origin": str, **dict.fromkeys(RAW_COLUMNS[1:-1], float)}
     result = checked(frame.astype(types), *[(str(when), "split", value) for when, value in splits])
-    lost = result.quarantined[result.quarantined["field"].isna() & (result.quarantined["origin"] != "corporate action")]
+    lost = result.quarantined[
+        result.quarantined["field"].isna() & (result.quarantined["origin"] != "corporate action")
+    ]
     assert len(result.good) + len(lost) == len(rows) or result.hold is not None
     assert (result.good["close"] > 0).all()
     assert np.isfinite(result.good["close"]).all()
@@ -568,20 +632,34 @@ def test_any_frame_is_sorted_into_good_and_refused_rows(rows: list[tuple[object,
 
 
 broken_values = st.sampled_from(
-    [{"close": np.nan}, {"open": 97.5}, {"volume": -1.0}, {"volume": 0.0}, {"close": 300.0, "high": 300.0}, {"close": 1e4, "high": 1e4}]
+    [
+        {"close": np.nan},
+        {"open": 97.5},
+        {"volume": -1.0},
+        {"volume": 0.0},
+        {"close": 300.0, "high": 300.0},
+        {"close": 1e4, "high": 1e4},
+    ]
 )
 
 
 @settings(max_examples=40, deadline=None)
-@given(order=st.permutations(range(12)), broken=st.dictionaries(st.integers(0, 11), broken_values, max_size=3))
+@given(
+    order=st.permutations(range(12)), broken=st.dictionaries(st.integers(0, 11), broken_values, max_size=3)
+)
 def test_the_order_of_the_rows_changes_nothing(order: list[int], broken: dict[int, dict[str, float]]) -> None:
-    """The rules speak of sessions: rows that come oldest first and the same rows shuffled are good, refused and named alike."""
+    """The rules speak of sessions: rows that come oldest first and the same rows shuffled are good, refused
+    and named alike.
+    """
     frame = prices(12)
     for row, values in broken.items():
         frame.loc[row, list(values)] = list(values.values())
     ascending, shuffled = checked(frame), checked(frame.iloc[order].reset_index(drop=True))
     pd.testing.assert_frame_equal(shuffled.good, ascending.good)
-    refused = [result.quarantined.sort_values(["session", "rule"], ignore_index=True) for result in (ascending, shuffled)]
+    refused = [
+        result.quarantined.sort_values(["session", "rule"], ignore_index=True)
+        for result in (ascending, shuffled)
+    ]
     pd.testing.assert_frame_equal(*refused)
     pd.testing.assert_frame_equal(shuffled.findings, ascending.findings)
     assert rule_of(shuffled) == rule_of(ascending)
@@ -592,8 +670,9 @@ def test_the_order_of_the_rows_changes_nothing(order: list[int], broken: dict[in
 
 @needs_data
 def test_real_prices_of_32_companies_pass_untouched() -> None:
-    """132,545 rows up to 2021-12-30, checked by hand when they were collected (data README): fewer than one false refusal in
-    10,000, and nobody held. The 32 rows of 2021-12-31 are merely later than the as-of day."""
+    """132,545 rows up to 2021-12-30, checked by hand when they were collected (data README): fewer than one
+    false refusal in 10,000, and nobody held. The 32 rows of 2021-12-31 are merely later than the as-of day.
+    """
     source = FilesSource(DATA / "dev_prices.parquet", parquet=ParquetFiles())
     when = AsOf(dt.date(2021, 12, 30), NOW, NOW)
     answer = source.fetch(dict.fromkeys(source.default_tickers()), LAST)
@@ -614,10 +693,16 @@ def test_real_prices_of_32_companies_pass_untouched() -> None:
         ("TSLA.csv", "TSLA", {}),
         ("TSLA_history.csv", "TSLA", {}),
         ("Google_Stock_Price_Test.csv", "GOOG", {}),
-        ("Google_Stock_Price_Train.csv", "GOOG", {"close_contradicted": 560}),  # 560 closes are unsplit, their highs are not
+        (
+            "Google_Stock_Price_Train.csv",
+            "GOOG",
+            {"close_contradicted": 560},
+        ),  # 560 closes are unsplit, their highs are not
     ],
 )
-def test_of_the_classic_files_only_what_is_wrong_is_refused(name: str, ticker: str, refused: dict[str, int]) -> None:
+def test_of_the_classic_files_only_what_is_wrong_is_refused(
+    name: str, ticker: str, refused: dict[str, int]
+) -> None:
     source = FilesSource(DATA / "classics" / name, (Ticker(ticker),))
     last = dt.date(2026, 1, 2)
     now = dt.datetime(2026, 1, 3, tzinfo=dt.UTC)

@@ -15,7 +15,9 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def contradicted(bars):
-    return (bars.close > bars.high) | (bars.close < bars.low) | (bars.open > bars.high) | (bars.open < bars.low)
+    return (
+        (bars.close > bars.high) | (bars.close < bars.low) | (bars.open > bars.high) | (bars.open < bars.low)
+    )
 
 
 def with_close(bars, rows, factor):
@@ -55,7 +57,9 @@ def test_a_block_of_unsplit_closes_among_split_bars_is_doubted_whole(rows):
 
 
 def test_the_adjusted_close_speaks_against_a_close_that_left_it():
-    """By hand: 6 % in a share that moves by 1.2 % a day, on the newest row, so that no later session tells."""
+    """By hand: 6 % in a share that moves by 1.2 % a day, on the newest row, so that no later session
+    tells.
+    """
     bars = with_close(quiet_bars(after=0), slice(BEFORE, None), 1.06)
     assert doubts_close(bars, contradicted(bars))[BEFORE]
 
@@ -68,9 +72,15 @@ def test_the_google_training_files_closes_are_doubted():
     path = DATA / "classics" / "Google_Stock_Price_Train.csv"
     if not path.exists():
         pytest.skip("real prices are not here")
-    rows = pd.read_csv(path, thousands=",", parse_dates=["Date"]).rename(columns=str.lower).rename(columns={"date": "session"})
+    rows = (
+        pd.read_csv(path, thousands=",", parse_dates=["Date"])
+        .rename(columns=str.lower)
+        .rename(columns={"date": "session"})
+    )
     bars = bars_of(rows.assign(adj_close=np.nan))
-    assert doubts_close(bars, contradicted(bars)).sum() == 560  # all up to 2014-03-26, as the data's README counts them
+    assert (
+        doubts_close(bars, contradicted(bars)).sum() == 560
+    )  # all up to 2014-03-26, as the data's README counts them
 
 
 def test_the_closes_of_yahoos_currency_pairs_are_kept():

@@ -31,7 +31,9 @@ def scaled(bars: Bars, rows: slice, price: float, volume: float = 1.0) -> Bars:
         changed[rows] *= factor
         return changed
 
-    prices = {name: times(getattr(bars, name), price) for name in ("open", "high", "low", "close", "adj_close")}
+    prices = {
+        name: times(getattr(bars, name), price) for name in ("open", "high", "low", "close", "adj_close")
+    }
     return dataclasses.replace(bars, **prices, volume=times(bars.volume, volume))
 
 
@@ -69,7 +71,11 @@ def test_a_unit_that_stays_for_two_weeks_is_the_unit():
     waits = judged(upto(bars, BEFORE + UNIT_STAYS))
     stays = judged(upto(bars, BEFORE + UNIT_STAYS + 1))
     assert (len(waits.rows), waits.ratio) == (UNIT_STAYS, 1.0)
-    assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, pytest.approx(0.01))  # 1 / 0.01 = 100 times as much before
+    assert (stays.verdict, len(stays.rows), stays.ratio) == (
+        "unit",
+        0,
+        pytest.approx(0.01),
+    )  # 1 / 0.01 = 100 times as much before
     assert len(judge_moves(bars, can_split=True)) == 1
 
 
@@ -85,14 +91,21 @@ def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back()
 def test_a_wrong_close_is_known_the_same_evening_by_being_the_highest_or_lowest_price_of_its_day(factor):
     bars = quiet_bars()
     bars.close[BEFORE] = bars.adj_close[BEFORE] = bars.close[BEFORE] * factor
-    bars.high[BEFORE], bars.low[BEFORE] = max(bars.high[BEFORE], bars.close[BEFORE]), min(bars.low[BEFORE], bars.close[BEFORE])
+    bars.high[BEFORE], bars.low[BEFORE] = (
+        max(bars.high[BEFORE], bars.close[BEFORE]),
+        min(bars.low[BEFORE], bars.close[BEFORE]),
+    )
     tonight = judged(upto(bars, BEFORE + 1))
     assert (tonight.verdict, tonight.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
 
 
 @pytest.mark.parametrize(("opens_back", "verdict"), [(True, "bad_print"), (False, "real")])
-def test_news_that_is_traded_back_was_real_and_a_price_that_is_gone_by_the_next_open_was_none(opens_back, verdict):
-    """By hand: +25 % in a busy day. The next day opens where the day before closed, or at the new level and falls all the way back."""
+def test_news_that_is_traded_back_was_real_and_a_price_that_is_gone_by_the_next_open_was_none(
+    opens_back, verdict
+):
+    """By hand: +25 % in a busy day. The next day opens where the day before closed, or at the new level and
+    falls all the way back.
+    """
     bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 1), 1.25)
     bars.volume[BEFORE], bars.low[BEFORE] = 3 * bars.volume[BEFORE], bars.low[BEFORE] / 1.03
     if not opens_back:
@@ -101,10 +114,16 @@ def test_news_that_is_traded_back_was_real_and_a_price_that_is_gone_by_the_next_
 
 
 def test_a_row_that_waited_goes_on_when_the_move_turns_out_real():
-    """By hand: 26 % down overnight, near 4:3, in a day of twice the usual range and volume; then wide, busy days that fall further."""
+    """By hand: 26 % down overnight, near 4:3, in a day of twice the usual range and volume; then wide, busy
+    days that fall further.
+    """
     bars = scaled(quiet_bars(), slice(BEFORE, None), 0.74)
     for rows, wider, more in ((slice(BEFORE, BEFORE + 1), 1.01, 2.0), (slice(BEFORE + 1, None), 1.04, 4.0)):
-        bars.high[rows], bars.low[rows], bars.volume[rows] = bars.high[rows] * wider, bars.low[rows] / wider, bars.volume[rows] * more
+        bars.high[rows], bars.low[rows], bars.volume[rows] = (
+            bars.high[rows] * wider,
+            bars.low[rows] / wider,
+            bars.volume[rows] * more,
+        )
     bars = scaled(bars, slice(BEFORE + 1, None), 0.93)
     assert len(judged(upto(bars, BEFORE + 1)).rows) == 1
     decided = judged(upto(bars, BEFORE + 1 + DECIDED_WITHIN))
@@ -115,10 +134,14 @@ def test_a_row_that_waited_goes_on_when_the_move_turns_out_real():
 def test_nothing_is_undecided_after_three_sessions(seed):
     rng = np.random.default_rng(seed)
     at = int(rng.integers(BEFORE, BEFORE + 5))
-    bars = scaled(quiet_bars(seed=seed), slice(at, at + int(rng.integers(1, 8))), float(np.exp(rng.normal(0, 0.8))))
+    bars = scaled(
+        quiet_bars(seed=seed), slice(at, at + int(rng.integers(1, 8))), float(np.exp(rng.normal(0, 0.8)))
+    )
     for rows in range(at + 1, len(bars) + 1):
         found = judge_moves(upto(bars, rows), can_split=True)
-        late = [each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")]  # five sessions
+        late = [
+            each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")
+        ]  # five sessions
         assert "undecided" not in [each.verdict for each in late]
         assert {each.verdict for each in found} <= set(VERDICTS)
 
@@ -126,13 +149,20 @@ def test_nothing_is_undecided_after_three_sessions(seed):
 @pytest.mark.parametrize("factor", [0.55, 0.45, 1.8, 2.25])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_step_that_stays_is_real_after_three_sessions_though_nobody_saw_it_traded(factor, seed):
-    """No ratio of a split is near: an ordinary day and the usual volume at another level, as after a payout. Until then it waits."""
+    """No ratio of a split is near: an ordinary day and the usual volume at another level, as after a payout.
+    Until then it waits.
+    """
     bars = scaled(quiet_bars(day=0.01, seed=seed), slice(BEFORE, None), factor)
     for rows in range(1, 1 + DECIDED_WITHIN):
         assert len(judged(upto(bars, BEFORE + rows)).rows) == rows
     for rows in range(1 + DECIDED_WITHIN, 16):
         (only,) = judge_moves(upto(bars, BEFORE + rows), can_split=True)
-        assert (only.session, only.verdict, only.ratio, len(only.rows)) == (bars.sessions[BEFORE], "real", 1.0, 0)
+        assert (only.session, only.verdict, only.ratio, len(only.rows)) == (
+            bars.sessions[BEFORE],
+            "real",
+            1.0,
+            0,
+        )
 
 
 @pytest.mark.parametrize(("factor", "ratio"), [(0.5, 2.0), (0.8, 1.25), (1.5, 2 / 3)])
@@ -147,7 +177,10 @@ def test_a_step_that_stays_and_fits_a_split_is_one(factor, ratio):
 def test_a_step_that_is_taken_back_within_three_sessions_was_a_bad_print(sessions):
     bars = scaled(quiet_bars(day=0.01), slice(BEFORE, BEFORE + sessions), 0.55)
     (only,) = judge_moves(bars, can_split=True)
-    assert (only.verdict, only.rows.tolist()) == ("bad_print", bars.sessions[BEFORE : BEFORE + sessions].tolist())
+    assert (only.verdict, only.rows.tolist()) == (
+        "bad_print",
+        bars.sessions[BEFORE : BEFORE + sessions].tolist(),
+    )
 
 
 def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
@@ -159,11 +192,14 @@ def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
 
 @pytest.mark.parametrize(("opens_at", "verdict"), [(0.5, "split"), (0.45, "real")])
 def test_what_the_share_opened_at_tells_a_split_from_a_fall_overnight(opens_at, verdict):
-    """The same close, near half, after a day of four times the usual range and shares: of one that opened at half to the cent, and
-    of one that opened at 45 % of the last close, far from any usual ratio."""
+    """The same close, near half, after a day of four times the usual range and shares: of one that opened at
+    half to the cent, and of one that opened at 45 % of the last close, far from any usual ratio.
+    """
     bars = quiet_bars()
     before, (opened, top, low, close) = bars.close[BEFORE - 1], np.array([1.0, 1.04, 0.96, 0.98]) * opens_at
-    for name, value in zip(("open", "high", "low", "close"), np.array([opened, top, low, close]) * before, strict=True):
+    for name, value in zip(
+        ("open", "high", "low", "close"), np.array([opened, top, low, close]) * before, strict=True
+    ):
         getattr(bars, name)[BEFORE] = value
     bars.volume[BEFORE] = 4 * np.median(bars.volume[:BEFORE])
     following = scaled(bars, slice(BEFORE + 1, None), bars.close[BEFORE] / bars.close[BEFORE + 1] * 1.001)
@@ -185,12 +221,16 @@ def test_a_person_has_the_last_word():
 def test_closes_alone_are_judged_too():
     bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0)
     nothing = np.full(len(bars), np.nan)
-    alone = dataclasses.replace(bars, open=nothing, high=nothing, low=nothing, adj_close=nothing, volume=nothing)
+    alone = dataclasses.replace(
+        bars, open=nothing, high=nothing, low=nothing, adj_close=nothing, volume=nothing
+    )
     assert judged(alone).verdict == "split"
 
 
 def test_the_close_that_a_file_has_adjusted_itself_tells_of_a_split():
-    """5:4 in a lively share: 22 % in one that moves by 3 % a day says little, the adjusted close that went on says it."""
+    """5:4 in a lively share: 22 % in one that moves by 3 % a day says little, the adjusted close that went on
+    says it.
+    """
     bars = scaled(quiet_bars(day=0.03), slice(0, BEFORE), 1.25, 0.8)
     adjusted = dataclasses.replace(bars, adj_close=quiet_bars(day=0.03).close)
     blind, told = (judged(upto(each, BEFORE + 1)).evidence["chance_real"] for each in (bars, adjusted))
@@ -206,10 +246,15 @@ def test_a_crash_of_all_makes_a_large_move_ordinary():
 
 
 def test_the_market_is_what_the_other_tickers_of_the_exchange_did():
-    """By hand: seven tickers move by 1 to 7 %, one by -70 %, which counts as -15 %; three of another exchange are too few."""
+    """By hand: seven tickers move by 1 to 7 %, one by -70 %, which counts as -15 %; three of another exchange
+    are too few.
+    """
     moves = [*np.arange(1, 8) / 100, -0.7]
     closes = [np.array([100.0, 100.0 * np.exp(move)]) for move in (*moves, 0.1, 0.1, 0.1)]
-    of, sessions = np.repeat(np.arange(11), 2), np.tile(np.array(["2024-01-02", "2024-01-03"], dtype="M8[D]"), 11)
+    of, sessions = (
+        np.repeat(np.arange(11), 2),
+        np.tile(np.array(["2024-01-02", "2024-01-03"], dtype="M8[D]"), 11),
+    )
     market = market_moves((of >= 8).astype(int), of, sessions, np.concatenate(closes))
     assert market[1] == pytest.approx((0.27 - 0.15) / 7)  # 2 + .. + 7 = 27 %
     assert market[15] == pytest.approx(0.04)  # 1 + .. + 7 = 28 %
@@ -244,7 +289,7 @@ def test_few_rows_and_none():
     assert judged(five, 4).verdict in ("unit", "undecided", "split")
 
 
-# --- real prices ---------------------------------------------------------------------------------------------------------------
+# --- real prices
 
 
 @functools.cache
@@ -297,14 +342,21 @@ def test_apple_halved_in_a_day_without_a_split():
 
 
 def test_the_splits_of_apples_traded_prices_are_found():
-    """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of the split of 2000 the share
-    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits an evening, and is recognised."""
+    """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of
+    the split of 2000 the share
+    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits an evening, and is
+    recognised.
+    """
     path = DATA / "classics" / "AAPL_daily_adjusted.csv"
     if not path.exists():
         pytest.skip("real prices are not here")
     rows = pd.read_csv(path, parse_dates=["timestamp"]).sort_values("timestamp", ignore_index=True)
     bars = bars_of(rows.rename(columns={"timestamp": "session"}).assign(adj_close=np.nan))
-    found = [(str(each.session)[:10], round(each.ratio)) for each in judge_moves(bars, can_split=True) if each.verdict == "split"]
+    found = [
+        (str(each.session)[:10], round(each.ratio))
+        for each in judge_moves(bars, can_split=True)
+        if each.verdict == "split"
+    ]
     assert found == [("2000-06-21", 2), ("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
     at = int(np.searchsorted(bars.sessions, np.datetime64("2000-06-21")))
     assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2)] == ["undecided", "split"]
@@ -315,10 +367,20 @@ def test_the_google_training_files_closes_halve_by_a_split():
     path = DATA / "classics" / "Google_Stock_Price_Train.csv"
     if not path.exists():
         pytest.skip("real prices are not here")
-    rows = pd.read_csv(path, thousands=",", parse_dates=["Date"]).rename(columns=str.lower).rename(columns={"date": "session"})
-    alone = rows.assign(open=np.nan, high=np.nan, low=np.nan, adj_close=np.nan, close=rows["close"].astype(float))
+    rows = (
+        pd.read_csv(path, thousands=",", parse_dates=["Date"])
+        .rename(columns=str.lower)
+        .rename(columns={"date": "session"})
+    )
+    alone = rows.assign(
+        open=np.nan, high=np.nan, low=np.nan, adj_close=np.nan, close=rows["close"].astype(float)
+    )
     (halved,) = [each for each in judge_moves(bars_of(alone), can_split=True) if each.verdict != "real"]
-    assert (str(halved.session)[:10], halved.verdict, halved.ratio) == ("2014-03-27", "split", pytest.approx(2.0))
+    assert (str(halved.session)[:10], halved.verdict, halved.ratio) == (
+        "2014-03-27",
+        "split",
+        pytest.approx(2.0),
+    )
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "V", "NKE", "UNH", "CRM", "KO", "CAT"])

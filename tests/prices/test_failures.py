@@ -1,4 +1,6 @@
-"""Every failure that the loopback Yahoo can play, through the real ingest: outcome, stored rows, status row."""
+"""Every failure that the loopback Yahoo can play, through the real ingest: outcome, stored rows,
+status row.
+"""
 
 import pytest
 
@@ -10,17 +12,36 @@ pytestmark = pytest.mark.slow
 FINE, RATE_LIMITED, OUTAGE, BAD = "ok", "RateLimited", "SourceOutage", "BadReply"
 NEW_SESSIONS, STORED_BEFORE = 3, 38
 
-# By reply: the outcome in the status row, and the rule of the row that lies in the quarantine. What Yahoo means by each is in
-# `yahoo_replies`; a reply with one bad row costs that row, any other failure costs the evening, and nothing that was stored.
+# By reply: the outcome in the status row, and the rule of the row that lies in the quarantine. What Yahoo
+# means by each is in `yahoo_replies`; a reply with one bad row costs that row, any other failure costs the
+# evening, and nothing that was stored.
 EXPECTED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("ok", "same day twice", "newest first", "no currency"), (FINE, "")),
     **dict.fromkeys(("429", "429 in disguise"), (RATE_LIMITED, "")),
     **dict.fromkeys(("401", "403", "500", "502", "503", "right back", "drip", "reset"), (OUTAGE, "")),
     **dict.fromkeys(
-        ("404 other", "200 not found", "404 html", "400", "html", "html echo", "empty", "nul", "json list", "json deep"), (BAD, "")
+        (
+            "404 other",
+            "200 not found",
+            "404 html",
+            "400",
+            "html",
+            "html echo",
+            "empty",
+            "nul",
+            "json list",
+            "json deep",
+        ),
+        (BAD, ""),
     ),
-    **dict.fromkeys(("result null", "result empty", "no timestamp", "no volume", "no meta", "short column", "words"), (BAD, "")),
-    **dict.fromkeys(("cut", "short", "oversize", "bomb", "not gzip", "bare infinity", "monthly", "split of nothing"), (BAD, "")),
+    **dict.fromkeys(
+        ("result null", "result empty", "no timestamp", "no volume", "no meta", "short column", "words"),
+        (BAD, ""),
+    ),
+    **dict.fromkeys(
+        ("cut", "short", "oversize", "bomb", "not gzip", "bare infinity", "monthly", "split of nothing"),
+        (BAD, ""),
+    ),
     "currency is no text": (BAD, ""),
     "another symbol": (BAD, ""),
     "elsewhere": (BAD, ""),

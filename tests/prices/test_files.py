@@ -26,7 +26,9 @@ from tests.prices.one_ticker import ask
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CLASSICS = DATA / "classics"
 FAR = dt.date(2100, 1, 1)
-needs_data = pytest.mark.skipif(not CLASSICS.is_dir(), reason="the development price data are not on this machine")
+needs_data = pytest.mark.skipif(
+    not CLASSICS.is_dir(), reason="the development price data are not on this machine"
+)
 
 PLAIN = """Date,Open,High,Low,Close,Adj Close,Volume
 2024-01-02,10,12,9,11,10.5,1000
@@ -65,7 +67,7 @@ def refusal(folder: Path, text: str, name: str = "ACME.csv") -> str:
     return message
 
 
-# -- the contract -------------------------------------------------------------------------------------------------------------
+# --- the contract
 
 
 class TestOneCsvKeepsTheContract(PriceSourceContract):
@@ -96,7 +98,9 @@ class TestASplitAdjustedFileKeepsTheContract(PriceSourceContract):
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> FilesSource:
-        text = "Date,Close,Dividends,Stock Splits\n2024-01-02,10,0,0\n2024-01-03,10,0.1,0\n2024-01-04,10,0,0\n"
+        text = (
+            "Date,Close,Dividends,Stock Splits\n2024-01-02,10,0,0\n2024-01-03,10,0.1,0\n2024-01-04,10,0,0\n"
+        )
         return FilesSource(written(tmp_path, "ACME.csv", text + "2024-01-05,10,0,4.0\n2024-01-08,10,0.1,0\n"))
 
 
@@ -113,7 +117,7 @@ class TestLongParquetKeepsTheContract(PriceSourceContract):
         return FilesSource(path, parquet=ParquetFiles())
 
 
-# -- names and columns --------------------------------------------------------------------------------------------------------
+# --- names and columns
 
 
 def test_column_names_match_without_case_spaces_and_underscores(tmp_path: Path) -> None:
@@ -146,13 +150,17 @@ def test_the_one_ticker_named_by_the_user_names_a_file_whose_name_says_nothing(t
     path = written(tmp_path, "Google_Stock_Price_Train.csv", PLAIN)
     assert FilesSource(path, (Ticker("GOOG"),)).default_tickers() == ("GOOG",)
     for tickers in ((), (Ticker("GOOG"), Ticker("AAPL"))):
-        with pytest.raises(FileRefused, match="say whose prices it holds with --tickers and one name, or rename"):
+        with pytest.raises(
+            FileRefused, match="say whose prices it holds with --tickers and one name, or rename"
+        ):
             FilesSource(path, tickers).default_tickers()
 
 
 def test_a_telling_name_is_not_overruled_by_the_user(tmp_path: Path) -> None:
     path = written(tmp_path, "AAPL.csv", PLAIN)
-    with pytest.raises(UnknownTicker, match=r"GOOG: AAPL\.csv holds AAPL; name one of these, or rename the file"):
+    with pytest.raises(
+        UnknownTicker, match=r"GOOG: AAPL\.csv holds AAPL; name one of these, or rename the file"
+    ):
         ask(FilesSource(path, (Ticker("GOOG"),)), "GOOG")
 
 
@@ -162,17 +170,31 @@ def test_a_telling_name_is_not_overruled_by_the_user(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n\n  \n", "is empty"),
         ("Date,Close\n", "has no complete row under its header"),
-        ("Open,Close\n1,2\n", "no column 'date': expected a header with a date and a close; found 'Open', 'Close'"),
+        (
+            "Open,Close\n1,2\n",
+            "no column 'date': expected a header with a date and a close; found 'Open', 'Close'",
+        ),
         ("Date,Open\n2024-01-02,2\n", "no column 'close'"),
         ("2024-01-02,10\n2024-01-03,11\n", "no column 'date'"),
         ("Date,Close,close\n2024-01-02,2,3\n", "columns 'Close' and 'close' are both the close"),
-        ("Date|Close\n2024-01-02|2.5\n", "no column 'date': expected a header with a date and a close; found 'Date|Close'"),
-        ('Date,"Close\n2024-01-02,1\n', "line 1: unexpected end of data: expected cells with ',' between them; check the quotes"),
+        (
+            "Date|Close\n2024-01-02|2.5\n",
+            "no column 'date': expected a header with a date and a close; found 'Date|Close'",
+        ),
+        (
+            'Date,"Close\n2024-01-02,1\n',
+            "line 1: unexpected end of data: expected cells with ',' between them; check the quotes",
+        ),
         ("Date,Close\n2024-01-02,1\n2024-01-03,\x002\n", "line 3: a NUL byte"),
-        ("Ticker,Date,Close\nAAPL,2024-01-02,1\nA/B,2024-01-03,2\n", "line 3: ticker 'A/B' is not a ticker name"),
+        (
+            "Ticker,Date,Close\nAAPL,2024-01-02,1\nA/B,2024-01-03,2\n",
+            "line 3: ticker 'A/B' is not a ticker name",
+        ),
     ],
 )
-def test_a_file_that_is_no_price_table_is_refused_with_the_line(tmp_path: Path, text: str, expected: str) -> None:
+def test_a_file_that_is_no_price_table_is_refused_with_the_line(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     assert expected in refusal(tmp_path, text)
 
 
@@ -202,12 +224,17 @@ def test_newest_first_comes_oldest_first_and_each_row_knows_its_line(tmp_path: P
     assert list(fetched.prices["origin"]) == ["ACME.csv line 3", "ACME.csv line 2"]
 
 
-# -- dates --------------------------------------------------------------------------------------------------------------------
+# --- dates
 
 
 def test_times_and_offsets_are_dropped_and_never_shift_the_date(tmp_path: Path) -> None:
     """Midnight in New York is 05:00 UTC, midnight in Tokyo is the day before in UTC."""
-    for stamp in ("2024-01-02 00:00:00-05:00", "2024-01-02T00:00:00+09:00", "2024-01-02T23:59:59.999Z", "2024-01-02 16:00"):
+    for stamp in (
+        "2024-01-02 00:00:00-05:00",
+        "2024-01-02T00:00:00+09:00",
+        "2024-01-02T23:59:59.999Z",
+        "2024-01-02 16:00",
+    ):
         assert list(closes(read(written(tmp_path, "ACME.csv", f"Date,Close\n{stamp},1\n")))) == ["2024-01-02"]
 
 
@@ -227,7 +254,9 @@ def test_year_first_is_never_ambiguous(tmp_path: Path, stamp: str) -> None:
         (["2/1/2024", "2/2/2024", "3/1/2024"], ["2024-02-01", "2024-02-02", "2024-03-01"]),
     ],
 )
-def test_day_and_month_are_told_by_the_whole_column(tmp_path: Path, days: list[str], sessions: list[str]) -> None:
+def test_day_and_month_are_told_by_the_whole_column(
+    tmp_path: Path, days: list[str], sessions: list[str]
+) -> None:
     text = "Date,Close\n" + "".join(f"{day},{number}\n" for number, day in enumerate(days, 1))
     assert list(closes(read(written(tmp_path, "ACME.csv", text)))) == sessions
 
@@ -256,7 +285,10 @@ def test_in_a_long_file_each_ticker_runs_on_its_own(tmp_path: Path) -> None:
 
 def test_two_date_styles_are_refused_unless_allowed(tmp_path: Path) -> None:
     text = "Date,Close\n01-11-2024,1\n01-12-2024,2\n1/16/2024,3\n"
-    assert "mixes two date styles: N-N-YYYY at line 2 ('01-11-2024') and N/N/YYYY at line 4 ('1/16/2024')" in refusal(tmp_path, text)
+    assert (
+        "mixes two date styles: N-N-YYYY at line 2 ('01-11-2024') and N/N/YYYY at line 4 ('1/16/2024')"
+        in refusal(tmp_path, text)
+    )
     allowed = read(tmp_path / "ACME.csv", mixed=True)
     assert list(closes(allowed)) == ["2024-01-11", "2024-01-12", "2024-01-16"]
 
@@ -271,7 +303,7 @@ def test_a_column_without_any_date_is_refused(tmp_path: Path) -> None:
     assert "line 2: 'yesterday' is no date" in refusal(tmp_path, "Date,Close\nyesterday,1\ntoday,2\n")
 
 
-# -- numbers ------------------------------------------------------------------------------------------------------------------
+# --- numbers
 
 
 def test_thousands_separators_are_read(tmp_path: Path) -> None:
@@ -296,7 +328,10 @@ def test_semicolons_with_decimal_commas_are_read_as_spreadsheets_write_them(tmp_
     text = "Date;Open;Close;Volume\n02.01.2024;187,15;1.185,64;82.488.700\n13.01.2024;184,22;184,25;58.414\n"
     prices = read(written(tmp_path, "ACME.csv", text)).prices
     assert list(prices["session"].dt.strftime("%Y-%m-%d")) == ["2024-01-02", "2024-01-13"]
-    assert prices[["open", "close", "volume"]].to_numpy().tolist() == [[187.15, 1185.64, 82488700], [184.22, 184.25, 58414]]
+    assert prices[["open", "close", "volume"]].to_numpy().tolist() == [
+        [187.15, 1185.64, 82488700],
+        [184.22, 184.25, 58414],
+    ]
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -337,7 +372,7 @@ def test_infinite_values_pass_to_the_checks(tmp_path: Path) -> None:
     assert read(written(tmp_path, "ACME.csv", "Date,Close\n2024-01-02,inf\n")).prices["close"][0] == np.inf
 
 
-# -- rows that cannot be read -------------------------------------------------------------------------------------------------
+# --- rows that cannot be read
 
 
 def test_bad_rows_are_refused_alone_with_rule_line_and_text(tmp_path: Path) -> None:
@@ -354,7 +389,11 @@ def test_bad_rows_are_refused_alone_with_rule_line_and_text(tmp_path: Path) -> N
     assert refused.loc["ACME.csv line 3", "reason"] == "2 cells: expected 3, as in the header"
     assert refused.loc["ACME.csv line 5", "reason"] == "Close 'abc' is no number"
     assert refused.loc["ACME.csv line 5", "session"] == pd.Timestamp("2024-01-05")
-    assert json.loads(refused.loc["ACME.csv line 5", "row"]) == {"Date": "2024-01-05", "Open": "1", "Close": "abc"}
+    assert json.loads(refused.loc["ACME.csv line 5", "row"]) == {
+        "Date": "2024-01-05",
+        "Open": "1",
+        "Close": "abc",
+    }
     assert pd.isna(refused.loc["ACME.csv line 4", "session"])
 
 
@@ -375,7 +414,9 @@ def test_refused_rows_go_to_their_own_ticker(tmp_path: Path) -> None:
 
 
 def test_a_ragged_row_that_may_be_anybodys_is_refused_with_the_file(tmp_path: Path) -> None:
-    assert "line 3: 1 cells: expected 3" in refusal(tmp_path, "Date,Close,Ticker\n2024-01-02,1,A\n2024-01-03\n")
+    assert "line 3: 1 cells: expected 3" in refusal(
+        tmp_path, "Date,Close,Ticker\n2024-01-02,1,A\n2024-01-03\n"
+    )
 
 
 def test_a_file_with_no_readable_row_hands_out_the_refused_ones(tmp_path: Path) -> None:
@@ -386,19 +427,24 @@ def test_a_file_with_no_readable_row_hands_out_the_refused_ones(tmp_path: Path) 
         ask(source, Ticker("ACME"), dt.date(2024, 1, 3))
 
 
-# -- splits and dividends -----------------------------------------------------------------------------------------------------
+# --- splits and dividends
 
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
 
 
-def with_actions(closing: list[float], splits: list[float], dividends: list[float], header: str = "Dividends,Stock Splits") -> str:
+def with_actions(
+    closing: list[float], splits: list[float], dividends: list[float], header: str = "Dividends,Stock Splits"
+) -> str:
     rows = zip(DAYS, closing, dividends, splits, strict=True)
-    return f"Date,Close,Volume,{header}\n" + "".join(f"{day},{close},600,{cash},{split}\n" for day, close, cash, split in rows)
+    return f"Date,Close,Volume,{header}\n" + "".join(
+        f"{day},{close},600,{cash},{split}\n" for day, close, cash, split in rows
+    )
 
 
 def test_a_split_adjusted_file_is_taken_back_to_what_was_traded(tmp_path: Path) -> None:
-    """By hand: before the 3:1 split the share cost three times as much, a third of the shares changed hands, and the dividend of
-    0.1 on today's share was one of 0.3 then."""
+    """By hand: before the 3:1 split the share cost three times as much, a third of the shares changed hands,
+    and the dividend of 0.1 on today's share was one of 0.3 then.
+    """
     text = with_actions([10, 10.2, 10.1, 10], splits=[0, 0, 3, 0], dividends=[0, 0.1, 0, 0.2])
     fetched = read(written(tmp_path, "ACME.csv", text))
     assert list(fetched.prices["close"]) == pytest.approx([30, 30.6, 10.1, 10])
@@ -408,7 +454,12 @@ def test_a_split_adjusted_file_is_taken_back_to_what_was_traded(tmp_path: Path) 
 
 
 def test_a_raw_file_is_taken_as_it_stands(tmp_path: Path) -> None:
-    text = with_actions([30, 30.6, 10.1, 10], splits=[1, 1, 3, 1], dividends=[0, 0.3, 0, 0.2], header="dividend_amount,split_coefficient")
+    text = with_actions(
+        [30, 30.6, 10.1, 10],
+        splits=[1, 1, 3, 1],
+        dividends=[0, 0.3, 0, 0.2],
+        header="dividend_amount,split_coefficient",
+    )
     fetched = read(written(tmp_path, "ACME.csv", text))
     assert list(fetched.prices["close"]) == [30, 30.6, 10.1, 10]
     assert list(fetched.prices["volume"]) == [600] * 4
@@ -423,16 +474,22 @@ def test_the_prices_decide_not_the_columns_name(tmp_path: Path) -> None:
 def test_where_only_a_spin_off_is_listed_the_makers_habit_decides(tmp_path: Path) -> None:
     """Yahoo's prices are split-adjusted; those with a split_coefficient are as traded. 10 * 1.05 = 10.5."""
     yahoo = with_actions([10, 10, 10, 10], splits=[0, 0, 1.05, 0], dividends=[0, 0, 0, 0])
-    assert list(read(written(tmp_path, "ACME.csv", yahoo)).prices["close"]) == pytest.approx([10.5, 10.5, 10, 10])
+    assert list(read(written(tmp_path, "ACME.csv", yahoo)).prices["close"]) == pytest.approx(
+        [10.5, 10.5, 10, 10]
+    )
     vantage = yahoo.replace("Stock Splits", "split_coefficient")
     assert list(read(written(tmp_path, "ACME.csv", vantage)).prices["close"]) == [10, 10, 10, 10]
 
 
-def test_of_splits_that_contradict_each_other_the_rows_since_the_last_are_left_and_other_tickers_whole(tmp_path: Path) -> None:
+def test_of_splits_that_contradict_each_other_the_rows_since_the_last_are_left_and_other_tickers_whole(
+    tmp_path: Path,
+) -> None:
     """The first split shows in the prices, the second does not."""
     bad = with_actions([60, 20, 20, 20], splits=[0, 3, 0, 3], dividends=[0, 0, 0, 0])
     rows = [f"BAD,{line}" for line in bad.splitlines()[1:]] + [f"GOOD,{day},5,600,0,0" for day in DAYS]
-    source = FilesSource(written(tmp_path, "all.csv", "Ticker," + bad.splitlines()[0] + "\n" + "\n".join(rows) + "\n"))
+    source = FilesSource(
+        written(tmp_path, "all.csv", "Ticker," + bad.splitlines()[0] + "\n" + "\n".join(rows) + "\n")
+    )
     torn = ask(source, Ticker("BAD"), None)
     assert "fit neither traded nor split-adjusted prices" in str(torn.told.torn)
     assert list(torn.prices["close"]) == [20]
@@ -446,11 +503,17 @@ def test_a_file_without_splits_passes_unchanged(tmp_path: Path) -> None:
 
 
 def test_an_impossible_split_is_handed_on_for_the_checks_to_refuse_and_its_row_stays(tmp_path: Path) -> None:
-    fetched = read(written(tmp_path, "ACME.csv", with_actions([10, 10, 10, 10], splits=[0, -2, 0, 0], dividends=[0, 0, -1, 0])))
+    fetched = read(
+        written(
+            tmp_path,
+            "ACME.csv",
+            with_actions([10, 10, 10, 10], splits=[0, -2, 0, 0], dividends=[0, 0, -1, 0]),
+        )
+    )
     assert (len(fetched.prices), fetched.actions["value"].tolist()) == (4, [-2.0, -1.0])
 
 
-# -- folders and hostile files ------------------------------------------------------------------------------------------------
+# --- folders and hostile files
 
 
 def test_a_bad_file_in_a_folder_holds_only_its_own_ticker(tmp_path: Path) -> None:
@@ -478,7 +541,15 @@ def test_a_file_in_a_folder_may_not_hold_somebody_else(tmp_path: Path) -> None:
 
 
 def test_what_a_folder_holds_beside_its_tickers_is_named_with_what_to_do(tmp_path: Path) -> None:
-    for name in ("ACME.csv", "with space.csv", "ÄÖ.csv", ".hidden.csv", "notes.txt", "BTC-USD.csv", "ACME.xlsx"):
+    for name in (
+        "ACME.csv",
+        "with space.csv",
+        "ÄÖ.csv",
+        ".hidden.csv",
+        "notes.txt",
+        "BTC-USD.csv",
+        "ACME.xlsx",
+    ):
         written(tmp_path, name, PLAIN)
     source = FilesSource(tmp_path)
     assert source.default_tickers() == ("ACME", "BTC-USD")
@@ -495,7 +566,9 @@ def test_a_folder_of_tickers_alone_passes_nothing_over(tmp_path: Path) -> None:
 def test_an_excel_file_is_named_as_one_by_its_ending(tmp_path: Path) -> None:
     written(tmp_path, "GOOD.csv", PLAIN)
     path = written(tmp_path, "ACME.xlsx", "PK\x03\x04")
-    with pytest.raises(FileRefused, match=r"ACME.xlsx is an Excel file: expected CSV or Parquet; open it and save"):
+    with pytest.raises(
+        FileRefused, match=r"ACME.xlsx is an Excel file: expected CSV or Parquet; open it and save"
+    ):
         FilesSource(path).default_tickers()
     with pytest.raises(TickerHeld, match="ACME.xlsx is an Excel file"):
         ask(FilesSource(tmp_path), Ticker("ACME"), None)
@@ -504,9 +577,13 @@ def test_an_excel_file_is_named_as_one_by_its_ending(tmp_path: Path) -> None:
         FilesSource(tmp_path).default_tickers()
 
 
-@pytest.mark.parametrize("content", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", b"PK\x03\x04\x14\0\x06\0xl/workbook.xml\0"])
+@pytest.mark.parametrize(
+    "content", [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", b"PK\x03\x04\x14\0\x06\0xl/workbook.xml\0"]
+)
 def test_an_excel_file_is_named_as_one_by_its_content(tmp_path: Path, content: bytes) -> None:
-    """The first bytes: of a compound file (Microsoft, MS-CFB 2.2), and of a zip archive (PKWARE APPNOTE 4.3.7) with a sheet in it."""
+    """The first bytes: of a compound file (Microsoft, MS-CFB 2.2), and of a zip archive (PKWARE APPNOTE
+    4.3.7) with a sheet in it.
+    """
     path = tmp_path / "ACME.csv"
     path.write_bytes(content)
     with pytest.raises(FileRefused, match="ACME.csv is an Excel file in spite of its name"):
@@ -526,7 +603,7 @@ def test_a_circle_of_links_is_refused_by_name(tmp_path: Path) -> None:
         FilesSource(tmp_path / "LOOP.csv").default_tickers()
 
 
-# -- currencies ---------------------------------------------------------------------------------------------------------------
+# --- currencies
 
 
 def test_a_currency_column_is_read_and_the_setting_fills_what_it_leaves_open(tmp_path: Path) -> None:
@@ -545,7 +622,9 @@ def test_two_currencies_of_one_ticker_hold_it_and_only_it(tmp_path: Path) -> Non
 
 
 def test_a_word_that_is_no_currency_is_refused_with_its_row(tmp_path: Path) -> None:
-    fetched = read(written(tmp_path, "ACME.csv", "Date,Close,Currency\n2024-01-02,1,USD\n2024-01-03,2,dollars\n"))
+    fetched = read(
+        written(tmp_path, "ACME.csv", "Date,Close,Currency\n2024-01-02,1,USD\n2024-01-03,2,dollars\n")
+    )
     assert closes(fetched) == {"2024-01-02": 1}
     assert list(fetched.refused["rule"]) == ["unreadable_currency"]
 
@@ -589,7 +668,10 @@ def test_a_file_is_read_once_also_by_several_threads(tmp_path: Path) -> None:
     path = written(tmp_path, "ACME.csv", PLAIN)
     source = FilesSource(path)
     found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(len(ask(source, Ticker("ACME"), None).prices))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(len(ask(source, Ticker("ACME"), None).prices)))
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -619,7 +701,22 @@ cell = st.one_of(
     ),
 )
 header = st.lists(
-    st.sampled_from(["Date", "Close", "open", "high", "Volume", "ticker", "Currency", "Stock Splits", "Dividends", "x", "", '"']),
+    st.sampled_from(
+        [
+            "Date",
+            "Close",
+            "open",
+            "high",
+            "Volume",
+            "ticker",
+            "Currency",
+            "Stock Splits",
+            "Dividends",
+            "x",
+            "",
+            '"',
+        ]
+    ),
     min_size=1,
     max_size=8,
 )
@@ -646,7 +743,11 @@ def test_any_table_is_read_or_refused_with_an_error_of_ours(
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda tail: b"Date,Close\n2024-01-02,1\n" + tail)))
+@given(
+    content=st.one_of(
+        st.binary(max_size=200), st.binary(max_size=60).map(lambda tail: b"Date,Close\n2024-01-02,1\n" + tail)
+    )
+)
 def test_any_bytes_are_read_or_refused_with_an_error_of_ours(tmp_path: Path, content: bytes) -> None:
     for name in ("ACME.csv", "ACME.parquet"):
         path = tmp_path / name
@@ -657,7 +758,7 @@ def test_any_bytes_are_read_or_refused_with_an_error_of_ours(tmp_path: Path, con
             assert "\n" not in str(error)
 
 
-# -- Parquet ------------------------------------------------------------------------------------------------------------------
+# --- Parquet
 
 
 def parquet(folder: Path, query: str, name: str = "ACME.parquet") -> Path:
@@ -666,10 +767,21 @@ def parquet(folder: Path, query: str, name: str = "ACME.parquet") -> Path:
 
 
 @pytest.mark.parametrize(
-    "date", ["DATE '2024-01-02'", "TIMESTAMP '2024-01-02 16:00:00'", "TIMESTAMP_NS '2024-01-02 00:00:00'", "'2024-01-02'"]
+    "date",
+    [
+        "DATE '2024-01-02'",
+        "TIMESTAMP '2024-01-02 16:00:00'",
+        "TIMESTAMP_NS '2024-01-02 00:00:00'",
+        "'2024-01-02'",
+    ],
 )
 def test_parquet_dates_may_be_dates_times_or_text(tmp_path: Path, date: str) -> None:
-    fetched = read(parquet(tmp_path, f'SELECT {date} AS Date, 2.5::DECIMAL(9, 2) AS "Close", 7::BIGINT AS volume, [1] AS other'))
+    fetched = read(
+        parquet(
+            tmp_path,
+            f'SELECT {date} AS Date, 2.5::DECIMAL(9, 2) AS "Close", 7::BIGINT AS volume, [1] AS other',
+        )
+    )
     assert closes(fetched) == {"2024-01-02": 2.5}
     assert list(fetched.prices["origin"]) == ["ACME.parquet row 1"]
 
@@ -677,7 +789,10 @@ def test_parquet_dates_may_be_dates_times_or_text(tmp_path: Path, date: str) -> 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("SELECT TIMESTAMPTZ '2024-01-02 00:00:00-05' AS date, 1.0 AS close", "column 'date' is TIMESTAMP WITH TIME ZONE"),
+        (
+            "SELECT TIMESTAMPTZ '2024-01-02 00:00:00-05' AS date, 1.0 AS close",
+            "column 'date' is TIMESTAMP WITH TIME ZONE",
+        ),
         ("SELECT 5 AS date, 1.0 AS close", "expected dates or times without a zone"),
         ("SELECT DATE '2024-01-02' AS date, [1.0] AS close", r"column 'close' is DECIMAL\(2,1\)\[\]"),
         ("SELECT DATE '2024-01-02' AS date", "no column 'close'"),
@@ -691,7 +806,10 @@ def test_parquet_that_is_no_price_table_is_refused(tmp_path: Path, query: str, e
 
 
 def test_parquet_rows_with_nulls_are_refused_or_stay_missing(tmp_path: Path) -> None:
-    query = "SELECT * FROM (VALUES (DATE '2024-01-02', 1.0), (NULL, 2.0), (DATE '2024-01-04', NULL)) AS t(date, close)"
+    query = (
+        "SELECT * FROM (VALUES (DATE '2024-01-02', 1.0), (NULL, 2.0), (DATE '2024-01-04', NULL)) AS t(date,"
+        " close)"
+    )
     fetched = read(parquet(tmp_path, query))
     assert list(fetched.refused["rule"]) == ["unreadable_date"]
     assert fetched.prices["close"].isna().tolist() == [False, True]
@@ -707,7 +825,7 @@ def test_text_that_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
         read(written(tmp_path, "ACME.parquet", PLAIN))
 
 
-# -- the registry -------------------------------------------------------------------------------------------------------------
+# --- the registry
 
 
 def test_the_registry_opens_files_and_the_simulated_market(tmp_path: Path) -> None:
@@ -718,7 +836,7 @@ def test_the_registry_opens_files_and_the_simulated_market(tmp_path: Path) -> No
     assert open_source(SourceConfig("simulated", market_seed=3), as_of).name == "simulated"
 
 
-# -- the files that people really have ----------------------------------------------------------------------------------------
+# --- the files that people really have
 
 
 @needs_data
@@ -737,7 +855,9 @@ def test_the_google_files_are_read_month_first() -> None:
 @needs_data
 def test_the_google_file_with_mixed_dates_is_refused_or_equals_the_clean_one() -> None:
     mixed = CLASSICS / "Google_Stock_Price_Train_mixed_dates.csv"
-    with pytest.raises(FileRefused, match=r"N-N-YYYY at line 2 \('01-03-2012'\) and N/N/YYYY at line 10 \('1/13/2012'\)"):
+    with pytest.raises(
+        FileRefused, match=r"N-N-YYYY at line 2 \('01-03-2012'\) and N/N/YYYY at line 10 \('1/13/2012'\)"
+    ):
         read(mixed, "GOOG")
     allowed, clean = read(mixed, "GOOG", mixed=True), read(CLASSICS / "Google_Stock_Price_Train.csv", "GOOG")
     assert allowed.refused.empty
@@ -746,29 +866,42 @@ def test_the_google_file_with_mixed_dates_is_refused_or_equals_the_clean_one() -
 
 @needs_data
 def test_raw_alpha_vantage_prices_meet_yahoos_after_adjustment() -> None:
-    """Both sources give Apple's close on each common session: the same after the raw one is adjusted for its four splits. Yahoo's
-    six decimals and Alpha Vantage's cents differ by at most half a cent on the raw share: 0.04 % at 13 dollars, the low of
-    2003. Some single closes (under 1 %) are different prints."""
+    """Both sources give Apple's close on each common session: the same after the raw one is adjusted for its
+    four splits. Yahoo's six decimals and Alpha Vantage's cents differ by at most half a cent on the raw
+    share: 0.04 % at 13 dollars, the low of
+    2003. Some single closes (under 1 %) are different prints.
+    """
     raw, yahoo = read(CLASSICS / "AAPL_daily_adjusted.csv", "AAPL"), read(CLASSICS / "AAPL.csv")
     assert raw.prices["origin"].iloc[-1] == "AAPL_daily_adjusted.csv line 2", "newest first in the file"
     splits = raw.actions[raw.actions["kind"] == "split"]
-    assert list(splits["session"].dt.strftime("%Y-%m-%d")) == ["2000-06-21", "2005-02-28", "2014-06-09", "2020-08-31"]
+    assert list(splits["session"].dt.strftime("%Y-%m-%d")) == [
+        "2000-06-21",
+        "2005-02-28",
+        "2014-06-09",
+        "2020-08-31",
+    ]
     adjusted = split_adjusted(raw.prices, raw.actions).set_index("session")["close"]
-    both = pd.concat([adjusted, yahoo.prices.set_index("session")["close"]], axis=1, keys=["raw", "yahoo"], sort=True).dropna()
+    both = pd.concat(
+        [adjusted, yahoo.prices.set_index("session")["close"]], axis=1, keys=["raw", "yahoo"], sort=True
+    ).dropna()
     assert len(both) == 5303
     assert (both["raw"] / both["yahoo"] - 1).abs().quantile(0.99) < 4e-4
 
 
 @needs_data
 def test_teslas_history_is_taken_back_to_what_was_traded() -> None:
-    """Tesla closed its first day, 2010-06-29, at 23.89 dollars, and 2020-08-28, the last before the 5:1 split, at 2,213.40."""
+    """Tesla closed its first day, 2010-06-29, at 23.89 dollars, and 2020-08-28, the last before the 5:1
+    split, at 2,213.40.
+    """
     history, download = read(CLASSICS / "TSLA_history.csv", "TSLA"), read(CLASSICS / "TSLA.csv")
     traded = history.prices.set_index("session")["close"]
     assert traded["2010-06-29"] == pytest.approx(23.89, abs=0.005)
     assert traded["2020-08-28"] == pytest.approx(2213.40, abs=0.01)
     assert len(history.prices) == 3636
     again = split_adjusted(history.prices, history.actions).set_index("session")["close"]
-    common = pd.concat([again, download.prices.set_index("session")["close"]], axis=1, keys=["a", "b"], sort=True).dropna()
+    common = pd.concat(
+        [again, download.prices.set_index("session")["close"]], axis=1, keys=["a", "b"], sort=True
+    ).dropna()
     assert len(common) == len(download.prices) == 3447
     assert (common["a"] / common["b"] - 1).abs().max() < 1e-6
 

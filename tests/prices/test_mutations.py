@@ -1,4 +1,6 @@
-"""Copies of good files with something broken in each: no error but ours, nobody else's rows change, and what was not touched is stored."""
+"""Copies of good files with something broken in each: no error but ours, nobody else's rows change, and what
+was not touched is stored.
+"""
 
 import datetime as dt
 from pathlib import Path
@@ -25,7 +27,9 @@ COPIES = 120
 
 def good(seed: int) -> pd.DataFrame:
     made = noisy(len(SESSIONS), seed)
-    return pd.DataFrame({"date": SESSIONS.date.astype(object), **{name: getattr(made, name) for name in FIGURES}})
+    return pd.DataFrame(
+        {"date": SESSIONS.date.astype(object), **{name: getattr(made, name) for name in FIGURES}}
+    )
 
 
 def mutated(rows: pd.DataFrame, random: np.random.Generator) -> tuple[pd.DataFrame, set[int]]:
@@ -60,28 +64,40 @@ def mutated(rows: pd.DataFrame, random: np.random.Generator) -> tuple[pd.DataFra
 
 
 def checked(path: Path, names: list[str]) -> Checked:
-    answer = FilesSource(path, parquet=ParquetFiles()).fetch({Ticker(name): None for name in names}, EVENING.day)
+    answer = FilesSource(path, parquet=ParquetFiles()).fetch(
+        {Ticker(name): None for name in names}, EVENING.day
+    )
     return check(answer, nothing_before(answer.rows.tickers), EVENING)
 
 
 def stored(found: Checked, ticker: str) -> pd.DataFrame:
     rows = found.good.part(found.good.tickers.index(ticker))
-    return pd.DataFrame({"date": rows.sessions, **{name: rows.figures[name] for name in VALUES if name != "adj_close"}}).set_index("date")
+    return pd.DataFrame(
+        {"date": rows.sessions, **{name: rows.figures[name] for name in VALUES if name != "adj_close"}}
+    ).set_index("date")
 
 
 def write(path: Path, parts: dict[str, pd.DataFrame]) -> Path:
     joined = pd.concat([rows.assign(ticker=name) for name, rows in parts.items()], ignore_index=True)
-    duckdb.from_df(joined.assign(date=joined["date"].astype(str))).project("* REPLACE (date::DATE AS date)").write_parquet(str(path))
+    duckdb.from_df(joined.assign(date=joined["date"].astype(str))).project(
+        "* REPLACE (date::DATE AS date)"
+    ).write_parquet(str(path))
     return path
 
 
-def test_what_a_mutation_did_not_touch_is_stored_exactly_and_other_tickers_are_as_without_it(tmp_path: Path) -> None:
+def test_what_a_mutation_did_not_touch_is_stored_exactly_and_other_tickers_are_as_without_it(
+    tmp_path: Path,
+) -> None:
     random = np.random.default_rng(11)
     originals = {f"M{number}": good(number) for number in range(COPIES)}
     copies = {name: mutated(rows, random) for name, rows in originals.items()}
     bystander = good(999)
     found = checked(
-        write(tmp_path / "all.parquet", {"GOOD": bystander, **{name: rows for name, (rows, _) in copies.items()}}), ["GOOD", *copies]
+        write(
+            tmp_path / "all.parquet",
+            {"GOOD": bystander, **{name: rows for name, (rows, _) in copies.items()}},
+        ),
+        ["GOOD", *copies],
     )
     alone = checked(write(tmp_path / "alone.parquet", {"GOOD": bystander}), ["GOOD"])
     pd.testing.assert_frame_equal(stored(found, "GOOD"), stored(alone, "GOOD"))
@@ -90,11 +106,16 @@ def test_what_a_mutation_did_not_touch_is_stored_exactly_and_other_tickers_are_a
     for name, (rows, touched) in copies.items():
         kept = stored(found, name)
         whole = (
-            originals[name].drop(index=sorted(touched)).assign(date=lambda each: each["date"].to_numpy("datetime64[D]")).set_index("date")
+            originals[name]
+            .drop(index=sorted(touched))
+            .assign(date=lambda each: each["date"].to_numpy("datetime64[D]"))
+            .set_index("date")
         )
         there = whole.index.isin(kept.index)
         lost += int((~there).sum())
-        pd.testing.assert_frame_equal(kept.loc[whole.index[there], FIGURES], whole.loc[there, FIGURES], check_index_type=False)
+        pd.testing.assert_frame_equal(
+            kept.loc[whole.index[there], FIGURES], whole.loc[there, FIGURES], check_index_type=False
+        )
         assert len(rows) >= len(kept)
     assert lost <= COPIES * len(SESSIONS) / 10_000, "rows that wait though nothing was done to them"
 
@@ -103,7 +124,9 @@ def test_what_a_mutation_did_not_touch_is_stored_exactly_and_other_tickers_are_a
 def test_a_row_of_an_impossible_year_leaves_a_line_in_the_quarantine(tmp_path: Path, year: str) -> None:
     path = write(tmp_path / "good.parquet", {"AAA": good(1), "BBB": good(2)})
     odd = tmp_path / "odd.parquet"
-    when = f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN DATE '{year}' ELSE date END"
+    when = (
+        f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN DATE '{year}' ELSE date END"
+    )
     duckdb.read_parquet(str(path)).project(f"* REPLACE ({when} AS date)").write_parquet(str(odd))
     found = checked(odd, ["AAA", "BBB"])
     lines = found.quarantined[found.quarantined["ticker"] == "AAA"]

@@ -1,4 +1,6 @@
-"""A past that comes on another basis than it is stored on: divided as a whole, or with dividends taken out."""
+"""A past that comes on another basis than it is stored on: divided as a whole, or with dividends
+taken out.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,15 @@ DAYS, CLOSE = BARS.sessions.astype("M8[D]"), BARS.close.round(2)
 
 @pytest.mark.parametrize(
     ("factor", "kind"),
-    [(1.0, "none"), (0.25, "split"), (10.0, "split"), (100.0, "unit"), (0.001, "unit"), (1.2, "unexplained"), (0.999, "unexplained")],
+    [
+        (1.0, "none"),
+        (0.25, "split"),
+        (10.0, "split"),
+        (100.0, "unit"),
+        (0.001, "unit"),
+        (1.2, "unexplained"),
+        (0.999, "unexplained"),
+    ],
 )
 def test_a_factor_of_the_whole_past(factor, kind):
     found = judge_factor(DAYS, CLOSE, (CLOSE * factor).round(4), NONE)

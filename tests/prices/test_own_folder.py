@@ -1,4 +1,6 @@
-"""Each process has a folder of its own, and finds in it what the one before it left: real processes, the real Yahoo client."""
+"""Each process has a folder of its own, and finds in it what the one before it left: real processes, the real
+Yahoo client.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -49,7 +51,9 @@ class TestFolder:
             assert said(other) == "0"
 
     def test_no_forked_child_has_a_part_in_it(self, tmp_path: Path) -> None:
-        """The child takes the next one, and when its parent has ended the parent's is free while the child still lives."""
+        """The child takes the next one, and when its parent has ended the parent's is free while the child
+        still lives.
+        """
         with child("leave_a_child", tmp_path) as parent:
             assert {said(parent), said(parent)} == {"0", "1"}
             assert parent.wait() == 0
@@ -68,7 +72,9 @@ class TestFolder:
 
 
 class TestYahooClient:
-    def test_two_at_once_keep_apart_and_what_they_learned_is_there_the_next_night(self, yahoo: FakeYahoo, tmp_path: Path) -> None:
+    def test_two_at_once_keep_apart_and_what_they_learned_is_there_the_next_night(
+        self, yahoo: FakeYahoo, tmp_path: Path
+    ) -> None:
         """A ticker whose time zone is known costs one request for its chart; a new one two."""
         with child("ask", tmp_path, yahoo.address, "ACME") as one:
             assert said(one) == str(len(DAYS))
@@ -88,13 +94,17 @@ class TestYahooClient:
         assert folders(tmp_path) == ["0"]
         assert zones_known(tmp_path / "0") == set(yahoo.listings)
 
-    def test_second_workspace_of_a_process_is_served_from_the_first_folder(self, yahoo: FakeYahoo, tmp_path: Path) -> None:
+    def test_second_workspace_of_a_process_is_served_from_the_first_folder(
+        self, yahoo: FakeYahoo, tmp_path: Path
+    ) -> None:
         with child("ask_for_two_workspaces", tmp_path / "one", tmp_path / "other", yahoo.address) as process:
             assert said(process) == str([len(DAYS)] * 2)
         assert folders(tmp_path) == ["one"]
         assert zones_known(tmp_path / "one" / "0") == {"ACME", "BOLT"}
 
-    def test_is_refused_to_a_process_forked_after_a_fetch_and_stays_the_parents(self, yahoo: FakeYahoo, tmp_path: Path) -> None:
+    def test_is_refused_to_a_process_forked_after_a_fetch_and_stays_the_parents(
+        self, yahoo: FakeYahoo, tmp_path: Path
+    ) -> None:
         """Connections and SQLite files that two processes write to by turns are broken."""
         with child("ask_and_fork", tmp_path, yahoo.address) as process:
             heard = [said(process) for _ in range(3)]
@@ -104,7 +114,9 @@ class TestYahooClient:
     def test_writes_in_the_workspace_and_nowhere_else(self, tmp_path: Path) -> None:
         workspace, home = tmp_path / "workspace", tmp_path / "home"
         home.mkdir()
-        places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR"), str(home))
+        places = dict.fromkeys(
+            ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR"), str(home)
+        )
         with child("ask_nobody", workspace, **places) as process:
             assert said(process).startswith("SourceOutage: ACME: no answer from Yahoo")
         assert folders(home) == []

@@ -41,7 +41,9 @@ class Scripted:
 
 
 def fetched(source: Scripted, *, chance: float = 0.0, attempts: int = 4, budget_s: float = 60.0) -> str:
-    retrying = Retrying(attempts, budget_s, sleep=source.sleep, clock=lambda: source.time, random=lambda: chance)
+    retrying = Retrying(
+        attempts, budget_s, sleep=source.sleep, clock=lambda: source.time, random=lambda: chance
+    )
     return retrying(source)
 
 
@@ -75,7 +77,9 @@ def test_chance_spreads_a_wait_up_to_twofold() -> None:
 
 def test_last_error_is_raised_with_the_count_of_tries() -> None:
     source = Scripted(*outages(3), RateLimited("ACME: HTTP 429"), seconds=2.0)
-    with pytest.raises(RateLimited, match=r"ACME: HTTP 429 \(tried 4 times in 15 s\)"):  # 4 tries of 2 s, waits of 1, 2 and 4 s
+    with pytest.raises(
+        RateLimited, match=r"ACME: HTTP 429 \(tried 4 times in 15 s\)"
+    ):  # 4 tries of 2 s, waits of 1, 2 and 4 s
         fetched(source)
     assert source.asked == 4
 
@@ -90,7 +94,12 @@ def test_no_wait_that_would_outlast_the_budget() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [UnknownTicker(ACME, "none"), NoPrices(ACME, "none"), FileRefused("bad file"), SourceGivenUp("ACME: not asked for")],
+    [
+        UnknownTicker(ACME, "none"),
+        NoPrices(ACME, "none"),
+        FileRefused("bad file"),
+        SourceGivenUp("ACME: not asked for"),
+    ],
 )
 def test_error_that_stays_is_raised_at_once_and_unchanged(error: TickercastError) -> None:
     source = Scripted(error)

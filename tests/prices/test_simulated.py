@@ -49,9 +49,17 @@ def test_a_ticker_is_the_same_series_however_many_there_are() -> None:
 
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_later_last_leaves_earlier_rows_bit_identical(number: int) -> None:
-    """Also across a split, and for the odd lengths at which vector instructions treat the tail differently."""
+    """Also across a split, and for the odd lengths at which vector instructions treat the tail
+    differently.
+    """
     whole = fetch(number)
-    for last in (dt.date(2010, 1, 4), dt.date(2010, 1, 14), dt.date(2016, 12, 30), dt.date(2017, 2, 6), dt.date(2026, 11, 19)):
+    for last in (
+        dt.date(2010, 1, 4),
+        dt.date(2010, 1, 14),
+        dt.date(2016, 12, 30),
+        dt.date(2017, 2, 6),
+        dt.date(2026, 11, 19),
+    ):
         early = fetch(number, last=last)
         assert_frame_equal(early.prices, whole.prices.iloc[: len(early.prices)], check_exact=True)
         known = whole.actions[whole.actions["session"] <= pd.Timestamp(last)]
@@ -59,7 +67,9 @@ def test_a_later_last_leaves_earlier_rows_bit_identical(number: int) -> None:
 
 
 def test_seeds_and_tickers_give_different_series() -> None:
-    closes = {tuple(fetch(number, seed=seed).prices["close"].head(20)) for number in (1, 2, 3) for seed in (0, 1)}
+    closes = {
+        tuple(fetch(number, seed=seed).prices["close"].head(20)) for number in (1, 2, 3) for seed in (0, 1)
+    }
     assert len(closes) == 6
 
 
@@ -88,7 +98,9 @@ def test_rows_are_possible_and_in_cents(number: int) -> None:
 
 
 def test_returns_have_fat_tails_and_clustered_volatility_but_no_memory() -> None:
-    """A normal series of this length has excess kurtosis 0 +- 0.08 and an autocorrelation of 0 +- 0.015 at any lag."""
+    """A normal series of this length has excess kurtosis 0 +- 0.08 and an autocorrelation of 0 +- 0.015 at
+    any lag.
+    """
     series = [log_returns(fetch(number)) for number in range(1, 21)]
     assert np.median([returns.kurt() for returns in series]) > 1.5
     assert np.median([returns.pow(2).autocorr(1) for returns in series]) > 0.05
@@ -114,7 +126,12 @@ def test_dividends_are_quarterly_and_the_ex_dates_are_sessions() -> None:
     fetched = fetch(3)
     dividends = fetched.actions[fetched.actions["kind"] == "dividend"]
     assert len(dividends) == 17 * 4
-    assert list(dividends["session"].head(4).dt.strftime("%Y-%m-%d")) == ["2010-02-10", "2010-05-10", "2010-08-10", "2010-11-10"]
+    assert list(dividends["session"].head(4).dt.strftime("%Y-%m-%d")) == [
+        "2010-02-10",
+        "2010-05-10",
+        "2010-08-10",
+        "2010-11-10",
+    ]
     assert dividends["session"].isin(fetched.prices["session"]).all()
     assert dividends["value"].between(0.01, 5).all()
 
@@ -130,7 +147,9 @@ def test_passes_the_checks_without_a_refused_row() -> None:
     now = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
     for number in range(1, 31):
         ticker = Ticker(f"SIM{number}")
-        checked = check(SimulatedMarket().fetch({ticker: None}, LAST), nothing_before((ticker,)), AsOf(LAST, now, now))
+        checked = check(
+            SimulatedMarket().fetch({ticker: None}, LAST), nothing_before((ticker,)), AsOf(LAST, now, now)
+        )
         assert not checked.holds
         assert checked.quarantined.empty
         assert {each.verdict for each in checked.judged.verdicts.get(ticker, ())} <= {"real"}

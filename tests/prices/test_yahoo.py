@@ -1,4 +1,6 @@
-"""The real Yahoo client against a Yahoo on the loopback (`fake_yahoo`); each test has a few seconds at most."""
+"""The real Yahoo client against a Yahoo on the loopback (`fake_yahoo`); each test has a few seconds
+at most.
+"""
 
 import datetime as dt
 import re
@@ -50,12 +52,16 @@ def weekdays(first: str, last: str) -> list[dt.date]:
 
 def plain_bars(days: list[dt.date], base: float = 100.0) -> list[Bar]:
     """Prices that rise by 1 a session."""
-    return [Bar(day, base + place, base + place + 2, base + place - 1, base + place + 1, 1000.0 + place) for place, day in enumerate(days)]
+    return [
+        Bar(day, base + place, base + place + 2, base + place - 1, base + place + 1, 1000.0 + place)
+        for place, day in enumerate(days)
+    ]
 
 
 JUNE = weekdays("2024-06-03", "2024-06-28")
 
-# As traded, from Alpha Vantage's record of Apple (the development data's AAPL_daily_adjusted.csv): session, close, volume.
+# As traded, from Alpha Vantage's record of Apple (the development data's AAPL_daily_adjusted.csv): session,
+# close, volume.
 APPLE_AS_TRADED = {
     DAY(2012, 8, 8): (619.86, 8739500),
     DAY(2012, 8, 9): (620.73, 7915800),
@@ -66,7 +72,8 @@ APPLE_AS_TRADED = {
     DAY(2020, 8, 31): (129.04, 223505733),
     DAY(2020, 9, 1): (134.18, 152470142),
 }
-# The same sessions as Yahoo itself had them after both splits (the development data's AAPL.csv): session, close, volume.
+# The same sessions as Yahoo itself had them after both splits (the development data's AAPL.csv): session,
+# close, volume.
 APPLE_BY_YAHOO = {
     DAY(2012, 8, 8): (22.137857, 244706000),
     DAY(2012, 8, 9): (22.168928, 221642400),
@@ -143,7 +150,9 @@ def new_source(yahoo: FakeYahoo, cache_dir: Path) -> NEW_SOURCE:
     return build
 
 
-def fetch(source: YahooSource, ticker: str, first: dt.date | None = None, last: dt.date = LAST) -> OfferedTicker:
+def fetch(
+    source: YahooSource, ticker: str, first: dt.date | None = None, last: dt.date = LAST
+) -> OfferedTicker:
     return source.fetch({Ticker(ticker): first}, last).of(Ticker(ticker))
 
 
@@ -169,7 +178,15 @@ class TestRows:
     def test_carry_the_listings_numbers_in_order(self, new_source: NEW_SOURCE) -> None:
         prices = fetch(new_source(), "ACME").prices
         assert prices["session"].dt.date.tolist() == JUNE
-        assert prices.iloc[0, 1:].tolist() == [100.0, 102.0, 99.0, 101.0, 101.0, 1000.0, "yahoo ACME 2024-06-03"]
+        assert prices.iloc[0, 1:].tolist() == [
+            100.0,
+            102.0,
+            99.0,
+            101.0,
+            101.0,
+            1000.0,
+            "yahoo ACME 2024-06-03",
+        ]
 
     def test_name_currency_and_zone_of_the_exchange(self, new_source: NEW_SOURCE) -> None:
         fetched = fetch(new_source(), "VOD.L")
@@ -181,12 +198,16 @@ class TestRows:
         fetched = fetch(new_source(), ticker, DAY(2024, 6, 10), DAY(2024, 6, 12))
         assert list(closes(fetched)) == [DAY(2024, 6, 10), DAY(2024, 6, 11), DAY(2024, 6, 12)]
 
-    def test_are_dated_right_across_a_change_to_summer_time(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_are_dated_right_across_a_change_to_summer_time(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         days = weekdays("2024-03-06", "2024-03-14")  # New York changed on 2024-03-10
         yahoo.listings["ACME"] = Listing("ACME", plain_bars(days))
         assert list(closes(fetch(new_source(), "ACME"))) == days
 
-    def test_live_row_replaces_the_days_row_under_the_plain_date(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_live_row_replaces_the_days_row_under_the_plain_date(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         live = Bar(LAST, 119.0, 125.0, 118.0, 124.0, 5000.0, stamp=dt.time(15, 12, 7))
         yahoo.listings["ACME"].bars.append(live)
         prices = fetch(new_source(), "ACME").prices
@@ -204,8 +225,12 @@ class TestRows:
         assert len(prices) == len(JUNE)
         assert prices.loc[1, ["open", "high", "low", "close", "adj_close"]].isna().all()
 
-    @pytest.mark.parametrize(("reply", "close"), [("negative", -5.0), ("zero", 0.0), ("huge", 1e308), ("infinite", np.inf)])
-    def test_impossible_number_is_passed_on_to_the_checks(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str, close: float) -> None:
+    @pytest.mark.parametrize(
+        ("reply", "close"), [("negative", -5.0), ("zero", 0.0), ("huge", 1e308), ("infinite", np.inf)]
+    )
+    def test_impossible_number_is_passed_on_to_the_checks(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str, close: float
+    ) -> None:
         yahoo.script("ACME", reply)
         found = closes(fetch(new_source(), "ACME"))
         assert found[JUNE[1]] == close
@@ -229,12 +254,16 @@ class TestRows:
         refused = fetched.refused[["session", "rule", "origin"]].to_numpy().tolist()
         assert refused == [[pd.Timestamp(JUNE[1]), "duplicate_session", "yahoo ACME 2024-06-04"]]
 
-    def test_only_day_asked_for_has_two_different_rows(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_only_day_asked_for_has_two_different_rows(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         """There is no row to use, and the refused one is handed out."""
         yahoo.listings["ACME"].bars.insert(4, Bar(JUNE[3], 50.0, 52.0, 49.0, 51.0, 900.0))
         fetched = fetch(new_source(), "ACME", JUNE[3], JUNE[3])
         assert fetched.prices.empty
-        assert fetched.refused[["session", "rule"]].to_numpy().tolist() == [[pd.Timestamp(JUNE[3]), "duplicate_session"]]
+        assert fetched.refused[["session", "rule"]].to_numpy().tolist() == [
+            [pd.Timestamp(JUNE[3]), "duplicate_session"]
+        ]
 
     def test_rows_before_first_are_left_out(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.listings["ACME"] = _AnswersTooMuch("ACME", plain_bars(JUNE), dividends={JUNE[0]: 0.25})
@@ -245,7 +274,9 @@ class TestRows:
     def test_first_before_the_listing_gives_what_there_is(self, new_source: NEW_SOURCE) -> None:
         assert min(closes(fetch(new_source(), "ACME", DAY(1990, 1, 1)))) == JUNE[0]
 
-    def test_two_sources_in_one_process_do_not_mix(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, cache_dir: Path) -> None:
+    def test_two_sources_in_one_process_do_not_mix(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, cache_dir: Path
+    ) -> None:
         """The client keeps one session for the whole process; each source must still be heard on its own."""
         one, two = new_source(), new_source()
         yahoo.script("T1", "503")
@@ -257,12 +288,16 @@ class TestRows:
 
 class TestSplits:
     def test_apples_history_is_undone_to_what_was_traded(self, new_source: NEW_SOURCE) -> None:
-        """Two vendors, one truth: Yahoo's re-based closes against Alpha Vantage's raw ones, over a 7:1 and a 4:1 split."""
+        """Two vendors, one truth: Yahoo's re-based closes against Alpha Vantage's raw ones, over a 7:1 and a
+        4:1 split.
+        """
         prices = fetch(new_source(), "AAPL").prices
         close, volume = zip(*APPLE_AS_TRADED.values(), strict=True)
         assert prices["session"].dt.date.tolist() == list(APPLE_AS_TRADED)
         np.testing.assert_allclose(prices["close"], close, rtol=1e-4)
-        np.testing.assert_allclose(prices["volume"], volume, rtol=0.02)  # the vendors count late trades differently
+        np.testing.assert_allclose(
+            prices["volume"], volume, rtol=0.02
+        )  # the vendors count late trades differently
 
     def test_apples_dividends_are_those_paid_on_the_day(self, new_source: NEW_SOURCE) -> None:
         """2.65 in 2012 and 0.82 in 2020, as declared; Yahoo says 0.094643 and 0.205."""
@@ -284,7 +319,9 @@ class TestSplits:
         assert closes(before)[DAY(2024, 6, 7)] == 410.0
         assert actions(before) == [(DAY(2024, 6, 5), "dividend", 0.82)]
 
-    def test_history_rewritten_by_a_split_reads_the_same(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_history_rewritten_by_a_split_reads_the_same(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         listing = yahoo.listings["SPLT"]
         listing.rebased_through = DAY(2024, 6, 9)
         eve = fetch(new_source(dt.datetime(2024, 6, 7, 22, tzinfo=dt.UTC)), "SPLT", last=DAY(2024, 6, 7))
@@ -294,8 +331,12 @@ class TestSplits:
         assert_frame_equal(eve.actions, later.actions)
         assert eve.prices.loc[0, "adj_close"] == 4 * later.prices.loc[0, "adj_close"]
 
-    def test_announced_split_is_not_undone_before_its_day(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
-        """An hour before midnight in New York, the day before: Yahoo lists the split, but its rows are not re-based."""
+    def test_announced_split_is_not_undone_before_its_day(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
+        """An hour before midnight in New York, the day before: Yahoo lists the split, but its rows are not
+        re-based.
+        """
         announced = _AppleByYahoo("SOON", plain_bars(JUNE[:5]), splits={DAY(2024, 6, 8): (4, 1)})
         yahoo.listings["SOON"] = announced
         eve = dt.datetime(2024, 6, 8, 3, 0, tzinfo=dt.UTC)
@@ -366,7 +407,9 @@ class TestFailures:
     def test_each_bad_reply_has_its_typed_outcome(
         self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str, error: type[TickercastError], known: bool
     ) -> None:
-        """A ticker new to the client goes through its time-zone step, where it takes an outage for a delisting."""
+        """A ticker new to the client goes through its time-zone step, where it takes an outage for a
+        delisting.
+        """
         ticker = "ACME" if known else f"N{list(FAILURES).index(reply)}"
         yahoo.listings[ticker] = Listing(ticker, plain_bars(JUNE))
         if known:
@@ -380,8 +423,12 @@ class TestFailures:
         assert "\n" not in message
         assert "delisted" not in message or reply in ("404", "200 not found")  # there in Yahoo's own words
 
-    @pytest.mark.parametrize("reply", [name for name, error in FAILURES.items() if error not in (UnknownTicker, NoPrices)])
-    def test_next_fetch_asks_anew_and_is_well(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str) -> None:
+    @pytest.mark.parametrize(
+        "reply", [name for name, error in FAILURES.items() if error not in (UnknownTicker, NoPrices)]
+    )
+    def test_next_fetch_asks_anew_and_is_well(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, reply: str
+    ) -> None:
         """The client would answer from its cache of failures."""
         source = new_source()
         yahoo.script("ACME", reply)
@@ -391,13 +438,17 @@ class TestFailures:
         assert list(closes(fetch(source, "ACME"))) == JUNE
 
     @pytest.mark.parametrize("trouble", ["503", "429", "403"])
-    def test_not_found_beside_trouble_is_no_news_of_the_ticker(self, yahoo: FakeYahoo, new_source: NEW_SOURCE, trouble: str) -> None:
+    def test_not_found_beside_trouble_is_no_news_of_the_ticker(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE, trouble: str
+    ) -> None:
         fetch(new_source(), "ACME")
         yahoo.script("ACME", trouble, "404")
         with pytest.raises(TransientError):
             fetch(new_source(), "ACME")
 
-    def test_trouble_that_passes_within_the_fetch_does_no_harm(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_trouble_that_passes_within_the_fetch_does_no_harm(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         yahoo.script("ACME", "503", "ok")
         assert list(closes(fetch(new_source(), "ACME"))) == JUNE
 
@@ -406,7 +457,9 @@ class TestFailures:
         with pytest.raises(BadReply, match=r"ACME: Yahoo answers for another symbol \('OTHER'\)"):
             fetch(new_source(), "ACME")
 
-    def test_class_share_by_yahoos_own_spelling_is_the_ticker_asked_for(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_class_share_by_yahoos_own_spelling_is_the_ticker_asked_for(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         yahoo.listings["BRK.B"] = Listing("BRK.B", plain_bars(JUNE))
         yahoo.script("BRK.B", "its own spelling")  # brk-b
         assert list(closes(fetch(new_source(), "BRK.B"))) == JUNE
@@ -445,7 +498,9 @@ class TestFailures:
         with pytest.raises(SourceOutage, match="no answer"):
             fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0, retrying=ONCE), "GONE")
 
-    def test_slow_reply_ends_at_the_time_limit(self, yahoo: FakeYahoo, cache_dir: Path, new_source: NEW_SOURCE) -> None:
+    def test_slow_reply_ends_at_the_time_limit(
+        self, yahoo: FakeYahoo, cache_dir: Path, new_source: NEW_SOURCE
+    ) -> None:
         fetch(new_source(), "ACME")
         yahoo.script("ACME", "drip")
         source = YahooSource(cache_dir, NOW, session=yahoo.session(timeout_s=0.5), pause_s=0.0, retrying=ONCE)
@@ -454,7 +509,9 @@ class TestFailures:
             fetch(source, "ACME")
         assert time.monotonic() - began < 2.0
 
-    def test_gzip_bomb_is_cut_off_before_it_fills_the_memory(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_gzip_bomb_is_cut_off_before_it_fills_the_memory(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         """200 MB packed into 0.2 MB; 20 MB may come in."""
         fetch(new_source(), "ACME")
         yahoo.script("ACME", "bomb")
@@ -469,7 +526,9 @@ class TestFailures:
 
 
 class TestSecrets:
-    def test_reply_that_repeats_crumb_and_credentials_shows_neither(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_reply_that_repeats_crumb_and_credentials_shows_neither(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         yahoo.script("ACME", "html echo")
         with pytest.raises(BadReply, match="bad request") as caught:
             fetch(new_source(), "ACME")
@@ -477,7 +536,9 @@ class TestSecrets:
         assert "hunter2" not in str(caught.value)
 
     def test_proxys_password_is_in_no_error(self, cache_dir: Path) -> None:
-        session = YahooSession(proxy="http://ann:hunter2@127.0.0.1:1", timeout_s=1.0)  # nobody listens on port 1
+        session = YahooSession(
+            proxy="http://ann:hunter2@127.0.0.1:1", timeout_s=1.0
+        )  # nobody listens on port 1
         with pytest.raises(SourceOutage) as caught:
             fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0, retrying=ONCE), "PROXIED")
         assert "hunter2" not in f"{caught.value!r} {vars(caught.value)}"
@@ -485,7 +546,9 @@ class TestSecrets:
         assert "hunter2" not in shown
         assert "curl_cffi" not in shown  # the client's own error, addresses and all, is not shown under ours
 
-    def test_every_request_goes_through_the_proxy(self, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_every_request_goes_through_the_proxy(
+        self, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """One on the loopback that writes down what it is asked and refuses."""
         monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
         heard: list[str] = []
@@ -497,13 +560,17 @@ class TestSecrets:
 
         with ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
             threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-            config = SourceConfig("yahoo", proxy=f"http://ann:hunter2@127.0.0.1:{proxy.server_address[1]}", pause_s=0.0)
+            config = SourceConfig(
+                "yahoo", proxy=f"http://ann:hunter2@127.0.0.1:{proxy.server_address[1]}", pause_s=0.0
+            )
             with pytest.raises(SourceOutage, match="no answer"):
                 fetch(open_source(config, AsOf(LAST, NOW, NOW), cache_dir=cache_dir), "PROXIED")
             proxy.shutdown()
         assert any(request.startswith("CONNECT query2.finance.yahoo.com:443 ") for request in heard)
         assert all(re.match(r"CONNECT \w+(\.finance)?\.yahoo\.com:443 ", request) for request in heard)
-        assert all("Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in request for request in heard)  # ann:hunter2
+        assert all(
+            "Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in request for request in heard
+        )  # ann:hunter2
 
     def test_sample_of_a_bad_body_is_short(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.script("ACME", "json deep")
@@ -513,7 +580,9 @@ class TestSecrets:
 
 
 class TestCrowds:
-    def test_no_more_than_the_allowed_requests_at_once(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_no_more_than_the_allowed_requests_at_once(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         yahoo.work_s = 0.05
         source = new_source(requests_at_once=2)
         try:
@@ -563,7 +632,9 @@ class TestCrowds:
             fetch(source, "T5")
         assert yahoo.charts_asked("T5") == 0
 
-    def test_asking_goes_on_when_a_failing_ticker_recovers(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_asking_goes_on_when_a_failing_ticker_recovers(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         source = new_source()
         for place in range(5):
             yahoo.script(f"T{place}", "html")
@@ -580,7 +651,9 @@ class TestCrowds:
                 fetch(source, f"NOSUCH{place}")
         assert list(closes(fetch(source, "ACME"))) == JUNE
 
-    def test_well_source_needs_two_requests_for_a_known_ticker(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
+    def test_well_source_needs_two_requests_for_a_known_ticker(
+        self, yahoo: FakeYahoo, new_source: NEW_SOURCE
+    ) -> None:
         source = new_source()
         fetch(source, "ACME")
         yahoo.reset()

@@ -1,4 +1,6 @@
-"""The retries of a run around the real client, by a clock that only the waits move: what Yahoo is asked, counted where it is heard."""
+"""The retries of a run around the real client, by a clock that only the waits move: what Yahoo is asked,
+counted where it is heard.
+"""
 
 import datetime as dt
 from collections import Counter
@@ -9,8 +11,8 @@ import pandas as pd
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows.stages import Stages
-from flows.tasks import fetch_prices
+from flows.running.stages import Stages
+from flows.running.tasks import fetch_prices
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.source import Offered
 from forecast_lib.prices.sources.retrying import Retrying
@@ -26,7 +28,9 @@ REFUSALS_A_TRY = 2
 
 
 class Clock:
-    """Stands in for `time` and `random` of the run: nobody waits, and chance makes every wait the shortest, of 1, 2 and 4 s."""
+    """Stands in for `time` and `random` of the run: nobody waits, and chance makes every wait the shortest,
+    of 1, 2 and 4 s.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -50,7 +54,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def yahoo() -> Iterator[FakeYahoo]:
-    with FakeYahoo(Listing(ticker, [Bar(day, 100.0, 102.0, 99.0, 101.0, 1000.0) for day in DAYS]) for ticker in TICKERS) as running:
+    with FakeYahoo(
+        Listing(ticker, [Bar(day, 100.0, 102.0, 99.0, 101.0, 1000.0) for day in DAYS]) for ticker in TICKERS
+    ) as running:
         yield running
 
 
@@ -65,15 +71,21 @@ def source(yahoo: FakeYahoo, clock: Clock, tmp_path_factory: pytest.TempPathFact
 
 
 def outcomes(offered: Offered) -> Counter[str]:
-    return Counter("ok" if told.problem is None else type(told.problem).__name__ for told in offered.told.values())
+    return Counter(
+        "ok" if told.problem is None else type(told.problem).__name__ for told in offered.told.values()
+    )
 
 
 def charts_asked(yahoo: FakeYahoo) -> list[int]:
     return [yahoo.charts_asked(ticker) for ticker in TICKERS]
 
 
-def test_wave_of_refusals_passes_without_a_ticker_lost(yahoo: FakeYahoo, source: YahooSource, clock: Clock) -> None:
-    """Every ticker is refused at two tries; never are more than two asked for at once. A breaker is not what this is about."""
+def test_wave_of_refusals_passes_without_a_ticker_lost(
+    yahoo: FakeYahoo, source: YahooSource, clock: Clock
+) -> None:
+    """Every ticker is refused at two tries; never are more than two asked for at once. A breaker is not what
+    this is about.
+    """
     for ticker in TICKERS:
         yahoo.script(ticker, *["429"] * 2 * REFUSALS_A_TRY, "ok")
     yahoo.work_s = 0.005
@@ -85,8 +97,12 @@ def test_wave_of_refusals_passes_without_a_ticker_lost(yahoo: FakeYahoo, source:
     assert yahoo.tally.most_at_once == 2
 
 
-def test_outage_of_the_whole_night_costs_few_tickers_their_tries(yahoo: FakeYahoo, source: YahooSource, clock: Clock) -> None:
-    """Four tries each; once five have failed the breaker is open, and those that are not on their way are not asked for."""
+def test_outage_of_the_whole_night_costs_few_tickers_their_tries(
+    yahoo: FakeYahoo, source: YahooSource, clock: Clock
+) -> None:
+    """Four tries each; once five have failed the breaker is open, and those that are not on their way are not
+    asked for.
+    """
     for ticker in TICKERS:
         yahoo.script(ticker, "429")
     found = outcomes(source.fetch(dict.fromkeys(TICKERS), DAYS[-1]))
@@ -110,7 +126,10 @@ def test_run_whose_workers_are_processes_asks_from_its_own_process(
 ) -> None:
     """So two requests at once and one breaker are the whole run's."""
     config = made_up.run_config(workspace=tmp_path, runner="processes", workers=4)
-    with temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_LOGGING_TO_API_ENABLED: False}), Stages(config) as stages:
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_LOGGING_TO_API_ENABLED: False}),
+        Stages(config) as stages,
+    ):
         offered = stages.fetch(fetch_prices, source, dict.fromkeys(TICKERS), DAYS[-1])
     assert outcomes(offered) == {"ok": len(TICKERS)}
     assert yahoo.tally.most_at_once == 2

@@ -13,7 +13,19 @@ FACTS = {
     "sine-small": ("sine", 10, "no", "lstm", 1, 4, 0.0, 100, 1, "none", True),
     "sine-unit": ("sine", 10, "whole", "lstm", 1, 50, 0.0, 50, 1, "windows", True),
 }
-FIELDS = ("column", "lookback", "scaled", "variant", "layers", "units", "dropout", "epochs", "batch", "split", "drops_last")
+FIELDS = (
+    "column",
+    "lookback",
+    "scaled",
+    "variant",
+    "layers",
+    "units",
+    "dropout",
+    "epochs",
+    "batch",
+    "split",
+    "drops_last",
+)
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -33,7 +45,10 @@ def test_head_starts_as_keras_does_and_what_flatters_is_said(name):
 
 def test_unknown_recipe_names_those_there_are():
     with pytest.raises(
-        UsageError, match="recipe 'tesla' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small"
+        UsageError,
+        match=(
+            "recipe 'tesla' is not known: expected one of tsla-stacked, aapl-stacked, google-deep, sine-small"
+        ),
     ):
         recipe_named("tesla")
 

@@ -64,7 +64,11 @@ def test_prediction_of_many_windows_is_that_of_each():
     learned = Learned(NETWORK, first_weights(NETWORK, SEED), (), 0.0)
     long = np.sin(np.arange(5000) / 9)
     every = predict(learned, long, range(10, 5000))
-    np.testing.assert_allclose(every[[0, 2048, 4989]], [predict(learned, long, range(at, at + 1))[0] for at in (10, 2058, 4999)], atol=1e-7)
+    np.testing.assert_allclose(
+        every[[0, 2048, 4989]],
+        [predict(learned, long, range(at, at + 1))[0] for at in (10, 2058, 4999)],
+        atol=1e-7,
+    )
 
 
 def test_free_run_feeds_on_its_own_answers():

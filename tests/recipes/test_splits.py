@@ -14,7 +14,9 @@ def series(count: int, first_file: int | None = None) -> RecipeSeries:
 
 
 def reference_windows(part: list[float], step: int) -> list[float]:
-    """The walkthrough's own loop, as published: `for i in range(len(dataset) - time_step - 1)`; the targets that it yields."""
+    """The walkthrough's own loop, as published: `for i in range(len(dataset) - time_step - 1)`; the targets
+    that it yields.
+    """
     return [part[i + step] for i in range(len(part) - step - 1)]
 
 
@@ -65,11 +67,14 @@ def test_recipe_with_a_split_keeps_it():
 
 
 @pytest.mark.parametrize(
-    ("name", "enough", "first_file"), [("tsla-stacked", 61, None), ("aapl-stacked", 306, None), ("google-deep", 62, 61)]
+    ("name", "enough", "first_file"),
+    [("tsla-stacked", 61, None), ("aapl-stacked", 306, None), ("google-deep", 62, 61)],
 )
 def test_one_window_in_each_part_is_enough_and_one_row_less_is_not(name, enough, first_file):
     parts = parts_of(recipe_named(name), series(enough, first_file))
     assert len(parts.train) >= 1
     assert parts.test is None or len(parts.test) == 1
-    with pytest.raises(UsageError, match=f"recipe {name}: {enough - 1} rows are too few: a window of 60 needs 6[12] or more"):
+    with pytest.raises(
+        UsageError, match=f"recipe {name}: {enough - 1} rows are too few: a window of 60 needs 6[12] or more"
+    ):
         parts_of(recipe_named(name), series(enough - 1, first_file))

@@ -1,4 +1,6 @@
-"""A headless Chromium on the end of a pipe: load a file, look at it at a given size, ask it questions. No port, no network."""
+"""A headless Chromium on the end of a pipe: load a file, look at it at a given size, ask it questions. No
+port, no network.
+"""
 
 import base64
 import itertools
@@ -26,7 +28,10 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
+        None,
+    )
 
 
 class Chromium:
@@ -38,7 +43,16 @@ class Chromium:
         # The shell puts the pipes on the numbers that the browser expects.
         script = f'exec "$@" 3<&{command_read} 4>&{reply_write}'
         self._process = subprocess.Popen(
-            ["/bin/bash", "-c", script, "chromium", executable, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [
+                "/bin/bash",
+                "-c",
+                script,
+                "chromium",
+                executable,
+                *FLAGS,
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
             pass_fds=(command_read, reply_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -51,15 +65,21 @@ class Chromium:
         self._buffer = b""
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
-        target = next(info for info in self.send("Target.getTargets")["targetInfos"] if info["type"] == "page")
-        self._session = self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        target = next(
+            info for info in self.send("Target.getTargets")["targetInfos"] if info["type"] == "page"
+        )
+        self._session = self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._commands)
         try:
             self._process.wait(10)  # the browser ends when its pipe does
@@ -105,21 +125,33 @@ class Chromium:
     def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Loads a file in a window of that size and waits until it is complete."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.send("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.events.clear()
         self.send("Page.navigate", url=page.resolve().as_uri())
         self.wait("Page.loadEventFired")
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page; the page's own policy does not bind the debugger."""
+        """The value of a JavaScript expression in the page; the page's own policy does not bind the
+        debugger.
+        """
         return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """A real click of the mouse in the middle of the first element that fits; it is scrolled into view first."""
+        """A real click of the mouse in the middle of the first element that fits; it is scrolled into view
+        first.
+        """
         find = f"document.querySelector({json.dumps(selector)})"
         self.ask(f"{find}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = self.ask(f"(box => [box.x + box.width / 2, box.y + box.height / 2])({find}.getBoundingClientRect())")
+        box = self.ask(
+            f"(box => [box.x + box.width / 2, box.y + box.height / 2])({find}.getBoundingClientRect())"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
@@ -128,16 +160,24 @@ class Chromium:
         self.send("Input.insertText", text=text)
 
     def complaints(self) -> list[str]:
-        """Everything that the console shows for the page just opened: log entries, console calls, exceptions."""
+        """Everything that the console shows for the page just opened: log entries, console calls,
+        exceptions.
+        """
         kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
         return [json.dumps(event["params"]) for event in self.events if event.get("method") in kinds]
 
     def requests(self) -> list[str]:
         """The addresses asked for since the page was opened."""
-        return [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        return [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"]))
+        path.write_bytes(
+            base64.b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
+        )
 
     def pdf(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.printToPDF", printBackground=True)["data"]))

@@ -1,4 +1,6 @@
-"""One small made-up night, in frames with the columns of `tables.TABLES`: three tickers, one of each kind of answer."""
+"""One small made-up night, in frames with the columns of `tables.TABLES`: three tickers, one of each kind of
+answer.
+"""
 
 import dataclasses
 from typing import Any
@@ -14,7 +16,9 @@ TARGETS = (pd.Timestamp("2026-11-23"), pd.Timestamp("2026-11-24"))
 
 
 def checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as it comes from the database, where every table but `runs` of a run says where its prices came from."""
+    """The frame as it comes from the database, where every table but `runs` of a run says where its prices
+    came from.
+    """
     wanted = "source" in tables.TABLES[table].columns and "source" not in frame
     return tables.validate(table, frame.assign(source="files") if wanted else frame)
 
@@ -103,10 +107,24 @@ def price_rows(ticker: str, closes: list[float]) -> pd.DataFrame:
 
 def score_row(ticker: str, model: str, ratio: float, step: int = 1, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(tables.TABLES["backtest_scores"].columns, 0.0) | {"arm": None}
-    scores = {"rmse": 2.0 * ratio, "rmse_naive": 2.0, "rmse_ratio": ratio, "pinball": 0.5 * ratio, "dm_pvalue": 0.5}
+    scores = {
+        "rmse": 2.0 * ratio,
+        "rmse_naive": 2.0,
+        "rmse_ratio": ratio,
+        "pinball": 0.5 * ratio,
+        "dm_pvalue": 0.5,
+    }
     return (
         row
-        | {"backtest_id": "b1", "ticker": ticker, "model": model, "step": step, "n": 100, "cov80": 0.8, "cov95": 0.95}
+        | {
+            "backtest_id": "b1",
+            "ticker": ticker,
+            "model": model,
+            "step": step,
+            "n": 100,
+            "cov80": 0.8,
+            "cov95": 0.95,
+        }
         | scores
         | changes
     )
@@ -116,11 +134,18 @@ def score_frame(*rows: dict[str, Any]) -> pd.DataFrame:
     return checked("backtest_scores", pd.DataFrame([*rows]))
 
 
-def past_rows(ticker: str, actuals: list[float | None], last_close: float = 100.0, step: int = 1, **changes: Any) -> list[dict[str, Any]]:
-    """Forecasts of earlier evenings whose target sessions end at the cutoff, with the quantiles of `forecast_rows`, and what came."""
+def past_rows(
+    ticker: str, actuals: list[float | None], last_close: float = 100.0, step: int = 1, **changes: Any
+) -> list[dict[str, Any]]:
+    """Forecasts of earlier evenings whose target sessions end at the cutoff, with the quantiles of
+    `forecast_rows`, and what came.
+    """
     sessions = pd.bdate_range(end=CUTOFF, periods=len(actuals))
     row = forecast_rows(ticker, last_close, **changes)[step - 1]
-    return [{**row, "run_id": "earlier", "target_session": day, "actual": came} for day, came in zip(sessions, actuals, strict=True)]
+    return [
+        {**row, "run_id": "earlier", "target_session": day, "actual": came}
+        for day, came in zip(sessions, actuals, strict=True)
+    ]
 
 
 def past_frame(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -135,7 +160,13 @@ def settled_row(step: int, made_by: str, n: int, ratio: float | None = 1.0) -> d
 
 def arm_rows(arm: str, gain: float, cpu_seconds: float) -> list[dict[str, Any]]:
     """An arm of a replay: AAA, which gained surely, and all tickers."""
-    figures = {"arm": arm, "gain_over_none": gain, "cpu_seconds": cpu_seconds, "gain_per_cpu_second": gain / 10, "dm_none_pvalue": 0.02}
+    figures = {
+        "arm": arm,
+        "gain_over_none": gain,
+        "cpu_seconds": cpu_seconds,
+        "gain_per_cpu_second": gain / 10,
+        "dm_none_pvalue": 0.02,
+    }
     return [
         score_row(ticker, f"stacked_{arm}", 1.0, pinball_per_garch=0.99, dm_none_qvalue=qvalue, **figures)
         for ticker, qvalue in (("AAA", 0.03), ("*", None))
@@ -145,13 +176,28 @@ def arm_rows(arm: str, gain: float, cpu_seconds: float) -> list[dict[str, Any]]:
 def coverage_frame(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     """Rows of `rolling_coverage` or `model_coverage`: (column, whose, share in the 95 % interval, state)."""
     limits = {"cov80": 0.81, "low80": 0.724, "high80": 0.876, "low95": 0.909, "high95": 0.991}
-    made = [{of: name, "step": 1, "n": 250, "target_session": CUTOFF, "cov95": cov95, "state": state} for of, name, cov95, state in rows]
+    made = [
+        {of: name, "step": 1, "n": 250, "target_session": CUTOFF, "cov95": cov95, "state": state}
+        for of, name, cov95, state in rows
+    ]
     return pd.DataFrame(made).assign(**limits)
 
 
 def refused_row(ticker: str, rule: str, reason: str) -> dict[str, Any]:
-    row = {"ticker": ticker, "session": CUTOFF, "row": "{}", "origin": "files", "rule": rule, "reason": reason}
-    return row | {"run_id": "20261120T213000-ab12cd", "known_at": CUTOFF, "released_at": pd.NaT, "field": None}
+    row = {
+        "ticker": ticker,
+        "session": CUTOFF,
+        "row": "{}",
+        "origin": "files",
+        "rule": rule,
+        "reason": reason,
+    }
+    return row | {
+        "run_id": "20261120T213000-ab12cd",
+        "known_at": CUTOFF,
+        "released_at": pd.NaT,
+        "field": None,
+    }
 
 
 def model_row(ticker: str, **changes: Any) -> dict[str, Any]:
@@ -172,7 +218,9 @@ def model_row(ticker: str, **changes: Any) -> dict[str, Any]:
 
 
 def night(**changes: Any) -> ReportInput:
-    """AAA fresh, BBB answered by naive and two sessions behind, CCC without a forecast and with a hostile reason."""
+    """AAA fresh, BBB answered by naive and two sessions behind, CCC without a forecast and with a hostile
+    reason.
+    """
     made = ReportInput(
         run=run_frame(),
         run_tickers=ticker_frame(
@@ -185,11 +233,18 @@ def night(**changes: Any) -> ReportInput:
                 sessions_behind=2,
                 last_session=pd.Timestamp("2026-11-18"),
             ),
-            ticker_row("CCC", "none", made_by=None, model_id=None, reason=HOSTILE, rows_new=0, rows_refused=2),
+            ticker_row(
+                "CCC", "none", made_by=None, model_id=None, reason=HOSTILE, rows_new=0, rows_refused=2
+            ),
         ),
-        forecasts=checked("forecasts", pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0))),
+        forecasts=checked(
+            "forecasts",
+            pd.DataFrame(forecast_rows("BBB", 50.0, made_by="naive") + forecast_rows("AAA", 100.0)),
+        ),
         prices=pd.concat([price_rows("AAA", [98.0, 99.0, 100.0]), price_rows("BBB", [51.0, 50.0])]),
-        models=pd.DataFrame([model_row("AAA"), model_row("BBB", promoted=False, gate_reason="worse than naive")]),
+        models=pd.DataFrame(
+            [model_row("AAA"), model_row("BBB", promoted=False, gate_reason="worse than naive")]
+        ),
         backtest_scores=score_frame(
             score_row("AAA", "stacked", 0.8, dm_pvalue=0.01),
             score_row("BBB", "stacked", 1.25, dm_pvalue=0.2, n=300, cov80=0.6),
@@ -200,6 +255,11 @@ def night(**changes: Any) -> ReportInput:
         ),
         past=past_frame(*past_rows("AAA", [101.0, 99.0, 120.0]), *past_rows("BBB", [50.0, None], 50.0)),
         settled=pd.DataFrame([settled_row(1, "stacked", 3), settled_row(1, "naive", 1)]),
-        quarantined=pd.DataFrame([refused_row("CCC", "high_below_low", "high 9 is below low 10"), refused_row("CCC", "gap", HOSTILE)]),
+        quarantined=pd.DataFrame(
+            [
+                refused_row("CCC", "high_below_low", "high 9 is below low 10"),
+                refused_row("CCC", "gap", HOSTILE),
+            ]
+        ),
     )
     return dataclasses.replace(made, **changes)

@@ -1,4 +1,6 @@
-"""The pages in a real browser: they fit a phone, ask for nothing, run no foreign script, and sort, search and filter."""
+"""The pages in a real browser: they fit a phone, ask for nothing, run no foreign script, and sort, search and
+filter.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +23,17 @@ from tests.report import nights
 from tests.report.chromium import Chromium, find_chromium
 
 EXECUTABLE = find_chromium()
-NEEDED = pytest.mark.skipif(EXECUTABLE is None, reason="chromium is not installed: the page cannot be looked at")
+NEEDED = pytest.mark.skipif(
+    EXECUTABLE is None, reason="chromium is not installed: the page cannot be looked at"
+)
 pytestmark = [pytest.mark.slow, NEEDED]
 
 SCROLL_WIDTH = "document.documentElement.scrollWidth"
 LONG_NAME = "AVERYLONGNAME-X"
-NAMES = "[...document.querySelectorAll('#all tbody tr:not([hidden]) th')].map(cell => cell.innerText.split(/\\s/)[0])"
+NAMES = (
+    "[...document.querySelectorAll('#all tbody tr:not([hidden]) th')].map(cell =>"
+    " cell.innerText.split(/\\s/)[0])"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +51,17 @@ def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nights.ticker_row(LONG_NAME, "last_good", reason="w" * 280, sessions_behind=1, trigger="t" * 280),
         nights.ticker_row("CCC", "none", reason=nights.HOSTILE, made_by=None),
     )
-    weights = [{"ticker": "AAA", "step": step, "model": m, "weight": 0.5} for step in (1, 2) for m in ("stacked", "garch")]
+    weights = [
+        {"ticker": "AAA", "step": step, "model": m, "weight": 0.5}
+        for step in (1, 2)
+        for m in ("stacked", "garch")
+    ]
     report = nights.night(
         run=nights.run_frame(message="m" * 280, source="s" * 200, code_version="c" * 200),
         run_tickers=rows,
-        forecasts=pd.DataFrame(nights.forecast_rows("AAA", 100.0) + nights.forecast_rows(LONG_NAME, 1_234_567.89)),
+        forecasts=pd.DataFrame(
+            nights.forecast_rows("AAA", 100.0) + nights.forecast_rows(LONG_NAME, 1_234_567.89)
+        ),
         refused=pd.DataFrame([nights.refused_row("AAA", "gap", "r" * 280)]),
         weights=pd.DataFrame(weights),
         simulated=True,
@@ -70,36 +83,61 @@ def glossary_page(run_page: Path) -> Path:
 @pytest.fixture(scope="module")
 def recipe_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     figures = (Figure("test RMSE of a model with quite a long label", 7.9, "USD", "n" * 250),)
-    plot = Plot("Closes", [f"2020-01-{day:02}" for day in range(1, 31)], (Series("close", [float(k % 7) for k in range(30)]),))
-    report = RecipeReport(name="aapl-stacked", title="T" * 120, figures=figures, honest=figures, flattery=("f" * 200,), plots=(plot,))
+    plot = Plot(
+        "Closes",
+        [f"2020-01-{day:02}" for day in range(1, 31)],
+        (Series("close", [float(k % 7) for k in range(30)]),),
+    )
+    report = RecipeReport(
+        name="aapl-stacked",
+        title="T" * 120,
+        figures=figures,
+        honest=figures,
+        flattery=("f" * 200,),
+        plots=(plot,),
+    )
     return write_report(tmp_path_factory.mktemp("workspace"), "recipe-1", [(INDEX, render_recipe(report))])
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 @pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
-def test_no_page_scrolls_sideways(browser: Chromium, request: pytest.FixtureRequest, page: str, width: int, dark: bool) -> None:
+def test_no_page_scrolls_sideways(
+    browser: Chromium, request: pytest.FixtureRequest, page: str, width: int, dark: bool
+) -> None:
     browser.open(request.getfixturevalue(page), width=width, dark=dark)
     assert browser.ask("window.innerWidth") == width
     assert browser.ask(SCROLL_WIDTH) <= width
 
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page"])
-def test_on_a_phone_no_table_hides_anything_beyond_the_edge(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
+def test_on_a_phone_no_table_hides_anything_beyond_the_edge(
+    browser: Chromium, request: pytest.FixtureRequest, page: str
+) -> None:
     browser.open(request.getfixturevalue(page), width=390)
     browser.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
-    wider = "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.innerText)"
+    wider = (
+        "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth +"
+        " 1).map(box => box.innerText)"
+    )
     assert browser.ask(wider) == []
 
 
-def test_a_phone_shows_the_name_the_close_and_the_range_of_the_next_session(browser: Chromium, run_page: Path) -> None:
+def test_a_phone_shows_the_name_the_close_and_the_range_of_the_next_session(
+    browser: Chromium, run_page: Path
+) -> None:
     browser.open(run_page, width=390)
-    shown = "[...document.querySelectorAll('#all tbody tr')[0].cells].filter(cell => cell.offsetWidth).map(cell => cell.innerText)"
+    shown = (
+        "[...document.querySelectorAll('#all tbody tr')[0].cells].filter(cell => cell.offsetWidth).map(cell"
+        " => cell.innerText)"
+    )
     assert browser.ask(shown) == ["AAA", "100.00", "96.00 … 104.00"]
 
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
-def test_console_is_silent_and_nothing_else_is_asked_for(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
+def test_console_is_silent_and_nothing_else_is_asked_for(
+    browser: Chromium, request: pytest.FixtureRequest, page: str
+) -> None:
     path: Path = request.getfixturevalue(page)
     browser.open(path, width=1280)
     browser.ask("1")
@@ -111,19 +149,26 @@ def test_all_sections_and_drawings_reach_the_dom(browser: Chromium, run_page: Pa
     browser.open(run_page, width=1280)
     sections = browser.ask("[...document.querySelectorAll('section')].map(section => section.id)")
     assert sections == ["charts", "attention", "tickers", "skill", "quality", "about"]
-    assert browser.ask("document.querySelectorAll('.plots svg').length") == 2  # CCC has neither closes nor forecast
+    assert (
+        browser.ask("document.querySelectorAll('.plots svg').length") == 2
+    )  # CCC has neither closes nor forecast
     assert browser.ask("document.querySelector('.plots svg path.forecast').getTotalLength()") > 50
     assert "SIMULATED MARKET — not real prices" in browser.ask("document.body.innerText")
 
 
-def test_a_click_on_a_heading_sorts_by_it_and_a_second_click_turns_it_round(browser: Chromium, run_page: Path) -> None:
+def test_a_click_on_a_heading_sorts_by_it_and_a_second_click_turns_it_round(
+    browser: Chromium, run_page: Path
+) -> None:
     browser.open(run_page, width=1280)
     assert browser.ask(NAMES) == ["AAA", LONG_NAME, "CCC"]
     browser.click("#all thead th:nth-child(3) button")
     assert browser.ask(NAMES) == ["AAA", LONG_NAME, "CCC"]  # 100, 1,234,567.89, none: by value, not by text
     browser.click("#all thead th:nth-child(3) button")
     assert browser.ask(NAMES) == [LONG_NAME, "AAA", "CCC"]  # what is missing stays last
-    assert browser.ask("document.querySelector('#all thead th:nth-child(3)').getAttribute('aria-sort')") == "descending"
+    assert (
+        browser.ask("document.querySelector('#all thead th:nth-child(3)').getAttribute('aria-sort')")
+        == "descending"
+    )
     assert browser.complaints() == []
 
 
@@ -158,7 +203,9 @@ def test_the_list_of_statuses_filters(browser: Chromium, run_page: Path) -> None
     assert browser.ask(NAMES) == ["AAA"]
 
 
-def test_a_click_on_a_name_leads_to_its_page_and_back_from_latest_too(browser: Chromium, run_page: Path) -> None:
+def test_a_click_on_a_name_leads_to_its_page_and_back_from_latest_too(
+    browser: Chromium, run_page: Path
+) -> None:
     browser.open(run_page, width=1280)
     browser.events.clear()
     browser.click("#all tbody th a")
@@ -170,7 +217,9 @@ def test_a_click_on_a_name_leads_to_its_page_and_back_from_latest_too(browser: C
     assert browser.ask("location.pathname").endswith("/reports/run-1/index.html")
 
 
-def test_without_scripts_the_table_is_there_sorted_and_shows_no_dead_tools(browser: Chromium, run_page: Path) -> None:
+def test_without_scripts_the_table_is_there_sorted_and_shows_no_dead_tools(
+    browser: Chromium, run_page: Path
+) -> None:
     browser.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(run_page, width=1280)
@@ -217,6 +266,8 @@ def test_folded_parts_are_on_paper_too(browser: Chromium, run_page: Path) -> Non
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page"])
 def test_pages_fit_on_a4_paper(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
-    browser.open(request.getfixturevalue(page), width=718)  # 210 mm less margins of 1 cm each, at 96 dots an inch
+    browser.open(
+        request.getfixturevalue(page), width=718
+    )  # 210 mm less margins of 1 cm each, at 96 dots an inch
     browser.send("Emulation.setEmulatedMedia", media="print", features=[])
     assert browser.ask(SCROLL_WIDTH) <= 718

@@ -11,7 +11,16 @@ import pandas as pd
 import pytest
 
 from forecast_lib import report as report_room
-from forecast_lib.report import INDEX, Figure, Plot, RecipeReport, ReportInput, Series, render_recipe, report_pages
+from forecast_lib.report import (
+    INDEX,
+    Figure,
+    Plot,
+    RecipeReport,
+    ReportInput,
+    Series,
+    render_recipe,
+    report_pages,
+)
 from forecast_lib.report.glossary import GLOSSARY
 from tests.report import nights
 
@@ -102,7 +111,8 @@ def test_every_link_between_the_pages_leads_to_a_page_and_every_word_to_the_glos
 
 def test_a_ticker_s_line_holds_close_ranges_record_and_maker() -> None:
     rows = [[cell.strip() for cell in row] for row in _Page(index_of()).rows]
-    # By hand from nights.forecast_rows: q10 and q90 four (eight) dollars on either side of the last close of 100.
+    # By hand from nights.forecast_rows: q10 and q90 four (eight) dollars on either side of the last close of
+    # 100.
     assert ["AAA", "", "100.00 USD", "96.00 … 104.00", "8.0 %", "92.00 … 108.00", "2 of 3", "stacked"] in rows
 
 
@@ -120,16 +130,40 @@ def test_whole_distributions_are_set_against_garch_with_all_baselines() -> None:
         "cov95_mid_vol": 0.95,
         "cov95_high_vol": 0.96,
     }
-    scores = [nights.score_row("*", model, 1.0, pinball_per_garch=0.98, mcs_pvalue=0.5, **figures) for model in ("combined", "har")]
+    scores = [
+        nights.score_row("*", model, 1.0, pinball_per_garch=0.98, mcs_pvalue=0.5, **figures)
+        for model in ("combined", "har")
+    ]
     rows = _Page(index_of(backtest_scores=nights.score_frame(*scores))).rows
-    shown = ["0.9800", "0.9500", "0.4600", "1.0000", "80.0 %", "95.0 %", "94.0 %", "95.0 %", "96.0 %", "0.500"]
+    shown = [
+        "0.9800",
+        "0.9500",
+        "0.4600",
+        "1.0000",
+        "80.0 %",
+        "95.0 %",
+        "94.0 %",
+        "95.0 %",
+        "96.0 %",
+        "0.500",
+    ]
     assert ["combined published", *shown] in rows and ["har baseline", *shown] in rows
 
 
 def test_arms_of_a_replay_are_shown_with_gain_and_cost() -> None:
     scores = [nights.score_row("AAA", "stacked", 0.9), *nights.arm_rows("fine_tune", 0.02, 50.0)]
     rows = _Page(index_of(backtest_scores=nights.score_frame(*scores))).rows
-    assert ["1", "stacked_fine_tune", "0.9900", "2.000 %", "1 of 1 (1 surely)", "0", "0.020", "50.0 s", "0.20000 %"] in rows
+    assert [
+        "1",
+        "stacked_fine_tune",
+        "0.9900",
+        "2.000 %",
+        "1 of 1 (1 surely)",
+        "0",
+        "0.020",
+        "50.0 s",
+        "0.20000 %",
+    ] in rows
 
 
 def test_rolling_coverage_is_shown_by_model_and_of_the_tickers_outside_their_limits() -> None:
@@ -198,15 +232,36 @@ def test_the_fine_print_names_code_config_libraries_and_what_computed() -> None:
 
 def test_hostile_text_stays_text_wherever_it_comes_in() -> None:
     bad = nights.HOSTILE
-    row = {"ticker": bad, "session": nights.CUTOFF, "known_at": nights.CUTOFF, "verdict": bad, "evidence": bad}
+    row = {
+        "ticker": bad,
+        "session": nights.CUTOFF,
+        "known_at": nights.CUTOFF,
+        "verdict": bad,
+        "evidence": bad,
+    }
     pages = pages_of(
-        run=nights.run_frame(message=bad, source=bad, code_version=bad, config_hash=bad, libraries=f'{{"{bad[:8]}": "<b>"}}'),
+        run=nights.run_frame(
+            message=bad, source=bad, code_version=bad, config_hash=bad, libraries=f'{{"{bad[:8]}": "<b>"}}'
+        ),
         run_tickers=nights.ticker_frame(
-            nights.ticker_row(bad, "none", reason=bad, trigger=bad, made_by=bad, model_id=bad, sessions_behind=1)
+            nights.ticker_row(
+                bad, "none", reason=bad, trigger=bad, made_by=bad, model_id=bad, sessions_behind=1
+            )
         ),
         forecasts=pd.DataFrame(nights.forecast_rows(bad, 9.0, made_by=bad, currency=bad)),
         past=nights.past_frame(*nights.past_rows(bad, [9.0], 9.0, made_by=bad)),
-        nights=pd.DataFrame([{"ticker": bad, "as_of": nights.CUTOFF, "status": bad, "made_by": bad, "decision": bad, "reason": bad}]),
+        nights=pd.DataFrame(
+            [
+                {
+                    "ticker": bad,
+                    "as_of": nights.CUTOFF,
+                    "status": bad,
+                    "made_by": bad,
+                    "decision": bad,
+                    "reason": bad,
+                }
+            ]
+        ),
         models=pd.DataFrame([nights.model_row(bad, gate_reason=bad, variant=bad)]),
         backtest_scores=nights.score_frame(nights.score_row(bad, bad, 0.9), nights.score_row("B", bad, 1.1)),
         settled=pd.DataFrame([nights.settled_row(1, bad, 3)]),
@@ -224,14 +279,20 @@ def test_hostile_text_stays_text_wherever_it_comes_in() -> None:
 
 
 def test_a_hostile_ticker_cannot_name_a_file_elsewhere() -> None:
-    names = pages_of(run_tickers=nights.ticker_frame(nights.ticker_row("../../etc", "none"), nights.ticker_row("^A=B", "fresh")))
+    names = pages_of(
+        run_tickers=nights.ticker_frame(
+            nights.ticker_row("../../etc", "none"), nights.ticker_row("^A=B", "fresh")
+        )
+    )
     assert set(names) == {INDEX, "glossary.html", "_.._2F.._2Fetc.html", "_5EA_3DB.html"}
 
 
 def test_pages_ask_for_nothing_from_outside_and_forbid_all_scripts_but_their_own() -> None:
     for name, html in pages_of().items():
         policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
-        assert policy and policy[1].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:; ")
+        assert policy and policy[1].startswith(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        )
         assert ("script-src 'sha256-" in policy[1]) == (name == INDEX)
         assert "unsafe-eval" not in policy[1] and policy[1].count("unsafe-inline") == 1
         assert not re.search(r"""(?:src|href)=["'](?!#|data:|\./)|url\(|@import""", html)
@@ -244,7 +305,9 @@ def test_a_web_page_as_a_reason_is_cut_short() -> None:
 
 
 def _many(count: int) -> ReportInput:
-    """So many tickers with 250 closes, an earlier forecast for each of them one session ahead, and a backtest."""
+    """So many tickers with 250 closes, an earlier forecast for each of them one session ahead, and a
+    backtest.
+    """
     names = [f"T{k}" for k in range(count)]
     closes = [100.0 + (k * 37 % 11) / 4 for k in range(250)]
     past = nights.past_frame(*nights.past_rows("T0", [*closes], 101.0))
@@ -284,7 +347,11 @@ def _luminance(colour: str) -> float:
 def test_every_text_colour_has_the_contrast_of_wcag_aa(scheme: str) -> None:
     blocks = re.findall(r":root \{(.*?)\}", index_of(), re.DOTALL)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[0 if scheme == "light" else 1]))
-    pairs = [(ink, ground) for ink in ("ink", "soft", "accent", "good", "bad") for ground in ("paper", "card", "zebra")]
+    pairs = [
+        (ink, ground)
+        for ink in ("ink", "soft", "accent", "good", "bad")
+        for ground in ("paper", "card", "zebra")
+    ]
     pairs += [("loud-ink", "loud"), ("ink", "warn-bg"), ("ink", "bad-bg"), ("ink", "plain-bg")]
     pairs += [(tone, f"{tone}-bg") for tone in ("good", "warn", "bad")]
     for ink, ground in pairs:
@@ -305,7 +372,13 @@ RECIPE = RecipeReport(
     figures=(Figure("test RMSE", 7.9123456, "USD"),),
     honest=(Figure("naive test RMSE", 2.5, "USD", "tomorrow = today"),),
     flattery=("The scaler saw the test part.",),
-    plots=(Plot("Closes", ["2020-01-01", "2020-01-02"], (Series("close", [1.0, 2.0]), Series("test", [None, 2.0], "forecast"))),),
+    plots=(
+        Plot(
+            "Closes",
+            ["2020-01-01", "2020-01-02"],
+            (Series("close", [1.0, 2.0]), Series("test", [None, 2.0], "forecast")),
+        ),
+    ),
 )
 
 
@@ -325,7 +398,9 @@ def test_recipe_escapes_every_text() -> None:
     figure = Figure(bad, bad, bad, bad)
     texts = {"name": bad, "title": bad, "about": bad, "flattery": (bad,), "origin": ((bad, bad),)}
     plot = Plot(bad, [bad], (Series(bad, [1.0]),), unit=bad)
-    assert "<script" not in render_recipe(RecipeReport(**texts, figures=(figure,), honest=(figure,), plots=(plot,)))
+    assert "<script" not in render_recipe(
+        RecipeReport(**texts, figures=(figure,), honest=(figure,), plots=(plot,))
+    )
 
 
 def test_importing_the_room_is_light() -> None:

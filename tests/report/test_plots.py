@@ -50,19 +50,27 @@ def test_band_runs_out_along_the_upper_and_back_along_the_lower_bound() -> None:
     outline = points(shape.path)
     assert shape.css == "b80" and shape.path.count("M") == 1 and shape.path.endswith("Z")
     assert len(outline) == 6
-    assert outline[2][1] < outline[3][1] and outline[2][0] == outline[3][0]  # upper above lower at the last step
+    assert (
+        outline[2][1] < outline[3][1] and outline[2][0] == outline[3][0]
+    )  # upper above lower at the last step
 
 
 def test_target_sessions_label_the_axis_and_the_dots() -> None:
     drawing = draw_forecast("AAA", CLOSES, PATH)
     assert [tick.label for tick in drawing.x_ticks] == ["25 Nov", "30 Nov"]
-    assert [mark.text for mark in drawing.marks] == ["Fri 2026-11-27: median 101", "Mon 2026-11-30: median 102"]
+    assert [mark.text for mark in drawing.marks] == [
+        "Fri 2026-11-27: median 101",
+        "Mon 2026-11-30: median 102",
+    ]
 
 
 def test_everything_stays_inside_the_drawing() -> None:
     drawing = draw_forecast("AAA", CLOSES, PATH)
     everything = [point for shape in drawing.shapes for point in points(shape.path)]
-    assert all(drawing.left - 0.1 <= x <= drawing.right + 0.1 and drawing.top <= y <= drawing.bottom for x, y in everything)
+    assert all(
+        drawing.left - 0.1 <= x <= drawing.right + 0.1 and drawing.top <= y <= drawing.bottom
+        for x, y in everything
+    )
 
 
 def test_a_forecast_without_closes_is_drawn_from_its_own_last_close() -> None:
@@ -119,7 +127,10 @@ def test_an_unknown_style_is_refused() -> None:
 def test_ratios_below_one_lie_left_of_the_rule_above_one_right_of_it_and_one_on_it() -> None:
     drawing = draw_heap("ratios", [("AAA", 0.9999), ("BBB", 1.0001), ("CCC", 1.02), ("DDD", 1.00004)])
     assert drawing is not None and drawing.divider is not None
-    sides = {mark.text: (mark.css, (mark.x > drawing.divider) - (mark.x < drawing.divider)) for mark in drawing.marks}
+    sides = {
+        mark.text: (mark.css, (mark.x > drawing.divider) - (mark.x < drawing.divider))
+        for mark in drawing.marks
+    }
     assert sides == {
         "AAA: 0.9999": ("better", -1),
         "BBB: 1.0001": ("worse", 1),
@@ -140,10 +151,17 @@ def test_past_bands_stand_upright_at_their_session_and_around_the_close() -> Non
 
 
 def test_ranges_lie_on_one_axis_the_first_on_top() -> None:
-    ranges = [Range("AAA", ((95, -4.0, 4.0), (80, -2.0, 2.0)), 0.0, "a"), Range("B", ((95, -1.0, 1.0),), 0.0, "b")]
+    ranges = [
+        Range("AAA", ((95, -4.0, 4.0), (80, -2.0, 2.0)), 0.0, "a"),
+        Range("B", ((95, -1.0, 1.0),), 0.0, "b"),
+    ]
     drawing = draw_ranges("ranges", ranges, zero=True)
-    first, second = re.findall(r"M([\d.]+) [\d.]+H([\d.]+)", next(s.path for s in drawing.shapes if s.css == "range r95"))
-    assert float(first[1]) - float(first[0]) == pytest.approx(4 * (float(second[1]) - float(second[0])), abs=0.5)
+    first, second = re.findall(
+        r"M([\d.]+) [\d.]+H([\d.]+)", next(s.path for s in drawing.shapes if s.css == "range r95")
+    )
+    assert float(first[1]) - float(first[0]) == pytest.approx(
+        4 * (float(second[1]) - float(second[0])), abs=0.5
+    )
     assert drawing.marks[0].x == drawing.divider == drawing.marks[1].x
     assert drawing.marks[0].y < drawing.marks[1].y
 
@@ -152,7 +170,9 @@ def test_shares_are_drawn_over_what_was_promised() -> None:
     days = [day for day, _ in CLOSES]
     drawing = draw_shares("coverage", days, [(80, [0.8, 0.7, 0.9], [0.2, 0.2, 0.2])])
     assert drawing is not None
-    share, rule = (points(next(s.path for s in drawing.shapes if s.css == css)) for css in ("share s80", "rule"))
+    share, rule = (
+        points(next(s.path for s in drawing.shapes if s.css == css)) for css in ("share s80", "rule")
+    )
     assert share[0][1] == rule[0][1] and share[1][1] > rule[0][1] > share[2][1]
     assert draw_shares("one day says nothing", days[:1], [(80, [0.8], [0.2])]) is None
 
@@ -165,7 +185,10 @@ def test_a_spark_ends_with_the_interval_of_the_next_session() -> None:
     assert len(draw_spark([1.0, 1.0], None)) == 1
 
 
-@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)])
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [(0.0, 10.0, 2.5), (3.1, 3.4, 0.1), (0.0011, 0.0019, 0.0002), (900, 12_000, 5000)],
+)
 def test_ticks_are_round_and_inside(low: float, high: float, step: float) -> None:
     ticks = nice_ticks(low, high)
     values = [value for value, _ in ticks]

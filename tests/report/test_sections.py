@@ -16,7 +16,13 @@ def page_of(ticker: str, **changes: object) -> TickerPage:
 
 def test_first_night_needs_only_the_run_itself() -> None:
     index = index_page(ReportInput(run=nights.run_frame()))
-    assert (index.lines, index.statuses, index.charts.pictures, index.charts.risk, index.charts.held) == ((), (), (), None, None)
+    assert (index.lines, index.statuses, index.charts.pictures, index.charts.risk, index.charts.held) == (
+        (),
+        (),
+        (),
+        None,
+        None,
+    )
     assert (index.skill.headline, index.skill.settled, index.attention.calm) == (None, (), True)
     assert list(ticker_pages(ReportInput(run=nights.run_frame()))) == []
 
@@ -34,7 +40,7 @@ def test_run_facts_hold_the_stages_in_seconds_and_the_whole_time() -> None:
     assert run.as_of == dt.date(2026, 11, 20)
 
 
-# --- the table of all tickers ------------------------------------------------------------------------------------------------------
+# --- the table of all tickers
 
 
 def test_lines_stand_by_name_and_hold_first_and_last_step() -> None:
@@ -42,7 +48,8 @@ def test_lines_stand_by_name_and_hold_first_and_last_step() -> None:
     assert [line.state.ticker for line in index.lines] == ["AAA", "BBB", "CCC"]
     line = index.lines[0]
     assert line.first is not None and line.last is not None
-    # By hand: q10 and q90 are the quantiles two places from the median, 2 * 2 * step from the last close of 100.
+    # By hand: q10 and q90 are the quantiles two places from the median, 2 * 2 * step from the last close of
+    # 100.
     assert (line.first.point, line.first.low80, line.first.high80) == (101.0, 96.0, 104.0)
     assert (line.last.step, line.last.point, line.last.low80, line.last.high80) == (2, 102.0, 92.0, 108.0)
     assert line.last.target_session == dt.date(2026, 11, 24)
@@ -65,13 +72,16 @@ def test_a_ticker_without_a_forecast_still_has_its_line() -> None:
     assert (line.state.status, line.first, line.width, line.spark) == ("none", None, None, ())
 
 
-# --- charts ------------------------------------------------------------------------------------------------------------------------
+# --- charts
 
 
 def test_the_widest_ranges_stand_first_in_per_cent_of_the_close() -> None:
     charts = index_page(nights.night()).charts
     assert charts.risk is not None
-    assert [tick.label for tick in charts.risk.y_ticks] == ["BBB", "AAA"]  # both ranges are 8 wide, of 50 and of 100
+    assert [tick.label for tick in charts.risk.y_ticks] == [
+        "BBB",
+        "AAA",
+    ]  # both ranges are 8 wide, of 50 and of 100
     assert (charts.drawn, charts.forecasts, charts.target) == (2, 2, dt.date(2026, 11, 23))
 
 
@@ -80,12 +90,17 @@ def test_coverage_over_time_counts_outcomes_of_all_tickers_by_session() -> None:
     assert (charts.outcomes, charts.sessions) == (4, 3)  # three of AAA, one of BBB, whose newest is not known
     assert charts.held is not None
     share = next(shape.path for shape in charts.held.shapes if shape.css == "share s80")
-    assert share.count("M") + share.count("L") == 2  # the first of three is left out: one session says nothing
+    assert (
+        share.count("M") + share.count("L") == 2
+    )  # the first of three is left out: one session says nothing
 
 
 def test_a_close_outside_the_95_range_gets_a_dot_and_one_inside_none() -> None:
     def misses(closes: list[float]) -> list[str]:
-        changes = {"prices": nights.price_rows("AAA", closes), "past": nights.past_frame(*nights.past_rows("AAA", [*closes]))}
+        changes = {
+            "prices": nights.price_rows("AAA", closes),
+            "past": nights.past_frame(*nights.past_rows("AAA", [*closes])),
+        }
         drawing = index_page(nights.night(**changes)).charts.pictures[0].drawing
         return [mark.text for mark in drawing.marks if mark.css == "miss"]
 
@@ -94,10 +109,14 @@ def test_a_close_outside_the_95_range_gets_a_dot_and_one_inside_none() -> None:
 
 
 def test_bands_of_the_past_follow_a_later_split() -> None:
-    """The closes are halved by a split since; what had been forecast for 120 before it stands at half the height as well."""
+    """The closes are halved by a split since; what had been forecast for 120 before it stands at half the
+    height as well.
+    """
     prices = nights.price_rows("AAA", [50.5, 49.5, 60.0])
     picture = next(iter(index_page(nights.night(prices=prices)).charts.pictures))
-    assert [mark.text for mark in picture.drawing.marks if mark.css == "miss"] == ["Fri 2026-11-20: 60 came, outside 46 to 54"]
+    assert [mark.text for mark in picture.drawing.marks if mark.css == "miss"] == [
+        "Fri 2026-11-20: 60 came, outside 46 to 54"
+    ]
 
 
 def test_pictures_show_the_last_60_closes_and_the_page_of_the_ticker_the_last_250() -> None:
@@ -113,7 +132,9 @@ def test_pictures_show_the_last_60_closes_and_the_page_of_the_ticker_the_last_25
 def test_closes_after_the_cutoff_are_not_drawn_over_the_forecast() -> None:
     late = pd.DataFrame({"ticker": "AAA", "session": [pd.Timestamp("2026-11-23")], "close": [500.0]})
     prices = pd.concat([nights.night().prices, late.astype({"session": "datetime64[us]"})])
-    with_late, without = (index_page(night).charts.pictures[0] for night in (nights.night(prices=prices), nights.night()))
+    with_late, without = (
+        index_page(night).charts.pictures[0] for night in (nights.night(prices=prices), nights.night())
+    )
     assert with_late.drawing == without.drawing
 
 
@@ -132,12 +153,15 @@ def test_of_many_tickers_those_that_are_not_fresh_or_surprised_are_drawn_first()
     assert len(drawn) == 24 and {"T30", "T35"} <= set(drawn) and drawn == sorted(drawn)
 
 
-# --- attention ---------------------------------------------------------------------------------------------------------------------
+# --- attention
 
 
 def test_tickers_without_any_forecast_lead_the_degraded_list() -> None:
     index = index_page(nights.night())
-    assert [(t.ticker, t.status, t.made_by) for t in index.attention.degraded] == [("CCC", "none", None), ("BBB", "naive", "naive")]
+    assert [(t.ticker, t.status, t.made_by) for t in index.attention.degraded] == [
+        ("CCC", "none", None),
+        ("BBB", "naive", "naive"),
+    ]
     assert index.statuses == (("fresh", 1), ("naive", 1), ("none", 1))
     assert index.attention.worst_behind == 2
 
@@ -145,7 +169,12 @@ def test_tickers_without_any_forecast_lead_the_degraded_list() -> None:
 def test_a_surprise_is_a_close_of_the_newest_session_outside_its_95_range() -> None:
     attention = index_page(nights.night()).attention
     (surprise,) = attention.surprises
-    assert (surprise.ticker, surprise.session, surprise.actual, surprise.above) == ("AAA", "2026-11-20", 120.0, True)
+    assert (surprise.ticker, surprise.session, surprise.actual, surprise.above) == (
+        "AAA",
+        "2026-11-20",
+        120.0,
+        True,
+    )
     assert attention.settled == 1  # BBB's newest outcome is of the session before
 
 
@@ -156,11 +185,14 @@ def test_only_tickers_outside_their_limits_are_named() -> None:
     assert attention.covered == 2
 
 
-# --- skill -------------------------------------------------------------------------------------------------------------------------
+# --- skill
 
 
 def test_the_headline_is_what_a_night_would_have_published() -> None:
-    rows = [nights.score_row("*", model, 1.0, pinball_per_garch=ratio) for model, ratio in (("stacked", 0.98), ("combined", 0.99))]
+    rows = [
+        nights.score_row("*", model, 1.0, pinball_per_garch=ratio)
+        for model, ratio in (("stacked", 0.98), ("combined", 0.99))
+    ]
     skill = index_page(nights.night(backtest_scores=nights.score_frame(*rows))).skill
     assert skill.headline is not None
     assert (skill.headline.model, skill.headline.pinball) == ("combined", 0.99)
@@ -176,7 +208,10 @@ def test_without_a_row_of_all_tickers_ratios_are_geometric_means() -> None:
 
 
 def test_sides_are_counted_as_the_ratios_read_and_one_is_on_neither() -> None:
-    scores = [nights.score_row(name, "stacked", ratio, pinball_per_garch=None) for name, ratio in (("A", 1.00004), ("B", 0.9), ("C", 1.1))]
+    scores = [
+        nights.score_row(name, "stacked", ratio, pinball_per_garch=None)
+        for name, ratio in (("A", 1.00004), ("B", 0.9), ("C", 1.1))
+    ]
     skill = index_page(nights.night(backtest_scores=nights.score_frame(*scores))).skill
     assert (skill.better, skill.worse, skill.equal, skill.drawn) == (1, 1, 1, "rmse")
     assert skill.by_chance == pytest.approx(0.15)  # 3 tickers * 0.05
@@ -192,36 +227,52 @@ def test_sure_ones_are_those_of_the_diebold_mariano_test() -> None:
 
 
 def test_a_repeated_score_counts_once_and_the_last_one_wins() -> None:
-    scores = nights.score_frame(nights.score_row("AAA", "stacked", 0.5), nights.score_row("AAA", "stacked", 0.7, backtest_id="b2"))
+    scores = nights.score_frame(
+        nights.score_row("AAA", "stacked", 0.5), nights.score_row("AAA", "stacked", 0.7, backtest_id="b2")
+    )
     skill = index_page(nights.night(backtest_scores=scores)).skill
     assert skill.headline is not None and skill.headline.ratio == pytest.approx(0.7)
 
 
 def test_an_infinite_ratio_counts_as_no_figure() -> None:
-    scores = nights.score_frame(nights.score_row("AAA", "stacked", 0.5), nights.score_row("BBB", "stacked", float("inf")))
+    scores = nights.score_frame(
+        nights.score_row("AAA", "stacked", 0.5), nights.score_row("BBB", "stacked", float("inf"))
+    )
     skill = index_page(nights.night(backtest_scores=scores)).skill
     assert skill.headline is not None and skill.headline.ratio == pytest.approx(0.5)
 
 
 def test_arms_of_a_replay_stand_apart_from_the_models_the_cheapest_first() -> None:
-    scores = [nights.score_row("AAA", "stacked", 0.9), *nights.arm_rows("fine_tune", 0.02, 50.0), *nights.arm_rows("none", 0.0, 5.0)]
+    scores = [
+        nights.score_row("AAA", "stacked", 0.9),
+        *nights.arm_rows("fine_tune", 0.02, 50.0),
+        *nights.arm_rows("none", 0.0, 5.0),
+    ]
     skill = index_page(nights.night(backtest_scores=nights.score_frame(*scores))).skill
     assert [(arm.model, arm.gain, arm.cpu_seconds) for arm in skill.arms] == [
         ("stacked_none", 0.0, 5.0),
         ("stacked_fine_tune", 0.02, 50.0),
     ]
     tuned = skill.arms[1]
-    assert (tuned.tickers, tuned.better, tuned.worse, tuned.surely_better, tuned.surely_worse) == (1, 1, 0, 1, 0)
+    assert (tuned.tickers, tuned.better, tuned.worse, tuned.surely_better, tuned.surely_worse) == (
+        1,
+        1,
+        0,
+        1,
+        0,
+    )
     assert [row.model for row in skill.models] == ["stacked"]
 
 
 def test_arms_alone_are_models_like_others() -> None:
-    scores = nights.score_frame(*nights.arm_rows("fine_tune", 0.02, 50.0), nights.score_row("AAA", "naive", 1.0))
+    scores = nights.score_frame(
+        *nights.arm_rows("fine_tune", 0.02, 50.0), nights.score_row("AAA", "naive", 1.0)
+    )
     skill = index_page(nights.night(backtest_scores=scores)).skill
     assert skill.headline is not None and skill.headline.model == "stacked_fine_tune"
 
 
-# --- data and models ---------------------------------------------------------------------------------------------------------------
+# --- data and models
 
 
 def test_quality_counts_rows_and_groups_refusals_by_rule() -> None:
@@ -239,13 +290,15 @@ def test_a_refusal_of_a_whole_ticker_has_no_session() -> None:
 
 
 def test_a_pooled_model_of_this_run_is_named_and_decisions_are_counted() -> None:
-    models = pd.DataFrame([nights.model_row("AAA"), nights.model_row("*"), nights.model_row("*", run_id="last-week")])
+    models = pd.DataFrame(
+        [nights.model_row("AAA"), nights.model_row("*"), nights.model_row("*", run_id="last-week")]
+    )
     quality = index_page(nights.night(models=models)).quality
     assert [(pooled.variant, pooled.epochs) for pooled in quality.pooled] == [("stacked", 7)]
     assert quality.decisions == (("retrain", 3),)
 
 
-# --- the page of a ticker ----------------------------------------------------------------------------------------------------------
+# --- the page of a ticker
 
 
 def test_pages_lead_to_their_neighbours_by_name() -> None:
@@ -257,19 +310,29 @@ def test_a_bad_outcome_is_read_from_the_lower_quantiles() -> None:
     tonight = page_of("AAA").tonight
     assert tonight is not None
     falls = {odds: [price for price, _ in ends] for odds, ends in tonight.falls}
-    assert falls["20"] == [94.0, 88.0]  # by hand: q05 is three places of 2 (4) below 100 at the first (last) step
+    assert falls["20"] == [
+        94.0,
+        88.0,
+    ]  # by hand: q05 is three places of 2 (4) below 100 at the first (last) step
 
 
 def test_the_record_says_what_came_and_where_the_newest_first() -> None:
     record = page_of("AAA").record
     (step,) = record.steps
     assert (step.n, step.cov80, step.cov95) == (3, pytest.approx(2 / 3), pytest.approx(2 / 3))
-    assert [(came.actual, came.verdict) for came in record.newest] == [(120.0, "outside 95 %"), (99.0, "inside"), (101.0, "inside")]
+    assert [(came.actual, came.verdict) for came in record.newest] == [
+        (120.0, "outside 95 %"),
+        (99.0, "inside"),
+        (101.0, "inside"),
+    ]
 
 
 def test_weights_are_shown_by_step_the_largest_first() -> None:
     weights = pd.DataFrame(
-        [{"ticker": "AAA", "step": 1, "model": model, "weight": weight} for model, weight in (("garch", 0.25), ("stacked", 0.75))]
+        [
+            {"ticker": "AAA", "step": 1, "model": model, "weight": weight}
+            for model, weight in (("garch", 0.25), ("stacked", 0.75))
+        ]
     )
     makers = page_of("AAA", weights=weights).makers
     assert makers.weights[0].weights == (("stacked", 0.75), ("garch", 0.25))
@@ -293,7 +356,13 @@ def test_tonight_s_model_is_told_and_older_ones_are_not() -> None:
 
 
 def test_refused_rows_and_verdicts_stand_together_the_newest_first() -> None:
-    verdict = {"ticker": "AAA", "session": nights.TARGETS[0], "known_at": nights.CUTOFF, "verdict": "real", "evidence": '{"volume": 3.5}'}
+    verdict = {
+        "ticker": "AAA",
+        "session": nights.TARGETS[0],
+        "known_at": nights.CUTOFF,
+        "verdict": "real",
+        "evidence": '{"volume": 3.5}',
+    }
     refused = pd.DataFrame([nights.refused_row("AAA", "gap", "no price")])
     prices = page_of("AAA", refused=refused, verdicts=pd.DataFrame([verdict])).events.prices
     assert [(event.what, event.said, event.released) for event in prices] == [
@@ -305,19 +374,33 @@ def test_refused_rows_and_verdicts_stand_together_the_newest_first() -> None:
 @pytest.mark.parametrize(
     ("evidence", "said"),
     [
-        ('{"move": 1.04, "sentence": "close moved by +104.0%: taken as real"}', "close moved by +104.0%: taken as real"),
-        ('{"by": "person", "note": "checked, M. Mustermann", "rows": []}', "a person said so: checked, M. Mustermann"),
+        (
+            '{"move": 1.04, "sentence": "close moved by +104.0%: taken as real"}',
+            "close moved by +104.0%: taken as real",
+        ),
+        (
+            '{"by": "person", "note": "checked, M. Mustermann", "rows": []}',
+            "a person said so: checked, M. Mustermann",
+        ),
         ("no JSON", "no JSON"),
     ],
 )
 def test_a_verdict_is_shown_in_words(evidence: str, said: str) -> None:
-    verdict = {"ticker": "AAA", "session": nights.CUTOFF, "known_at": nights.CUTOFF, "verdict": "real", "evidence": evidence}
+    verdict = {
+        "ticker": "AAA",
+        "session": nights.CUTOFF,
+        "known_at": nights.CUTOFF,
+        "verdict": "real",
+        "evidence": evidence,
+    }
     assert page_of("AAA", verdicts=pd.DataFrame([verdict])).events.prices[0].said == said
 
 
 def test_an_end_is_said_with_what_to_do_once_and_then_mentioned() -> None:
     rows = [
-        nights.ticker_row("AAA", "ended", made_by=None, reason="ended: no row since 2026-10-20; take it off the list"),
+        nights.ticker_row(
+            "AAA", "ended", made_by=None, reason="ended: no row since 2026-10-20; take it off the list"
+        ),
         nights.ticker_row("BBB", "ended", made_by=None, flags="ended since 2020-01-02"),
     ]
     html = dict(report_pages(nights.night(run_tickers=nights.ticker_frame(*rows))))["index.html"]
@@ -326,5 +409,12 @@ def test_an_end_is_said_with_what_to_do_once_and_then_mentioned() -> None:
 
 
 def test_earlier_nights_say_why() -> None:
-    night = {"ticker": "AAA", "as_of": nights.CUTOFF, "status": "last_good", "made_by": "stacked", "decision": "skip", "reason": "late"}
+    night = {
+        "ticker": "AAA",
+        "as_of": nights.CUTOFF,
+        "status": "last_good",
+        "made_by": "stacked",
+        "decision": "skip",
+        "reason": "late",
+    }
     assert page_of("AAA", nights=pd.DataFrame([night])).events.nights[0].said == "late"

@@ -14,7 +14,10 @@ def test_the_pages_of_a_run_lie_in_its_folder(tmp_path: Path) -> None:
     page = write_report(tmp_path, "run-1", PAGES)
     assert page == tmp_path / "reports" / "run-1" / "index.html"
     assert page.read_text(encoding="utf-8") == PAGES[1][1]
-    assert {path.name: path.stat().st_mode & 0o777 for path in page.parent.iterdir()} == {"AAA.html": 0o644, "index.html": 0o644}
+    assert {path.name: path.stat().st_mode & 0o777 for path in page.parent.iterdir()} == {
+        "AAA.html": 0o644,
+        "index.html": 0o644,
+    }
     assert not (tmp_path / "reports" / "latest.html").exists()
 
 
@@ -33,14 +36,19 @@ def test_the_pages_of_a_run_that_comes_again_replace_the_old_ones(tmp_path: Path
     assert [path.name for path in page.parent.parent.iterdir()] == ["run-1"]
 
 
-def test_a_refused_write_leaves_the_old_pages_and_no_scraps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_write_leaves_the_old_pages_and_no_scraps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     show_latest(write_report(tmp_path, "run-1", [("index.html", "old")]))
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    for write in (lambda: write_report(tmp_path, "run-1", PAGES), lambda: show_latest(tmp_path / "reports/run-1/index.html")):
+    for write in (
+        lambda: write_report(tmp_path, "run-1", PAGES),
+        lambda: show_latest(tmp_path / "reports/run-1/index.html"),
+    ):
         with pytest.raises(OSError, match="No space left"):
             write()
     files = [path for path in (tmp_path / "reports").rglob("*") if path.is_file()]

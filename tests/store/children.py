@@ -1,4 +1,6 @@
-"""What the tests of the store run in another process: a night that may be killed, a reader in a loop, a holder of a lock or a file."""
+"""What the tests of the store run in another process: a night that may be killed, a reader in a loop, a
+holder of a lock or a file.
+"""
 
 import os
 import signal
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from forecast_lib.store import lock, reader
+from forecast_lib.store.disk import lock
+from forecast_lib.store.published import reader
 from tests.store.nights import store_and_publish
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -18,7 +21,9 @@ _REPOSITORY = Path(__file__).parents[2]
 def start(task: str, *arguments: object) -> subprocess.Popen[str]:
     """One of the functions below, by name, in a fresh process."""
     command = [sys.executable, "-m", "tests.store.children", task, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
 
 
 def run_night(workspace: str, number: str, killed_at: str) -> None:
@@ -32,7 +37,9 @@ def run_night(workspace: str, number: str, killed_at: str) -> None:
 
 
 def read_in_a_loop(workspace: str, stop_file: str) -> None:
-    """Read the latest forecasts until the stop file appears; print a line a read: runs, rows, runs in the status table."""
+    """Read the latest forecasts until the stop file appears; print a line a read: runs, rows, runs in the
+    status table.
+    """
     sql = "SELECT list(DISTINCT run_id), count(*), (SELECT max(run_id) FROM runs) FROM latest_forecasts"
     while True:
         ending = Path(stop_file).exists()

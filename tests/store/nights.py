@@ -1,4 +1,6 @@
-"""Whole made-up nights for the tests of the store: every table of one run, small, complete and obeying every rule."""
+"""Whole made-up nights for the tests of the store: every table of one run, small, complete and obeying every
+rule.
+"""
 
 import datetime as dt
 import json
@@ -8,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.domain import AsOf
-from forecast_lib.store import database, ledger, publication
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database
 from forecast_lib.tables import QUANTILE_COLUMNS
 
 FIRST_DAY = dt.date(2024, 1, 2)
@@ -51,7 +55,9 @@ def prices(number: int, tickers: tuple[str, ...], close: float = 100.0) -> pd.Da
     )
 
 
-def forecasts(run_id: str, number: int, tickers: tuple[str, ...], horizon: int, model_id: str | None) -> pd.DataFrame:
+def forecasts(
+    run_id: str, number: int, tickers: tuple[str, ...], horizon: int, model_id: str | None
+) -> pd.DataFrame:
     rows = [
         {
             "run_id": run_id,
@@ -75,8 +81,12 @@ def forecasts(run_id: str, number: int, tickers: tuple[str, ...], horizon: int, 
     return pd.DataFrame(rows)
 
 
-def night(number: int, tickers: tuple[str, ...] = ("AAA", "BBB"), horizon: int = 2, **run: Any) -> dict[str, pd.DataFrame]:
-    """Prices, statuses, one pooled model and forecasts of the nightly run `run-<number>`; `run` overrides columns of `runs`."""
+def night(
+    number: int, tickers: tuple[str, ...] = ("AAA", "BBB"), horizon: int = 2, **run: Any
+) -> dict[str, pd.DataFrame]:
+    """Prices, statuses, one pooled model and forecasts of the nightly run `run-<number>`; `run` overrides
+    columns of `runs`.
+    """
     run_id = run.get("run_id", f"run-{number}")
     seen = stamp(now(number))
     made = {
@@ -163,8 +173,12 @@ def model_row(run_id: str, number: int, **other: Any) -> dict[str, Any]:
     } | other
 
 
-def outcomes(run_id: str, settled_by: str, number: int, made: int, tickers: tuple[str, ...] = ("AAA", "BBB")) -> pd.DataFrame:
-    """Step 1 of the forecasts that night `made` made, settled on night `number`: point 101, actual 100, naive right."""
+def outcomes(
+    run_id: str, settled_by: str, number: int, made: int, tickers: tuple[str, ...] = ("AAA", "BBB")
+) -> pd.DataFrame:
+    """Step 1 of the forecasts that night `made` made, settled on night `number`: point 101, actual 100, naive
+    right.
+    """
     return pd.DataFrame(
         [
             {
@@ -187,7 +201,9 @@ def outcomes(run_id: str, settled_by: str, number: int, made: int, tickers: tupl
     )
 
 
-def store_night(workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, **at: Any) -> dict[str, Any]:
+def store_night(
+    workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, **at: Any
+) -> dict[str, Any]:
     """Record a night as a job does: one transaction, close, ledger."""
     with database.open_working(workspace, now(number)) as con:
         entry = database.record_run(con, frames or night(number), **at)
@@ -195,6 +211,8 @@ def store_night(workspace: Path, number: int, frames: dict[str, pd.DataFrame] | 
     return entry
 
 
-def store_and_publish(workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, keep: int = 7, **at: Any) -> None:
+def store_and_publish(
+    workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, keep: int = 7, **at: Any
+) -> None:
     entry = store_night(workspace, number, frames, **at)
     publication.publish(workspace, entry["run_id"], keep, **at)

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from forecast_lib.prices.adjust import split_factors, total_return_close
-from forecast_lib.store import database
+from forecast_lib.store.working import database
 from tests.store.nights import now
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the development price data are not on this machine")
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the development price data are not on this machine"
+)
 
 
 @pytest.fixture
@@ -22,26 +24,43 @@ def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def price(con: duckdb.DuckDBPyConnection, session: str, close: float, known: str = "2024-01-10", revision: int = 0) -> None:
+def price(
+    con: duckdb.DuckDBPyConnection, session: str, close: float, known: str = "2024-01-10", revision: int = 0
+) -> None:
     con.execute(
-        "INSERT INTO prices VALUES ('ACME', $day, NULL, NULL, NULL, $close, NULL, NULL, 'USD', 'files', $revision, $known, 'r')",
+        "INSERT INTO prices VALUES ('ACME', $day, NULL, NULL, NULL, $close, NULL, NULL, 'USD', 'files',"
+        " $revision, $known, 'r')",
         {"day": session, "close": close, "revision": revision, "known": known},
     )
 
 
-def action(con: duckdb.DuckDBPyConnection, session: str, kind: str, value: float, known: str = "2024-01-10") -> None:
+def action(
+    con: duckdb.DuckDBPyConnection, session: str, kind: str, value: float, known: str = "2024-01-10"
+) -> None:
     row = {"day": session, "kind": kind, "value": value, "known": known}
-    con.execute("INSERT INTO corporate_actions VALUES ('ACME', $day, $kind, $value, $known, 'r', 'files')", row)
+    con.execute(
+        "INSERT INTO corporate_actions VALUES ('ACME', $day, $kind, $value, $known, 'r', 'files')", row
+    )
 
 
 def closes(con: duckdb.DuckDBPyConnection, of: str = "adjusted_prices") -> list[tuple]:
-    sql = f"SELECT close, round(split_adjusted_close, 6), round(total_return_close, 6) FROM {of} ORDER BY session"
+    sql = (
+        f"SELECT close, round(split_adjusted_close, 6), round(total_return_close, 6) FROM {of} ORDER BY"
+        " session"
+    )
     return con.execute(sql).fetchall()
 
 
 def test_the_three_closes_differ_as_splits_and_dividends_come(con: duckdb.DuckDBPyConnection) -> None:
-    """By hand, as in prices/adjust.py: before 5 January 1 - 1/50 = 0.98; the 2:1 split halves; before 3 January 1 - 2/100 again."""
-    for session, close in (("2024-01-02", 100.0), ("2024-01-03", 98.0), ("2024-01-04", 50.0), ("2024-01-05", 49.0)):
+    """By hand, as in prices/adjust.py: before 5 January 1 - 1/50 = 0.98; the 2:1 split halves; before 3
+    January 1 - 2/100 again.
+    """
+    for session, close in (
+        ("2024-01-02", 100.0),
+        ("2024-01-03", 98.0),
+        ("2024-01-04", 50.0),
+        ("2024-01-05", 49.0),
+    ):
         price(con, session, close)
     action(con, "2024-01-03", "dividend", 2.0)
     action(con, "2024-01-04", "split", 2.0)
@@ -57,14 +76,26 @@ def test_a_spin_off_ratio_is_a_split_like_any_other(con: duckdb.DuckDBPyConnecti
     assert closes(con) == [(104.6, 100.0, 100.0), (100.0, 100.0, 100.0)]
 
 
-def test_rows_that_the_newest_verdict_sets_aside_are_left_out_from_when_it_was_known(con: duckdb.DuckDBPyConnection) -> None:
+def test_rows_that_the_newest_verdict_sets_aside_are_left_out_from_when_it_was_known(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     for session, close in (("2024-01-02", 100.0), ("2024-01-03", 1.0), ("2024-01-04", 101.0)):
         price(con, session, close)
-    verdicts = "INSERT INTO price_verdicts VALUES ('ACME', '2024-01-03', $verdict, $evidence, $known, 'r', 'files')"
-    con.execute(verdicts, {"verdict": "bad_print", "evidence": '{"rows": ["2024-01-03"]}', "known": "2024-01-11"})
+    verdicts = (
+        "INSERT INTO price_verdicts VALUES ('ACME', '2024-01-03', $verdict, $evidence, $known, 'r', 'files')"
+    )
+    con.execute(
+        verdicts, {"verdict": "bad_print", "evidence": '{"rows": ["2024-01-03"]}', "known": "2024-01-11"}
+    )
     assert [close for close, *_ in closes(con)] == [100.0, 101.0]
-    assert [close for close, *_ in closes(con, "adjusted_prices_as_of(TIMESTAMP '2024-01-10 12:00:00')")] == [100.0, 1.0, 101.0]
-    con.execute(verdicts, {"verdict": "real", "evidence": '{"by": "person", "rows": []}', "known": "2024-01-12"})
+    assert [close for close, *_ in closes(con, "adjusted_prices_as_of(TIMESTAMP '2024-01-10 12:00:00')")] == [
+        100.0,
+        1.0,
+        101.0,
+    ]
+    con.execute(
+        verdicts, {"verdict": "real", "evidence": '{"by": "person", "rows": []}', "known": "2024-01-12"}
+    )
     con.execute(verdicts, {"verdict": "real", "evidence": "{}", "known": "2024-01-13"})
     assert [close for close, *_ in closes(con)] == [100.0, 1.0, 101.0]
 
@@ -75,11 +106,16 @@ def test_only_actions_and_prices_known_then_count(con: duckdb.DuckDBPyConnection
     price(con, "2024-01-02", 104.0, known="2024-01-20", revision=1)
     action(con, "2024-01-03", "split", 2.0)
     action(con, "2024-01-03", "split", 4.0, known="2024-01-20")
-    assert closes(con, "adjusted_prices_as_of(TIMESTAMP '2024-01-15')") == [(100.0, 50.0, 50.0), (25.0, 25.0, 25.0)]
+    assert closes(con, "adjusted_prices_as_of(TIMESTAMP '2024-01-15')") == [
+        (100.0, 50.0, 50.0),
+        (25.0, 25.0, 25.0),
+    ]
     assert closes(con) == [(104.0, 26.0, 26.0), (25.0, 25.0, 25.0)]
 
 
-def test_dividends_before_the_first_and_after_the_last_price_change_nothing(con: duckdb.DuckDBPyConnection) -> None:
+def test_dividends_before_the_first_and_after_the_last_price_change_nothing(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     price(con, "2024-01-03", 100.0)
     price(con, "2024-01-04", 90.0)
     action(con, "2024-01-03", "dividend", 5.0)
@@ -110,9 +146,13 @@ def test_real_prices_and_actions_give_what_python_gives(con: duckdb.DuckDBPyConn
     actions = con.execute("SELECT * FROM corporate_actions").df()
     found = con.execute("SELECT * FROM adjusted_prices ORDER BY ticker, session").df()
     assert found["ticker"].nunique() == 8
-    assert {1.142465, 1.046, 1.048} <= set(actions.loc[actions["kind"] == "split", "value"].round(6)), "spin-offs are among them"
+    assert {1.142465, 1.046, 1.048} <= set(actions.loc[actions["kind"] == "split", "value"].round(6)), (
+        "spin-offs are among them"
+    )
     for ticker, rows in found.groupby("ticker"):
         mine = actions[actions["ticker"] == ticker]
         rows = rows.reset_index(drop=True)
         np.testing.assert_allclose(rows["split_factor"], split_factors(rows["session"], mine), rtol=1e-12)
-        pd.testing.assert_series_equal(rows["total_return_close"], total_return_close(rows, mine), check_names=False, rtol=1e-12)
+        pd.testing.assert_series_equal(
+            rows["total_return_close"], total_return_close(rows, mine), check_names=False, rtol=1e-12
+        )

@@ -9,8 +9,11 @@ import duckdb
 import pytest
 
 from forecast_lib.errors import LedgerMismatch, StoreDamaged, TickercastError, WorkspaceBusy
-from forecast_lib.jobs.takeover import hold, ledger_loss
-from forecast_lib.store import database, ledger, publication, restoration
+from forecast_lib.jobs.record.takeover import hold, ledger_loss
+from forecast_lib.store import restoration
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database
 from tests.store import children
 from tests.store.nights import now, store_and_publish, store_night
 
@@ -30,12 +33,17 @@ def test_a_new_workspace_gets_a_working_file_for_its_owner_only(tmp_path: Path) 
 
 def test_a_missing_file_is_damage_when_the_ledger_knows_runs(workspace: Path) -> None:
     (workspace / "working.duckdb").unlink()
-    with pytest.raises(StoreDamaged, match="working.duckdb is missing, but ledger.jsonl records finished runs: run `tickercast restore`"):
+    with pytest.raises(
+        StoreDamaged,
+        match="working.duckdb is missing, but ledger.jsonl records finished runs: run `tickercast restore`",
+    ):
         open_it(workspace)
     assert not (workspace / "working.duckdb").exists()
 
 
-@pytest.mark.parametrize("sign", ["published.duckdb", "working.duckdb.wal", "snapshots/20240102T220500Z_run-0.duckdb"])
+@pytest.mark.parametrize(
+    "sign", ["published.duckdb", "working.duckdb.wal", "snapshots/20240102T220500Z_run-0.duckdb"]
+)
 def test_a_missing_file_is_damage_when_anything_says_there_was_one(tmp_path: Path, sign: str) -> None:
     (tmp_path / sign).parent.mkdir(exist_ok=True)
     (tmp_path / sign).write_bytes(b"committed")
@@ -61,7 +69,10 @@ def test_an_older_copy_of_the_file_lacks_what_the_ledger_records(workspace: Path
     older = (workspace / "working.duckdb").read_bytes()
     store_night(workspace, 2)
     (workspace / "working.duckdb").write_bytes(older)
-    with pytest.raises(LedgerMismatch, match="lacks what ledger.jsonl records: run run-2 has 0 of 4 rows in forecasts .4 more like it."):
+    with pytest.raises(
+        LedgerMismatch,
+        match="lacks what ledger.jsonl records: run run-2 has 0 of 4 rows in forecasts .4 more like it.",
+    ):
         open_it(workspace)
 
 
@@ -92,7 +103,9 @@ LOSSES = (_delete, _zero, _empty, _first_line)
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_a_lost_ledger_is_noticed_and_rebuilt_with_a_line_that_says_so(workspace: Path, lose: Callable[[Path], None]) -> None:
+def test_a_lost_ledger_is_noticed_and_rebuilt_with_a_line_that_says_so(
+    workspace: Path, lose: Callable[[Path], None]
+) -> None:
     lose(workspace / "ledger.jsonl")
     kept = len(ledger.read(workspace).entries)
     assert f"lacks {2 - kept} of the published runs, run-1 among them" in ledger_loss(workspace)
@@ -107,13 +120,18 @@ def test_a_lost_ledger_is_noticed_and_rebuilt_with_a_line_that_says_so(workspace
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_a_lost_ledger_beside_an_older_working_file_is_refused(workspace: Path, lose: Callable[[Path], None]) -> None:
+def test_a_lost_ledger_beside_an_older_working_file_is_refused(
+    workspace: Path, lose: Callable[[Path], None]
+) -> None:
     """What would have told is gone, just then; the publication tells."""
     older = (workspace / "working.duckdb").read_bytes()
     store_and_publish(workspace, 2)
     (workspace / "working.duckdb").write_bytes(older)
     lose(workspace / "ledger.jsonl")
-    with pytest.raises(LedgerMismatch, match=r"lacks run run-2, which published.duckdb shows: it is older; run `tickercast restore`"):
+    with pytest.raises(
+        LedgerMismatch,
+        match=r"lacks run run-2, which published.duckdb shows: it is older; run `tickercast restore`",
+    ):
         open_it(workspace)
     restoration.restore(workspace, None, now=now(3))
     with database.open_working(workspace, now(3)) as con:
@@ -141,7 +159,9 @@ def test_a_ledger_that_was_deleted_is_written_again_from_the_tables(workspace: P
 def test_a_file_that_another_process_reads_is_busy_and_names_the_process(workspace: Path) -> None:
     holder = children.start("hold_file", workspace / "working.duckdb")
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    with pytest.raises(WorkspaceBusy, match=f"working.duckdb is open in process {holder.pid}: close it there"):
+    with pytest.raises(
+        WorkspaceBusy, match=f"working.duckdb is open in process {holder.pid}: close it there"
+    ):
         open_it(workspace)
     holder.communicate("")
     assert open_it(workspace) == 2
@@ -153,12 +173,16 @@ def test_a_wrong_query_inside_the_block_comes_out_as_ours(workspace: Path) -> No
 
 
 def test_no_flipped_byte_of_the_working_file_is_ever_published(workspace: Path) -> None:
-    """One byte in every block, each on a fresh copy: either the night fails as ours, or what is published is what was stored."""
+    """One byte in every block, each on a fresh copy: either the night fails as ours, or what is published is
+    what was stored.
+    """
     path = workspace / "working.duckdb"
 
     def stored() -> object:
         with duckdb.connect() as con:
-            con.execute("ATTACH $path AS looked_at (READ_ONLY)", {"path": str(workspace / "published.duckdb")})
+            con.execute(
+                "ATTACH $path AS looked_at (READ_ONLY)", {"path": str(workspace / "published.duckdb")}
+            )
             return publication.fingerprints(con, "looked_at")
 
     store_and_publish(workspace, 2)

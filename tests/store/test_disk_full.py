@@ -1,4 +1,6 @@
-"""A full disk: a clean error, nothing lost, the old publication whole, and the next night works once there is room."""
+"""A full disk: a clean error, nothing lost, the old publication whole, and the next night works once there is
+room.
+"""
 
 import os
 import shutil
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from forecast_lib.errors import OutOfSpace, StoreDamaged
-from forecast_lib.store import database, ledger, publication, reader
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication, reader
+from forecast_lib.store.working import database
 from tests.store.nights import night, now, store_and_publish, store_night
 
 pytestmark = pytest.mark.slow
@@ -43,7 +47,10 @@ def fill(disk: Path, leave: int) -> Path:
 def test_a_night_that_does_not_fit_fails_cleanly_and_fits_later(small_disk: Path, leave: int) -> None:
     big = night(2, TICKERS, horizon=4)
     ballast = fill(small_disk, leave)
-    with pytest.raises(OutOfSpace, match="no room to write .*: what was stored is untouched|no room to write .* free some space"):
+    with pytest.raises(
+        OutOfSpace,
+        match="no room to write .*: what was stored is untouched|no room to write .* free some space",
+    ):
         store_and_publish(small_disk, 2, big)
     assert reader.query(small_disk, SEEN)["run_id"].tolist() == ["run-1"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from flows.cli import main
 from forecast_lib.errors import UsageError
-from forecast_lib.store import reader
-from forecast_lib.store.holdings import portfolio_risk, read_holdings
+from forecast_lib.store.published import reader
+from forecast_lib.store.published.holdings import portfolio_risk, read_holdings
 from tests.store.nights import store_and_publish
 from tests.store.test_joint import joint_night
 
@@ -28,7 +28,9 @@ def written(folder: Path, text: str, name: str = "holdings.csv") -> Path:
     return folder / name
 
 
-def test_a_csv_is_read_whatever_its_capitals_and_order_and_the_rows_of_a_ticker_are_added_up(tmp_path: Path) -> None:
+def test_a_csv_is_read_whatever_its_capitals_and_order_and_the_rows_of_a_ticker_are_added_up(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path, "name,Shares, TICKER\nfirst,100,aaa\nsecond,-50.5,BBB\nthird,5,AAA\n")
     assert read_holdings(path) == {"AAA": 105.0, "BBB": -50.5}
 
@@ -66,7 +68,9 @@ def test_a_file_of_another_kind_or_none_is_refused(tmp_path: Path) -> None:
 
 def test_the_risk_of_a_file_is_that_of_the_macro(published: Path) -> None:
     ours = portfolio_risk(published, {"AAA": 30.0, "BBB": -20.0}, 2).drop(columns="step")
-    pd.testing.assert_frame_equal(ours, reader.query(published, "SELECT * FROM portfolio_risk(MAP {'AAA': 30, 'BBB': -20}, 2)"))
+    pd.testing.assert_frame_equal(
+        ours, reader.query(published, "SELECT * FROM portfolio_risk(MAP {'AAA': 30, 'BBB': -20}, 2)")
+    )
 
 
 def test_ten_thousand_rows_get_an_answer(published: Path, tmp_path: Path) -> None:
@@ -86,8 +90,10 @@ def test_on_the_command_line(published: Path, tmp_path: Path, capsys: pytest.Cap
     assert (code, row["step"], row["value"]) == (0, 2, 10000.0)
     code, out, err = risk("AAA,100\nNO,1\n")
     assert (code, out) == (2, "")
-    assert err.strip() == (
-        "tickercast: there are no scenarios of NO at step 1: the tickers and steps there are: SELECT ticker, step FROM scenarios"
+    assert (
+        err.strip()
+        == "tickercast: there are no scenarios of NO at step 1: the tickers and steps there are: SELECT"
+        " ticker, step FROM scenarios"
     )
     assert main(["risk", "--workspace", str(published)]) == 2
     assert "risk needs --holdings FILE" in capsys.readouterr().err

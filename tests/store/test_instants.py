@@ -6,7 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forecast_lib.store import database, publication
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database
 from tests.store.nights import now
 
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata"]
@@ -27,7 +28,9 @@ INSTANTS = {
     "'-infinity'": 0,
     "NULL": 0,
 }
-"""An argument, and the prices known then: two of night 0, 2 January 2024 at 22:00 UTC, and two of night 1 a day later."""
+"""An argument, and the prices known then: two of night 0, 2 January 2024 at 22:00 UTC, and two of night 1 a
+day later.
+"""
 
 
 def counts(path: Path, zone: str, macro: str) -> dict[str, int]:
@@ -35,12 +38,16 @@ def counts(path: Path, zone: str, macro: str) -> dict[str, int]:
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     with duckdb.connect(str(path), read_only=True, config=offline) as con:
         con.execute(f"SET TimeZone = '{zone}'")
-        return {each: con.execute(f"SELECT count(*) FROM {macro}({each})").fetchall()[0][0] for each in INSTANTS}
+        return {
+            each: con.execute(f"SELECT count(*) FROM {macro}({each})").fetchall()[0][0] for each in INSTANTS
+        }
 
 
 @pytest.mark.parametrize("macro", ["prices_as_of", "adjusted_prices_as_of"])
 @pytest.mark.parametrize("zone", ZONES)
-def test_an_instant_is_itself_and_all_else_is_utc_in_a_publication(workspace: Path, macro: str, zone: str) -> None:
+def test_an_instant_is_itself_and_all_else_is_utc_in_a_publication(
+    workspace: Path, macro: str, zone: str
+) -> None:
     assert counts(workspace / "published.duckdb", zone, macro) == INSTANTS
 
 
@@ -51,15 +58,24 @@ def test_a_publication_that_was_written_row_by_row_answers_alike(workspace: Path
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(("learned", "splits"), [(-60, [2.0]), (60, [1.0])])
-def test_now_is_now_for_prices_and_for_corporate_actions(tmp_path: Path, zone: str, learned: int, splits: list[float]) -> None:
-    """A 2:1 split that was learned a minute ago counts, and so does a bound time; one that will be learned in a minute does not."""
+def test_now_is_now_for_prices_and_for_corporate_actions(
+    tmp_path: Path, zone: str, learned: int, splits: list[float]
+) -> None:
+    """A 2:1 split that was learned a minute ago counts, and so does a bound time; one that will be learned in
+    a minute does not.
+    """
     moment = dt.datetime.now(dt.UTC)
     at = {"at": moment.replace(tzinfo=None) + dt.timedelta(seconds=learned)}
     with database.open_working(tmp_path / "workspace", now(0)) as con:
         price = "('ACME', '{}', NULL, NULL, NULL, {}, NULL, NULL, 'USD', 'files', 0, '2024-01-10', 'r')"
         con.execute(f"INSERT INTO prices VALUES {price.format('2024-01-02', 100)}")
-        con.execute("INSERT INTO corporate_actions VALUES ('ACME', '2024-01-03', 'split', 2.0, $at, 'r', 'files')", at)
+        con.execute(
+            "INSERT INTO corporate_actions VALUES ('ACME', '2024-01-03', 'split', 2.0, $at, 'r', 'files')", at
+        )
         con.execute(f"SET TimeZone = '{zone}'")
-        assert [split for (split,) in con.execute("SELECT split_factor FROM adjusted_prices_as_of(now())").fetchall()] == splits
+        assert [
+            split
+            for (split,) in con.execute("SELECT split_factor FROM adjusted_prices_as_of(now())").fetchall()
+        ] == splits
         bound = con.execute("SELECT split_factor FROM adjusted_prices_as_of($moment)", {"moment": moment})
         assert [split for (split,) in bound.fetchall()] == splits

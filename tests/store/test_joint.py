@@ -11,7 +11,8 @@ from forecast_lib import portfolios
 from forecast_lib.distribution import expected_shortfalls, price_at, probability_below
 from forecast_lib.domain import QUANTILES
 from forecast_lib.errors import AuditFailed, UsageError
-from forecast_lib.store import database, reader
+from forecast_lib.store.published import reader
+from forecast_lib.store.working import database
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from tests.store.nights import night, now, outcomes, store_and_publish
 
@@ -20,7 +21,9 @@ P = (np.arange(WORLDS) + 0.5) / WORLDS
 
 
 def joint_night(number: int, horizon: int = 2, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A night of two tickers whose forecasts are logistic, BBB twice as wide, and whose worlds are of one mind."""
+    """A night of two tickers whose forecasts are logistic, BBB twice as wide, and whose worlds are of one
+    mind.
+    """
     frames = night(number, horizon=horizon)
     odds = np.log(np.array(QUANTILES) / (1 - np.array(QUANTILES)))
     wide = frames["forecasts"]["ticker"].map({"AAA": 0.01, "BBB": 0.02}).to_numpy()[:, None]
@@ -50,21 +53,30 @@ def test_the_macros_give_the_numbers_of_the_library(published: Path) -> None:
     probabilities = np.array([1e-6, 0.004, 0.005, 0.01, 0.2, 0.5, 0.77, 0.99, 0.995, 0.9999])
     for quantiles, ticker in zip(rows[list(QUANTILE_COLUMNS)].to_numpy(), rows["ticker"], strict=True):
         expected = price_at(np.tile(quantiles, (len(probabilities), 1)), probabilities)
-        values = ", ".join(f"({p!r}, {price!r})" for p, price in zip(probabilities.tolist(), expected.tolist(), strict=True))
+        values = ", ".join(
+            f"({p!r}, {price!r})" for p, price in zip(probabilities.tolist(), expected.tolist(), strict=True)
+        )
         sql = f"""
             SELECT price_at('{ticker}', 2, probability) AS at, probability_below('{ticker}', 2, price) AS below
             FROM (VALUES {values}) AS asked(probability, price)
         """
         found = reader.query(published, sql)
         np.testing.assert_allclose(found["at"], expected, rtol=1e-9)
-        np.testing.assert_allclose(found["below"], probability_below(np.tile(quantiles, (len(expected), 1)), expected), rtol=1e-9)
+        np.testing.assert_allclose(
+            found["below"], probability_below(np.tile(quantiles, (len(expected), 1)), expected), rtol=1e-9
+        )
         np.testing.assert_allclose(found["below"], probabilities, rtol=1e-9)
 
 
 def test_a_macro_asked_for_each_row_of_a_table_answers_for_that_row(published: Path) -> None:
     """Logistic with scale 0.01 and 0.02: ln(0.9) / 0.01 is log odds of -10.536, ln(0.9) / 0.02 of -5.268."""
-    sql = "SELECT probability_below(ticker, step, 0.9 * last_close) AS p FROM latest_forecasts WHERE step = 1 ORDER BY ticker"
-    np.testing.assert_allclose(reader.query(published, sql)["p"], 1 / (1 + np.exp([10.53605, 5.268026])), rtol=1e-5)
+    sql = (
+        "SELECT probability_below(ticker, step, 0.9 * last_close) AS p FROM latest_forecasts WHERE step = 1"
+        " ORDER BY ticker"
+    )
+    np.testing.assert_allclose(
+        reader.query(published, sql)["p"], 1 / (1 + np.exp([10.53605, 5.268026])), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +98,9 @@ def test_what_has_no_answer_is_null(published: Path, asked: str, answer: float |
 
 
 def test_the_risk_of_one_ticker_is_read_off_its_distribution(published: Path) -> None:
-    """100 shares of AAA at 100: the 1 % quantile is 100 * exp(0.01 * ln(1/99)) = 95.5089, so 449.11 are at risk."""
+    """100 shares of AAA at 100: the 1 % quantile is 100 * exp(0.01 * ln(1/99)) = 95.5089, so 449.11 are at
+    risk.
+    """
     row = reader.query(published, "SELECT * FROM portfolio_risk(MAP {'AAA': 100}, 1)").iloc[0]
     assert (row["tickers"], row["currency"], row["value"], row["worlds"]) == (1, "USD", 10000.0, WORLDS)
     assert row["var01"] == pytest.approx(449.11, abs=0.6)  # ten worlds lie below it
@@ -100,7 +114,13 @@ def test_the_risk_of_several_tickers_is_that_of_the_sums_in_each_world(published
     expected = portfolios.risk(30 * (prices[0] - 100) - 20 * (prices[1] - 100))
     row = reader.query(published, "SELECT * FROM portfolio_risk(MAP {'AAA': 30, 'BBB': -20}, 2)").iloc[0]
     assert row["value"] == pytest.approx(1000.0)
-    for ours, theirs in (("var01", "q01"), ("var025", "q025"), ("var05", "q05"), ("es01", "es01"), ("es025", "es025")):
+    for ours, theirs in (
+        ("var01", "q01"),
+        ("var025", "q025"),
+        ("var05", "q05"),
+        ("es01", "es01"),
+        ("es025", "es025"),
+    ):
         assert row[ours] == pytest.approx(-expected[theirs], rel=1e-9)
     assert (row["mean_gain"], row["sigma"]) == pytest.approx((expected["mean"], expected["sigma"]))
 
@@ -114,7 +134,9 @@ def test_the_risk_of_several_tickers_is_that_of_the_sums_in_each_world(published
         ("{'AAA': 'nan'::DOUBLE}", "holdings of AAA are not a number of shares"),
     ],
 )
-def test_holdings_that_cannot_be_judged_are_refused_in_one_line(published: Path, holdings: str, said: str) -> None:
+def test_holdings_that_cannot_be_judged_are_refused_in_one_line(
+    published: Path, holdings: str, said: str
+) -> None:
     with pytest.raises(UsageError, match=said) as raised:
         reader.query(published, f"SELECT * FROM portfolio_risk(MAP {holdings}, 1)")
     assert "\n" not in str(raised.value)
@@ -146,17 +168,25 @@ def test_only_the_newest_run_s_scenarios_are_kept_and_the_ledger_does_not_count_
 def test_scenarios_of_another_run_or_of_uneven_length_are_not_stored(tmp_path: Path) -> None:
     frames = joint_night(0)
     frames["scenarios"].at[0, "prices"] = np.ones(3, np.float32)
-    with pytest.raises(AuditFailed, match="scenarios are of one run's forecasts"), database.open_working(tmp_path, now(0)) as con:
+    with (
+        pytest.raises(AuditFailed, match="scenarios are of one run's forecasts"),
+        database.open_working(tmp_path, now(0)) as con,
+    ):
         database.record_run(con, frames)
     frames["scenarios"] = frames["scenarios"].iloc[1:].assign(run_id="other")
-    with pytest.raises(AuditFailed, match="scenarios are of one run's forecasts"), database.open_working(tmp_path, now(0)) as con:
+    with (
+        pytest.raises(AuditFailed, match="scenarios are of one run's forecasts"),
+        database.open_working(tmp_path, now(0)) as con,
+    ):
         database.record_run(con, frames)
 
 
 def test_a_portfolio_is_settled_when_all_its_tickers_are(published: Path) -> None:
     """Both closed at 100 after 100: a return of 0, inside everything."""
     found = reader.query(published, "SELECT * FROM portfolio_outcomes")
-    assert found[["run_id", "portfolio", "step", "actual", "below01"]].to_numpy().tolist() == [["run-0", "equal", 1, 0.0, False]]
+    assert found[["run_id", "portfolio", "step", "actual", "below01"]].to_numpy().tolist() == [
+        ["run-0", "equal", 1, 0.0, False]
+    ]
 
 
 def test_changes_are_those_since_the_night_before(published: Path) -> None:
@@ -168,9 +198,13 @@ def test_changes_are_those_since_the_night_before(published: Path) -> None:
 
 
 def test_surprises_are_outcomes_that_their_forecast_called_rare(tmp_path: Path) -> None:
-    """AAA closes at 95: log odds of ln(0.95) / 0.01 = -5.129, one in 169.9; BBB, twice as wide, makes nothing of it."""
+    """AAA closes at 95: log odds of ln(0.95) / 0.01 = -5.129, one in 169.9; BBB, twice as wide, makes nothing
+    of it.
+    """
     store_and_publish(tmp_path, 0, joint_night(0))
-    store_and_publish(tmp_path, 1, joint_night(1, forecast_outcomes=outcomes("run-0", "run-1", 1, 0).assign(actual=95.0)))
+    store_and_publish(
+        tmp_path, 1, joint_night(1, forecast_outcomes=outcomes("run-0", "run-1", 1, 0).assign(actual=95.0))
+    )
     [row] = reader.query(tmp_path, "SELECT * FROM surprises").to_dict("records")
     assert (row["ticker"], row["found"], row["forecasts"]) == ("AAA", 1, 2)
     assert row["one_in"] == pytest.approx(1 + np.exp(5.129329), rel=1e-6)

@@ -1,10 +1,14 @@
-"""SIGKILL at every named point of a night: nothing reported is lost, readers see a whole run, the next night works unaided."""
+"""SIGKILL at every named point of a night: nothing reported is lost, readers see a whole run, the next night
+works unaided.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from forecast_lib.store import database, ledger, publication, reader
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication, reader
+from forecast_lib.store.working import database
 from tests.store import children
 from tests.store.nights import night, now, store_and_publish
 
@@ -24,7 +28,10 @@ POINTS = {
     "before replace": (True, False),
     "after replace": (True, True),
 }
-SEEN = "SELECT run_id, count(*) AS n, (SELECT max(run_id) FROM runs) AS newest FROM latest_forecasts GROUP BY ALL"
+SEEN = (
+    "SELECT run_id, count(*) AS n, (SELECT max(run_id) FROM runs) AS newest FROM latest_forecasts GROUP"
+    " BY ALL"
+)
 
 
 @pytest.mark.parametrize("point", POINTS)

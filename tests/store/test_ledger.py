@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forecast_lib.errors import OutOfSpace, StoreDamaged
-from forecast_lib.store import ledger
+from forecast_lib.store.disk import ledger
 
 LINES = [{"kind": "nightly", "run_id": f"run-{number}", "rows": {"runs": 1}} for number in range(3)]
 
@@ -24,7 +24,11 @@ def test_no_file_is_an_empty_ledger(tmp_path: Path) -> None:
 
 def test_lines_read_back_in_order_with_one_json_object_each(file: Path) -> None:
     assert list(ledger.read(file.parent).runs()) == ["run-0", "run-1", "run-2"]
-    assert [json.loads(line)["run_id"] for line in file.read_text().splitlines()] == ["run-0", "run-1", "run-2"]
+    assert [json.loads(line)["run_id"] for line in file.read_text().splitlines()] == [
+        "run-0",
+        "run-1",
+        "run-2",
+    ]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -60,7 +64,11 @@ def test_writing_goes_on_after_a_torn_line(file: Path) -> None:
 )
 def test_an_altered_or_missing_line_is_damage_and_named(file: Path, number: int, damage: str) -> None:
     lines = file.read_text().splitlines(keepends=True)
-    changed = {"altered": lines[number - 1].replace('"runs": 1', '"runs": 2'), "garbage": "\x00garbage\n", "removed": ""}[damage]
+    changed = {
+        "altered": lines[number - 1].replace('"runs": 1', '"runs": 2'),
+        "garbage": "\x00garbage\n",
+        "removed": "",
+    }[damage]
     file.write_text("".join([*lines[: number - 1], changed, *lines[number:]]))
     with pytest.raises(StoreDamaged, match=f"ledger.jsonl line {number} is damaged"):
         ledger.read(file.parent)
@@ -73,7 +81,9 @@ def test_runs_that_a_restore_declared_lost_are_not_asked_for_until_they_come_aga
     assert list(ledger.read(file.parent).runs()) == ["run-0", "run-2"]
 
 
-def test_a_write_that_stops_halfway_leaves_the_ledger_as_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_stops_halfway_leaves_the_ledger_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = file.read_bytes()
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forecast_lib.errors import WorkspaceBusy
-from forecast_lib.store.lock import hold_workspace
+from forecast_lib.store.disk.lock import hold_workspace
 from tests.store import children
 
 STARTED = dt.datetime(2024, 1, 2, 22, tzinfo=dt.UTC)

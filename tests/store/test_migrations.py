@@ -8,8 +8,9 @@ import pandera.pandas as pa
 import pytest
 
 from forecast_lib.errors import SchemaTooNew, StoreDamaged
-from forecast_lib.store import audits, database, migrations, publication
-from forecast_lib.store.migrations import Migration
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import audits, database, migrations
+from forecast_lib.store.working.migrations import Migration
 from forecast_lib.tables import TABLES
 from tests.store.nights import night, now, store_and_publish
 
@@ -25,7 +26,8 @@ CREATE MACRO twice(x) AS 2 * x;
 COMMENT ON MACRO twice IS 'Twice x';
 """
 SCHEMA_8 = Path(__file__).parent / "answers" / "workspace-schema-8.tar.xz"
-"""Nights 0 and 1 of `nights`, with outcomes, written by the last release whose numbered files held the views."""
+"""Nights 0 and 1 of `nights`, with outcomes, written by the last release whose numbered files held the views.
+"""
 
 
 @pytest.fixture
@@ -53,7 +55,10 @@ def test_each_file_is_recorded_with_its_time_and_hash(con: duckdb.DuckDBPyConnec
     sha = "6727eeb12bf7723d92d284f013894a1428de1154ef57436c5dbb721eff978925"
     sql = "SELECT version, name, applied_at, sha256 FROM schema_migrations WHERE version > 0 ORDER BY version"
     record = con.execute(sql).fetchall()
-    assert [row[:3] for row in record] == [(1, "first", now(0).replace(tzinfo=None)), (2, "second", now(0).replace(tzinfo=None))]
+    assert [row[:3] for row in record] == [
+        (1, "first", now(0).replace(tzinfo=None)),
+        (2, "second", now(0).replace(tzinfo=None)),
+    ]
     assert record[0][3] == sha
 
 
@@ -67,7 +72,9 @@ def test_where_one_file_fails_none_of_them_was_applied(con: duckdb.DuckDBPyConne
     with pytest.raises(duckdb.CatalogException):
         migrations.upgrade(con, (SECOND, BROKEN), now(1))
     assert tables(con) == {"a", "schema_migrations"}
-    assert con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'a'").fetchall() == [("x",)]
+    assert con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'a'").fetchall() == [
+        ("x",)
+    ]
     assert migrations.pending(con, (FIRST, SECOND, BROKEN)) == (SECOND, BROKEN)
 
 
@@ -107,7 +114,9 @@ def test_views_are_applied_anew_when_their_file_changed_and_what_it_no_longer_ha
     assert migrations.views_differ(con)
     migrations.upgrade(con, (), now(1))
     assert not migrations.views_differ(con)
-    assert con.execute("SELECT twice(4), count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(8, 0)]
+    assert con.execute("SELECT twice(4), count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [
+        (8, 0)
+    ]
     record = con.execute("SELECT name, applied_at FROM schema_migrations ORDER BY version").fetchall()
     assert record == [("views", now(1).replace(tzinfo=None)), ("first", now(0).replace(tzinfo=None))]
 
@@ -116,24 +125,44 @@ def test_a_column_of_a_view_takes_over_the_comment_of_the_column_it_shows(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also through a view over a view, with a quote in it; one of its own is kept."""
-    tables = Migration(1, "t", "CREATE TABLE a (x INT, y INT); COMMENT ON COLUMN a.x IS 'x''s'; COMMENT ON COLUMN a.y IS 'y';")
-    views = "CREATE VIEW b AS SELECT y, x FROM a; CREATE VIEW c AS SELECT * FROM b; COMMENT ON COLUMN c.y IS 'own';"
+    tables = Migration(
+        1,
+        "t",
+        "CREATE TABLE a (x INT, y INT); COMMENT ON COLUMN a.x IS 'x''s'; COMMENT ON COLUMN a.y IS 'y';",
+    )
+    views = (
+        "CREATE VIEW b AS SELECT y, x FROM a; CREATE VIEW c AS SELECT * FROM b; COMMENT ON COLUMN c.y IS"
+        " 'own';"
+    )
     given_views(monkeypatch, views)
     migrations.upgrade(con, (tables,), now(0))
-    sql = "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE table_name IN ('b', 'c') ORDER BY ALL"
-    assert con.execute(sql).fetchall() == [("b", "x", "x's"), ("b", "y", "y"), ("c", "x", "x's"), ("c", "y", "own")]
+    sql = (
+        "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE table_name IN ('b', 'c') ORDER"
+        " BY ALL"
+    )
+    assert con.execute(sql).fetchall() == [
+        ("b", "x", "x's"),
+        ("b", "y", "y"),
+        ("c", "x", "x's"),
+        ("c", "y", "own"),
+    ]
 
 
 def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "working.duckdb")) as con:
         con.execute("CREATE TABLE theirs AS SELECT 1 AS x")
-    with pytest.raises(StoreDamaged, match="is not a database of Tickercast"), database.open_working(tmp_path, now(0)):
+    with (
+        pytest.raises(StoreDamaged, match="is not a database of Tickercast"),
+        database.open_working(tmp_path, now(0)),
+    ):
         pass
     with duckdb.connect(str(tmp_path / "working.duckdb")) as con:
         assert tables(con) == {"theirs"}
 
 
-def test_an_older_working_file_is_copied_before_it_is_upgraded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_working_file_is_copied_before_it_is_upgraded(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     next_version = len(migrations.released()) + 1
     newer = (*migrations.released(), Migration(next_version, "notes", "CREATE TABLE notes (text VARCHAR);"))
     monkeypatch.setattr(migrations, "released", lambda: newer)
@@ -146,11 +175,18 @@ def test_an_older_working_file_is_copied_before_it_is_upgraded(workspace: Path, 
         assert con.execute("SELECT count(*) FROM prices").fetchall() == [(4,)]
 
 
-def test_a_publication_after_an_upgrade_has_the_new_schema_and_views(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publication_after_an_upgrade_has_the_new_schema_and_views(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     next_version = len(migrations.released()) + 1
-    newer = (*migrations.released(), Migration(next_version, "note", "ALTER TABLE prices ADD COLUMN note VARCHAR;"))
+    newer = (
+        *migrations.released(),
+        Migration(next_version, "note", "ALTER TABLE prices ADD COLUMN note VARCHAR;"),
+    )
     monkeypatch.setattr(migrations, "released", lambda: newer)
-    monkeypatch.setitem(TABLES, "prices", TABLES["prices"].add_columns({"note": pa.Column(str, nullable=True)}))
+    monkeypatch.setitem(
+        TABLES, "prices", TABLES["prices"].add_columns({"note": pa.Column(str, nullable=True)})
+    )
     frames = night(2)
     store_and_publish(workspace, 2, frames | {"prices": frames["prices"].assign(note=None)})
     with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
@@ -197,18 +233,24 @@ def _older(table: str, newer: list[str]) -> pa.DataFrameSchema:
     return schema
 
 
-FIRST_VIEWS = "CREATE VIEW latest_forecasts AS SELECT * FROM forecasts WHERE run_id = (SELECT max(run_id) FROM runs);"
+FIRST_VIEWS = (
+    "CREATE VIEW latest_forecasts AS SELECT * FROM forecasts WHERE run_id = (SELECT max(run_id) FROM runs);"
+)
 """What the first releases needed of the views to publish."""
 
 
 def _without_newer_columns(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {table: frame.drop(columns=NEWER.get(table, []), errors="ignore") for table, frame in frames.items()}
+    return {
+        table: frame.drop(columns=NEWER.get(table, []), errors="ignore") for table, frame in frames.items()
+    }
 
 
 def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two nights stored and published by the first release; then today's program opens the workspace and runs a third."""
+    """Two nights stored and published by the first release; then today's program opens the workspace and runs
+    a third.
+    """
     now_released = migrations.released()
     frames = [_without_newer_columns(night(number)) for number in range(2)]
     first_tables = {name: TABLES[name] for name in re.findall(r"CREATE TABLE (\w+)", FIRST_RELEASED.sql)}
@@ -223,15 +265,24 @@ def test_a_workspace_of_the_first_schema_is_upgraded_after_a_snapshot_and_loses_
         store_and_publish(tmp_path, 1, frames[1])
     old_rows = rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL")
     store_and_publish(tmp_path, 2)
-    assert [row for row in rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL") if row in old_rows] == old_rows
-    assert rows_of(tmp_path / "published.duckdb", VERSIONS) == [(0,), *((file.version,) for file in now_released)]
+    assert [
+        row
+        for row in rows_of(tmp_path / "working.duckdb", "SELECT * FROM prices ORDER BY ALL")
+        if row in old_rows
+    ] == old_rows
+    assert rows_of(tmp_path / "published.duckdb", VERSIONS) == [
+        (0,),
+        *((file.version,) for file in now_released),
+    ]
     assert rows_of(tmp_path / "published.duckdb", "SELECT count(*) FROM adjusted_prices") == [(6,)]
     snapshot = publication.snapshot_path(tmp_path, "20240104T220000Z_before-schema-2")
     assert rows_of(snapshot, "SELECT * FROM prices ORDER BY ALL") == old_rows
     assert rows_of(snapshot, "SELECT max(version) FROM schema_migrations") == [(1,)]
 
 
-def test_the_upgraded_workspace_is_refused_by_the_first_release(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_upgraded_workspace_is_refused_by_the_first_release(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = migrations.released()[:1]
     newest = len(migrations.released())
     monkeypatch.setattr(migrations, "released", lambda: first)
@@ -258,7 +309,9 @@ VIEW_NAMES = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1
 ROWS = "SELECT p.*, r.message FROM prices AS p JOIN runs AS r USING (run_id) ORDER BY ALL"
 
 
-def test_a_workspace_of_schema_3_is_upgraded_at_once_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_of_schema_3_is_upgraded_at_once_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store_by_schema_3(tmp_path, monkeypatch)
     working, old_rows = tmp_path / "working.duckdb", rows_of(tmp_path / "working.duckdb", ROWS)
     assert len(old_rows) == 4, "two tickers on two nights"
@@ -280,7 +333,10 @@ def test_an_upgrade_that_fails_in_the_middle_leaves_the_file_as_it_was_and_one_s
         con.execute("DROP TABLE backtest_scores")
     before, old_rows = working.read_bytes(), rows_of(working, ROWS)
     for attempt in (5, 6):
-        with pytest.raises(StoreDamaged, match="backtest_scores does not exist"), database.open_working(tmp_path, now(attempt)):
+        with (
+            pytest.raises(StoreDamaged, match="backtest_scores does not exist"),
+            database.open_working(tmp_path, now(attempt)),
+        ):
             pass
         assert rows_of(working, VERSIONS) == [(0,), (1,), (2,), (3,)]
         assert rows_of(working, ROWS) == old_rows

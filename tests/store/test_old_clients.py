@@ -1,4 +1,6 @@
-"""An analyst's DuckDB may be years older than ours: each release since 1.1 reads everything that is published."""
+"""An analyst's DuckDB may be years older than ours: each release since 1.1 reads everything that is
+published.
+"""
 
 import json
 import os
@@ -10,7 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forecast_lib.store import compaction, publication, restoration
+from forecast_lib.store import restoration
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import compaction
 from tests.store.nights import now, store_and_publish
 
 pytestmark = pytest.mark.slow
@@ -35,8 +39,21 @@ def client(request: pytest.FixtureRequest) -> tuple[str, Path]:
     folder = Path(request.config.cache.mkdir("old-clients")) / request.param
     if not (folder / "duckdb").is_dir():
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(unfinished)]
-        done = subprocess.run([*command, f"duckdb=={request.param}"], capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--target",
+            str(unfinished),
+        ]
+        done = subprocess.run(
+            [*command, f"duckdb=={request.param}"], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             shutil.rmtree(unfinished, ignore_errors=True)
             pytest.skip(f"DuckDB {request.param} cannot be installed here: {done.stderr.strip()[-200:]}")
@@ -47,7 +64,13 @@ def client(request: pytest.FixtureRequest) -> tuple[str, Path]:
 def read_by(client: tuple[str, Path], path: Path) -> dict[str, int]:
     version, folder = client
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run([sys.executable, "-c", READ_ALL, str(path)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ALL, str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["version"] == version
@@ -55,9 +78,13 @@ def read_by(client: tuple[str, Path], path: Path) -> dict[str, int]:
     return rows
 
 
-def test_tables_views_and_macros_of_publication_and_snapshot(workspace: Path, client: tuple[str, Path]) -> None:
+def test_tables_views_and_macros_of_publication_and_snapshot(
+    workspace: Path, client: tuple[str, Path]
+) -> None:
     rows = read_by(client, workspace / "published.duckdb")
-    assert rows == read_by(client, publication.snapshot_path(workspace, publication.list_snapshots(workspace)[0]))
+    assert rows == read_by(
+        client, publication.snapshot_path(workspace, publication.list_snapshots(workspace)[0])
+    )
     assert (rows["latest_forecasts"], rows["forecasts"], rows["runs"]) == (4, 8, 2)
     assert rows["prices_as_of"] == rows["current_prices"] > 0
 

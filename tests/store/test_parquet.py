@@ -1,4 +1,6 @@
-"""A Parquet file comes from anywhere: it is counted before it is read, and only the wanted columns are unpacked."""
+"""A Parquet file comes from anywhere: it is counted before it is read, and only the wanted columns are
+unpacked.
+"""
 
 import time
 import warnings
@@ -19,7 +21,9 @@ def written(folder: Path, query: str, name: str = "prices.parquet") -> Path:
 
 
 def test_only_wanted_columns_come_with_their_own_names(tmp_path: Path) -> None:
-    path = written(tmp_path, "SELECT DATE '2024-01-02' AS Date, 1.5 AS \"Adj Close\", 'x' AS note, {'a': 1} AS more")
+    path = written(
+        tmp_path, "SELECT DATE '2024-01-02' AS Date, 1.5 AS \"Adj Close\", 'x' AS note, {'a': 1} AS more"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = read_parquet(path, WANTED)
@@ -53,7 +57,9 @@ def test_a_column_name_cannot_smuggle_sql(tmp_path: Path) -> None:
     assert read_parquet(path, {"close"})['"close"'].tolist() == [6]
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"date,close\n2024-01-02,1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"date,close\n2024-01-02,1\n"]
+)
 def test_what_is_no_parquet_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "prices.parquet"
     path.write_bytes(content)

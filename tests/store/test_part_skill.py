@@ -1,4 +1,6 @@
-"""Live figures of each part of a combination, from what it said and what came true; and that its weights are audited."""
+"""Live figures of each part of a combination, from what it said and what came true; and that its weights are
+audited.
+"""
 
 from pathlib import Path
 
@@ -8,12 +10,14 @@ import pytest
 
 from forecast_lib.distribution import pinball
 from forecast_lib.errors import AuditFailed
-from forecast_lib.store import database
+from forecast_lib.store.working import database
 from forecast_lib.tables import QUANTILE_COLUMNS
 from tests.store import nights
 
 
-def weights(run_id: str, *by_model: tuple[str, float, float], steps: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
+def weights(
+    run_id: str, *by_model: tuple[str, float, float], steps: tuple[int, ...] = (1, 2)
+) -> pd.DataFrame:
     """Of both tickers: model, weight, and how far its quantiles lie above those of the fixture."""
     return pd.DataFrame(
         {
@@ -38,24 +42,37 @@ def combined(number: int, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def test_each_part_is_scored_as_if_it_had_answered_alone(tmp_path: Path) -> None:
-    nights.store_night(tmp_path, 0, combined(0, weights("run-0", ("stacked", 0.75, 0.0), ("naive", 0.25, 3.0))))
+    nights.store_night(
+        tmp_path, 0, combined(0, weights("run-0", ("stacked", 0.75, 0.0), ("naive", 0.25, 3.0)))
+    )
     outcomes = nights.outcomes("run-0", "run-1", 1, 0)
     nights.store_night(tmp_path, 1, nights.night(1) | {"forecast_outcomes": outcomes})
     with database.open_working(tmp_path, nights.now(2)) as con:
-        found = con.execute("SELECT model, n, weight, pinball FROM part_skill WHERE ticker = 'AAA' AND step = 1 ORDER BY model").fetchall()
+        found = con.execute(
+            "SELECT model, n, weight, pinball FROM part_skill WHERE ticker = 'AAA' AND step = 1 ORDER BY"
+            " model"
+        ).fetchall()
     actual = outcomes["actual"].to_numpy()[:1]
     losses = [pinball(actual, 94.0 + above + np.arange(13.0)[None]).item() for above in (3.0, 0.0)]
-    assert found == [("naive", 1, 0.25, pytest.approx(losses[0])), ("stacked", 1, 0.75, pytest.approx(losses[1]))]
+    assert found == [
+        ("naive", 1, 0.25, pytest.approx(losses[0])),
+        ("stacked", 1, 0.75, pytest.approx(losses[1])),
+    ]
 
 
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (weights("run-0", ("stacked", 0.75, 0.0), ("naive", 0.2, 0.0)), "weights of a forecast sum to one.*AAA step 1 has 0.95"),
+        (
+            weights("run-0", ("stacked", 0.75, 0.0), ("naive", 0.2, 0.0)),
+            "weights of a forecast sum to one.*AAA step 1 has 0.95",
+        ),
         (weights("run-0", ("stacked", 1.0, 0.0), steps=(1,)), "a combined forecast has weights"),
         (weights("run-0", ("stacked", 1.0, 0.0), steps=(1, 2, 3)), "weights have a forecast"),
     ],
 )
-def test_weights_that_do_not_add_up_or_belong_to_nothing_are_not_stored(tmp_path: Path, frame: pd.DataFrame, message: str) -> None:
+def test_weights_that_do_not_add_up_or_belong_to_nothing_are_not_stored(
+    tmp_path: Path, frame: pd.DataFrame, message: str
+) -> None:
     with pytest.raises(AuditFailed, match=message):
         nights.store_night(tmp_path, 0, combined(0, frame))

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from forecast_lib.errors import AuditFailed, WorkspaceBusy
-from forecast_lib.store import database, publication, reader
+from forecast_lib.store.published import publication, reader
+from forecast_lib.store.working import database
 from tests.store import children
 from tests.store.nights import night, now, store_and_publish, store_night
 
@@ -58,7 +59,9 @@ def test_a_night_without_any_forecast_is_not_published(workspace: Path) -> None:
     frames = night(2, status="degraded")
     frames["run_tickers"]["status"] = "none"
     store_night(workspace, 2, {table: frames[table] for table in ("runs", "run_tickers")})
-    with pytest.raises(AuditFailed, match="latest_forecasts shows 0 runs, expected the newest nightly run, run-2"):
+    with pytest.raises(
+        AuditFailed, match="latest_forecasts shows 0 runs, expected the newest nightly run, run-2"
+    ):
         publication.publish(workspace, "run-2", 7)
     assert shown(workspace) == [("run-1", 4)]
 
@@ -87,8 +90,12 @@ def test_a_copy_that_differs_from_what_is_stored_is_not_published(workspace: Pat
 def test_snapshots_are_kept_newest_first_up_to_the_number_asked_for(workspace: Path) -> None:
     for number in range(2, 5):
         store_and_publish(workspace, number, keep=3)
-    assert publication.list_snapshots(workspace) == tuple(f"2024010{number + 2}T220500Z_run-{number}" for number in (4, 3, 2))
-    assert reader.query(publication.snapshot_path(workspace, "20240104T220500Z_run-2"), COUNT)["run_id"].tolist() == ["run-2"]
+    assert publication.list_snapshots(workspace) == tuple(
+        f"2024010{number + 2}T220500Z_run-{number}" for number in (4, 3, 2)
+    )
+    assert reader.query(publication.snapshot_path(workspace, "20240104T220500Z_run-2"), COUNT)[
+        "run_id"
+    ].tolist() == ["run-2"]
 
 
 def test_a_snapshot_is_a_file_of_its_own(workspace: Path) -> None:
@@ -100,7 +107,11 @@ def test_a_snapshot_is_a_file_of_its_own(workspace: Path) -> None:
 def test_leftovers_of_dead_processes_are_removed_and_those_of_living_ones_stay(workspace: Path) -> None:
     dead = children.start("run_night", "/nonexistent", "x", "")
     dead.communicate()
-    for name in (f"published.duckdb.next-{dead.pid}", f"published.duckdb.next-{dead.pid}.wal", "published.duckdb.next-1"):
+    for name in (
+        f"published.duckdb.next-{dead.pid}",
+        f"published.duckdb.next-{dead.pid}.wal",
+        "published.duckdb.next-1",
+    ):
         (workspace / name).write_bytes(b"unfinished")
     publication.publish(workspace, "run-1", 7)
     assert [path.name for path in workspace.glob("*.next-*")] == ["published.duckdb.next-1"]
@@ -125,7 +136,10 @@ def test_a_working_file_that_somebody_writes_is_busy_and_readers_go_on(workspace
 
 
 def test_a_working_file_still_open_in_this_program_is_busy(workspace: Path) -> None:
-    with database.open_working(workspace, now(2)), pytest.raises(WorkspaceBusy, match="working.duckdb is open in this program"):
+    with (
+        database.open_working(workspace, now(2)),
+        pytest.raises(WorkspaceBusy, match="working.duckdb is open in this program"),
+    ):
         publication.publish(workspace, "run-1", 7)
 
 

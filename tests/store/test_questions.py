@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast_lib.store import reader
+from forecast_lib.store.published import reader
 from tests.store.nights import outcomes, store_and_publish
 from tests.store.test_joint import joint_night
 
@@ -18,8 +18,14 @@ EMPTY = ("Which tickers are not", "Which models answered")  # here nothing is wr
 def named(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The night with the tickers of the page."""
     names = {"AAA": "SIM1", "BBB": "SIM2"}
-    renamed = {table: frame.replace({"ticker": names}) if "ticker" in frame else frame for table, frame in frames.items()}
-    return {**renamed, "portfolio_forecasts": frames["portfolio_forecasts"].assign(tickers=[["SIM1", "SIM2"]])}
+    renamed = {
+        table: frame.replace({"ticker": names}) if "ticker" in frame else frame
+        for table, frame in frames.items()
+    }
+    return {
+        **renamed,
+        "portfolio_forecasts": frames["portfolio_forecasts"].assign(tickers=[["SIM1", "SIM2"]]),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +50,14 @@ def test_a_question_has_an_answer(published: Path, question: str, sql: str) -> N
 
 
 def test_worlds_of_one_mind_fall_together(published: Path) -> None:
-    """Both lists rise with the worlds: SIM2, twice as wide, falls wherever SIM1 does, and their logs are in one line."""
-    both = reader.query(published, next(sql for question, sql in QUESTIONS if question.startswith("How likely do both")))
+    """Both lists rise with the worlds: SIM2, twice as wide, falls wherever SIM1 does, and their logs are in
+    one line.
+    """
+    both = reader.query(
+        published, next(sql for question, sql in QUESTIONS if question.startswith("How likely do both"))
+    )
     assert both["both"].iloc[0] == both["first_alone"].iloc[0] > 0
-    together = reader.query(published, next(sql for question, sql in QUESTIONS if question.startswith("How closely")))
+    together = reader.query(
+        published, next(sql for question, sql in QUESTIONS if question.startswith("How closely"))
+    )
     assert together["correlation"].iloc[0] == pytest.approx(1.0)

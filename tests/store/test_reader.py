@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.errors import StoreDamaged, UsageError
-from forecast_lib.store import reader
+from forecast_lib.store.published import reader
 
 HOSTILE = [
     "DELETE FROM prices",
@@ -56,7 +56,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("sql", HOSTILE)
-def test_anything_but_one_reading_statement_is_refused_in_one_line(workspace: Path, tmp_path: Path, sql: str) -> None:
+def test_anything_but_one_reading_statement_is_refused_in_one_line(
+    workspace: Path, tmp_path: Path, sql: str
+) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -85,20 +87,28 @@ def test_questions_are_answered(workspace: Path, sql: str, rows: int) -> None:
 
 
 def test_at_most_the_rows_asked_for_in_the_order_asked_for(workspace: Path) -> None:
-    answer = reader.query(workspace, "SELECT session, ticker FROM prices ORDER BY session DESC, ticker DESC", max_rows=3)
+    answer = reader.query(
+        workspace, "SELECT session, ticker FROM prices ORDER BY session DESC, ticker DESC", max_rows=3
+    )
     assert answer["ticker"].tolist() == ["BBB", "AAA", "BBB"]
 
 
 def test_a_query_that_never_ends_is_stopped(workspace: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(UsageError, match="took longer than 0.5 s and was stopped"):
-        reader.query(workspace, "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 = b.range % 11", timeout_s=0.5)
+        reader.query(
+            workspace,
+            "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 = b.range % 11",
+            timeout_s=0.5,
+        )
     assert time.monotonic() - begin < 10
 
 
 def test_a_query_that_needs_too_much_memory_is_stopped_and_writes_nothing(workspace: Path) -> None:
     with pytest.raises(UsageError, match="needs more memory than 1GB"):
-        reader.query(workspace, "SELECT list(range || 'x' ORDER BY hash(range)) FROM range(200000000)", timeout_s=50)
+        reader.query(
+            workspace, "SELECT list(range || 'x' ORDER BY hash(range)) FROM range(200000000)", timeout_s=50
+        )
     assert not list(workspace.glob("*.tmp"))
 
 
@@ -110,7 +120,10 @@ def test_an_open_connection_is_locked_down_too(workspace: Path) -> None:
 
 
 def test_a_missing_publication_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing is published in .*: expected published.duckdb; run `tickercast nightly` first"):
+    with pytest.raises(
+        UsageError,
+        match="nothing is published in .*: expected published.duckdb; run `tickercast nightly` first",
+    ):
         reader.query(tmp_path, "SELECT 1")
     assert not list(tmp_path.iterdir())
 
@@ -123,7 +136,9 @@ def test_a_damaged_publication_says_what_to_run(tmp_path: Path, content: bytes) 
 
 
 def test_a_damaged_block_is_no_fault_of_the_question(workspace: Path) -> None:
-    """A byte in each half block: an answer is either the right one or a damage report, never a wrong number."""
+    """A byte in each half block: an answer is either the right one or a damage report, never a wrong
+    number.
+    """
     path, sql = workspace / "published.duckdb", "SELECT sum(point), sum(close) FROM forecasts, prices"
     good, expected = path.read_bytes(), reader.query(workspace, sql)
     reported = 0
@@ -155,6 +170,9 @@ def test_parquet_holds_what_the_frame_held(workspace: Path, tmp_path: Path) -> N
 
 
 def test_the_reader_loads_nothing_heavy() -> None:
-    code = "import sys, forecast_lib.store.reader; print([name for name in ('pandera', 'tensorflow', 'prefect') if name in sys.modules])"
+    code = (
+        "import sys, forecast_lib.store.published.reader; print([name for name in ('pandera', 'tensorflow',"
+        " 'prefect') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -11,7 +11,7 @@ import pytest
 
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import UsageError
-from forecast_lib.store import database, reads
+from forecast_lib.store.working import database, reads
 from forecast_lib.tables import TABLES, empty, validate
 from tests.store.nights import as_of, day, model_row, night, now, outcomes, prices, stamp, store_night
 
@@ -39,7 +39,8 @@ def con(workspace: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     store_night(
         workspace,
         3,
-        {t: early[t] for t in ("prices", "runs", "run_tickers")} | {"corporate_actions": pd.DataFrame([action(3, 8.0)])},
+        {t: early[t] for t in ("prices", "runs", "run_tickers")}
+        | {"corporate_actions": pd.DataFrame([action(3, 8.0)])},
     )
     store_night(workspace, 2, frames)
     with database.open_working(workspace, now(4)) as con:
@@ -51,24 +52,38 @@ def closes(frame: pd.DataFrame) -> list[tuple[str, dt.date, float]]:
 
 
 def test_a_price_reads_as_it_was_known(con: duckdb.DuckDBPyConnection) -> None:
-    assert closes(reads.read_prices(con, ["AAA"], as_of(1))) == [("AAA", day(0), 100.0), ("AAA", day(1), 100.0)]
+    assert closes(reads.read_prices(con, ["AAA"], as_of(1))) == [
+        ("AAA", day(0), 100.0),
+        ("AAA", day(1), 100.0),
+    ]
     assert closes(reads.read_prices(con, ["AAA"], as_of(2)))[0] == ("AAA", day(0), 90.0)
 
 
-def test_an_earlier_day_with_todays_knowledge_sees_corrections_but_no_later_session(con: duckdb.DuckDBPyConnection) -> None:
+def test_an_earlier_day_with_todays_knowledge_sees_corrections_but_no_later_session(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     replay = AsOf(day(1), now(4), now(4))
     assert closes(reads.read_prices(con, ["AAA"], replay)) == [("AAA", day(0), 90.0), ("AAA", day(1), 100.0)]
 
 
 def test_prices_come_by_ticker_and_session_from_the_first_one_wanted(con: duckdb.DuckDBPyConnection) -> None:
     found = reads.read_prices(con, ["BBB", "AAA"], as_of(3), first=day(2))
-    assert [row[:2] for row in closes(found)] == [("AAA", day(2)), ("AAA", day(3)), ("BBB", day(2)), ("BBB", day(3))]
+    assert [row[:2] for row in closes(found)] == [
+        ("AAA", day(2)),
+        ("AAA", day(3)),
+        ("BBB", day(2)),
+        ("BBB", day(3)),
+    ]
 
 
-def test_what_is_read_passes_the_tables_schema_even_when_nothing_is_found(con: duckdb.DuckDBPyConnection) -> None:
+def test_what_is_read_passes_the_tables_schema_even_when_nothing_is_found(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     nothing = reads.read_prices(con, ["ZZZ"], as_of(3))
     pd.testing.assert_series_equal(nothing.dtypes, empty("prices").dtypes)
-    pd.testing.assert_frame_equal(validate("prices", reads.read_table(con, "prices")), reads.read_table(con, "prices"))
+    pd.testing.assert_frame_equal(
+        validate("prices", reads.read_table(con, "prices")), reads.read_table(con, "prices")
+    )
 
 
 def test_a_hostile_ticker_is_a_value_and_no_sql(con: duckdb.DuckDBPyConnection) -> None:
@@ -89,16 +104,24 @@ def test_the_action_learned_last_counts_whatever_the_order_of_storing(con: duckd
 
 @pytest.fixture
 def models(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """AAA: promoted on night 0, not promoted on night 1; night 1 was run twice for BBB; a wider config on night 1 for CCC."""
+    """AAA: promoted on night 0, not promoted on night 1; night 1 was run twice for BBB; a wider config on
+    night 1 for CCC.
+    """
     with database.open_working(tmp_path, now(0)) as con:
         for number, run_id, rows in [
             (0, "run-0", [{"ticker": "AAA"}, {"ticker": "CCC", "config": '{"units": 99}'}]),
             (1, "run-1", [{"ticker": "AAA", "promoted": False}, {"ticker": "BBB"}]),
             (1, "run-1b", [{"ticker": "BBB"}, {"ticker": "BBB", "variant": "gru"}]),
         ]:
-            table = [model_row(run_id, number, model_id=f"{run_id} {place}", **row) for place, row in enumerate(rows)]
+            table = [
+                model_row(run_id, number, model_id=f"{run_id} {place}", **row)
+                for place, row in enumerate(rows)
+            ]
             frames = night(number, run_id=run_id, kind="recipe")
-            database.record_run(con, {"runs": frames["runs"], "run_tickers": frames["run_tickers"], "models": pd.DataFrame(table)})
+            database.record_run(
+                con,
+                {"runs": frames["runs"], "run_tickers": frames["run_tickers"], "models": pd.DataFrame(table)},
+            )
         yield con
 
 
@@ -124,7 +147,9 @@ def test_unsettled_are_due_forecasts_without_an_outcome(workspace: Path) -> None
 
 
 def test_the_report_reads_each_earlier_forecast_beside_what_came(workspace: Path) -> None:
-    """Night 2 settles the first step of night 0; the report of evening 2 asks for the last session of each step."""
+    """Night 2 settles the first step of night 0; the report of evening 2 asks for the last session of each
+    step.
+    """
     store_night(workspace, 2, night(2) | {"forecast_outcomes": outcomes("run-0", "run-2", 2, 0)})
     with database.open_working(workspace, now(4)) as con:
         past = reads.read_past(con, ["AAA"], as_of(2), 250)
@@ -146,12 +171,27 @@ def test_settled_forecasts_are_summed_up_by_step_and_maker(workspace: Path) -> N
     store_night(workspace, 2, night(2) | {"forecast_outcomes": outcomes("run-0", "run-2", 2, 0)})
     with database.open_working(workspace, now(4)) as con:
         (row,) = reads.read_settled(con, ["AAA", "BBB"], as_of(2)).query("step == 1").itertuples()
-    assert (row.made_by, row.n, row.cov80, row.ratio is None or row.ratio != row.ratio) == ("stacked", 2, 1.0, True)
+    assert (row.made_by, row.n, row.cov80, row.ratio is None or row.ratio != row.ratio) == (
+        "stacked",
+        2,
+        1.0,
+        True,
+    )
 
 
 def test_refused_rows_are_read_by_ticker_the_newest_session_first(workspace: Path) -> None:
-    row = {"ticker": "AAA", "row": "x", "origin": "o", "rule": "r", "run_id": "run-2", "released_at": pd.NaT, "field": None}
-    rows = [row | {"session": stamp(day(at)), "reason": f"of {at}", "known_at": stamp(now(2))} for at in (0, 2, 1)]
+    row = {
+        "ticker": "AAA",
+        "row": "x",
+        "origin": "o",
+        "rule": "r",
+        "run_id": "run-2",
+        "released_at": pd.NaT,
+        "field": None,
+    }
+    rows = [
+        row | {"session": stamp(day(at)), "reason": f"of {at}", "known_at": stamp(now(2))} for at in (0, 2, 1)
+    ]
     store_night(workspace, 2, night(2) | {"quarantined_prices": pd.DataFrame(rows)})
     with database.open_working(workspace, now(4)) as con:
         assert reads.read_refused(con, ["AAA"], as_of(2), 2)["reason"].tolist() == ["of 2", "of 1"]
@@ -160,7 +200,14 @@ def test_refused_rows_are_read_by_ticker_the_newest_session_first(workspace: Pat
 
 def score(backtest_id: str, ticker: str, rmse: float) -> dict[str, object]:
     row = dict.fromkeys(TABLES["backtest_scores"].columns, np.nan)
-    return row | {"backtest_id": backtest_id, "ticker": ticker, "model": "stacked", "step": 1, "n": 10, "rmse": rmse}
+    return row | {
+        "backtest_id": backtest_id,
+        "ticker": ticker,
+        "model": "stacked",
+        "step": 1,
+        "n": 10,
+        "rmse": rmse,
+    }
 
 
 def backtest(number: int, rows: list[dict[str, object]]) -> dict[str, pd.DataFrame]:
@@ -187,12 +234,22 @@ def test_each_ticker_has_the_scores_of_its_own_newest_backtest(workspace: Path) 
         found = reads.read_latest_backtests(con, ["AAA", "*"])
         assert list(zip(found["ticker"], found["rmse"], strict=True)) == [("*", 3.0), ("AAA", 1.0)]
         assert reads.read_latest_backtests(con, ["AAA"], through=day(2))["rmse"].tolist() == [2.0]
-        shown = con.execute("SELECT ticker, rmse, as_of FROM latest_backtest_scores ORDER BY ticker").fetchall()
+        shown = con.execute(
+            "SELECT ticker, rmse, as_of FROM latest_backtest_scores ORDER BY ticker"
+        ).fetchall()
         assert shown == [("*", 3.0, day(2)), ("AAA", 1.0, day(3))]
 
 
 def test_quarantine_keys_name_what_was_already_refused(workspace: Path) -> None:
-    row = {"ticker": "AAA", "session": pd.NaT, "row": "x", "origin": "o", "rule": "r", "reason": "w", "run_id": "run-2"}
+    row = {
+        "ticker": "AAA",
+        "session": pd.NaT,
+        "row": "x",
+        "origin": "o",
+        "rule": "r",
+        "reason": "w",
+        "run_id": "run-2",
+    }
     frame = pd.DataFrame([row | {"known_at": stamp(now(2)), "released_at": pd.NaT, "field": None}])
     store_night(workspace, 2, night(2) | {"quarantined_prices": frame})
     with database.open_working(workspace, now(3)) as con:
@@ -201,13 +258,23 @@ def test_quarantine_keys_name_what_was_already_refused(workspace: Path) -> None:
 
 
 def test_skill_counts_each_cutoff_once_with_its_newest_run(workspace: Path) -> None:
-    """Night 1 was run again; both runs' step 1 is settled. By hand: errors 1 and 1, naive 0: rmse 1, no ratio."""
+    """Night 1 was run again; both runs' step 1 is settled. By hand: errors 1 and 1, naive 0: rmse 1, no
+    ratio.
+    """
     again = night(1, run_id="run-1b")
     again.pop("prices")
     again["runs"]["finished_at"] += pd.Timedelta(hours=1)
     store_night(workspace, 1, again)
-    settled = pd.concat([outcomes(run, "run-2", 2, made) for run, made in (("run-0", 0), ("run-1", 1), ("run-1b", 1))])
+    settled = pd.concat(
+        [outcomes(run, "run-2", 2, made) for run, made in (("run-0", 0), ("run-1", 1), ("run-1b", 1))]
+    )
     store_night(workspace, 2, night(2) | {"forecast_outcomes": settled})
     with database.open_working(workspace, now(3)) as con:
-        rows = con.execute("SELECT ticker, made_by, step, n, rmse, rmse_naive, rmse_ratio, cov80 FROM forecast_skill ORDER BY 1").fetchall()
-    assert rows == [("AAA", "stacked", 1, 2, 1.0, 0.0, None, 1.0), ("BBB", "stacked", 1, 2, 1.0, 0.0, None, 1.0)]
+        rows = con.execute(
+            "SELECT ticker, made_by, step, n, rmse, rmse_naive, rmse_ratio, cov80 FROM forecast_skill ORDER"
+            " BY 1"
+        ).fetchall()
+    assert rows == [
+        ("AAA", "stacked", 1, 2, 1.0, 0.0, None, 1.0),
+        ("BBB", "stacked", 1, 2, 1.0, 0.0, None, 1.0),
+    ]

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from forecast_lib.errors import AuditFailed
-from forecast_lib.store import database, ledger
-from forecast_lib.store.reads import read_table
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.working import database
+from forecast_lib.store.working.reads import read_table
 from forecast_lib.tables import TABLES, validate
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
@@ -26,7 +27,11 @@ def counts(workspace: Path) -> dict[str, int]:
 def test_a_recorded_run_is_there_after_closing_and_told_for_the_ledger(tmp_path: Path) -> None:
     entry = store_night(tmp_path, 0)
     assert entry["rows"] == {"prices": 2, "runs": 1, "run_tickers": 2, "models": 1, "forecasts": 4}
-    assert (entry["run_id"], entry["kind"], entry["finished_at"]) == ("run-0", "nightly", "2024-01-02T22:05:00Z")
+    assert (entry["run_id"], entry["kind"], entry["finished_at"]) == (
+        "run-0",
+        "nightly",
+        "2024-01-02T22:05:00Z",
+    )
     assert counts(tmp_path)["forecasts"] == 4
     assert not (tmp_path / "working.duckdb.wal").exists()
 
@@ -91,26 +96,62 @@ def tomorrow() -> pd.Timestamp:
 
 
 BREACHES = {
-    "a status row is missing": (drop("run_tickers", 1), "one run_tickers row for each ticker asked for: 1 found, .*1 rows for 2"),
-    "a ticker has no status row": (spoil("run_tickers", "ticker", "ZZZ"), "every forecast ticker has a status"),
-    "a ticker without a forecast has status none only": (drop("forecasts", 2, 3), "other than none has forecasts.*BBB"),
-    "a price is stored a second time": (again_known, "prices has its own ticker, session, revision: 1 found, .*AAA 2024-01-02 0"),
+    "a status row is missing": (
+        drop("run_tickers", 1),
+        "one run_tickers row for each ticker asked for: 1 found, .*1 rows for 2",
+    ),
+    "a ticker has no status row": (
+        spoil("run_tickers", "ticker", "ZZZ"),
+        "every forecast ticker has a status",
+    ),
+    "a ticker without a forecast has status none only": (
+        drop("forecasts", 2, 3),
+        "other than none has forecasts.*BBB",
+    ),
+    "a price is stored a second time": (
+        again_known,
+        "prices has its own ticker, session, revision: 1 found, .*AAA 2024-01-02 0",
+    ),
     "a revision is skipped": (spoil("prices", "revision", 1), "revisions of a price are 0, 1, 2"),
     "a step is missing": (drop("forecasts", 1), "same steps, 1 to the horizon.*AAA has 1 steps from 1 to 1"),
     "a step is zero": (spoil("forecasts", "step", 0), "same steps, 1 to the horizon"),
-    "target sessions run backwards": (spoil("forecasts", "target_session", stamp(day(2))), "follow its cutoff in order"),
-    "a model is unknown": (spoil("forecasts", "model_id", "model-nobody", [0, 1]), "model is in models.*AAA model-nobody"),
+    "target sessions run backwards": (
+        spoil("forecasts", "target_session", stamp(day(2))),
+        "follow its cutoff in order",
+    ),
+    "a model is unknown": (
+        spoil("forecasts", "model_id", "model-nobody", [0, 1]),
+        "model is in models.*AAA model-nobody",
+    ),
     "a model is stored again": (
         put("models", pd.DataFrame([model_row("run-2", 2, model_id="model-run-1")])),
         "models has its own",
     ),
     "a price is of tomorrow": (spoil("prices", "session", tomorrow()), "no session of prices lies after"),
-    "a cutoff is of tomorrow": (spoil("forecasts", "cutoff", tomorrow(), [0, 1]), "follow its cutoff|no cutoff of forecasts"),
-    "a model has seen tomorrow": (spoil("models", "trained_through", tomorrow()), "no trained_through of models"),
-    "an outcome has no forecast": (put("forecast_outcomes", outcomes("run-9", "run-2", 2, 1)), "belongs to a forecast"),
-    "an outcome is of another session": (put("forecast_outcomes", outcomes("run-1", "run-2", 2, 0)), "belongs to a forecast"),
-    "an outcome is settled by another run": (put("forecast_outcomes", outcomes("run-1", "run-1", 2, 1)), "only its own rows"),
-    "a row is of another run": (spoil("prices", "run_id", "run-1"), "prices has 1 rows written by it, 2 were given"),
+    "a cutoff is of tomorrow": (
+        spoil("forecasts", "cutoff", tomorrow(), [0, 1]),
+        "follow its cutoff|no cutoff of forecasts",
+    ),
+    "a model has seen tomorrow": (
+        spoil("models", "trained_through", tomorrow()),
+        "no trained_through of models",
+    ),
+    "an outcome has no forecast": (
+        put("forecast_outcomes", outcomes("run-9", "run-2", 2, 1)),
+        "belongs to a forecast",
+    ),
+    "an outcome is of another session": (
+        put("forecast_outcomes", outcomes("run-1", "run-2", 2, 0)),
+        "belongs to a forecast",
+    ),
+    "an outcome is settled by another run": (
+        put("forecast_outcomes", outcomes("run-1", "run-1", 2, 1)),
+        "only its own rows",
+    ),
+    "a row is of another run": (
+        spoil("prices", "run_id", "run-1"),
+        "prices has 1 rows written by it, 2 were given",
+    ),
     "scores have no backtest": (
         put("backtest_scores", scores("nobody")),
         "backtest_scores has 0 rows written by it, 1 were given",

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from forecast_lib.errors import StoreDamaged, UsageError
-from forecast_lib.store import ledger, publication, reader, restoration
+from forecast_lib.store import restoration
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication, reader
 from tests.store.nights import now, store_and_publish, store_night
 
 pytestmark = pytest.mark.slow
@@ -53,26 +55,36 @@ def test_runs_beyond_the_newest_copy_are_named_as_lost_and_not_asked_for_again(w
     damage(workspace / "working.duckdb")
     done = restoration.restore(workspace, None, now=NOW)
     assert done.lost_runs == ("run-2",)
-    assert done.message == (
-        "working.duckdb restored from published.duckdb; damaged files kept as working.duckdb.damaged-20240111T220000Z;"
-        " 1 stored runs could not be brought back: run-2"
+    assert (
+        done.message == "working.duckdb restored from published.duckdb; damaged files kept as"
+        " working.duckdb.damaged-20240111T220000Z; 1 stored runs could not be brought back: run-2"
     )
     assert ledger.read(workspace).entries[-1]["lost"] == ["run-2"]
     store_and_publish(workspace, 2)
     assert runs(workspace) == ["run-0", "run-1", "run-2"]
 
 
-def test_an_old_snapshot_is_not_taken_for_the_working_file_when_a_fuller_copy_is_there(workspace: Path) -> None:
+def test_an_old_snapshot_is_not_taken_for_the_working_file_when_a_fuller_copy_is_there(
+    workspace: Path,
+) -> None:
     damage(workspace / "working.duckdb")
     done = restoration.restore(workspace, FIRST, now=NOW)
-    assert (done.published_from, done.working_from, done.lost_runs) == (f"{FIRST}.duckdb", "published.duckdb", ())
+    assert (done.published_from, done.working_from, done.lost_runs) == (
+        f"{FIRST}.duckdb",
+        "published.duckdb",
+        (),
+    )
     assert runs(workspace) == ["run-0"]
     store_and_publish(workspace, 2)
     assert runs(workspace) == ["run-0", "run-1", "run-2"]
 
 
 def test_with_everything_but_one_old_snapshot_gone_that_one_is_taken(workspace: Path) -> None:
-    for path in (workspace / "working.duckdb", workspace / "published.duckdb", publication.snapshot_path(workspace, SECOND)):
+    for path in (
+        workspace / "working.duckdb",
+        workspace / "published.duckdb",
+        publication.snapshot_path(workspace, SECOND),
+    ):
         damage(path)
     done = restoration.restore(workspace, None, now=NOW)
     assert (done.published_from, done.working_from) == (f"{FIRST}.duckdb", f"{FIRST}.duckdb")
@@ -124,7 +136,9 @@ def test_a_block_that_cannot_be_read_is_found_even_where_opening_does_not_touch_
     assert runs(workspace) == ["run-0", "run-1", "run-2"]
 
 
-@pytest.mark.parametrize("name", ["nobody", "../working", "/etc/passwd", "", "20240102T220500Z_run-0/../x", "*"])
+@pytest.mark.parametrize(
+    "name", ["nobody", "../working", "/etc/passwd", "", "20240102T220500Z_run-0/../x", "*"]
+)
 def test_a_name_that_is_no_kept_snapshot_is_refused_with_the_list(workspace: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"is not kept: expected one of {SECOND}, {FIRST}"):
         restoration.restore(workspace, name, now=NOW)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.store import database, reads
-from forecast_lib.store.revisions import diff_actions, diff_prices
+from forecast_lib.store.working import database, reads
+from forecast_lib.store.working.revisions import diff_actions, diff_prices
 from tests.store.nights import as_of, day, night, now, prices, stamp
 
 BASE = prices(0, ("AAA",))
@@ -43,7 +43,9 @@ def test_what_is_stored_already_is_not_found_again(con: duckdb.DuckDBPyConnectio
         ("currency", None),
     ],
 )
-def test_a_changed_value_is_the_next_revision(con: duckdb.DuckDBPyConnection, column: str, value: object) -> None:
+def test_a_changed_value_is_the_next_revision(
+    con: duckdb.DuckDBPyConnection, column: str, value: object
+) -> None:
     changed = diff_prices(con, BASE.assign(**{column: value}), as_of(2))
     assert changed["revision"].tolist() == [1]
     assert changed[column].tolist() == [value] or pd.isna(changed[column]).all()
@@ -66,7 +68,9 @@ def test_corrections_pile_up_and_the_past_stays(con: duckdb.DuckDBPyConnection) 
     """100, then 90, then 100 again: three revisions, each with its own time."""
     for number, close in ((2, 90.0), (3, 100.0)):
         frames = night(number)
-        frames["prices"] = diff_prices(con, BASE.assign(close=close), as_of(number)).assign(run_id=f"run-{number}")
+        frames["prices"] = diff_prices(con, BASE.assign(close=close), as_of(number)).assign(
+            run_id=f"run-{number}"
+        )
         database.record_run(con, frames)
     stored = reads.read_table(con, "prices").query("ticker == 'AAA' and session == @BASE.session[0]")
     assert stored[["revision", "close", "run_id"]].values.tolist() == [
@@ -74,8 +78,13 @@ def test_corrections_pile_up_and_the_past_stays(con: duckdb.DuckDBPyConnection) 
         [1, 90.0, "run-2"],
         [2, 100.0, "run-3"],
     ]
-    assert con.execute("SELECT close FROM current_prices WHERE ticker = 'AAA' AND session = ?", [day(0)]).fetchall() == [(100.0,)]
-    seen = con.execute("SELECT close FROM prices_as_of(?) WHERE ticker = 'AAA' AND session = ?", [now(2).replace(tzinfo=None), day(0)])
+    assert con.execute(
+        "SELECT close FROM current_prices WHERE ticker = 'AAA' AND session = ?", [day(0)]
+    ).fetchall() == [(100.0,)]
+    seen = con.execute(
+        "SELECT close FROM prices_as_of(?) WHERE ticker = 'AAA' AND session = ?",
+        [now(2).replace(tzinfo=None), day(0)],
+    )
     assert seen.fetchall() == [(90.0,)]
 
 
@@ -84,7 +93,9 @@ def test_an_empty_reply_changes_nothing(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def actions(value: float) -> pd.DataFrame:
-    return pd.DataFrame({"ticker": ["AAA"], "session": [stamp(day(0))], "kind": ["split"], "value": [value], "source": [None]})
+    return pd.DataFrame(
+        {"ticker": ["AAA"], "session": [stamp(day(0))], "kind": ["split"], "value": [value], "source": [None]}
+    )
 
 
 def test_an_action_is_new_once_and_again_when_its_value_changes_back(con: duckdb.DuckDBPyConnection) -> None:

@@ -7,11 +7,20 @@ import duckdb
 import pandera.pandas as pa
 import pytest
 
-from forecast_lib.store import database, reader
+from forecast_lib.store.published import reader
+from forecast_lib.store.working import database
 from forecast_lib.tables import TABLES
 from tests.store.nights import now
 
-SESSIONS = {"session", "as_of", "last_session", "trained_as_of", "trained_through", "cutoff", "target_session"}
+SESSIONS = {
+    "session",
+    "as_of",
+    "last_session",
+    "trained_as_of",
+    "trained_through",
+    "cutoff",
+    "target_session",
+}
 LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]"}
 JSON = {"config", "evidence", "libraries", "seconds_per_stage", "splits"}
 
@@ -34,19 +43,30 @@ def sql_type(name: str, column: pa.Column) -> str:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_columns_order_types_and_nulls_are_those_of_the_pandera_schema(con: duckdb.DuckDBPyConnection, table: str) -> None:
-    sql = "SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
-    expected = [(name, sql_type(name, column), column.nullable) for name, column in TABLES[table].columns.items()]
+def test_columns_order_types_and_nulls_are_those_of_the_pandera_schema(
+    con: duckdb.DuckDBPyConnection, table: str
+) -> None:
+    sql = (
+        "SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE table_name = ? ORDER BY"
+        " column_index"
+    )
+    expected = [
+        (name, sql_type(name, column), column.nullable) for name, column in TABLES[table].columns.items()
+    ]
     assert con.execute(sql, [table]).fetchall() == expected
 
 
-def test_the_database_has_no_base_table_beyond_tables_and_its_own_record(con: duckdb.DuckDBPyConnection) -> None:
+def test_the_database_has_no_base_table_beyond_tables_and_its_own_record(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     found = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     assert found == {*TABLES, "schema_migrations"}
 
 
 def test_nothing_but_not_null_constrains_a_table(con: duckdb.DuckDBPyConnection) -> None:
-    assert con.execute("SELECT DISTINCT constraint_type FROM duckdb_constraints()").fetchall() == [("NOT NULL",)]
+    assert con.execute("SELECT DISTINCT constraint_type FROM duckdb_constraints()").fetchall() == [
+        ("NOT NULL",)
+    ]
     assert con.execute("SELECT count(*) FROM duckdb_indexes()").fetchall() == [(0,)]
 
 
@@ -61,7 +81,9 @@ def test_every_table_view_macro_and_column_carries_a_comment(con: duckdb.DuckDBP
 
 
 @pytest.mark.parametrize(("view", "table"), [("current_prices", "prices"), ("latest_forecasts", "forecasts")])
-def test_a_view_of_whole_rows_has_the_columns_of_its_table(con: duckdb.DuckDBPyConnection, view: str, table: str) -> None:
+def test_a_view_of_whole_rows_has_the_columns_of_its_table(
+    con: duckdb.DuckDBPyConnection, view: str, table: str
+) -> None:
     names = [column[0] for column in con.execute(f"SELECT * FROM {view}").description]
     assert names == list(TABLES[table].columns)
 

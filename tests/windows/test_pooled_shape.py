@@ -1,4 +1,6 @@
-"""The shape of all tickers' returns: found where it is, known before its day only, and the same in any order."""
+"""The shape of all tickers' returns: found where it is, known before its day only, and the same in
+any order.
+"""
 
 import dataclasses
 
@@ -18,7 +20,9 @@ MEDIAN = QUANTILES.index(0.5)
 
 
 def leaning(seed: int):
-    """Nine of ten returns a little above zero, one far below: the median is above the last close, the lower tail the longer one."""
+    """Nine of ten returns a little above zero, one far below: the median is above the last close, the lower
+    tail the longer one.
+    """
     random = np.random.default_rng(seed)
     returns = np.where(random.random(1200) < 0.1, -0.02, 0.003) * (1 + 0.3 * random.random(1200))
     return made_up.closes_only(100 * np.exp(np.cumsum(returns)), ticker=f"L{seed}")
@@ -54,7 +58,9 @@ def test_order_of_the_members_is_no_matter():
 
 def test_another_future_moves_no_earlier_shape():
     shape = pooled_shape(MEMBERS, 2, SINCE)
-    cut = int(np.searchsorted(MEMBERS[0].sessions, shape.days[-1])) - 1  # the last session before the last quarter
+    cut = (
+        int(np.searchsorted(MEMBERS[0].sessions, shape.days[-1])) - 1
+    )  # the last session before the last quarter
     scrambled = [made_up.scrambled(each, cut) for each in MEMBERS]
     other = pooled_shape(scrambled, 2, SINCE)
     assert other.middle.tobytes() == shape.middle.tobytes()
@@ -70,14 +76,22 @@ def test_before_its_first_day_a_shape_says_nothing():
 
 def shape_of(middle: float, share: float, horizon: int = 2) -> PooledShape:
     reach = np.tile(np.linspace(-1.4, 1.4, len(QUANTILES)), (1, horizon, 1))
-    return PooledShape(np.array(["2000-01-01"], "datetime64[D]"), np.full_like(reach, middle), reach, np.full((1, horizon), share))
+    return PooledShape(
+        np.array(["2000-01-01"], "datetime64[D]"),
+        np.full_like(reach, middle),
+        reach,
+        np.full((1, horizon), share),
+    )
 
 
 def test_a_middle_above_the_last_close_moves_the_quantiles_and_not_the_point():
     series = MEMBERS[0]
     alone = combined_forecast(None, series, 2).forecasts
     moved = combined_forecast(None, dataclasses.replace(series, shape=shape_of(0.1, 0.5)), 2).forecasts
-    half = np.log(alone.quantiles[0, :, QUANTILES.index(0.975)] / alone.quantiles[0, :, QUANTILES.index(0.025)]) / 2
+    half = (
+        np.log(alone.quantiles[0, :, QUANTILES.index(0.975)] / alone.quantiles[0, :, QUANTILES.index(0.025)])
+        / 2
+    )
     np.testing.assert_allclose(np.log(moved.quantiles[0, :, MEDIAN] / series.close[-1]), 0.05 * half)
     assert moved.point.tolist() == alone.point.tolist() == [[series.close[-1]] * 2]
 
@@ -85,25 +99,35 @@ def test_a_middle_above_the_last_close_moves_the_quantiles_and_not_the_point():
 def test_tails_reach_as_those_of_all_tickers_as_far_as_an_own_dozen_outcomes_cannot_say():
     series = MEMBERS[0]
     alone = combined_forecast(None, series, 1).forecasts.quantiles[0, 0]
-    made = combined_forecast(None, dataclasses.replace(series, shape=shape_of(0.0, 0.5, 1)), 1).forecasts.quantiles[0, 0]
+    made = combined_forecast(
+        None, dataclasses.replace(series, shape=shape_of(0.0, 0.5, 1)), 1
+    ).forecasts.quantiles[0, 0]
     low, high = np.log(alone[2]), np.log(alone[10])
-    # 99.5 %: 5 of 500 outcomes lie beyond it and its opposite, and count 5 / 25; the pooled tail reaches 1.4 half widths
+    # 99.5 %: 5 of 500 outcomes lie beyond it and its opposite, and count 5 / 25; the pooled tail reaches 1.4
+    # half widths
     expected = 0.2 * np.log(alone[12]) + 0.8 * ((high + low) / 2 + 1.4 * (high - low) / 2)
     assert np.log(made[12]) == pytest.approx(expected)
-    assert np.log(made[0]) == pytest.approx(0.2 * np.log(alone[0]) + 0.8 * ((high + low) / 2 - 1.4 * (high - low) / 2))
+    assert np.log(made[0]) == pytest.approx(
+        0.2 * np.log(alone[0]) + 0.8 * ((high + low) / 2 - 1.4 * (high - low) / 2)
+    )
     np.testing.assert_allclose(made[2:11], alone[2:11])
 
 
 @pytest.mark.parametrize("kind", made_up.ODD)
 def test_odd_history_with_a_shape_still_has_rising_quantiles(kind):
-    series = dataclasses.replace(made_up.ODD[kind], shape=pooled_shape(MEMBERS, 2, made_up.ODD[kind].sessions[-1]))
+    series = dataclasses.replace(
+        made_up.ODD[kind], shape=pooled_shape(MEMBERS, 2, made_up.ODD[kind].sessions[-1])
+    )
     made = combined_forecast(made_up.bundle(), series, 2).forecasts.quantiles
     assert (np.diff(made, axis=2) >= 0).all() and np.isfinite(made).all() and (made > 0).all()
 
 
 def test_with_the_shape_of_their_own_returns_the_quantiles_still_hold():
     """Simulated Student-t returns; about 3,000 outcomes: two standard errors of 0.05 are 0.008."""
-    members = [dataclasses.replace(each, shape=pooled_shape(MEMBERS, 2, MEMBERS[0].sessions[600])) for each in MEMBERS]
+    members = [
+        dataclasses.replace(each, shape=pooled_shape(MEMBERS, 2, MEMBERS[0].sessions[600]))
+        for each in MEMBERS
+    ]
     below = []
     for series in members:
         cutoffs = (700, 1199)
@@ -117,7 +141,10 @@ def test_after_a_shock_the_network_answers_alone_for_five_sessions():
     close = made_up.noisy(300).close.copy()
     close[295:] *= 1.2  # twenty daily volatilities
     series = made_up.closes_only(close)
-    sums = [combined_forecast(made_up.bundle(), series.until(count), 2).weights[0, 0, 0] for count in (295, 296, 300)]
+    sums = [
+        combined_forecast(made_up.bundle(), series.until(count), 2).weights[0, 0, 0]
+        for count in (295, 296, 300)
+    ]
     assert sums[0] < 1.0 and sums[1:] == [1.0, 1.0]
     later = made_up.closes_only(np.append(close, close[-1]))
     assert combined_forecast(made_up.bundle(), later, 2).weights[0, 0, 0] < 1.0

@@ -15,7 +15,9 @@ def clustered(sessions: int, seed: int = 5):
     log_variance = np.zeros(sessions)
     for at in range(1, sessions):
         log_variance[at] = 0.97 * log_variance[at - 1] + 0.3 * random.standard_normal()
-    return made_up.closes_only(100 * np.exp(np.cumsum(0.01 * np.exp(log_variance / 2) * random.standard_normal(sessions))))
+    return made_up.closes_only(
+        100 * np.exp(np.cumsum(0.01 * np.exp(log_variance / 2) * random.standard_normal(sessions)))
+    )
 
 
 def alone(features, horizon, first, last):
@@ -37,7 +39,9 @@ def test_last_session_has_no_return_and_the_last_but_one_has_one():
 
 
 def test_scale_grows_with_the_root_of_the_step():
-    scale = VolatilityScale(np.array([[np.log(0.0004)] * 4] + [[0.0] * 4] * 4))  # variance 0.0004 a session: 2 %
+    scale = VolatilityScale(
+        np.array([[np.log(0.0004)] * 4] + [[0.0] * 4] * 4)
+    )  # variance 0.0004 a session: 2 %
     sigma = scale.sigma(session_features(made_up.noisy(30)).log_variances)
     # By hand: 0.02 times 1, 1.414214, 1.732051, 2
     np.testing.assert_allclose(sigma, np.tile([0.02, 0.0282843, 0.0346410, 0.04], (30, 1)), atol=1e-7)
@@ -48,7 +52,8 @@ def test_slopes_are_those_of_ridge_regression_towards_the_last_22_sessions():
     fitted = alone(features, 5, first, last).coefficients[1:, step - 1]
     realised = np.log([features.variance[at + 1 : at + 1 + step].mean() for at in range(first, last)])
     design = features.log_variances[first:last]
-    # Only what "like the last 22 sessions" leaves unexplained is regressed; scikit-learn does not penalise the intercept either.
+    # Only what "like the last 22 sessions" leaves unexplained is regressed; scikit-learn does not penalise
+    # the intercept either.
     expected = np.array([0, 0, 1, 0]) + Ridge(alpha=10.0).fit(design, realised - design[:, 2]).coef_
     np.testing.assert_allclose(fitted, expected, atol=1e-9)
 

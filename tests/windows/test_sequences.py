@@ -54,13 +54,22 @@ def test_each_target_stands_beside_its_own_session(framing):
     for batches in (tile(counted(30, 90), framing), sample(counted(30, 90), framing, (5, 8), random)):
         beside = batches.inputs[:, :, -framing.positions :]
         assert (batches.targets == np.where(batches.weights == 1, beside, 0)).all()
-        assert (np.diff(batches.inputs[batches.inputs[:, :, 0, 0] > 0][..., 0], axis=-1) == 1).all()  # no session is left out
+        assert (
+            np.diff(batches.inputs[batches.inputs[:, :, 0, 0] > 0][..., 0], axis=-1) == 1
+        ).all()  # no session is left out
 
 
 def test_of_more_chunks_than_wanted_some_evenly_spread_are_taken():
     assert tile(counted(30, 53), Framing(20, 11)).targets.shape[1] == 3  # 23 cutoffs in chunks of 11
     few = tile(counted(30, 90), Framing(10, 1), most=6)
-    assert few.targets.ravel().tolist() == [30, 41, 53, 65, 77, 89]  # 60 chunks: places 0, 11.8, 23.6, ... rounded down
+    assert few.targets.ravel().tolist() == [
+        30,
+        41,
+        53,
+        65,
+        77,
+        89,
+    ]  # 60 chunks: places 0, 11.8, 23.6, ... rounded down
 
 
 def test_a_chunk_holds_sessions_of_one_ticker_only():
@@ -70,7 +79,10 @@ def test_a_chunk_holds_sessions_of_one_ticker_only():
         (COUNTED[:30] + 2000, COUNTED[:30], (20, 30)),
     ]
     random = np.random.default_rng(1)
-    for batches in (tile(corpus(parts), Framing(20, 11)), sample(corpus(parts), Framing(20, 11), (40, 8), random)):
+    for batches in (
+        tile(corpus(parts), Framing(20, 11)),
+        sample(corpus(parts), Framing(20, 11), (40, 8), random),
+    ):
         inputs = batches.inputs[..., 0].reshape(-1, 20)
         filled = np.where(inputs > 0, inputs // 1000, np.nan)
         assert (np.nanmax(filled, axis=1) == np.nanmin(filled, axis=1)).all()
@@ -78,7 +90,11 @@ def test_a_chunk_holds_sessions_of_one_ticker_only():
 
 
 def test_tiles_of_several_tickers_hold_every_cutoff_of_each_once():
-    parts = [(COUNTED, COUNTED, (30, 53)), (COUNTED, COUNTED + 1000, (40, 41)), (COUNTED, COUNTED + 2000, (0, 100))]
+    parts = [
+        (COUNTED, COUNTED, (30, 53)),
+        (COUNTED, COUNTED + 1000, (40, 41)),
+        (COUNTED, COUNTED + 2000, (0, 100)),
+    ]
     batches = tile(corpus(parts), Framing(20, 11))
     expected = [*range(30, 53), 1040, *range(2000, 2100)]
     assert sorted(batches.targets[batches.weights == 1].tolist()) == expected
@@ -114,5 +130,7 @@ def test_cutoffs_at_the_borders_are_drawn_too():
 
 
 def test_same_seed_draws_the_same():
-    first, second = (sample(counted(30, 90), Framing(20, 11), (5, 8), np.random.default_rng(7)) for _ in range(2))
+    first, second = (
+        sample(counted(30, 90), Framing(20, 11), (5, 8), np.random.default_rng(7)) for _ in range(2)
+    )
     assert first.inputs.tobytes() == second.inputs.tobytes()

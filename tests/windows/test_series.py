@@ -9,13 +9,23 @@ from forecast_lib.windows.series import series_of
 
 def frame(sessions, close):
     absent = [np.nan] * len(close)
-    columns = {"session": pd.to_datetime(sessions), "open": absent, "high": absent, "low": absent, "close": close, "volume": absent}
+    columns = {
+        "session": pd.to_datetime(sessions),
+        "open": absent,
+        "high": absent,
+        "low": absent,
+        "close": close,
+        "volume": absent,
+    }
     return pd.DataFrame(columns)
 
 
 def test_prices_become_arrays_in_their_order():
     series = series_of("ACME", frame(["2024-01-02", "2024-01-03"], [10.0, 11.0]))
-    assert series.sessions.tolist() == [np.datetime64("2024-01-02").item(), np.datetime64("2024-01-03").item()]
+    assert series.sessions.tolist() == [
+        np.datetime64("2024-01-02").item(),
+        np.datetime64("2024-01-03").item(),
+    ]
     assert series.close.tolist() == [10.0, 11.0]
     assert np.isnan(series.volume).all()
 

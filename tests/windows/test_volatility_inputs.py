@@ -1,4 +1,6 @@
-"""What is known about the volatility to come: figures by hand, no future, and the part that tickers have in common."""
+"""What is known about the volatility to come: figures by hand, no future, and the part that tickers have in
+common.
+"""
 
 import dataclasses
 
@@ -20,9 +22,14 @@ def with_shock(day: str, sessions: int = 400):
     series = made_up.noisy(sessions, daily=0.01)
     place = int(np.searchsorted(series.sessions, np.datetime64(day)))
     assert str(series.sessions[place]) == day
-    since, after = np.where(np.arange(sessions) >= place, 1.2, 1.0), np.where(np.arange(sessions) > place, 1.2, 1.0)
+    since, after = (
+        np.where(np.arange(sessions) >= place, 1.2, 1.0),
+        np.where(np.arange(sessions) > place, 1.2, 1.0),
+    )
     factors = {"open": after, "high": since, "low": after, "close": since}
-    return dataclasses.replace(series, **{name: getattr(series, name) * factor for name, factor in factors.items()})
+    return dataclasses.replace(
+        series, **{name: getattr(series, name) * factor for name, factor in factors.items()}
+    )
 
 
 def column(series, name):
@@ -42,7 +49,10 @@ def test_weekdays_are_those_of_the_calendar():
 
 def test_falls_count_as_falls_and_rises_not():
     series = made_up.closes_only([100.0] * 30 + [101.0, 99.0])
-    assert column(series, "fall_z")[-2] == 0 and column(series, "fall_z")[-1] == column(series, "return_z")[-1] < 0
+    assert (
+        column(series, "fall_z")[-2] == 0
+        and column(series, "fall_z")[-1] == column(series, "return_z")[-1] < 0
+    )
 
 
 def test_a_shock_is_remembered_thirteen_weeks_later_on_the_evening_before():
@@ -55,7 +65,13 @@ def test_a_shock_is_remembered_thirteen_weeks_later_on_the_evening_before():
     assert seen == {"2020-09-07", "2020-09-08", "2020-09-09"}  # the evenings before 8, 9 and 10 September
     largest = column(series, "largest_shock_quarter_ago")
     assert {day for day, value in zip(days, largest, strict=True) if value == largest.max()} == {
-        *("2020-09-04", "2020-09-07", "2020-09-08", "2020-09-09", "2020-09-10"),  # Friday the 4th: for Monday the 7th, within three days
+        *(
+            "2020-09-04",
+            "2020-09-07",
+            "2020-09-08",
+            "2020-09-09",
+            "2020-09-10",
+        ),  # Friday the 4th: for Monday the 7th, within three days
     }
 
 
@@ -72,7 +88,7 @@ def test_odd_histories_have_finite_inputs(kind):
     assert np.isfinite(volatility_inputs(made_up.ODD[kind])).all()
 
 
-# --- what tickers have in common ---------------------------------------------------------------------------------------------------
+# --- what tickers have in common
 
 
 def several(count: int, sessions: int = 300, seed: int = 0):
@@ -81,7 +97,10 @@ def several(count: int, sessions: int = 300, seed: int = 0):
     together = np.exp(np.cumsum(0.1 * random.standard_normal(sessions)) * 0.5)
     returns = 0.01 * together * random.standard_normal((count, sessions))
     closes = 100 * np.exp(np.cumsum(np.clip(returns, -0.3, 0.3), axis=1))
-    return [dataclasses.replace(made_up.closes_only(close), ticker=f"T{place}") for place, close in enumerate(closes)]
+    return [
+        dataclasses.replace(made_up.closes_only(close), ticker=f"T{place}")
+        for place, close in enumerate(closes)
+    ]
 
 
 def test_common_part_is_the_mean_over_the_tickers():
@@ -103,7 +122,9 @@ def test_too_few_tickers_have_nothing_in_common():
     assert common_volatility(members[1:]) is None
     shorter = [members[0].until(200), *members[1:]]
     common = common_volatility(shorter)
-    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all() and (common.values[200 - WARM_UP :] == 0).all()
+    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all() and (
+        common.values[200 - WARM_UP :] == 0
+    ).all()
 
 
 def test_common_part_knows_no_future():
@@ -124,7 +145,7 @@ def test_a_ticker_reads_the_common_part_of_its_own_sessions():
     assert not volatility_inputs(series)[:, -3:].any()
 
 
-# --- slopes of many tickers ---------------------------------------------------------------------------------------------------------
+# --- slopes of many tickers
 
 
 def samples(members):
@@ -132,8 +153,12 @@ def samples(members):
 
 
 def test_panel_slopes_are_least_squares_with_an_intercept_a_ticker():
-    """Against dummies for the tickers, by NumPy's least squares; the ridge is small beside a thousand sessions."""
-    chosen = [Sample(part.inputs[:, :4], part.features, part.first, part.last) for part in samples(several(6))]
+    """Against dummies for the tickers, by NumPy's least squares; the ridge is small beside a thousand
+    sessions.
+    """
+    chosen = [
+        Sample(part.inputs[:, :4], part.features, part.first, part.last) for part in samples(several(6))
+    ]
     design = np.concatenate([part.inputs[part.first : part.last] for part in chosen])
     dummies = np.kron(np.eye(len(chosen)), np.ones((220, 1)))
     realised = np.concatenate([part.realised(1) for part in chosen])

@@ -1,7 +1,9 @@
-"""The baselines that stand beside every figure, in the same form as a network's prediction: a centre and a scale of the log return.
+"""The baselines that stand beside every figure, in the same form as a network's prediction: a centre and a
+scale of the log return.
 
-Each is causal: what it says at a cutoff comes from sessions up to it, and what it says at one cutoff does not depend on which others
-are asked for. Three bring quantiles of their own; the intervals of the others are calibrated like a network's.
+Each is causal: what it says at a cutoff comes from sessions up to it, and what it says at one cutoff does not
+depend on which others are asked for. Three bring quantiles of their own; the intervals of the others are
+calibrated like a network's.
 """
 
 from collections.abc import Callable
@@ -33,15 +35,20 @@ _MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
 BASELINES = tuple(_MAKERS)
 """Their names, as in `made_by` and in the tables of backtests."""
 PARTS = ("har", "ewma", "naive")
-"""Those that answer together, one of each kind of volatility. GARCH, which takes longer than these three, made the combination worse."""
+"""Those that answer together, one of each kind of volatility. GARCH, which takes longer than these three,
+made the combination worse.
+"""
 BESIDE_A_NETWORK = ("ewma", "naive")
-"""Those that answer beside a network, whose own volatility is a regression like `har`, and more: with it the loss was the same."""
+"""Those that answer beside a network, whose own volatility is a regression like `har`, and more: with it the
+loss was the same.
+"""
 WITH_OWN_QUANTILES = frozenset({"ewma", "garch", "empirical"})
 """Those whose prediction has `returns`; they need no earlier cutoffs for calibration."""
 
 
 def predict(name: str, features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
-    """What the baseline says at each cutoff (ascending indices into the series) about the log return to each step up to `horizon`.
+    """What the baseline says at each cutoff (ascending indices into the series) about the log return to each
+    step up to `horizon`.
 
     Raises:
         ValueError: there is no baseline of that name.

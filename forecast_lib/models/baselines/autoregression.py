@@ -1,4 +1,5 @@
-"""*ar1*: the next return is a constant plus a share of the last one, by least squares over the last five years.
+"""*ar1*: the next return is a constant plus a share of the last one, by least squares over the last five
+years.
 
 Volatility and intervals are those of naive.
 """
@@ -24,7 +25,9 @@ def _trailing_sums(values: Array) -> Array:
 
 
 def _coefficients(returns: Array) -> tuple[Array, Array]:
-    """Mean return and share of the last one, as known at each session; zero while fewer than `_FEWEST` pairs are."""
+    """Mean return and share of the last one, as known at each session; zero while fewer than `_FEWEST` pairs
+    are.
+    """
     mean, share = np.zeros(len(returns) + 1), np.zeros(len(returns) + 1)
     before, after = returns[:-1], returns[1:]
     count = np.minimum(np.arange(1, len(after) + 1), _PAIRS)
@@ -39,7 +42,9 @@ def _coefficients(returns: Array) -> tuple[Array, Array]:
 
 
 def ar1(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
-    """An autoregression of order one on log returns; its forecasts of later returns fall back to the mean geometrically."""
+    """An autoregression of order one on log returns; its forecasts of later returns fall back to the mean
+    geometrically.
+    """
     returns = session_returns(features)
     mean, share = _coefficients(returns)
     newest = np.concatenate([[0.0], returns])

@@ -1,12 +1,14 @@
-"""*garch*: GARCH(1,1) with Student-t innovations (Bollerslev 1987), by maximum likelihood, with quantiles of its own.
+"""*garch*: GARCH(1,1) with Student-t innovations (Bollerslev 1987), by maximum likelihood, with quantiles of
+its own.
 
-The price stays: a mean return estimated from the past does harm at twenty sessions in one decade what it does good in another.
-Parameters are estimated at fixed sessions (`refits`) and the variance is filtered forward in between. Over several steps the variances
-add up by their own recursion, and the quantiles are those of a Student-t with the same degrees of freedom: exact for one step, a
-convention for more.
+The price stays: a mean return estimated from the past does harm at twenty sessions in one decade what it does
+good in another. Parameters are estimated at fixed sessions (`refits`) and the variance is filtered forward in
+between. Over several steps the variances add up by their own recursion, and the quantiles are those of a
+Student-t with the same degrees of freedom: exact for one step, a convention for more.
 
-The estimates are those of the library `arch`, whose first variance this takes over; a test compares. `arch` differentiates by trial, which
-takes ten times as long and keeps other threads waiting, and a night fits some 1,500 of these.
+The estimates are those of the library `arch`, whose first variance this takes over; a test compares. `arch`
+differentiates by trial, which takes ten times as long and keeps other threads waiting, and a night fits some
+1,500 of these.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln, stdtrit
 
-from forecast_lib.models.baselines.prediction import LEVELS, Prediction, running_sum, session_returns, steps_to
+from forecast_lib.models.baselines.prediction import (
+    LEVELS,
+    Prediction,
+    running_sum,
+    session_returns,
+    steps_to,
+)
 from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.models.baselines.riskmetrics import ewma_variance
 from forecast_lib.windows.features import SessionFeatures
@@ -27,14 +35,20 @@ __all__ = ["garch"]
 _FLAT = 1e-5  # root mean square of returns below which there is no volatility to model
 _START = np.array([0.02, 0.07, 0.91, 6.0])  # where daily stocks usually end up
 _BOUNDS = [(1e-6, 10.0), (0.0, 1.0), (0.0, 1.0), (2.05, 500.0)]
-_STATIONARY = {"type": "ineq", "fun": lambda p: 1.0 - p[1] - p[2], "jac": lambda _: np.array([0.0, -1.0, -1.0, 0.0])}
+_STATIONARY = {
+    "type": "ineq",
+    "fun": lambda p: 1.0 - p[1] - p[2],
+    "jac": lambda _: np.array([0.0, -1.0, -1.0, 0.0]),
+}
 _SMALLEST_VARIANCE = 1e-8
 _BACKCAST = 0.94 ** np.arange(75)  # weights of the first squares in the variance before the first session
 
 
 @dataclass(frozen=True)
 class _Process:
-    """`variance` (cutoffs,) of the next return; each later one is `constant` plus `persistence` times the one before."""
+    """`variance` (cutoffs,) of the next return; each later one is `constant` plus `persistence` times the one
+    before.
+    """
 
     variance: Array
     constant: float
@@ -43,7 +57,9 @@ class _Process:
 
 
 @numba.njit(cache=True, nogil=True)
-def _sums(squares: Array, first: float, constant: float, square: float, before: float, df: float) -> tuple[float, Array]:
+def _sums(
+    squares: Array, first: float, constant: float, square: float, before: float, df: float
+) -> tuple[float, Array]:
     """What of the negative log likelihood depends on the data, and its derivatives by the four parameters."""
     loss, slopes = 0.0, np.zeros(4)
     variance, by_constant, by_square, by_before = first, 0.0, 0.0, 0.0
@@ -79,11 +95,20 @@ def _first_variance(squares: Array) -> float:
 
 
 def _fit(squares: Array) -> tuple[float, float, float, float] | None:
-    """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of mean 1; None if it fails."""
+    """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of
+    mean 1; None if it fails.
+    """
     first = max(_first_variance(squares), 1e-3)
     with np.errstate(all="ignore"):
         fitted = minimize(
-            _likelihood, _START, (squares, first), "SLSQP", jac=True, bounds=_BOUNDS, constraints=_STATIONARY, options={"ftol": 1e-8}
+            _likelihood,
+            _START,
+            (squares, first),
+            "SLSQP",
+            jac=True,
+            bounds=_BOUNDS,
+            constraints=_STATIONARY,
+            options={"ftol": 1e-8},
         )
     constant, square, before, df = (float(value) for value in fitted.x)
     usable = np.isfinite(fitted.fun) and constant > 0 and square + before <= 1.001 and df > 2
@@ -91,7 +116,9 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
 
 
 def _fitted(returns: Array, known: int, cutoffs: np.ndarray) -> _Process | None:
-    """The process fitted on returns up to session `known`, filtered to the cutoffs; None where there is nothing to fit."""
+    """The process fitted on returns up to session `known`, filtered to the cutoffs; None where there is
+    nothing to fit.
+    """
     start = max(known - FIT_SESSIONS, 0)  # returns[start:known] lead to sessions start + 1 to known
     squares = returns[start : cutoffs[-1]] ** 2
     unit = float(squares[: known - start].mean())
@@ -113,7 +140,9 @@ def _cumulated(process: _Process, horizon: int) -> Array:
 
 
 def garch(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
-    """Where too little is known, or nothing moves, or the fit fails: EWMA variance with a Student-t of six degrees of freedom."""
+    """Where too little is known, or nothing moves, or the fit fails: EWMA variance with a Student-t of six
+    degrees of freedom.
+    """
     returns, steps = session_returns(features), steps_to(horizon)
     parts = []
     for known, part in refits(cutoffs):

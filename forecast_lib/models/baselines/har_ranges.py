@@ -1,8 +1,8 @@
 """*har*: a heterogeneous autoregression (Corsi 2009) of the variance measured from ranges.
 
-The price stays; the volatility is `windows.scaling.VolatilityScale` on the variances of 1, 5, 22 and 66 sessions alone, estimated at
-fixed sessions (`refits`); the intervals are calibrated by what came true. It sees open, high and low, and so is the fair rival of a
-network that does.
+The price stays; the volatility is `windows.scaling.VolatilityScale` on the variances of 1, 5, 22 and 66
+sessions alone, estimated at fixed sessions (`refits`); the intervals are calibrated by what came true. It
+sees open, high and low, and so is the fair rival of a network that does.
 """
 
 import numpy as np
@@ -29,5 +29,7 @@ def _scale(features: SessionFeatures, known: int | None, cutoffs: np.ndarray, ho
 
 def har(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
     """A centre of zero and the regression's scale; EWMA volatility while too little is known."""
-    scale = np.concatenate([_scale(features, known, cutoffs[part], horizon) for known, part in refits(cutoffs)])
+    scale = np.concatenate(
+        [_scale(features, known, cutoffs[part], horizon) for known, part in refits(cutoffs)]
+    )
     return Prediction(np.zeros_like(scale), scale)

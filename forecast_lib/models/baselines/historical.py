@@ -1,4 +1,6 @@
-"""*empirical*: the quantiles of the last 500 returns of the same length, as they were; no model at all (historical simulation)."""
+"""*empirical*: the quantiles of the last 500 returns of the same length, as they were; no model at all
+(historical simulation).
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,13 +19,17 @@ _SMALLEST_SCALE = 1e-4  # one basis point
 
 
 def _ordered(returns: Array, cutoffs: np.ndarray) -> Array:
-    """(cutoffs, _RETURNS): the newest `returns` known at each cutoff, ascending, NaN last; entry t of `returns` ends at session t."""
+    """(cutoffs, _RETURNS): the newest `returns` known at each cutoff, ascending, NaN last; entry t of
+    `returns` ends at session t.
+    """
     padded = np.concatenate([np.full(_RETURNS - 1, np.nan), returns])
     return np.sort(sliding_window_view(padded, _RETURNS)[cutoffs], axis=1)
 
 
 def _quantiles(ordered: Array, count: np.ndarray) -> Array:
-    """(cutoffs, levels): between the values of rank (count + 1) * level, so that a new value falls below with that probability."""
+    """(cutoffs, levels): between the values of rank (count + 1) * level, so that a new value falls below with
+    that probability.
+    """
     place = np.clip((count[:, None] + 1) * LEVELS - 1, 0, np.maximum(count[:, None] - 1, 0))
     low = np.floor(place).astype(int)
     at = np.arange(len(ordered))[:, None]
@@ -32,14 +38,18 @@ def _quantiles(ordered: Array, count: np.ndarray) -> Array:
 
 
 def empirical(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
-    """The median is the centre. Too few returns, or all the same: a normal distribution with EWMA volatility around the last price."""
+    """The median is the centre. Too few returns, or all the same: a normal distribution with EWMA volatility
+    around the last price.
+    """
     scale = ewma_scale(features, cutoffs, horizon)
     returns = scale[..., None] * ndtri(LEVELS)
     log_close = features.log_close
     for step in range(1, min(horizon, len(log_close) - 1) + 1):
         past = np.concatenate([np.full(step, np.nan), log_close[step:] - log_close[:-step]])
         ordered, count = _ordered(past, cutoffs), np.clip(cutoffs - step + 1, 0, _RETURNS)
-        usable = (count >= _FEWEST) & (ordered[np.arange(len(cutoffs)), np.maximum(count - 1, 0)] > ordered[:, 0])
+        usable = (count >= _FEWEST) & (
+            ordered[np.arange(len(cutoffs)), np.maximum(count - 1, 0)] > ordered[:, 0]
+        )
         spread = pd.Series(past).rolling(_RETURNS, min_periods=_FEWEST).std(ddof=0).to_numpy()[cutoffs]
         returns[usable, step - 1] = _quantiles(ordered[usable], count[usable])
         scale[usable, step - 1] = np.maximum(spread[usable], _SMALLEST_SCALE)

@@ -13,7 +13,8 @@ __all__ = ["LEVELS", "Prediction", "ewma_scale", "running_sum", "session_returns
 
 LEVELS = np.array(QUANTILES)
 
-_LARGEST_RETURN = 1.0  # log units, a factor of e: what moves farther in a session is an unrecorded split or a change of unit
+# log units, a factor of e: what moves farther in a session is an unrecorded split or a change of unit
+_LARGEST_RETURN = 1.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Prediction:
     Attributes:
         centre: (cutoffs, horizon), the point forecast.
         scale: (cutoffs, horizon), its standard deviation, positive.
-        returns: (cutoffs, horizon, len(QUANTILES)) quantiles of its own, ascending; None: intervals are calibrated by what came true.
+        returns: (cutoffs, horizon, len(QUANTILES)) quantiles of its own, ascending; None: intervals are
+            calibrated by what came true.
     """
 
     centre: Array
@@ -51,10 +53,14 @@ def steps_to(horizon: int) -> Array:
 
 
 def session_returns(features: SessionFeatures) -> Array:
-    """(sessions - 1,) log returns; entry t leads to session t + 1. One beyond a factor of e counts as a factor of e."""
+    """(sessions - 1,) log returns; entry t leads to session t + 1. One beyond a factor of e counts as a
+    factor of e.
+    """
     return np.clip(np.diff(features.log_close), -_LARGEST_RETURN, _LARGEST_RETURN)
 
 
 def ewma_scale(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Array:
-    """(cutoffs, horizon): exponentially weighted volatility known at the cutoff, growing with the square root of the step."""
+    """(cutoffs, horizon): exponentially weighted volatility known at the cutoff, growing with the square root
+    of the step.
+    """
     return features.ewma_sigma[cutoffs, None] * np.sqrt(steps_to(horizon))

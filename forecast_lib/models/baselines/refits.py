@@ -1,4 +1,5 @@
-"""When a baseline's parameters are estimated anew: at fixed sessions of the series, whichever cutoffs are asked for.
+"""When a baseline's parameters are estimated anew: at fixed sessions of the series, whichever cutoffs are
+asked for.
 
 ::
 
@@ -22,7 +23,8 @@ _EARLY = (60, 125)
 
 
 def refits(cutoffs: np.ndarray) -> Iterator[tuple[int | None, slice]]:
-    """The newest session that each fit may use, and the part of `cutoffs` (ascending) it serves; None where no fit is possible yet.
+    """The newest session that each fit may use, and the part of `cutoffs` (ascending) it serves; None where
+    no fit is possible yet.
 
     >>> [(known, part.start, part.stop) for known, part in refits(np.arange(248, 503))]
     [(125, 0, 2), (250, 2, 252), (500, 252, 255)]

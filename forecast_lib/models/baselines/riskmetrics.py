@@ -1,4 +1,6 @@
-"""*ewma*: RiskMetrics (J.P. Morgan 1996): exponentially weighted squared returns, decay 0.94, Gaussian quantiles around the last price."""
+"""*ewma*: RiskMetrics (J.P. Morgan 1996): exponentially weighted squared returns, decay 0.94, Gaussian
+quantiles around the last price.
+"""
 
 import numpy as np
 import pandas as pd

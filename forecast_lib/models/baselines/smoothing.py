@@ -1,7 +1,9 @@
-"""*ets*: simple exponential smoothing of the log price, ETS(A,N,N) of Hyndman et al. (2008): the price returns to a smoothed level.
+"""*ets*: simple exponential smoothing of the log price, ETS(A,N,N) of Hyndman et al. (2008): the price
+returns to a smoothed level.
 
-The weight of the newest price is chosen by least squares at fixed sessions (`refits`). Where it is 1, and for prices it usually nearly
-is, this is the naive forecast. Volatility is that of naive; intervals are calibrated by what came true.
+The weight of the newest price is chosen by least squares at fixed sessions (`refits`). Where it is 1, and for
+prices it usually nearly is, this is the naive forecast. Volatility is that of naive; intervals are calibrated
+by what came true.
 """
 
 import numpy as np
@@ -18,7 +20,8 @@ _SMALLEST_WEIGHT = 0.05  # a level older than some twenty sessions is no forecas
 
 
 def smoothed(values: Array, weight: float) -> Array:
-    """The level after each value, starting from the first: `weight` times the value plus the rest of the level before.
+    """The level after each value, starting from the first: `weight` times the value plus the rest of the
+    level before.
 
     >>> smoothed(np.array([0.0, 1.0, 1.0]), 0.5).tolist()
     [0.0, 0.5, 0.75]
@@ -34,7 +37,9 @@ def best_weight(values: Array) -> float:
     def squares(weight: float) -> float:
         return float(((values[1:] - smoothed(values, weight)[:-1]) ** 2).sum())
 
-    inside = minimize_scalar(squares, bounds=(_SMALLEST_WEIGHT, 1.0), method="bounded", options={"xatol": 1e-4})
+    inside = minimize_scalar(
+        squares, bounds=(_SMALLEST_WEIGHT, 1.0), method="bounded", options={"xatol": 1e-4}
+    )
     return float(inside.x) if inside.fun < squares(1.0) else 1.0
 
 
@@ -47,7 +52,9 @@ def _gap(values: Array, known: int | None, cutoffs: np.ndarray) -> tuple[Array, 
 
 
 def ets(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
-    """The level as forecast of every step; variances of the steps stand to each other as the model says (ibid., table 6.1)."""
+    """The level as forecast of every step; variances of the steps stand to each other as the model says
+    (ibid., table 6.1).
+    """
     values = np.concatenate([[0.0], np.cumsum(session_returns(features))])
     steps = steps_to(horizon)
     centres, growths = [], []

@@ -1,6 +1,8 @@
-"""The quality rules: each with its predicate, what happens where it is broken, and what else a universe may choose.
+"""The quality rules: each with its predicate, what happens where it is broken, and what else a universe may
+choose.
 
-To add one: a `Rule` in the tuple of its family. What a predicate gets is a `View`, what it says is which rows break it.
+To add one: a `Rule` in the tuple of its family. What a predicate gets is a `View`, what it says is which rows
+break it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +11,15 @@ from forecast_lib.errors import UsageError
 from forecast_lib.prices.rules import bars, days, tickers, values
 from forecast_lib.prices.rules.rule import Rule
 
-__all__ = ["HARMLESS_RULES", "NEIGHBOUR_RULES", "ROW_RULES", "RULES", "RULE_ORDER", "as_table", "severities_from"]
+__all__ = [
+    "HARMLESS_RULES",
+    "NEIGHBOUR_RULES",
+    "ROW_RULES",
+    "RULES",
+    "RULE_ORDER",
+    "as_table",
+    "severities_from",
+]
 
 ROW_RULES = (*values.RULES, *days.RULES)
 """Looked at in the rows as they came."""
@@ -17,7 +27,10 @@ ROW_RULES = (*values.RULES, *days.RULES)
 NEIGHBOUR_RULES = bars.RULES
 """Looked at in what the others left, beside what is stored."""
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (*tickers.READING, *ROW_RULES, *NEIGHBOUR_RULES, *tickers.JUDGED, *tickers.WHOLE)}
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (*tickers.READING, *ROW_RULES, *NEIGHBOUR_RULES, *tickers.JUDGED, *tickers.WHOLE)
+}
 """Every rule, in the order in which the rule of a row with several breaches is chosen."""
 
 RULE_ORDER = {name: place for place, name in enumerate(RULES)}
@@ -41,9 +54,13 @@ def severities_from(choices: Iterable[str]) -> Mapping[str, str]:
     for choice in choices:
         name, _, severity = (part.strip() for part in choice.partition("="))
         if name not in RULES:
-            raise UsageError(f"rule {name[:60]!a} is not known: expected RULE=SEVERITY with one of {', '.join(RULES)}")
+            raise UsageError(
+                f"rule {name[:60]!a} is not known: expected RULE=SEVERITY with one of {', '.join(RULES)}"
+            )
         if severity not in RULES[name].choices:
-            raise UsageError(f"rule {name} cannot be {severity[:60]!a}: expected one of {', '.join(RULES[name].choices)}")
+            raise UsageError(
+                f"rule {name} cannot be {severity[:60]!a}: expected one of {', '.join(RULES[name].choices)}"
+            )
         severities[name] = severity
     return severities
 

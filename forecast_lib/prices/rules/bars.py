@@ -12,7 +12,9 @@ FROZEN_SESSIONS = 5
 """A week of the same close."""
 
 FAR = 5.0
-"""Of 183,000 real bars, wild ones among them, the farthest high is 3.1 times, the farthest low half of open and close."""
+"""Of 183,000 real bars, wild ones among them, the farthest high is 3.1 times, the farthest low half of open
+and close.
+"""
 
 _BAR = ("open", "high", "low")
 
@@ -35,7 +37,10 @@ def _outside(lower: str, upper: str, *fields: str):  # type: ignore[no-untyped-d
 def _far(view: View) -> Found:
     """A high or low so far from open and close that its decimal point has slipped."""
     top, bottom = np.fmax(view["open"], view["close"]), np.fmin(view["open"], view["close"])
-    return {"high": view.offered & (view["high"] > FAR * top), "low": view.offered & (FAR * view["low"] < bottom)}
+    return {
+        "high": view.offered & (view["high"] > FAR * top),
+        "low": view.offered & (FAR * view["low"] < bottom),
+    }
 
 
 def _stale(view: View) -> Found:

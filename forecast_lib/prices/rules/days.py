@@ -30,7 +30,9 @@ def _weekend(view: View) -> Found:
 
 
 def _strays(view: View, weekend: Flags) -> Flags:
-    """Saturdays and Sundays of a market without a calendar of its own: if it often trades then, it is open then."""
+    """Saturdays and Sundays of a market without a calendar of its own: if it often trades then, it is open
+    then.
+    """
     guessed = np.array([each.recorded_fallback for each in view.exchanges.calendars])[view.exchanges.of]
     rows = np.bincount(view.rows.of, minlength=len(guessed))
     share = np.bincount(view.rows.of, weights=weekend, minlength=len(guessed)) / np.maximum(rows, 1)
@@ -53,7 +55,9 @@ def _repeats(view: View) -> Flags:
     shared, repeated = np.flatnonzero(_several(view)), np.zeros(len(view.rows), dtype=bool)
     if len(shared):
         keys = {"of": view.rows.of[shared], "day": view.days[shared].astype(np.int64)}
-        repeated[shared] = pd.DataFrame({**keys, **{name: view[name][shared] for name in VALUES}}).duplicated()
+        repeated[shared] = pd.DataFrame(
+            {**keys, **{name: view[name][shared] for name in VALUES}}
+        ).duplicated()
     return repeated
 
 

@@ -1,20 +1,37 @@
-"""Rules that no row breaks by itself: what a source could not read, what the evidence says of a move, what is odd about a whole ticker."""
+"""Rules that no row breaks by itself: what a source could not read, what the evidence says of a move, what is
+odd about a whole ticker.
+"""
 
 from forecast_lib.prices.rules.rule import DROP, DROP_OR_HOLD, HOLD, HOLD_OR_WARN, Rule
 
 __all__ = ["JUDGED", "READING", "WHOLE"]
 
 READING = (
-    Rule("ragged_row", "drop_row", DROP_OR_HOLD, "a line of a file with more or fewer cells than its header, or with a stray quote"),
+    Rule(
+        "ragged_row",
+        "drop_row",
+        DROP_OR_HOLD,
+        "a line of a file with more or fewer cells than its header, or with a stray quote",
+    ),
     Rule("unreadable_date", "drop_row", DROP_OR_HOLD, "a date that is no day"),
     Rule("unreadable_number", "drop_row", DROP_OR_HOLD, "a cell that is no number"),
     Rule("unreadable_currency", "drop_row", DROP_OR_HOLD, "a currency that is no code of three letters"),
 )
 JUDGED = (
     Rule("refused_by_person", "drop_row", DROP, "a person refused the row"),
-    Rule("bad_print", "drop_row", DROP, "a close far from those around it, which the next sessions or the bar itself take back"),
+    Rule(
+        "bad_print",
+        "drop_row",
+        DROP,
+        "a close far from those around it, which the next sessions or the bar itself take back",
+    ),
     Rule("unit", "drop_row", DROP, "prices in another unit, such as pence for pounds"),
-    Rule("undecided", "drop_row", DROP, "a move that may be real or not: the next sessions decide, three at most"),
+    Rule(
+        "undecided",
+        "drop_row",
+        DROP,
+        "a move that may be real or not: the next sessions decide, three at most",
+    ),
 )
 WHOLE = (
     Rule("bad_action", "drop_row", DROP_OR_HOLD, "a dividend or split with no possible value, or several values for one session"),

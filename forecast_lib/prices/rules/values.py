@@ -41,10 +41,39 @@ def _negative_volume(view: View) -> Found:
 
 
 RULES = (
-    Rule("empty_row", "drop_row", DROP, "no figure at all: the source's way to say that there was no trading", "no figures", _empty, True),
+    Rule(
+        "empty_row",
+        "drop_row",
+        DROP,
+        "no figure at all: the source's way to say that there was no trading",
+        "no figures",
+        _empty,
+        True,
+    ),
     Rule("close_missing", "drop_row", DROP_OR_HOLD, "no close", "no close", _close_missing),
     Rule("not_finite", "null_field", FIELD, "an infinite value", "an infinite {field}", _not_finite),
-    Rule("not_positive", "null_field", FIELD, "a price that is zero or negative", "a {field} that is zero or negative", _not_positive),
-    Rule("too_large", "null_field", FIELD, f"a price above {LARGEST_PRICE:g}", f"a {{field}} above {LARGEST_PRICE:g}", _too_large),
-    Rule("negative_volume", "null_field", FIELD, "volume below zero", "volume {volume:.10g} is negative", _negative_volume),
+    Rule(
+        "not_positive",
+        "null_field",
+        FIELD,
+        "a price that is zero or negative",
+        "a {field} that is zero or negative",
+        _not_positive,
+    ),
+    Rule(
+        "too_large",
+        "null_field",
+        FIELD,
+        f"a price above {LARGEST_PRICE:g}",
+        f"a {{field}} above {LARGEST_PRICE:g}",
+        _too_large,
+    ),
+    Rule(
+        "negative_volume",
+        "null_field",
+        FIELD,
+        "volume below zero",
+        "volume {volume:.10g} is negative",
+        _negative_volume,
+    ),
 )

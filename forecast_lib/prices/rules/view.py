@@ -1,4 +1,6 @@
-"""What a rule looks at: the rows of many tickers as columns, and beside each row the ones before and after it."""
+"""What a rule looks at: the rows of many tickers as columns, and beside each row the ones before and after
+it.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -46,22 +48,34 @@ class Exchanges:
     def spanning(cls, calendars: Sequence[TickerCalendar], days: Sequence[Days], as_of: AsOf) -> "Exchanges":
         """Of each ticker's calendar, with the sessions between the first and the last of the days."""
         places = {calendar: place for place, calendar in enumerate(dict.fromkeys(calendars))}
-        ends = [(part.min(), part.max()) for part in days if len(part)] or [(np.datetime64(as_of.day, "D"),) * 2]
+        ends = [(part.min(), part.max()) for part in days if len(part)] or [
+            (np.datetime64(as_of.day, "D"),) * 2
+        ]
         low = min(max(min(first for first, _ in ends), _FIRST_DAY), _LAST_DAY)
         high = max(min(max(last for _, last in ends), _LAST_DAY), low)
-        spans = [each.sessions(pd.Timestamp(low), pd.Timestamp(high)).to_numpy("datetime64[D]") for each in places]
+        spans = [
+            each.sessions(pd.Timestamp(low), pd.Timestamp(high)).to_numpy("datetime64[D]") for each in places
+        ]
         closed = np.array([each.last_closed(as_of.now) for each in places], dtype="datetime64[D]")
-        return cls(tuple(places), np.array([places[each] for each in calendars], dtype=np.intp), tuple(spans), closed)
+        return cls(
+            tuple(places), np.array([places[each] for each in calendars], dtype=np.intp), tuple(spans), closed
+        )
 
     def is_session(self, of: NDArray[np.int32], days: Days) -> Flags:
-        """(rows,) whether the day is a session of the ticker's exchange; where none is known, whether the day is possible at all."""
+        """(rows,) whether the day is a session of the ticker's exchange; where none is known, whether the day
+        is possible at all.
+        """
         found = np.zeros(len(of), dtype=bool)
         for place, (calendar, known) in enumerate(zip(self.calendars, self.days, strict=True)):
             mine = slice(None) if len(self.calendars) == 1 else np.flatnonzero(self.of[of] == place)
-            if calendar.recorded_fallback:  # Monday to Friday is only a stand-in: it can refuse nothing of our time
+            if (
+                calendar.recorded_fallback
+            ):  # Monday to Friday is only a stand-in: it can refuse nothing of our time
                 found[mine] = days[mine] >= _FIRST_DAY
             elif len(known):
-                found[mine] = known[np.minimum(np.searchsorted(known, days[mine]), len(known) - 1)] == days[mine]
+                found[mine] = (
+                    known[np.minimum(np.searchsorted(known, days[mine]), len(known) - 1)] == days[mine]
+                )
         return found
 
 
@@ -70,7 +84,8 @@ class View:
     """Rows by ticker and session.
 
     Attributes:
-        rows: stored and offered ones together where a rule looks at neighbours, else the offered ones as they came.
+        rows: stored and offered ones together where a rule looks at neighbours, else the offered ones as they
+            came.
         offered: (rows,) which of them were offered; only these can break a rule.
         splits: by ticker, those known tonight.
     """
@@ -118,11 +133,15 @@ class View:
     def contradicted(self) -> Flags:
         """(rows,) offered rows whose open, high, low and close cannot all be right."""
         lows, highs = np.fmin(self["open"], self["close"]), np.fmax(self["open"], self["close"])
-        return self.offered & (above(self["low"], lows) | above(highs, self["high"]) | above(self["low"], self["high"]))
+        return self.offered & (
+            above(self["low"], lows) | above(highs, self["high"]) | above(self["low"], self["high"])
+        )
 
     @functools.cached_property
     def doubts_close(self) -> Flags:
-        """(rows,) contradicted rows where the sessions beside it, and the adjusted close, speak against the close."""
+        """(rows,) contradicted rows where the sessions beside it, and the adjusted close, speak against the
+        close.
+        """
         doubted = np.zeros(len(self.rows), dtype=bool)
         bounds = self.rows.bounds()
         for ticker in self.any_of_ticker(self.contradicted).tolist():
@@ -151,7 +170,9 @@ def above(lower: Values, upper: Values) -> Flags:
 
 
 def split_adjusted(rows: Histories, values: Values, splits: Splits) -> Values:
-    """The values of one price figure on the share basis of each ticker's newest split; not copied where there is none."""
+    """The values of one price figure on the share basis of each ticker's newest split; not copied where there
+    is none.
+    """
     divided = [place for place, ticker in enumerate(rows.tickers) if ticker in splits] if splits else []
     if not divided:
         return values

@@ -1,4 +1,6 @@
-"""The price sources: one file each, and a line here. Nothing is imported before its source is asked for: some take a second."""
+"""The price sources: one file each, and a line here. Nothing is imported before its source is asked for: some
+take a second.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,11 +15,19 @@ __all__ = ["SOURCES", "open_source"]
 
 
 def _files(
-    config: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...], cache_dir: Path | None, parquet: ParquetFiles | None
+    config: SourceConfig,
+    as_of: AsOf,
+    tickers: tuple[Ticker, ...],
+    cache_dir: Path | None,
+    parquet: ParquetFiles | None,
 ) -> PriceSource:
     if config.path is None:
-        raise UsageError("source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv")
-    return FilesSource(config.path, tickers, allow_mixed_dates=config.mixed_dates, currency=config.currency, parquet=parquet)
+        raise UsageError(
+            "source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of TICKER.csv"
+        )
+    return FilesSource(
+        config.path, tickers, allow_mixed_dates=config.mixed_dates, currency=config.currency, parquet=parquet
+    )
 
 
 def _simulated(config: SourceConfig, *_: object) -> PriceSource:
@@ -27,16 +37,30 @@ def _simulated(config: SourceConfig, *_: object) -> PriceSource:
 
 
 def _yahoo(
-    config: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...], cache_dir: Path | None, parquet: ParquetFiles | None
+    config: SourceConfig,
+    as_of: AsOf,
+    tickers: tuple[Ticker, ...],
+    cache_dir: Path | None,
+    parquet: ParquetFiles | None,
 ) -> PriceSource:
     if cache_dir is None:
         raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
     from forecast_lib.prices.sources.yahoo import YahooSource
 
-    return YahooSource(cache_dir, as_of.now, proxy=config.proxy, requests_at_once=config.requests_at_once, pause_s=config.pause_s)
+    return YahooSource(
+        cache_dir,
+        as_of.now,
+        proxy=config.proxy,
+        requests_at_once=config.requests_at_once,
+        pause_s=config.pause_s,
+    )
 
 
-SOURCES: Mapping[str, Callable[..., PriceSource]] = {"simulated": _simulated, "files": _files, "yahoo": _yahoo}
+SOURCES: Mapping[str, Callable[..., PriceSource]] = {
+    "simulated": _simulated,
+    "files": _files,
+    "yahoo": _yahoo,
+}
 """By the name in the settings, how a source is made of them."""
 
 

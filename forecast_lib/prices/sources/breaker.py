@@ -1,4 +1,6 @@
-"""Stops asking a source that is down for everybody, so that a night with an outage ends in minutes, not hours."""
+"""Stops asking a source that is down for everybody, so that a night with an outage ends in minutes, not
+hours.
+"""
 
 import threading
 
@@ -14,8 +16,8 @@ FAILING_SHARE = 0.2
 class CircuitBreaker:
     """Open while at least 5 tickers, and at least 20 % of those tried, failed at their latest attempt.
 
-    While it is open no new ticker is let in. Those already failing may try again, as often as their caller allows: they are the
-    probes, and their success closes the breaker. It needs no clock.
+    While it is open no new ticker is let in. Those already failing may try again, as often as their caller
+    allows: they are the probes, and their success closes the breaker. It needs no clock.
     """
 
     def __init__(self, source: str) -> None:
@@ -30,12 +32,14 @@ class CircuitBreaker:
             failing, tried = len(self._failing), len(self._tried)
             if failing >= FEWEST_FAILING and failing >= FAILING_SHARE * tried and ticker not in self._failing:
                 raise SourceGivenUp(
-                    f"{ticker}: not asked for: {failing} of {tried} tickers failed, so the source {self._source} is taken to be "
-                    "down; run again later"
+                    f"{ticker}: not asked for: {failing} of {tried} tickers failed, so the source"
+                    f" {self._source} is taken to be down; run again later"
                 )
 
     def record(self, ticker: Ticker, *, failed: bool) -> None:
-        """How the latest attempt for this ticker ended; an answer about the ticker itself is no failure of the source."""
+        """How the latest attempt for this ticker ended; an answer about the ticker itself is no failure of
+        the source.
+        """
         with self._lock:
             self._tried.add(ticker)
             (self._failing.add if failed else self._failing.discard)(ticker)

@@ -1,8 +1,9 @@
 """Which day does a date in a file mean? One answer for the whole column, or a refusal that names the line.
 
-`1/3/2012` is 3 January in New York and 1 March in London, and a spreadsheet opened in the wrong country rewrites one part of a
-column and not the other. So no cell is read alone. A reading counts only if, with it, every row is a real day *and* the days
-run strictly forwards or strictly backwards; if both readings do, nobody can know, and the file is refused. Times and offsets
+`1/3/2012` is 3 January in New York and 1 March in London, and a spreadsheet opened in the wrong country
+rewrites one part of a column and not the other. So no cell is read alone. A reading counts only if, with it,
+every row is a real day *and* the days run strictly forwards or strictly backwards; if both readings do,
+nobody can know, and the file is refused. Times and offsets
 are dropped, not applied: the date that stands there is the exchange's own.
 """
 
@@ -17,7 +18,9 @@ from forecast_lib.errors import FileRefused
 
 __all__ = ["read_dates"]
 
-_TIME_OF_DAY = r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+_TIME_OF_DAY = (
+    r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+)
 _YEAR_FIRST = {
     "YYYY-MM-DD": re.compile(r"(\d{4})-(\d{2})-(\d{2})" + _TIME_OF_DAY, re.ASCII),
     "YYYY/MM/DD": re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})" + _TIME_OF_DAY, re.ASCII),
@@ -35,7 +38,9 @@ Place = Callable[[int], str]
 
 
 class _Cell(NamedTuple):
-    """One date cell: where it stands, whose row it is, its style, and its three numbers in the order of the text."""
+    """One date cell: where it stands, whose row it is, its style, and its three numbers in the order of the
+    text.
+    """
 
     row: int
     text: str
@@ -73,7 +78,9 @@ def read_dates(
     forecast_lib.errors.FileRefused: a.csv line 2: date '1/3/2012' is 2012-01-03 (M/D/Y) or 2012-03-01 (D/M/Y), and the whole \
 file fits both; write the dates as YYYY-MM-DD
     """
-    understood = {text: _understood(text.strip()) for text in set(texts)}  # in a file of many tickers each date comes often
+    understood = {
+        text: _understood(text.strip()) for text in set(texts)
+    }  # in a file of many tickers each date comes often
     styles = {found[0] for found in understood.values() if found is not None}
     if len(styles) == 1 and styles <= _YEAR_FIRST.keys():
         days_of = {text: _day(*found, _READINGS[0]) if found else None for text, found in understood.items()}
@@ -84,7 +91,10 @@ file fits both; write the dates as YYYY-MM-DD
         if (found := understood[text]) is not None
     ]
     if not cells:
-        raise FileRefused(f"{file} {place(0)}: {_shown(texts[0])} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date column")
+        raise FileRefused(
+            f"{file} {place(0)}: {_shown(texts[0])} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in"
+            " the date column"
+        )
     if not allow_mixed:
         _refuse_mixed(cells, place, file)
     year_last = any(cell.style in _YEAR_LAST for cell in cells)
@@ -124,8 +134,8 @@ def _only_reading(cells: list[_Cell], place: Place, file: str) -> str:
         unclear = _first_unclear(cells)
         american, european = (_day(unclear.style, unclear.numbers, reading) for reading in _READINGS)
         raise FileRefused(
-            f"{file} {place(unclear.row)}: date {unclear.text!r} is {american} (M/D/Y) or {european} (D/M/Y), "
-            f"and the whole file fits both; {_WHAT_TO_DO}"
+            f"{file} {place(unclear.row)}: date {unclear.text!r} is {american} (M/D/Y) or {european} (D/M/Y),"
+            f" and the whole file fits both; {_WHAT_TO_DO}"
         )
     reasons = "; ".join(f"not as {reading}: {objection}" for reading, objection in objections.items())
     raise FileRefused(f"{file}: the date column cannot be read as a whole, {reasons}; {_WHAT_TO_DO}")
@@ -133,7 +143,9 @@ def _only_reading(cells: list[_Cell], place: Place, file: str) -> str:
 
 def _first_unclear(cells: list[_Cell]) -> _Cell:
     """The first cell that means two different days; where every cell has day = month, the first one."""
-    return next((cell for cell in cells if cell.style in _YEAR_LAST and cell.numbers[0] != cell.numbers[1]), cells[0])
+    return next(
+        (cell for cell in cells if cell.style in _YEAR_LAST and cell.numbers[0] != cell.numbers[1]), cells[0]
+    )
 
 
 def _objection(cells: list[_Cell], reading: str, place: Place) -> str | None:
@@ -163,8 +175,8 @@ def _day(style: str, numbers: tuple[int, int, int], reading: str) -> dt.date | N
         month, day, year = numbers
     else:
         day, month, year = numbers
-    # A table of prices older than the oldest exchange (Amsterdam, 1602) is no table of prices; and times end in 2262 for some
-    # tools.
+    # A table of prices older than the oldest exchange (Amsterdam, 1602) is no table of prices; and times end
+    # in 2262 for some tools.
     if not 1602 <= year <= 2200:
         return None
     try:

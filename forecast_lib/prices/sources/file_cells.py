@@ -1,7 +1,9 @@
-"""From a user's file to cells: the columns that matter, each cell as it stands, and the rows that do not fit the header.
+"""From a user's file to cells: the columns that matter, each cell as it stands, and the rows that do not fit
+the header.
 
-Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So everything that has two
-readings is decided by the whole file or refused with the file, the line and what to do.
+Files of daily prices come in many dialects, and reading one in the wrong way gives plausible nonsense. So
+everything that has two readings is decided by the whole file or refused with the file, the line and what to
+do.
 """
 
 import csv
@@ -107,33 +109,41 @@ def refuse_unless_plain(path: Path) -> None:
         found = path.stat()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise FileRefused(f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder") from error
+        raise FileRefused(
+            f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder"
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
     if path.suffix.lower() in EXCEL:
         raise FileRefused(f"{path.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}")
     limit = MAX_PARQUET_BYTES if path.suffix.lower() == ".parquet" else MAX_FILE_BYTES
     if found.st_size > limit:
-        raise FileRefused(f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker")
+        raise FileRefused(
+            f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker"
+        )
 
 
 def _text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FileRefused(f"{path.name}: cannot be read ({type(error).__name__}); check its permissions") from error
+        raise FileRefused(
+            f"{path.name}: cannot be read ({type(error).__name__}); check its permissions"
+        ) from error
     if content.startswith(_OLD_EXCEL) or (content.startswith(b"PK\3\4") and b"xl/" in content):
         raise FileRefused(f"{path.name} is an Excel file in spite of its name: expected text; {SAVE_AS_CSV}")
     if b"\0" in content:
         raise FileRefused(
-            f"{path.name} line {_line_at(content, content.index(0))}: a NUL byte: expected text in UTF-8; save it as CSV (UTF-8)"
+            f"{path.name} line {_line_at(content, content.index(0))}: a NUL byte: expected text in UTF-8;"
+            " save it as CSV (UTF-8)"
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = _line_at(content, error.start)
         raise FileRefused(
-            f"{path.name} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as CSV (UTF-8)"
+            f"{path.name} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as CSV"
+            " (UTF-8)"
         ) from None
 
 
@@ -144,17 +154,24 @@ def _line_at(content: bytes, offset: int) -> int:
 def _separator(text: str) -> str:
     """The mark that makes the most columns we know of the header; the comma where none makes more."""
     header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(_SEPARATORS, key=lambda mark: sum(plain_name(name) in ROLE_OF_NAME for name in header.split(mark)))
+    return max(
+        _SEPARATORS, key=lambda mark: sum(plain_name(name) in ROLE_OF_NAME for name in header.split(mark))
+    )
 
 
 def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str], str]]:
-    """Line, cells, and what is wrong with the quotes, of each row that is not blank. No row of prices goes on in the next line: a stray
-    quote costs its own."""
+    """Line, cells, and what is wrong with the quotes, of each row that is not blank. No row of prices goes on
+    in the next line: a stray quote costs its own.
+    """
     for line, row in enumerate(io.StringIO(text, newline=""), 1):
         try:
             cells = next(csv.reader([row], strict=True, delimiter=separator), [])
         except csv.Error as error:
-            yield line, [row.rstrip("\r\n")], f"{error}: expected cells with {separator!r} between them; check the quotes"
+            yield (
+                line,
+                [row.rstrip("\r\n")],
+                f"{error}: expected cells with {separator!r} between them; check the quotes",
+            )
             continue
         if any(cell.strip() for cell in cells):
             yield line, cells, ""
@@ -172,15 +189,33 @@ def csv_cells(path: Path) -> Cells:
     roles, names = _roles_of(header, path.name)
     positions, kept, ragged = [], [], []
     for line, cells, wrong in rows:
-        # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another matter.
+        # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another
+        # matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
         if len(fitting) == len(header) and not wrong:
             positions.append(line)
             kept.append(fitting)
         else:
-            ragged.append(_ragged(line, cells, wrong or f"{len(cells)} cells: expected {len(header)}, as in the header", roles))
-    columns: dict[str, list[str] | pd.Series] = {role: [cells[at] for cells in kept] for role, at in roles.items()}
-    found = Cells(path.name, "line", positions, columns, names, ragged, lambda index: _as_json(zip(header, kept[index], strict=True)))
+            ragged.append(
+                _ragged(
+                    line,
+                    cells,
+                    wrong or f"{len(cells)} cells: expected {len(header)}, as in the header",
+                    roles,
+                )
+            )
+    columns: dict[str, list[str] | pd.Series] = {
+        role: [cells[at] for cells in kept] for role, at in roles.items()
+    }
+    found = Cells(
+        path.name,
+        "line",
+        positions,
+        columns,
+        names,
+        ragged,
+        lambda index: _as_json(zip(header, kept[index], strict=True)),
+    )
     if separator == ",":
         return found
     numbers = {names[role]: [cells[at] for cells in kept] for role, at in roles.items() if role in NUMBERS}
@@ -199,9 +234,17 @@ def parquet_cells(path: Path, frame: pd.DataFrame) -> Cells:
     for role, at in roles.items():
         column = frame.iloc[:, at]
         is_text = pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
-        columns[role] = column.astype(object).where(column.notna(), "").astype(str).tolist() if is_text else column
+        columns[role] = (
+            column.astype(object).where(column.notna(), "").astype(str).tolist() if is_text else column
+        )
     return Cells(
-        path.name, "row", [int(place) + 1 for place in frame.index], columns, names, [], lambda index: _as_json(frame.iloc[index].items())
+        path.name,
+        "row",
+        [int(place) + 1 for place in frame.index],
+        columns,
+        names,
+        [],
+        lambda index: _as_json(frame.iloc[index].items()),
     )
 
 
@@ -215,13 +258,18 @@ def _roles_of(header: list[str], file: str) -> tuple[dict[str, int], dict[str, s
     for at, name in enumerate(header):
         role = ROLE_OF_NAME.get(plain_name(name))
         if role in roles:
-            raise FileRefused(f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one; remove the other")
+            raise FileRefused(
+                f"{file}: columns {header[roles[role]]!r} and {name!r} are both the {role}: expected one;"
+                " remove the other"
+            )
         if role:
             roles[role] = at
     for needed in ("date", "close"):
         if needed not in roles:
             shown = ", ".join(repr(name[:20]) for name in header[:10])
-            raise FileRefused(f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}")
+            raise FileRefused(
+                f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}"
+            )
     return roles, {role: header[at] for role, at in roles.items()}
 
 

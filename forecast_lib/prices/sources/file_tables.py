@@ -1,7 +1,7 @@
 """From cells to columns: what a file says of each of its tickers, as it was traded.
 
-A row that cannot be read is refused alone; the others stay. Where a file lists its splits and the prices show that they are already divided
-by them, that is undone. A file that lists no splits passes as it stands.
+A row that cannot be read is refused alone; the others stay. Where a file lists its splits and the prices show
+that they are already divided by them, that is undone. A file that lists no splits passes as it stands.
 """
 
 import datetime as dt
@@ -55,16 +55,26 @@ class FileTable:
         return self.traded.rows.tickers
 
     def offered(self, asked: Asked, last: dt.date) -> Offered:
-        """The rows of tickers that it has, from the first sessions asked for on; all that it lists of actions, for one may have been added
-        or taken back late."""
+        """The rows of tickers that it has, from the first sessions asked for on; all that it lists of
+        actions, for one may have been added or taken back late.
+        """
         rows, names = self.traded.rows, tuple(sorted(asked))
         index = pd.Index(rows.tickers).get_indexer(names)
-        since, places = np.full(len(rows.tickers), np.datetime64("9999-12-31")), np.full(len(rows.tickers), -1, dtype=np.int32)
+        since, places = (
+            np.full(len(rows.tickers), np.datetime64("9999-12-31")),
+            np.full(len(rows.tickers), -1, dtype=np.int32),
+        )
         for place, ticker in zip(index.tolist(), names, strict=True):
-            since[place] = np.datetime64("-9999-01-01") if asked[ticker] is None else np.datetime64(asked[ticker], "D")
+            since[place] = (
+                np.datetime64("-9999-01-01") if asked[ticker] is None else np.datetime64(asked[ticker], "D")
+            )
             places[place] = names.index(ticker)
         held = [place for place, ticker in enumerate(rows.tickers) if ticker in self.torn]
-        wanted = (rows.sessions >= since[rows.of]) & (rows.sessions <= np.datetime64(last, "D")) & ~np.isin(rows.of, held)
+        wanted = (
+            (rows.sessions >= since[rows.of])
+            & (rows.sessions <= np.datetime64(last, "D"))
+            & ~np.isin(rows.of, held)
+        )
         chosen = np.flatnonzero(wanted)
         part = rows if len(chosen) == len(rows) else rows.rows(chosen)
         moved = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
@@ -77,8 +87,12 @@ class FileTable:
     def _refused(self, asked: Asked, last: dt.date) -> pd.DataFrame:
         """Those within the sessions asked for, and those without a session."""
         mine = self.refused[self.refused["ticker"].isin(list(asked))]
-        first = mine["ticker"].map({ticker: pd.Timestamp(day or _BEFORE_ALL) for ticker, day in asked.items()})
-        return refused_frame([mine[mine["session"].isna() | mine["session"].between(first, pd.Timestamp(last))]])
+        first = mine["ticker"].map(
+            {ticker: pd.Timestamp(day or _BEFORE_ALL) for ticker, day in asked.items()}
+        )
+        return refused_frame(
+            [mine[mine["session"].isna() | mine["session"].between(first, pd.Timestamp(last))]]
+        )
 
     def _told(self, asked: Asked, last: dt.date, rows: Histories, refused: set[str]) -> dict[Ticker, Told]:
         counts = dict(zip(rows.tickers, np.diff(rows.bounds()).tolist(), strict=True))
@@ -88,7 +102,9 @@ class FileTable:
             begin, end = self._ends_of(ticker)
             if problem is None and not counts[ticker] and ticker not in refused:
                 having = f"the file has {begin} to {end}" if begin else "the file has none"
-                problem = NoPrices(ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows")
+                problem = NoPrices(
+                    ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows"
+                )
             found = self.traded.found.get(ticker)
             told[ticker] = Told(
                 problem,
@@ -109,7 +125,9 @@ class FileTable:
         return (days[0].item(), days[-1].item()) if len(days) else (None, None)
 
 
-def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, currency: str | None) -> FileTable:
+def understood(
+    cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, currency: str | None
+) -> FileTable:
     """Every row of a file as columns.
 
     Args:
@@ -142,7 +160,9 @@ def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, c
     rows = Histories.from_frame(frame.iloc[order], names)
     split_column = plain_name(cells.names.get("split", ""))
     traded = on_traded_basis(rows, actions, split_column)
-    places = positions[order] if len(traded.rows) == len(rows) else positions[order][rows.is_among(traded.rows)]
+    places = (
+        positions[order] if len(traded.rows) == len(rows) else positions[order][rows.is_among(traded.rows)]
+    )
     return FileTable(
         traded,
         _refused_frame(cells, bad, named),
@@ -152,14 +172,17 @@ def understood(cells: Cells, named: Ticker | None, *, allow_mixed_dates: bool, c
     )
 
 
-def _one_currency(frame: pd.DataFrame, otherwise: str | None, file: str) -> tuple[pd.DataFrame, dict[str, TickerHeld]]:
+def _one_currency(
+    frame: pd.DataFrame, otherwise: str | None, file: str
+) -> tuple[pd.DataFrame, dict[str, TickerHeld]]:
     """With each ticker's currency, and the tickers whose rows name several."""
     said = frame["currency"].astype(str).str.strip()
     several = said[said != ""].groupby(frame["ticker"]).unique()
     torn = {
         str(ticker): TickerHeld(
             str(ticker),
-            f"{file}: its rows name {' and '.join(sorted(codes))}: expected one currency; correct the currency column",
+            f"{file}: its rows name {' and '.join(sorted(codes))}: expected one currency; correct the"
+            " currency column",
             rule="two_currencies",
         )
         for ticker, codes in several.items()
@@ -191,8 +214,8 @@ def _sessions(cells: Cells, tickers: list[str], allow_mixed_dates: bool) -> pd.S
     if isinstance(column, pd.Series):
         if isinstance(column.dtype, pd.DatetimeTZDtype) or not pd.api.types.is_datetime64_any_dtype(column):
             raise FileRefused(
-                f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times without a zone, "
-                "as the exchange writes them"
+                f"{cells.file}: column {cells.names['date']!r} is {column.dtype}: expected dates or times"
+                " without a zone, as the exchange writes them"
             )
         return column.astype("datetime64[us]").dt.normalize().reset_index(drop=True)
     dates = read_dates(column, cells.place, tickers, file=cells.file, allow_mixed=allow_mixed_dates)
@@ -205,7 +228,9 @@ def _numbers(cells: Cells, role: str) -> Numbers:
         return Numbers(np.full(len(cells.positions), np.nan), [])
     if isinstance(column, pd.Series):
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            raise FileRefused(f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers")
+            raise FileRefused(
+                f"{cells.file}: column {cells.names[role]!r} is {column.dtype}: expected numbers"
+            )
         return Numbers(column.to_numpy(dtype=float, na_value=np.nan), [])
     commas_group = role == "volume" or _writes_decimal_points(cells)
     named = {"file": cells.file, "column": cells.names[role]}
@@ -214,7 +239,11 @@ def _numbers(cells: Cells, role: str) -> Numbers:
 
 def _writes_decimal_points(cells: Cells) -> bool:
     texts = (cells.columns.get(role) for role in _WITH_DECIMALS)
-    return any(isinstance(column, pd.Series) or any("." in text for text in column) for column in texts if column is not None)
+    return any(
+        isinstance(column, pd.Series) or any("." in text for text in column)
+        for column in texts
+        if column is not None
+    )
 
 
 def _unreadable(cells: Cells, frame: pd.DataFrame, no_numbers: dict[str, list[int]]) -> dict[int, Bad]:
@@ -225,16 +254,30 @@ def _unreadable(cells: Cells, frame: pd.DataFrame, no_numbers: dict[str, list[in
         session = frame.at[index, "session"]
         day = None if pd.isna(session) else session.date()
         row = cells.row_text(index)
-        bad.setdefault(index, Bad(cells.positions[index], row, rule, reason, str(frame.at[index, "ticker"]), day))
+        bad.setdefault(
+            index, Bad(cells.positions[index], row, rule, reason, str(frame.at[index, "ticker"]), day)
+        )
 
     for index in np.flatnonzero(frame["session"].isna()).tolist():
-        refuse(index, "unreadable_date", f"{_cell_text(cells, 'date', index)} is no day: expected one like the other rows'")
+        refuse(
+            index,
+            "unreadable_date",
+            f"{_cell_text(cells, 'date', index)} is no day: expected one like the other rows'",
+        )
     for role, indices in no_numbers.items():
         for index in indices:
-            refuse(index, "unreadable_number", f"{cells.names[role]} {_cell_text(cells, role, index)} is no number")
+            refuse(
+                index,
+                "unreadable_number",
+                f"{cells.names[role]} {_cell_text(cells, role, index)} is no number",
+            )
     unknown = {text for text in frame["currency"].unique() if not _CURRENCY.fullmatch(str(text).strip())}
     for index in np.flatnonzero(frame["currency"].isin(unknown)).tolist():
-        refuse(index, "unreadable_currency", f"{_cell_text(cells, 'currency', index)} is no currency: expected a code such as USD")
+        refuse(
+            index,
+            "unreadable_currency",
+            f"{_cell_text(cells, 'currency', index)} is no currency: expected a code such as USD",
+        )
     return bad
 
 
@@ -263,7 +306,10 @@ def _owner(cells: Cells, row: Bad, named: Ticker | None) -> str:
     try:
         return parse_ticker(row.ticker or "")
     except UsageError:
-        raise FileRefused(f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct the row") from None
+        raise FileRefused(
+            f"{cells.origin(row.position)}: {row.reason}, and it cannot be told whose row it is; correct"
+            " the row"
+        ) from None
 
 
 _CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
@@ -271,7 +317,9 @@ _CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
 
 
 def actions_in(rows: pd.DataFrame) -> pd.DataFrame:
-    """Ticker, session, kind and value: writers put 0 where there is no dividend, 0 or 1 where there is no split."""
+    """Ticker, session, kind and value: writers put 0 where there is no dividend, 0 or 1 where there is no
+    split.
+    """
     paid = rows["dividend"].notna() & (rows["dividend"] != 0)
     split = rows["split"].notna() & ~rows["split"].isin([0, 1])
     parts = [

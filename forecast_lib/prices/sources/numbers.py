@@ -1,8 +1,9 @@
 """What a number in a file means: which mark is the decimal one, and which groups thousands.
 
-A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). Where commas separate the
-columns, the second is never assumed. Where semicolons or tabs do, the whole file decides (`decimal_mark`). What could be either
-(`"1,008"` in a file without a single decimal point) is refused, because the two differ by a factor of a thousand.
+A comma groups (`"1,008.64"`, and the Indian way `"73,80,500"`) or separates decimals (`"12,5"`). Where commas
+separate the columns, the second is never assumed. Where semicolons or tabs do, the whole file decides
+(`decimal_mark`). What could be either (`"1,008"` in a file without a single decimal point) is refused,
+because the two differ by a factor of a thousand.
 """
 
 import math
@@ -23,14 +24,22 @@ _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:,\d{2})*,\d{3})(?:\.\d*)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d*", re.ASCII)
 _NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a", "#n/a", "-"})
-_INFINITE = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "infinity": math.inf, "-infinity": -math.inf}
+_INFINITE = {
+    "inf": math.inf,
+    "+inf": math.inf,
+    "-inf": -math.inf,
+    "infinity": math.inf,
+    "-infinity": -math.inf,
+}
 
 
 _SWAPPED = str.maketrans(",.", ".,")
 
 
 class Numbers(NamedTuple):
-    """The value of each cell, NaN where there is none, and the rows where something stands that is no number."""
+    """The value of each cell, NaN where there is none, and the rows where something stands that is no
+    number.
+    """
 
     values: NDArray[np.float64]
     unreadable: list[int]
@@ -39,7 +48,8 @@ class Numbers(NamedTuple):
 def decimal_mark(columns: Mapping[str, Sequence[str]], place: Callable[[int], str], *, file: str) -> str:
     """`.` or `,`: the decimal mark of a file whose columns are not separated by commas.
 
-    A cell such as `12,5` or `1.008,64` can only have a decimal comma, one such as `12.5` or `1,008.64` only a decimal point.
+    A cell such as `12,5` or `1.008,64` can only have a decimal comma, one such as `12.5` or `1,008.64` only a
+    decimal point.
 
     Args:
         columns: name -> cells, of every column of numbers.
@@ -58,23 +68,34 @@ def decimal_mark(columns: Mapping[str, Sequence[str]], place: Callable[[int], st
                 first.setdefault(_marks(text.strip()), f"{place(row)}: {column} {text[:40]!r}")
     point, comma = first.get("."), first.get(",")
     if point and comma:
-        raise FileRefused(f"{file} has decimal points ({point}) and decimal commas ({comma}): expected one of them throughout")
+        raise FileRefused(
+            f"{file} has decimal points ({point}) and decimal commas ({comma}): expected one of them"
+            " throughout"
+        )
     if not point and not comma and "either" in first:
         raise FileRefused(
-            f"{file} {first['either']} may have a decimal mark or a thousands separator, and nothing in the file tells; "
-            "write one number with its decimals, such as 1.008,64 or 1,008.64"
+            f"{file} {first['either']} may have a decimal mark or a thousands separator, and nothing in the"
+            " file tells; write one number with its decimals, such as 1.008,64 or 1,008.64"
         )
     return "," if comma else "."
 
 
 def _marks(text: str) -> str:
     """The decimal mark with which the text is a number; `either`, or `neither`."""
-    point, comma = (bool(_PLAIN.fullmatch(each) or _GROUPED.fullmatch(each)) for each in (text, text.translate(_SWAPPED)))
+    point, comma = (
+        bool(_PLAIN.fullmatch(each) or _GROUPED.fullmatch(each)) for each in (text, text.translate(_SWAPPED))
+    )
     return ("either" if point else ",") if comma else ("." if point else "neither")
 
 
 def read_numbers(
-    texts: Sequence[str], place: Callable[[int], str], *, file: str, column: str, commas_group: bool, decimal: str = "."
+    texts: Sequence[str],
+    place: Callable[[int], str],
+    *,
+    file: str,
+    column: str,
+    commas_group: bool,
+    decimal: str = ".",
 ) -> Numbers:
     """The numbers of one column.
 
@@ -82,7 +103,8 @@ def read_numbers(
         texts: cells of one column.
         place: row number -> how to name it in an error, for example `line 2`.
         file, column: names for errors.
-        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes decimal points
+        commas_group: it is known that commas group here: the column holds whole numbers, or the file writes
+            decimal points
             elsewhere.
         decimal: the file's decimal mark; with `,` points group.
 
@@ -94,20 +116,28 @@ def read_numbers(
     Numbers(values=array([1.00864e+03, 7.38050e+06,         nan, 1.00000e+03,         nan]), unreadable=[4])
     """
     if decimal == ",":
-        return read_numbers([text.translate(_SWAPPED) for text in texts], place, file=file, column=column, commas_group=True)
+        return read_numbers(
+            [text.translate(_SWAPPED) for text in texts], place, file=file, column=column, commas_group=True
+        )
     if _ONLY_DIGITS.fullmatch("\n".join(texts)):
         try:
             return Numbers(np.array(texts, dtype=float), [])
         except ValueError:  # an empty cell, or one such as 1.2.3
             pass
     found = [
-        float(text) if _PLAIN.fullmatch(text) else _unusual(text.strip(), row, place, file, column, commas_group)
+        (
+            float(text)
+            if _PLAIN.fullmatch(text)
+            else _unusual(text.strip(), row, place, file, column, commas_group)
+        )
         for row, text in enumerate(texts)
     ]
     return Numbers(np.array(found, dtype=float), [row for row, value in enumerate(found) if value is None])
 
 
-def _unusual(text: str, row: int, place: Callable[[int], str], file: str, column: str, commas_group: bool) -> float | None:
+def _unusual(
+    text: str, row: int, place: Callable[[int], str], file: str, column: str, commas_group: bool
+) -> float | None:
     lowered = text.lower()
     if lowered in _NOTHING:
         return math.nan
@@ -119,7 +149,7 @@ def _unusual(text: str, row: int, place: Callable[[int], str], file: str, column
         return float(text.replace(",", ""))
     if _DECIMAL_COMMA.fullmatch(text):
         raise FileRefused(
-            f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point, and commas only between "
-            "thousands; write the file with decimal points"
+            f"{file} {place(row)}: {column} {text!r} may have a decimal comma: expected a decimal point, and"
+            " commas only between thousands; write the file with decimal points"
         )
     return None

@@ -1,8 +1,9 @@
 """Folders that no two processes use at once: `PARENT/0`, `PARENT/1`, ...
 
-A process takes the first that is free, so that what it leaves there is found again by the one that comes after it. Whose a folder is says
-an advisory `flock` on its file `.lock`, as for the workspace: the operating system drops it with the process, however that ends. Not for
-network file systems.
+A process takes the first that is free, so that what it leaves there is found again by the one that comes
+after it. Whose a folder is says
+an advisory `flock` on its file `.lock`, as for the workspace: the operating system drops it with the process,
+however that ends. Not for network file systems.
 """
 
 import fcntl
@@ -15,9 +16,11 @@ __all__ = ["own_folder"]
 
 
 def own_folder(parent: Path) -> Path:
-    """The first folder of `parent` that no process has, made where it is missing; this process's own until it ends.
+    """The first folder of `parent` that no process has, made where it is missing; this process's own until it
+    ends.
 
-    Each call takes another one. A forked child has no part in the folder: it stays its parent's alone, and is free when that has ended.
+    Each call takes another one. A forked child has no part in the folder: it stays its parent's alone, and is
+    free when that has ended.
 
     Raises:
         OSError: a folder cannot be made or written, or its file system knows no locks.

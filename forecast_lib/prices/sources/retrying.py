@@ -35,7 +35,8 @@ class Retrying:
 
     Attributes:
         attempts: tries in all.
-        budget_s: no wait begins that would end later than this after the start. A try that is running is not cut off.
+        budget_s: no wait begins that would end later than this after the start. A try that is running is not
+            cut off.
         sleep: waits so many seconds.
         clock: seconds that only grow, from any origin.
         random: a number from [0, 1).
@@ -51,7 +52,8 @@ class Retrying:
         """What `ask` gives, at one of the tries; only a `TransientError` is followed by another.
 
         Raises:
-            TransientError: the last try's, of its own class, with the count of tries in its text. `SourceGivenUp` is not tried again.
+            TransientError: the last try's, of its own class, with the count of tries in its text.
+                `SourceGivenUp` is not tried again.
             TickerError, FatalError: at once.
         """
         began = self.clock()

@@ -1,10 +1,13 @@
-"""A made-up market for trying things out: endless, free, offline, and never to be taken for a real one (its name says so).
+"""A made-up market for trying things out: endless, free, offline, and never to be taken for a real one (its
+name says so).
 
-Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New York's holidays,
-splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift and the volatility.
+Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New
+York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small drift
+and the volatility.
 
-Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session on. So a series is
-the same however many tickers there are, and a later `last` appends rows without changing one.
+Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session
+on. So a series is the same however many tickers there are, and a later `last` appends rows without changing
+one.
 """
 
 import datetime as dt
@@ -29,10 +32,12 @@ _TICKER = re.compile(r"SIM([1-9][0-9]{0,5})")
 _CALENDAR = TickerCalendar("XNYS")
 _SESSIONS_PER_YEAR = 252
 
-# GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its mean.
+# GARCH(1,1) as usually estimated on daily stock returns; alpha + beta < 1, so the variance returns to its
+# mean.
 _ALPHA, _BETA = 0.06, 0.92
-# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its mean: the wildest
-# day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, about eight times its usual day.
+# Student's t with 5 degrees of freedom. A shock is cut at 6 standard deviations, the variance at 4 times its
+# mean: the wildest day of the wildest company (40 % a year) is then 6 * 2 * 0.40 / sqrt(252) = 0.30, about
+# eight times its usual day.
 _DEGREES_OF_FREEDOM, _WILDEST, _HIGHEST_VARIANCE = 5, 6.0, 4.0
 
 _SPLIT_ABOVE, _SPLIT_RATIO = 400.0, 4.0
@@ -43,7 +48,9 @@ Values = NDArray[np.float64]
 
 
 class _Character(NamedTuple):
-    """What distinguishes one company: first price, yearly volatility and drift, quarterly dividend yield, usual volume."""
+    """What distinguishes one company: first price, yearly volatility and drift, quarterly dividend yield,
+    usual volume.
+    """
 
     price: float
     volatility: float
@@ -75,7 +82,9 @@ class SimulatedMarket:
         return ()
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
-        """Every session from each ticker's first one to `last`, whether or not it has ended: the market has no clock."""
+        """Every session from each ticker's first one to `last`, whether or not it has ended: the market has
+        no clock.
+        """
         parts = []
         for ticker, first in asked.items():
             parts.append(self._offered(ticker, first, last))
@@ -101,7 +110,9 @@ class SimulatedMarket:
         return [f"simulated market, seed {self._seed}"] * len(at)
 
 
-def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:
+def _history(
+    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int
+) -> tuple[dict[str, Values], pd.DataFrame]:
     """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
 
     Args:
@@ -109,12 +120,15 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
         wanted: the place of the first session that is handed out.
     """
     character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
-        np.random.Generator(np.random.PCG64(stream)) for stream in np.random.SeedSequence((seed, number)).spawn(5)
+        np.random.Generator(np.random.PCG64(stream))
+        for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
     company = _character(character_rng)
     returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), company)
     pays = _ex_dates(sessions) & (company.quarterly_yield > 0)
-    log_close = np.log(company.price) + np.cumsum(returns + np.where(pays, np.log1p(-company.quarterly_yield), 0.0))
+    log_close = np.log(company.price) + np.cumsum(
+        returns + np.where(pays, np.log1p(-company.quarterly_yield), 0.0)
+    )
     splits = _splits(np.exp(log_close))
     shares = np.cumprod(splits)
     close = np.exp(log_close) / shares
@@ -124,8 +138,13 @@ def _history(sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int) ->
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
-    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility)
-    cents = {name: np.round(values, 2) for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()}
+    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
+        deviations * np.sqrt(_SESSIONS_PER_YEAR) / company.volatility
+    )
+    cents = {
+        name: np.round(values, 2)
+        for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()
+    }
     volume = np.round(company.volume * np.exp(bustle) * shares)
     figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": volume}
     dividends = np.where(pays, np.maximum(np.round(before * company.quarterly_yield, 2), 0.01), 0.0)
@@ -147,7 +166,9 @@ def _character(rng: np.random.Generator) -> _Character:
 
 def _garch(shocks: Values, company: _Character) -> tuple[Values, Values]:
     """Log returns with drift, and the standard deviation of each, known the day before."""
-    unit = np.clip(shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST).tolist()
+    unit = np.clip(
+        shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST
+    ).tolist()
     mean_variance = company.volatility**2 / _SESSIONS_PER_YEAR
     constant = (1 - _ALPHA - _BETA) * mean_variance
     highest = _HIGHEST_VARIANCE * mean_variance
@@ -189,4 +210,6 @@ def _actions(sessions: pd.DatetimeIndex, splits: Values, dividends: Values) -> p
         for kind, values, none in (("dividend", dividends, 0.0), ("split", splits, 1.0))
         if values[at] != none
     ]
-    return pd.DataFrame(listed, columns=list(ACTION_COLUMNS)).astype({"session": "datetime64[us]", "kind": str, "value": float})
+    return pd.DataFrame(listed, columns=list(ACTION_COLUMNS)).astype(
+        {"session": "datetime64[us]", "kind": str, "value": float}
+    )

@@ -2,24 +2,29 @@
 
 What is odd about Yahoo, and what is done about it:
 
-- After a split Yahoo re-bases its whole history: a price of 499.23 before a 4:1 split is reported as 124.81, a volume of 46.9
-  million as 187.6 million, and earlier dividends are divided too. `PriceSource` wants rows as traded, so the reported splits are
+- After a split Yahoo re-bases its whole history: a price of 499.23 before a 4:1 split is reported as 124.81,
+  a volume of 46.9
+  million as 187.6 million, and earlier dividends are divided too. `PriceSource` wants rows as traded, so the
+  reported splits are
   undone:
 
       session       reported close   splits after it   as traded
       2020-08-28        124.8075            4           499.23
       2020-08-31        129.04              1           129.04      <- the split's own session is already on the new basis
 
-  The history is on the basis of *today*, whatever range was asked for. So every fetch runs to today and is cut to `last` here;
-  else a split after `last` would be missed. Yahoo's figures have about seven digits: the same session fetched before and after a
-  split may differ in the last of them.
-- `yf.download` turns errors into empty frames; `Ticker.history` with exceptions shown does not. Yet an outage still reads
+  The history is on the basis of *today*, whatever range was asked for. So every fetch runs to today and is
+  cut to `last` here; else a split after `last` would be missed. Yahoo's figures have about seven digits: the
+  same session fetched before and after a split may differ in the last of them.
+- `yf.download` turns errors into empty frames; `Ticker.history` with exceptions shown does not. Yet an outage
+  still reads
   "possibly delisted", so outcomes are taken from the replies themselves (`yahoo_replies`).
 - The client keeps replies, bad ones too, in a process-wide cache: it is cleared before each fetch.
-- The client keeps each ticker's time zone and its cookie in SQLite files, else every fetch would cost one more request. Two processes
-  that open the same files wait for each other's locks, or fail: each has a folder of its own (`own_folder`), and the next night's
-  process finds the last one's.
-- The client merges two rows of one day: the first stays, save for the last day, where the later, live row stays. Days whose
+- The client keeps each ticker's time zone and its cookie in SQLite files, else every fetch would cost one
+  more request. Two processes
+  that open the same files wait for each other's locks, or fail: each has a folder of its own (`own_folder`),
+  and the next night's process finds the last one's.
+- The client merges two rows of one day: the first stays, save for the last day, where the later, live row
+  stays. Days whose
   rows contradict each other are refused here. A missing volume becomes 0.
 - Today's unfinished session looks like any other row. It is passed on under its date.
 """
@@ -43,18 +48,39 @@ from numpy.typing import NDArray
 from yfinance.data import YfData
 
 from forecast_lib.domain import Ticker
-from forecast_lib.errors import BadReply, FatalError, NoPrices, SourceOutage, TickercastError, TransientError, UnknownTicker
+from forecast_lib.errors import (
+    BadReply,
+    FatalError,
+    NoPrices,
+    SourceOutage,
+    TickercastError,
+    TransientError,
+    UnknownTicker,
+)
 from forecast_lib.prices.adjust import as_traded, split_factors
 from forecast_lib.prices.source import Asked, Offered, Told, as_json, nobody
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
-from forecast_lib.prices.sources.yahoo_replies import Reply, YahooSession, listening, other_symbol, verdict_on_all
+from forecast_lib.prices.sources.yahoo_replies import (
+    Reply,
+    YahooSession,
+    listening,
+    other_symbol,
+    verdict_on_all,
+)
 
 __all__ = ["YahooSource"]
 
 _BEGINNING = dt.date(1900, 1, 1)
-_COLUMNS = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Adj Close": "adj_close", "Volume": "volume"}
+_COLUMNS = {
+    "Open": "open",
+    "High": "high",
+    "Low": "low",
+    "Close": "close",
+    "Adj Close": "adj_close",
+    "Volume": "volume",
+}
 _MOST_WAITING = 8
 """Threads: those that wait before another try leave their place to others."""
 
@@ -71,15 +97,18 @@ class YahooSource:
     One per run. Tickers are asked for one by one, a few at a time, and again after what may pass.
 
     Args:
-        cache_dir: where the client's own time-zone and cookie files lie, in a numbered folder for each process that fetches at the
-            same time. The client is process-wide and keeps the folder of its first fetch, whichever `cache_dir` later sources have.
+        cache_dir: where the client's own time-zone and cookie files lie, in a numbered folder for each
+            process that fetches at the
+            same time. The client is process-wide and keeps the folder of its first fetch, whichever
+            `cache_dir` later sources have.
             Only the owner may write there: the client unpickles its cookies.
         now: the UTC instant of the run. Splits dated after it are not undone.
         session: for tests, a session that leads elsewhere; `proxy` and `timeout_s` are then its own affair.
         proxy: address of an HTTP proxy.
         requests_at_once: tickers fetched at the same time; Yahoo answers larger crowds with 429.
         pause_s: seconds that a place stays taken after a fetch, to spread the requests.
-        timeout_s: seconds for each single request; a fetch needs one or two, up to seven where Yahoo refuses, and twice in a process's
+        timeout_s: seconds for each single request; a fetch needs one or two, up to seven where Yahoo refuses,
+            and twice in a process's
             life fourteen.
         retrying: how often and how long each ticker is asked for.
     """
@@ -117,9 +146,9 @@ class YahooSource:
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session to `last`, as traded.
 
-        A ticker's problem is UnknownTicker where Yahoo says "not found" in its own words (an outage never reads so), NoPrices
-        where it knows the ticker and has no row, RateLimited, SourceOutage, BadReply where all tries failed, and SourceGivenUp
-        where too many others did.
+        A ticker's problem is UnknownTicker where Yahoo says "not found" in its own words (an outage never
+        reads so), NoPrices where it knows the ticker and has no row, RateLimited, SourceOutage, BadReply
+        where all tries failed, and SourceGivenUp where too many others did.
 
         Raises:
             FatalError: this process was forked from one that had fetched.
@@ -146,9 +175,15 @@ class YahooSource:
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
-            raise NoPrices(ticker, f"no session lies between {first} and {last}: the first is after the last", rule="no_prices")
+            raise NoPrices(
+                ticker,
+                f"no session lies between {first} and {last}: the first is after the last",
+                rule="no_prices",
+            )
         if _ISIN.fullmatch(ticker):
-            raise UnknownTicker(ticker, "this is an ISIN, not a ticker: give Yahoo's ticker for it", rule="unknown_ticker")
+            raise UnknownTicker(
+                ticker, "this is an ISIN, not a ticker: give Yahoo's ticker for it", rule="unknown_ticker"
+            )
         with self._places:
             self._breaker.admit(ticker)
             try:
@@ -169,9 +204,17 @@ class YahooSource:
                 _prepare_client(self._cache_dir)
                 client = yf.Ticker(ticker, session=self._session)
                 table = client.history(
-                    start=first or _BEGINNING, end=end, interval="1d", auto_adjust=False, actions=True, repair=False, keepna=True
+                    start=first or _BEGINNING,
+                    end=end,
+                    interval="1d",
+                    auto_adjust=False,
+                    actions=True,
+                    repair=False,
+                    keepna=True,
                 )
-                return self._fetched(ticker, table, client.history_metadata, replies, first or _BEGINNING, last)
+                return self._fetched(
+                    ticker, table, client.history_metadata, replies, first or _BEGINNING, last
+                )
             except TickercastError:
                 raise
             except Exception as problem:  # the client raises whatever its parsing ran into
@@ -179,22 +222,36 @@ class YahooSource:
                 raise _explained(ticker, problem, replies, self._cache_dir) from None
 
     def _fetched(
-        self, ticker: Ticker, table: pd.DataFrame, meta: Mapping[str, Any], replies: list[Reply], first: dt.date, last: dt.date
+        self,
+        ticker: Ticker,
+        table: pd.DataFrame,
+        meta: Mapping[str, Any],
+        replies: list[Reply],
+        first: dt.date,
+        last: dt.date,
     ) -> Offered:
         if other := other_symbol(ticker, meta.get("symbol")):
             raise other
         zone = str(meta["exchangeTimezoneName"])
         if meta.get("dataGranularity", "1d") != "1d":
-            raise BadReply(f"{ticker}: Yahoo's rows are not daily but per {meta['dataGranularity']!r}: try again later")
+            raise BadReply(
+                f"{ticker}: Yahoo's rows are not daily but per {meta['dataGranularity']!r}: try again later"
+            )
         currency = meta.get("currency")
         if not isinstance(currency, str | None):
-            raise BadReply(f"{ticker}: Yahoo names its currency by a {type(currency).__name__}, expected a text: try again later")
+            raise BadReply(
+                f"{ticker}: Yahoo names its currency by a {type(currency).__name__}, expected a text: try"
+                " again later"
+            )
         table = table.set_axis(_plain_sessions(table.index), axis="index").sort_index(kind="stable")
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
             raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
         splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
-        figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, split_factors(table.index, splits))
+        figures = as_traded(
+            {ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()},
+            split_factors(table.index, splits),
+        )
         figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
         contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
         wanted = asked & ~contradicting
@@ -206,7 +263,9 @@ class YahooSource:
             _actions(table, splits, asked),
             lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
-            refused=_refused_days(ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}),
+            refused=_refused_days(
+                ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}
+            ),
             told=Told(timezone=zone),
         )
 
@@ -219,7 +278,10 @@ def _prepare_client(cache_dir: Path) -> None:
             yf.set_tz_cache_location(str(own_folder(cache_dir)))
             _client_process = os.getpid()
     if _client_process != os.getpid():
-        raise FatalError("this process was forked from one that had asked Yahoo, whose connections it must not share: spawn it instead")
+        raise FatalError(
+            "this process was forked from one that had asked Yahoo, whose connections it must not share:"
+            " spawn it instead"
+        )
     yf.config.debug.hide_exceptions = False
     YfData.cache_get.cache_clear()
     # On import yfinance switches its own deprecation warnings on, about ten lines a fetch.
@@ -233,9 +295,12 @@ def _explained(ticker: Ticker, problem: Exception, replies: list[Reply], cache_d
         return found
     kind = type(problem).__name__
     if replies:
-        return BadReply(f"{ticker}: Yahoo's reply looks like prices but cannot be read ({kind}): try again later")
+        return BadReply(
+            f"{ticker}: Yahoo's reply looks like prices but cannot be read ({kind}): try again later"
+        )
     return SourceOutage(
-        f"{ticker}: the Yahoo client failed before it asked for prices ({kind}): see that {cache_dir} can be written, or try again later"
+        f"{ticker}: the Yahoo client failed before it asked for prices ({kind}): see that {cache_dir} can be"
+        " written, or try again later"
     )
 
 
@@ -245,13 +310,18 @@ def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
 
 
 def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> pd.DataFrame:
-    """The splits that have happened by the exchange's `today`, as ACTION_COLUMNS; `BadReply` for one that cannot be undone."""
+    """The splits that have happened by the exchange's `today`, as ACTION_COLUMNS; `BadReply` for one that
+    cannot be undone.
+    """
     ratios = table["Stock Splits"].astype(float)
     splits = ratios[(ratios != 0) & (ratios.index <= pd.Timestamp(today))]
     impossible = splits[~((splits > 0) & np.isfinite(splits))]
     if not impossible.empty:
         day, ratio = impossible.index[0].date(), impossible.iloc[0]
-        raise BadReply(f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try later")
+        raise BadReply(
+            f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try"
+            " later"
+        )
     return pd.DataFrame({"session": splits.index, "kind": "split", "value": splits.to_numpy()})
 
 
@@ -270,15 +340,23 @@ def _origin(ticker: Ticker, day: np.datetime64) -> str:
     return f"yahoo {ticker} {day.astype('M8[D]')}"
 
 
-def _refused_days(ticker: Ticker, days: NDArray[np.datetime64], figures: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
+def _refused_days(
+    ticker: Ticker, days: NDArray[np.datetime64], figures: Mapping[str, NDArray[np.float64]]
+) -> pd.DataFrame:
     reason = "Yahoo gave two different rows for this session; this is the one that its client kept"
-    texts = [as_json({name: float(values[at]) for name, values in figures.items()}) for at in range(len(days))]
+    texts = [
+        as_json({name: float(values[at]) for name, values in figures.items()}) for at in range(len(days))
+    ]
     origins = [_origin(ticker, day) for day in days]
-    return pd.DataFrame({"session": days, "row": texts, "origin": origins, "rule": "duplicate_session", "reason": reason})
+    return pd.DataFrame(
+        {"session": days, "row": texts, "origin": origins, "rule": "duplicate_session", "reason": reason}
+    )
 
 
 def _contradicting_days(body: bytes, zone: str) -> pd.DatetimeIndex:
-    """Days for which the reply has rows that differ, the last one left out: there the live row beside the day's row is usual."""
+    """Days for which the reply has rows that differ, the last one left out: there the live row beside the
+    day's row is usual.
+    """
     result = json.loads(body)["chart"]["result"][0]
     quotes = pd.DataFrame(result["indicators"]["quote"][0])
     quotes["day"] = _plain_sessions(pd.to_datetime(result["timestamp"], unit="s", utc=True).tz_convert(zone))

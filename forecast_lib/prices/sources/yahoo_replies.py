@@ -1,7 +1,9 @@
 """Yahoo's replies, heard on the wire, and what each of them means for a ticker.
 
-The Yahoo client reports a server error, a page of HTML and an unknown ticker by the same words ("possibly delisted"), so its
-errors cannot tell them apart. The session here listens: it notes status and body of every reply about prices, and the verdict is
+The Yahoo client reports a server error, a page of HTML and an unknown ticker by the same words ("possibly
+delisted"), so its
+errors cannot tell them apart. The session here listens: it notes status and body of every reply about prices,
+and the verdict is
 taken from what Yahoo really said. It also bounds what a reply may cost: time, and bytes after decompression.
 """
 
@@ -20,9 +22,26 @@ from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
 from forecast_lib.domain import Ticker
-from forecast_lib.errors import BadReply, NoPrices, RateLimited, SourceOutage, TickercastError, TransientError, UnknownTicker
+from forecast_lib.errors import (
+    BadReply,
+    NoPrices,
+    RateLimited,
+    SourceOutage,
+    TickercastError,
+    TransientError,
+    UnknownTicker,
+)
 
-__all__ = ["BODY_LIMIT", "Reply", "YahooSession", "listening", "other_symbol", "reply_sample", "verdict", "verdict_on_all"]
+__all__ = [
+    "BODY_LIMIT",
+    "Reply",
+    "YahooSession",
+    "listening",
+    "other_symbol",
+    "reply_sample",
+    "verdict",
+    "verdict_on_all",
+]
 
 BODY_LIMIT = 20 * 1024 * 1024
 """Bytes of one reply, after decompression. Sixty years of one ticker are about 2 MB."""
@@ -87,11 +106,14 @@ class YahooSession(Session[Response]):
 
     Args:
         proxy: address of an HTTP proxy, credentials included; appears in no message.
-        timeout_s: seconds for one whole request. The client's own wishes (up to 30 s for cookies) are overruled.
+        timeout_s: seconds for one whole request. The client's own wishes (up to 30 s for cookies) are
+            overruled.
         body_limit: bytes of one reply, after decompression.
     """
 
-    def __init__(self, *, proxy: str | None = None, timeout_s: float = 10.0, body_limit: int = BODY_LIMIT) -> None:
+    def __init__(
+        self, *, proxy: str | None = None, timeout_s: float = 10.0, body_limit: int = BODY_LIMIT
+    ) -> None:
         super().__init__(impersonate="chrome", proxy=proxy)
         self._timeout_s = timeout_s
         self._body_limit = body_limit
@@ -126,7 +148,8 @@ def _asks_for_prices(url: str) -> bool:
 
 
 def _failed(problem: RequestException | _BodyTooLarge) -> Reply:
-    # Neither curl's text nor the address goes into a message: they may hold the crumb or the proxy's password.
+    # Neither curl's text nor the address goes into a message: they may hold the crumb or the proxy's
+    # password.
     if isinstance(problem, _BodyTooLarge):
         return Reply(200, failure=str(problem), broken_body=True)
     status = problem.response.status_code if problem.response is not None else 0
@@ -135,7 +158,8 @@ def _failed(problem: RequestException | _BodyTooLarge) -> Reply:
 
 
 def reply_sample(body: bytes) -> str:
-    """The beginning of a body for an error message: one printable line without secrets, at most 200 characters.
+    """The beginning of a body for an error message: one printable line without secrets, at most 200
+    characters.
 
     >>> reply_sample(b"<a href='/x?crumb=s3cret&y=1'>\\nno</a>")
     "<a href='/x?[hidden]&y=1'> no</a>"
@@ -147,7 +171,8 @@ def reply_sample(body: bytes) -> str:
 def verdict_on_all(ticker: Ticker, replies: list[Reply]) -> TickercastError | None:
     """What stood in the way of prices in a fetch that failed; None if every reply looks like a price table.
 
-    Trouble on the line outweighs an answer about the ticker: "not found" beside a server error is no news about the ticker.
+    Trouble on the line outweighs an answer about the ticker: "not found" beside a server error is no news
+    about the ticker.
     """
     if not replies:
         return None
@@ -157,23 +182,40 @@ def verdict_on_all(ticker: Ticker, replies: list[Reply]) -> TickercastError | No
 
 
 def verdict(ticker: Ticker, reply: Reply) -> TickercastError | None:
-    """What one reply about prices says, None for a price table. "Unknown ticker" needs Yahoo's own words for it."""
+    """What one reply about prices says, None for a price table. "Unknown ticker" needs Yahoo's own words for
+    it.
+    """
     return _verdict_on_line(ticker, reply) or _verdict_on_body(ticker, reply)
 
 
 def _verdict_on_line(ticker: Ticker, reply: Reply) -> TransientError | None:
     if reply.status == 429:
-        return RateLimited(f"{ticker}: Yahoo refuses for too many requests (HTTP 429): wait, or ask for fewer tickers at once")
+        return RateLimited(
+            f"{ticker}: Yahoo refuses for too many requests (HTTP 429): wait, or ask for fewer tickers at"
+            " once"
+        )
     if reply.status >= 500:
-        return SourceOutage(f"{ticker}: Yahoo is out of order (HTTP {reply.status}), no news of the ticker: try again later")
+        return SourceOutage(
+            f"{ticker}: Yahoo is out of order (HTTP {reply.status}), no news of the ticker: try again later"
+        )
     if reply.status in (401, 403, 407):
-        return SourceOutage(f"{ticker}: Yahoo or the proxy refuses access (HTTP {reply.status}): check the proxy, or try later")
+        return SourceOutage(
+            f"{ticker}: Yahoo or the proxy refuses access (HTTP {reply.status}): check the proxy, or try"
+            " later"
+        )
     if 300 <= reply.status < 400:
-        return BadReply(f"{ticker}: Yahoo's reply leads to another address (HTTP {reply.status}), which is not followed: try again later")
+        return BadReply(
+            f"{ticker}: Yahoo's reply leads to another address (HTTP {reply.status}), which is not followed:"
+            " try again later"
+        )
     if reply.broken_body:
-        return BadReply(f"{ticker}: Yahoo's reply broke off or could not be unpacked ({reply.failure}): try again later")
+        return BadReply(
+            f"{ticker}: Yahoo's reply broke off or could not be unpacked ({reply.failure}): try again later"
+        )
     if reply.failure:
-        return SourceOutage(f"{ticker}: no answer from Yahoo ({reply.failure}): check network and proxy, or try again later")
+        return SourceOutage(
+            f"{ticker}: no answer from Yahoo ({reply.failure}): check network and proxy, or try again later"
+        )
     return None
 
 
@@ -191,14 +233,18 @@ def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
     if isinstance(meta, dict) and (other := other_symbol(ticker, meta.get("symbol"))):
         return other
     if "timestamp" not in result[0] and _has_no_quotes(result[0]):
-        return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices")
+        return NoPrices(
+            ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices"
+        )
     return None
 
 
 def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
-    """What is wrong with a reply that names `symbol`: it is about another company. None for the ticker by any of its spellings.
+    """What is wrong with a reply that names `symbol`: it is about another company. None for the ticker by any
+    of its spellings.
 
-    Yahoo writes class shares with a hyphen where others write a point; behind other letters a point names an exchange.
+    Yahoo writes class shares with a hyphen where others write a point; behind other letters a point names an
+    exchange.
 
     >>> other_symbol(Ticker("BRK.B"), "brk-b"), other_symbol(Ticker("VOD.L"), "VOD.L")
     (None, None)
@@ -207,7 +253,10 @@ def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
     """
     if symbol is None or _one_spelling(str(symbol)) == _one_spelling(ticker):
         return None
-    return BadReply(f"{ticker}: Yahoo answers for another symbol ({reply_sample(str(symbol).encode())[:40]!r}): try again later")
+    return BadReply(
+        f"{ticker}: Yahoo answers for another symbol ({reply_sample(str(symbol).encode())[:40]!r}): try again"
+        " later"
+    )
 
 
 def _one_spelling(symbol: str) -> str:
@@ -216,7 +265,9 @@ def _one_spelling(symbol: str) -> str:
 
 def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
     if b"Too Many Requests" in reply.body:
-        return RateLimited(f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once")
+        return RateLimited(
+            f"{ticker}: Yahoo refuses for too many requests: wait, or ask for fewer tickers at once"
+        )
     if b"Will be right back" in reply.body:
         return SourceOutage(f"{ticker}: Yahoo says it will be right back: try again later")
     return _bad(ticker, reply, "it is no chart")
@@ -225,7 +276,9 @@ def _verdict_on_text(ticker: Ticker, reply: Reply) -> TransientError:
 def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> TickercastError:
     said = reply_sample(str(error.get("description", "")).encode())
     if reply.status == 404 and error.get("code") == "Not Found":
-        return UnknownTicker(ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found")
+        return UnknownTicker(
+            ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found"
+        )
     if said.startswith("Data doesn't exist for startDate"):
         return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices")
     return _bad(ticker, reply, "it is an error")
@@ -233,7 +286,10 @@ def _verdict_on_error(ticker: Ticker, reply: Reply, error: dict[str, Any]) -> Ti
 
 def _bad(ticker: Ticker, reply: Reply, what: str) -> BadReply:
     size = f"HTTP {reply.status}, {len(reply.body)} bytes"
-    return BadReply(f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again later")
+    return BadReply(
+        f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again"
+        " later"
+    )
 
 
 def _chart(body: bytes) -> dict[str, Any] | None:

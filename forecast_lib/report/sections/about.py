@@ -1,4 +1,6 @@
-"""What the run is: its evening, how it ended, what it was computed with. Head and fine print of every page."""
+"""What the run is: its evening, how it ended, what it was computed with. Head and fine print of every
+page.
+"""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ _COMPUTED_BY = {"trained_by": "trained by", "answered_by": "answered by"}
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the run is; `stages` in seconds, in the order they were recorded; `networks`: what trained them and what answered."""
+    """What the run is; `stages` in seconds, in the order they were recorded; `networks`: what trained them
+    and what answered.
+    """
 
     run_id: str
     kind: str
@@ -44,7 +48,10 @@ def about(report: ReportInput) -> RunFacts:
         ValueError: `run` is not exactly one row.
     """
     if len(report.run) != 1:
-        raise ValueError(f"report: the run frame has {len(report.run)} rows, expected exactly 1; give the runs row of one run")
+        raise ValueError(
+            f"report: the run frame has {len(report.run)} rows, expected exactly 1; give the runs row of"
+            " one run"
+        )
     row = records(report.run)[0]
     libraries = {name: str(version) for name, version in pairs(row["libraries"])}
     return RunFacts(
@@ -66,4 +73,8 @@ def about(report: ReportInput) -> RunFacts:
 
 
 def _stages(row: Record) -> tuple[tuple[str, float], ...]:
-    return tuple((name, float(value)) for name, value in pairs(row["seconds_per_stage"]) if isinstance(value, int | float))
+    return tuple(
+        (name, float(value))
+        for name, value in pairs(row["seconds_per_stage"])
+        if isinstance(value, int | float)
+    )

@@ -1,4 +1,6 @@
-"""What a person should look at: tickers that are not fresh, closes that surprised, odd prices, intervals that do not hold."""
+"""What a person should look at: tickers that are not fresh, closes that surprised, odd prices, intervals that
+do not hold.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +39,8 @@ class Attention:
         flagged: fresh tickers in whose prices something odd was found.
         behind: tickers whose last session is not the exchange's, the furthest behind first.
         surprises: the last session's closes outside their 95 % interval; `settled` of how many.
-        uncovered: tickers whose intervals do not hold over their last 250 forecasts, at some step; `covered` of how many.
+        uncovered: tickers whose intervals do not hold over their last 250 forecasts, at some step; `covered`
+            of how many.
     """
 
     degraded: tuple[TickerState, ...]
@@ -57,11 +60,14 @@ class Attention:
     @property
     def calm(self) -> bool:
         """Whether there is nothing to look at."""
-        return not (self.degraded or self.ended or self.flagged or self.behind or self.surprises or self.uncovered)
+        return not (
+            self.degraded or self.ended or self.flagged or self.behind or self.surprises or self.uncovered
+        )
 
 
 def surprises(past: Mapping[str, Mapping[int, Past]]) -> tuple[tuple[Surprise, ...], int]:
-    """The newest outcomes one session ahead that came outside the 95 % interval, and how many newest outcomes there are.
+    """The newest outcomes one session ahead that came outside the 95 % interval, and how many newest outcomes
+    there are.
 
     Newest: of the last session that any ticker has an outcome of.
     """
@@ -75,21 +81,35 @@ def surprises(past: Mapping[str, Mapping[int, Past]]) -> tuple[tuple[Surprise, .
         if own.sessions[at] != newest:
             continue
         count += 1
-        low, high, actual = (float(values[at]) for values in (own.quantiles[0.025], own.quantiles[0.975], own.actual))
+        low, high, actual = (
+            float(values[at]) for values in (own.quantiles[0.025], own.quantiles[0.975], own.actual)
+        )
         if not low <= actual <= high:
             found.append(Surprise(ticker, str(newest), actual, low, high))
     return tuple(sorted(found, key=lambda each: each.ticker)), count
 
 
-def attention(report: ReportInput, states: Sequence[TickerState], past: Mapping[str, Mapping[int, Past]]) -> Attention:
+def attention(
+    report: ReportInput, states: Sequence[TickerState], past: Mapping[str, Mapping[int, Past]]
+) -> Attention:
     """What needs a look, the worst first in each part."""
     surprised, settled = surprises(past)
     rows = coverage_rows(report.coverage, "ticker")
     return Attention(
-        degraded=tuple(sorted((s for s in states if s.status not in ("fresh", "ended")), key=lambda s: (-severity(s.status), s.ticker))),
+        degraded=tuple(
+            sorted(
+                (s for s in states if s.status not in ("fresh", "ended")),
+                key=lambda s: (-severity(s.status), s.ticker),
+            )
+        ),
         ended=tuple(s for s in states if s.status == "ended"),
         flagged=tuple(s for s in states if s.flags and s.status == "fresh"),
-        behind=tuple(sorted((s for s in states if s.sessions_behind and s.status != "ended"), key=lambda s: -(s.sessions_behind or 0))),
+        behind=tuple(
+            sorted(
+                (s for s in states if s.sessions_behind and s.status != "ended"),
+                key=lambda s: -(s.sessions_behind or 0),
+            )
+        ),
         surprises=surprised,
         settled=settled,
         uncovered=tuple(row for row in rows if row.state != "held"),

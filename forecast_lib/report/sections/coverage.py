@@ -14,7 +14,8 @@ _SHARES = ("cov80", "low80", "high80", "cov95", "low95", "high95")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How published intervals hold: of one model or baseline over the last 250 sessions, or of one ticker over its last 250 forecasts.
+    """How published intervals hold: of one model or baseline over the last 250 sessions, or of one ticker
+    over its last 250 forecasts.
 
     Attributes:
         of: the model, the baseline or the ticker.

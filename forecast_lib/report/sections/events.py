@@ -1,4 +1,6 @@
-"""What happened to one ticker: what was decided about its model, night by night, and what was odd in its prices."""
+"""What happened to one ticker: what was decided about its model, night by night, and what was odd in its
+prices.
+"""
 
 import datetime as dt
 import json
@@ -13,7 +15,9 @@ __all__ = ["Decision", "Events", "Night", "PriceEvent", "events"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided tonight for the ticker's model; the `trained_*` fields tell of a model trained in this run, if any."""
+    """What was decided tonight for the ticker's model; the `trained_*` fields tell of a model trained in this
+    run, if any.
+    """
 
     decision: str | None
     trigger: str | None
@@ -49,7 +53,9 @@ class PriceEvent:
 
 @dataclass(frozen=True)
 class Events:
-    """Tonight's decision, the nights before (the newest first), and what was odd in the prices (the newest first)."""
+    """Tonight's decision, the nights before (the newest first), and what was odd in the prices (the newest
+    first).
+    """
 
     decision: Decision
     nights: tuple[Night, ...]
@@ -57,7 +63,11 @@ class Events:
 
 
 def events(
-    state: TickerState, model: Record | None, nights: Sequence[Record], refused: Sequence[Record], verdicts: Sequence[Record]
+    state: TickerState,
+    model: Record | None,
+    nights: Sequence[Record],
+    refused: Sequence[Record],
+    verdicts: Sequence[Record],
 ) -> Events:
     """The rows of one ticker in plain values. `model`: its row of `models` that this run trained."""
     odd = [*map(_refusal, refused), *map(_verdict, verdicts)]
@@ -80,15 +90,29 @@ def _decision(state: TickerState, model: Record) -> Decision:
 
 def _night(row: Record) -> Night:
     said = "; ".join(text for text in (row.get("reason"), row.get("flags")) if text) or row.get("trigger")
-    return Night(day_of(row["as_of"]) or dt.date.min, row["status"], row.get("made_by"), row.get("decision"), said)
+    return Night(
+        day_of(row["as_of"]) or dt.date.min, row["status"], row.get("made_by"), row.get("decision"), said
+    )
 
 
 def _refusal(row: Record) -> PriceEvent:
-    return PriceEvent(day_of(row["session"]), day_of(row["known_at"]), row["rule"], row["reason"], row.get("released_at") is not None)
+    return PriceEvent(
+        day_of(row["session"]),
+        day_of(row["known_at"]),
+        row["rule"],
+        row["reason"],
+        row.get("released_at") is not None,
+    )
 
 
 def _verdict(row: Record) -> PriceEvent:
-    return PriceEvent(day_of(row["session"]), day_of(row["known_at"]), f"judged {row['verdict']}", _evidence(row.get("evidence")), False)
+    return PriceEvent(
+        day_of(row["session"]),
+        day_of(row["known_at"]),
+        f"judged {row['verdict']}",
+        _evidence(row.get("evidence")),
+        False,
+    )
 
 
 def _evidence(text: str | None) -> str:

@@ -1,4 +1,6 @@
-"""The one picture of a ticker: its closes over the bands that had been forecast for them, then the fan of tonight's forecast."""
+"""The one picture of a ticker: its closes over the bands that had been forecast for them, then the fan of
+tonight's forecast.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -31,7 +33,8 @@ class Picture:
 
 
 def chosen(states: Sequence[TickerState], missed: Sequence[str]) -> tuple[TickerState, ...]:
-    """The tickers that are drawn on the first page: all of few; of many first those that are not fresh or that surprised, by name.
+    """The tickers that are drawn on the first page: all of few; of many first those that are not fresh or
+    that surprised, by name.
 
     Args:
         missed: tickers whose last close came outside the 95 % interval.
@@ -75,7 +78,9 @@ def past_bands(past: Past | None, closes: Mapping[dt.date, float]) -> PastBands 
     known = [(at, day) for at, day in enumerate(past.sessions.tolist()) if day in closes]
     places = np.array([at for at, _ in known], int)
     basis = np.array([closes[day] for _, day in known]) / past.actual[places]
-    found: dict[dt.date, list[tuple[int, float, float]]] = {day: [] for (_, day), own in zip(known, basis, strict=True) if own == own}
+    found: dict[dt.date, list[tuple[int, float, float]]] = {
+        day: [] for (_, day), own in zip(known, basis, strict=True) if own == own
+    }
     for percent, low, high in BANDS[:2]:
         bounds = ((past.quantiles[level][places] * basis).tolist() for level in (low, high))
         for (_, day), lower, upper in zip(known, *bounds, strict=True):
@@ -106,6 +111,6 @@ def _title(ticker: str, last_session: dt.date, path: ForecastPath | None, simula
         return f"{ticker}: {kind} up to {last_session}, no forecast"
     low, high = next((low[-1], high[-1]) for percent, low, high in path.bands if percent == 80)
     return (
-        f"{ticker}: {kind} up to {last_session} over what had been forecast for them, then the forecast to {path.targets[-1]}: "
-        f"median {path.median[-1]:,.6g}, 80 % interval {low:,.6g} to {high:,.6g}"
+        f"{ticker}: {kind} up to {last_session} over what had been forecast for them, then the forecast to"
+        f" {path.targets[-1]}: median {path.median[-1]:,.6g}, 80 % interval {low:,.6g} to {high:,.6g}"
     )

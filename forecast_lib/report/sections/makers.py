@@ -1,4 +1,6 @@
-"""What makes a ticker's forecast: the weights of the models in it, what moves its width, and how each did on the past."""
+"""What makes a ticker's forecast: the weights of the models in it, what moves its width, and how each did on
+the past.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ _DRIVERS = 12
 
 @dataclass(frozen=True)
 class StepWeights:
-    """The weights of the models at one step (and part of the distribution, where they differ by it), the largest first."""
+    """The weights of the models at one step (and part of the distribution, where they differ by it), the
+    largest first.
+    """
 
     step: int
     part: str
@@ -22,7 +26,9 @@ class StepWeights:
 
 @dataclass(frozen=True)
 class Driver:
-    """What one driver does to the width of the first step's interval: `effect` and its `change` since the run before, in logs."""
+    """What one driver does to the width of the first step's interval: `effect` and its `change` since the run
+    before, in logs.
+    """
 
     name: str
     effect: float
@@ -53,7 +59,12 @@ def makers(weights: Sequence[Record], drivers: Sequence[Record], scores: Sequenc
     first = [row for row in drivers if row["step"] == 1]
     moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in first]
     moved.sort(key=lambda driver: -abs(driver.effect))
-    return Makers(tuple(steps), tuple(sorted(order, key=lambda model: -order[model])), tuple(moved[:_DRIVERS]), tuple(scores))
+    return Makers(
+        tuple(steps),
+        tuple(sorted(order, key=lambda model: -order[model])),
+        tuple(moved[:_DRIVERS]),
+        tuple(scores),
+    )
 
 
 def _pairs(rows: Sequence[Record]) -> list[tuple[str, float]]:

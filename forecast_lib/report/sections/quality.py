@@ -33,7 +33,9 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Quality:
-    """Rows in and rows refused; `decisions`: how many tickers' models were trained how; `pooled`: models of all tickers made tonight."""
+    """Rows in and rows refused; `decisions`: how many tickers' models were trained how; `pooled`: models of
+    all tickers made tonight.
+    """
 
     rows_new: int
     rows_refused: int
@@ -46,7 +48,11 @@ def quality(report: ReportInput, states: Sequence[TickerState]) -> Quality:
     """The counts of the run."""
     rows = records(report.run_tickers)
     decided = [state.decision.replace("_", "-") for state in states if state.decision]
-    own = [row for row in records(report.models) if row["run_id"] == report.run["run_id"].iloc[0] and row["ticker"] == ALL_TICKERS]
+    own = [
+        row
+        for row in records(report.models)
+        if row["run_id"] == report.run["run_id"].iloc[0] and row["ticker"] == ALL_TICKERS
+    ]
     return Quality(
         rows_new=sum(int(row.get("rows_new") or 0) for row in rows),
         rows_refused=sum(int(row.get("rows_refused") or 0) for row in rows),

@@ -1,4 +1,6 @@
-"""The record of one ticker: every earlier forecast that is shown, what came, and how often the ranges held."""
+"""The record of one ticker: every earlier forecast that is shown, what came, and how often the ranges
+held.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -79,7 +81,9 @@ def ticker_record(ticker: str, past: Mapping[int, Past], coverage: Sequence[Cove
 def _step(past: Past) -> StepRecord:
     known = past.known
     sessions = past.sessions[known]
-    cov80, cov95 = (float(past.inside(low, high)[known].mean()) for low, high in ((0.10, 0.90), (0.025, 0.975)))
+    cov80, cov95 = (
+        float(past.inside(low, high)[known].mean()) for low, high in ((0.10, 0.90), (0.025, 0.975))
+    )
     return StepRecord(past.step, int(known.sum()), cov80, cov95, sessions[0].item(), sessions[-1].item())
 
 

@@ -1,7 +1,8 @@
-"""What the forecasts are worth: on the past that a backtest replays, and on what was published and has come true since.
+"""What the forecasts are worth: on the past that a backtest replays, and on what was published and has come
+true since.
 
-The two are samples of their own and are never pooled: a backtest scores many past evenings of one method, the record scores the
-few evenings that were really published.
+The two are samples of their own and are never pooled: a backtest scores many past evenings of one method, the
+record scores the few evenings that were really published.
 """
 
 import datetime as dt
@@ -30,7 +31,8 @@ class Score:
 
     Attributes:
         pinball, winkler95: loss divided by GARCH's.
-        pinball_pvalue: of the Diebold-Mariano test of that; `dm_pvalue` that of `ratio`, the RMSE divided by naive's.
+        pinball_pvalue: of the Diebold-Mariano test of that; `dm_pvalue` that of `ratio`, the RMSE divided by
+            naive's.
     """
 
     ticker: str
@@ -75,11 +77,13 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ArmRow:
-    """All tickers' figures of one arm of a replay at one step: what its nights gained over never training again, and what they cost.
+    """All tickers' figures of one arm of a replay at one step: what its nights gained over never training
+    again, and what they cost.
 
     Attributes:
         gain: share of the pinball loss of the arm `none` that was saved, geometric mean over the tickers.
-        better, worse: tickers whose gain is above, below 0; `surely_*` those of them with a q-value up to 0.05.
+        better, worse: tickers whose gain is above, below 0; `surely_*` those of them with a q-value up to
+            0.05.
         cpu_seconds: of training, judging and choosing, all tickers together.
     """
 
@@ -101,8 +105,9 @@ class ArmRow:
 class Settled:
     """Published forecasts whose actual is known, by step and by what made them.
 
-    `ratio` is the RMSE over the naive RMSE, both of errors in per cent of the actual price, so that dear tickers do not outweigh cheap
-    ones; `pinball_ratio` the mean over the tickers of their pinball loss over naive's.
+    `ratio` is the RMSE over the naive RMSE, both of errors in per cent of the actual price, so that dear
+    tickers do not outweigh cheap ones; `pinball_ratio` the mean over the tickers of their pinball loss over
+    naive's.
     """
 
     step: int
@@ -121,8 +126,10 @@ class Skill:
 
     Attributes:
         headline: the served model's row over all tickers one session ahead, and its dots.
-        better, worse, equal: tickers of the drawing by the side of 1 on which they read; `surely_*` by Diebold-Mariano at 5 %.
-        drawn: what the drawing's ratio is: `pinball` (to GARCH) or `rmse` (to naive) where no GARCH was scored.
+        better, worse, equal: tickers of the drawing by the side of 1 on which they read; `surely_*` by
+            Diebold-Mariano at 5 %.
+        drawn: what the drawing's ratio is: `pinball` (to GARCH) or `rmse` (to naive) where no GARCH was
+            scored.
     """
 
     headline: ModelRow | None
@@ -150,17 +157,27 @@ def skill(report: ReportInput) -> Skill:
     """What the scores of the newest backtest and the settled forecasts say."""
     every = _last_scores(report.backtest_scores)
     plain = [row for row in every if row.get("arm") is None]
-    scores = plain if any(row["model"] not in BASELINES for row in plain) else every  # with nothing else, arms are models like others
+    scores = (
+        plain if any(row["model"] not in BASELINES for row in plain) else every
+    )  # with nothing else, arms are models like others
     first = min((int(row["step"]) for row in scores), default=1)
     rows = [_model_row(name, step, own) for (name, step), own in _by_model(scores).items()]
     models = sorted((row for row in rows if row.step == first), key=_order)
-    headline = next((row for row in models if row.served), None) or next((row for row in models if not row.is_baseline), None)
-    own = [_score(row) for row in scores if headline and row["model"] == headline.model and row["step"] == first]
+    headline = next((row for row in models if row.served), None) or next(
+        (row for row in models if not row.is_baseline), None
+    )
+    own = [
+        _score(row) for row in scores if headline and row["model"] == headline.model and row["step"] == first
+    ]
     return Skill(
         headline=headline,
         **_drawn([score for score in own if score.ticker != ALL_TICKERS]),
         models=tuple(models),
-        later=tuple(row for row in sorted(rows, key=lambda row: (row.step, *_order(row))) if row.step > first and not row.is_baseline),
+        later=tuple(
+            row
+            for row in sorted(rows, key=lambda row: (row.step, *_order(row)))
+            if row.step > first and not row.is_baseline
+        ),
         arms=_arms([row for row in every if row.get("arm") is not None]),
         settled=_settled(report.settled),
         coverage=coverage_rows(report.model_coverage, "made_by"),
@@ -168,8 +185,12 @@ def skill(report: ReportInput) -> Skill:
 
 
 def ticker_scores(report: ReportInput) -> dict[str, tuple[Score, ...]]:
-    """Each ticker's figures one session ahead: what is served first, then the models, then the baselines, each the best first."""
-    plain = [row for row in _last_scores(report.backtest_scores) if row.get("arm") is None and row["step"] == 1]
+    """Each ticker's figures one session ahead: what is served first, then the models, then the baselines,
+    each the best first.
+    """
+    plain = [
+        row for row in _last_scores(report.backtest_scores) if row.get("arm") is None and row["step"] == 1
+    ]
     groups = group_by(plain, "ticker")
     return {ticker: tuple(sorted(map(_score, rows), key=_score_order)) for ticker, rows in groups.items()}
 
@@ -185,7 +206,9 @@ def _order(row: ModelRow) -> tuple[bool, float, str]:
 def _last_scores(scores: pd.DataFrame) -> list[Record]:
     if scores.empty:
         return []
-    finite = scores.replace([math.inf, -math.inf], math.nan)  # a naive RMSE of 0 gives an infinite ratio: no figure
+    finite = scores.replace(
+        [math.inf, -math.inf], math.nan
+    )  # a naive RMSE of 0 gives an infinite ratio: no figure
     return records(finite.drop_duplicates(["ticker", "model", "step"], keep="last"))
 
 
@@ -197,12 +220,17 @@ def _by_model(scores: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:
 
 
 def _model_row(model: str, step: int, rows: Sequence[Record]) -> ModelRow:
-    """The row over all tickers; where the backtest has none of its own, the same means of the tickers' rows."""
+    """The row over all tickers; where the backtest has none of its own, the same means of the
+    tickers' rows.
+    """
     pooled = next((row for row in rows if row["ticker"] == ALL_TICKERS), None)
     tickers = [row for row in rows if row["ticker"] != ALL_TICKERS]
     row = pooled or {
         "n": sum(row["n"] for row in tickers),
-        **{name: _geometric_mean(row.get(name) for row in tickers) for name in ("rmse_ratio", "pinball_per_garch", "winkler95_per_garch")},
+        **{
+            name: _geometric_mean(row.get(name) for row in tickers)
+            for name in ("rmse_ratio", "pinball_per_garch", "winkler95_per_garch")
+        },
         **{name: _mean(row.get(name) for row in tickers) for name in ("qlike", "cov80", "cov95")},
     }
     return ModelRow(
@@ -247,7 +275,11 @@ def _drawn(scores: Sequence[Score]) -> dict[str, Any]:
     read = [(ticker, round(ratio, 4), pvalue) for ticker, ratio, pvalue in found]
     sure = [ratio for _, ratio, pvalue in read if pvalue is not None and pvalue < _SIGNIFICANT]
     return {
-        "drawing": draw_heap(f"{title}, one dot a ticker", [(ticker, ratio) for ticker, ratio, _ in found]) if len(found) > 1 else None,
+        "drawing": (
+            draw_heap(f"{title}, one dot a ticker", [(ticker, ratio) for ticker, ratio, _ in found])
+            if len(found) > 1
+            else None
+        ),
         "drawn": drawn,
         "tickers": len(read),
         "better": sum(ratio < 1 for _, ratio, _ in read),
@@ -282,7 +314,9 @@ def _arms(scores: list[Record]) -> tuple[ArmRow, ...]:
 
 def _arm(row: Record, tickers: list[Record]) -> ArmRow:
     gains = [each["gain_over_none"] for each in tickers if each["gain_over_none"] is not None]
-    tested = [each for each in tickers if each["dm_none_qvalue"] is not None and each["gain_over_none"] is not None]
+    tested = [
+        each for each in tickers if each["dm_none_qvalue"] is not None and each["gain_over_none"] is not None
+    ]
     sure = [each["gain_over_none"] for each in tested if each["dm_none_qvalue"] <= _SIGNIFICANT]
     return ArmRow(
         model=row["model"],

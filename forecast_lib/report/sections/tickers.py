@@ -1,4 +1,6 @@
-"""Every ticker of the run with its forecast: the table that sorts, searches and filters, one line a ticker."""
+"""Every ticker of the run with its forecast: the table that sorts, searches and filters, one line a
+ticker.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -52,7 +54,8 @@ class TickerLine:
     """One line of the table.
 
     Attributes:
-        first, last: the forecast's first and last step; None without a forecast; `last` None where there is one step only.
+        first, last: the forecast's first and last step; None without a forecast; `last` None where there is
+            one step only.
         width: of the first step's 80 % interval, as a share of the last close.
         held, settled: earlier forecasts one session ahead whose 80 % interval held, of those with an outcome.
         spark: the last closes and the first step's 80 % interval.
@@ -106,7 +109,10 @@ def closes_of(report: ReportInput) -> dict[str, Closes]:
     ordered = report.prices.dropna(subset=["close"]).sort_values("session", kind="stable")
     days, values = ordered["session"].dt.date.to_numpy(), ordered["close"].to_numpy(float)
     places = ordered.groupby("ticker", sort=False).indices
-    return {str(ticker): list(zip(days[rows], values[rows].tolist(), strict=True)) for ticker, rows in places.items()}
+    return {
+        str(ticker): list(zip(days[rows], values[rows].tolist(), strict=True))
+        for ticker, rows in places.items()
+    }
 
 
 def ticker_lines(
@@ -117,7 +123,10 @@ def ticker_lines(
 ) -> tuple[TickerLine, ...]:
     """One line for each ticker asked for, by name."""
     forecasts = by_ticker(report.forecasts)
-    lines = (_line(each, forecasts.get(each.ticker, []), closes.get(each.ticker, ()), past.get(each.ticker, {})) for each in found)
+    lines = (
+        _line(each, forecasts.get(each.ticker, []), closes.get(each.ticker, ()), past.get(each.ticker, {}))
+        for each in found
+    )
     return tuple(sorted(lines, key=lambda line: line.state.ticker))
 
 

@@ -19,7 +19,8 @@ class Tonight:
 
     Attributes:
         steps: each step's point and intervals, as prices.
-        falls: for one in so many, the price that the first and the last step fall below, and that as a share of the last close.
+        falls: for one in so many, the price that the first and the last step fall below, and that as a share
+            of the last close.
     """
 
     made_by: str
@@ -51,12 +52,23 @@ def tonight(ticker: str, rows: Sequence[Record]) -> Tonight | None:
         currency=head.get("currency"),
         last_close=close,
         steps=steps,
-        drawing=draw_ranges(f"{ticker}: tonight's distribution by target session", ranges, width=720, css="wide"),
+        drawing=draw_ranges(
+            f"{ticker}: tonight's distribution by target session", ranges, width=720, css="wide"
+        ),
         falls=tuple(falls),
     )
 
 
 def _range(step: StepValue, row: Record) -> Range:
-    bands = tuple((percent, row[quantile_column(low)], row[quantile_column(high)]) for percent, low, high in BANDS)
-    text = f"{step.target_session}: median {row['q50']:,.6g}, 80 % range {step.low80:,.6g} to {step.high80:,.6g}"
-    return Range(f"{step.target_session:%a} {step.target_session.day} {step.target_session:%b}", bands, row["q50"], text)
+    bands = tuple(
+        (percent, row[quantile_column(low)], row[quantile_column(high)]) for percent, low, high in BANDS
+    )
+    text = (
+        f"{step.target_session}: median {row['q50']:,.6g}, 80 % range {step.low80:,.6g} to {step.high80:,.6g}"
+    )
+    return Range(
+        f"{step.target_session:%a} {step.target_session.day} {step.target_session:%b}",
+        bands,
+        row["q50"],
+        text,
+    )

@@ -1,0 +1,82 @@
+"""Signals that end a command, told from whatever they interrupt.
+
+DuckDB looks for signals while it works: what a handler raises is lost there, and comes out as "RuntimeError:
+Query interrupted", which reads like a mistake of ours. So a signal is noted when it comes, and an error after
+it means the signal.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["Terminated", "noted", "raising", "signal_of"]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(BaseException):
+    """SIGTERM came: like KeyboardInterrupt, no error of the program."""
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
+
+
+@contextlib.contextmanager
+def raising() -> Iterator[None]:
+    """Inside the block SIGTERM raises `Terminated`, as SIGINT raises KeyboardInterrupt; a flow of Prefect
+    puts its own way before it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def signal_of(error: KeyboardInterrupt | Terminated) -> signal.Signals:
+    """The signal that an exception stands for."""
+    return signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[None]:
+    """Inside the block signals do what they did before, and an error that comes after one is raised as what
+    the signal means.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came, whatever error it led to.
+        TerminationSignal: SIGTERM came, likewise; Prefect's own exception.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: handler for number in _ENDING if callable(handler := signal.getsignal(number))}
+    came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        came.append(number)
+        before[signal.Signals(number)](number, frame)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    except Exception as error:
+        if came:
+            raise _meaning(came[0]) from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _meaning(number: int) -> BaseException:
+    from prefect.exceptions import TerminationSignal
+
+    return KeyboardInterrupt() if number == signal.SIGINT else TerminationSignal(signal=number)

@@ -1,0 +1,249 @@
+"""Where shards run: threads of this process, processes of this machine, or Dask workers.
+
+Whatever the place, the task runs themselves, with their states, retries and logs, stay in threads of the
+flow's process; only a shard's function goes elsewhere, with its arrays. So a worker needs neither a Prefect
+server nor the workspace, and is told no setting.
+"""
+
+import contextlib
+import copy
+import functools
+import logging
+import multiprocessing
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from typing import Any, Protocol
+
+from prefect import Task
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.running import shards
+from forecast_lib.config import RunConfig, RunnerName
+from forecast_lib.errors import FatalError, UsageError
+
+__all__ = ["runner_for"]
+
+_TRIES = 3
+"""So often a shard is given to new processes after its own died."""
+
+_CONNECT_S, _LOOK_S, _ALONE_S = 10.0, 5.0, 60.0
+"""How long a scheduler may take to answer, how often is looked whether workers are left, and how long there
+may be none.
+"""
+
+Function = Callable[..., Any]
+
+
+class _Place(Protocol):
+    """Somewhere else than this process. `slots` shards are worked on there at once."""
+
+    slots: int
+
+    def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What the function returns there; called from several threads."""
+        ...
+
+    def close(self) -> None:
+        """Leave the place; what is under way there is given up."""
+        ...
+
+
+class _Elsewhere(ThreadPoolTaskRunner[Any]):
+    """Runs tasks in threads of this process and their functions in a place, with as much under way as that no
+    worker waits.
+    """
+
+    def __init__(self, place: _Place) -> None:
+        super().__init__(max_workers=2 * place.slots)
+        self._place = place
+
+    def submit(
+        self,
+        task: Task[..., Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+        dependencies: Any = None,
+    ) -> PrefectConcurrentFuture[Any]:
+        """As Prefect's, the task's function called elsewhere."""
+
+        @functools.wraps(task.fn)
+        def elsewhere(*positional: Any, **named: Any) -> Any:
+            return self._place.call(task.fn, positional, named)
+
+        sent = copy.copy(task)
+        sent.fn = elsewhere
+        return super().submit(sent, parameters, wait_for, dependencies)
+
+    def __exit__(self, *raised: Any) -> None:
+        self._place.close()
+        super().__exit__(*raised)
+
+
+class _Processes:
+    """Processes of this machine. Where one dies its pool is lost: the shards that were under way are given to
+    a new pool.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.slots = workers
+        self._lock = threading.Lock()
+        self._pool = self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.slots, multiprocessing.get_context("spawn"), shards.end_with_parent)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is broken:
+                self._pool = self._new()
+
+    def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        content = shards.pack((function, positional, named))
+        for _ in range(_TRIES):
+            pool = self._pool
+            try:
+                return shards.unpack(pool.submit(shards.work, content).result())
+            except BrokenProcessPool:
+                self._replace(pool)
+        raise FatalError(
+            f"worker processes died {_TRIES} times over one shard, out of memory most likely: lower"
+            " --shard-size or --workers and run again"
+        )
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+class _Dask:
+    """Workers of a Dask scheduler, reached or started by Prefect's Dask task runner. A lost worker's shards
+    Dask does again.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self._where = config.dask_scheduler or "of this run"
+        self._installation = dict(shards.installation())
+        self._workers_seen = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            self._client = _client(config, stack)
+            self.slots = max(config.workers, self._threads_of_workers())
+            self._stack = stack.pop_all()
+
+    def _threads_of_workers(self) -> int:
+        """How many shards the workers that are there can work on at once, after a look at their
+        installation.
+        """
+        try:
+            self._client.wait_for_workers(1, timeout=_CONNECT_S)
+            self._client.run(shards.check, self._installation)
+        except UsageError:
+            raise
+        except TimeoutError:
+            raise UsageError(
+                f"Dask scheduler {self._where} has no workers: start some with `dask worker {self._where}`"
+            ) from None
+        except Exception as error:
+            raise UsageError(
+                f"a worker of Dask scheduler {self._where} cannot run this program ({type(error).__name__}:"
+                f" {error}); install the same release of Tickercast there"
+            ) from None
+        return sum(self._client.nthreads().values())
+
+    def _wait(self, future: Any) -> shards.Parcel:
+        """The result when it is there; Dask would wait for ever for a worker to come."""
+        while True:
+            try:
+                return future.result(timeout=_LOOK_S)
+            except TimeoutError:
+                if future.done():  # just now, or the error is the function's own: no limit says which
+                    return future.result()
+            if self._client.nthreads():
+                self._workers_seen = time.monotonic()
+            elif time.monotonic() - self._workers_seen > _ALONE_S:
+                raise FatalError(
+                    f"Dask scheduler {self._where} has had no worker for {_ALONE_S:.0f} s: start one and run"
+                    " again"
+                )
+
+    def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
+
+        content = shards.parcel(shards.pack((function, positional, named)))
+        try:
+            future = self._client.submit(shards.checked_work, content, self._installation, pure=False)
+            return shards.unpack(self._wait(future))
+        except KilledWorker as error:
+            raise FatalError(
+                f"a shard's Dask worker died again and again ({error.last_worker.address} was the last), out"
+                " of memory most likely: give the workers more of it, or lower --shard-size, and run again"
+            ) from None
+        except (CancelledError, CommClosedError):
+            raise FatalError(
+                f"Dask scheduler {self._where} was lost: nothing was published; run again when it is back"
+            ) from None
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
+    """The client of Prefect's Dask task runner, connected; the stack closes both, and the cluster if it is
+    this run's own.
+    """
+    try:
+        import dask
+        from prefect_dask import DaskTaskRunner
+    except ImportError:
+        raise UsageError(
+            "runner 'dask' is not installed: run `pip install 'tickercast[dask]'`, or use --runner processes"
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # comings and goings of every worker otherwise
+    dask.config.set(
+        {"distributed.admin.large-graph-warning-threshold": "1TB"}
+    )  # the arrays are meant to travel
+    if config.dask_scheduler is None:
+        with dask.config.set(_UNOBSERVED):
+            return stack.enter_context(DaskTaskRunner(cluster_kwargs=_local_cluster(config.workers))).client
+    try:  # a plain connection first: Dask's own complains for long and in the background
+        address = urllib.parse.urlsplit(config.dask_scheduler)
+        socket.create_connection((address.hostname, address.port), timeout=_CONNECT_S).close()
+        runner = DaskTaskRunner(address=config.dask_scheduler, client_kwargs={"timeout": _CONNECT_S})
+        return stack.enter_context(runner).client
+    except Exception as error:
+        raise UsageError(
+            f"no Dask scheduler answers at {config.dask_scheduler} ({error}): start one with `dask"
+            " scheduler`, or correct --dask-scheduler"
+        ) from None
+
+
+_UNOBSERVED: dict[str, Any] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+
+
+def _local_cluster(workers: int) -> dict[str, Any]:
+    """Worker processes that only this machine can reach, without a dashboard."""
+    return {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+        "silence_logs": logging.ERROR,
+    }
+
+
+def runner_for(kind: RunnerName, config: RunConfig) -> TaskRunner[Any]:
+    """A Prefect task runner of that kind, to be used as a context.
+
+    Raises:
+        UsageError: `dask` without the extra of that name installed; a scheduler that does not answer, has no
+            workers, or has workers
+            with another installation.
+    """
+    if kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=config.workers)
+    return _Elsewhere(_Processes(config.workers) if kind == "processes" else _Dask(config))

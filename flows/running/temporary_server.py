@@ -1,0 +1,127 @@
+"""Prefect's server for the length of one run, started while the run's own modules are still being imported.
+
+A flow that finds no server starts one itself, but only when it begins, after importing the server's modules
+into its own process too, and
+waits until it answers: seconds in which nothing else is done. This is the same server, begun earlier, in a
+process of its own: the one that runs this file. It ends when its standard input does, and so with the run's
+process however that ends.
+
+Where Prefect's own settings name a server, or forbid a temporary one, it ends at once and all is as without
+it.
+"""
+
+import atexit
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from flows.settings.layers import environment, prefect_address
+
+__all__ = ["TemporaryServer", "main"]
+
+HOST = "127.0.0.1"
+_START_S, _STOP_S = 120.0, 5.0
+
+
+class TemporaryServer:
+    """A server that is starting; it ends with this process. Created before Prefect is imported, it outlives
+    Prefect's own last words.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if prefect_address() is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "flows.running.temporary_server"],
+                env={**environment(), "PREFECT_UI_ENABLED": "0"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # an interrupted run still has to say how it ended
+            )
+            atexit.register(self._stop, self._process)
+
+    def _address(self) -> str:
+        """Of its API as soon as it answers; empty where it did not start."""
+        if self._process is None or self._process.stdout is None:
+            return ""
+        said, _, _ = select.select([self._process.stdout], [], [], _START_S)
+        return self._process.stdout.readline().decode().strip() if said else ""
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Wait for it; flows in the block use it. Where it did not start Prefect does what it does without
+        it.
+        """
+        if not (address := self._address()):
+            yield
+            return
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+            temporary_settings,
+        )
+
+        with temporary_settings(
+            {PREFECT_API_URL: address, PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
+        ):  # it is this very one
+            yield
+
+    @staticmethod
+    def _stop(process: "subprocess.Popen[bytes]") -> None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # type: ignore[union-attr]
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def main() -> None:
+    """Be the server: say the API's address on standard output once it answers, and end when standard input
+    does.
+    """
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    if settings.api.url or not settings.server.ephemeral.enabled:
+        return
+    import socket
+
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    class Announcing(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if not self.started:
+                os._exit(0)  # nobody knows it yet; half begun, it would end with a traceback
+            super().handle_exit(sig, frame)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            print(f"http://{HOST}:{listener.getsockname()[1]}/api", flush=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on
+
+    with socket.create_server((HOST, 0)) as listener:
+        server = Announcing(
+            uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error", lifespan="on")
+        )
+
+        def end_with_input() -> None:
+            sys.stdin.buffer.read()
+            os.kill(
+                os.getpid(), signal.SIGTERM
+            )  # it says goodbye to its clients, and does not tidy up what ends anyway
+
+        threading.Thread(target=end_with_input, daemon=True).start()
+        server.run([listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Backtests, and past nights over again."""

@@ -1,0 +1,1 @@
+"""Forecasts: ticker by ticker, and all of them together."""

@@ -1,0 +1,1 @@
+"""How things stand between runs: ages, missed nights, figures for Prometheus."""

@@ -1,0 +1,1 @@
+"""A named walkthrough, from its series to its page."""

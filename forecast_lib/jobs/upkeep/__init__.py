@@ -1,0 +1,1 @@
+"""What a person asks of a workspace: to overrule a decision, to clear away, to check a past night."""

@@ -1,0 +1,292 @@
+"""How readers get the tables: built beside, audited, swapped in whole.
+
+Readers never open the file that runs write. A publication is a new file with the tables and views of the
+working database; it is closed, synced, opened again and held against the original before it takes the name
+`published.duckdb` in one step. A reader who has the previous file open keeps reading it; whoever opens next
+gets the new one. (Within one process DuckDB hands out an open file again
+by its path: a program that stays on must close its connection to see the next publication.)
+
+A copy of each publication is kept among the snapshots, as a file of its own, so that damage to one does not
+reach the other.
+"""
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from forecast_lib.errors import AuditFailed, FatalError, UsageError
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.border import database_errors, disk_errors
+from forecast_lib.store.disk.faults import Reached, go_on
+from forecast_lib.store.disk.files import (
+    PUBLISHED,
+    PUBLISHED_MODE,
+    SNAPSHOTS,
+    STORAGE_VERSION,
+    WORKING,
+    copy_into_place,
+    move_into_place,
+    remove_leftovers,
+    sync_folder,
+    temporary_name,
+    wal_of,
+)
+from forecast_lib.store.working import migrations
+from forecast_lib.tables import TABLES
+
+__all__ = [
+    "attached",
+    "copy_rows",
+    "fingerprints",
+    "has_our_format",
+    "list_snapshots",
+    "lost_lines",
+    "publish",
+    "published_runs",
+    "snapshot_path",
+]
+
+_SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
+_OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+_AT_ONCE = 4 << 20
+"""Bytes."""
+
+Fingerprints = dict[str, tuple[int, int, int]]
+
+
+def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on) -> Path:
+    """Put the working database's tables before the readers; they go on with the previous publication until
+    the last moment.
+
+    The caller holds the workspace and has closed the working database.
+
+    Args:
+        run_id: the run that is published; it must be stored.
+        keep: how many snapshots stay, this publication's among them.
+        reached: called at the named points of the publication.
+
+    Returns:
+        Path of the published file.
+
+    Raises:
+        AuditFailed: the copy is not what is stored, or has no forecasts of one run; readers keep the previous
+            publication.
+        StoreDamaged: the working database cannot be read to its end.
+        WorkspaceBusy: another process has the working database open.
+        OutOfSpace: the disk is full.
+    """
+    target = workspace / PUBLISHED
+    remove_leftovers(workspace)
+    built = temporary_name(target)
+    try:
+        with disk_errors(target):
+            originals = _build(built, workspace / WORKING)
+            reached("built")
+            snapshot = _audit(built, workspace / WORKING, originals, run_id)
+            reached("audited")
+            _keep_snapshot(workspace, built, snapshot)
+            reached("before replace")
+            move_into_place(built, target, PUBLISHED_MODE)
+            reached("after replace")
+    finally:
+        built.unlink(missing_ok=True)
+        wal_of(built).unlink(missing_ok=True)
+    _prune(workspace, keep)
+    return target
+
+
+@contextlib.contextmanager
+def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that has the file attached read-only, as the database in use; DuckDB's errors inside the
+    block come out as ours.
+    """
+    with database_errors(path), contextlib.closing(duckdb.connect(config=dict(_OFFLINE))) as con:
+        con.execute("ATTACH $path AS looked_at (READ_ONLY)", {"path": str(path)})
+        con.execute("USE looked_at")
+        yield con
+
+
+def fingerprints(con: duckdb.DuckDBPyConnection, database: str) -> Fingerprints:
+    """Row count and two order-free hashes of each table of an attached database; reads every block of every
+    table.
+    """
+    tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = $database ORDER BY 1"
+    sums: Fingerprints = {}
+    for (table,) in con.execute(tables, {"database": database}).fetchall():
+        sql = (
+            "SELECT count(*), coalesce(bit_xor(hash(t)), 0), coalesce(sum(hash(t)), 0) FROM"
+            f' {database}."{table}" AS t'
+        )
+        count, xor, total = con.execute(sql).fetchall()[0]
+        sums[table] = (int(count), int(xor), int(total))
+    return sums
+
+
+def list_snapshots(workspace: Path) -> tuple[str, ...]:
+    """Names of the kept snapshots, newest first; a name begins with the UTC time of the run it was published
+    by.
+    """
+    names = [path.stem for path in (workspace / SNAPSHOTS).glob("*.duckdb")]
+    return tuple(sorted(filter(_SNAPSHOT_NAME.fullmatch, names), reverse=True))
+
+
+def published_runs(workspace: Path) -> tuple[str, ...]:
+    """The runs in the tables that readers see, oldest first; none where nothing is published or it cannot be
+    read.
+    """
+    path = workspace / PUBLISHED
+    with contextlib.suppress(FatalError):
+        if path.is_file():
+            with attached(path) as con:
+                return tuple(
+                    run
+                    for (run,) in con.execute(
+                        "SELECT run_id FROM runs ORDER BY finished_at, run_id"
+                    ).fetchall()
+                )
+    return ()
+
+
+def lost_lines(workspace: Path, known: ledger.Ledger) -> tuple[str, ...]:
+    """The published runs that the ledger does not record, though a run is published only after its line was
+    written.
+
+    The file was deleted, emptied, or cut short since: its next reader must not take it for whole.
+    """
+    named = {run for entry in known.entries for run in (entry.get("run_id"), *entry.get("lost", ()))}
+    return tuple(run for run in published_runs(workspace) if run not in named)
+
+
+def snapshot_path(workspace: Path, name: str) -> Path:
+    """File of a kept snapshot.
+
+    Raises:
+        UsageError: there is no snapshot of that name; lists those there are.
+    """
+    kept = list_snapshots(workspace)
+    if name.removesuffix(".duckdb") not in kept:
+        raise UsageError(
+            f"snapshot {ascii(name)[:150]} is not kept: expected one of"
+            f" {', '.join(kept) or 'none, there are no snapshots'}"
+        )
+    return workspace / SNAPSHOTS / f"{name.removesuffix('.duckdb')}.duckdb"
+
+
+def _build(built: Path, working: Path) -> Fingerprints | None:
+    """The working database's tables in a new file; the fingerprints of the originals where it is no copy to
+    the byte.
+
+    A database that was closed well is one file, and is copied as such: for 25 million rows that takes a
+    second, where writing them anew takes ten. One that was not (a write-ahead log lies beside it), or that an
+    earlier Tickercast made in a storage format that older clients cannot read, is copied row by row.
+    """
+    if not wal_of(working).exists() and has_our_format(working):
+        shutil.copyfile(working, built)
+        return None
+    return copy_rows(working, built)
+
+
+def has_our_format(path: Path) -> bool:
+    """Whether clients since DuckDB 1.1 can read the file."""
+    with attached(path) as con:
+        tags = con.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'looked_at'").fetchall()
+    return bool(tags[0][0]["storage_version"].startswith(STORAGE_VERSION))
+
+
+def copy_rows(working: Path, built: Path) -> Fingerprints:
+    """Write every row of a working database, in its order, into a new file; the fingerprints of the
+    originals.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **_OFFLINE,
+        "storage_compatibility_version": STORAGE_VERSION,
+    }
+    with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=config)) as con:
+        with database_errors(working):
+            con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
+            migrations.copy_record(con, "original")
+            for table in TABLES:
+                con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM original.{table}")
+            originals = fingerprints(con, "original")
+            con.execute("DETACH original")
+        con.execute("CHECKPOINT")
+    return originals
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    with open(one, "rb") as first, open(other, "rb") as second:
+        while (part := first.read(_AT_ONCE)) == second.read(_AT_ONCE):
+            if not part:
+                return True
+    return False
+
+
+def _audit(built: Path, working: Path, originals: Fingerprints | None, run_id: str) -> str:
+    """Open the finished file as a reader would, read it to its end and hold it against the original; name its
+    snapshot.
+
+    What is the same to the byte, and whole by DuckDB's checksum of every block, needs no second look at the
+    original.
+
+    Args:
+        originals: where the file is a copy row by row.
+    """
+    exact = originals is None and _same_bytes(working, built)
+    with attached(built) as con:
+        copies = fingerprints(con, "looked_at")
+    if not exact and originals is None:
+        with attached(working) as con:
+            originals = fingerprints(con, "looked_at")
+    with attached(built) as con:
+        different = [
+            table for table, copy in copies.items() if originals is not None and originals.get(table) != copy
+        ]
+        if different:
+            raise AuditFailed(
+                f"nothing was published: the copy of {', '.join(different)} is not what is stored; start"
+                " again"
+            )
+        found = con.execute("SELECT finished_at FROM runs WHERE run_id = $run", {"run": run_id}).fetchall()
+        if len(found) != 1:
+            raise AuditFailed(
+                f"nothing was published: run {run_id} is not stored; the previous publication stays"
+            )
+        _check_latest(con)
+    name = f"{found[0][0]:%Y%m%dT%H%M%SZ}_{run_id}"
+    if not _SNAPSHOT_NAME.fullmatch(name):
+        raise AuditFailed(
+            f"nothing was published: run_id {run_id!r} cannot be part of a file name: expected letters,"
+            " digits . _ -"
+        )
+    return name
+
+
+def _check_latest(con: duckdb.DuckDBPyConnection) -> None:
+    newest = con.execute(
+        "SELECT run_id FROM runs WHERE kind = 'nightly' AND status <> 'failed' ORDER BY finished_at DESC,"
+        " run_id DESC LIMIT 1"
+    ).fetchall()
+    shown = con.execute("SELECT DISTINCT run_id FROM latest_forecasts").fetchall()
+    if shown != newest:
+        raise AuditFailed(
+            f"nothing was published: latest_forecasts shows {len(shown)} runs, expected the newest nightly"
+            f" run, {newest[0][0] if newest else 'none'}; the previous publication stays"
+        )
+
+
+def _keep_snapshot(workspace: Path, built: Path, name: str) -> None:
+    folder = workspace / SNAPSHOTS
+    folder.mkdir(exist_ok=True)
+    remove_leftovers(folder)
+    copy_into_place(built, folder / f"{name}.duckdb", PUBLISHED_MODE)
+
+
+def _prune(workspace: Path, keep: int) -> None:
+    for name in list_snapshots(workspace)[keep:]:
+        snapshot_path(workspace, name).unlink()
+    sync_folder(workspace / SNAPSHOTS)

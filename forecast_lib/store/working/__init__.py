@@ -1,0 +1,1 @@
+"""The working database: one run at a time writes it, in one transaction."""

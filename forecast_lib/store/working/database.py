@@ -1,0 +1,399 @@
+"""The working database: opened by one run at a time, checked against the ledger, written in one transaction a
+run.
+
+Two habits of DuckDB shape this file. Asked to open a missing file, it makes a new one and deletes the
+write-ahead log that was left:
+so existence is checked first, and a new file is built aside and moved into place. And a COMMIT after an error
+rolls back without a word: so nothing is committed after an error, and what a run stored is counted
+afterwards, from the tables.
+"""
+
+import contextlib
+import datetime as dt
+import filecmp
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pandera.errors
+
+from forecast_lib.domain import AsOf
+from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.border import database_errors, disk_errors, first_line
+from forecast_lib.store.disk.faults import Reached, go_on
+from forecast_lib.store.disk.files import (
+    LEDGER,
+    PUBLISHED,
+    PUBLISHED_MODE,
+    SNAPSHOTS,
+    STORAGE_VERSION,
+    WORKING,
+    WORKING_MODE,
+    copy_into_place,
+    move_into_place,
+    remove_leftovers,
+    temporary_name,
+    wal_of,
+)
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import audits, migrations, new_rows
+from forecast_lib.tables import REPLACED, TABLES, validate
+
+__all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later", "open_working", "record_run"]
+
+Connection = duckdb.DuckDBPyConnection
+
+_MEMORY = "2GB"
+_THREADS = 2
+_verified: dict[Path, tuple[object, ...]] = {}
+"""Working files that this process has held against the ledger, and their state then: one that nobody has
+written since is as it was.
+"""
+
+_open: dict[Path, Connection] = {}
+"""The connections of this process, by file: who opens a file again inside the block gets another connection
+to the same database, which takes no time. (Two threads that connect anew disturb each other: DuckDB 2.0 then
+lacks its own functions for a moment.)
+"""
+
+
+@contextlib.contextmanager
+def open_working(
+    workspace: Path, now: dt.datetime, *, memory_limit: str = _MEMORY, threads: int = _THREADS
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The workspace's working database, open for reading and writing; made on first use, upgraded when older.
+
+    The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all
+    its rows, and every run of
+    the tables is in the ledger: one that was committed just before its process died is entered now. Errors of
+    DuckDB inside the block come out as ours. Inside the block the file may be opened again, with the same
+    settings.
+
+    Args:
+        now: UTC time, recorded with the schema files that are applied.
+        memory_limit: what DuckDB may use before it spills to disk, for example `2GB`.
+
+    Raises:
+        StoreDamaged: the file is missing though runs were stored, or cannot be read.
+        LedgerMismatch: it lacks rows that the ledger records.
+        SchemaTooNew: a newer Tickercast made it.
+        WorkspaceBusy: another process has it open.
+        OutOfSpace: the disk is full.
+    """
+    path = workspace / WORKING
+    if path in _open:
+        with database_errors(path), contextlib.closing(_open[path].cursor()) as con:
+            yield con
+        return
+    remove_leftovers(workspace)
+    known = ledger.read(workspace)
+    config: dict[str, str | int] = {"memory_limit": memory_limit, "threads": threads}
+    with database_errors(path), disk_errors(path):
+        if not path.exists():
+            _refuse_to_start_empty(workspace, known)
+            _create(path, now)
+        found = _state(path, known)
+        verified = _verified.get(path) == found
+        if not verified:
+            _upgrade(path, now)
+    with database_errors(path), contextlib.closing(_connect(path, config)) as con:
+        if not verified:
+            check_against_ledger(con, known)
+            _check_against_publication(con, workspace)
+            _enter_unreported(con, workspace, known, now)
+            _verified[path] = found
+        _open[path] = con
+        try:
+            yield con
+        finally:
+            del _open[path]
+
+
+def _state(path: Path, known: ledger.Ledger) -> tuple[object, ...]:
+    """What changes when the file, its write-ahead log or the ledger is written."""
+    files = [each.stat() if each.exists() else None for each in (path, wal_of(path))]
+    return (
+        *((each.st_ino, each.st_size, each.st_mtime_ns) if each else None for each in files),
+        known.size,
+        known.entries[-1:],
+    )
+
+
+def record_run(
+    con: duckdb.DuckDBPyConnection,
+    frames: Mapping[str, pd.DataFrame],
+    *,
+    clean: new_rows.CleanRows | None = None,
+    reached: Reached = go_on,
+) -> dict[str, Any]:
+    """Append everything that one run made, in one transaction, once the audits allow it.
+
+    Only of the tables in `REPLACED` the rows of earlier runs go where the run has rows of its own.
+
+    Args:
+        frames: by table name, columns in any order; `runs` has exactly one row, and every other row was
+            written by that run. Where
+            `source` is left out, it is the run's: no row is without a word on whether its prices are real.
+        clean: prices that were found to be clean without a frame, for the same transaction, beside those of
+            the frames.
+        reached: called at the named points of the write.
+
+    Returns:
+        The line for the ledger: run_id, kind, finished_at, status, rows by table, prices_hash,
+            forecasts_hash. Append it once the connection is closed.
+
+    Raises:
+        AuditFailed: a table or a rule is broken; nothing was stored.
+    """
+    sourced = (
+        {table: _with_source(table, frame, frames["runs"]) for table, frame in frames.items()}
+        if "runs" in frames
+        else frames
+    )
+    checked = {table: _checked(table, sourced[table]) for table in [*TABLES, *sourced] if table in sourced}
+    run_id = _only_run(checked)
+    con.begin()
+    try:
+        expected = {table: len(frame) for table, frame in checked.items() if table not in REPLACED}
+        # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that
+        # follows an empty one.
+        if clean is not None:
+            expected["prices"] = expected.get("prices", 0) + new_rows.insert_clean(con, clean, run_id)
+        for table, frame in checked.items():
+            if len(frame):
+                if table in REPLACED:
+                    con.execute(f"DELETE FROM {table}")
+                _append(con, table, frame)
+            reached(f"appended {table}")
+        _check_writer(con, run_id, expected)
+        audits.check_run(con, run_id)
+        reached("before commit")
+        con.commit()
+    except BaseException:
+        with contextlib.suppress(
+            duckdb.Error
+        ):  # after a full disk the connection is gone, and the transaction with it
+            con.rollback()
+        raise
+    reached("after commit")
+    entry = _ledger_entry(con, run_id)
+    con.execute("CHECKPOINT")
+    reached("after checkpoint")
+    return entry
+
+
+def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    if (
+        table in ("prices", "runs")
+        or table not in TABLES
+        or "source" not in TABLES[table].columns
+        or runs.empty
+    ):
+        return frame
+    source = runs["source"].iloc[0]
+    return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
+
+
+def counts_by_run(con: duckdb.DuckDBPyConnection, only: str | None = None) -> dict[str, dict[str, int]]:
+    """Rows that each run wrote, by run and table; tables without a row of the run are left out.
+
+    Args:
+        only: the run that is asked about; every one when not given.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    present = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+    ).fetchall()
+    for table, rows in audits.WRITERS.items():
+        if (table,) not in present:
+            continue  # a snapshot of an older schema
+        sql = f"SELECT writer, count(*) FROM ({rows}) WHERE $only IS NULL OR writer = $only GROUP BY writer"
+        for run_id, count in con.execute(sql, {"only": only}).fetchall():
+            counts.setdefault(run_id, {})[table] = count
+    return counts
+
+
+def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -> None:
+    """Make sure that every run of the ledger is in the tables with all its rows.
+
+    Raises:
+        LedgerMismatch: names the first run that is not, and how many there are.
+    """
+    stored = counts_by_run(con)
+    short = [
+        f"run {run_id} has {stored.get(run_id, {}).get(table, 0)} of {count} rows in {table}"
+        for run_id, entry in known.runs().items()
+        for table, count in entry["rows"].items()
+        if stored.get(run_id, {}).get(table, 0) != count
+    ]
+    if short:
+        more = f" ({len(short) - 1} more like it)" if len(short) > 1 else ""
+        raise LedgerMismatch(
+            f"{WORKING} lacks what {LEDGER} records: {short[0]}{more}; run `tickercast restore`"
+        )
+
+
+def knows_later(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> bool:
+    """Whether prices are stored that are known only after `as_of`: the clock has gone back since."""
+    ((latest,),) = con.execute("SELECT max(known_at) FROM prices").fetchall()
+    return latest is not None and latest > as_of.known_at.replace(tzinfo=None)
+
+
+def _check_against_publication(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+    """Make sure that what readers see is stored, also where the ledger, which would tell, is lost itself.
+
+    Raises:
+        LedgerMismatch: the database is older than the publication.
+    """
+    stored = {run_id for (run_id,) in con.execute("SELECT run_id FROM runs").fetchall()}
+    short = [run_id for run_id in publication.published_runs(workspace) if run_id not in stored]
+    if short:
+        raise LedgerMismatch(
+            f"{WORKING} lacks run {short[-1]}, which {PUBLISHED} shows: it is older; run `tickercast restore`"
+        )
+
+
+def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
+    usual: dict[str, str | int] = {"storage_compatibility_version": STORAGE_VERSION}
+    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    return duckdb.connect(str(path), config={**usual, **offline, **config})
+
+
+def _refuse_to_start_empty(workspace: Path, known: ledger.Ledger) -> None:
+    signs = [
+        (f"{LEDGER} records finished runs", bool(known.runs())),
+        (f"{PUBLISHED} is there", (workspace / PUBLISHED).exists()),
+        (f"its write-ahead log {WORKING}.wal is there", wal_of(workspace / WORKING).exists()),
+        (f"{SNAPSHOTS}/ holds snapshots", any((workspace / SNAPSHOTS).glob("*.duckdb"))),
+    ]
+    for sign, found in signs:
+        if found:
+            raise StoreDamaged(f"{workspace / WORKING} is missing, but {sign}: run `tickercast restore`")
+
+
+def _create(path: Path, now: dt.datetime) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built = temporary_name(path)
+    built.unlink(missing_ok=True)
+    with contextlib.closing(_connect(built, {})) as con:
+        migrations.upgrade(con, migrations.released(), now)
+    move_into_place(built, path, WORKING_MODE)
+
+
+def _upgrade(path: Path, now: dt.datetime) -> None:
+    """Apply what the file lacks: new schema files after a copy was put among the snapshots, or views that
+    changed, which hold no rows.
+    """
+    with contextlib.closing(_connect(path, {})) as con:
+        missing = migrations.pending(con, migrations.released())
+        if not missing and not migrations.views_differ(con):
+            return
+    if missing:
+        _keep_older(path, missing[0].version, now)
+    with contextlib.closing(_connect(path, {})) as con:
+        migrations.upgrade(con, missing, now)
+
+
+def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
+    """Put a copy of the file among the snapshots; a failed attempt's copy serves the next one too."""
+    snapshots = path.parent / SNAPSHOTS
+    snapshots.mkdir(exist_ok=True)
+    label = f"before-schema-{version}.duckdb"
+    if not any(filecmp.cmp(path, copy, shallow=False) for copy in snapshots.glob(f"*_{label}")):
+        copy_into_place(path, snapshots / f"{now:%Y%m%dT%H%M%SZ}_{label}", PUBLISHED_MODE)
+
+
+def _enter_unreported(
+    con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger, now: dt.datetime
+) -> None:
+    reported = known.runs()
+    if lost := publication.lost_lines(workspace, known):
+        ledger.append(workspace, {"kind": ledger.REBUILT, "at": now.isoformat(), "runs": len(lost)})
+    for (run_id,) in con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall():
+        if run_id not in reported:
+            ledger.append(workspace, {**_ledger_entry(con, run_id), "entered_late": True})
+
+
+def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]:
+    sql = "SELECT kind, status, finished_at, prices_hash, forecasts_hash FROM runs WHERE run_id = $run"
+    kind, status, finished_at, prices_hash, forecasts_hash = con.execute(sql, {"run": run_id}).fetchall()[0]
+    return {
+        "run_id": run_id,
+        "kind": kind,
+        "status": status,
+        "finished_at": finished_at.isoformat() + "Z",
+        "rows": counts_by_run(con, run_id)[run_id],
+        "prices_hash": prices_hash,
+        "forecasts_hash": forecasts_hash,
+    }
+
+
+def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    if table not in TABLES:
+        raise AuditFailed(f"{table} is not a table: expected one of {', '.join(TABLES)}")
+    if frame.empty:
+        return frame
+    try:
+        checked = validate(table, frame)
+    except pandera.errors.SchemaErrors as error:
+        case = error.failure_cases.iloc[0]
+        raise AuditFailed(
+            f"nothing was stored: {table}.{case['column']} breaks {case['check']} in"
+            f" {len(error.failure_cases)} cases, for example {str(case['failure_case'])[:80]!r}"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise AuditFailed(
+            f"nothing was stored: {table} has a column of another type: {first_line(error)}"
+        ) from error
+    return checked
+
+
+def _only_run(frames: Mapping[str, pd.DataFrame]) -> str:
+    rows = len(frames["runs"]) if "runs" in frames else 0
+    if rows != 1:
+        raise AuditFailed(f"nothing was stored: expected one row of runs, got {rows}")
+    return str(frames["runs"]["run_id"].iloc[0])
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+    """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
+    not cut.
+    """
+    con.register("arriving", frame)
+    try:
+        for column in _dates(con, table):
+            late = con.execute(f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE").fetchall()[
+                0
+            ][0]
+            if late:
+                raise AuditFailed(
+                    f"nothing was stored: {table}.{column} has a time of day in {late} rows: expected"
+                    " midnight"
+                )
+        con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM arriving")
+    except (duckdb.ConversionException, duckdb.ConstraintException) as error:
+        raise AuditFailed(
+            f"nothing was stored: {table} has a value that does not fit: {first_line(error)}"
+        ) from error
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            con.unregister("arriving")
+
+
+def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table AND data_type = 'DATE'"
+    found = con.execute(sql, {"table": table})
+    return [column for (column,) in found.fetchall()]
+
+
+def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping[str, int]) -> None:
+    stored = counts_by_run(con, run_id).get(run_id, {})
+    for table, rows in expected.items():
+        if stored.get(table, 0) != rows:
+            raise AuditFailed(
+                f"run {run_id} was not stored: {table} has {stored.get(table, 0)} rows written by it,"
+                f" {rows} were given: expected a new run and only its own rows"
+            )
