@@ -1,7 +1,8 @@
 """What becomes of a source's answer: its good rows, its refused ones, what the evidence says of odd moves,
 and who must wait tonight.
 
-    answer ──> screen (rules) ──> evidence on odd moves ──> rules about whole tickers ──> good rows, quarantine, verdicts, holds
+    answer ──> screen (rules) ──> evidence on odd moves ──> rules about whole tickers ──> good rows,
+        quarantine, verdicts, holds
 
 Each ticker is judged by its own rows alone, and what is wrong with it costs as little as can be: a value, a
 row, or what is new of it tonight.

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
-from forecast_lib.prices.evidence import Verdict, judge_moves, market_moves, odd_rows, sentence
+from forecast_lib.prices.evidence import Verdict, judge_moves, sentence
+from forecast_lib.prices.odd import market_moves, odd_rows
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
 from forecast_lib.prices.screen import Strike, portions

@@ -7,6 +7,7 @@ to take dividends out of its prices, or delivers something else.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.prices.checks import Before, Checked, Hold
-from forecast_lib.prices.evidence import split_that_fits, unit_that_fits
+from forecast_lib.prices.hypotheses import LEVELS
 from forecast_lib.prices.moves import can_split
 
 __all__ = ["Factor", "beside_the_past", "judge_factor"]
@@ -138,15 +139,19 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
     if _follows(logs, _paid(sessions, closes, *dividends)) or (since is not None and _rises_by_steps(older)):
         return Factor("dividends", since=since)
     if apart <= alike:
-        split, unit = split_that_fits(level, alike), unit_that_fits(level, alike)
-        if split is not None and split not in (
-            100.0,
-            0.01,
-        ):  # these are units, where the whole past is concerned
-            return Factor("split", split, since)
-        if unit is not None:
-            return Factor("unit", 1 / unit, since)
+        for kind in ("split", "unit"):
+            ratio = _usual_ratio(kind, level, alike)
+            if ratio is not None:
+                return Factor(kind, ratio, since)
     return Factor("unexplained", float(np.exp(-level)), since)
+
+
+def _usual_ratio(kind: str, level: float, within: float) -> float | None:
+    """What prices are smaller by, by the usual split or unit that is so near to a log factor; None where none
+    is.
+    """
+    nearest = min(LEVELS[kind].move.tolist(), key=lambda each: abs(each - level))
+    return round(math.exp(-nearest), 6) if abs(nearest - level) <= within else None
 
 
 def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:

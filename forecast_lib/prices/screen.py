@@ -1,7 +1,8 @@
 """Which rows of an answer are good: every rule's predicate over the rows of all tickers, some hundred
 thousand at a time.
 
-    rows as they came ──> rules about single rows ──> what is left, beside what is stored ──> rules about neighbours ──> good rows
+    rows as they came ──> rules about single rows ──> what is left,
+        beside what is stored ──> rules about neighbours ──> good rows
 
 The screen is the rules: nothing restates them, so none can be forgotten. Only where a predicate strikes is
 more done than that: the row, or the value, goes to the quarantine as it came, with every reason.

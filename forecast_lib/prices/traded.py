@@ -146,7 +146,8 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
         if no split between two rows stands out.
 
     >>> sessions, ratio = np.array(["2020-08-28", "2020-08-31"], "datetime64[D]"), np.array([4.0])
-    >>> [share_basis(sessions, np.array([before, 129.04]), sessions[1:], ratio) for before in (499.23, 124.81)]
+    >>> closes = [np.array([before, 129.04]) for before in (499.23, 124.81)]
+    >>> [share_basis(sessions, each, sessions[1:], ratio) for each in closes]
     ['as_traded', 'split_adjusted']
     """
     usable = (closes > 0) & np.isfinite(closes)

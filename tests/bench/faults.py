@@ -8,7 +8,7 @@ Prices: `dev_prices.parquet` and `wild_prices.parquet` of `../shared/data`, 2006
 the evenings before left; on some evenings a forecast is made from it too. *Planted*: faults and real shocks
 at random places (`_plants`), each looked at on the evening itself and on those that follow, and forecasts of
 later sessions beside those from untouched prices. `--period` chooses the years; the figures of the judge
-(`prices.evidence`) were set on 2006 to 2013.
+(`prices.hypotheses`) were set on 2006 to 2013.
 """
 
 import argparse

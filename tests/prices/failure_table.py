@@ -34,8 +34,10 @@ AT_ONCE = 4
 
 _FOUND = """
     SELECT t.ticker, t.status, t.reason, t.rows_new, t.sessions_behind,
-        (SELECT count(*) FROM prices AS p WHERE p.run_id = t.run_id AND p.ticker = t.ticker AND p.revision > 0),
-        (SELECT string_agg(DISTINCT q.rule, ', ') FROM quarantined_prices AS q WHERE q.run_id = t.run_id AND q.ticker = t.ticker),
+        (SELECT count(*) FROM prices AS p WHERE p.run_id = t.run_id AND p.ticker = t.ticker
+            AND p.revision > 0),
+        (SELECT string_agg(DISTINCT q.rule, ', ') FROM quarantined_prices AS q WHERE q.run_id = t.run_id
+            AND q.ticker = t.ticker),
         (SELECT count(*) FROM prices AS p WHERE p.ticker = t.ticker AND p.run_id <> t.run_id)
     FROM run_tickers AS t WHERE t.run_id = $run ORDER BY t.ticker
 """

@@ -129,12 +129,15 @@ def test_nothing_warns() -> None:
         ({"close": np.nan}, "close_missing", "no close"),
         ({"close": np.inf, "high": np.inf}, "not_finite", "an infinite close; an infinite high"),
         ({"low": -1.0, "close": -0.5, "open": -0.5}, "not_positive",
-            "a close that is zero or negative; a open that is zero or negative; a low that is zero or negative"),
+            "a close that is zero or negative; a open that is zero or negative;"
+            " a low that is zero or negative"),
         ({"close": 1e308, "high": 1e308}, "too_large", "a close above 1e+09; a high above 1e+09"),
-        ({"close": 663.59}, "close_contradicted", "close 663.59 contradicts low 98 to high 102 and the sessions beside it"),
+        ({"close": 663.59}, "close_contradicted",
+        "close 663.59 contradicts low 98 to high 102 and the sessions beside it"),
         ({"session": pd.Timestamp("2024-06-22")}, "weekend_session", "a weekend, no session of XNYS"),
         ({"session": pd.Timestamp("2024-06-19")}, "unknown_session", "no session of XNYS"),
-        (dict.fromkeys(["open", "high", "low", "close", "adj_close", "volume"], np.nan), "empty_row", "no figures"),
+        (dict.fromkeys(["open", "high", "low", "close", "adj_close", "volume"], np.nan), "empty_row",
+        "no figures"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_refused_alone_with_its_rule_and_every_reason(
@@ -187,7 +190,8 @@ def test_the_quarantine_has_the_row_as_it_came() -> None:
     frame.loc[299, ["close", "open"]] = [np.inf, np.nan]
     (text,) = checked(frame).quarantined["row"]
     assert json.loads(text) == {
-        "session": "2024-06-28", "open": None, "high": 102.0, "low": 98.0, "close": "inf", "adj_close": 101.0, "volume": 1299.0,
+        "session": "2024-06-28", "open": None, "high": 102.0, "low": 98.0, "close": "inf", "adj_close": 101.0,
+        "volume": 1299.0,
     }  # fmt: skip
 
 

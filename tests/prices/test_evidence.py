@@ -1,23 +1,16 @@
 """Odd moves judged by what the rows say: made-up bars of which the story is known, and real ones."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import (
-    DECIDED_WITHIN,
-    UNIT_STAYS,
-    VERDICTS,
-    Bars,
-    Verdict,
-    judge_moves,
-    market_moves,
-    odd_rows,
-    sentence,
-)
+from forecast_lib.prices.evidence import UNIT_STAYS, VERDICTS, Bars, Verdict, judge_moves, sentence
+from forecast_lib.prices.hypotheses import DECIDED_WITHIN
+from forecast_lib.prices.odd import market_moves, odd_rows
 from forecast_lib.store.parquet import read_parquet
 from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
 
@@ -92,6 +85,32 @@ def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back()
     assert tonight.verdict in ("undecided", "bad_print")
     assert tonight.rows.tolist() == [bars.sessions[BEFORE]]
     assert (next_evening.verdict, next_evening.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.3])
+def test_a_wrong_close_is_known_the_same_evening_by_being_the_highest_or_lowest_price_of_its_day(factor):
+    bars = quiet_bars()
+    bars.close[BEFORE] = bars.adj_close[BEFORE] = bars.close[BEFORE] * factor
+    bars.high[BEFORE], bars.low[BEFORE] = (
+        max(bars.high[BEFORE], bars.close[BEFORE]),
+        min(bars.low[BEFORE], bars.close[BEFORE]),
+    )
+    tonight = judged(upto(bars, BEFORE + 1))
+    assert (tonight.verdict, tonight.rows.tolist()) == ("bad_print", [bars.sessions[BEFORE]])
+
+
+@pytest.mark.parametrize(("opens_back", "verdict"), [(True, "bad_print"), (False, "real")])
+def test_news_that_is_traded_back_was_real_and_a_price_that_is_gone_by_the_next_open_was_none(
+    opens_back, verdict
+):
+    """By hand: +25 % in a busy day. The next day opens where the day before closed, or at the new level and
+    falls all the way back.
+    """
+    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 1), 1.25)
+    bars.volume[BEFORE], bars.low[BEFORE] = 3 * bars.volume[BEFORE], bars.low[BEFORE] / 1.03
+    if not opens_back:
+        bars.open[BEFORE + 1] = bars.high[BEFORE + 1] = bars.close[BEFORE]
+    assert judged(upto(bars, BEFORE + 1 + DECIDED_WITHIN)).verdict == verdict
 
 
 def test_a_row_that_waited_goes_on_when_the_move_turns_out_real():
@@ -169,6 +188,23 @@ def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
     early, late = (judge_moves(upto(bars, rows), can_split=True) for rows in (BEFORE + 20, len(bars)))
     assert [(each.session, each.verdict) for each in early] == [(each.session, each.verdict) for each in late]
     assert [each.verdict for each in late] == ["real", "bad_print"]
+
+
+@pytest.mark.parametrize(("opens_at", "verdict"), [(0.5, "split"), (0.45, "real")])
+def test_what_the_share_opened_at_tells_a_split_from_a_fall_overnight(opens_at, verdict):
+    """The same close, near half, after a day of four times the usual range and shares: of one that opened at
+    half to the cent, and of one that opened at 45 % of the last close, far from any usual ratio.
+    """
+    bars = quiet_bars()
+    before, (opened, top, low, close) = bars.close[BEFORE - 1], np.array([1.0, 1.04, 0.96, 0.98]) * opens_at
+    for name, value in zip(
+        ("open", "high", "low", "close"), np.array([opened, top, low, close]) * before, strict=True
+    ):
+        getattr(bars, name)[BEFORE] = value
+    bars.volume[BEFORE] = 4 * np.median(bars.volume[:BEFORE])
+    following = scaled(bars, slice(BEFORE + 1, None), bars.close[BEFORE] / bars.close[BEFORE + 1] * 1.001)
+    alone = dataclasses.replace(following, adj_close=np.full(len(bars), np.nan))
+    assert judged(upto(alone, BEFORE + 1 + DECIDED_WITHIN)).verdict == verdict
 
 
 def test_what_cannot_split_never_does():
@@ -256,11 +292,16 @@ def test_few_rows_and_none():
 # --- real prices
 
 
-def real_bars(name: str, ticker: str) -> Bars:
+@functools.cache
+def real_rows(name: str) -> pd.DataFrame:
     path = DATA / f"{name}_prices.parquet"
     if not path.exists():
         pytest.skip("real prices are not here")
-    rows = read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "adjclose", "volume"))
+    return read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "adjclose", "volume"))
+
+
+def real_bars(name: str, ticker: str) -> Bars:
+    rows = real_rows(name)
     mine = rows[(rows["ticker"] == ticker) & rows["close"].notna()].sort_values("date", ignore_index=True)
     return bars_of(mine.rename(columns={"date": "session"}))
 
@@ -302,8 +343,9 @@ def test_apple_halved_in_a_day_without_a_split():
 
 def test_the_splits_of_apples_traded_prices_are_found():
     """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of
-    the split of 2000 the share rose by a tenth in a wide day with few trades for twice the shares: it waits,
-    and is not recognised.
+    the split of 2000 the share
+    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits an evening, and is
+    recognised.
     """
     path = DATA / "classics" / "AAPL_daily_adjusted.csv"
     if not path.exists():
@@ -315,9 +357,9 @@ def test_the_splits_of_apples_traded_prices_are_found():
         for each in judge_moves(bars, can_split=True)
         if each.verdict == "split"
     ]
-    assert found == [("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
+    assert found == [("2000-06-21", 2), ("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
     at = int(np.searchsorted(bars.sessions, np.datetime64("2000-06-21")))
-    assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2, 3)] == ["undecided"] * 3
+    assert [judged(upto(bars, at + rows), at).verdict for rows in (1, 2)] == ["undecided", "split"]
 
 
 def test_the_google_training_files_closes_halve_by_a_split():

@@ -179,7 +179,10 @@ def test_a_telling_name_is_not_overruled_by_the_user(tmp_path: Path) -> None:
             "Date|Close\n2024-01-02|2.5\n",
             "no column 'date': expected a header with a date and a close; found 'Date|Close'",
         ),
-        ('Date,Close\n2024-01-02,1\n2024-01-03,"2\n', "line 3: unexpected end of data"),
+        (
+            'Date,"Close\n2024-01-02,1\n',
+            "line 1: unexpected end of data: expected cells with ',' between them; check the quotes",
+        ),
         ("Date,Close\n2024-01-02,1\n2024-01-03,\x002\n", "line 3: a NUL byte"),
         (
             "Ticker,Date,Close\nAAPL,2024-01-02,1\nA/B,2024-01-03,2\n",
@@ -302,7 +305,10 @@ def test_a_column_without_any_date_is_refused(tmp_path: Path) -> None:
 
 
 def test_thousands_separators_are_read(tmp_path: Path) -> None:
-    text = 'Date,Close,Volume\n2024-01-02,"1,008.64","7,380,500"\n2024-01-03,999.5,"73,80,500"\n2024-01-04,1e3,"116,88,800"\n'
+    text = (
+        'Date,Close,Volume\n2024-01-02,"1,008.64","7,380,500"\n2024-01-03,999.5,"73,80,500"\n'
+        '2024-01-04,1e3,"116,88,800"\n'
+    )
     prices = read(written(tmp_path, "ACME.csv", text)).prices
     assert list(prices["close"]) == [1008.64, 999.5, 1000.0]
     assert list(prices["volume"]) == [7380500, 7380500, 11688800]
@@ -371,7 +377,10 @@ def test_infinite_values_pass_to_the_checks(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_refused_alone_with_rule_line_and_text(tmp_path: Path) -> None:
-    text = "Date,Open,Close\n2024-01-02,1,2\n2024-01-03,1\n2024-02-30,1,2\n2024-01-05,1,abc\n2024-01-08,1,2,9\n2024-01-09,1,3\n"
+    text = (
+        "Date,Open,Close\n2024-01-02,1,2\n2024-01-03,1\n2024-02-30,1,2\n2024-01-05,1,abc\n"
+        "2024-01-08,1,2,9\n2024-01-09,1,3\n"
+    )
     fetched = read(written(tmp_path, "ACME.csv", text))
     assert closes(fetched) == {"2024-01-02": 2, "2024-01-09": 3}
     refused = fetched.refused.set_index("origin").sort_index()
@@ -390,6 +399,15 @@ def test_bad_rows_are_refused_alone_with_rule_line_and_text(tmp_path: Path) -> N
         "Close": "abc",
     }
     assert pd.isna(refused.loc["ACME.csv line 4", "session"])
+
+
+def test_stray_quotes_cost_their_own_lines_alone(tmp_path: Path) -> None:
+    """What stands between two of them is no cell of several lines."""
+    text = 'Date,Close,Volume\n2024-01-02,"1,10\n2024-01-03,2,20\n2024-01-04,3",30\n2024-01-05,4,"40"\n'
+    fetched = read(written(tmp_path, "ACME.csv", text))
+    assert closes(fetched) == {"2024-01-03": 2, "2024-01-05": 4}
+    refused = fetched.refused.set_index("origin")["rule"]
+    assert refused.to_dict() == {"ACME.csv line 2": "ragged_row", "ACME.csv line 4": "unreadable_number"}
 
 
 def test_refused_rows_go_to_their_own_ticker(tmp_path: Path) -> None:

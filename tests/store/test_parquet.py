@@ -83,9 +83,11 @@ def test_a_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
 
 
 MARKET = """SELECT * FROM (VALUES
-    ('AAA', DATE '2024-01-02', 1.0, 0.0), ('AAA', DATE '2024-01-03', 2.0, 0.5), ('AAA', DATE '2024-01-04', 3.0, 0.0),
+    ('AAA', DATE '2024-01-02', 1.0, 0.0), ('AAA', DATE '2024-01-03', 2.0, 0.5),
+        ('AAA', DATE '2024-01-04', 3.0, 0.0),
     ('AAA', NULL, 4.0, 0.0),
-    ('bbb', DATE '2024-01-02', 5.0, 0.0), ('CCC', DATE '2024-01-02', 6.0, 0.0), (NULL, DATE '2024-01-02', 7.0, 0.0)
+    ('bbb', DATE '2024-01-02', 5.0, 0.0), ('CCC', DATE '2024-01-02', 6.0, 0.0),
+        (NULL, DATE '2024-01-02', 7.0, 0.0)
 ) AS t(ticker, day, price, cash)"""
 COLUMNS = {"ticker": "ticker", "date": "day", "close": "price", "dividend": "cash"}
 

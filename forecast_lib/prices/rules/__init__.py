@@ -23,7 +23,12 @@ NEIGHBOUR_RULES = bars.RULES
 # odd about a whole ticker.
 
 _READING = (
-    Rule("ragged_row", "drop_row", DROP_OR_HOLD, "a line of a file with more or fewer cells than its header"),
+    Rule(
+        "ragged_row",
+        "drop_row",
+        DROP_OR_HOLD,
+        "a line of a file with more or fewer cells than its header, or with a stray quote",
+    ),
     Rule("unreadable_date", "drop_row", DROP_OR_HOLD, "a date that is no day"),
     Rule("unreadable_number", "drop_row", DROP_OR_HOLD, "a cell that is no number"),
     Rule("unreadable_currency", "drop_row", DROP_OR_HOLD, "a currency that is no code of three letters"),
@@ -45,18 +50,23 @@ _JUDGED = (
     ),
 )
 _WHOLE = (
-    Rule("bad_action", "drop_row", DROP_OR_HOLD, "a dividend or split with no possible value, or several values for one session"),
-    Rule("dividend_above_price", "drop_row", DROP_OR_HOLD, "a dividend that is not smaller than the close before it"),
+    Rule("bad_action", "drop_row", DROP_OR_HOLD,
+    "a dividend or split with no possible value, or several values for one session"),
+    Rule("dividend_above_price", "drop_row", DROP_OR_HOLD,
+    "a dividend that is not smaller than the close before it"),
     Rule(
         "assumed_split_basis", "warn", ("warn", "hold_ticker"),
-        "a file with splits too small to tell whether its prices are divided by them already: taken as its column is usually meant",
+        "a file with splits too small to tell whether its prices are divided by them already: taken as its"
+        " column is usually meant",
     ),
     Rule(
         "split_basis", "warn", ("warn", "hold_ticker"),
-        "closes around the splits that fit neither traded nor split-adjusted prices: only the rows since the last split are used",
+        "closes around the splits that fit neither traded nor split-adjusted prices: only the rows since the"
+        " last split are used",
     ),
     Rule("currency_changed", "hold_ticker", HOLD, "the source quotes another currency than before"),
-    Rule("rescaled", "hold_ticker", HOLD_OR_WARN, "the stored past comes with all prices times a factor that no split or unit explains"),
+    Rule("rescaled", "hold_ticker", HOLD_OR_WARN,
+    "the stored past comes with all prices times a factor that no split or unit explains"),
     Rule("no_rows", "hold_ticker", HOLD, "not one usable row came"),
     Rule("too_many_refused", "hold_ticker", HOLD_OR_WARN, "more than half of the last 20 rows refused"),
 )  # fmt: skip

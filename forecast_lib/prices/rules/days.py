@@ -63,23 +63,28 @@ def _at(view: View, places: pd.Index) -> Found:
 
 
 RULES = (
-    Rule("future_session", "drop_row", DROP, "a session after the as-of day", "later than the as-of day {as_of}",
+    Rule("future_session", "drop_row", DROP, "a session after the as-of day",
+    "later than the as-of day {as_of}",
          lambda view: {ROW: view.days > np.datetime64(view.as_of.day, "D")}, True),
     Rule(
-        "weekend_session", "drop_row", DROP_OR_HOLD, "a Saturday or Sunday on which the exchange does not trade",
+        "weekend_session", "drop_row", DROP_OR_HOLD,
+        "a Saturday or Sunday on which the exchange does not trade",
         "a weekend, no session of {calendar}", _weekend, True,
     ),
     Rule(
-        "unknown_session", "drop_row", DROP_OR_HOLD, "any other day that is no session of the exchange", "no session of {calendar}",
+        "unknown_session", "drop_row", DROP_OR_HOLD, "any other day that is no session of the exchange",
+        "no session of {calendar}",
         _no_session, True,
     ),
     Rule(
         "unfinished_session", "drop_row", DROP, "the session had not been closed for 30 minutes",
         "not over by {now} UTC, settling time included", _unfinished, True,
     ),
-    Rule("repeated_row", "drop_row", DROP, "the same row again; the first stays", "the same row stands above", _repeated, True),
+    Rule("repeated_row", "drop_row", DROP, "the same row again; the first stays", "the same row stands above",
+    _repeated, True),
     Rule(
-        "duplicate_session", "drop_row", DROP_OR_HOLD, "several rows of one session with different figures: all are refused",
+        "duplicate_session", "drop_row", DROP_OR_HOLD,
+        "several rows of one session with different figures: all are refused",
         "several rows of this session, with different figures", _contested,
     ),
 )  # fmt: skip

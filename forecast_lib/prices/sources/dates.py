@@ -64,8 +64,8 @@ def read_dates(
     >>> read_dates(["1/3/2012", "1/4/2012"], line, same, file="a.csv")
     Traceback (most recent call last):
         ...
-    forecast_lib.errors.FileRefused: a.csv line 2: date '1/3/2012' is 2012-01-03 (M/D/Y) or 2012-03-01 (D/M/Y), and the whole \
-file fits both; write the dates as YYYY-MM-DD
+    forecast_lib.errors.FileRefused: a.csv line 2: date '1/3/2012' is 2012-01-03 (M/D/Y) or 2012-03-01 \
+(D/M/Y), and the whole file fits both; write the dates as YYYY-MM-DD
     """
     codes, distinct = pd.factorize(
         np.array(texts, dtype=object)

@@ -70,7 +70,7 @@ class Cells:
         columns: role -> cells: a list of texts, or an array where the file has types.
         names: role -> the column's name as the file spells it.
         row_text: index -> the whole row as JSON.
-        ragged: position and cells of rows that do not fit the header.
+        ragged: position and cells of rows that do not fit the header, and why.
         header: of a CSV.
         decimal: the mark before the decimals, in cells of text.
     """
@@ -81,7 +81,7 @@ class Cells:
     columns: Mapping[str, Any]
     names: Mapping[str, str]
     row_text: Callable[[int], str]
-    ragged: Sequence[tuple[int, list[str]]] = ()
+    ragged: Sequence[tuple[int, list[str], str]] = ()
     header: Sequence[str] = ()
     decimal: str = "."
 
@@ -144,18 +144,19 @@ def _text_of(path: Path) -> str:
     raise FileRefused(f"{path.name} line {line}: {what}; save the file as CSV (UTF-8)")
 
 
-def _csv_rows(text: str, file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each row that is not blank."""
-    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator), 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise FileRefused(
-            f"{file} line {line}: {error}: expected cells with {separator!r} between them; check the quotes"
-        ) from None
+def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str], str]]:
+    """Line, cells, and what is wrong with the quotes, of each row that is not blank. No row of prices goes on
+    in the next line: a stray quote costs its own.
+    """
+    for line, row in enumerate(io.StringIO(text, newline=""), 1):
+        try:
+            cells = next(csv.reader([row], strict=True, delimiter=separator), [])
+        except csv.Error as error:
+            wrong = f"{error}: expected cells with {separator!r} between them; check the quotes"
+            yield line, [row.rstrip("\r\n")], wrong
+            continue
+        if any(cell.strip() for cell in cells):
+            yield line, cells, ""
 
 
 def csv_cells(path: Path) -> Cells:
@@ -170,18 +171,24 @@ def csv_cells(path: Path) -> Cells:
     separator = max(
         ",;\t", key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in first.split(mark))
     )
-    rows = _csv_rows(text, path.name, separator)
-    _, header = next(rows, (0, []))
+    rows = _csv_rows(text, separator)
+    at, header, wrong = next(rows, (0, [], ""))
     if not header:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
+    if wrong:
+        raise FileRefused(f"{path.name} line {at}: {wrong}")
     names = roles_of(header, path.name)
     kept: list[tuple[int, list[str]]] = []
-    ragged: list[tuple[int, list[str]]] = []
-    for line, cells in rows:
+    ragged: list[tuple[int, list[str], str]] = []
+    for line, cells, wrong in rows:
         # A spreadsheet's trailing commas add empty cells; a longer row with something in them is another
         # matter.
         fitting = cells[: len(header)] if not any(cells[len(header) :]) else cells
-        (kept if len(fitting) == len(header) else ragged).append((line, fitting))
+        if wrong or len(fitting) != len(header):
+            wrong = wrong or f"{len(cells)} cells: expected {len(header)}, as in the header"
+            ragged.append((line, fitting, wrong))
+        else:
+            kept.append((line, fitting))
     columns = {role: [cells[header.index(name)] for _, cells in kept] for role, name in names.items()}
     positions = np.array([line for line, _ in kept], dtype=np.int64)
 

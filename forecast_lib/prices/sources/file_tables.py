@@ -253,8 +253,7 @@ def _refused(
         (names[of[at]], days[at], cells.row_text(at), cells.positions[at], *why)
         for at, why in sorted(wrong.items())
     ]
-    for position, row in cells.ragged:
-        reason = f"{len(row)} cells: expected {len(cells.header)}, as in the header"
+    for position, row, reason in cells.ragged:
         owner, column = (
             named,
             list(cells.header).index(cells.names["ticker"]) if "ticker" in cells.names else None,

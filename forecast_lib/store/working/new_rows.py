@@ -39,7 +39,8 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
     con.register("clean_rows", pd.DataFrame(columns, copy=False))
     sql = f"""
         INSERT INTO prices SELECT
-            list_extract($tickers::VARCHAR[], of + 1), DATE '1970-01-01' + day::INTEGER, {", ".join(PRICE_VALUES)},
+            list_extract($tickers::VARCHAR[], of + 1), DATE '1970-01-01' + day::INTEGER,
+            {", ".join(PRICE_VALUES)},
             list_extract($codes::VARCHAR[], code::BIGINT + 1), $source, 0, $now, $run
         FROM clean_rows
     """
