@@ -10,7 +10,7 @@ What is odd about Yahoo, and what is done about it:
 
       session       reported close   splits after it   as traded
       2020-08-28        124.8075            4           499.23
-      2020-08-31        129.04              1           129.04      <- the split's own session, on the new basis
+      2020-08-31        129.04              1           129.04      <- on the new basis already
 
   The history is on the basis of *today*, whatever range was asked for. So every fetch runs to today and is
   cut to `last` here; else a split after `last` would be missed. Yahoo's figures have about seven digits: the
