@@ -3,7 +3,7 @@
     story        move of the close        opens at            range    volume             next closes
     real         cubic tail, own scale    anywhere            wide     many times usual   go on from it
     split n:1    -ln n and a usual day    the new level       usual    n times usual      go on, usually
-    unit         ln 100 and a usual day   the new level       usual    usual              go on or take it back
+    unit         ln 100 and a usual day   the new level       usual    usual              either
     bad print    any size                 the new or the old  usual    usual              take it back
 
 Each story says how often it happens at all, and how probable each observation is if it did. The observations
