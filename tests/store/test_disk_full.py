@@ -2,6 +2,7 @@
 room.
 """
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast_lib.errors import OutOfSpace, StoreDamaged
+from forecast_lib.errors import FatalError, OutOfSpace, StoreDamaged
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.published import publication, reader
 from forecast_lib.store.working import database
@@ -85,3 +86,21 @@ def test_opening_on_a_full_disk_loses_nothing(small_disk: Path) -> None:
         pytest.fail(f"could not even look: {error}")
     ballast.unlink()
     store_and_publish(small_disk, 2)
+
+
+def test_a_disk_that_fails_while_the_publication_is_moved_is_a_sentence_and_readers_keep_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_and_publish(tmp_path, 0)
+    store_night(tmp_path, 1)
+    with monkeypatch.context() as failing:
+
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        failing.setattr(publication, "move_into_place", fails)
+        with pytest.raises(FatalError, match=r"the disk failed \(Input/output error\)"):
+            publication.publish(tmp_path, "run-1", 3)
+    assert reader.query(tmp_path, SEEN)["run_id"].tolist() == ["run-0"]
+    publication.publish(tmp_path, "run-1", 3)
+    assert reader.query(tmp_path, SEEN)["run_id"].tolist() == ["run-1"]

@@ -62,12 +62,19 @@ def file_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Raise a full disk inside the block as OutOfSpace; other errors of the operating system pass."""
+    """Raise a full disk inside the block as OutOfSpace and one that fails as FatalError; other errors of the
+    operating system pass.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise _out_of_space(path, error) from error
+        if error.errno == errno.EIO:
+            raise FatalError(
+                f"{path}: the disk failed ({error.strerror}): see what the system's log says of it, then run"
+                " again"
+            ) from error
         raise
 
 
