@@ -115,7 +115,7 @@ def append(workspace: Path, entry: Mapping[str, Any], *, reached: Reached = go_o
             os.fsync(handle)
         finally:
             os.close(handle)
-    sync_folder(workspace)
+        sync_folder(workspace)
     reached("after ledger")
 
 
