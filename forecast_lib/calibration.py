@@ -31,9 +31,8 @@ _BREAK = 0.4
 # log units, times the square root of the step: beyond that a mean of 500 scores contradicts the distribution
 _WRONG_SCALE = 0.15
 _MIN_SCORES = 40
-_PRIOR = np.array(
-    [0.586, 1.176, 1.587, 1.998, 2.566, 3.027]
-)  # of |t| with 6 degrees of freedom and unit variance, until there are scores enough
+# Of |t| with 6 degrees of freedom and unit variance, until there are scores enough.
+_PRIOR = np.array([0.586, 1.176, 1.587, 1.998, 2.566, 3.027])
 # of the prior: after a standstill every score is zero, and an interval without width says "certainly"
 _NARROWEST = 0.1
 _LARGEST_RATIO = 25.0  # of a session's variance to its forecast: one crash must not stand for 500 sessions

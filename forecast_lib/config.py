@@ -167,9 +167,8 @@ class BacktestConfig:
             _within("window", self.window_sessions, 100, 100_000)
 
 
-_CURRENCY = re.compile(
-    r"[A-Z]{2}[A-Za-z]", re.ASCII
-)  # the last letter is small in codes of a hundredth, such as GBp
+# The last letter is small in codes of a hundredth, such as GBp.
+_CURRENCY = re.compile(r"[A-Z]{2}[A-Za-z]", re.ASCII)
 
 
 @dataclass(frozen=True)

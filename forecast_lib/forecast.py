@@ -51,9 +51,8 @@ COMBINED = "combined"
 _SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
 _OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
 _EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
-_TAIL_SHARE = np.where(
-    _EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0
-)  # of a ticker's own outcomes in its tails
+# Of a ticker's own outcomes in its tails.
+_TAIL_SHARE = np.where(_EXCEEDANCES < 20, _EXCEEDANCES / (_EXCEEDANCES + 20), 1.0)
 _FIRST_WEIGHED = 9  # with fewer sessions than ten not even a baseline has a volatility to stand on
 
 # log return, a factor of 148: a jump after a frozen price is a million of its scales, and exp() of that
@@ -113,9 +112,8 @@ def _forecasts(
     returns = np.concatenate(
         [centre[..., None] - reach[..., ::-1], centre[..., None], centre[..., None] + reach], axis=2
     )
-    last = series.close[cutoffs][
-        :, None
-    ]  # times the exponential, so that a centre of zero is the last close to the last bit
+    # Times the exponential, so that a centre of zero is the last close to the last bit.
+    last = series.close[cutoffs][:, None]
     quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
     return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles)
 

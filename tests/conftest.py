@@ -23,9 +23,8 @@ SMALL = ("--units", "4", "--lookback", "10", "--horizon", "2", "--epochs", "1")
 """A network that trains in a second: what is tested here is the flow, not the forecast."""
 
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # a shell ignores it in what it runs in the background
+# A shell ignores it in what it runs in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
     del os.environ[_name]  # nothing of the developer's own
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = (

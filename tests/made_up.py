@@ -60,9 +60,8 @@ def noisy(
     high, low and volume.
     """
     random = np.random.default_rng(seed)
-    returns = (
-        random.standard_t(6, sessions) * np.sqrt(4 / 6) * daily
-    )  # the variance of a t with 6 degrees of freedom is 6/4
+    # The variance of a t with 6 degrees of freedom is 6/4.
+    returns = random.standard_t(6, sessions) * np.sqrt(4 / 6) * daily
     close = start * np.exp(np.cumsum(returns))
     before = np.concatenate([[start], close[:-1]])
     opened = before * np.exp(0.3 * daily * random.standard_normal(sessions))

@@ -28,10 +28,11 @@ def test_only_cutoffs_of_the_period_are_scored(tested):
 def test_a_model_is_as_good_as_itself_and_that_is_not_good_enough(tested):
     table = goals.goals_table({"then": tested}, "har").set_index("goal")
     assert table.loc["pinball / har", ["then", "then met"]].tolist() == ["1.00000", "NO"]
+    # Its centre is naive's.
     assert table.loc["RMSE / naive, 1 session, worst ticker", ["then", "then met"]].tolist() == [
         "1.00000",
         "yes",
-    ]  # its centre is naive's
+    ]
 
 
 def test_against_the_better_of_naive_and_drift(tested):

@@ -67,9 +67,8 @@ def test_every_ticker_has_exactly_the_prices_of_its_own_distribution() -> None:
     drawn = scenarios.draws(quantiles, ranks(correlated(0.9)))
     assert (drawn.shape, drawn.dtype) == ((2, 5, WORLDS), np.float32)
     p = (np.arange(WORLDS) + 0.5) / WORLDS
-    logistic = 100 * np.exp(
-        0.03 * np.log(p / (1 - p))
-    )  # of step 3: ln(price) is a line in the log odds throughout
+    # Of step 3: ln(price) is a line in the log odds throughout.
+    logistic = 100 * np.exp(0.03 * np.log(p / (1 - p)))
     np.testing.assert_allclose(np.sort(drawn[1, 2]), logistic, rtol=1e-6)
 
 

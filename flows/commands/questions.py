@@ -53,12 +53,13 @@ def ask(question: Question) -> tuple[int, bool]:
         UsageError: the query is wrong, too slow or too large.
         TickercastError: something else is, for example the published file.
     """
+    # -P: a folder of the user's named flows is not ours.
     command = [
         sys.executable,
         "-P",
         "-m",
         "flows.commands.questions",
-    ]  # -P: a folder of the user's named flows is not ours
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

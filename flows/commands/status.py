@@ -105,9 +105,8 @@ def status(request: Request) -> Outcome:
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
         print(advised(one_line(line), request.settings.repeated))
-    if (
-        stands.failure and stands.failure.degraded
-    ):  # of the run that is spoken of, not of the published one before it
+    # Of the run that is spoken of, not of the published one before it.
+    if stands.failure and stands.failure.degraded:
         columns = ("ticker", "status", "reason")
         failed = [[row[name] for name in columns] for row in stands.failure.degraded]
         print(as_table(Rows(columns, failed)), end="")

@@ -203,9 +203,8 @@ def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
             "runner 'dask' is not installed: run `pip install 'tickercast[dask]'`, or use --runner processes"
         ) from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # comings and goings of every worker otherwise
-    dask.config.set(
-        {"distributed.admin.large-graph-warning-threshold": "1TB"}
-    )  # the arrays are meant to travel
+    # The arrays are meant to travel.
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
     if config.dask_scheduler is None:
         with dask.config.set(_UNOBSERVED):
             return stack.enter_context(DaskTaskRunner(cluster_kwargs=_local_cluster(config.workers))).client

@@ -52,9 +52,8 @@ class PrefectStages(ShownInOrder):
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        if (
-            self.config.runner == "dask" and self.config.dask_scheduler
-        ):  # one that does not answer is said before anything is fetched
+        # One that does not answer is said before anything is fetched.
+        if self.config.runner == "dask" and self.config.dask_scheduler:
             self._runner("dask")
         return self
 
@@ -114,9 +113,8 @@ class PrefectStages(ShownInOrder):
                 at = place[id(future)]
                 stage.advance(names[at], len(shards[at]))
                 live.advance(len(shards[at]), names[at])
-                made = future.result(
-                    raise_on_failure=False
-                )  # not `future.state`: the server may not have heard of its end yet
+                # Not `future.state`: the server may not have heard of its end yet.
+                made = future.result(raise_on_failure=False)
                 if isinstance(made, list):
                     self.made(name, made)
             return [item for future in futures for item in future.result()]

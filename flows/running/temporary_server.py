@@ -66,9 +66,10 @@ class TemporaryServer:
             temporary_settings,
         )
 
+        # It is this very one.
         with temporary_settings(
             {PREFECT_API_URL: address, PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
-        ):  # it is this very one
+        ):
             yield
 
     @staticmethod
@@ -114,9 +115,8 @@ def main() -> None:
 
         def end_with_input() -> None:
             sys.stdin.buffer.read()
-            os.kill(
-                os.getpid(), signal.SIGTERM
-            )  # it says goodbye to its clients, and does not tidy up what ends anyway
+            # It says goodbye to its clients, and does not tidy up what ends anyway.
+            os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=end_with_input, daemon=True).start()
         server.run([listener])

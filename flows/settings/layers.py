@@ -367,9 +367,8 @@ def secret_texts(
         settings = gather(overrides, environ=environ)
         whole |= {str(value) for name, value in settings.values.items() if value and is_secret(name)}
         places |= {str(settings["publish_to"] or "")}
-    whole |= {
-        found[1] for place in places if (found := re.search(r"://([^/]*@)", place))
-    }  # the rest of it may be shown
+    # The rest of it may be shown.
+    whole |= {found[1] for place in places if (found := re.search(r"://([^/]*@)", place))}
     parts = {part for text in whole for part in re.split(r"[\s,]+", text)}
     passwords = {
         found[1]

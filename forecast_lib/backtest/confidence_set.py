@@ -55,9 +55,8 @@ def confidence_set(losses: Array, *, seed: int = 0) -> Array:
         above = means[left] - means[left].mean()
         chance = centred[:, left] - centred[:, left].mean(axis=1, keepdims=True)
         spread = np.sqrt((chance**2).mean(axis=0))
-        spread[spread <= same] = (
-            np.inf
-        )  # the same losses as the mean of all, but for rounding: neither better nor worse
+        # The same losses as the mean of all, but for rounding: neither better nor worse.
+        spread[spread <= same] = np.inf
         statistic = above / spread
         highest = max(highest, float(((chance / spread).max(axis=1) >= statistic.max()).mean()))
         worst = left[int(statistic.argmax())]

@@ -77,9 +77,8 @@ def negative_log_likelihood(head: Standardised, score: Array) -> Array:
     """(windows, horizon): of standard scores under the Student-t; NaN where the score is."""
     z, df = (score - head.location) / head.scale, head.df
     norm = np.log(special.poch(0.5 * df, 0.5)) - 0.5 * (np.log(df) + np.log(np.pi))
-    return np.log(head.scale) - (
-        norm - (df + 1) / 2 * np.log1p(z * z / df)
-    )  # as scipy.stats has it, which takes half a second to import
+    # As scipy.stats has it, which takes half a second to import.
+    return np.log(head.scale) - (norm - (df + 1) / 2 * np.log1p(z * z / df))
 
 
 def shrinkage_of(location: Array, score: Array) -> Array:

@@ -371,9 +371,8 @@ def _student_t(shape: _Shape, location: Float32, log_scale: Float32, df: Float32
     narrowest = np.float32(math.exp(-shape.log_scale_offset))
     for n in range(len(target)):
         mean, bend, raw = _tanh(location[n]), _tanh(half * log_scale[n]), df[n] + df_offset
-        likely = half + half * _tanh(
-            half * abs(raw)
-        )  # sigmoid of |raw|: softplus(raw) is max(raw, 0) - log(likely)
+        # Sigmoid of |raw|: softplus(raw) is max(raw, 0) - log(likely)
+        likely = half + half * _tanh(half * abs(raw))
         nu = min_df + max(raw, np.float32(0.0)) - _log(likely)
         narrow = _tanh(bend)
         inverse_scale = (one - narrow) / (one + narrow) * narrowest  # exp(-2 bend) without exp
@@ -585,10 +584,11 @@ def _backward(shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _
             later, above = back[now + step : now + step + size], back[now + size : now + 2 * size]
             _back_state(o, gates[4 * size :], later, above, work.d_cell)
             _back_cell(i, f, g, work.cells[layer, t], work.d_cell)
+            # The lowest layer's input needs no gradient.
             rows, kernels = (
                 2 * units if layer else units,
                 matrix + width,
-            )  # the lowest layer's input needs no gradient
+            )
             _product(
                 back,
                 now,
@@ -641,9 +641,8 @@ def _adam(state: _State, head_end: int, rate: float, clip_norm: float, count: fl
     weights, gradient, first, second = state.weights, state.gradient, state.first, state.second
     _zero(gradient, head_end, len(gradient))  # rows that fill the head's last tile have met inputs, not zeros
     norm = _norm(gradient)
-    scale = np.float32(
-        clip_norm / norm if norm > clip_norm else 1.0
-    )  # a norm that is no number: the weights show it
+    # A norm that is no number: the weights show it.
+    scale = np.float32(clip_norm / norm if norm > clip_norm else 1.0)
     corrected = np.float32(rate * np.sqrt(1.0 - 0.999**count) / (1.0 - 0.9**count))
     for n in range(len(weights)):
         g = gradient[n] * scale

@@ -52,9 +52,8 @@ def doubts_close(bars: Bars, contradicted: Flags) -> Flags:
         beside = [at - 1, *known[known.searchsorted(at) :][:1]] if at > first else [at + 1]
         near = [each for each in beside if each < len(level) and np.isfinite(level[each])]
         of_close = _distance(close[at], level[near])
-        if (
-            near and np.isfinite(adjusted[[at, *near]]).all()
-        ):  # a close that left its adjusted one behind is doubted
+        # A close that left its adjusted one behind is doubted.
+        if near and np.isfinite(adjusted[[at, *near]]).all():
             of_close = max(of_close, _distance((close - adjusted)[at], (close - adjusted)[near]))
         doubted[at] = of_close - _distance(bar[at], level[near]) > least
         level[at] = bar[at] if doubted[at] else close[at]

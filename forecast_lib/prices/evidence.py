@@ -167,9 +167,8 @@ class _Judge:
             evidence["by"] = "person"
             return given("real")
         chances = posterior(seen, self.can_split)
-        level_changed = (
-            seen.decided and chances["real"] < 0.5
-        )  # a split or a unit, though neither is likelier than a real move alone
+        # A split or a unit, though neither is likelier than a real move alone.
+        level_changed = seen.decided and chances["real"] < 0.5
         kinds = [each for each in chances if each != "real" or not level_changed]
         kind = max(kinds, key=lambda each: float(chances[each].max()))
         level = float(LEVELS[kind].move[chances[kind].argmax()])

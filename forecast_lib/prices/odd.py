@@ -96,9 +96,8 @@ def usual_moves(of: NDArray[np.integer], moves: Values, places: NDArray[np.intp]
     np.minimum(sizes, CLIPPED, out=sizes)
     sizes[np.isnan(sizes)] = 0.0
     sizes = np.append(0.0, sizes.cumsum())
-    first = np.maximum(
-        np.searchsorted(of, of[places]) + 1, places - WINDOW
-    )  # the first row of a ticker has no move
+    # The first row of a ticker has no move.
+    first = np.maximum(np.searchsorted(of, of[places]) + 1, places - WINDOW)
     number = places - first
     with np.errstate(all="ignore"):
         scale = ABS_TO_STD * (sizes[places] - sizes[np.minimum(first, places)]) / number

@@ -153,9 +153,8 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
     usable = (closes > 0) & np.isfinite(closes)
     sessions, logs = sessions[usable], np.log(closes[usable])
     sizes = np.abs(np.diff(logs))
-    usual = (
-        1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0
-    )  # a standard deviation, were the moves normal
+    # A standard deviation, were the moves normal.
+    usual = 1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0
     least = min(_CLEAR_SPLIT * usual, _LARGE_SPLIT) if usual > 0 else _LARGE_SPLIT
     verdicts: set[Basis] = set()
     for day, ratio in zip(days, np.log(ratios), strict=True):

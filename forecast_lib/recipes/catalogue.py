@@ -256,9 +256,8 @@ def with_asked(recipe: Recipe, asked: Asked) -> Recipe:
     if isinstance(asked.layers, int) and asked.layers > 1 and recipe.variant == "lstm":
         own.setdefault("variant", "stacked")
     changed = dataclasses.replace(recipe, **own)
-    ModelConfig(
-        changed.variant, changed.layers, changed.units, changed.lookback, dropout=changed.dropout
-    )  # checks the ranges
+    # Checks the ranges.
+    ModelConfig(changed.variant, changed.layers, changed.units, changed.lookback, dropout=changed.dropout)
     if not 1 <= changed.epochs <= 100_000:
         raise UsageError(f"epochs {changed.epochs} is out of range: expected 1 to 100000")
     return changed

@@ -377,9 +377,8 @@ def draw_ranges(
         unit: behind the labels of the axis.
         zero: a rule stands at 0.
     """
-    few = min(
-        48.0, max(21.0, 192.0 / len(ranges))
-    )  # a handful of lines makes no drawing lower than its neighbour
+    # A handful of lines makes no drawing lower than its neighbour.
+    few = min(48.0, max(21.0, 192.0 / len(ranges)))
     line, foot, letter = (few, 26.0, _LETTER * 1.5) if css == "mid" else (26.0, 34.0, _LETTER * 2)
     height = round(6 + line * len(ranges) + foot)
     left = 10 + letter * max(len(each.label) for each in ranges)

@@ -44,9 +44,8 @@ def common_volatility(members: Sequence[TickerSeries]) -> Common | None:
     """
     if len(members) < FEWEST_TICKERS:
         return None
-    parts = [
-        _part(series) for series in sorted(members, key=lambda each: each.ticker)
-    ]  # in whatever order they came, the same sums
+    # In whatever order they came, the same sums.
+    parts = [_part(series) for series in sorted(members, key=lambda each: each.ticker)]
     sessions, place = np.unique(np.concatenate([part.sessions for part in parts]), return_inverse=True)
     rises = np.concatenate([part.rises for part in parts])
     count = np.bincount(place, minlength=len(sessions))

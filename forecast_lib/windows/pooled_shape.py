@@ -43,9 +43,8 @@ def _weekday(sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """(n,) number of the weekday since 1970, the same for all tickers; a day at the weekend counts as the
     Friday before.
     """
-    weeks, day = np.divmod(
-        sessions.astype("datetime64[D]").astype(np.int64) + 3, 7
-    )  # 1970-01-01 was a Thursday
+    # 1970-01-01 was a Thursday.
+    weeks, day = np.divmod(sessions.astype("datetime64[D]").astype(np.int64) + 3, 7)
     return weeks * 5 + np.minimum(day, 4)
 
 

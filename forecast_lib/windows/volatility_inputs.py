@@ -65,9 +65,8 @@ def volatility_inputs(series: TickerSeries) -> Array:
     z = features.values[:, _RETURN_Z].astype(np.float64)
     days = series.sessions.astype("datetime64[D]").astype(np.int64)
     weekday = (days + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
-    following = days + np.where(
-        weekday == 4, 3, 1
-    )  # the next weekday: whether it is a holiday is no matter here
+    # The next weekday: whether it is a holiday is no matter here.
+    following = days + np.where(weekday == 4, 3, 1)
     shocks = _shocks(features)
     columns = [
         *features.log_variances.T,

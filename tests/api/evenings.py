@@ -32,10 +32,11 @@ def make(workspace: Path, count: int, tickers: int) -> None:
             environ={},
             now=evening,
         )
+        # Pages have tests of their own, and take their time.
         parts = (
             "read_report",
             "write_pages",
             "show_latest",
-        )  # pages have tests of their own, and take their time
+        )
         with mock.patch.multiple(publish, **dict.fromkeys(parts, mock.DEFAULT)):
             plain_runs.night(config)

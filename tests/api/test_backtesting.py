@@ -133,9 +133,8 @@ def test_a_later_price_changes_no_earlier_forecast() -> None:
     }
     made, changed = (backtest_long(frame, {"own": gaussian(0.01)}, **given) for frame in (walk(1), other))
     before = made["ds"] < walk(1)["ds"].iloc[390]
-    assert (
-        before.sum() == 30 + 29
-    )  # by hand: targets from row 360 on one day ahead, from 361 on two days ahead
+    # By hand: targets from row 360 on one day ahead, from 361 on two days ahead.
+    assert before.sum() == 30 + 29
     pd.testing.assert_frame_equal(made[before], changed[before])
 
 

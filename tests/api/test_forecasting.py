@@ -35,14 +35,16 @@ def test_a_frame_is_forecast_for_the_weekdays_that_follow_it(model: str) -> None
 @pytest.mark.parametrize(
     ("sessions", "expected"),
     [
+        # On Saturdays and Sundays too.
         (
             pd.date_range("2023-01-01", periods=400),
             ["2024-02-05", "2024-02-06", "2024-02-07"],
-        ),  # on Saturdays and Sundays too
+        ),
+        # On holidays too.
         (
             pd.bdate_range("2023-01-02", "2024-07-03"),
             ["2024-07-04", "2024-07-05", "2024-07-08"],
-        ),  # on holidays too
+        ),
         # New York's own sessions, which leave out the 4 July: exchange_calendars has them.
         (evenings.NEW_YORK.sessions("2022-01-03", "2024-07-03"), ["2024-07-05", "2024-07-08", "2024-07-09"]),
     ],
@@ -63,9 +65,8 @@ def test_networks_forecast_each_series_and_say_of_what_they_learned(networks: Ne
 
 
 def test_networks_go_on_with_newer_rows_and_with_series_that_they_do_not_know(networks: Networks) -> None:
-    made = networks.forecast(
-        pd.concat([walk(1, 420), walk(3, 30)])
-    )  # the first 400 rows are those that were learned from
+    # The first 400 rows are those that were learned from.
+    made = networks.forecast(pd.concat([walk(1, 420), walk(3, 30)]))
     assert made.groupby("unique_id")["ds"].min().astype(str).to_dict() == {
         "S1": "2024-08-12",
         "S3": "2023-02-13",

@@ -70,9 +70,8 @@ def the_newest_model_is_the_best():
 
 @pytest.fixture(scope="module")
 def result():
-    tried(
-        SERIES, dataclasses.replace(REPLAY, arms=("none",))
-    )  # what is compiled at its first use is no arm's cost
+    # What is compiled at its first use is no arm's cost.
+    tried(SERIES, dataclasses.replace(REPLAY, arms=("none",)))
     return tried(SERIES)
 
 
@@ -228,9 +227,8 @@ def test_window_and_embargo_hold_for_every_night():
     config = BacktestConfig(arms=("fine-tune",), embargo=2, window_sessions=180)
     made = tried(SERIES, config)
     assert {split["fit_sessions"] for split in made.splits} == {180}
-    other = tried(
-        made_up.scrambled(SERIES, FIRST - 2), config
-    )  # what a model of the first night may know ends there
+    # What a model of the first night may know ends there.
+    other = tried(made_up.scrambled(SERIES, FIRST - 2), config)
     assert [split["reason"] for split in made.splits[:1]] == [split["reason"] for split in other.splits[:1]]
     assert len(rows_of(made, "lstm_fine_tune")) == len(rows_of(tried(SERIES, BacktestConfig()), "lstm"))
 

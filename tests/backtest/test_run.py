@@ -116,9 +116,8 @@ def test_naive_is_its_own_measure(result):
 
 
 def test_fold_that_cannot_be_fitted_is_answered_by_the_baselines_and_says_why():
-    short = made_up.noisy(
-        120
-    )  # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more
+    # 96 sessions are known to the fold: a window of 10 and 60 cutoffs to train on need more.
+    short = made_up.noisy(120)
     made = tried(short, BacktestConfig())
     assert set(made.forecasts["model"]) == {*BASELINES, COMBINED}
     assert made.splits[0]["trained"] is False

@@ -140,9 +140,8 @@ def near(
 
 def test_ratio_of_all_is_the_geometric_mean():
     half = forecasts([101.0, 99.0], [100.5, 99.5], [100.0, 100.0], ticker="A")  # ratio 0.5
-    double = forecasts(
-        [101.0, 99.0, 99.0], [99.0, 101.0, 101.0], [100.0, 100.0, 100.0], ticker="B"
-    )  # ratio 2
+    # Ratio 2.
+    double = forecasts([101.0, 99.0, 99.0], [99.0, 101.0, 101.0], [100.0, 100.0, 100.0], ticker="B")
     row = pooled([half, double])
     assert (row["ticker"], row["n"]) == ("*", 5)
     assert row["rmse_ratio"] == pytest.approx(1.0)

@@ -61,9 +61,8 @@ def test_no_target_of_training_or_validation_lies_after_the_first_tested_cutoff(
     for embargo in (0, 1, horizon):
         (fold,) = rolling_folds(sessions, 0.1, 1, "ACME", embargo)
         training, judging = last_targets(fold.fit_sessions, model, train)
-        assert (
-            judging == fold.cutoffs[0] - embargo
-        )  # with 0 the cutoff's own close, which is known there and no part of a tested return
+        # With 0 the cutoff's own close, which is known there and no part of a tested return.
+        assert judging == fold.cutoffs[0] - embargo
         assert training < fold.cutoffs[0] - embargo - horizon
 
 

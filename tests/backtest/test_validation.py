@@ -34,9 +34,8 @@ def test_model_that_knows_the_drift_gains_on_naive():
 
 def test_shifting_the_cutoffs_past_the_last_outcome_counts_only_what_is_known():
     series = made_up.noisy(500)
-    assert (
-        validated(made_up.bundle(), series, (440, 499)).n == 59
-    )  # cutoffs 440 to 498; step 1 of each is known
+    # Cutoffs 440 to 498; step 1 of each is known.
+    assert validated(made_up.bundle(), series, (440, 499)).n == 59
     assert validated(made_up.bundle(), series, (440, 500)).n == 59  # the last session has no outcome
 
 

@@ -29,9 +29,8 @@ class Shapes:
 
     bars: np.ndarray  # (shapes, 4) open, high, low, close
     volume: np.ndarray  # (shapes, 4) of that session and the next three
-    after: (
-        np.ndarray
-    )  # (shapes, 3, 4) open, high, low, close of the next sessions in logs of the close before each
+    # (shapes, 3, 4) open, high, low, close of the next sessions in logs of the close before each.
+    after: np.ndarray
 
     def __len__(self) -> int:
         return len(self.bars)

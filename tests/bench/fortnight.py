@@ -222,9 +222,8 @@ def main(argv: list[str]) -> int:
         took = time.monotonic()
         by_hand = house.call("nightly", "--as-of", FRIDAY_BEFORE)
         assert by_hand.returncode in (0, 10), by_hand.stderr
-        pause_s = max(
-            8.0, 0.7 * (time.monotonic() - took)
-        )  # a night that trains nothing is done before the next, on this machine
+        # A night that trains nothing is done before the next, on this machine.
+        pause_s = max(8.0, 0.7 * (time.monotonic() - took))
         start = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=15 + pause_s)).replace(microsecond=0)
         serve(house, start, pause_s)
         readers = Readers(house.workspace)

@@ -76,9 +76,8 @@ def trial(house: Machine, victim: str, moment: str, days: list[str]) -> Outcome:
         house.start_worker()
     state = house.ended(run, LIMIT_S + 30)
     state_s = time.monotonic() - killed
-    if (
-        state["type"] == "CRASHED" and verdict != "dead"
-    ):  # a killed worker's run lives until it writes to the worker's pipe
+    # A killed worker's run lives until it writes to the worker's pipe.
+    if state["type"] == "CRASHED" and verdict != "dead":
         status = house.status()
         verdict, verdict_s = status["verdict"], time.monotonic() - killed
     began = time.monotonic()

@@ -159,9 +159,8 @@ class ModelVariantContract:
             64 if network.reads_backwards else made_up.TRAIN.batch_size,
         )
         one = inputs_of(network, framing, batch)
-        targets = np.repeat(
-            one[:, -framing.positions :, :1], made_up.MODEL.horizon, axis=-1
-        )  # what the window's last session shows
+        # What the window's last session shows.
+        targets = np.repeat(one[:, -framing.positions :, :1], made_up.MODEL.horizon, axis=-1)
         repeated = Batches(
             np.stack([one] * steps), np.stack([targets] * steps), np.ones((steps, *targets.shape), np.float32)
         )

@@ -178,9 +178,8 @@ def machine(folder: Path, **settings: str) -> Iterator[Machine]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     made = Machine(folder, port, env)
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: sys.exit(143)
-    )  # a time limit must not leave the machine running
+    # A time limit must not leave the machine running.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     try:
         yield made
     finally:

@@ -146,9 +146,8 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
     yahoo.script("BOLT", "ok")
     rewrite(yahoo)
     night("2024-06-25T22:30:00", kind="ingest", as_of="2024-06-25")
-    night(
-        "2024-06-25T23:00:00", as_of="2024-06-16", strategy="retrain"
-    )  # newer models, of an evening before the night's
+    # Newer models, of an evening before the night's.
+    night("2024-06-25T23:00:00", as_of="2024-06-16", strategy="retrain")
     assert rows(workspace, "SELECT max(revision) FROM prices WHERE session = DATE '2024-06-12'") == [(1,)]
     assert rows(workspace, "SELECT count(*) FROM corporate_actions WHERE kind = 'split' AND value = 4.0") == [
         (2,)

@@ -137,9 +137,8 @@ def test_serve_finds_the_reports_of_every_market_and_makes_their_address_a_setti
     with serving._reports(request) as address:
         assert address is not None and gather({})["reports_url"] == address
         assert get(address, "/london/run-1/index.html")[:2] == (200, "the run")
-        assert (
-            get(address, "/tokyo/latest.html")[0] == 200
-        )  # the command line's workspace holds for every market
+        # The command line's workspace holds for every market.
+        assert get(address, "/tokyo/latest.html")[0] == 200
         taken = {**overrides, "reports_port": address.rpartition(":")[2]}
         with serving._reports(Request("serve", gather(taken), taken)) as second:
             assert second is None

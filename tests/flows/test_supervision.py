@@ -225,12 +225,10 @@ def test_missed_nights_are_done_before_tonight_in_order_and_marked(evening, conf
     assert (ran[-1].run_id, ran[-1].as_of.day) == (config.run_id, config.as_of.day) and len(
         {night.run_id for night in ran}
     ) == 3
-    assert (
-        ran[-1].as_of.known_at >= ran[-2].as_of.known_at
-    )  # else it would not know the prices that the nights before it stored
-    assert all(
-        night.as_of.known_at == night.as_of.now for night in ran
-    )  # prices as they are known now, dated up to the evening
+    # Else it would not know the prices that the nights before it stored.
+    assert ran[-1].as_of.known_at >= ran[-2].as_of.known_at
+    # Prices as they are known now, dated up to the evening.
+    assert all(night.as_of.known_at == night.as_of.now for night in ran)
     assert (
         summary.message
         == "1 of 1 tickers fresh; 3 missed nights before that were not made up for; 2024-05-23 back-filled;"

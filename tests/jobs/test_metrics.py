@@ -71,9 +71,8 @@ def test_every_figure_is_the_one_that_the_tables_say(workspace):
         1,
     )
     assert of(found, "forecast_skill", measure="rmse") == pytest.approx(0.5)  # errors of 1 where naive has 2
-    assert of(found, "forecast_skill", measure="pinball") == pytest.approx(
-        0.2
-    )  # a loss of 0.4 where naive has 0.5
+    # A loss of 0.4 where naive has 0.5.
+    assert of(found, "forecast_skill", measure="pinball") == pytest.approx(0.2)
     assert (
         of(found, "rows", table="prices"),
         of(found, "rows", table="forecasts"),

@@ -107,9 +107,8 @@ def test_the_dashboard_of_the_published_file_asks_what_it_can_answer(workspace, 
     assert (answer.columns[0] == "time") == (panel["type"] == "timeseries")
     named = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
     assert named <= set(answer.columns)
-    assert len(answer) or title.startswith(
-        ("Who", "Surprises", "Share")
-    )  # two nights: nobody is degraded, nothing surprised
+    # Two nights: nobody is degraded, nothing surprised.
+    assert len(answer) or title.startswith(("Who", "Surprises", "Share"))
 
 
 def test_the_list_of_tickers_is_that_of_the_published_file(workspace):  # noqa: F811

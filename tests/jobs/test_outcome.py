@@ -166,9 +166,8 @@ def test_promoted_model_is_recorded_with_its_scores():
     rows = models(Refreshed("ACME", RETRAIN, BUNDLE, True, "m0", "p1", TRAINED, VALIDATION))
     row = made_up.stored("models", rows).iloc[0]
     assert (row["model_id"], row["promoted"], row["val_n"]) == ("ab" * 8, True, 60)
-    assert (
-        row["parent_id"] == "p1"
-    )  # a retrained model descends from the pool, though "m0" stood ready to answer
+    # A retrained model descends from the pool, though "m0" stood ready to answer.
+    assert row["parent_id"] == "p1"
     assert (row["val_pinball"], row["val_pinball_naive"], row["shrinkage"]) == (0.9, 1.0, 1.0)
     assert row["trained_as_of"] == pd.Timestamp(FRIDAY) and row["trained_through"] == pd.Timestamp(
         "2024-01-02"

@@ -93,9 +93,8 @@ def test_better_of_parent_and_new_model_answers():
 def test_training_that_fails_leaves_the_parent_and_says_why():
     series, parent = skilled()
     other = made_up.bundle(location=2.0, horizon=2)
-    wrong = dataclasses.replace(
-        other, network=dataclasses.replace(other.network, dropout=0.5)
-    )  # another shape: no fine-tuning
+    # Another shape: no fine-tuning.
+    wrong = dataclasses.replace(other, network=dataclasses.replace(other.network, dropout=0.5))
     result = one(Work(series, Decision("fine_tune", "new_data"), wrong, "m1"))
     assert result.problem is not None and result.problem.rule == "parent_shape"
     assert result.served is wrong and result.trained is None

@@ -109,7 +109,8 @@ def test_an_old_name_is_asked_for_only_while_something_of_it_may_be_missing(tmp_
         {"universe": str(universe), "as_of": "2024-12-31"}, environ={}, now=after(late).replace(year=2025)
     )
     assert to_ask(config, ("META", "FB"), {"FB": SESSIONS[0].date()}.get) == ("META",)
+    # Nothing of the past is stored.
     assert to_ask(config, ("META", "FB"), {"META": SESSIONS[ON].date()}.get) == (
         "META",
         "FB",
-    )  # nothing of the past is stored
+    )

@@ -118,9 +118,8 @@ def test_naive_scale_is_the_volatility_of_the_cutoff():
 
 def test_drift_goes_on_at_the_mean_rate():
     centre = said("drift", made_up.growing(40, 0.01), [39]).centre
-    assert centre[0] == pytest.approx(
-        [0.00995033, 0.01990066, 0.02985099], abs=1e-8
-    )  # ln 1.01 = 0.00995033, once a step
+    # Ln 1.01 = 0.00995033, once a step.
+    assert centre[0] == pytest.approx([0.00995033, 0.01990066, 0.02985099], abs=1e-8)
 
 
 def test_falling_prices_drift_down():
@@ -133,9 +132,8 @@ def test_drift_needs_twenty_returns(sessions, moves):
 
 
 def test_drift_forgets_after_five_years():
-    close = np.concatenate(
-        [made_up.growing(100).close, np.full(1251, 200.0)]
-    )  # 1,250 returns of zero at the end
+    # 1,250 returns of zero at the end.
+    close = np.concatenate([made_up.growing(100).close, np.full(1251, 200.0)])
     series = made_up.closes_only(close)
     assert said("drift", series, [1350], 1).centre[0, 0] == pytest.approx(0.0, abs=1e-15)
     assert said("drift", series, [1300], 1).centre[0, 0] > 1e-5
@@ -155,9 +153,8 @@ def test_ewma_by_hand():
     series = made_up.closes_only(np.exp([0.0, 0.01, 0.03, 0.03]))
     made = said("ewma", series, [3], 2)
     np.testing.assert_allclose(made.scale, [[0.0128241, 0.0181360]], atol=1e-6)
-    np.testing.assert_allclose(
-        made.returns[0, 0, [2, 6, 10]], [-0.0251347, 0.0, 0.0251347], atol=1e-6
-    )  # 1.959964 times
+    # 1.959964 times.
+    np.testing.assert_allclose(made.returns[0, 0, [2, 6, 10]], [-0.0251347, 0.0, 0.0251347], atol=1e-6)
 
 
 def test_har_is_the_scale_of_the_networks_fitted_on_what_the_last_refit_knew():
@@ -179,9 +176,8 @@ def test_smoothed_level_is_that_of_statsmodels():
 
 def test_weight_is_the_one_that_statsmodels_finds():
     random = np.random.default_rng(1)
-    values = np.cumsum(random.standard_normal(500)) + 2 * random.standard_normal(
-        500
-    )  # a level under noise: the weight is well inside
+    # A level under noise: the weight is well inside.
+    values = np.cumsum(random.standard_normal(500)) + 2 * random.standard_normal(500)
     fitted = SimpleExpSmoothing(values, initialization_method="known", initial_level=values[0]).fit()
     assert 0.2 < best_weight(values) < 0.6
     assert best_weight(values) == pytest.approx(fitted.params["smoothing_level"], abs=1e-3)
@@ -200,9 +196,8 @@ def test_prices_that_swing_back_are_forecast_to_swing_back():
 
 def test_empirical_quantiles_are_the_ranked_returns_of_the_last_two_years():
     made = said("empirical", LONG, [600])
-    ranked = sorted(
-        np.log(LONG.close[at + 2] / LONG.close[at]) for at in range(99, 599)
-    )  # 500 returns over two sessions
+    # 500 returns over two sessions.
+    ranked = sorted(np.log(LONG.close[at + 2] / LONG.close[at]) for at in range(99, 599))
     # By hand, n = 500: ranks 501 * 0.025 = 12.525, 501 * 0.5 = 250.5, 501 * 0.9 = 450.9
     for at, rank, part in ((2, 12, 0.525), (6, 250, 0.5), (8, 450, 0.9)):
         expected = ranked[rank - 1] + part * (ranked[rank] - ranked[rank - 1])

@@ -91,9 +91,8 @@ def test_steps_of_adam_by_hand():
     # By hand, g the gradient: step t is m / (1 - 0.9^t) / sqrt(v / (1 - 0.999^t)), m = 0.1 * 0.9^(t-1) g, v =
     # 0.001 * 0.999^(t-1) g^2: 1; 0.47368 / sqrt(0.49975) = 0.67006; 0.29889 / sqrt(0.33300) = 0.51795;
     # together 2.18801
-    np.testing.assert_allclose(
-        np.abs(moved), 2.18801, rtol=5e-3
-    )  # Adam's epsilon takes a little where a gradient is small
+    # Adam's epsilon takes a little where a gradient is small.
+    np.testing.assert_allclose(np.abs(moved), 2.18801, rtol=5e-3)
     assert all(
         fitted.weights[name].tobytes() == start[name].tobytes() for name in start if name.startswith("rnn")
     )
@@ -127,9 +126,8 @@ def test_two_threads_side_by_side_give_the_same_bits_as_one():
 
 
 def test_best_epoch_is_kept_and_patience_ends_it():
-    fitted = fit(
-        epochs=40, rate=0.05, patience=2
-    )  # noise: every epoch makes the validation loss worse sooner or later
+    # noise: every epoch makes the validation loss worse sooner or later.
+    fitted = fit(epochs=40, rate=0.05, patience=2)
     assert fitted.epochs < 40
     assert fitted.validation_loss[fitted.best_epoch] == min(fitted.validation_loss)
     assert fitted.epochs - fitted.best_epoch == 2

@@ -90,9 +90,8 @@ def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
     )
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
-    assert ours.returns[0, 0, 10] / ours.scale[0, 0] == pytest.approx(
-        1.998, abs=1e-3
-    )  # six degrees of freedom: 2.447 * sqrt(4 / 6)
+    # Six degrees of freedom: 2.447 * sqrt(4 / 6)
+    assert ours.returns[0, 0, 10] / ours.scale[0, 0] == pytest.approx(1.998, abs=1e-3)
 
 
 def test_prices_that_stand_still_and_then_jump_are_answered():

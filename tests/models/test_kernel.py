@@ -153,9 +153,8 @@ def test_likelihood_and_its_gradient_are_scipys():
 
     def expected(raw):
         location, scale = np.tanh(raw[0]), np.exp(2 * np.tanh(raw[1] / 2) - 0.2027)  # heads.LOG_SCALE_OFFSET
-        return -stats.t.logpdf(
-            targets, 2.5 + np.logaddexp(0, raw[2] + 3.47), location, scale
-        )  # heads.MIN_DF, heads.DF_OFFSET
+        # heads.MIN_DF, heads.DF_OFFSET.
+        return -stats.t.logpdf(targets, 2.5 + np.logaddexp(0, raw[2] + 3.47), location, scale)
 
     network = network_with()
     shape = kernel.Kernel(network, WINDOW, lively(network), loss="student_t", clip_norm=None)._shape

@@ -57,9 +57,8 @@ def test_short_history_holds_out_a_quarter():
 
 
 def test_last_session_is_no_cutoff_and_the_one_before_it_is():
-    assert (
-        split_cutoffs(300, MODEL, TRAIN, "ACME").validation[1] == 299
-    )  # exclusive: the last is 298, its outcome 299
+    # exclusive: the last is 298, its outcome 299.
+    assert split_cutoffs(300, MODEL, TRAIN, "ACME").validation[1] == 299
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 5, 20])
@@ -137,9 +136,8 @@ def test_side_by_side_is_the_same_as_one_after_the_other():
 
 def test_bundle_says_what_it_has_seen():
     bundle = trained(made_up.noisy(300)).bundle
-    assert (
-        bundle.trained_through == "2021-02-26"
-    )  # 300 weekdays from Monday, 6 January 2020: 59 weeks and 5 days
+    # 300 weekdays from Monday, 6 January 2020: 59 weeks and 5 days.
+    assert bundle.trained_through == "2021-02-26"
     assert bundle.network == network_of(MODEL)
     other = made_up.noisy(300)
     other.volume[5] += 1

@@ -109,9 +109,8 @@ def test_attention_of_a_sequence_sees_its_own_window_only():
     whole = model(chunk).numpy()
     later = chunk.copy()
     later[:, 7:] += 1.0
-    np.testing.assert_allclose(
-        model(later).numpy()[:, :3], whole[:, :3], atol=1e-6
-    )  # positions of sessions 4, 5 and 6
+    # Positions of sessions 4, 5 and 6.
+    np.testing.assert_allclose(model(later).numpy()[:, :3], whole[:, :3], atol=1e-6)
     states = twins.hidden(network, exact(weights), chunk[0].astype(np.float64))
     scores = states[9] @ weights["attention/kernel"].astype(np.float64) @ states[5:].T
     share = np.exp(scores) / np.exp(scores).sum()

@@ -697,11 +697,12 @@ def test_real_prices_of_32_companies_pass_untouched() -> None:
         ("TSLA.csv", "TSLA", {}),
         ("TSLA_history.csv", "TSLA", {}),
         ("Google_Stock_Price_Test.csv", "GOOG", {}),
+        # 560 closes are unsplit, their highs are not.
         (
             "Google_Stock_Price_Train.csv",
             "GOOG",
             {"close_contradicted": 560},
-        ),  # 560 closes are unsplit, their highs are not
+        ),
     ],
 )
 def test_of_the_classic_files_only_what_is_wrong_is_refused(

@@ -78,9 +78,8 @@ def test_the_google_training_files_closes_are_doubted():
         .rename(columns={"date": "session"})
     )
     bars = bars_of(rows.assign(adj_close=np.nan))
-    assert (
-        doubts_close(bars, contradicted(bars)).sum() == 560
-    )  # all up to 2014-03-26, as the data's README counts them
+    # All up to 2014-03-26, as the data's README counts them.
+    assert doubts_close(bars, contradicted(bars)).sum() == 560
 
 
 def test_the_closes_of_yahoos_currency_pairs_are_kept():

@@ -71,11 +71,12 @@ def test_a_unit_that_stays_for_two_weeks_is_the_unit():
     waits = judged(upto(bars, BEFORE + UNIT_STAYS))
     stays = judged(upto(bars, BEFORE + UNIT_STAYS + 1))
     assert (len(waits.rows), waits.ratio) == (UNIT_STAYS, 1.0)
+    # 1 / 0.01 = 100 times as much before.
     assert (stays.verdict, len(stays.rows), stays.ratio) == (
         "unit",
         0,
         pytest.approx(0.01),
-    )  # 1 / 0.01 = 100 times as much before
+    )
     assert len(judge_moves(bars, can_split=True)) == 1
 
 
@@ -139,9 +140,8 @@ def test_nothing_is_undecided_after_three_sessions(seed):
     )
     for rows in range(at + 1, len(bars) + 1):
         found = judge_moves(upto(bars, rows), can_split=True)
-        late = [
-            each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")
-        ]  # five sessions
+        # Five sessions.
+        late = [each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")]
         assert "undecided" not in [each.verdict for each in late]
         assert {each.verdict for each in found} <= set(VERDICTS)
 

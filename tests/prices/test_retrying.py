@@ -77,9 +77,8 @@ def test_chance_spreads_a_wait_up_to_twofold() -> None:
 
 def test_last_error_is_raised_with_the_count_of_tries() -> None:
     source = Scripted(*outages(3), RateLimited("ACME: HTTP 429"), seconds=2.0)
-    with pytest.raises(
-        RateLimited, match=r"ACME: HTTP 429 \(tried 4 times in 15 s\)"
-    ):  # 4 tries of 2 s, waits of 1, 2 and 4 s
+    # 4 tries of 2 s, waits of 1, 2 and 4 s.
+    with pytest.raises(RateLimited, match=r"ACME: HTTP 429 \(tried 4 times in 15 s\)"):
         fetched(source)
     assert source.asked == 4
 

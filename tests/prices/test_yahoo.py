@@ -295,9 +295,8 @@ class TestSplits:
         close, volume = zip(*APPLE_AS_TRADED.values(), strict=True)
         assert prices["session"].dt.date.tolist() == list(APPLE_AS_TRADED)
         np.testing.assert_allclose(prices["close"], close, rtol=1e-4)
-        np.testing.assert_allclose(
-            prices["volume"], volume, rtol=0.02
-        )  # the vendors count late trades differently
+        # The vendors count late trades differently.
+        np.testing.assert_allclose(prices["volume"], volume, rtol=0.02)
 
     def test_apples_dividends_are_those_paid_on_the_day(self, new_source: NEW_SOURCE) -> None:
         """2.65 in 2012 and 0.82 in 2020, as declared; Yahoo says 0.094643 and 0.205."""
@@ -536,9 +535,8 @@ class TestSecrets:
         assert "hunter2" not in str(caught.value)
 
     def test_proxys_password_is_in_no_error(self, cache_dir: Path) -> None:
-        session = YahooSession(
-            proxy="http://ann:hunter2@127.0.0.1:1", timeout_s=1.0
-        )  # nobody listens on port 1
+        # Nobody listens on port 1.
+        session = YahooSession(proxy="http://ann:hunter2@127.0.0.1:1", timeout_s=1.0)
         with pytest.raises(SourceOutage) as caught:
             fetch(YahooSource(cache_dir, NOW, session=session, pause_s=0.0, retrying=ONCE), "PROXIED")
         assert "hunter2" not in f"{caught.value!r} {vars(caught.value)}"
@@ -568,9 +566,8 @@ class TestSecrets:
             proxy.shutdown()
         assert any(request.startswith("CONNECT query2.finance.yahoo.com:443 ") for request in heard)
         assert all(re.match(r"CONNECT \w+(\.finance)?\.yahoo\.com:443 ", request) for request in heard)
-        assert all(
-            "Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in request for request in heard
-        )  # ann:hunter2
+        # ann:hunter2.
+        assert all("Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in request for request in heard)
 
     def test_sample_of_a_bad_body_is_short(self, yahoo: FakeYahoo, new_source: NEW_SOURCE) -> None:
         yahoo.script("ACME", "json deep")

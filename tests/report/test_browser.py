@@ -163,9 +163,8 @@ def test_all_sections_and_drawings_reach_the_dom(browser: Chromium, run_page: Pa
     browser.open(run_page, width=1280)
     sections = browser.ask("[...document.querySelectorAll('section')].map(section => section.id)")
     assert sections == ["charts", "attention", "tickers", "skill", "quality", "about"]
-    assert (
-        browser.ask("document.querySelectorAll('.plots svg').length") == 2
-    )  # CCC has neither closes nor forecast
+    # CCC has neither closes nor forecast.
+    assert browser.ask("document.querySelectorAll('.plots svg').length") == 2
     assert browser.ask("document.querySelector('.plots svg path.forecast').getTotalLength()") > 50
     assert "SIMULATED MARKET — not real prices" in browser.ask("document.body.innerText")
 
@@ -280,8 +279,7 @@ def test_folded_parts_are_on_paper_too(browser: Chromium, run_page: Path) -> Non
 
 @pytest.mark.parametrize("page", ["run_page", "ticker_page"])
 def test_pages_fit_on_a4_paper(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
-    browser.open(
-        request.getfixturevalue(page), width=718
-    )  # 210 mm less margins of 1 cm each, at 96 dots an inch
+    # 210 mm less margins of 1 cm each, at 96 dots an inch.
+    browser.open(request.getfixturevalue(page), width=718)
     browser.send("Emulation.setEmulatedMedia", media="print", features=[])
     assert browser.ask(SCROLL_WIDTH) <= 718

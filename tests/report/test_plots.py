@@ -51,9 +51,8 @@ def test_band_runs_out_along_the_upper_and_back_along_the_lower_bound() -> None:
     outline = points(shape.path)
     assert shape.css == "b80" and shape.path.count("M") == 1 and shape.path.endswith("Z")
     assert len(outline) == 6
-    assert (
-        outline[2][1] < outline[3][1] and outline[2][0] == outline[3][0]
-    )  # upper above lower at the last step
+    # Upper above lower at the last step.
+    assert outline[2][1] < outline[3][1] and outline[2][0] == outline[3][0]
 
 
 def test_target_sessions_label_the_axis_and_the_dots() -> None:

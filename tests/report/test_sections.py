@@ -78,10 +78,11 @@ def test_a_ticker_without_a_forecast_still_has_its_line() -> None:
 def test_the_widest_ranges_stand_first_in_per_cent_of_the_close() -> None:
     charts = index_page(nights.night()).charts
     assert charts.risk is not None
+    # Both ranges are 8 wide, of 50 and of 100.
     assert [tick.label for tick in charts.risk.y_ticks] == [
         "BBB",
         "AAA",
-    ]  # both ranges are 8 wide, of 50 and of 100
+    ]
     assert (charts.drawn, charts.forecasts, charts.target) == (2, 2, dt.date(2026, 11, 23))
 
 
@@ -90,9 +91,8 @@ def test_coverage_over_time_counts_outcomes_of_all_tickers_by_session() -> None:
     assert (charts.outcomes, charts.sessions) == (4, 3)  # three of AAA, one of BBB, whose newest is not known
     assert charts.held is not None
     share = next(shape.path for shape in charts.held.shapes if shape.css == "share s80")
-    assert (
-        share.count("M") + share.count("L") == 2
-    )  # the first of three is left out: one session says nothing
+    # The first of three is left out: one session says nothing.
+    assert share.count("M") + share.count("L") == 2
 
 
 def test_a_close_outside_the_95_range_gets_a_dot_and_one_inside_none() -> None:
@@ -310,10 +310,11 @@ def test_a_bad_outcome_is_read_from_the_lower_quantiles() -> None:
     tonight = page_of("AAA").tonight
     assert tonight is not None
     falls = {odds: [price for price, _ in ends] for odds, ends in tonight.falls}
+    # By hand: q05 is three places of 2 (4) below 100 at the first (last) step.
     assert falls["20"] == [
         94.0,
         88.0,
-    ]  # by hand: q05 is three places of 2 (4) below 100 at the first (last) step
+    ]
 
 
 def test_the_record_says_what_came_and_where_the_newest_first() -> None:

@@ -58,9 +58,8 @@ def test_order_of_the_members_is_no_matter():
 
 def test_another_future_moves_no_earlier_shape():
     shape = pooled_shape(MEMBERS, 2, SINCE)
-    cut = (
-        int(np.searchsorted(MEMBERS[0].sessions, shape.days[-1])) - 1
-    )  # the last session before the last quarter
+    # The last session before the last quarter.
+    cut = int(np.searchsorted(MEMBERS[0].sessions, shape.days[-1])) - 1
     scrambled = [made_up.scrambled(each, cut) for each in MEMBERS]
     other = pooled_shape(scrambled, 2, SINCE)
     assert other.middle.tobytes() == shape.middle.tobytes()

@@ -121,10 +121,11 @@ def pool_days(
     if not days or config.arms in ((), ("none",)):
         return days
     sessions = np.unique(np.concatenate([each.sessions[: len(each) - 1 - config.embargo] for each in series]))
+    # The night counts the sessions of its first ticker, too.
     calendar, due = (
         calendar_for(series[0].ticker),
         [days[0]],
-    )  # the night counts the sessions of its first ticker, too
+    )
     for day in sessions[sessions > days[0]]:
         if outgrown(calendar, pd.Timestamp(due[-1]), pd.Timestamp(day), train):
             due.append(day)
@@ -177,9 +178,8 @@ class _Served:
         """Of the networks' forecasts one session ahead, beside naive's, as the night of the cutoff `at` finds
         them settled.
         """
-        count = max(
-            at - 1 - self._first, 0
-        )  # targets up to the session before: tonight's are settled later tonight
+        # Targets up to the session before: tonight's are settled later tonight.
+        count = max(at - 1 - self._first, 0)
         chosen = self._by_network[:count]
         losses = {
             "pinball": self._losses(self._made[2][:count])[chosen],

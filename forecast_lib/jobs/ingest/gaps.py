@@ -48,9 +48,8 @@ def changed_gaps(
             sessions[calendar] = calendar.sessions(first, last).to_numpy("datetime64[D]")
         due = sessions[calendar]
         due = due[due.searchsorted(there[0]) : due.searchsorted(there[-1], side="right")]
-        if ticker not in waited_for and len(due) == len(
-            there
-        ):  # the usual case: every price lies on a session, so none is missing
+        # The usual case: every price lies on a session, so none is missing.
+        if ticker not in waited_for and len(due) == len(there):
             continue
         waited = waited_for.get(ticker, there[:0])
         found += [(ticker, day, "missing") for day in due[~np.isin(due, there) & ~np.isin(due, waited)]]

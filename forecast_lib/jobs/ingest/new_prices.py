@@ -180,9 +180,8 @@ def _joined(config: RunConfig, known: Known, found: Checked, digests: Callable[[
     as_of, stored, names = config.as_of, known.rows, known.rows.tickers
     good = found.good.placed(names).last_of_each()
     with database.open_working(config.workspace, as_of.now) as con:
-        ahead = database.knows_later(
-            con, as_of
-        )  # the clock went back: only the table knows which revision is next
+        # The clock went back: only the table knows which revision is next.
+        ahead = database.knows_later(con, as_of)
         changed = good if ahead else good.rows(_differs(good, stored))
         prices = revisions.diff_prices(con, changed.frame().assign(source=config.source.name), as_of)
         actions = revisions.diff_actions(con, found.actions, as_of)

@@ -76,9 +76,8 @@ def due(
 def _before(tickers: Sequence[Ticker], as_of: AsOf, most: int) -> tuple[dt.date, ...]:
     """The last `most` evenings before this one."""
     calendars = Counter(calendar_for(ticker) for ticker in tickers)
-    long_ago = as_of.now - dt.timedelta(
-        days=2 * most + 14
-    )  # at least every second day is one, but for the longest of holidays
+    # At least every second day is one, but for the longest of holidays.
+    long_ago = as_of.now - dt.timedelta(days=2 * most + 14)
     missed = _missed(calendars, AsOf(as_of.day - dt.timedelta(days=2 * most + 14), long_ago, long_ago), as_of)
     return tuple(missed[len(missed) - min(most, len(missed)) :])
 

@@ -29,11 +29,12 @@ from forecast_lib.windows.series import series_of
 __all__ = ["ReadSeries", "read_series", "refuse_without_prices"]
 
 _TRAIN_FILE, _TEST_FILE = "Google_Stock_Price_Train.csv", "Google_Stock_Price_Test.csv"
+# The two files' days, for other sources.
 _FIRST, _SPLIT, _LAST = (
     dt.date(2012, 1, 1),
     dt.date(2017, 1, 1),
     dt.date(2017, 1, 31),
-)  # the two files' days, for other sources
+)
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,8 @@ class Exchanges:
         found = np.zeros(len(of), dtype=bool)
         for place, (calendar, known) in enumerate(zip(self.calendars, self.days, strict=True)):
             mine = slice(None) if len(self.calendars) == 1 else np.flatnonzero(self.of[of] == place)
-            if (
-                calendar.recorded_fallback
-            ):  # Monday to Friday is only a stand-in: it can refuse nothing of our time
+            # Monday to Friday is only a stand-in: it can refuse nothing of our time.
+            if calendar.recorded_fallback:
                 found[mine] = days[mine] >= _FIRST_DAY
             elif len(known):
                 found[mine] = (

@@ -67,9 +67,8 @@ def read_dates(
     forecast_lib.errors.FileRefused: a.csv line 2: date '1/3/2012' is 2012-01-03 (M/D/Y) or 2012-03-01 \
 (D/M/Y), and the whole file fits both; write the dates as YYYY-MM-DD
     """
-    codes, distinct = pd.factorize(
-        np.array(texts, dtype=object)
-    )  # in a file of many tickers each date comes often
+    # In a file of many tickers each date comes often.
+    codes, distinct = pd.factorize(np.array(texts, dtype=object))
     cells = [_understood(text.strip()) for text in distinct]
     styles, parts = (
         np.array([style for style, _ in cells])[codes],

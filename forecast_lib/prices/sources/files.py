@@ -249,9 +249,8 @@ class FilesSource(PriceSource):
         if names is not None:
             names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
             mine = names[names["ticker"].isin(list(asked))]
-            whole = set(
-                mine.loc[mine["splits"], "ticker"]
-            )  # all rows show whether the splits are in the prices
+            # All rows show whether the splits are in the prices.
+            whole = set(mine.loc[mine["splits"], "ticker"])
             since = {
                 name: None if ticker in whole else asked[ticker]
                 for name, ticker in zip(mine["name"], mine["ticker"], strict=True)

@@ -157,9 +157,8 @@ def skill(report: ReportInput) -> Skill:
     """What the scores of the newest backtest and the settled forecasts say."""
     every = _last_scores(report.backtest_scores)
     plain = [row for row in every if row.get("arm") is None]
-    scores = (
-        plain if any(row["model"] not in BASELINES for row in plain) else every
-    )  # with nothing else, arms are models like others
+    # With nothing else, arms are models like others.
+    scores = plain if any(row["model"] not in BASELINES for row in plain) else every
     first = min((int(row["step"]) for row in scores), default=1)
     rows = [_model_row(name, step, own) for (name, step), own in _by_model(scores).items()]
     models = sorted((row for row in rows if row.step == first), key=_order)
@@ -205,9 +204,8 @@ def _order(row: ModelRow) -> tuple[bool, float, str]:
 def _last_scores(scores: pd.DataFrame) -> list[Record]:
     if scores.empty:
         return []
-    finite = scores.replace(
-        [math.inf, -math.inf], math.nan
-    )  # a naive RMSE of 0 gives an infinite ratio: no figure
+    # A naive RMSE of 0 gives an infinite ratio: no figure.
+    finite = scores.replace([math.inf, -math.inf], math.nan)
     return records(finite.drop_duplicates(["ticker", "model", "step"], keep="last"))
 
 

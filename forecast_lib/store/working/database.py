@@ -171,9 +171,8 @@ def record_run(
         reached("before commit")
         con.commit()
     except BaseException:
-        with contextlib.suppress(
-            duckdb.Error
-        ):  # after a full disk the connection is gone, and the transaction with it
+        # After a full disk the connection is gone, and the transaction with it.
+        with contextlib.suppress(duckdb.Error):
             con.rollback()
         raise
     reached("after commit")

@@ -183,9 +183,8 @@ def upgrade(con: duckdb.DuckDBPyConnection, files: tuple[Migration, ...], now: d
         _record(con, views(), now)
         con.commit()
     except BaseException:
-        with contextlib.suppress(
-            duckdb.Error
-        ):  # after a full disk the connection is gone, and the transaction with it
+        # After a full disk the connection is gone, and the transaction with it.
+        with contextlib.suppress(duckdb.Error):
             con.rollback()
         raise
 
