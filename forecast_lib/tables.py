@@ -105,7 +105,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "known_at": _time(),
             "run_id": _text(),
             "source": _text(),
-        },
+        }
     ),
     "quarantined_prices": _table(
         {
@@ -120,7 +120,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "released_at": _time(null=True),
             "source": _text(),
             "field": _text(null=True),
-        },
+        }
     ),
     "price_verdicts": _table(
         {
@@ -289,13 +289,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         unique=["run_id", "ticker", "step"],
     ),
     "scenarios": _table(
-        {
-            "run_id": _text(),
-            "ticker": _text(),
-            "step": _count(),
-            "prices": _list(),
-            "source": _text(),
-        },
+        {"run_id": _text(), "ticker": _text(), "step": _count(), "prices": _list(), "source": _text()},
         unique=["run_id", "ticker", "step"],
     ),
     "portfolio_forecasts": _table(

@@ -8,8 +8,7 @@ from forecast_lib.calibration import COVERAGES, Shape, multipliers, student_t_sh
 from forecast_lib.jobs.refresh.drift import has_drifted
 
 NORMAL = Shape(
-    np.tile(stats.norm.ppf((1 + np.array(COVERAGES)) / 2), (1, 1, 1)),
-    np.full((1, 1), np.sqrt(2 / np.pi)),
+    np.tile(stats.norm.ppf((1 + np.array(COVERAGES)) / 2), (1, 1, 1)), np.full((1, 1), np.sqrt(2 / np.pi))
 )
 
 

@@ -118,12 +118,7 @@ def test_half_days_close_early() -> None:
         ("XNYS", dt.date(2024, 1, 3), dt.time(20), utc(2024, 1, 4, 1)),
         ("XNYS", dt.date(2024, 7, 5), dt.time(20), utc(2024, 7, 6, 0)),  # an hour earlier in summer
         # Only known from 16:30 on: the next day's.
-        (
-            "XNYS",
-            dt.date(2024, 7, 5),
-            dt.time(16, 15),
-            utc(2024, 7, 6, 20, 15),
-        ),
+        ("XNYS", dt.date(2024, 7, 5), dt.time(16, 15), utc(2024, 7, 6, 20, 15)),
         ("XTKS", dt.date(2024, 1, 5), dt.time(20), utc(2024, 1, 5, 11)),
         ("24/7", dt.date(2024, 1, 6), dt.time(3), utc(2024, 1, 7, 3)),  # the day ends at midnight
         ("weekdays", dt.date(2024, 1, 5), dt.time(20), utc(2024, 1, 6, 20)),  # known at 00:30 UTC

@@ -54,12 +54,7 @@ def ask(question: Question) -> tuple[int, bool]:
         TickercastError: something else is, for example the published file.
     """
     # -P: a folder of the user's named flows is not ours.
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "flows.commands.questions",
-    ]
+    command = [sys.executable, "-P", "-m", "flows.commands.questions"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

@@ -88,10 +88,7 @@ def draw(
         _draw_before(ax, before[before["ds"].isin(days)], place, bounds, closes)
     ax.plot(range(len(days)), closes["y"], color=_INK, linewidth=1.1, label="close")
     # The fan opens at the last close.
-    last, coming = (
-        closes["y"].iloc[-1],
-        range(len(days) - 1, len(days) + len(fan)),
-    )
+    last, coming = (closes["y"].iloc[-1], range(len(days) - 1, len(days) + len(fan)))
     for level in [level for level in _FAN if level in bounds]:
         low, high = (np.array([last, *fan[name]], float) for name in bounds[level])
         ax.fill_between(coming, low, high, color=_SHADES[level], linewidth=0, label=f"{level} % range")

@@ -585,10 +585,7 @@ def _backward(shape: _Shape, matrices: NDArray[np.int64], state: _State, work: _
             _back_state(o, gates[4 * size :], later, above, work.d_cell)
             _back_cell(i, f, g, work.cells[layer, t], work.d_cell)
             # The lowest layer's input needs no gradient.
-            rows, kernels = (
-                2 * units if layer else units,
-                matrix + width,
-            )
+            rows, kernels = (2 * units if layer else units, matrix + width)
             _product(
                 back,
                 now,

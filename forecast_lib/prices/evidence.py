@@ -118,11 +118,7 @@ def judge_moves(
 
 class _Judge:
     def __init__(
-        self,
-        bars: Bars,
-        can_split: bool,
-        market_move: Values | None,
-        overruled: Mapping[np.datetime64, str],
+        self, bars: Bars, can_split: bool, market_move: Values | None, overruled: Mapping[np.datetime64, str]
     ) -> None:
         self.bars, self.can_split, self.overruled = bars, can_split, overruled
         self.close = np.log(bars.close)  # on the basis of the newest split found so far

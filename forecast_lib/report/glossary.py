@@ -15,13 +15,11 @@ class Term:
 
 GLOSSARY: dict[str, Term] = {
     "session": Term(
-        "session",
-        "A day on which the ticker's exchange trades. Weekends and holidays are not counted.",
+        "session", "A day on which the ticker's exchange trades. Weekends and holidays are not counted."
     ),
     "step": Term("step", "How many sessions ahead a forecast looks: step 1 is the next session."),
     "cutoff": Term(
-        "cutoff",
-        "The last session that a forecast knows. It uses nothing that became known later.",
+        "cutoff", "The last session that a forecast knows. It uses nothing that became known later."
     ),
     "distribution": Term(
         "distribution",
@@ -45,8 +43,7 @@ GLOSSARY: dict[str, Term] = {
         " better.",
     ),
     "drift": Term(
-        "drift",
-        "“The price goes on as it did on average.” Another simple forecast to be compared with.",
+        "drift", "“The price goes on as it did on average.” Another simple forecast to be compared with."
     ),
     "garch": Term(
         "GARCH",
@@ -79,8 +76,7 @@ GLOSSARY: dict[str, Term] = {
         "A forecast is settled when its target session has closed, so that it is known whether it held.",
     ),
     "coverage": Term(
-        "coverage",
-        "The share of closes that came inside a range. For a good 80 % range it is near 80 %.",
+        "coverage", "The share of closes that came inside a range. For a good 80 % range it is near 80 %."
     ),
     "pinball": Term(
         "pinball loss",
@@ -94,8 +90,7 @@ GLOSSARY: dict[str, Term] = {
         " is better.",
     ),
     "qlike": Term(
-        "QLIKE",
-        "How far the forecast variance was from what prices did that day. Lower is better.",
+        "QLIKE", "How far the forecast variance was from what prices did that day. Lower is better."
     ),
     "rmse": Term(
         "RMSE ratio",

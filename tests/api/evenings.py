@@ -33,10 +33,6 @@ def make(workspace: Path, count: int, tickers: int) -> None:
             now=evening,
         )
         # Pages have tests of their own, and take their time.
-        parts = (
-            "read_report",
-            "write_pages",
-            "show_latest",
-        )
+        parts = ("read_report", "write_pages", "show_latest")
         with mock.patch.multiple(publish, **dict.fromkeys(parts, mock.DEFAULT)):
             plain_runs.night(config)

@@ -36,15 +36,9 @@ def test_a_frame_is_forecast_for_the_weekdays_that_follow_it(model: str) -> None
     ("sessions", "expected"),
     [
         # On Saturdays and Sundays too.
-        (
-            pd.date_range("2023-01-01", periods=400),
-            ["2024-02-05", "2024-02-06", "2024-02-07"],
-        ),
+        (pd.date_range("2023-01-01", periods=400), ["2024-02-05", "2024-02-06", "2024-02-07"]),
         # On holidays too.
-        (
-            pd.bdate_range("2023-01-02", "2024-07-03"),
-            ["2024-07-04", "2024-07-05", "2024-07-08"],
-        ),
+        (pd.bdate_range("2023-01-02", "2024-07-03"), ["2024-07-04", "2024-07-05", "2024-07-08"]),
         # New York's own sessions, which leave out the 4 July: exchange_calendars has them.
         (evenings.NEW_YORK.sessions("2022-01-03", "2024-07-03"), ["2024-07-05", "2024-07-08", "2024-07-09"]),
     ],

@@ -144,10 +144,7 @@ def test_without_the_password_nobody_gets_in_and_what_stays_open_is_what_the_run
     assert {
         path: status(path)
         for path in ("/api/admin/version", "/api/flows/00000000-0000-0000-0000-000000000000")
-    } == {
-        "/api/admin/version": 401,
-        "/api/flows/00000000-0000-0000-0000-000000000000": 401,
-    }
+    } == {"/api/admin/version": 401, "/api/flows/00000000-0000-0000-0000-000000000000": 401}
     runbook = (Path(__file__).parents[2] / "deployments" / "RUNBOOK.md").read_text()
     for path in ("/api/health", "/api/ready", "/docs", "/openapi.json"):
         assert status(path) == 200 and f"`{path}`" in runbook

@@ -43,18 +43,12 @@ def test_a_night_publishes_one_status_row_and_all_steps_for_each_ticker(two_nigh
     run = first.summary["run_id"]
     assert rows(
         workspace, f"SELECT ticker, decision, trigger FROM run_tickers WHERE run_id = '{run}' ORDER BY 1"
-    ) == [
-        ("SIM1", "retrain", "no_model"),
-        ("SIM2", "retrain", "no_model"),
-    ]
+    ) == [("SIM1", "retrain", "no_model"), ("SIM2", "retrain", "no_model")]
     # 2 May 2024 was a Thursday: the next two New York sessions are Friday the 3rd and Monday the 6th.
     assert rows(
         workspace,
         f"SELECT DISTINCT step, target_session::VARCHAR FROM forecasts WHERE run_id = '{run}' ORDER BY 1",
-    ) == [
-        (1, "2024-05-03"),
-        (2, "2024-05-06"),
-    ]
+    ) == [(1, "2024-05-03"), (2, "2024-05-06")]
     assert rows(workspace, f"SELECT count(*) FROM forecasts WHERE run_id = '{run}'") == [(4,)]
 
 

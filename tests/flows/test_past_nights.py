@@ -136,10 +136,7 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
     assert rows(
         workspace,
         f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{first.run_id}' ORDER BY ticker",
-    ) == [
-        ("fine_tune", "asked_for"),
-        ("skip", "no_new_prices"),
-    ]
+    ) == [("fine_tune", "asked_for"), ("skip", "no_new_prices")]
     assert [row["reason"].partition(":")[0] for row in first.degraded] == ["no_data_yet"]
     before = rows(workspace, FORECASTS.format(first.run_id))
 

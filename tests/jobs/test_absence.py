@@ -35,15 +35,9 @@ def rule_on(day: str, *before: tuple[str, str | None]) -> str:
         ([("2024-06-14", NO), ("2024-06-14", NO)], "no_data_yet"),  # the same evening again
         ([("2024-06-13", NO), ("2024-06-13", NO)], "no_data_yet"),
         # An outage says nothing: not in a row.
-        (
-            [("2024-06-13", OUTAGE), ("2024-06-12", NO), ("2024-06-11", NO)],
-            "no_data_yet",
-        ),
+        ([("2024-06-13", OUTAGE), ("2024-06-12", NO), ("2024-06-11", NO)], "no_data_yet"),
         # There were prices on the 13th.
-        (
-            [("2024-06-13", None), ("2024-06-12", NO), ("2024-06-11", NO)],
-            "no_data_yet",
-        ),
+        ([("2024-06-13", None), ("2024-06-12", NO), ("2024-06-11", NO)], "no_data_yet"),
         ([("2024-06-13", UNKNOWN), ("2024-06-12", NO)], "unknown_ticker"),
     ],
 )

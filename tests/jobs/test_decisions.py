@@ -177,11 +177,7 @@ CHUNKS = {"fine_tune": 100.0, "retrain": 300.0}
         (log(("fine_tune", 0.001, 1.0)), "skip", "no_gain"),  # within its standard error
         (log(("fine_tune", -0.01, 1.0)), "skip", "no_gain"),
         # retraining, thrice the work, gains five times as much.
-        (
-            log(("fine_tune", 0.01, 1.0), ("retrain", 0.05, 1.0)),
-            "skip",
-            "no_gain",
-        ),
+        (log(("fine_tune", 0.01, 1.0), ("retrain", 0.05, 1.0)), "skip", "no_gain"),
         (log(("fine_tune", 0.01, 1.0), ("retrain", 0.02, 1.0)), "fine_tune", "new_data"),
         (log(("fine_tune", -0.01, 1.0), n=29), "fine_tune", "new_data"),  # too few to say
     ],

@@ -65,11 +65,7 @@ def test_every_figure_is_the_one_that_the_tables_say(workspace):
         of(found, "forecasts_settled"),
         of(found, "forecast_coverage", level="80"),
         of(found, "forecast_coverage", level="95"),
-    ) == (
-        2,
-        0.5,
-        1,
-    )
+    ) == (2, 0.5, 1)
     assert of(found, "forecast_skill", measure="rmse") == pytest.approx(0.5)  # errors of 1 where naive has 2
     # A loss of 0.4 where naive has 0.5.
     assert of(found, "forecast_skill", measure="pinball") == pytest.approx(0.2)

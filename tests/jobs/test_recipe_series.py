@@ -67,10 +67,7 @@ def test_google_takes_two_files_and_counts_the_rows_that_the_checks_refuse():
     read = read_series(GOOGLE, config(CLASSICS, "GOOGL"))
     assert (len(read.series.values), read.series.first_file) == (1278, 1258)
     # The opens in line 2 of each file.
-    assert (read.series.values[0], read.series.values[1258]) == (
-        325.25,
-        778.81,
-    )
+    assert (read.series.values[0], read.series.values[1258]) == (325.25, 778.81)
     # Close > high up to 2014-03-26: the data's own README.
     assert sum(count for _, count in read.refused) == 560
     assert read.held is None

@@ -110,7 +110,4 @@ def test_an_old_name_is_asked_for_only_while_something_of_it_may_be_missing(tmp_
     )
     assert to_ask(config, ("META", "FB"), {"FB": SESSIONS[0].date()}.get) == ("META",)
     # Nothing of the past is stored.
-    assert to_ask(config, ("META", "FB"), {"META": SESSIONS[ON].date()}.get) == (
-        "META",
-        "FB",
-    )
+    assert to_ask(config, ("META", "FB"), {"META": SESSIONS[ON].date()}.get) == ("META", "FB")

@@ -698,11 +698,7 @@ def test_real_prices_of_32_companies_pass_untouched() -> None:
         ("TSLA_history.csv", "TSLA", {}),
         ("Google_Stock_Price_Test.csv", "GOOG", {}),
         # 560 closes are unsplit, their highs are not.
-        (
-            "Google_Stock_Price_Train.csv",
-            "GOOG",
-            {"close_contradicted": 560},
-        ),
+        ("Google_Stock_Price_Train.csv", "GOOG", {"close_contradicted": 560}),
     ],
 )
 def test_of_the_classic_files_only_what_is_wrong_is_refused(

@@ -72,11 +72,7 @@ def test_a_unit_that_stays_for_two_weeks_is_the_unit():
     stays = judged(upto(bars, BEFORE + UNIT_STAYS + 1))
     assert (len(waits.rows), waits.ratio) == (UNIT_STAYS, 1.0)
     # 1 / 0.01 = 100 times as much before.
-    assert (stays.verdict, len(stays.rows), stays.ratio) == (
-        "unit",
-        0,
-        pytest.approx(0.01),
-    )
+    assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, pytest.approx(0.01))
     assert len(judge_moves(bars, can_split=True)) == 1
 
 

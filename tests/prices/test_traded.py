@@ -108,11 +108,7 @@ def test_a_split_that_stands_out_is_told_by_the_prices_whatever_the_column(ratio
         (1.046, 0.004, "split_adjusted"),  # more than six times 0.004
         (1.25, 0.05, "no_evidence"),  # ln 1.25 = 0.22, less than six times 0.05
         # From 3:2 on a split stands out from any share's day, as far as that is no wild one.
-        (
-            1.5,
-            0.08,
-            "split_adjusted",
-        ),
+        (1.5, 0.08, "split_adjusted"),
     ],
 )
 def test_a_small_ratio_stands_out_as_far_as_the_share_is_calm(ratio: float, daily: float, basis: str) -> None:

@@ -79,10 +79,7 @@ def test_the_widest_ranges_stand_first_in_per_cent_of_the_close() -> None:
     charts = index_page(nights.night()).charts
     assert charts.risk is not None
     # Both ranges are 8 wide, of 50 and of 100.
-    assert [tick.label for tick in charts.risk.y_ticks] == [
-        "BBB",
-        "AAA",
-    ]
+    assert [tick.label for tick in charts.risk.y_ticks] == ["BBB", "AAA"]
     assert (charts.drawn, charts.forecasts, charts.target) == (2, 2, dt.date(2026, 11, 23))
 
 
@@ -311,10 +308,7 @@ def test_a_bad_outcome_is_read_from_the_lower_quantiles() -> None:
     assert tonight is not None
     falls = {odds: [price for price, _ in ends] for odds, ends in tonight.falls}
     # By hand: q05 is three places of 2 (4) below 100 at the first (last) step.
-    assert falls["20"] == [
-        94.0,
-        88.0,
-    ]
+    assert falls["20"] == [94.0, 88.0]
 
 
 def test_the_record_says_what_came_and_where_the_newest_first() -> None:

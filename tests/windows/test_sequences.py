@@ -63,14 +63,7 @@ def test_of_more_chunks_than_wanted_some_evenly_spread_are_taken():
     assert tile(counted(30, 53), Framing(20, 11)).targets.shape[1] == 3  # 23 cutoffs in chunks of 11
     few = tile(counted(30, 90), Framing(10, 1), most=6)
     # 60 chunks: places 0, 11.8, 23.6, ... rounded down.
-    assert few.targets.ravel().tolist() == [
-        30,
-        41,
-        53,
-        65,
-        77,
-        89,
-    ]
+    assert few.targets.ravel().tolist() == [30, 41, 53, 65, 77, 89]
 
 
 def test_a_chunk_holds_sessions_of_one_ticker_only():

@@ -66,13 +66,7 @@ def test_a_shock_is_remembered_thirteen_weeks_later_on_the_evening_before():
     largest = column(series, "largest_shock_quarter_ago")
     assert {day for day, value in zip(days, largest, strict=True) if value == largest.max()} == {
         # Friday the 4th: for Monday the 7th, within three days.
-        *(
-            "2020-09-04",
-            "2020-09-07",
-            "2020-09-08",
-            "2020-09-09",
-            "2020-09-10",
-        ),
+        *("2020-09-04", "2020-09-07", "2020-09-08", "2020-09-09", "2020-09-10")
     }
 
 

@@ -122,10 +122,7 @@ def pool_days(
         return days
     sessions = np.unique(np.concatenate([each.sessions[: len(each) - 1 - config.embargo] for each in series]))
     # The night counts the sessions of its first ticker, too.
-    calendar, due = (
-        calendar_for(series[0].ticker),
-        [days[0]],
-    )
+    calendar, due = (calendar_for(series[0].ticker), [days[0]])
     for day in sessions[sessions > days[0]]:
         if outgrown(calendar, pd.Timestamp(due[-1]), pd.Timestamp(day), train):
             due.append(day)

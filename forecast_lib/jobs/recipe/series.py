@@ -30,11 +30,7 @@ __all__ = ["ReadSeries", "read_series", "refuse_without_prices"]
 
 _TRAIN_FILE, _TEST_FILE = "Google_Stock_Price_Train.csv", "Google_Stock_Price_Test.csv"
 # The two files' days, for other sources.
-_FIRST, _SPLIT, _LAST = (
-    dt.date(2012, 1, 1),
-    dt.date(2017, 1, 1),
-    dt.date(2017, 1, 31),
-)
+_FIRST, _SPLIT, _LAST = (dt.date(2012, 1, 1), dt.date(2017, 1, 1), dt.date(2017, 1, 31))
 
 
 @dataclass(frozen=True)

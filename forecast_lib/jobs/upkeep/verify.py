@@ -64,13 +64,7 @@ _COMPARED: dict[str, tuple[list[str], str]] = {
 _RUN_COLUMNS = ["kind", "status", "tickers", "degraded", "prices_hash", "forecasts_hash"]
 _LEFT_OUT = {
     # The rows that came that evening come no second time.
-    *(
-        "run_id",
-        "backtest_id",
-        "rows_new",
-        "rows_refused",
-        "flags",
-    ),
+    *("run_id", "backtest_id", "rows_new", "rows_refused", "flags"),
     *("train_seconds", "cost_seconds", "expected_seconds", "seconds", "cpu_seconds", "gain_per_cpu_second"),
 }
 _COMPUTED = ("trained_by", "answered_by")
