@@ -110,12 +110,18 @@ def _guarded(text: str) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return _guarded(value)
+    """A cell as CSV has it.
+
+    >>> cells = (-1.5, "=1+1", dt.timedelta(days=-1), dt.datetime(2024, 1, 2, 22), [1])
+    >>> [_csv_cell(cell) for cell in cells]
+    [-1.5, "'=1+1", "'-1 day, 0:00:00", '2024-01-02 22:00:00', '[1]']
+    """
     plain = _plain(value)
     if isinstance(plain, list | dict):
         return json.dumps(plain)
-    return plain.replace("T", " ") if isinstance(value, dt.datetime) else plain
+    if isinstance(value, dt.datetime):
+        return plain.replace("T", " ")
+    return _guarded(plain) if isinstance(plain, str) else plain
 
 
 def as_csv(rows: Rows) -> str:

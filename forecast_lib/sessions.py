@@ -201,12 +201,6 @@ class TickerCalendar:
             schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1]
         )
 
-    def is_closed(self, session: Day, now_utc: dt.datetime) -> bool:
-        """Whether `session` is a session and had closed `SETTLING_TIME` before `now_utc` (aware, or naive
-        UTC).
-        """
-        return self.is_session(session) and pd.Timestamp(session) <= self.last_closed(now_utc)
-
     def last_known(self, as_of: AsOf) -> pd.Timestamp:
         """The newest session that may be known at `as_of`: dated up to its day, and closed `SETTLING_TIME`
         before its now.

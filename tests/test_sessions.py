@@ -16,6 +16,10 @@ def utc(*parts: int) -> dt.datetime:
     return dt.datetime(*parts, tzinfo=dt.UTC)
 
 
+def closed(calendar: TickerCalendar, session: dt.date, now: dt.datetime) -> bool:
+    return calendar.is_session(session) and pd.Timestamp(session) <= calendar.last_closed(now)
+
+
 def weekdays_without_session(calendar: TickerCalendar, year: int) -> list[str]:
     first, last = dt.date(year, 1, 1), dt.date(year, 12, 31)
     return list(pd.bdate_range(first, last).difference(calendar.sessions(first, last)).strftime("%m-%d"))
@@ -132,9 +136,9 @@ def test_the_exchange_s_clock_is_read_after_its_session_is_known(
 
 def test_a_session_is_known_half_an_hour_after_its_close() -> None:
     """The half day 2024-11-29 closes at 18:00 UTC."""
-    assert not NEW_YORK.is_closed(dt.date(2024, 11, 29), utc(2024, 11, 29, 18, 29, 59))
-    assert NEW_YORK.is_closed(dt.date(2024, 11, 29), utc(2024, 11, 29, 18, 30))
-    assert not NEW_YORK.is_closed(dt.date(2024, 11, 28), utc(2024, 12, 24)), "Thanksgiving is no session"
+    assert not closed(NEW_YORK, dt.date(2024, 11, 29), utc(2024, 11, 29, 18, 29, 59))
+    assert closed(NEW_YORK, dt.date(2024, 11, 29), utc(2024, 11, 29, 18, 30))
+    assert not closed(NEW_YORK, dt.date(2024, 11, 28), utc(2024, 12, 24)), "Thanksgiving is no session"
 
 
 def test_last_known_needs_both_the_day_and_the_close() -> None:
@@ -158,8 +162,8 @@ def test_crypto_trades_at_weekends_and_its_day_ends_at_midnight_utc() -> None:
     always = calendar_for("BTC-USD")
     saturday = dt.date(2024, 7, 6)
     assert always.is_session(saturday)
-    assert not always.is_closed(saturday, utc(2024, 7, 7, 0, 29))
-    assert always.is_closed(saturday, utc(2024, 7, 7, 0, 30))
+    assert not closed(always, saturday, utc(2024, 7, 7, 0, 29))
+    assert closed(always, saturday, utc(2024, 7, 7, 0, 30))
 
 
 def test_following_skips_weekend_and_good_friday() -> None:

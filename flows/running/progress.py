@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from forecast_lib.jobs.stages import Stage
+from forecast_lib.jobs.stages import Stage, unseen
 
 __all__ = ["Progress"]
 
@@ -15,11 +15,6 @@ _LINES_A_STAGE = 20
 """A log of five hundred tickers needs no line for each: so many lines, evenly spaced, besides the first and
 the last.
 """
-
-
-class _Unseen:
-    def advance(self, text: str = "", count: int = 1) -> None:
-        """Nothing is shown."""
 
 
 class _Lines:
@@ -67,7 +62,8 @@ class Progress:
     def stage(self, name: str, total: int) -> Iterator[Stage]:
         """A stage with `total` things to do, for the length of the block."""
         if not self._shown or not total:
-            yield _Unseen()
+            with unseen() as nobodys:
+                yield nobodys
             return
         if self._stream.isatty():
             with self._bar(name, total) as bar:

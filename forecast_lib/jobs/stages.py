@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import pandas as pd
@@ -16,7 +16,7 @@ from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.run_log import line_of, line_of_status, lines_of_prices
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
-__all__ = ["InOrder", "ShardFunction", "Stage", "Stages"]
+__all__ = ["InOrder", "ShardFunction", "Stage", "Stages", "unseen"]
 
 ShardFunction = Callable[..., list[Any]]
 """A function of the library that makes something of each item of a shard; it opens no database, so it may run
@@ -85,6 +85,11 @@ class _Unseen:
         pass
 
 
+def unseen() -> AbstractContextManager[Stage]:
+    """A stage that nobody is shown."""
+    return nullcontext(_Unseen())
+
+
 class InOrder:
     """One shard after the other in this process, shown to nobody. What is made is the same wherever shards
     are worked on.
@@ -99,7 +104,7 @@ class InOrder:
 
     def shown(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """Show a stage with so many things to do, for the length of the block."""
-        return _nobody()
+        return unseen()
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
@@ -162,8 +167,3 @@ class InOrder:
         """Write down the lines that say something."""
         for line in filter(None, lines):
             self.logger().info(line)
-
-
-@contextmanager
-def _nobody() -> Iterator[Stage]:
-    yield _Unseen()

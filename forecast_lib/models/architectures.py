@@ -6,7 +6,7 @@ from forecast_lib.models.network import Network, weight_specs
 from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Framing
 
-__all__ = ["build", "from_keras", "to_keras"]
+__all__ = ["build", "from_keras"]
 
 
 def build(network: Network, framing: Framing) -> keras.Model:
@@ -29,14 +29,6 @@ def build(network: Network, framing: Framing) -> keras.Model:
             x = keras.layers.Dropout(network.dropout, name=f"dropout{layer}")(x)
     x = variant.positions(x, network.lookback, framing)
     return keras.Model(inputs, keras.layers.Dense(network.outputs, name="head")(x), name=network.variant)
-
-
-def to_keras(network: Network, framing: Framing, weights: Weights) -> keras.Model:
-    """The Keras model of `network` that holds these weights."""
-    model = build(network, framing)
-    for variable, spec in zip(model.trainable_variables, weight_specs(network), strict=True):
-        variable.assign(weights[spec.name])
-    return model
 
 
 def from_keras(network: Network, model: keras.Model) -> Weights:

@@ -2,6 +2,7 @@
 NumPy, which forecasts with them.
 """
 
+import abc
 import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ class CellVariant(Variant):
 
     own: ClassVar[Mapping[str, int]] = {}
 
+    @abc.abstractmethod
     def step(self, m: Any, z: Any, memory: Any, own: Mapping[str, Any]) -> tuple[Any, Any]:
         """The state and the memory after a session.
 
@@ -35,7 +37,6 @@ class CellVariant(Variant):
             memory: before the session.
             own: the further weights.
         """
-        raise NotImplementedError
 
     def weights(self, prefix: str, inputs: int, units: int) -> list[WeightSpec]:
         """The usual ones, then its own."""

@@ -4,6 +4,7 @@ Each is a file in `variants/`, whose name is the variant's. Keras is imported in
 a forecast loads no framework. A variant must pass `tests/contracts/model_variant.py`.
 """
 
+import abc
 import functools
 import importlib
 from typing import Any, ClassVar, Literal
@@ -25,7 +26,7 @@ def sigmoid(x: Float32) -> Float32:
     return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
 
 
-class Variant:
+class Variant(abc.ABC):
     """A variant with one recurrent layer's weights in Keras's usual form, reading forward in time.
 
     Attributes:
@@ -59,21 +60,21 @@ class Variant:
         """Weights between the layers and the head, and how wide the head's input is."""
         return [], inputs
 
+    @abc.abstractmethod
     def layer(self, units: int, sequences: bool, name: str) -> Layer:
         """The Keras layer."""
-        raise NotImplementedError
 
     def positions(self, states: Any, lookback: int, framing: Framing) -> Any:
         """Keras's (batch, positions, head inputs) of the last layer's output."""
         return states[:, framing.length - framing.positions :]
 
+    @abc.abstractmethod
     def states(self, weights: Weights, prefix: str, x: Float32, last: bool) -> Float32:
         """(time, windows, width): a layer's states of (time, windows, inputs).
 
         Args:
             last: no layer follows.
         """
-        raise NotImplementedError
 
     def head_inputs(self, weights: Weights, states: Float32) -> Float32:
         """(windows, head inputs) at each window's end, of the last layer's states."""

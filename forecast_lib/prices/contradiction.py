@@ -1,9 +1,8 @@
 """Bars that contradict themselves: is it the close that is wrong, or the open, high and low?
 
 Usually the latter: Yahoo takes those of currency pairs from another feed, and fills in flat bars for days
-that opened late. But the closes
-of a file may be unsplit among split bars. The sessions beside the bar decide: whichever side lies nearer to
-them is right.
+that opened late. But the closes of a file may be unsplit among split bars. The sessions beside the bar
+decide: whichever side lies nearer to them is right.
 """
 
 import numpy as np

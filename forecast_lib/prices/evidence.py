@@ -7,10 +7,10 @@ ordinary day with about twice the number of shares. A bad print has an ordinary 
 is taken back by the next close. What each of these stories makes of what was seen is in `hypotheses`.
 
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after
-DECIDED_WITHIN of them the
-likeliest story is the verdict. A level that so many sessions in a row have kept is no bad print, however it
-came about: what is neither a split nor a unit is then real, though nobody saw it traded (a spin-off, a
-payout, the price of a bid). The judge has no memory: the same rows give the same verdicts.
+DECIDED_WITHIN of them the likeliest story is the verdict. A level that so many sessions in a row have kept is
+no bad print, however it came about: what is neither a split nor a unit is then real, though nobody saw it
+traded (a spin-off, a payout, the price of a bid). The judge has no memory: the same rows give the same
+verdicts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -81,9 +81,8 @@ class Verdict:
         session: the first one after the move.
         verdict: one of VERDICTS.
         ratio: what prices before `session` are divided by to go with those after it: new shares for one old
-            (`split`; volumes are
-            multiplied by it), 0.01 for a unit a hundred times as large that has stayed (`unit`; volumes
-            stay); else 1.
+            (`split`; volumes are multiplied by it), 0.01 for a unit a hundred times as large that has stayed
+            (`unit`; volumes stay); else 1.
         rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that has stayed.
         evidence: what the judge saw, in plain numbers, and the probabilities it came to.
     """

@@ -1,9 +1,8 @@
 """A source's past beside the stored one: has it been put on another basis as a whole, and which?
 
 Both are prices as traded, every split that is known undone, so that they should be the same. A factor that
-most sessions share is no
-revision of theirs: the source has divided its past by a split that it does not list, changed its unit, begun
-to take dividends out of its prices, or delivers something else.
+most sessions share is no revision of theirs: the source has divided its past by a split that it does not
+list, changed its unit, begun to take dividends out of its prices, or delivers something else.
 """
 
 import dataclasses

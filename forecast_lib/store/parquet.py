@@ -99,8 +99,7 @@ class ParquetFiles:
 
         Args:
             since: by name in the ticker column the first day that is wanted, None for all; earlier rows come
-                where they have an action or
-                no day. None for the whole file.
+                where they have an action or no day. None for the whole file.
         """
         with _opened(path) as con:
             given = _selected(columns, _types(con, path), path)

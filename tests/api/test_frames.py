@@ -2,7 +2,6 @@
 
 import datetime as dt
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from forecast_lib import (
     plot_long,
     score_long,
 )
+from tests.apart import installed_apart
 from tests.api.made_up_frames import gaussian, walk
 
 DATES = pl.from_dict(
@@ -143,26 +143,7 @@ def test_a_workspace_reads_as_polars_and_arrow_and_arrow_comes_out_where_it_went
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """In a folder of its own, kept from run to run: with pyarrow pandas keeps texts otherwise."""
-    folder = Path(request.config.cache.mkdir("arrow")) / "packages"
-    if not (folder / "pyarrow").is_dir():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--target",
-            str(unfinished),
-        ]
-        done = subprocess.run([*command, "pyarrow"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            pytest.skip(f"pyarrow cannot be installed here: {done.stderr.strip()[-200:]}")
-        unfinished.rename(folder)
+    folder = installed_apart(request, "pyarrow")
     path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
     ran = subprocess.run(
         [sys.executable, "-c", WITH_ARROW, str(tmp_path)],

@@ -65,14 +65,15 @@ class Witness:
     reported: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
 
-    def violations(self, *, at_rest: bool, lost: Sequence[str] = ()) -> list[str]:
+    def violations(self, *, at_rest: bool, lost: Sequence[str] = (), working: bool = True) -> list[str]:
         """What does not hold.
 
         Args:
             at_rest: a night has ended since the trouble: nothing may be half done any more.
             lost: reported runs that the product itself named as lost.
+            working: look at the working file too.
         """
-        found = [*self._published(), *self._working(lost)]
+        found = [*self._published(), *(self._working(lost) if working else ())]
         if at_rest:
             found += [*self._ledger(lost), *(f"left over: {path.name}" for path in self._leftovers())]
         return found

@@ -18,7 +18,7 @@ from forecast_lib.config import ModelConfig
 from forecast_lib.errors import TickerError
 from forecast_lib.forecast import forecast_with_model
 from forecast_lib.models import engine
-from forecast_lib.models.architectures import from_keras, to_keras
+from forecast_lib.models.architectures import from_keras
 from forecast_lib.models.bundle import load_bundle, save
 from forecast_lib.models.forward import forward
 from forecast_lib.models.network import Network, first_weights, weight_specs
@@ -28,7 +28,7 @@ from forecast_lib.models.training import Trained, network_of, train, train_alone
 from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing, framing_for
 from tests import made_up
-from tests.models.keras_side import lively, textbook_loss
+from tests.models.keras_side import lively, textbook_loss, to_keras
 
 __all__ = ["ModelVariantContract"]
 

@@ -1,14 +1,19 @@
-"""What the variants' contract and the kernel's tests share: a loss from its textbook formula, and weights
-behind which nothing hides.
+"""What the variants' contract and the kernel's tests share: a loss from its textbook formula, weights
+behind which nothing hides, and a Keras model that holds given weights.
 """
+
+from typing import Any
 
 import numpy as np
 
 from forecast_lib.models.network import Network, weight_specs
-from forecast_lib.models.tensorflow_quietly import tf
-from forecast_lib.models.weights import Weights
 
-__all__ = ["lively", "textbook_loss"]
+from forecast_lib.models.tensorflow_quietly import tf  # isort: skip  # sets TensorFlow up before Keras imports it
+from forecast_lib.models.architectures import build
+from forecast_lib.models.weights import Weights
+from forecast_lib.windows.sequences import Framing
+
+__all__ = ["lively", "textbook_loss", "to_keras"]
 
 
 def textbook_loss(outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
@@ -36,3 +41,11 @@ def lively(network: Network) -> Weights:
         spec.name: (0.4 * random.standard_normal(spec.shape)).astype(np.float32)
         for spec in weight_specs(network)
     }
+
+
+def to_keras(network: Network, framing: Framing, weights: Weights) -> Any:
+    """The Keras model of `network` that holds these weights."""
+    model = build(network, framing)
+    for variable, spec in zip(model.trainable_variables, weight_specs(network), strict=True):
+        variable.assign(weights[spec.name])
+    return model

@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from forecast_lib.models import engine, kernel
-from forecast_lib.models.architectures import from_keras, to_keras
+from forecast_lib.models.architectures import from_keras
 from forecast_lib.models.forward import forward
 from forecast_lib.models.network import Network, first_weights, weight_specs
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.windows.sequences import Batches, Framing
-from tests.models.keras_side import lively, textbook_loss
+from tests.models.keras_side import lively, textbook_loss, to_keras
 
 import keras  # isort: skip  # after TensorFlow is set up
 

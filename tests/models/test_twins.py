@@ -5,13 +5,12 @@ weighs.
 import numpy as np
 import pytest
 
-from forecast_lib.models.architectures import to_keras
 from forecast_lib.models.forward import attention_weights, forward, outputs
 from forecast_lib.models.network import Network
 from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.windows.sequences import Framing
 from tests.models import twins
-from tests.models.keras_side import lively
+from tests.models.keras_side import lively, to_keras
 
 pytestmark = pytest.mark.slow
 

@@ -339,9 +339,8 @@ def test_apple_halved_in_a_day_without_a_split():
 
 def test_the_splits_of_apples_traded_prices_are_found():
     """A file of traded prices with its actions left out; the ratios stand in the file itself. On the day of
-    the split of 2000 the share
-    opened at half to a quarter of a percent, then rose by a tenth in a wide day: it waits an evening, and is
-    recognised.
+    the split of 2000 the share opened at half to a quarter of a percent, then rose by a tenth in a wide day:
+    it waits an evening, and is recognised.
     """
     path = DATA / "classics" / "AAPL_daily_adjusted.csv"
     if not path.exists():

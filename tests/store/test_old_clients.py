@@ -4,7 +4,6 @@ published.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from forecast_lib.store import restoration
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import compaction
+from tests.apart import installed_apart
 from tests.store.nights import now, store_and_publish
 
 pytestmark = pytest.mark.slow
@@ -38,29 +38,7 @@ print(json.dumps({"version": duckdb.__version__, "rows": rows}))
 @pytest.fixture(scope="session", params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> tuple[str, Path]:
     """A version of DuckDB, and the folder that it lies in: kept from one test run to the next."""
-    folder = Path(request.config.cache.mkdir("old-clients")) / request.param
-    if not (folder / "duckdb").is_dir():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--target",
-            str(unfinished),
-        ]
-        done = subprocess.run(
-            [*command, f"duckdb=={request.param}"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            pytest.skip(f"DuckDB {request.param} cannot be installed here: {done.stderr.strip()[-200:]}")
-        unfinished.rename(folder)
-    return request.param, folder
+    return request.param, installed_apart(request, f"duckdb=={request.param}")
 
 
 def read_by(client: tuple[str, Path], path: Path) -> dict[str, int]:

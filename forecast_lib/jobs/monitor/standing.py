@@ -212,8 +212,7 @@ def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None)
 
     Args:
         deadline: when a night is to be published at the latest, by the exchange's clock: the first such time
-            after
-            its session is known.
+            after its session is known.
 
     Raises:
         UsageError: nothing is published there.

@@ -2,9 +2,8 @@
 store.
 
 Nobody opens the workspace over a network file system. In a folder each file takes its name in one step; in a
-store
-both files appear when both are there in full, as far as the store can do that: whoever opens one gets all of
-the old one or all of the new one.
+store both files appear when both are there in full, as far as the store can do that: whoever opens one gets
+all of the old one or all of the new one.
 """
 
 import shutil

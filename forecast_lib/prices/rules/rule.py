@@ -36,9 +36,9 @@ class Rule:
 
     Attributes:
         severity: what happens unless a profile says otherwise, from the mildest on: `warn` only counts;
-            `null_field` refuses a value and
-            keeps the row (a row without its close is none: the close costs the row); `drop_row` refuses the
-            row; `hold_ticker` keeps what is new of the ticker out for this run.
+            `null_field` refuses a value and keeps the row (a row without its close is none: the close costs
+            the row); `drop_row` refuses the row; `hold_ticker` keeps what is new of the ticker out for this
+            run.
         choices: what a profile may say.
         meaning: what breaks the rule, for the documentation.
         words: the reason for people, with places for the row's figures, `day` and `calendar`.

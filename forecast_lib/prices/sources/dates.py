@@ -3,8 +3,8 @@
 `1/3/2012` is 3 January in New York and 1 March in London, and a spreadsheet opened in the wrong country
 rewrites one part of a column and not the other. So no cell is read alone. A reading counts only if, with it,
 every row is a real day *and* the days run strictly forwards or strictly backwards; if both readings do,
-nobody can know, and the file is refused. Times and offsets
-are dropped, not applied: the date that stands there is the exchange's own.
+nobody can know, and the file is refused. Times and offsets are dropped, not applied: the date that stands
+there is the exchange's own.
 """
 
 import datetime as dt

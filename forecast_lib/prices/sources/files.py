@@ -65,8 +65,7 @@ class ParquetFiles(Protocol):
 
         Args:
             since: by name the first day that is wanted, None for all; earlier rows come where they have an
-                action or no day. None for the
-                whole file.
+                action or no day. None for the whole file.
         """
         ...
 
@@ -83,8 +82,7 @@ class FilesSource(PriceSource):
         path: the file or folder.
         tickers: what the user named, if anything.
         allow_mixed_dates: read a column with two date styles, such as `01-03-2012` beside `1/13/2012`, if one
-            order of day and
-            month fits all of it.
+            order of day and month fits all of it.
         currency: of tickers whose rows name none.
         parquet: how to read Parquet files; without it they are refused.
     """

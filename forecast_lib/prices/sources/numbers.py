@@ -81,8 +81,7 @@ def read_numbers(
         texts: cells of one column.
         file, column: names for errors.
         commas_group: it is known that commas group here: the column holds whole numbers, or the file writes
-            decimal points
-            elsewhere.
+            decimal points elsewhere.
         decimal: the file's decimal mark; with `,` points group.
 
     Raises:

@@ -1,9 +1,8 @@
 """Folders that no two processes use at once: `PARENT/0`, `PARENT/1`, ...
 
 A process takes the first that is free, so that what it leaves there is found again by the one that comes
-after it. Whose a folder is says
-an advisory `flock` on its file `.lock`, as for the workspace: the operating system drops it with the process,
-however that ends. Not for network file systems.
+after it. Whose a folder is says an advisory `flock` on its file `.lock`, as for the workspace: the operating
+system drops it with the process, however that ends. Not for network file systems.
 """
 
 import fcntl

@@ -3,10 +3,8 @@
 What is odd about Yahoo, and what is done about it:
 
 - After a split Yahoo re-bases its whole history: a price of 499.23 before a 4:1 split is reported as 124.81,
-  a volume of 46.9
-  million as 187.6 million, and earlier dividends are divided too. `PriceSource` wants rows as traded, so the
-  reported splits are
-  undone:
+  a volume of 46.9 million as 187.6 million, and earlier dividends are divided too. `PriceSource` wants rows
+  as traded, so the reported splits are undone:
 
       session       reported close   splits after it   as traded
       2020-08-28        124.8075            4           499.23
@@ -16,16 +14,13 @@ What is odd about Yahoo, and what is done about it:
   cut to `last` here; else a split after `last` would be missed. Yahoo's figures have about seven digits: the
   same session fetched before and after a split may differ in the last of them.
 - `yf.download` turns errors into empty frames; `Ticker.history` with exceptions shown does not. Yet an outage
-  still reads
-  "possibly delisted", so outcomes are taken from the replies themselves (`yahoo_replies`).
+  still reads "possibly delisted", so outcomes are taken from the replies themselves (`yahoo_replies`).
 - The client keeps replies, bad ones too, in a process-wide cache: it is cleared before each fetch.
 - The client keeps each ticker's time zone and its cookie in SQLite files, else every fetch would cost one
-  more request. Two processes
-  that open the same files wait for each other's locks, or fail: each has a folder of its own (`own_folder`),
-  and the next night's process finds the last one's.
+  more request. Two processes that open the same files wait for each other's locks, or fail: each has a folder
+  of its own (`own_folder`), and the next night's process finds the last one's.
 - The client merges two rows of one day: the first stays, save for the last day, where the later, live row
-  stays. Days whose
-  rows contradict each other are refused here. A missing volume becomes 0.
+  stays. Days whose rows contradict each other are refused here. A missing volume becomes 0.
 - Today's unfinished session looks like any other row. It is passed on under its date.
 """
 
@@ -108,18 +103,16 @@ class YahooSource(PriceSource):
 
     Args:
         cache_dir: where the client's own time-zone and cookie files lie, in a numbered folder for each
-            process that fetches at the
-            same time. The client is process-wide and keeps the folder of its first fetch, whichever
-            `cache_dir` later sources have.
-            Only the owner may write there: the client unpickles its cookies.
+            process that fetches at the same time. The client is process-wide and keeps the folder of its
+            first fetch, whichever `cache_dir` later sources have. Only the owner may write there: the client
+            unpickles its cookies.
         now: the UTC instant of the run. Splits dated after it are not undone.
         session: for tests, a session that leads elsewhere; `proxy` and `timeout_s` are then its own affair.
         proxy: address of an HTTP proxy.
         requests_at_once: tickers fetched at the same time; Yahoo answers larger crowds with 429.
         pause_s: seconds that a place stays taken after a fetch, to spread the requests.
         timeout_s: seconds for each single request; a fetch needs one or two, up to seven where Yahoo refuses,
-            and twice in a process's
-            life fourteen.
+            and twice in a process's life fourteen.
         retrying: how often and how long each ticker is asked for.
     """
 

@@ -1,10 +1,9 @@
 """Yahoo's replies, heard on the wire, and what each of them means for a ticker.
 
 The Yahoo client reports a server error, a page of HTML and an unknown ticker by the same words ("possibly
-delisted"), so its
-errors cannot tell them apart. The session here listens: it notes status and body of every reply about prices,
-and the verdict is
-taken from what Yahoo really said. It also bounds what a reply may cost: time, and bytes after decompression.
+delisted"), so its errors cannot tell them apart. The session here listens: it notes status and body of every
+reply about prices, and the verdict is taken from what Yahoo really said. It also bounds what a reply may
+cost: time, and bytes after decompression.
 """
 
 import json
