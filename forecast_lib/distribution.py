@@ -10,7 +10,7 @@ import numpy as np
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.series import Array
 
-__all__ = ["expected_shortfalls", "pinball", "price_at", "probability_below"]
+__all__ = ["expected_shortfalls", "pinball", "pinball_at", "price_at", "probability_below"]
 
 _LEVELS = np.array(QUANTILES)
 _LOG_ODDS = np.log(_LEVELS / (1 - _LEVELS))
@@ -73,9 +73,21 @@ def expected_shortfalls(quantiles: Array) -> tuple[Array, Array]:
     return es01, (0.01 * es01 + between) / 0.025
 
 
+def pinball_at(actual: Array, quantiles: Array, levels: Array) -> Array:
+    """(..., levels) pinball loss of each quantile, in price units (Koenker and Bassett 1978).
+
+    Args:
+        actual: (...,) prices. quantiles: (..., levels) prices.
+
+    >>> pinball_at(np.array([10.0]), np.array([[8.0, 14.0]]), np.array([0.25, 0.75])).tolist()
+    [[0.5, 1.0]]
+    """
+    error = actual[..., None] - quantiles
+    return np.maximum(levels * error, (levels - 1) * error)
+
+
 def pinball(actual: Array, quantiles: Array) -> Array:
-    """Mean pinball loss over the nine levels from 2.5 to 97.5 %, in price units, one a forecast (Koenker and
-    Bassett 1978).
+    """Mean of `pinball_at` over the nine levels from 2.5 to 97.5 %, one a forecast.
 
     The tails beyond have scores of their own: a loss of the middle would hardly see them.
 
@@ -89,5 +101,4 @@ def pinball(actual: Array, quantiles: Array) -> Array:
         raise ValueError(
             f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}"
         )
-    error, levels = actual[..., None] - quantiles[..., _SCORED], _LEVELS[_SCORED]
-    return np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
+    return pinball_at(actual, quantiles[..., _SCORED], _LEVELS[_SCORED]).mean(axis=-1)

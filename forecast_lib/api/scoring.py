@@ -10,6 +10,7 @@ import pandas as pd
 from forecast_lib.api.frames import like, pandas_of
 from forecast_lib.api.long import Bounds, models_in
 from forecast_lib.backtest.significance import compare_losses
+from forecast_lib.distribution import pinball_at
 from forecast_lib.errors import UsageError
 from forecast_lib.windows.series import Array
 
@@ -105,10 +106,8 @@ def _scores(
 def _pinball(rows: pd.DataFrame, bounds: Sequence[tuple[str, str]], levels: Sequence[float]) -> Array:
     """(rows,) mean pinball loss over both bounds of each level."""
     tails = np.array([(1 - level / 100) / 2 for level in levels])
-    actual = rows["y"].to_numpy(float)[:, None]
-    low, high = (actual - rows[[pair[side] for pair in bounds]].to_numpy(float) for side in (0, 1))
-    losses = np.maximum(tails * low, (tails - 1) * low) + np.maximum((1 - tails) * high, -tails * high)
-    return losses.mean(axis=1) / 2
+    quantiles = rows[[pair[side] for side in (0, 1) for pair in bounds]].to_numpy(float)
+    return pinball_at(rows["y"].to_numpy(float), quantiles, np.concatenate([tails, 1 - tails])).mean(axis=1)
 
 
 def _ratio(rows: pd.DataFrame, losses: Array, base: Array) -> float:
