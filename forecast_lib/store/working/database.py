@@ -153,8 +153,7 @@ def record_run(
     )
     checked = {table: _checked(table, sourced[table]) for table in [*TABLES, *sourced] if table in sourced}
     run_id = _only_run(checked)
-    con.begin()
-    try:
+    with migrations.transaction(con):
         expected = {table: len(frame) for table, frame in checked.items() if table not in REPLACED}
         # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that
         # follows an empty one.
@@ -169,12 +168,6 @@ def record_run(
         _check_writer(con, run_id, expected)
         audits.check_run(con, run_id)
         reached("before commit")
-        con.commit()
-    except BaseException:
-        # After a full disk the connection is gone, and the transaction with it.
-        with contextlib.suppress(duckdb.Error):
-            con.rollback()
-        raise
     reached("after commit")
     entry = _ledger_entry(con, run_id)
     con.execute("CHECKPOINT")

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -17,7 +18,17 @@ import duckdb
 
 from forecast_lib.errors import SchemaTooNew, StoreDamaged
 
-__all__ = ["VIEWS", "Migration", "copy_record", "is_ours", "pending", "released", "upgrade", "views_differ"]
+__all__ = [
+    "VIEWS",
+    "Migration",
+    "copy_record",
+    "is_ours",
+    "pending",
+    "released",
+    "transaction",
+    "upgrade",
+    "views_differ",
+]
 
 VIEWS = 0
 """The version under which the record holds `views.sql`."""
@@ -172,8 +183,7 @@ def upgrade(con: duckdb.DuckDBPyConnection, files: tuple[Migration, ...], now: d
         con: a new, empty database or one whose `pending` these are.
         now: UTC time to record.
     """
-    con.begin()
-    try:
+    with transaction(con):
         con.execute(_RECORD)
         for file in files:
             con.execute(file.sql)
@@ -181,6 +191,14 @@ def upgrade(con: duckdb.DuckDBPyConnection, files: tuple[Migration, ...], now: d
         _apply_views(con, views())
         con.execute("DELETE FROM schema_migrations WHERE version = $views", {"views": VIEWS})
         _record(con, views(), now)
+
+
+@contextlib.contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the block is stored, or nothing of it."""
+    con.begin()
+    try:
+        yield
         con.commit()
     except BaseException:
         # After a full disk the connection is gone, and the transaction with it.

@@ -131,13 +131,7 @@ def read_gaps(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFr
     Returns:
         Columns of `price_gaps`, ordered by ticker and session.
     """
-    sql = f"""
-        SELECT * FROM price_gaps
-        WHERE {_ASKED} AND known_at <= $known_at AND session <= $day
-        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, rowid DESC) = 1
-        ORDER BY ticker, session
-    """
-    return _frame(con, "price_gaps", sql, _known(tickers, as_of))
+    return _newest_states(con, "price_gaps", tickers, as_of)
 
 
 def read_verdicts(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
@@ -147,13 +141,17 @@ def read_verdicts(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.Da
     Returns:
         Columns of `price_verdicts`, ordered by ticker and session.
     """
+    return _newest_states(con, "price_verdicts", tickers, as_of)
+
+
+def _newest_states(con: Connection, table: str, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
     sql = f"""
-        SELECT * FROM price_verdicts
+        SELECT * FROM {table}
         WHERE {_ASKED} AND known_at <= $known_at AND session <= $day
         QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY known_at DESC, rowid DESC) = 1
         ORDER BY ticker, session
     """
-    return _frame(con, "price_verdicts", sql, _known(tickers, as_of))
+    return _frame(con, table, sql, _known(tickers, as_of))
 
 
 def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
