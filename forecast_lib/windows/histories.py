@@ -349,14 +349,14 @@ def _series(
     values = {name: histories.figures[name][rows] for name in FIGURES}
     if splits is None:
         return TickerSeries(
-            ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None
+            ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), inputs=None, shape=None
         )
     shares = shares_since(sessions, *splits)
     inverse = 1 / shares
     adjusted = {
         name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES
     }
-    return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None, shape=None)
+    return TickerSeries(ticker, sessions, **adjusted, shares=shares, inputs=None, shape=None)
 
 
 def splits_of(actions: pd.DataFrame) -> Splits:
