@@ -7,12 +7,14 @@ No step but the last writes to the database.
 import dataclasses
 from collections.abc import Sequence
 
+from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
-from forecast_lib.jobs.ingest import new_prices, renames
+from forecast_lib.jobs.forecast.known_inputs import with_known_inputs
+from forecast_lib.jobs.ingest import beside, new_prices, renames
 from forecast_lib.jobs.ingest.known import read_known
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.record import publish
@@ -52,9 +54,7 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
     with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
-        market = with_common_volatility(
-            read_market(config, stages), config.tickers, config.model, config.train
-        )
+        market = _with_inputs(read_market(config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         tested = _backtested(config, series, variants, BASELINES, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
@@ -67,12 +67,18 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
 
 def made(config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
-    market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
+    market = _with_inputs(read_market(config, stages), config)
     tonight = _refresh(config, market, stages)
     tonight = _backtest(config, tonight, stages)
     tonight = _forecast(config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
+
+
+def _with_inputs(market: Market, config: RunConfig) -> Market:
+    """Each series knowing what the tickers have in common, and what is known beside them."""
+    market = with_common_volatility(market, config.tickers, config.model, config.train)
+    return with_known_inputs(market, config.as_of)
 
 
 def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
@@ -81,14 +87,16 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> M
     Args:
         goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
-    every = renames.with_old_names(config)
+    every, also = renames.with_old_names(config), config.beside.tickers
+    tickers = tuple(dict.fromkeys([*every.tickers, *also]))
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        stored = new_prices.stored_market(config.workspace, every.tickers, config.as_of, config.renames)
-        return results.with_ends(renames.under_new_names(stored, config), config)
-    with new_prices.reading_digests(config.workspace, every.tickers, config.as_of) as digests:
+        stored = new_prices.stored_market(config.workspace, tickers, config.as_of, config.renames)
+        return _asked_for(stored, config)
+    with new_prices.reading_digests(config.workspace, tickers, config.as_of) as digests:
         with stages.single("known"):
-            known = read_known(config.workspace, every.tickers, config.as_of, tails=not goes_on)
-        names = renames.to_ask(config, every.tickers, known.first_session_of)
+            known = read_known(config.workspace, tickers, config.as_of, tails=not goes_on)
+        own = renames.to_ask(config, every.tickers, known.first_session_of)
+        names = tuple(dict.fromkeys([*own, *also]))
         source = price_source(config.source, config.as_of, config.workspace, names)
         day = config.as_of.day
         market = new_prices.take_in(
@@ -101,6 +109,14 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> M
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
+    return _asked_for(market, config)
+
+
+def _asked_for(market: Market, config: RunConfig) -> Market:
+    """The market of the tickers asked for, and what is known beside it."""
+    market = beside.apart(market, config)
+    known = beside.read_beside(config, market.beside)
+    market = dataclasses.replace(market, beside=known, passed_over=(*market.passed_over, *known.left_out))
     return results.with_ends(renames.under_new_names(market, config), config)
 
 
@@ -113,20 +129,26 @@ def _pool(
     if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
+    selection = select(series, config.model)
     shards = [(member,) for member in range(config.train.members)] if series else []
     names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
+    arguments = {
+        "series": series,
+        "model": config.model,
+        "train": config.train,
+        "seed": config.seed,
+        "inputs": selection.inputs,
+    }
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
-    return pool.keep_pool(
-        trained, series, config.model, config.train, config.seed, models_folder(config.workspace)
-    )
+    folder = models_folder(config.workspace)
+    return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
 
 
 def _refresh(config: RunConfig, market: Market, stages: Stages) -> Night:
-    known = plan.read_lineages(config)
-    work = plan.plan_refresh(
-        config, market, known, plan.read_drifted(config, known), plan.read_worths(config)
-    )
+    asked = beside.asked_names(market.beside, config)
+    known = plan.read_lineages(config, asked)
+    drifted, log = plan.read_drifted(config, known), plan.read_worths(config, asked)
+    work = plan.plan_refresh(config, market, known, drifted, log)
     kept = _pool(config, market, work, known, stages)
     work = plan.with_pool(work, kept)
     shards = plan.shards(work, config, light=all(each.start is None for each in work))

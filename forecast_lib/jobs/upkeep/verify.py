@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import StoreDamaged, UsageError
+from forecast_lib.jobs.ingest.beside import asked_names, read_beside
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.jobs.record.takeover import ledger_loss
 from forecast_lib.jobs.refresh.plan import read_lineages
@@ -200,7 +201,8 @@ def pruned(config: RunConfig, rows: Rows) -> str | None:
     answers = rows["run_tickers"]
     damaged = set(answers.index[answers["trigger"] == "model_damaged"])
     anew = bool((answers["decision"] == "retrain").any())
-    for ticker, lineage in read_lineages(config).items():
+    asked = asked_names(read_beside(config), config)
+    for ticker, lineage in read_lineages(config, asked).items():
         needed = anew if ticker == POOL else ticker not in damaged
         if (
             needed
