@@ -29,6 +29,7 @@ from forecast_lib.jobs.stages import Stages
 from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL
+from forecast_lib.prices.source import Listed
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
@@ -109,13 +110,17 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> M
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
-    return _asked_for(market, config)
+    listed = None
+    if config.beside.calendars:
+        with stages.single("events"):
+            listed = source.events(config.tickers, day)
+    return _asked_for(market, config, listed)
 
 
-def _asked_for(market: Market, config: RunConfig) -> Market:
+def _asked_for(market: Market, config: RunConfig, listed: Listed | None = None) -> Market:
     """The market of the tickers asked for, and what is known beside it."""
     market = beside.apart(market, config)
-    known = beside.read_beside(config, market.beside)
+    known = beside.read_beside(config, market.beside, listed)
     market = dataclasses.replace(market, beside=known, passed_over=(*market.passed_over, *known.left_out))
     return results.with_ends(renames.under_new_names(market, config), config)
 
