@@ -13,6 +13,7 @@ from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
 from forecast_lib.jobs.ingest import new_prices, renames
+from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.jobs.ingest.known import read_known
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.record import publish
@@ -52,9 +53,7 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
     with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
-        market = with_common_volatility(
-            read_market(config, stages), config.tickers, config.model, config.train
-        )
+        market = _with_what_is_shared(config, read_market(config, stages))
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         tested = _backtested(config, series, variants, BASELINES, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
@@ -67,12 +66,18 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
 
 def made(config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
-    market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
+    market = _with_what_is_shared(config, read_market(config, stages))
     tonight = _refresh(config, market, stages)
     tonight = _backtest(config, tonight, stages)
     tonight = _forecast(config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
+
+
+def _with_what_is_shared(config: RunConfig, market: Market) -> Market:
+    series = knowing_gaps(market.series, market.calendars)
+    market = dataclasses.replace(market, series=series)
+    return with_common_volatility(market, config.tickers, config.model, config.train)
 
 
 def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:

@@ -162,6 +162,8 @@ def _data_sha256(series: Sequence[TickerSeries]) -> str:
     for each in series:
         for part in (each.sessions.astype("int64"), each.open, each.high, each.low, each.close, each.volume):
             digest.update(np.ascontiguousarray(part).tobytes())
+        if each.missing is not None:
+            digest.update(each.missing.tobytes())
         if each.common is not None:
             digest.update(each.common.at(each.sessions).tobytes())
     return digest.hexdigest()
