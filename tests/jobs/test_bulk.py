@@ -367,7 +367,7 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer
+    """LONG has 420 sessions, 131 of them in 190 days; GONE ended long ago and NEW has begun: both have fewer
     than the rules see.
     """
     day = SESSIONS[LAST].date()
@@ -384,8 +384,8 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
     names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
     whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
     assert [len(whole.sessions[name]) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions[name]) for name in names] == [20, 344, 7]
-    assert (tails.sessions["LONG"] == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
+    assert [len(tails.sessions[name]) for name in names] == [20, 131, 7]
+    assert (tails.sessions["LONG"] == SESSIONS[-131:].to_numpy("datetime64[D]")).all()
     filled = with_whole_past(tmp_path, tails, (names[1],), when)
     pd.testing.assert_frame_equal(filled.rows.frame(), whole.rows.frame())
 

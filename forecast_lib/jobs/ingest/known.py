@@ -34,7 +34,7 @@ WHOLE_EVERY = 60
 of old prices are found too.
 """
 
-_TAIL = dt.timedelta(days=500)
+_TAIL = dt.timedelta(days=190)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
 _NO_CALENDAR = "weekdays"
@@ -45,7 +45,7 @@ class Known(Before):
     """What the store knew before the run, as of its evening; columns as `reads` has them.
 
     Attributes:
-        rows: of all tickers asked for; of each maybe only those of the last year and more (`ends_only`).
+        rows: of all tickers asked for; of each maybe only those of the last half year (`ends_only`).
         gaps: the newest state of each.
         statuses: how the tickers fared in the runs that still tell something, newest first.
     """

@@ -58,7 +58,7 @@ class Market:
 
     Attributes:
         series: split-adjusted history of each ticker that has one; of an ingest that goes no further maybe
-            only the last year and more.
+            only the last half year.
         prices, actions, quarantined, gaps, findings, verdicts: new rows of `prices`, `corporate_actions`,
             `quarantined_prices`, `price_gaps`, `quality_counts` and `price_verdicts`, as they will be stored
             (without run_id).
