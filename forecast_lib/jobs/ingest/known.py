@@ -6,7 +6,6 @@ import functools
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from forecast_lib.prices.source import Asked
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.columns import read_histories
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.histories import Histories
 
@@ -119,23 +119,22 @@ def _is_its_turn(ticker: Ticker, newest: np.datetime64) -> bool:
     return bool((zlib.crc32(ticker.encode()) + np.busday_count("1970-01-01", newest)) % WHOLE_EVERY == 0)
 
 
-def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:
+def read_known(store: Store, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:
     """What the store knows about the tickers at `as_of`.
 
     Args:
         tails: of each ticker no more prices than the checks look back; `with_whole_past` adds the others.
     """
-    names = sorted(tickers)
-    with database.open_working(workspace, as_of.now) as con:
-        return Known(
-            _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
-            reads.read_actions(con, names, as_of),
-            reads.read_released(con, names, as_of),
-            reads.read_verdicts(con, names, as_of),
-            reads.read_gaps(con, names, as_of),
-            reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
-            ends_only=tails,
-        )
+    names, con = sorted(tickers), store.con
+    return Known(
+        _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
+        reads.read_actions(con, names, as_of),
+        reads.read_released(con, names, as_of),
+        reads.read_verdicts(con, names, as_of),
+        reads.read_gaps(con, names, as_of),
+        reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
+        ends_only=tails,
+    )
 
 
 def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> Histories:
@@ -149,12 +148,11 @@ def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> 
     )
 
 
-def with_whole_past(workspace: Path, known: Known, tickers: Collection[str], as_of: AsOf) -> Known:
+def with_whole_past(store: Store, known: Known, tickers: Collection[str], as_of: AsOf) -> Known:
     """All stored prices of some tickers, where only the last ones had been read; the others stay as
     they are.
     """
     if not tickers or not known.ends_only:
         return known
-    with database.open_working(workspace, as_of.now) as con:
-        whole = read_histories(con, known.rows.tickers, as_of, only=list(tickers))
+    whole = read_histories(store.con, known.rows.tickers, as_of, only=list(tickers))
     return dataclasses.replace(known, rows=known.rows.overlaid(whole))
