@@ -28,7 +28,7 @@ from forecast_lib.windows.series import Array
 
 __all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
 
-_FORMAT = 3
+_FORMAT = 4
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
 Arrays = dict[str, np.ndarray]
 
@@ -118,7 +118,8 @@ def to_bytes(model: Pool | Bundle) -> bytes:
     if isinstance(model, Pool):
         return _archive(_meta(model), {**_member_arrays(model.members), "slopes": model.slopes})
     own = {} if model.pool_sha256 else _member_arrays(model.members)
-    arrays = {**own, "slopes": model.slopes, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
+    scale = {"scale": model.scale.coefficients, "usual": model.scale.usual}
+    arrays = {**own, "slopes": model.slopes, **scale, "shrinkage": model.shrinkage}
     return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
 
 
@@ -224,7 +225,7 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         meta, arrays = _read(folder, digest, ticker)
         network, pool = Network(**meta["network"]), meta["pool_sha256"]
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
-        scale = VolatilityScale(arrays["scale"])
+        scale = VolatilityScale(arrays["scale"], arrays["usual"])
         own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
         return Bundle(
             network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own

@@ -41,9 +41,15 @@ def future_log_returns(log_close: Array, horizon: int) -> Array:
 
 @dataclass(frozen=True)
 class VolatilityScale:
-    """Fitted regressions: coefficients (1 + inputs, horizon), the first row the intercept."""
+    """Fitted regressions.
+
+    Attributes:
+        coefficients: (1 + inputs, horizon), the first row the intercept.
+        usual: (inputs,) the inputs' means over the cutoffs that it was fitted on.
+    """
 
     coefficients: Array
+    usual: Array
 
     def sigma(self, inputs: Array) -> Array:
         """(sessions, horizon): standard deviation of the log return up to each step, as known at each
@@ -132,4 +138,4 @@ def fit_volatility_scale(sample: Sample, horizon: int, panel: Array | None = Non
         factor = np.maximum(np.minimum(scores, _LARGEST_SCORE).mean(axis=0), 1e-4)
         level = level + np.log(factor)
         scores /= factor
-    return VolatilityScale(np.concatenate([level[None], slopes]))
+    return VolatilityScale(np.concatenate([level[None], slopes]), input_mean)

@@ -55,6 +55,7 @@ _COMPARED: dict[str, tuple[list[str], str]] = {
     "run_tickers": (["ticker"], _OF_THE_RUN),
     "forecasts": (["ticker", "step"], _OF_THE_RUN),
     "forecast_weights": (["ticker", "step", "model"], _OF_THE_RUN),
+    "forecast_drivers": (["ticker", "step", "driver"], _OF_THE_RUN),
     "portfolio_forecasts": (["portfolio", "step"], _OF_THE_RUN),
     "scenarios": (["ticker", "step"], _OF_THE_RUN),
     "backtest_forecasts": (["ticker", "model", "step", "cutoff"], _OF_ITS_BACKTEST),
