@@ -17,7 +17,7 @@ from forecast_lib.models.bundle import load_bundle
 from forecast_lib.store.working import database, reads
 from forecast_lib.tables import QUANTILE_COLUMNS
 
-__all__ = ["with_before"]
+__all__ = ["read_answered", "with_before"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,18 @@ def with_before(config: RunConfig, asked: Sequence[Question]) -> list[Question]:
     """
     published = _read(config)
     return [dataclasses.replace(each, before=_before(config, each, published)) for each in asked]
+
+
+def read_answered(config: RunConfig) -> dict[str, tuple[str, str]]:
+    """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights."""
+    with database.open_working(config.workspace, config.as_of.now) as con:
+        found = reads.read_run_before(con, config.as_of)
+        if found.empty:
+            return {}
+        answered = reads.read_of_run(con, "forecasts", found.iloc[0]["run_id"]).dropna(subset="model_id")
+        weights = reads.read_weights_of(con, answered["model_id"].unique().tolist())
+    pairs = zip(answered["ticker"], answered["model_id"], strict=True)
+    return {ticker: (model_id, weights[model_id]) for ticker, model_id in pairs}
 
 
 def _read(config: RunConfig) -> _Published | str:
