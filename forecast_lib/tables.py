@@ -10,7 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from forecast_lib.config import ARMS
-from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
+from forecast_lib.domain import NOT_COMPARED, QUANTILES, STATUSES, quantile_column
 
 __all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "REPLACED", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
 
@@ -268,6 +268,19 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         _NO_CROSSING,
         unique=["run_id", "ticker", "step", "model"],
+    ),
+    "forecast_drivers": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "driver": _text(),
+            "effect": _number(_FINITE),
+            "change": _number(_FINITE, null=True),
+            "why_no_change": _text(*NOT_COMPARED, null=True),
+            "source": _text(),
+        },
+        unique=["run_id", "ticker", "step", "driver"],
     ),
     "forecast_outcomes": _table(
         {

@@ -1,9 +1,9 @@
 """A named series as it was known, and the inputs that are made of it.
 
-Its level less its mean of 22 values, that mean less the one of 250, and its last change; in logarithms while all
-of its values so far are positive, else in units of its own size over the last 250. What drifts over the years, as
-an index does, is so no input: a regression would take the drift for a cause. Everything is causal: a row uses values
-up to its own, and was known when the last of them was.
+Its level less its mean of 22 values, that mean less the one of 250, and its last change; in logarithms while
+all of its values so far are positive, else in units of its own size over the last 250. What drifts over the
+years, as an index does, is so no input: a regression would take the drift for a cause. Everything is causal:
+a row uses values up to its own, and was known when the last of them was.
 """
 
 from dataclasses import dataclass

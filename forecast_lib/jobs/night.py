@@ -12,6 +12,7 @@ from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
+from forecast_lib.jobs.forecast.before import with_before
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
 from forecast_lib.jobs.ingest import new_prices, renames
 from forecast_lib.jobs.ingest.gaps import knowing_gaps
@@ -199,7 +200,7 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
 
 
 def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    asked = results.to_forecast(tonight, config)
+    asked = with_before(config, results.to_forecast(tonight, config))
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)

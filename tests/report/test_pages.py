@@ -269,7 +269,9 @@ def test_hostile_text_stays_text_wherever_it_comes_in() -> None:
         refused=pd.DataFrame([nights.refused_row(bad, bad, bad)]),
         verdicts=pd.DataFrame([row]),
         weights=pd.DataFrame([{"ticker": bad, "step": 1, "model": bad, "weight": 1.0}]),
-        drivers=pd.DataFrame([{"ticker": bad, "step": 1, "driver": bad, "effect": 1.0, "change": None}]),
+        drivers=pd.DataFrame(
+            [{"ticker": bad, "step": 1, "driver": bad, "effect": 1.0, "change": 0.5, "why_no_change": None}]
+        ),
     )
     for name, html in pages.items():
         assert html.count("<script") == (1 if name == INDEX else 0)

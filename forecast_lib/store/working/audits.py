@@ -28,6 +28,7 @@ WRITERS = {
     "models": "SELECT run_id AS writer, * FROM models",
     "forecasts": "SELECT run_id AS writer, * FROM forecasts",
     "forecast_weights": "SELECT run_id AS writer, * FROM forecast_weights",
+    "forecast_drivers": "SELECT run_id AS writer, * FROM forecast_drivers",
     "forecast_outcomes": "SELECT settled_by AS writer, * FROM forecast_outcomes",
     "portfolio_forecasts": "SELECT run_id AS writer, * FROM portfolio_forecasts",
     "backtests": "SELECT run_id AS writer, * FROM backtests",
@@ -51,6 +52,7 @@ KEYS = {
     "models": "model_id",
     "forecasts": "run_id, ticker, step",
     "forecast_weights": "run_id, ticker, step, model",
+    "forecast_drivers": "run_id, ticker, step, driver",
     "forecast_outcomes": "run_id, ticker, step",
     "portfolio_forecasts": "run_id, portfolio, step",
     "backtests": "backtest_id",
@@ -289,6 +291,24 @@ _STORY = (
         FULL JOIN (SELECT DISTINCT ticker, step FROM forecast_weights WHERE run_id = $run) AS w
             USING (ticker, step)
         WHERE f.ticker IS NULL OR (w.ticker IS NULL AND f.made_by = 'combined')
+        """,
+    ),
+    Audit(
+        "the drivers of a forecast add up to its log width, and all or none of them have a change",
+        """
+        WITH added AS (
+            SELECT run_id, ticker, step, sum(effect) AS effect, count(*) AS drivers,
+                count(change) AS compared, count(why_no_change) AS reasons
+            FROM forecast_drivers
+            WHERE run_id = $run
+            GROUP BY run_id, ticker, step
+        )
+        SELECT concat_ws(' ', ticker, 'step', step, 'adds up to', effect) AS breach
+        FROM added LEFT JOIN forecasts AS f USING (run_id, ticker, step)
+        WHERE f.run_id IS NULL
+            OR NOT coalesce(abs(effect - ln(ln(q90 / q10))) <= 1e-9, false)
+            OR compared NOT IN (0, drivers)
+            OR reasons <> drivers - compared
         """,
     ),
     Audit(
