@@ -1,8 +1,10 @@
 """One real Prefect server for all tests that run a flow, and the command line in a process of its own."""
 
 import contextlib
+import datetime as dt
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -107,6 +109,35 @@ def server(home: Path, **env: str) -> Iterator[str]:
         with mock.patch.dict(os.environ, {**clean_environment(home), **env}, clear=True), patience:
             address = running.enter_context(deployments.local_server(free_port()))
         yield address
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _databases_are_copied(tmp_path_factory) -> Iterator[None]:
+    """A new working database is a copy of the first one: to apply every schema file takes as long as a small
+    run. A test of that very thing takes `databases_made_anew`.
+    """
+    database = sys.modules.get("forecast_lib.store.working.database")
+    if database is None:
+        yield  # no test in sight needs one
+        return
+    make, first = database._create, tmp_path_factory.mktemp("made") / "working.duckdb"
+
+    def copied(path: Path, now: dt.datetime) -> None:
+        if not first.exists():
+            make(first, now)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first, path)
+
+    with mock.patch.object(database, "_create", mock.Mock(side_effect=copied, anew=make)):
+        yield
+
+
+@pytest.fixture
+def databases_made_anew(monkeypatch) -> None:
+    """New working databases are made from the schema files."""
+    from forecast_lib.store.working import database
+
+    monkeypatch.setattr(database, "_create", database._create.anew)
 
 
 @pytest.fixture(scope="session")

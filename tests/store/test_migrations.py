@@ -14,7 +14,7 @@ from forecast_lib.store.working.migrations import Migration
 from forecast_lib.tables import TABLES
 from tests.store.nights import night, now, store_and_publish
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("databases_made_anew")]
 
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
 SECOND = Migration(2, "second", "ALTER TABLE a ADD COLUMN y BIGINT;")
