@@ -34,7 +34,7 @@ from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.heads import Standardised, standardised
 from forecast_lib.windows.features import log_mean_variance, session_features
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, volatility_inputs
+from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 
 __all__ = ["COVARIATE", "Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects", "log_width"]
 
@@ -135,19 +135,23 @@ def _always(steps: int) -> Array:
 
 def _of_inputs(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
     scale = bundle.scale
-    # (cutoffs, horizon, inputs)
-    parts = 0.5 * (volatility_inputs(series)[cutoffs] - scale.usual)[:, None] * scale.coefficients[1:].T
+    at_close, ahead = scale_inputs(series, bundle.inputs, bundle.horizon)
+    # (cutoffs, inputs + events, horizon)
+    values = np.repeat(at_close[cutoffs][..., None], bundle.horizon, axis=2)
+    if ahead is not None:
+        values = np.concatenate([values, ahead[cutoffs]], axis=1)
+    parts = 0.5 * np.where(np.isnan(values), 0.0, values - scale.usual) * scale.coefficients[1:]
     found: dict[str, Array] = {}
-    for place, name in enumerate(VOLATILITY_INPUTS):
+    for name, part in zip((*VOLATILITY_INPUTS, *bundle.inputs), parts.swapaxes(0, 1), strict=True):
         driver = driver_of(name)
-        found[driver] = found.get(driver, 0.0) + parts[..., place]
+        found[driver] = found[driver] + part if driver in found else part
     return found
 
 
 def _of_network(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
     """By driver, (cutoffs, horizon): what a network's interval would be without calibration."""
     scale = bundle.scale
-    usual = scale.coefficients[0] + (scale.usual * scale.coefficients[1:].T).sum(axis=1)
+    usual = scale.coefficients[0] + (scale.usual * scale.coefficients[1:]).sum(axis=0)
     return {
         "usual level": np.tile(_always(bundle.horizon) + 0.5 * usual, (len(cutoffs), 1)),
         **_of_inputs(bundle, series, cutoffs),

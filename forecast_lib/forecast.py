@@ -30,7 +30,7 @@ from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.volatility_inputs import volatility_inputs
+from forecast_lib.windows.volatility_inputs import scale_inputs
 
 __all__ = [
     "COMBINED",
@@ -156,7 +156,7 @@ def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int
     """
     every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
     features, head = session_features(series), head_at(bundle, series, every)
-    sigma = bundle.scale.sigma(volatility_inputs(series))[every]
+    sigma = bundle.scale.sigma(*scale_inputs(series, bundle.inputs, bundle.horizon))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
     return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
 

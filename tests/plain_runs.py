@@ -11,6 +11,7 @@ from forecast_lib.jobs.night import read_market, run_ingest, run_night
 from forecast_lib.jobs.record import publish
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.jobs.stages import InOrder
+from forecast_lib.store.working.store import Store
 
 __all__ = ["ingest", "market", "night"]
 
@@ -32,4 +33,5 @@ def night(config: RunConfig) -> RunSummary:
 
 def market(config: RunConfig) -> Market:
     """What a run would see of prices; nothing is stored."""
-    return read_market(config, InOrder(config, utc_now))
+    with Store(config.workspace, config.as_of.now) as store:
+        return read_market(store, config, InOrder(config, utc_now))

@@ -28,7 +28,7 @@ def lively(seed: int = 1, horizon: int = 2, **head: float) -> Bundle:
     slopes = 0.05 * random.standard_normal(bundle.slopes.shape)
     slopes[2] += 0.8
     coefficients = np.concatenate([np.full((1, horizon), -1.8), slopes])
-    usual = volatility_inputs(SERIES)[100:].mean(axis=0)
+    usual = np.tile(volatility_inputs(SERIES)[100:].mean(axis=0)[:, None], horizon)
     return dataclasses.replace(bundle, scale=VolatilityScale(coefficients, usual))
 
 

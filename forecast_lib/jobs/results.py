@@ -32,8 +32,9 @@ from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, save
-from forecast_lib.store.working import database, reads
+from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -84,7 +85,7 @@ class Night:
     joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def with_ends(market: Market, config: RunConfig) -> Market:
+def with_ends(store: Store, market: Market, config: RunConfig) -> Market:
     """Find out whose prices have come to an end, and whether an earlier run said so."""
     behind, ended = status_rows.sessions_behind(market, config), {}
     for ticker, sessions in behind.items():
@@ -95,8 +96,7 @@ def with_ends(market: Market, config: RunConfig) -> Market:
             ended[ticker] = end
     if not ended:
         return market
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        before = reads.read_last_statuses(con, list(ended), config.as_of)
+    before = reads.read_last_statuses(store.con, list(ended), config.as_of)
     said = {
         ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended")
         for ticker, end in ended.items()

@@ -45,6 +45,7 @@ class Pool:
         trained_through: last session whose price it has seen in any form, as ISO date.
         data_sha256: of the arrays it was trained on.
         seed: the run's.
+        inputs: what the volatility scale reads beside VOLATILITY_INPUTS, by name; events last.
     """
 
     network: Network
@@ -54,6 +55,7 @@ class Pool:
     trained_through: str
     data_sha256: str
     seed: int
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Bundle:
     """One ticker's model.
 
     Attributes:
-        network, horizon, members, slopes, trained_through, data_sha256: as in `Pool`.
+        network, horizon, members, slopes, trained_through, data_sha256, inputs: as in `Pool`.
         pool_sha256: of the pool whose members these are; None where they are the ticker's own.
         scale: volatility scale, fitted on its training part.
         shrinkage: (horizon,) how much of the location is used, 0 to 1.
@@ -78,6 +80,7 @@ class Bundle:
     trained_through: str
     data_sha256: str
     seed: int
+    inputs: tuple[str, ...] = ()
 
 
 def _archive(meta: dict[str, object], arrays: Arrays) -> bytes:
@@ -100,6 +103,7 @@ def _meta(model: Pool | Bundle) -> dict[str, object]:
         "network": dataclasses.asdict(model.network),
         "members": len(model.members),
         **own,
+        "inputs": model.inputs,
     }
 
 
@@ -211,7 +215,7 @@ def load_pool(folder: Path, digest: str) -> Pool:
         meta, arrays = _read(folder, digest, "*")
         network = Network(**meta["network"])
         members = _members(network, meta["members"], arrays)
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Pool(network, meta["horizon"], members, arrays["slopes"], *own)
 
 
@@ -226,7 +230,7 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         network, pool = Network(**meta["network"]), meta["pool_sha256"]
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
         scale = VolatilityScale(arrays["scale"], arrays["usual"])
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Bundle(
             network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own
         )

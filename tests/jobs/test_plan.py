@@ -21,6 +21,7 @@ from forecast_lib.jobs.refresh.plan import label, plan_refresh, read_lineages, s
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import save, to_bytes
+from forecast_lib.store.working.store import Store
 from tests import made_up
 
 FRIDAY = pd.Timestamp("2021-02-26")
@@ -107,7 +108,8 @@ def test_tickers_without_history_are_no_work(config):
 
 
 def test_registry_of_a_new_workspace_is_empty(config):
-    assert read_lineages(config) == {}
+    with Store(config.workspace, config.as_of.now) as store:
+        assert read_lineages(store, config) == {}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,6 @@ def test_forecasts_are_the_same_whatever_the_shards():
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):
     """A rerun of an evening must find what its first run found."""
     from forecast_lib.jobs.refresh.decisions import model_config_json
-    from forecast_lib.store.working import database
     from tests.store import nights
 
     evening = nights.night(0, tickers=("ACME",))
@@ -193,14 +194,15 @@ def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, 
     evening["models"] = row.assign(
         config=model_config_json(config), trained_as_of=pd.Timestamp(nights.day(0))
     )
-    with database.open_working(tmp_path, nights.now(0)) as con:
-        database.record_run(con, evening)
-    assert read_lineages(config) == {}
-    asked = dataclasses.replace(config, strategy="forecast")
-    assert read_lineages(asked)["ACME"].last_good is not None
-    later = dataclasses.replace(config, as_of=nights.as_of(1))
-    assert read_lineages(later)["ACME"].last_good is not None
-    assert read_lineages(dataclasses.replace(later, seed=5))["ACME"] == Lineage(other_settings=True)
+    with Store(tmp_path, nights.now(0)) as store:
+        store.record(evening)
+        assert read_lineages(store, config) == {}
+        asked = dataclasses.replace(config, strategy="forecast")
+        assert read_lineages(store, asked)["ACME"].last_good is not None
+        later = dataclasses.replace(config, as_of=nights.as_of(1))
+        assert read_lineages(store, later)["ACME"].last_good is not None
+        reseeded = dataclasses.replace(later, seed=5)
+        assert read_lineages(store, reseeded)["ACME"] == Lineage(other_settings=True)
     assert dt.date(2024, 1, 2) == nights.day(0)
 
 

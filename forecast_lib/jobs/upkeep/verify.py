@@ -30,6 +30,7 @@ from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import disk_errors
 from forecast_lib.store.disk.files import LEDGER, PUBLISHED, WORKING
 from forecast_lib.store.published import reader
+from forecast_lib.store.working.store import Store
 
 __all__ = [
     "Incomparable",
@@ -192,11 +193,11 @@ def refuse_other(published: Published, computed: Mapping[str, str] | None = None
             raise Incomparable(f"it was made with {name} {before}, and here is {here}")
 
 
-def pruned(config: RunConfig, rows: Rows) -> str | None:
+def pruned(store: Store, config: RunConfig, rows: Rows) -> str | None:
     """The first model whose weights the night went on from that is no longer there.
 
     Args:
-        config: of the second run, in the copy.
+        store, config: of the second run, in the copy.
         rows: what the night published.
     """
     if missing := _pruned_of_before(config, rows["forecast_drivers"]):
@@ -204,7 +205,7 @@ def pruned(config: RunConfig, rows: Rows) -> str | None:
     answers = rows["run_tickers"]
     damaged = set(answers.index[answers["trigger"] == "model_damaged"])
     anew = bool((answers["decision"] == "retrain").any())
-    for ticker, lineage in read_lineages(config).items():
+    for ticker, lineage in read_lineages(store, config).items():
         needed = anew if ticker == POOL else ticker not in damaged
         if (
             needed

@@ -5,6 +5,7 @@ A query yields one text, `breach`, a row. `$run` is the run being recorded; rows
 rules when they were written, so only what the run touched is looked at.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -80,21 +81,26 @@ _DATED = {
 
 @dataclass(frozen=True)
 class Audit:
-    """A rule, by a short name, and the query that finds its breaches."""
+    """A rule, by a short name, and the query that finds its breaches; `table`: the only one it is about."""
 
     rule: str
     sql: str
+    table: str | None = None
 
 
-def check_run(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
+def check_run(con: duckdb.DuckDBPyConnection, run_id: str, written: Mapping[str, int]) -> None:
     """Hold the rows that a run wrote, committed or not, against every rule.
+
+    Args:
+        written: how many, by table, as the tables say; of a table without any nothing is asked.
 
     Raises:
         AuditFailed: names the first broken rule, how often it is broken and one example.
     """
-    proven = _PROVEN_BY_ORDER if _prices_are_new_and_in_order(con, run_id) else ()
+    in_order = bool(written.get("prices")) and _prices_are_new_and_in_order(con, run_id)
+    proven = _PROVEN_BY_ORDER if in_order else ()
     for audit in AUDITS:
-        if audit.rule in proven:
+        if audit.rule in proven or (audit.table and not written.get(audit.table)):
             continue
         parameters = {"run": run_id} if "$run" in audit.sql else {}
         count, example = con.execute(
@@ -153,6 +159,7 @@ def _duplicates(table: str) -> Audit:
         GROUP BY {key}
         HAVING count(*) > 1
         """,
+        table,
     )
 
 
@@ -164,6 +171,7 @@ def _future(table: str, column: str) -> Audit:
         FROM ({WRITERS[table]}) AS w JOIN runs AS r ON r.run_id = $run
         WHERE w.writer = $run AND w.{column} > r.as_of
         """,
+        table,
     )
 
 
@@ -191,6 +199,7 @@ def _quantiles(table: str) -> Audit:
         WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE}
             OR {_ABOVE_ITS_QUANTILE})
         """,
+        table,
     )
 
 
@@ -212,6 +221,7 @@ _STORY = (
         GROUP BY ticker, session
         HAVING count(*) <> max(revision) + 1
         """,
+        "prices",
     ),
     Audit(
         "every forecast ticker has the same steps, 1 to the horizon",
@@ -222,6 +232,7 @@ _STORY = (
         GROUP BY ticker
         HAVING min(step) <> 1 OR max(step) <> count(*) OR max(step) <> (SELECT max(step) FROM made)
         """,
+        "forecasts",
     ),
     Audit(
         "a forecast's target sessions follow its cutoff in order",
@@ -232,6 +243,7 @@ _STORY = (
         QUALIFY target_session <= coalesce(lag(target_session) OVER (PARTITION BY ticker ORDER BY step),
             cutoff)
         """,
+        "forecasts",
     ),
     Audit(
         "a forecast's model is in models",
@@ -240,6 +252,7 @@ _STORY = (
         FROM forecasts ANTI JOIN models USING (model_id)
         WHERE run_id = $run AND model_id IS NOT NULL
         """,
+        "forecasts",
     ),
     Audit(
         "every forecast ticker has a status other than none",
@@ -249,6 +262,7 @@ _STORY = (
             WHERE status NOT IN ('ended', 'none')) USING (run_id, ticker)
         WHERE run_id = $run
         """,
+        "forecasts",
     ),
     Audit(
         "every ticker of a nightly run with a status other than none has forecasts",
@@ -267,6 +281,7 @@ _STORY = (
         GROUP BY ticker, step
         HAVING abs(sum(weight) - 1) > 1e-9 OR min(weight) < 0
         """,
+        "forecast_weights",
     ),
     Audit(
         "a combined forecast has weights, and weights have a forecast",
@@ -314,6 +329,7 @@ _STORY = (
         FROM forecast_outcomes ANTI JOIN forecasts USING (run_id, ticker, step, target_session)
         WHERE settled_by = $run
         """,
+        "forecast_outcomes",
     ),
 )
 
