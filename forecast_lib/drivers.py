@@ -29,7 +29,7 @@ import pandas as pd
 
 from forecast_lib.calibration import COVERAGES, student_t_shape
 from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Combined, combined_at, head_at
+from forecast_lib.forecast import Combined, Forecasts, combined_at, head_at
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.heads import Standardised, standardised
 from forecast_lib.windows.features import log_mean_variance, session_features
@@ -133,57 +133,74 @@ def _always(steps: int) -> Array:
     return np.log(2) + _untrained() + 0.5 * np.log(np.arange(1, steps + 1))
 
 
-def _of_inputs(bundle: Bundle, series: TickerSeries, cutoff: int) -> dict[str, Array]:
+def _of_inputs(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
     scale = bundle.scale
     at_close, ahead = scale_inputs(series, bundle.inputs, bundle.horizon)
-    values = np.broadcast_to(at_close[cutoff][:, None], (at_close.shape[1], bundle.horizon))
+    # (cutoffs, inputs + events, horizon)
+    values = np.repeat(at_close[cutoffs][..., None], bundle.horizon, axis=2)
     if ahead is not None:
-        values = np.concatenate([values, ahead[cutoff]])
+        values = np.concatenate([values, ahead[cutoffs]], axis=1)
     parts = 0.5 * np.where(np.isnan(values), 0.0, values - scale.usual) * scale.coefficients[1:]
     found: dict[str, Array] = {}
-    for name, part in zip((*VOLATILITY_INPUTS, *bundle.inputs), parts, strict=True):
+    for name, part in zip((*VOLATILITY_INPUTS, *bundle.inputs), parts.swapaxes(0, 1), strict=True):
         driver = driver_of(name)
         found[driver] = found[driver] + part if driver in found else part
     return found
 
 
-def _of_network(bundle: Bundle, series: TickerSeries, cutoff: int) -> dict[str, Array]:
-    """What a network's interval would be without calibration."""
+def _of_network(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
+    """By driver, (cutoffs, horizon): what a network's interval would be without calibration."""
     scale = bundle.scale
     usual = scale.coefficients[0] + (scale.usual * scale.coefficients[1:]).sum(axis=0)
-    head = head_at(bundle, series, np.array([cutoff]))
     return {
-        "usual level": _always(bundle.horizon) + 0.5 * usual,
-        **_of_inputs(bundle, series, cutoff),
-        "network": _own_reach(head)[0] - _untrained(),
+        "usual level": np.tile(_always(bundle.horizon) + 0.5 * usual, (len(cutoffs), 1)),
+        **_of_inputs(bundle, series, cutoffs),
+        "network": _own_reach(head_at(bundle, series, cutoffs)) - _untrained(),
     }
 
 
-def _of_baselines(series: TickerSeries, cutoff: int, steps: int) -> dict[str, Array]:
+def _of_baselines(series: TickerSeries, cutoffs: np.ndarray, steps: int) -> dict[str, Array]:
     features = session_features(series)
-    long_run = 0.5 * log_mean_variance(features.variance[: cutoff + 1], _LONG_RUN)[-1]
-    return {
-        "usual level": _always(steps) + long_run,
-        "recent sessions": np.full(steps, np.log(features.ewma_sigma[cutoff]) - long_run),
-    }
+    long_run = 0.5 * log_mean_variance(features.variance, _LONG_RUN)[cutoffs, None]
+    recent = np.log(features.ewma_sigma[cutoffs, None]) - long_run
+    return {"usual level": _always(steps) + long_run, "recent sessions": np.tile(recent, steps)}
 
 
-def effects(bundle: Bundle | None, series: TickerSeries, made: Combined, place: int) -> dict[str, Array]:
-    """By driver, (horizon,) its part of the log width that was forecast from the cutoff at `place`.
+def effects(bundle: Bundle | None, series: TickerSeries, made: Combined) -> list[Effects]:
+    """What the log width forecast from each cutoff of `made` is made of.
 
     Args:
         bundle: the ticker's model. made: what it and the baselines forecast from some cutoffs.
     """
-    cutoff, steps = int(made.forecasts.cutoffs[place]), made.weights.shape[2]
     network = bundle.network.variant if bundle else ""
-    if bundle and network in made.parts and np.isfinite(made.parts[network].point[place]).all():
-        found, own = _of_network(bundle, series, cutoff), made.parts[network]
-    else:
-        found, own = _of_baselines(series, cutoff, steps), made.parts["naive"]
-    said, width = sum(found.values()), log_width(own.quantiles[place])
+    able: np.ndarray = np.zeros(len(made.forecasts.cutoffs), dtype=bool)
+    if network in made.parts:
+        able = np.asarray(np.isfinite(made.parts[network].point).all(axis=1))
+    by_place: dict[int, Effects] = {}
+    for places, own in ((np.flatnonzero(able), network), (np.flatnonzero(~able), "naive")):
+        if len(places):
+            every = _whole(bundle if own == network else None, series, made, places, made.parts[own])
+            by_place |= {
+                place: {name: part[at] for name, part in every.items()}
+                for at, place in enumerate(places.tolist())
+            }
+    return [by_place[place] for place in range(len(able))]
+
+
+def _whole(
+    bundle: Bundle | None, series: TickerSeries, made: Combined, places: np.ndarray, own: Forecasts
+) -> dict[str, Array]:
+    """By driver, (places, horizon): the whole log width.
+
+    Args:
+        bundle: of the network that `own` is of; None: of `naive`.
+    """
+    cutoffs, steps = made.forecasts.cutoffs[places], made.weights.shape[2]
+    inner = _of_network(bundle, series, cutoffs) if bundle else _of_baselines(series, cutoffs, steps)
+    said, width = sum(inner.values()), log_width(own.quantiles[places])
     width = np.where(np.isfinite(width), width, said)
-    whole = log_width(made.forecasts.quantiles[place])
-    return {**found, "calibration": width - said, "combination": whole - width}
+    whole = log_width(made.forecasts.quantiles[places])
+    return {**inner, "calibration": width - said, "combination": whole - width}
 
 
 def drivers(bundle: Bundle | None, series: TickerSeries, made: Combined, before: Before | str) -> Drivers:
@@ -194,12 +211,23 @@ def drivers(bundle: Bundle | None, series: TickerSeries, made: Combined, before:
             before it.
         before: what the run before published, or why there is nothing to compare with, in a word.
     """
-    found, steps = effects(bundle, series, made, -1), made.weights.shape[2]
+    every, steps = effects(bundle, series, made), made.weights.shape[2]
+    found = every[-1]
     if isinstance(before, str):
         return _not_compared(found, before, steps)
-    changes = _changes(bundle, series, made, found, before)
-    if isinstance(changes, str):
-        return _not_compared(found, changes, steps)
+    at = int(np.searchsorted(series.sessions, before.cutoff))
+    if at == len(series) or series.sessions[at] != before.cutoff:
+        return _not_compared(found, "session", steps)
+    if before.model is not None and before.model.horizon != steps:
+        return _not_compared(found, "settings", steps)
+
+    def again(model: Bundle | None) -> Effects:
+        """The effects from the cutoff of then, as the prices are known by now."""
+        return effects(model, series, combined_at(model, series, steps, (at, at + 1)))[0]
+
+    place = at - int(made.forecasts.cutoffs[0])
+    then = every[place] if 0 <= place < len(every) else again(bundle)
+    changes = _changes(found, then, then if before.same_model else again(before.model), before)
     changed = np.stack([*changes.values()])
     known = np.asarray(np.isfinite(changed).all(axis=0))
     return Drivers(
@@ -218,26 +246,13 @@ def _not_compared(found: Effects, why: str, steps: int) -> Drivers:
     return Drivers(tuple(found), effects_of, np.full(effects_of.shape, np.nan), (why,) * steps)
 
 
-def _changes(
-    bundle: Bundle | None, series: TickerSeries, made: Combined, tonight: Effects, before: Before
-) -> Effects | str:
-    """By driver, (horizon,) its change, not finite where a width is not; or why there is none, in a word."""
-    at = int(np.searchsorted(series.sessions, before.cutoff))
-    if at == len(series) or series.sessions[at] != before.cutoff:
-        return "session"
-    horizon = made.weights.shape[2]
-    if before.model is not None and before.model.horizon != horizon:
-        return "settings"
+def _changes(tonight: Effects, then: Effects, as_it_was: Effects, before: Before) -> Effects:
+    """By driver, (horizon,) its change, not finite where a width is not.
 
-    def again(model: Bundle | None) -> Effects:
-        """The effects from the cutoff of then, as the prices are known by now."""
-        if model is bundle and at in made.forecasts.cutoffs:
-            return effects(model, series, made, at - int(made.forecasts.cutoffs[0]))
-        return effects(model, series, combined_at(model, series, horizon, (at, at + 1)), 0)
-
-    then = again(bundle)
-    as_it_was = then if before.same_model else again(before.model)
-    zero = np.zeros(horizon)
+    Args:
+        then: of tonight's model from the cutoff of then. as_it_was: the same of the model of then.
+    """
+    zero = np.zeros_like(before.width)
     with np.errstate(invalid="ignore"):
         revised = {name: as_it_was.get(name, zero) - said for name, said in before.covariates.items()}
         return {

@@ -82,7 +82,7 @@ def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     market = _with_what_is_shared(config, read_market(store, config, stages))
     tonight = _refresh(store, config, market, stages)
     tonight = _backtest(config, tonight, stages)
-    tonight = _forecast(config, tonight, stages)
+    tonight = _forecast(store, config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
 
@@ -199,8 +199,8 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
     return results.with_backtest(tonight, config, backtests.tested(tested), _seconds_of_backtest(stages))
 
 
-def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    asked = with_before(config, results.to_forecast(tonight, config))
+def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    asked = with_before(store, config, results.to_forecast(tonight, config))
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)

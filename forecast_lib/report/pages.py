@@ -198,7 +198,7 @@ def _with_pages(known: _Known, index: IndexPage) -> list[TickerState]:
         for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises)
         for each in part
     }
-    named |= {each.ticker for each in index.changes.widths}
+    named |= {each.ticker for each in index.changes.shown}
     named |= {each.of for each in parts.uncovered} | {each.state.ticker for each in index.charts.pictures}
     return sorted((state for state in found if state.ticker in named), key=lambda state: state.ticker)
 

@@ -1,5 +1,6 @@
 """Tonight's widths beside those of the run before, night by night, with real files and the database."""
 
+import dataclasses
 import datetime as dt
 import shutil
 from pathlib import Path
@@ -8,8 +9,10 @@ import duckdb
 import pytest
 
 from flows.settings.layers import resolve
+from forecast_lib.jobs.upkeep import verify
 from forecast_lib.store.disk.files import WORKING
 from forecast_lib.store.published import reader
+from forecast_lib.store.working.store import Store
 from tests import plain_runs
 
 pytestmark = pytest.mark.slow
@@ -18,9 +21,9 @@ SMALL = {"units": "4", "lookback": "10", "horizon": "2", "epochs": "1", "test_sh
 FIRST, SECOND, THIRD = (dt.date(2024, 5, day) for day in (29, 30, 31))
 
 
-def night(workspace: Path, day: dt.date, strategy: str = "forecast", tickers: str = "SIM1,SIM2") -> str:
+def night(workspace: Path, day: dt.date, strategy: str = "forecast", **options: str) -> str:
     """Runs the night of that evening; its run id."""
-    given = {**SMALL, "workspace": str(workspace), "tickers": tickers, "source": "simulated"}
+    given = {**SMALL, "workspace": str(workspace), "tickers": "SIM1,SIM2", "source": "simulated", **options}
     now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
     config = resolve({**given, "as_of": str(day), "strategy": strategy}, environ={}, now=now)
     return plain_runs.night(config).run_id
@@ -119,6 +122,24 @@ def test_a_model_that_was_pruned_leaves_its_ticker_alone_without_a_comparison(co
     assert why(copy, third, "ticker = 'SIM1'") == [None]
 
 
+def test_a_night_whose_widths_were_held_against_pruned_models_cannot_be_verified(copy):
+    """Other settings: nothing but the comparison needs the models of the night before."""
+    third = night(copy, THIRD, "retrain", seed="1")
+    assert why(copy, third) == [None]
+    with verify.copied(copy) as aside:
+        config = dataclasses.replace(
+            verify.config_of(verify.read_published(aside, THIRD)), workspace=aside, run_id="again"
+        )
+        rows_of = verify.read_rows(aside, third)
+        sql = "SELECT model_id, weights_sha256 FROM models WHERE ticker = 'SIM2' AND run_id <> $run"
+        [(model_id, sha256)] = rows(copy, sql, run=third)
+        with Store(aside, config.as_of.now) as store:
+            assert verify.pruned(store, config, rows_of) is None
+            (aside / "models" / f"{sha256}.npz").unlink()
+            said = verify.pruned(store, config, rows_of)
+    assert said == f"the weights of model {model_id} of SIM2, which answered before, were removed"
+
+
 def test_an_evening_run_again_is_held_against_the_evening_before_and_says_the_same(copy):
     sql = "SELECT ticker, step, driver, effect, change FROM forecast_drivers WHERE run_id = $run ORDER BY ALL"
     [(second,)] = rows(copy, "SELECT run_id FROM runs WHERE as_of = '2024-05-30'")
@@ -132,3 +153,16 @@ def test_a_missed_night_is_stepped_over(copy):
     assert why(copy, night(copy, dt.date(2024, 6, 7))) == [None]
     *_, (_, effects, changes) = rows(copy, ADDED)
     assert max(effects, changes) < 1e-9
+
+
+def test_a_ticker_in_trouble_changes_nobody_s_drivers(two_nights, tmp_path):
+    """NOSUCH is asked for on both nights and has no prices."""
+    for day, strategy in ((FIRST, "retrain"), (SECOND, "forecast")):
+        night(tmp_path / "w", day, strategy, tickers="SIM1,NOSUCH,SIM2")
+    sql = (
+        "SELECT as_of, d.* EXCLUDE (run_id) FROM forecast_drivers AS d JOIN runs USING (run_id) ORDER BY ALL"
+    )
+    assert rows(tmp_path / "w", sql) == rows(two_nights, sql)
+    assert rows(tmp_path / "w", "SELECT DISTINCT status FROM run_tickers WHERE ticker = 'NOSUCH'") == [
+        ("none",)
+    ]

@@ -14,7 +14,8 @@ from forecast_lib.jobs.forecast.tickers import Question
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import load_bundle
-from forecast_lib.store.working import database, reads
+from forecast_lib.store.working import reads
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import QUANTILE_COLUMNS
 
 __all__ = ["read_answered", "with_before"]
@@ -29,51 +30,46 @@ class _Published:
     weights: Mapping[str, str]
 
 
-def with_before(config: RunConfig, asked: Sequence[Question]) -> list[Question]:
+def with_before(store: Store, config: RunConfig, asked: Sequence[Question]) -> list[Question]:
     """The questions with what each ticker's forecast is to be compared with, or why there is nothing.
 
     A model that still answers is not read again; one that was replaced, and is no longer to be read, leaves
     its ticker without a comparison.
     """
-    published = _read(config)
+    published = _read(store, config)
     return [dataclasses.replace(each, before=_before(config, each, published)) for each in asked]
 
 
-def read_answered(config: RunConfig) -> dict[str, tuple[str, str]]:
+def read_answered(store: Store, config: RunConfig) -> dict[str, tuple[str, str]]:
     """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights."""
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        found = reads.read_run_before(con, config.as_of)
-        if found.empty:
-            return {}
-        answered = reads.read_of_run(con, "forecasts", found.iloc[0]["run_id"]).dropna(subset="model_id")
-        weights = reads.read_weights_of(con, answered["model_id"].unique().tolist())
-    pairs = zip(answered["ticker"], answered["model_id"], strict=True)
+    found = reads.read_run_before(store.con, config.as_of)
+    if found.empty:
+        return {}
+    rows = reads.read_of_run(store.con, "forecasts", found.iloc[0]["run_id"]).dropna(subset="model_id")
+    weights = reads.read_weights_of(store.con, rows["model_id"].unique().tolist())
+    pairs = zip(rows["ticker"], rows["model_id"], strict=True)
     return {ticker: (model_id, weights[model_id]) for ticker, model_id in pairs}
 
 
-def _read(config: RunConfig) -> _Published | str:
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        found = reads.read_run_before(con, config.as_of)
-        if found.empty:
-            return "first"
-        run = found.iloc[0]
-        asked = reads.read_of_run(con, "run_tickers", run["run_id"])["ticker"]
-        if set(asked) != set(config.tickers):
-            return "universe"
-        made_with = json.loads(run["libraries"])
-        if (run["code_version"], {name: made_with.get(name) for name in libraries()}) != (
-            code_version(),
-            libraries(),
-        ):
-            return "version"
-        forecasts = reads.read_of_run(con, "forecasts", run["run_id"])
-        drivers = reads.read_of_run(con, "forecast_drivers", run["run_id"])
-        weights = reads.read_weights_of(con, forecasts["model_id"].dropna().unique().tolist())
+def _read(store: Store, config: RunConfig) -> _Published | str:
+    found = reads.read_run_before(store.con, config.as_of)
+    if found.empty:
+        return "first"
+    run = found.iloc[0]
+    forecasts, drivers, statuses = (
+        reads.read_of_run(store.con, table, run["run_id"])
+        for table in ("forecasts", "forecast_drivers", "run_tickers")
+    )
+    if set(statuses["ticker"]) != set(config.tickers):
+        return "universe"
+    now, then = libraries(), json.loads(run["libraries"])
+    if run["code_version"] != code_version() or now != {name: then.get(name) for name in now}:
+        return "version"
     covariates = drivers[drivers["driver"].str.startswith(COVARIATE)]
     return _Published(
         {str(ticker): rows for ticker, rows in forecasts.groupby("ticker")},
         {str(ticker): rows for ticker, rows in covariates.groupby("ticker")},
-        weights,
+        reads.read_weights_of(store.con, forecasts["model_id"].dropna().unique().tolist()),
     )
 
 

@@ -200,7 +200,7 @@ def pruned(store: Store, config: RunConfig, rows: Rows) -> str | None:
         store, config: of the second run, in the copy.
         rows: what the night published.
     """
-    if missing := _pruned_of_before(config, rows["forecast_drivers"]):
+    if missing := _pruned_of_before(store, config, rows["forecast_drivers"]):
         return missing
     answers = rows["run_tickers"]
     damaged = set(answers.index[answers["trigger"] == "model_damaged"])
@@ -216,12 +216,12 @@ def pruned(store: Store, config: RunConfig, rows: Rows) -> str | None:
     return None
 
 
-def _pruned_of_before(config: RunConfig, drivers: pd.DataFrame) -> str | None:
+def _pruned_of_before(store: Store, config: RunConfig, drivers: pd.DataFrame) -> str | None:
     """The same of the models that widths were held against."""
     compared = drivers.index[drivers["change"].notna()].get_level_values("ticker").unique()
     if not len(compared):
         return None
-    answered = read_answered(config)
+    answered = read_answered(store, config)
     for ticker in compared.intersection(list(answered)):
         model_id, sha256 = answered[ticker]
         if not (models_folder(config.workspace) / f"{sha256}.npz").exists():

@@ -19,6 +19,7 @@ __all__ = ["Changes", "WidthChange", "changes", "sentence", "width_change"]
 _NOTABLE = 0.1
 """A width that moved by a smaller share is not spoken of."""
 _NAMED, _SMALLEST = 4, 0.02
+_SHOWN = 100
 _OF_THE_SESSION = ("last session", "falls", "recent sessions")
 _WORDS = {
     "usual level": ("its usual level higher", "its usual level lower"),
@@ -73,6 +74,11 @@ class Changes:
     widths: tuple[WidthChange, ...]
     compared: int
     left_out: tuple[tuple[str, int], ...]
+
+    @property
+    def shown(self) -> tuple[WidthChange, ...]:
+        """Those on the first page; every ticker's sentence is on its own."""
+        return self.widths[:_SHOWN]
 
 
 def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:

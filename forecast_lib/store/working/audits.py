@@ -310,6 +310,7 @@ _STORY = (
             OR compared NOT IN (0, drivers)
             OR reasons <> drivers - compared
         """,
+        "forecast_drivers",
     ),
     Audit(
         "scenarios are of one run's forecasts, each with as many finite, positive prices as the others",
