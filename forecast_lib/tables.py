@@ -160,6 +160,34 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["run_id", "ticker", "rule"],
     ),
+    "covariates": _table(
+        {
+            "name": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "value": _number(_FINITE),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["name", "ticker", "session", "revision"],
+    ),
+    "events": _table(
+        {
+            "kind": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "expected": _flag(),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["kind", "ticker", "session", "revision"],
+    ),
     "runs": _table(
         {
             "run_id": _text(),
@@ -235,6 +263,24 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "val_gain": _number(null=True),
         },
         unique=["model_id"],
+    ),
+    "covariate_trials": _table(
+        {
+            "run_id": _text(),
+            "model_id": _text(),
+            "name": _text(),
+            "inputs": _list(),
+            "half_years": _count(),
+            "tickers": _count(),
+            "loss_without": _number(pa.Check.ge(0), _FINITE, null=True),
+            "loss_with": _number(pa.Check.ge(0), _FINITE, null=True),
+            "tickers_better": _count(),
+            "pvalue": _number(pa.Check.in_range(0, 1)),
+            "pvalue_adjusted": _number(pa.Check.in_range(0, 1)),
+            "kept": _flag(),
+            "source": _text(),
+        },
+        unique=["run_id", "model_id", "name"],
     ),
     "forecasts": _table(
         {
