@@ -147,7 +147,7 @@ class _Half:
     Attributes:
         tickers: (t,) places.
         owner: (n,) whose each cutoff is, a place among `tickers`.
-        columns, realised: (n, columns), what is not known neutral, and (n, steps) log variances that came.
+        columns, realised: (n, columns), what is not known usual, and (n, steps) log variances that came.
         known: (t, columns) whether each is known on half of the cutoffs; of an event, whether it falls.
         counts, sums, products: of the other half-years, (t,), (t, c) and (t, c, c): cutoffs, sums and
             products of columns and, as the last ones, realised log variances.
@@ -208,7 +208,7 @@ def _read(
     inputs, ahead = scale_inputs(series, names, horizon)
     sample = Sample(inputs, session_features(series), first, last)
     columns, known = (
-        np.where(np.isnan(inputs), sample.neutral(), inputs)[first:last],
+        np.where(np.isnan(inputs), sample.usual(), inputs)[first:last],
         ~np.isnan(inputs)[first:last],
     )
     if ahead is not None:

@@ -28,7 +28,7 @@ from forecast_lib.windows.series import Array
 
 __all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
 
-_FORMAT = 3
+_FORMAT = 4
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
 Arrays = dict[str, np.ndarray]
 
@@ -103,8 +103,7 @@ def _meta(model: Pool | Bundle) -> dict[str, object]:
         "network": dataclasses.asdict(model.network),
         "members": len(model.members),
         **own,
-        # The file of a model without any stays what it was before there were some.
-        **({"inputs": list(model.inputs)} if model.inputs else {}),
+        "inputs": model.inputs,
     }
 
 
@@ -123,9 +122,8 @@ def to_bytes(model: Pool | Bundle) -> bytes:
     if isinstance(model, Pool):
         return _archive(_meta(model), {**_member_arrays(model.members), "slopes": model.slopes})
     own = {} if model.pool_sha256 else _member_arrays(model.members)
-    arrays = {**own, "slopes": model.slopes, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
-    if model.scale.neutral is not None:
-        arrays["neutral"] = model.scale.neutral
+    scale = {"scale": model.scale.coefficients, "usual": model.scale.usual}
+    arrays = {**own, "slopes": model.slopes, **scale, "shrinkage": model.shrinkage}
     return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
 
 
@@ -217,7 +215,7 @@ def load_pool(folder: Path, digest: str) -> Pool:
         meta, arrays = _read(folder, digest, "*")
         network = Network(**meta["network"])
         members = _members(network, meta["members"], arrays)
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta.get("inputs", ())))
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Pool(network, meta["horizon"], members, arrays["slopes"], *own)
 
 
@@ -231,8 +229,8 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         meta, arrays = _read(folder, digest, ticker)
         network, pool = Network(**meta["network"]), meta["pool_sha256"]
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
-        scale = VolatilityScale(arrays["scale"], arrays.get("neutral"))
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta.get("inputs", ())))
+        scale = VolatilityScale(arrays["scale"], arrays["usual"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Bundle(
             network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own
         )

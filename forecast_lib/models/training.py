@@ -164,6 +164,8 @@ def _data_sha256(series: Sequence[TickerSeries], names: tuple[str, ...], horizon
     for each in series:
         for part in (each.sessions.astype("int64"), each.open, each.high, each.low, each.close, each.volume):
             digest.update(np.ascontiguousarray(part).tobytes())
+        if each.missing is not None:
+            digest.update(each.missing.tobytes())
         inputs, ahead = scale_inputs(each, names, horizon)
         if each.inputs is not None and set(COMMON) <= set(each.inputs.names):
             digest.update(inputs[:, _COMMON].tobytes())

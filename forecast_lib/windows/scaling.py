@@ -59,12 +59,12 @@ class VolatilityScale:
 
     Attributes:
         coefficients: (1 + inputs + events, horizon), the first row the intercept.
-        neutral: (inputs,) what stands for an input that is not known: its mean in training. None where
-            there are none but the usual ones, which always are.
+        usual: (inputs + events, horizon) their means over the cutoffs that it was fitted on; they stand for
+            an input that is not known.
     """
 
     coefficients: Array
-    neutral: Array | None = None
+    usual: Array
 
     def sigma(self, inputs: Array, ahead: Array | None = None) -> Array:
         """(sessions, horizon): standard deviation of the log return up to each step, as known at each
@@ -74,9 +74,9 @@ class VolatilityScale:
             inputs: (sessions, inputs), NaN where one is not known.
             ahead: (sessions, events, horizon) of the inputs that differ by step.
         """
-        if self.neutral is not None:
-            inputs = np.where(np.isnan(inputs), self.neutral, inputs)
         split = 1 + inputs.shape[1]
+        if np.isnan(inputs).any():
+            inputs = np.where(np.isnan(inputs), self.usual[: split - 1, 0], inputs)
         # Not a matrix product: its last bits depend on how many rows there are.
         log_variance = self.coefficients[0] + np.einsum("si,ih->sh", inputs, self.coefficients[1:split])
         if ahead is not None:
@@ -111,7 +111,7 @@ class Sample:
         starts = np.arange(self.first, self.last)[:, None] + 1
         return np.log((total[starts + steps] - total[starts]) / steps)
 
-    def neutral(self) -> Array:
+    def usual(self) -> Array:
         """(inputs,): the mean of each input where it is known, zero where it never is."""
         inputs = self.inputs[self.first : self.last]
         known = (~np.isnan(inputs)).sum(axis=0)
@@ -119,12 +119,12 @@ class Sample:
 
     def designs(self, horizon: int) -> list[tuple[slice, Array]]:
         """Steps, and the (cutoffs, inputs + events) that all of them are regressed on; what is not known is
-        neutral.
+        usual.
         """
         part = slice(self.first, self.last)
         inputs = self.inputs[part]
         if np.isnan(inputs).any():
-            inputs = np.where(np.isnan(inputs), self.neutral(), inputs)
+            inputs = np.where(np.isnan(inputs), self.usual(), inputs)
         if self.ahead is None:
             return [(slice(horizon), inputs)]
         ahead = self.ahead[part]
@@ -139,21 +139,21 @@ def _like_the_last_22(inputs: int) -> Array:
     return np.eye(inputs)[:, [LAST_22]]
 
 
-def with_units(gram: Array, ridge: float, cutoffs: int, usual: int) -> Array:
-    """A Gram matrix on whose diagonal the ridge already lies, with the ridge of all inputs after the `usual`
-    ones in their own units; those are in log units.
+def with_units(gram: Array, ridge: float, cutoffs: int, in_logs: int) -> Array:
+    """A Gram matrix on whose diagonal the ridge already lies, with the ridge of all inputs after the first
+    `in_logs` ones in their own units; those are in log units.
     """
-    spread = (np.diag(gram)[usual:] - ridge) / cutoffs
+    spread = (np.diag(gram)[in_logs:] - ridge) / cutoffs
     units = np.where(spread > _CONSTANT, spread, 1.0)
-    return gram + np.diag(np.concatenate([np.zeros(usual), ridge * (units - 1.0)])) if len(units) else gram
+    return gram + np.diag(np.concatenate([np.zeros(in_logs), ridge * (units - 1.0)])) if len(units) else gram
 
 
-def panel_slopes(samples: Sequence[Sample], horizon: int, usual: int | None = None) -> Array:
+def panel_slopes(samples: Sequence[Sample], horizon: int, in_logs: int | None = None) -> Array:
     """(inputs + events, horizon): slopes that many tickers share, each with an intercept of its own (a panel
     regression with fixed effects).
 
     Args:
-        usual: so many inputs are in log units, the others in units of their own; None: all.
+        in_logs: so many inputs are in log units, the others in units of their own; None: all.
     """
     use_one_thread()
     designs = samples[0].designs(horizon)
@@ -172,31 +172,34 @@ def panel_slopes(samples: Sequence[Sample], horizon: int, usual: int | None = No
             moments[place] += inputs.T @ (realised[:, steps] - inputs @ priors[place])
     cutoffs = sum(sample.last - sample.first for sample in samples)
     slopes = [
-        prior + np.linalg.solve(with_units(gram, RIDGE, cutoffs, usual or len(gram)), moment)
+        prior + np.linalg.solve(with_units(gram, RIDGE, cutoffs, in_logs or len(gram)), moment)
         for prior, gram, moment in zip(priors, grams, moments, strict=True)
     ]
     return np.concatenate(slopes, axis=1)
 
 
 def fit_volatility_scale(
-    sample: Sample, horizon: int, panel: Array | None = None, usual: int | None = None
+    sample: Sample, horizon: int, panel: Array | None = None, in_logs: int | None = None
 ) -> VolatilityScale:
     """One ticker's regressions.
 
     Args:
         panel: (inputs + events, horizon) slopes that they are drawn to; None: the ticker stands alone.
-        usual: as of `panel_slopes`.
+        in_logs: as of `panel_slopes`.
     """
     use_one_thread()
     realised = sample.realised(horizon)
     realised_mean, cutoffs = realised.mean(axis=0), sample.last - sample.first
     ridge = RIDGE if panel is None else _PANEL_RIDGE
-    slopes, fitted = [], []
+    slopes, means, fitted = [], [], []
     for own, design in sample.designs(horizon):
         mean = design.mean(axis=0)
         inputs, wanted = design - mean, (realised - realised_mean)[:, own]
+        means.append(np.broadcast_to(mean[:, None], (len(mean), wanted.shape[1])))
         prior = _like_the_last_22(inputs.shape[1]) if panel is None else panel[:, own]
-        gram = with_units(inputs.T @ inputs + ridge * np.eye(len(prior)), ridge, cutoffs, usual or len(prior))
+        gram = with_units(
+            inputs.T @ inputs + ridge * np.eye(len(prior)), ridge, cutoffs, in_logs or len(prior)
+        )
         slopes.append(prior + np.linalg.solve(gram, inputs.T @ (wanted - inputs @ prior)))
         level = realised_mean[own] - mean @ slopes[-1]
         fitted.append((level, design @ slopes[-1] + level))
@@ -211,6 +214,6 @@ def fit_volatility_scale(
         factor = np.maximum(np.minimum(scores, _LARGEST_SCORE).mean(axis=0), 1e-4)
         level = level + np.log(factor)
         scores /= factor
-    more = usual is not None and sample.inputs.shape[1] > usual
-    coefficients = np.concatenate([level[None], np.concatenate(slopes, axis=1)])
-    return VolatilityScale(coefficients, sample.neutral() if more else None)
+    return VolatilityScale(
+        np.concatenate([level[None], np.concatenate(slopes, axis=1)]), np.concatenate(means, axis=1)
+    )

@@ -1,5 +1,6 @@
 """One ticker's history as arrays, split-adjusted, oldest session first."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,8 @@ class TickerSeries:
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
         inputs: what is known beside its own prices; it may know later sessions, which are never asked for.
         shape: how all tickers' returns lie; likewise.
+        missing: (sessions,) how many sessions of the exchange without a price lie between each and the one
+            before it; None where nobody has looked, or none is missing.
     """
 
     ticker: str
@@ -65,6 +68,7 @@ class TickerSeries:
     shares: Array | None = None
     inputs: Inputs | None = None
     shape: PooledShape | None = None
+    missing: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -78,12 +82,9 @@ class TickerSeries:
         return self._part(slice(first, None))
 
     def _part(self, chosen: slice) -> "TickerSeries":
-        shares = None if self.shares is None else self.shares[chosen]
-        cut = {
-            name: getattr(self, name)[chosen]
-            for name in ("sessions", "open", "high", "low", "close", "volume")
-        }
-        return TickerSeries(ticker=self.ticker, **cut, shares=shares, inputs=self.inputs, shape=self.shape)
+        by_session = ("sessions", "open", "high", "low", "close", "volume", "shares", "missing")
+        there = {name: values for name in by_session if (values := getattr(self, name)) is not None}
+        return dataclasses.replace(self, **{name: values[chosen] for name, values in there.items()})
 
 
 def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:

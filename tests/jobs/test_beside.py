@@ -14,9 +14,11 @@ from flows.settings.layers import resolve, utc_now
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
+from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.bundle import load_pool
 from forecast_lib.sessions import TickerCalendar
+from forecast_lib.store.working.store import Store
 from tests import plain_runs
 
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date(2024, 6, 28))
@@ -50,6 +52,12 @@ def values(folder: Path, *lines: str) -> str:
 
 def dates(folder: Path, *lines: str) -> str:
     return written(folder / "events.csv", "session,kind,ticker", *lines)
+
+
+def made(config: RunConfig) -> Night:
+    """A night that is not stored."""
+    with Store(config.workspace, config.as_of.now) as store:
+        return night.made(store, config, InOrder(config, utc_now))
 
 
 # --- from evening to evening
@@ -194,7 +202,7 @@ def test_a_night_again_from_what_was_known_then_is_the_same(nights):
     given = {**ASKED, "covariates": str(nights / "covariates.csv"), "known_at": f"{day(101)}T22:30:00+00:00"}
     then = config(nights, 101, **given)
     later = dataclasses.replace(then, as_of=dataclasses.replace(then.as_of, now=utc_now()))
-    again = night.made(later, InOrder(later, utc_now)).forecasts
+    again = made(later).forecasts
     then_made = f"FROM forecasts JOIN runs USING (run_id) WHERE as_of = DATE '{day(101)}'"
     sql = f"SELECT q90 {then_made} ORDER BY ticker, step"
     assert again["q90"].tolist() == [value for (value,) in rows(nights, sql)]
@@ -203,16 +211,16 @@ def test_a_night_again_from_what_was_known_then_is_the_same(nights):
 def test_another_set_of_covariates_is_changed_settings(nights):
     given = {**ASKED, "calendars": "false", "covariates": str(nights / "covariates.csv")}
     other = config(nights, 102, **given)
-    refreshed = night.made(other, InOrder(other, utc_now)).refreshed
+    refreshed = made(other).refreshed
     assert {each.decision.trigger for each in refreshed} == {"changed_settings"}
 
 
 def test_without_covariates_nothing_is_asked_stored_or_known(tmp_path):
     plain = config(tmp_path, 20, **SMALL)
-    made = night.made(plain, InOrder(plain, utc_now))
-    assert made.market.beside.series() == []
-    assert not any("covariate" in text for texts in made.market.flags.values() for text in texts)
-    inputs = made.market.series["SIM1"].inputs
+    tonight = made(plain)
+    assert tonight.market.beside.series() == []
+    assert not any("covariate" in text for texts in tonight.market.flags.values() for text in texts)
+    inputs = tonight.market.series["SIM1"].inputs
     assert inputs is not None and not any(name.startswith("covariate ") for name in inputs.names)
 
 

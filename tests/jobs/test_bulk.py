@@ -19,6 +19,7 @@ from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
 from forecast_lib.store.working import audits, database
+from forecast_lib.store.working.store import Store
 from tests import plain_runs
 from tests.store import nights
 
@@ -367,13 +368,15 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer
+    """LONG has 420 sessions, 131 of them in 190 days; GONE ended long ago and NEW has begun: both have fewer
     than the rules see.
     """
     day = SESSIONS[LAST].date()
     when = AsOf(day, *[dt.datetime.combine(day, dt.time(22, 30), dt.UTC)] * 2)
     parts = [good("GONE", 1)[:20], good("LONG", 2), good("NEW", 3)[-7:]]
-    with database.open_working(tmp_path, when.now) as con:
+    names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
+    with Store(tmp_path, when.now) as store:
+        con = store.con
         con.register("arriving", pd.concat(parts, ignore_index=True))
         con.execute(
             "INSERT INTO prices BY NAME SELECT * EXCLUDE (date, dividends, stock_splits), date::DATE AS"
@@ -381,12 +384,11 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
             " FROM arriving"
         )
         con.unregister("arriving")
-    names = tuple(map(Ticker, ("GONE", "LONG", "NEW")))
-    whole, tails = (read_known(tmp_path, names, when, tails=cut) for cut in (False, True))
+        whole, tails = (read_known(store, names, when, tails=cut) for cut in (False, True))
+        filled = with_whole_past(store, tails, (names[1],), when)
     assert [len(whole.sessions[name]) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions[name]) for name in names] == [20, 344, 7]
-    assert (tails.sessions["LONG"] == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
-    filled = with_whole_past(tmp_path, tails, (names[1],), when)
+    assert [len(tails.sessions[name]) for name in names] == [20, 131, 7]
+    assert (tails.sessions["LONG"] == SESSIONS[-131:].to_numpy("datetime64[D]")).all()
     pd.testing.assert_frame_equal(filled.rows.frame(), whole.rows.frame())
 
 

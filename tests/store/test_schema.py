@@ -33,10 +33,10 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 
 def sql_type(name: str, column: pa.Column) -> str:
-    if column.metadata:
+    kind = column.metadata["dtype"].lower()
+    if kind == "datetime64[us]":
         return "DATE" if name in SESSIONS else "TIMESTAMP"
-    kind = str(column.dtype).lower()
-    if kind.startswith("str"):
+    if kind == "str":
         return "JSON" if name in JSON else "VARCHAR"
     if kind == "object":
         return LISTS[name]

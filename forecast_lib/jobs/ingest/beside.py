@@ -22,7 +22,8 @@ from forecast_lib.prices.source import Listed
 from forecast_lib.prices.sources.named_files import MARKET, read_covariates, read_events
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
-from forecast_lib.store.working import database, reads, revisions
+from forecast_lib.store.working import reads, revisions
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -101,7 +102,9 @@ def apart(market: "Market", config: RunConfig) -> "Market":
     return dataclasses.replace(market, **parts, beside=Beside(tickers=found, left_out=tuple(left_out)))
 
 
-def read_beside(config: RunConfig, known: Beside = Beside(), listed: Listed | None = None) -> Beside:
+def read_beside(
+    store: Store, config: RunConfig, known: Beside = Beside(), listed: Listed | None = None
+) -> Beside:
     """What is stored of covariates and events that are asked for, and what files and the source have anew.
 
     A past night that is run again asks no file.
@@ -110,11 +113,10 @@ def read_beside(config: RunConfig, known: Beside = Beside(), listed: Listed | No
         known: already, the tickers that serve as covariates.
         listed: the dates that the source lists; None where it was not asked.
     """
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        if config.beside.covariates is not None:
-            known = _with_covariates(con, config, config.beside.covariates, known)
-        if config.beside.events is not None or config.beside.calendars:
-            known = _with_events(con, config, listed, known)
+    if config.beside.covariates is not None:
+        known = _with_covariates(store, config, config.beside.covariates, known)
+    if config.beside.events is not None or config.beside.calendars:
+        known = _with_events(store, config, listed, known)
     return known
 
 
@@ -122,14 +124,14 @@ def _asks_files(config: RunConfig) -> bool:
     return config.as_of.known_at >= config.as_of.now
 
 
-def _with_covariates(con: database.Connection, config: RunConfig, path: Path, known: Beside) -> Beside:
-    stored, new = reads.read_covariates(con, config.as_of), known.new_covariates
+def _with_covariates(store: Store, config: RunConfig, path: Path, known: Beside) -> Beside:
+    stored, new = reads.read_covariates(store.con, config.as_of), known.new_covariates
     said = list(known.left_out)
     if _asks_files(config):
         try:
             found = read_covariates(path, config.as_of, config.tickers, config.beside.tickers, ParquetFiles())
             said += found.left_out
-            new = revisions.diff_covariates(con, found.rows.assign(source=_FILES), config.as_of)
+            new = revisions.diff_covariates(store.con, found.rows.assign(source=_FILES), config.as_of)
         except FileRefused as error:
             said.append(f"covariates: {error}; what was stored before is used")
     key = ["name", "ticker", "session"]
@@ -142,11 +144,11 @@ def _with_covariates(con: database.Connection, config: RunConfig, path: Path, kn
     )
 
 
-def _with_events(con: database.Connection, config: RunConfig, listed: Listed | None, known: Beside) -> Beside:
+def _with_events(store: Store, config: RunConfig, listed: Listed | None, known: Beside) -> Beside:
     asked, as_of, said = config.beside, config.as_of, list(known.left_out)
     sources = {_FILES} if asked.events is not None else set[str]()
     sources |= {config.source.name} if asked.calendars else set()
-    stored = reads.read_events(con, as_of)
+    stored = reads.read_events(store.con, as_of)
     stored = stored[stored["source"].isin(sources)]
     told = []
     if asked.events is not None and _asks_files(config):
@@ -166,7 +168,7 @@ def _with_events(con: database.Connection, config: RunConfig, listed: Listed | N
     if told:
         key = ["kind", "ticker", "session"]
         both = pd.concat(told, ignore_index=True).sort_values("expected", ascending=False, kind="stable")
-        new = revisions.diff_events(con, both.drop_duplicates(key), as_of)
+        new = revisions.diff_events(store.con, both.drop_duplicates(key), as_of)
     return dataclasses.replace(
         known, events=pd.concat([stored, new], ignore_index=True), new_events=new, left_out=tuple(said)
     )

@@ -1,0 +1,57 @@
+"""What a run has of its workspace: one open database to read from and to write to, and the publication."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import pandas as pd
+
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database
+from forecast_lib.store.working.new_rows import CleanRows
+
+__all__ = ["Store"]
+
+
+class Store:
+    """The working database of a workspace that the caller holds, open until the block ends or the tables are
+    published.
+
+    Attributes:
+        con: the connection; another thread takes a `cursor()` of it.
+    """
+
+    def __init__(self, workspace: Path, now: dt.datetime) -> None:
+        """Args and errors are those of `database.open_working`."""
+        self.workspace = workspace
+        self._open = contextlib.ExitStack()
+        self.con = self._open.enter_context(database.open_working(workspace, now))
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
+
+    def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+        """Store all that a run made in one transaction, and enter it in the ledger.
+
+        Args and errors are those of `database.record_run`.
+        """
+        ledger.append(self.workspace, database.record_run(self.con, frames, clean=clean))
+
+    def publish(self, run_id: str, keep: int) -> Path:
+        """Close the database, and put its tables before the readers.
+
+        Args, value and errors are those of `publication.publish`.
+        """
+        self._open.close()
+        return publication.publish(self.workspace, run_id, keep)
