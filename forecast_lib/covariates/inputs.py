@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 
 COVARIATE, EVENT = "covariate ", "event "
-_FAMILIES = {"level": "level", "mean": "level", "change": "level"}
-"""The inputs of one covariate that are tried together; all others of it are its ranges."""
+_FAMILIES = {"level": "", "mean": "", "change": "", "year": ", its year"}
+"""The inputs of one covariate that are tried together, by what is said of them; all others are its ranges."""
 
 
 def is_ahead(name: str) -> bool:
@@ -36,8 +36,8 @@ def candidates(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for name in asked:
         owner, slash, part = name.partition("/")
-        of_range = bool(slash) and part not in _FAMILIES
-        found.setdefault(f"{owner}, its range" if of_range else owner, []).append(name)
+        family = _FAMILIES.get(part, ", its range") if slash else ""
+        found.setdefault(owner + family, []).append(name)
     return {label: tuple(inputs) for label, inputs in found.items()}
 
 

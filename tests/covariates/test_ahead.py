@@ -76,11 +76,18 @@ def test_of_parts_with_the_same_name_the_first_counts():
     assert np.isnan(Inputs((own,)).known(("covariate y/level",), DAYS[:1])).all()
 
 
-def test_ranges_of_a_covariate_are_tried_apart_from_its_level():
-    names = ("covariate ^VIX/level", "covariate ^VIX/range_1_22", "covariate ^VIX/return", "common_1_22")
+def test_ranges_and_the_year_of_a_covariate_are_tried_apart_from_its_level():
+    own = (
+        "covariate ^VIX/level",
+        "covariate ^VIX/year",
+        "covariate ^VIX/range_1_22",
+        "covariate ^VIX/return",
+    )
+    names = (*own, "common_1_22")
     assert candidates(names) == {
         "covariate ^VIX": ("covariate ^VIX/level",),
         "covariate ^VIX, its range": ("covariate ^VIX/range_1_22", "covariate ^VIX/return"),
+        "covariate ^VIX, its year": ("covariate ^VIX/year",),
     }
 
 

@@ -27,18 +27,18 @@ def at_new_york(made: Covariate):
 def test_level_mean_and_change_are_those_of_the_logarithms():
     values = walk(len(DAYS))
     logs = np.log(values)
-    level, mean, change = level_of(covariate(values)).values[300]
-    month = logs[279:301].mean()
     # By hand: 22 and 250 values up to and including the session
-    assert (level, mean, change) == pytest.approx(
-        (logs[300] - month, month - logs[51:301].mean(), logs[300] - logs[299]), abs=1e-12
-    )
+    month, year = logs[279:301].mean(), logs[51:301].mean()
+    expected = (logs[300] - month, month - year, logs[300] - logs[299], year)
+    assert tuple(level_of(covariate(values)).values[300]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_another_unit_changes_nothing():
+def test_another_unit_moves_the_year_alone_and_by_the_same_everywhere():
     values = walk(len(DAYS))
-    in_thousands = level_of(covariate(values / 1000)).values
-    np.testing.assert_allclose(in_thousands, level_of(covariate(values)).values, atol=1e-9)
+    moved = level_of(covariate(values)).values - level_of(covariate(values / 1000)).values
+    np.testing.assert_allclose(
+        moved[22:], np.tile([0.0, 0.0, 0.0, np.log(1000)], (len(DAYS) - 22, 1)), atol=1e-9
+    )
 
 
 def test_values_below_zero_are_in_units_of_their_own_size():
@@ -52,7 +52,8 @@ def test_values_below_zero_are_in_units_of_their_own_size():
 @pytest.mark.parametrize("values", [np.full(len(DAYS), 7.0), np.zeros(len(DAYS)), np.full(len(DAYS), -1e300)])
 def test_a_constant_says_nothing_and_harms_nothing(values):
     made = level_of(covariate(values)).values
-    assert np.isfinite(made[22:]).all() and np.abs(made[22:]).max() < 1e-9
+    assert np.isfinite(made[22:]).all() and np.abs(made[22:, :3]).max() < 1e-9
+    assert np.ptp(made[22:, 3]) < 1e-9
 
 
 def test_another_future_moves_nothing_before_it():
