@@ -23,21 +23,23 @@ from forecast_lib.backtest.selection import Selection, select
 from forecast_lib.backtest.significance import compare_losses
 from forecast_lib.calibration import multipliers
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
-from forecast_lib.covariates.calendar import calendar_events
-from forecast_lib.covariates.inputs import Inputs, candidates, is_ahead
+from forecast_lib.covariates.calendar import ALWAYS, NEVER, calendar_events
+from forecast_lib.covariates.inputs import Ahead, Inputs, candidates, is_ahead
 from forecast_lib.covariates.series import Covariate, as_known, level_of
 from forecast_lib.distribution import pinball
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.models.training import first_cutoff
 from forecast_lib.sessions import TickerCalendar
+from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.beside import range_of
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.scaling import Sample, fit_volatility_scale, future_log_returns, panel_slopes
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
-from tests.bench.goals import geometric, series_until
+from tests.bench.goals import DATA, geometric, series_until
 
+ACTIONS = DATA.with_name("dev_actions.parquet")
 MODEL = ModelConfig()
 STEPS = (1, 5)
 PERIODS = {
@@ -76,19 +78,37 @@ def known_beside(series: Sequence[TickerSeries], names: Sequence[str], last: str
         closes = frame["Close" if "Close" in frame else "vix"].to_numpy(float)
         parts.append(as_known(level_of(Covariate(name, None, days, closes, known)), sessions, evenings))
     planned = calendar_events(CALENDAR, pd.Timestamp(sessions[0]).date(), pd.Timestamp(last).date())
-    return [dataclasses.replace(each, inputs=Inputs((*_shared(each), *parts), (planned,))) for each in series]
+    actions = read_parquet(ACTIONS, ("ticker", "date", "dividend"))
+    found = []
+    for each in series:
+        shared = () if each.inputs is None else each.inputs.at_close
+        paid = actions[(actions["ticker"] == each.ticker) & (actions["dividend"] > 0)]
+        ahead = (planned, _always_known("event ex_dividend", paid["date"], planned.days))
+        found.append(dataclasses.replace(each, inputs=Inputs((*shared, *parts), ahead)))
+    return found
 
 
-def _shared(series: TickerSeries) -> tuple:
-    return () if series.inputs is None else series.inputs.at_close
+def _always_known(name: str, dates: pd.Series, days: np.ndarray) -> Ahead:
+    """As if each date had been announced in time, as ex-dividend days of these companies mostly are."""
+    on = dates.to_numpy("datetime64[D]")
+    return Ahead((name,), days, np.zeros(len(on), int), on, np.full(len(on), ALWAYS), np.full(len(on), NEVER))
 
 
-def sets_of(series: TickerSeries) -> dict[str, tuple[str, ...]]:
-    """What is added, by label: each candidate alone, and all covariates."""
-    assert series.inputs is not None
-    found = candidates(series.inputs.names)
-    covariates = [name for inputs in found.values() for name in inputs if not is_ahead(name)]
-    return {**found, **({"all covariates": tuple(covariates)} if covariates else {})}
+def sets_of(series: Sequence[TickerSeries]) -> dict[str, tuple[str, ...]]:
+    """What is added, by label: each candidate alone, levels also with their year, and levels and ranges
+    together.
+    """
+    found = candidates(name for each in series if each.inputs is not None for name in each.inputs.names)
+    for label in [each for each in found if each.endswith(", its year")]:
+        owner = label.removesuffix(", its year")
+        found[f"{owner} and its year"] = (*found[owner], *found.pop(label))
+    together = [
+        name
+        for label, inputs in found.items()
+        for name in inputs
+        if not is_ahead(name) and not label.endswith("year")
+    ]
+    return {**found, **({"all without years": tuple(together)} if together else {})}
 
 
 # --- the scale alone
@@ -226,7 +246,7 @@ def main(arguments: Sequence[str]) -> None:
     for period in asked.periods.split(","):
         first, last, names = PERIODS[period]
         series = known_beside(series_until(f"{last}-12-31", ()), names, f"{last}-12-31")
-        sets = sets_of(series[0])
+        sets = sets_of(series)
         if asked.served:
             covariates = {label: inputs for label, inputs in sets.items() if not is_ahead(inputs[0])}
             rows = against_without(served_losses, series, {**covariates, "as selected": None}, (first, last))
