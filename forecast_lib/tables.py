@@ -9,7 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from forecast_lib.config import ARMS
-from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
+from forecast_lib.domain import NOT_COMPARED, QUANTILES, STATUSES, quantile_column
 
 __all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "REPLACED", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
 
@@ -160,6 +160,34 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["run_id", "ticker", "rule"],
     ),
+    "covariates": _table(
+        {
+            "name": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "value": _number(_FINITE),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["name", "ticker", "session", "revision"],
+    ),
+    "events": _table(
+        {
+            "kind": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "expected": _flag(),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["kind", "ticker", "session", "revision"],
+    ),
     "runs": _table(
         {
             "run_id": _text(),
@@ -236,6 +264,24 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["model_id"],
     ),
+    "covariate_trials": _table(
+        {
+            "run_id": _text(),
+            "model_id": _text(),
+            "name": _text(),
+            "inputs": _list(),
+            "half_years": _count(),
+            "tickers": _count(),
+            "loss_without": _number(pa.Check.ge(0), _FINITE, null=True),
+            "loss_with": _number(pa.Check.ge(0), _FINITE, null=True),
+            "tickers_better": _count(),
+            "pvalue": _number(pa.Check.in_range(0, 1)),
+            "pvalue_adjusted": _number(pa.Check.in_range(0, 1)),
+            "kept": _flag(),
+            "source": _text(),
+        },
+        unique=["run_id", "model_id", "name"],
+    ),
     "forecasts": _table(
         {
             "run_id": _text(),
@@ -270,6 +316,19 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         _NO_CROSSING,
         unique=["run_id", "ticker", "step", "model"],
+    ),
+    "forecast_drivers": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "driver": _text(),
+            "effect": _number(_FINITE),
+            "change": _number(_FINITE, null=True),
+            "why_no_change": _text(*NOT_COMPARED, null=True),
+            "source": _text(),
+        },
+        unique=["run_id", "ticker", "step", "driver"],
     ),
     "forecast_outcomes": _table(
         {

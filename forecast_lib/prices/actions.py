@@ -75,21 +75,21 @@ def _close_before(actions: pd.DataFrame, rows: Histories, beside: Histories) -> 
     """(actions,) the ticker's close before the session, on the session's share basis; infinite where there is
     none.
     """
-    known = Histories.side_by_side([beside, rows], rows.tickers)[0].last_of_each()
-    if not len(known):
-        return np.full(len(actions), np.inf)
-    of, days = (
-        pd.Index(rows.tickers).get_indexer(actions["ticker"]).astype(np.int32),
-        actions["session"].to_numpy("datetime64[D]"),
-    )
-    at = np.searchsorted(known.keys(), key_of(of, days)) - 1
-    there = (at >= 0) & (known.of[at] == of)
-    splits = actions[actions["kind"] == "split"].drop_duplicates(_KEY[:2])
-    ratio = actions[_KEY[:2]].merge(splits, how="left", on=_KEY[:2])["value"].fillna(1.0).to_numpy()
+    close, nearest = np.full(len(actions), np.inf), np.full(len(actions), np.iinfo(np.int64).min)
+    of = pd.Index(rows.tickers).get_indexer(actions["ticker"]).astype(np.int32)
+    wanted = key_of(of, actions["session"].to_numpy("datetime64[D]"))
+    for known in (each for each in (beside, rows) if len(each)):  # of one session the offered row
+        keys = known.keys()
+        at = np.maximum(np.searchsorted(keys, wanted) - 1, 0)
+        nearer = (known.of[at] == of) & (keys[at] < wanted) & (keys[at] >= nearest)
+        close[nearer], nearest[nearer] = known.figures["close"][at[nearer]], keys[at[nearer]]
+    splits = (actions["kind"] == "split").to_numpy()
+    first = ~pd.Index(wanted[splits]).duplicated()
+    at = pd.Index(wanted[splits][first]).get_indexer(wanted)
+    ratio = np.append(actions["value"].to_numpy()[splits][first], 1.0)[at]
     with np.errstate(all="ignore"):  # any ratio may stand in a file
-        close = known.figures["close"][at] / ratio
-    found: NDArray[np.float64] = np.where(there & (close > 0), close, np.inf)
-    return found
+        close = close / ratio
+    return np.where(close > 0, close, np.inf)
 
 
 def new_actions(actions: pd.DataFrame, known: pd.DataFrame) -> set[str]:

@@ -10,9 +10,9 @@ row, or what is new of it tonight.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,14 @@ class Before:
     actions: pd.DataFrame = field(default_factory=lambda: empty("corporate_actions"))
     released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
     verdicts: pd.DataFrame = field(default_factory=lambda: empty("price_verdicts"))
+
+    def about(self, tickers: Sequence[str]) -> Self:
+        """What was known of some of the tickers; the rows stay as they are."""
+        names = ("actions", "released", "verdicts")
+        frames: dict[str, Any] = {
+            name: frame[frame["ticker"].isin(tickers)] for name in names if len(frame := getattr(self, name))
+        }
+        return dataclasses.replace(self, **frames)
 
 
 def nothing_before(tickers: tuple[str, ...] = ()) -> Before:
@@ -144,6 +152,7 @@ def check(
         severities: by rule.
     """
     rows, tickers = offered.rows, offered.rows.tickers
+    before = before.about(tickers)
     own = {ticker: _calendar(ticker, offered, calendars) for ticker in tickers}
     beside = rows_beside(rows, before.rows)
     exchanges = Exchanges.spanning(

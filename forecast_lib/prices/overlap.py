@@ -70,10 +70,11 @@ def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, s
         before: of these tickers and maybe more.
     """
     holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
-    paid = dict(iter(before.actions[before.actions["kind"] == "dividend"].groupby("ticker")))
+    actions = before.about(checked.good.tickers).actions
+    paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
         rows, stored = checked.good.part(place), before.rows.part(before.rows.tickers.index(ticker))
-        common, mine = rows.is_among(stored), paid.get(ticker, before.actions[:0])
+        common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
         dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
         found = judge_factor(

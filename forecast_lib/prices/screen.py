@@ -28,9 +28,10 @@ from forecast_lib.windows.histories import Histories, Splits, key_of
 
 __all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "screen"]
 
-TAIL_SESSIONS = 310
-"""So many of the last stored sessions lie beside the offered ones: a year and a quarter, as far back as a
-rule or the evidence reaches.
+TAIL_SESSIONS = 110
+"""So many of the last stored sessions lie beside the offered ones, as far back as the evidence reaches: what
+is usual before the oldest move that is judged anew (60 sessions before the last 30), and rows that waited
+there.
 """
 
 RELEASED_TOLERANCE = 1e-5
@@ -247,18 +248,19 @@ def rows_beside(offered: Histories, stored: Histories) -> Histories:
     Args:
         stored: of these tickers and maybe more.
     """
-    spans, parts = {ticker: (low, high) for ticker, low, high in stored.spans()}, [np.empty(0, np.intp)]
-    for ticker, first, beyond in offered.spans():
-        low, high = spans[ticker]
-        begin = high - TAIL_SESSIONS
-        if beyond > first:
-            begin = min(
-                begin,
-                low + int(stored.sessions[low:high].searchsorted(offered.sessions[first])) - _FEW_BEFORE,
-            )
-        parts.append(np.arange(max(low, begin), high))
-    of = np.repeat(np.arange(len(parts) - 1, dtype=np.int32), [len(part) for part in parts[1:]])
-    return dataclasses.replace(stored.rows(np.concatenate(parts)), tickers=offered.tickers, of=of)
+    places = pd.Index(stored.tickers).get_indexer(offered.tickers).astype(np.int32)
+    bounds, firsts = stored.bounds(), offered.bounds()[:-1]
+    came = np.diff(offered.bounds()) > 0
+    begin, end = bounds[places + 1] - TAIL_SESSIONS, bounds[places + 1]
+    since = np.searchsorted(stored.keys(), key_of(places[came], offered.sessions[firsts[came]]))
+    begin[came] = np.minimum(begin[came], since - _FEW_BEFORE)
+    begin = np.maximum(begin, bounds[places])
+    steps = np.zeros(len(stored) + 1, dtype=np.int8)
+    np.add.at(steps, begin, 1)
+    np.add.at(steps, end, -1)
+    of = np.repeat(np.arange(len(places), dtype=np.int32), end - begin)
+    beside = stored.rows(steps.cumsum(dtype=np.int8)[:-1] > 0)
+    return dataclasses.replace(beside, tickers=offered.tickers, of=of)
 
 
 def _released(rows: Histories, released: pd.DataFrame) -> Flags:

@@ -23,6 +23,7 @@ from forecast_lib.report.plots import draw_lines
 from forecast_lib.report.recipe import RecipeReport
 from forecast_lib.report.sections.about import RunFacts, about
 from forecast_lib.report.sections.attention import Attention, attention
+from forecast_lib.report.sections.changes import Changes, changes
 from forecast_lib.report.sections.charts import Charts, charts
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
 from forecast_lib.report.sections.events import Events, events
@@ -62,6 +63,7 @@ class IndexPage:
     horizon: int
     charts: Charts
     attention: Attention
+    changes: Changes
     lines: tuple[TickerLine, ...]
     skill: Skill
     quality: Quality
@@ -129,6 +131,7 @@ def _index(known: _Known) -> IndexPage:
         horizon=max((line.last.step for line in lines if line.last), default=1),
         charts=charts(lines, known.past, pictures),
         attention=found,
+        changes=changes(report, known.closes),
         lines=lines,
         skill=skill(report),
         quality=quality(report, known.states),
@@ -138,11 +141,13 @@ def _index(known: _Known) -> IndexPage:
 def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
     """The values of each ticker's page, by name."""
     known = _known(report)
-    yield from _tickers(known, _with_pages(known, _index(known)))
+    index = _index(known)
+    yield from _tickers(known, _with_pages(known, index), index.changes)
 
 
-def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage]:
+def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> Iterator[TickerPage]:
     report = known.report
+    why = {each.ticker: each.text for each in changed.widths}
     run_id = known.run.run_id
     of = {
         name: by_ticker(getattr(report, name))
@@ -163,7 +168,13 @@ def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage
             small=known.picture(state),
             tonight=tonight(name, known.forecasts.get(name, ())),
             record=ticker_record(name, past, coverage.get(name, ())),
-            makers=makers(of["weights"].get(name, ()), of["drivers"].get(name, ()), scores.get(name, ())),
+            makers=makers(
+                name,
+                of["weights"].get(name, ()),
+                of["drivers"].get(name, ()),
+                scores.get(name, ()),
+                why.get(name),
+            ),
             events=events(
                 state,
                 models.get(name),
@@ -187,6 +198,7 @@ def _with_pages(known: _Known, index: IndexPage) -> list[TickerState]:
         for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises)
         for each in part
     }
+    named |= {each.ticker for each in index.changes.shown}
     named |= {each.of for each in parts.uncovered} | {each.state.ticker for each in index.charts.pictures}
     return sorted((state for state in found if state.ticker in named), key=lambda state: state.ticker)
 
@@ -200,7 +212,7 @@ def report_pages(report: ReportInput) -> Iterator[tuple[str, str]]:
     yield INDEX, environment.get_template("index.html").render(s=index, run=index.run, paged=paged)
     yield "glossary.html", environment.get_template("glossary.html").render(terms=GLOSSARY)
     template = environment.get_template("ticker.html")
-    for page in _tickers(known, shown):
+    for page in _tickers(known, shown, index.changes):
         yield page_name(page.state.ticker), template.render(p=page, run=page.run)
 
 

@@ -7,36 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.covariates.inputs import Inputs
+
 Array = NDArray[np.float64]
 
-__all__ = ["Array", "Common", "PooledShape", "TickerSeries", "series_of"]
-
-COMMON_COLUMNS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Common:
-    """What several tickers have in common on each session (`windows.common`); one object serves them all.
-
-    Attributes:
-        sessions: (sessions,) datetime64[D], strictly ascending.
-        values: (sessions, COMMON_COLUMNS).
-    """
-
-    sessions: NDArray[np.datetime64]
-    values: Array
-
-    def at(self, sessions: NDArray[np.datetime64]) -> Array:
-        """(n, COMMON_COLUMNS) of the sessions asked for, zero where there is none.
-
-        >>> days = np.array(["2024-06-03", "2024-06-04"], "datetime64[D]")
-        >>> Common(days[:1], np.ones((1, 3))).at(days).tolist()
-        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
-        """
-        if not len(self.sessions):
-            return np.zeros((len(sessions), COMMON_COLUMNS))
-        place = np.minimum(np.searchsorted(self.sessions, sessions), len(self.sessions) - 1)
-        return np.where((self.sessions[place] == sessions)[:, None], self.values[place], 0.0)
+__all__ = ["Array", "PooledShape", "TickerSeries", "series_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +52,7 @@ class TickerSeries:
         open, high, low, volume: (sessions,), NaN where the source has none.
         close: (sessions,), positive.
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
-        common: what its volatility has in common with that of others; it may know later sessions, which are
-            never asked for.
+        inputs: what is known beside its own prices; it may know later sessions, which are never asked for.
         shape: how all tickers' returns lie; likewise.
         missing: (sessions,) how many sessions of the exchange without a price lie between each and the one
             before it; None where nobody has looked, or none is missing.
@@ -92,7 +66,7 @@ class TickerSeries:
     close: Array
     volume: Array
     shares: Array | None = None
-    common: Common | None = None
+    inputs: Inputs | None = None
     shape: PooledShape | None = None
     missing: NDArray[np.int64] | None = None
 

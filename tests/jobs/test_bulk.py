@@ -380,7 +380,7 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:
-    """LONG has 420 sessions, 344 of them in 500 days; GONE ended long ago and NEW has begun: both have fewer
+    """LONG has 420 sessions, 131 of them in 190 days; GONE ended long ago and NEW has begun: both have fewer
     than the rules see.
     """
     day = SESSIONS[LAST].date()
@@ -399,8 +399,8 @@ def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_pat
         whole, tails = (read_known(store, names, when, tails=cut) for cut in (False, True))
         filled = with_whole_past(store, tails, (names[1],), when)
     assert [len(whole.sessions[name]) for name in names] == [20, 420, 7]
-    assert [len(tails.sessions[name]) for name in names] == [20, 344, 7]
-    assert (tails.sessions["LONG"] == SESSIONS[-344:].to_numpy("datetime64[D]")).all()
+    assert [len(tails.sessions[name]) for name in names] == [20, 131, 7]
+    assert (tails.sessions["LONG"] == SESSIONS[-131:].to_numpy("datetime64[D]")).all()
     pd.testing.assert_frame_equal(filled.rows.frame(), whole.rows.frame())
 
 

@@ -20,7 +20,7 @@ def told(*days: str, calendar: TickerCalendar = NEW_YORK) -> TickerSeries:
 
 
 def test_sessions_without_a_price_are_counted_before_the_next_one():
-    # New York, July 2024: the 4th is Independence Day, the 6th and 7th a weekend; the 8th to 10th are missing.
+    # New York, July 2024: the 4th is a holiday, the 6th and 7th a weekend; the 8th to 10th are missing.
     found = told("2024-07-02", "2024-07-03", "2024-07-05", "2024-07-11", "2024-07-12")
     assert found.missing.tolist() == [0, 0, 0, 3, 0]
     assert found.until(4).missing.tolist() == [0, 0, 0, 3]

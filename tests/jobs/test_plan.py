@@ -9,6 +9,7 @@ import pytest
 
 from forecast_lib.jobs.forecast.tickers import (
     Question,
+    driver_table,
     forecast_shard,
     forecast_table,
     questions,
@@ -141,7 +142,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
     config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
     asked = questions(market, {"ACME": (BUNDLE, "m1")}, config.tickers)
-    answers = forecast_shard(asked, 2)
+    answers = [each.forecast for each in forecast_shard(asked, 2)]
     made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1"))
     assert (
         made[["ticker", "made_by"]].to_numpy().tolist()
@@ -166,6 +167,7 @@ def test_forecasts_of_nobody_are_an_empty_table(config):
     assert questions(market, {}, config.tickers) == []
     assert made_up.stored("forecasts", forecast_table([], [], market, "run-1")).empty
     assert made_up.stored("forecast_weights", weight_table([], [], "run-1")).empty
+    assert made_up.stored("forecast_drivers", driver_table([], [], "run-1")).empty
 
 
 def test_forecasts_are_the_same_whatever_the_shards():
@@ -176,8 +178,9 @@ def test_forecasts_are_the_same_whatever_the_shards():
     whole = forecast_shard(asked, 2)
     for question, beside in zip(asked, whole, strict=True):
         alone = forecast_shard([question], 2)[0]
-        assert np.array_equal(alone.forecasts.quantiles, beside.forecasts.quantiles)
-        assert np.array_equal(alone.weights, beside.weights)
+        assert np.array_equal(alone.forecast.forecasts.quantiles, beside.forecast.forecasts.quantiles)
+        assert np.array_equal(alone.forecast.weights, beside.forecast.weights)
+        assert np.array_equal(alone.drivers.effects, beside.drivers.effects)
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):

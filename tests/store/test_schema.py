@@ -22,7 +22,7 @@ SESSIONS = {
     "cutoff",
     "target_session",
 }
-LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]"}
+LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]", "inputs": "VARCHAR[]"}
 JSON = {"config", "evidence", "libraries", "seconds_per_stage", "splits"}
 
 
@@ -117,6 +117,7 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
     assert set(words[words["kind"] == "view"]["object"]) == {
         "adjusted_prices",
         "current_prices",
+        "event_track_record",
         "forecast_changes",
         "forecast_history",
         "forecast_skill",

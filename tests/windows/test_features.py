@@ -156,8 +156,8 @@ def test_no_future_gives_the_same_as_another_one():
 
 
 def test_a_move_over_missing_sessions_counts_as_one_of_one_session():
-    """Three sessions are missing before the last row: a night of ln(100/98) over four sessions is half of that
-    in one (the root of 4). By hand: 0.00040815 / 4 + 0.01074629 - 0.00091957 = 0.00992876.
+    """Three sessions are missing before the last row: a night of ln(100/98) over four sessions is half of
+    that in one (the root of 4). By hand: 0.00040815 / 4 + 0.01074629 - 0.00091957 = 0.00992876.
     """
     series = two_sessions(open=100.0, high=110.0, low=95.0, close=105.0)
     later = dataclasses.replace(

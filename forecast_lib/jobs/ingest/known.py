@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import functools
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -28,8 +29,12 @@ OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are
 asked for again.
 """
+WHOLE_EVERY = 60
+"""Weekdays: so often a ticker's whole past is asked for again, each on days of its own, so that corrections
+of old prices are found too.
+"""
 
-_TAIL = dt.timedelta(days=500)
+_TAIL = dt.timedelta(days=190)
 """TAIL_SESSIONS of every calendar, with some to spare."""
 
 _NO_CALENDAR = "weekdays"
@@ -40,7 +45,7 @@ class Known(Before):
     """What the store knew before the run, as of its evening; columns as `reads` has them.
 
     Attributes:
-        rows: of all tickers asked for; of each maybe only those of the last year and more (`ends_only`).
+        rows: of all tickers asked for; of each maybe only those of the last half year (`ends_only`).
         gaps: the newest state of each.
         statuses: how the tickers fared in the runs that still tell something, newest first.
     """
@@ -73,7 +78,8 @@ class Known(Before):
 
     def asked(self, tickers: Sequence[Ticker], whole: Collection[str] = ()) -> Asked:
         """From which session on each ticker is asked for: the overlap's first, or the oldest open gap; None,
-        the whole history, where nothing is stored but single rows that a person released.
+        the whole history, where nothing is stored but single rows that a person released, and where it is its
+        turn.
 
         Args:
             whole: tickers that are asked for from the beginning.
@@ -89,6 +95,7 @@ class Known(Before):
             if (
                 ticker in whole
                 or not len(sessions)
+                or _is_its_turn(ticker, sessions[-1])
                 or (ticker in released and np.isin(sessions, released[ticker]).all())
             ):
                 asked[ticker] = None
@@ -106,6 +113,10 @@ class Known(Before):
             for each, since in asked.items()
             if (first := firsts[each]) is not None and (since is None or since <= first)
         ]
+
+
+def _is_its_turn(ticker: Ticker, newest: np.datetime64) -> bool:
+    return bool((zlib.crc32(ticker.encode()) + np.busday_count("1970-01-01", newest)) % WHOLE_EVERY == 0)
 
 
 def read_known(store: Store, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:

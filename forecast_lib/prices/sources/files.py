@@ -107,6 +107,7 @@ class FilesSource(PriceSource):
         self._lock = threading.Lock()
         self._listed: dict[Ticker, list[Path]] = {}
         self._tables: dict[Path, Offered] = {}
+        self._heads: dict[Path, tuple[dict[str, str], pd.DataFrame | None]] = {}
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """All tickers of the file or folder.
@@ -140,7 +141,7 @@ class FilesSource(PriceSource):
     def _begins(self, path: Path, named: Ticker | None) -> dict[str, np.datetime64]:
         """The first session of each ticker of a file."""
         if is_parquet(path) and (names := self._listed_in(path)[1]) is not None:
-            return _begins_in(names.assign(ticker=[_as_ticker(name) for name in names["name"]]))
+            return _begins_in(names)
         told = self._table(path, named, {}).told
         return {ticker: said.actions_from for ticker, said in told.items() if said.actions_from is not None}
 
@@ -230,22 +231,27 @@ class FilesSource(PriceSource):
             return self._tables[path]
 
     def _listed_in(self, path: Path) -> tuple[dict[str, str], pd.DataFrame | None]:
-        """Of a Parquet file its columns by role, and a row for every name of a ticker; None where all of the
-        file must be read.
+        """Of a Parquet file its columns by role, and a row for every name of a ticker, with the ticker; None
+        where all of the file must be read.
         """
-        refuse_unless_plain(path)
-        if self._parquet is None:
-            raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
-        columns = roles_of(self._parquet.header(path), path.name)
-        names = self._parquet.names(path, columns) if "ticker" in columns else None
-        return columns, names if names is not None and len(names) else None
+        if path not in self._heads:
+            refuse_unless_plain(path)
+            if self._parquet is None:
+                raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
+            columns = roles_of(self._parquet.header(path), path.name)
+            names = self._parquet.names(path, columns) if "ticker" in columns else None
+            if names is not None:
+                names = (
+                    names.assign(ticker=[_as_ticker(name) for name in names["name"]]) if len(names) else None
+                )
+            self._heads[path] = columns, names
+        return self._heads[path]
 
     def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
         columns, names = self._listed_in(path)
         assert self._parquet is not None
         since, begins = None, None
         if names is not None:
-            names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
             mine = names[names["ticker"].isin(list(asked))]
             # All rows show whether the splits are in the prices.
             whole = set(mine.loc[mine["splits"], "ticker"])
