@@ -120,6 +120,7 @@ def test_a_model_that_is_not_known_is_refused() -> None:
         forecast_long(walk(1), model="prophet")
 
 
+@pytest.mark.slow
 def test_a_notebook_gets_what_the_night_published(tmp_path: Path) -> None:
     """On the prices that the night stored; of five tickers, so that they have a volatility in common too."""
     evenings.make(tmp_path, 1, tickers=5)

@@ -38,6 +38,7 @@ sys.exit(cli.main(argv))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)]
 )
