@@ -63,8 +63,8 @@ class Networks:
         return f"<Networks: {self.model.variant}, {self.model.horizon} steps ahead, {learned}>"
 
     def save(self, folder: str | Path) -> None:
-        """Write the networks to a folder, which is made where there is none: weights as `SHA256.npz`, as those
-        of a night, and `networks.json`, which names them. Data only; `Networks.load` reads them.
+        """Write the networks to a folder, made where there is none: weights as `SHA256.npz`, as those of a
+        night, and `networks.json`, which names them. Data only; `Networks.load` reads them.
 
         Raises:
             UsageError: nothing can be written there; says why.
@@ -102,10 +102,8 @@ class Networks:
         except OSError as error:
             raise UsageError(f"there are no networks in {where}: {_INDEX}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError) as error:
-            said = " ".join(str(error).split())
-            raise UsageError(
-                f"{where / _INDEX} is not understood: {said}; train the networks again"
-            ) from None
+            said = f"is not understood: {' '.join(str(error).split())}"
+            raise UsageError(f"{where / _INDEX} {said}; train the networks again") from None
         bundles = {name: load_bundle(where, digest, name) for name, digest in weights.items()}
         return cls(model, training, load_pool(where, pool), bundles, problems)
 
