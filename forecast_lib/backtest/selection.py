@@ -53,7 +53,7 @@ class Tried:
         loss_without, loss_with: QLIKE, mean over these half-years and tickers.
         tickers_better: how many of them have a lower loss with it.
         pvalue: one-sided, of the difference; 1 where it cannot be tested.
-        adjusted: p-value times the number of candidates it was tried among, at most 1.
+        adjusted: p-value times the number of candidates that could be tested with it, at most 1.
         kept: whether it enters the scale.
     """
 
@@ -96,8 +96,10 @@ def select(series: Sequence[TickerSeries], model: ModelConfig) -> Selection:
     before = past.losses(kept)
     while left:
         losses = {label: past.losses((*kept, *inputs)) for label, inputs in left.items()}
+        told = {label: past.known(inputs) & np.isfinite(before) for label, inputs in left.items()}
+        among = sum(each.any(axis=0).sum() >= _FEWEST for each in told.values())
         tried = {
-            label: _compared(label, left[label], before, after, past.known(left[label]), len(left))
+            label: _compared(label, left[label], before, after, told[label], among)
             for label, after in losses.items()
         }
         found |= tried
@@ -110,13 +112,12 @@ def select(series: Sequence[TickerSeries], model: ModelConfig) -> Selection:
 
 
 def _compared(
-    name: str, inputs: tuple[str, ...], before: Array, after: Array, known: NDArray[np.bool_], among: int
+    name: str, inputs: tuple[str, ...], before: Array, after: Array, told: NDArray[np.bool_], among: int
 ) -> Tried:
     """Args:
     before, after: (tickers, half-years) losses, NaN where a ticker has none.
-    known: (tickers, half-years) whether the candidate is.
+    told: (tickers, half-years) where there are some and the candidate is known.
     """
-    told = known & np.isfinite(before)
     gains = np.where(told, before - after, 0.0)
     count = told.sum(axis=0)
     by_date = gains.sum(axis=0)[count > 0] / count[count > 0]

@@ -8,13 +8,15 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
 from forecast_lib.jobs.forecast.before import with_before
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
-from forecast_lib.jobs.ingest import new_prices, renames
+from forecast_lib.jobs.forecast.known_inputs import with_known_inputs
+from forecast_lib.jobs.ingest import beside, new_prices, renames
 from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.jobs.ingest.known import read_known
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
@@ -58,7 +60,7 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
     with _held(config, stages) as store:
-        market = _with_what_is_shared(config, read_market(store, config, stages))
+        market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         tested = _backtested(config, series, variants, BASELINES, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
@@ -79,7 +81,7 @@ def _held(config: RunConfig, stages: Stages) -> Iterator[Store]:
 
 def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
-    market = _with_what_is_shared(config, read_market(store, config, stages))
+    market = _with_inputs(read_market(store, config, stages), config)
     tonight = _refresh(store, config, market, stages)
     tonight = _backtest(config, tonight, stages)
     tonight = _forecast(store, config, tonight, stages)
@@ -87,10 +89,11 @@ def made(store: Store, config: RunConfig, stages: Stages) -> Night:
         return results.with_scenarios(tonight, config)
 
 
-def _with_what_is_shared(config: RunConfig, market: Market) -> Market:
-    series = knowing_gaps(market.series, market.calendars)
-    market = dataclasses.replace(market, series=series)
-    return with_common_volatility(market, config.tickers, config.model, config.train)
+def _with_inputs(market: Market, config: RunConfig) -> Market:
+    """Each series knowing its gaps, what the tickers have in common, and what is known beside them."""
+    market = dataclasses.replace(market, series=knowing_gaps(market.series, market.calendars))
+    market = with_common_volatility(market, config.tickers, config.model, config.train)
+    return with_known_inputs(market, config.as_of)
 
 
 def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
@@ -99,14 +102,16 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
     Args:
         goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
-    every = renames.with_old_names(config)
+    every, also = renames.with_old_names(config), config.beside.tickers
+    tickers = tuple(dict.fromkeys([*every.tickers, *also]))
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        stored = new_prices.stored_market(store, every.tickers, config.as_of, config.renames)
-        return results.with_ends(store, renames.under_new_names(stored, config), config)
-    with new_prices.reading_digests(store, every.tickers, config.as_of) as digests:
+        stored = new_prices.stored_market(store, tickers, config.as_of, config.renames)
+        return _asked_for(store, stored, config)
+    with new_prices.reading_digests(store, tickers, config.as_of) as digests:
         with stages.single("known"):
-            known = read_known(store, every.tickers, config.as_of, tails=not goes_on)
-        names = renames.to_ask(config, every.tickers, known.first_session_of)
+            known = read_known(store, tickers, config.as_of, tails=not goes_on)
+        own = renames.to_ask(config, every.tickers, known.first_session_of)
+        names = tuple(dict.fromkeys([*own, *also]))
         source = price_source(config.source, config.as_of, config.workspace, names)
         day = config.as_of.day
         market = new_prices.take_in(
@@ -120,6 +125,14 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
+    return _asked_for(store, market, config)
+
+
+def _asked_for(store: Store, market: Market, config: RunConfig) -> Market:
+    """The market of the tickers asked for, and what is known beside it."""
+    market = beside.apart(market, config)
+    known = beside.read_beside(store, config, market.beside)
+    market = dataclasses.replace(market, beside=known, passed_over=(*market.passed_over, *known.left_out))
     return results.with_ends(store, renames.under_new_names(market, config), config)
 
 
@@ -132,18 +145,25 @@ def _pool(
     if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
+    selection = select(series, config.model)
     shards = [(member,) for member in range(config.train.members)] if series else []
     names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
+    arguments = {
+        "series": series,
+        "model": config.model,
+        "train": config.train,
+        "seed": config.seed,
+        "inputs": selection.inputs,
+    }
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
-    return pool.keep_pool(
-        trained, series, config.model, config.train, config.seed, models_folder(config.workspace)
-    )
+    folder = models_folder(config.workspace)
+    return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
 
 
 def _refresh(store: Store, config: RunConfig, market: Market, stages: Stages) -> Night:
-    known = plan.read_lineages(store, config)
-    drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config)
+    asked = beside.asked_names(market.beside, config)
+    known = plan.read_lineages(store, config, asked)
+    drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
     work = plan.plan_refresh(config, market, known, drifted, log)
     kept = _pool(config, market, work, known, stages)
     work = plan.with_pool(work, kept)

@@ -21,6 +21,7 @@ from forecast_lib.jobs.forecast.tickers import (
     questions,
     weight_table,
 )
+from forecast_lib.jobs.ingest.beside import asked_names
 from forecast_lib.jobs.ingest.ends import end_of
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.record import status_rows
@@ -209,11 +210,18 @@ def frames(
         "price_verdicts": market.verdicts.assign(run_id=config.run_id),
         "price_gaps": market.gaps.assign(run_id=config.run_id),
         "quality_counts": market.findings.assign(run_id=config.run_id),
+        "covariates": market.beside.new_covariates.assign(run_id=config.run_id),
+        "events": market.beside.new_events.assign(run_id=config.run_id),
         "runs": run,
         "run_tickers": statuses,
         "models": status_rows.model_rows(
-            tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)
+            tonight.refreshed,
+            tonight.weights,
+            tonight.pool,
+            config,
+            model_config_json(config, asked_names(market.beside, config)),
         ),
+        "covariate_trials": status_rows.trial_rows(tonight.pool, config.run_id),
         "forecasts": tonight.forecasts,
         "forecast_weights": tonight.combination,
         "forecast_drivers": tonight.drivers,

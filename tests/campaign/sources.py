@@ -78,6 +78,7 @@ def _whole(workspace: Path, days: int, **options: str) -> RunSummary:
 
 def _query(workspace: Path, sql: str, **values: Any) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(workspace / "working.duckdb"), read_only=True) as con:
+        con.execute("SET enable_progress_bar = false")
         return con.execute(sql, values).fetchall()
 
 

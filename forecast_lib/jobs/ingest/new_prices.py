@@ -23,6 +23,7 @@ from forecast_lib.config import Rename, RunConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FileRefused, TickercastError, TickerError, UnknownTicker
 from forecast_lib.jobs.ingest.absence import judged_absence
+from forecast_lib.jobs.ingest.beside import Beside
 from forecast_lib.jobs.ingest.ends import End
 from forecast_lib.jobs.ingest.gaps import changed_gaps
 from forecast_lib.jobs.ingest.known import Known, read_known, with_whole_past
@@ -70,6 +71,7 @@ class Market:
         problems: by ticker, why its newest prices are not here.
         flags: by ticker, what is odd about its prices and holds nobody, in short texts.
         rows_new, rows_refused: by ticker.
+        beside: what is known beside the prices.
     """
 
     series: dict[str, TickerSeries]
@@ -90,6 +92,7 @@ class Market:
     ended: Mapping[str, End] = field(default_factory=dict)
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     verdicts: pd.DataFrame = field(default_factory=lambda: _no_rows("price_verdicts"))
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def going_on(self) -> dict[str, TickerSeries]:

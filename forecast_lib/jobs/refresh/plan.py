@@ -72,8 +72,11 @@ def label(tickers: Sequence[str]) -> str:
     return tickers[0] if len(tickers) == 1 else f"{tickers[0]}..{tickers[-1]}"
 
 
-def read_lineages(store: Store, config: RunConfig) -> dict[str, Lineage]:
+def read_lineages(store: Store, config: RunConfig, asked: Sequence[str] = ()) -> dict[str, Lineage]:
     """The registry as this run may know it, the pool's own lineage under `*`.
+
+    Args:
+        asked: covariates and events that the run is asked to try.
 
     Models trained on the run's own evening do not count, so that a rerun of an evening finds what the first
     run found; except for the strategy `forecast`, which is there to use them. Neither do those of runs
@@ -83,7 +86,7 @@ def read_lineages(store: Store, config: RunConfig) -> dict[str, Lineage]:
     history = reads.read_model_history(
         store.con, (*config.tickers, POOL), config.model.variant, before, config.as_of.known_at
     )
-    return lineages(history, model_config_json(config))
+    return lineages(history, model_config_json(config, asked))
 
 
 def read_drifted(store: Store, config: RunConfig, known: dict[str, Lineage]) -> frozenset[str]:
@@ -113,12 +116,13 @@ def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
     return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
 
 
-def read_worths(store: Store, config: RunConfig) -> dict[str, Worth]:
+def read_worths(store: Store, config: RunConfig, asked: Sequence[str] = ()) -> dict[str, Worth]:
     """What trainings of these settings gained and cost in the year before, all tickers together, as this run
     may know it.
     """
+    settings = model_config_json(config, asked)
     log = reads.read_training_log(
-        store.con, config.model.variant, model_config_json(config), config.as_of.day, config.as_of.known_at
+        store.con, config.model.variant, settings, config.as_of.day, config.as_of.known_at
     )
     return worths(log, chunks_of(config.train, len(config.tickers)))
 

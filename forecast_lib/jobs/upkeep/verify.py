@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import StoreDamaged, UsageError
 from forecast_lib.jobs.forecast.before import read_answered
+from forecast_lib.jobs.ingest.beside import asked_names, read_beside
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.jobs.record.takeover import ledger_loss
 from forecast_lib.jobs.refresh.plan import read_lineages
@@ -205,7 +206,8 @@ def pruned(store: Store, config: RunConfig, rows: Rows) -> str | None:
     answers = rows["run_tickers"]
     damaged = set(answers.index[answers["trigger"] == "model_damaged"])
     anew = bool((answers["decision"] == "retrain").any())
-    for ticker, lineage in read_lineages(store, config).items():
+    asked = asked_names(read_beside(store, config), config)
+    for ticker, lineage in read_lineages(store, config, asked).items():
         needed = anew if ticker == POOL else ticker not in damaged
         if (
             needed

@@ -752,3 +752,28 @@ JOIN backtests AS b USING (backtest_id)
 JOIN runs AS r USING (run_id)
 QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC, s.backtest_id DESC) = 1;
 COMMENT ON VIEW latest_backtest_scores IS 'The scores of each ticker, model and step in the newest backtest that has them.';
+
+
+-- Events
+
+CREATE VIEW event_track_record AS
+WITH told AS (
+    SELECT kind, ticker, session, source, arg_max(expected, revision) AS stood,
+        min(known_at) FILTER (WHERE expected AND known_at < session) AS first_told
+    FROM events
+    GROUP BY kind, ticker, session, source
+),
+past AS (
+    SELECT *, date_diff('day', first_told::DATE, session) AS days_ahead
+    FROM told
+    WHERE first_told IS NOT NULL AND session <= (SELECT max(as_of) FROM runs)
+)
+SELECT kind, source, count(*) AS dates, avg(stood::INTEGER) AS stood, median(days_ahead) AS days_ahead
+FROM past
+GROUP BY kind, source;
+COMMENT ON VIEW event_track_record IS 'How often a date that was told ahead still stood when it came: one row per kind of event and source, of the dates that are past.';
+COMMENT ON COLUMN event_track_record.kind IS 'What was to happen';
+COMMENT ON COLUMN event_track_record.source IS 'Who listed the dates: files or yahoo';
+COMMENT ON COLUMN event_track_record.dates IS 'Past dates that had been listed before they came';
+COMMENT ON COLUMN event_track_record.stood IS 'Share of them that had not been given up for another by then';
+COMMENT ON COLUMN event_track_record.days_ahead IS 'Median of how many days before they were first listed';

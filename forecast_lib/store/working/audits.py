@@ -23,9 +23,12 @@ WRITERS = {
     "price_verdicts": "SELECT run_id AS writer, * FROM price_verdicts",
     "price_gaps": "SELECT run_id AS writer, * FROM price_gaps",
     "quality_counts": "SELECT run_id AS writer, * FROM quality_counts",
+    "covariates": "SELECT run_id AS writer, * FROM covariates",
+    "events": "SELECT run_id AS writer, * FROM events",
     "runs": "SELECT run_id AS writer, * FROM runs",
     "run_tickers": "SELECT run_id AS writer, * FROM run_tickers",
     "models": "SELECT run_id AS writer, * FROM models",
+    "covariate_trials": "SELECT run_id AS writer, * FROM covariate_trials",
     "forecasts": "SELECT run_id AS writer, * FROM forecasts",
     "forecast_weights": "SELECT run_id AS writer, * FROM forecast_weights",
     "forecast_drivers": "SELECT run_id AS writer, * FROM forecast_drivers",
@@ -47,9 +50,12 @@ KEYS = {
     "price_verdicts": "ticker, session, run_id",
     "price_gaps": "ticker, session, run_id",
     "quality_counts": "run_id, ticker, rule",
+    "covariates": "name, ticker, session, revision",
+    "events": "kind, ticker, session, revision",
     "runs": "run_id",
     "run_tickers": "run_id, ticker",
     "models": "model_id",
+    "covariate_trials": "run_id, model_id, name",
     "forecasts": "run_id, ticker, step",
     "forecast_weights": "run_id, ticker, step, model",
     "forecast_drivers": "run_id, ticker, step, driver",
@@ -68,6 +74,7 @@ _DATED = {
     "corporate_actions": ("session",),
     "price_verdicts": ("session",),
     "price_gaps": ("session",),
+    "covariates": ("session",),
     "quality_counts": ("session",),
     "run_tickers": ("last_session",),
     "models": ("trained_as_of", "trained_through"),
@@ -203,7 +210,19 @@ def _quantiles(table: str) -> Audit:
     )
 
 
-_REVISIONS = "revisions of a price are 0, 1, 2 and so on"
+def _revisions(table: str, key: str, what: str) -> Audit:
+    return Audit(
+        f"revisions of {what} are 0, 1, 2 and so on",
+        f"""
+        SELECT concat_ws(' ', {key}, 'has', count(*), 'revisions up to', max(revision)) AS breach
+        FROM {table} SEMI JOIN (SELECT {key} FROM {table} WHERE run_id = $run) USING ({key})
+        GROUP BY {key}
+        HAVING count(*) <> max(revision) + 1
+        """,
+        table,
+    )
+
+
 _STORY = (
     Audit(
         "a run has one run_tickers row for each ticker asked for",
@@ -213,16 +232,9 @@ _STORY = (
         WHERE run_id = $run AND found <> tickers
         """,
     ),
-    Audit(
-        _REVISIONS,
-        """
-        SELECT concat_ws(' ', ticker, session, 'has', count(*), 'revisions up to', max(revision)) AS breach
-        FROM prices SEMI JOIN (SELECT ticker, session FROM prices WHERE run_id = $run) USING (ticker, session)
-        GROUP BY ticker, session
-        HAVING count(*) <> max(revision) + 1
-        """,
-        "prices",
-    ),
+    _revisions("prices", "ticker, session", "a price"),
+    _revisions("covariates", "name, ticker, session", "a covariate's value"),
+    _revisions("events", "kind, ticker, session", "an event's date"),
     Audit(
         "every forecast ticker has the same steps, 1 to the horizon",
         """
@@ -343,4 +355,4 @@ AUDITS: tuple[Audit, ...] = (
 )
 """Every rule, in the order in which they are checked."""
 
-_PROVEN_BY_ORDER = (_duplicates("prices").rule, _REVISIONS)
+_PROVEN_BY_ORDER = (_duplicates("prices").rule, _revisions("prices", "ticker, session", "a price").rule)

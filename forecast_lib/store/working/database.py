@@ -314,7 +314,7 @@ def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
             f"nothing was stored: {table}.{case['column']} breaks {case['check']} in"
             f" {len(error.failure_cases)} cases, for example {str(case['failure_case'])[:80]!r}"
         ) from error
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         raise AuditFailed(
             f"nothing was stored: {table} has a column of another type: {first_line(error)}"
         ) from error

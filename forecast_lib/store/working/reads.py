@@ -17,7 +17,9 @@ from forecast_lib.tables import TABLES, empty
 __all__ = [
     "quarantine_keys",
     "read_actions",
+    "read_covariates",
     "read_coverage",
+    "read_events",
     "read_gaps",
     "read_last_statuses",
     "read_latest_backtests",
@@ -184,6 +186,32 @@ def _newest_states(con: Connection, table: str, tickers: Sequence[str], as_of: A
         ORDER BY ticker, session
     """
     return _frame(con, table, sql, _known(tickers, as_of))
+
+
+def read_covariates(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """Every covariate as it was known: of each name, ticker and session up to `as_of.day` the newest revision
+    stored up to `as_of.known_at`.
+
+    Returns:
+        Columns of `covariates`, ordered by name, ticker and session.
+    """
+    sql = """
+        SELECT * FROM covariates WHERE known_at <= $known_at AND session <= $day
+        QUALIFY row_number() OVER (PARTITION BY name, ticker, session ORDER BY revision DESC) = 1
+        ORDER BY name, ticker, session
+    """
+    known = {"known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day}
+    return _frame(con, "covariates", sql, known)
+
+
+def read_events(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """Every revision of every date that was stored up to `as_of.known_at`: what was expected when.
+
+    Returns:
+        Columns of `events`, ordered by kind, ticker, session and revision.
+    """
+    sql = "SELECT * FROM events WHERE known_at <= $known_at ORDER BY kind, ticker, session, revision"
+    return _frame(con, "events", sql, {"known_at": as_of.known_at.replace(tzinfo=None)})
 
 
 def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
