@@ -36,10 +36,8 @@ from forecast_lib.windows.features import log_mean_variance, session_features
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 
-__all__ = ["COVARIATE", "Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects", "log_width"]
+__all__ = ["Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects", "log_width"]
 
-COVARIATE = "covariate "
-"""How the names of covariates' drivers begin."""
 
 _DRIVER_OF = {
     "log_var_1": "last session",

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.drivers import COVARIATE, Before, log_width
+from forecast_lib.covariates.inputs import COVARIATE
+from forecast_lib.drivers import Before, log_width
 from forecast_lib.errors import ModelDamaged
 from forecast_lib.jobs.forecast.tickers import Question
 from forecast_lib.jobs.record.status_rows import code_version, libraries
