@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.drivers import COVARIATE, Before, log_width
+from forecast_lib.covariates.inputs import COVARIATE, EVENT
+from forecast_lib.drivers import Before, log_width
 from forecast_lib.errors import ModelDamaged
 from forecast_lib.jobs.forecast.tickers import Question
 from forecast_lib.jobs.record.status_rows import code_version, libraries
@@ -65,7 +66,7 @@ def _read(store: Store, config: RunConfig) -> _Published | str:
     now, then = libraries(), json.loads(run["libraries"])
     if run["code_version"] != code_version() or now != {name: then.get(name) for name in now}:
         return "version"
-    covariates = drivers[drivers["driver"].str.startswith(COVARIATE)]
+    covariates = drivers[drivers["driver"].str.startswith((COVARIATE, EVENT))]
     return _Published(
         {str(ticker): rows for ticker, rows in forecasts.groupby("ticker")},
         {str(ticker): rows for ticker, rows in covariates.groupby("ticker")},
