@@ -573,7 +573,7 @@ _TABLE = (
         "flag",
         "beside",
         "false",
-        "Ask Yahoo each night when companies report; the dates become events.",
+        "Ask the source each night when companies report; the dates become events.",
     ),
     Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
     Option(

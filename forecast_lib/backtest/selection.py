@@ -97,7 +97,7 @@ def select(series: Sequence[TickerSeries], model: ModelConfig) -> Selection:
     while left:
         losses = {label: past.losses((*kept, *inputs)) for label, inputs in left.items()}
         told = {label: past.known(inputs) & np.isfinite(before) for label, inputs in left.items()}
-        among = sum(each.any(axis=0).sum() >= _FEWEST for each in told.values())
+        among = max(sum(each.any(axis=0).sum() >= _FEWEST for each in told.values()), 1)
         tried = {
             label: _compared(label, left[label], before, after, told[label], among)
             for label, after in losses.items()

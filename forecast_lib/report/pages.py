@@ -23,6 +23,7 @@ from forecast_lib.report.plots import draw_lines
 from forecast_lib.report.recipe import RecipeReport
 from forecast_lib.report.sections.about import RunFacts, about
 from forecast_lib.report.sections.attention import Attention, attention
+from forecast_lib.report.sections.beside import Trial, trials
 from forecast_lib.report.sections.changes import Changes, changes
 from forecast_lib.report.sections.charts import Charts, charts
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
@@ -67,6 +68,7 @@ class IndexPage:
     lines: tuple[TickerLine, ...]
     skill: Skill
     quality: Quality
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _index(known: _Known) -> IndexPage:
         lines=lines,
         skill=skill(report),
         quality=quality(report, known.states),
+        trials=trials(report),
     )
 
 
