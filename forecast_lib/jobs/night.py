@@ -85,9 +85,10 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> M
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
         stored = new_prices.stored_market(config.workspace, every.tickers, config.as_of, config.renames)
         return results.with_ends(renames.under_new_names(stored, config), config)
-    with new_prices.reading_digests(config.workspace, every.tickers, config.as_of) as digests:
+    with new_prices.reading_digests(config.workspace, every.tickers, config.as_of) as begin:
         with stages.single("known"):
             known = read_known(config.workspace, every.tickers, config.as_of, tails=not goes_on)
+        digests = begin()
         names = renames.to_ask(config, every.tickers, known.first_session_of)
         source = price_source(config.source, config.as_of, config.workspace, names)
         day = config.as_of.day
