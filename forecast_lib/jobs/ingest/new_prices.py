@@ -105,9 +105,9 @@ def _no_rows(table: str) -> pd.DataFrame:
 def reading_digests(
     workspace: Path, tickers: Sequence[Ticker], as_of: AsOf
 ) -> Iterator[Callable[[], "Future[Digests]"]]:
-    """Begins to read the digests of the stored prices at `as_of`: DuckDB makes them beside what is done inside
-    the block, for they take it a while and are not needed before the end of `take_in`. What else is read of the
-    store is best read before: two questions at once only wait for each other.
+    """Begins to read the digests of the stored prices at `as_of`: DuckDB makes them beside what is done
+    inside the block, for they take it a while and are not needed before the end of `take_in`. What else is
+    read of the store is best read before: two questions at once only wait for each other.
     """
     with database.open_working(workspace, as_of.now) as con, ThreadPoolExecutor(1) as beside:
         yield lambda: beside.submit(stored_digests, con, tickers, as_of)

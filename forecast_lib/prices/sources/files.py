@@ -241,7 +241,9 @@ class FilesSource(PriceSource):
             columns = roles_of(self._parquet.header(path), path.name)
             names = self._parquet.names(path, columns) if "ticker" in columns else None
             if names is not None:
-                names = names.assign(ticker=[_as_ticker(name) for name in names["name"]]) if len(names) else None
+                names = (
+                    names.assign(ticker=[_as_ticker(name) for name in names["name"]]) if len(names) else None
+                )
             self._heads[path] = columns, names
         return self._heads[path]
 

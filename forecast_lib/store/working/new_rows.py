@@ -40,7 +40,8 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
     con.register("words", _words(rows).assign(source=clean.source, run_id=run_id))
     sql = f"""
         INSERT INTO prices SELECT
-            ticker, DATE '1970-01-01' + day::INTEGER, {", ".join(PRICE_VALUES)}, currency, source, 0, $now, run_id
+            ticker, DATE '1970-01-01' + day::INTEGER, {", ".join(PRICE_VALUES)},
+            currency, source, 0, $now, run_id
         FROM clean_rows JOIN words USING (of, code)
     """
     ((stored,),) = con.execute(sql, {"now": clean.known_at.replace(tzinfo=None)}).fetchall()
@@ -50,8 +51,8 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
 
 
 def _words(rows: Histories) -> pd.DataFrame:
-    """Of each pair of `of` and `code` (of the currency) that occurs, the ticker and the currency: DuckDB stores
-    words from a joined table a third faster than the same words as constants or from a list.
+    """Of each pair of `of` and `code` (of the currency) that occurs, the ticker and the currency: DuckDB
+    stores words from a joined table in three quarters of the time that constants and lists of words take.
     """
     other = (rows.of[1:] != rows.of[:-1]) | (rows.currency[1:] != rows.currency[:-1])
     begins = np.append(0, np.flatnonzero(other) + 1)
