@@ -92,5 +92,6 @@ def test_a_plain_run_that_fails_says_why_and_is_noted(alone, tmp_path):
     assert (ended.code, ended.summary["status"]) == (1, "failed") and "none.csv" in ended.out
     assert "Traceback" not in ended.err
     assert (
-        'tickercast_last_run_exit_code{kind="nightly"} 1.0' in (tmp_path / "w" / "metrics.prom").read_text()
+        'tickercast_last_run_exit_code{kind="nightly",workspace="w"} 1.0'
+        in (tmp_path / "w" / "metrics.prom").read_text()
     )
