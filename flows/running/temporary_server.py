@@ -25,12 +25,12 @@ from flows.settings.layers import environment, prefect_address
 __all__ = ["TemporaryServer", "main"]
 
 HOST = "127.0.0.1"
-_START_S, _STOP_S = 120.0, 5.0
+_START_S = 120.0
 
 
 class TemporaryServer:
-    """A server that is starting; it ends with this process. Created before Prefect is imported, it outlives
-    Prefect's own last words.
+    """A server that is starting; it ends after this process, which does not wait for that. Created before
+    Prefect is imported, it outlives Prefect's own last words.
     """
 
     def __init__(self) -> None:
@@ -76,11 +76,6 @@ class TemporaryServer:
     def _stop(process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(OSError):
             process.stdin.close()  # type: ignore[union-attr]
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
         address = str(get_current_settings().api.url)
         assert address.startswith("http://127.0.0.1:") and is_up(address)
     TemporaryServer._stop(process)
-    assert process.returncode is not None and not is_up(address)
+    assert process.wait(30) is not None and not is_up(address)
     assert get_current_settings().api.url != address
 
 
