@@ -132,3 +132,9 @@ def test_a_short_past_keeps_nothing(series):
 def test_without_candidates_nothing_is_tried(series):
     found = select([dataclasses.replace(each, inputs=None) for each in series], MODEL)
     assert (found.inputs, found.tried) == ((), ())
+
+
+def test_a_long_horizon_is_tried_at_some_of_its_steps(series):
+    """At twenty sessions the leader, whose weather lasts two weeks, is still worth having."""
+    found = select([each.until(1500) for each in series], dataclasses.replace(MODEL, horizon=20))
+    assert set(LEVEL) <= set(found.inputs)
