@@ -51,14 +51,13 @@ def with_before(store: Store, config: RunConfig, asked: Sequence[Question]) -> l
 
 
 def read_answered(store: Store, config: RunConfig) -> dict[str, tuple[str, str]]:
-    """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights."""
-    found = reads.read_run_before(store.con, config.as_of)
-    if found.empty:
+    """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights; empty
+    where there is no run to compare with.
+    """
+    published = _read(store, config)
+    if isinstance(published, str):
         return {}
-    rows = reads.read_of_run(store.con, "forecasts", found.iloc[0]["run_id"]).dropna(subset="model_id")
-    weights = reads.read_weights_of(store.con, rows["model_id"].unique().tolist())
-    pairs = zip(rows["ticker"], rows["model_id"], strict=True)
-    return {ticker: (model_id, weights[model_id]) for ticker, model_id in pairs}
+    return {ticker: (model, published.weights[model]) for ticker, model in published.models.items()}
 
 
 def _read(store: Store, config: RunConfig) -> _Published | str:
