@@ -284,19 +284,21 @@ def driver_rows(made: Sequence[Drivers]) -> pd.DataFrame:
     """step, driver, effect, change and why_no_change: of each in turn a row a step and driver, but none of a
     step whose interval has no width; `of` is the place of each among `made`.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "of": place,
-                "step": np.repeat(np.arange(1, len(each.why) + 1), len(each.names)),
-                "driver": each.names * len(each.why),
-                "effect": each.effects.T.ravel() + 0.0,  # no minus zero
-                "change": each.changes.T.ravel() + 0.0,
-                "why_no_change": np.repeat(np.array(each.why, dtype=object), len(each.names)),
-            }
-        )
-        for place, each in enumerate(made)
-    ]
-    rows = pd.concat(parts, ignore_index=True)
-    narrow = rows.loc[~np.isfinite(rows["effect"]), ["of", "step"]]
-    return rows[~pd.MultiIndex.from_frame(rows[["of", "step"]]).isin(pd.MultiIndex.from_frame(narrow))]
+    sizes = [each.effects.size for each in made]
+    steps = [np.repeat(np.arange(1, len(each.why) + 1), len(each.names)) for each in made]
+    names = [name for each in made for name in each.names * len(each.why)]
+    why = [word for each in made for word in each.why for _ in each.names]
+    rows = pd.DataFrame(
+        {
+            "of": np.repeat(np.arange(len(made)), sizes),
+            "step": np.concatenate(steps),
+            "driver": np.array(names, dtype=object),
+            "effect": np.concatenate([each.effects.T.ravel() for each in made]) + 0.0,  # no minus zero
+            "change": np.concatenate([each.changes.T.ravel() for each in made]) + 0.0,
+            "why_no_change": np.array(why, dtype=object),
+        }
+    )
+    if np.isfinite(rows["effect"]).all():
+        return rows
+    narrow = pd.MultiIndex.from_frame(rows.loc[~np.isfinite(rows["effect"]), ["of", "step"]])
+    return rows[~pd.MultiIndex.from_frame(rows[["of", "step"]]).isin(narrow)]

@@ -7,10 +7,10 @@ own move.
 
 import datetime as dt
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from forecast_lib.report.frames import ReportInput, by_ticker, day_of
+from forecast_lib.report.frames import Record, ReportInput, by_ticker, day_of
 from forecast_lib.report.sections.tickers import Closes
 from forecast_lib.report.words import percent_of
 
@@ -91,17 +91,19 @@ class Changes:
         return self.widths[:_SHOWN]
 
 
-def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:
+def changes(
+    report: ReportInput, drivers: Mapping[str, Sequence[Record]], closes: Mapping[str, Closes]
+) -> Changes:
     """What the run's drivers say of the next session's widths.
 
     Args:
+        drivers: of each ticker, its rows of `forecast_drivers` one session ahead.
         closes: of each ticker, oldest first.
     """
     nights = by_ticker(report.nights)
     as_of = day_of(report.run["as_of"].iloc[0]) or dt.date.min
     found, left_out, compared = list[WidthChange](), dict[str, int](), 0
-    for ticker, rows in by_ticker(report.drivers).items():
-        first = [row for row in rows if row["step"] == 1]
+    for ticker, first in drivers.items():
         if any(row["change"] is None for row in first):
             why = _WHY_NOT.get(first[0]["why_no_change"], "nothing is known of it")
             left_out[why] = left_out.get(why, 0) + 1
@@ -109,8 +111,8 @@ def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:
         compared += 1
         last = next((night for night in nights.get(ticker, ()) if night["made_by"]), {})
         since, before = day_of(last.get("last_session")), day_of(last.get("as_of"))
-        drivers = {row["driver"]: (float(row["effect"]), float(row["change"])) for row in first}
-        if change := width_change(ticker, drivers, closes.get(ticker, ()), since, before, as_of):
+        own = {row["driver"]: (float(row["effect"]), float(row["change"])) for row in first}
+        if change := width_change(ticker, own, closes.get(ticker, ()), since, before, as_of):
             found.append(change)
     found.sort(key=lambda each: (-abs(math.log1p(each.share)), each.ticker))
     return Changes(tuple(found), compared, tuple(sorted(left_out.items())))
