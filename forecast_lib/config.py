@@ -219,7 +219,7 @@ class BesideConfig:
         tickers: of the price source, that serve as covariates; they are stored as prices are, and nothing is
             forecast for them.
         events: file of events.
-        calendars: ask Yahoo when companies report.
+        calendars: ask the source when companies report.
     """
 
     covariates: Path | None = None

@@ -35,6 +35,7 @@ _HALF_YEAR = 125  # sessions
 _FEWEST_CUTOFFS = 20  # of a ticker in a half-year
 _FEWEST = 6  # half-years in which a candidate is known
 _DECIDED_BY = 64  # tickers: on a day they all say much the same
+_MOST_STEPS = 5
 _DRAW = 0  # the same tickers whatever the run's seed
 _LEVEL = 0.05
 _LOWEST, _HIGHEST = -6.0, 3.0  # log of realised over forecast variance: one crash must not decide alone
@@ -97,7 +98,7 @@ def select(series: Sequence[TickerSeries], model: ModelConfig) -> Selection:
     while left:
         losses = {label: past.losses((*kept, *inputs)) for label, inputs in left.items()}
         told = {label: past.known(inputs) & np.isfinite(before) for label, inputs in left.items()}
-        among = sum(each.any(axis=0).sum() >= _FEWEST for each in told.values())
+        among = max(sum(each.any(axis=0).sum() >= _FEWEST for each in told.values()), 1)
         tried = {
             label: _compared(label, left[label], before, after, told[label], among)
             for label, after in losses.items()
@@ -199,10 +200,18 @@ class _Read:
 
 
 def _read(
-    series: TickerSeries, names: tuple[str, ...], horizon: int, first: int, borders: NDArray[np.datetime64]
+    series: TickerSeries,
+    names: tuple[str, ...],
+    horizon: int,
+    steps: list[int],
+    first: int,
+    borders: NDArray[np.datetime64],
 ) -> _Read:
     """Without the last cutoffs of each half-year, whose outcomes reach into the next, and without half-years
     of few cutoffs.
+
+    Args:
+        steps: places of those that are tried.
     """
     last = len(series) - horizon
     inputs, ahead = scale_inputs(series, names, horizon)
@@ -212,26 +221,29 @@ def _read(
         ~np.isnan(inputs)[first:last],
     )
     if ahead is not None:
-        falls = ahead[first:last].reshape(last - first, -1)
+        falls = ahead[first:last][..., steps].reshape(last - first, -1)
         columns, known = np.concatenate([columns, falls], axis=1), np.concatenate([known, falls > 0], axis=1)
     halves = np.searchsorted(borders, series.sessions[first:last], side="right")
     apart = np.append(halves[horizon:], np.full(horizon, -1)) == halves
     apart &= np.bincount(halves[apart], minlength=len(borders) + 1)[halves] >= _FEWEST_CUTOFFS
-    return _Read(columns[apart], known[apart], sample.realised(horizon)[apart], halves[apart])
+    return _Read(columns[apart], known[apart], sample.realised(horizon)[apart][:, steps], halves[apart])
 
 
 class _Past:
     """The past of some tickers, cut into half-years, with the columns of every candidate."""
 
     def __init__(self, series: Sequence[TickerSeries], names: tuple[str, ...], model: ModelConfig) -> None:
-        self._horizon = horizon = model.horizon
+        horizon = model.horizon
+        # Of a long horizon some steps: neighbours say much the same, and each has columns of its own.
+        steps = np.unique(np.linspace(0, horizon - 1, min(horizon, _MOST_STEPS)).round().astype(int)).tolist()
+        self._steps = len(steps)
         at_close = [name for name in names if not is_ahead(name)]
         first_ahead = _USUAL + len(at_close)
         self._places = {
             name: (
-                [first_ahead + (place - len(at_close)) * horizon + step for step in range(horizon)]
+                [first_ahead + (place - len(at_close)) * len(steps) + step for step in range(len(steps))]
                 if is_ahead(name)
-                else [_USUAL + place] * horizon
+                else [_USUAL + place] * len(steps)
             )
             for place, name in enumerate(names)
         }
@@ -240,7 +252,7 @@ class _Past:
         # The oldest half-year takes what is over.
         count = max(len(days) // _HALF_YEAR, 1)
         borders = days[[len(days) - place * _HALF_YEAR for place in range(count - 1, 0, -1)]]
-        read = [_read(each, names, horizon, first, borders) for each in series]
+        read = [_read(each, names, horizon, steps, first, borders) for each in series]
         self._shape = (len(series), count)
         self._halves = {half: made for half in range(count) if (made := _half(read, half, first_ahead))}
 
@@ -260,7 +272,7 @@ class _Past:
         for half, part in self._halves.items():
             by_step = [
                 part.losses([*range(_USUAL), *(self._places[name][step] for name in names)], step)
-                for step in range(self._horizon)
+                for step in range(self._steps)
             ]
             found[part.tickers, half] = np.mean(by_step, axis=0)
         return found

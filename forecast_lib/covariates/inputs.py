@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 
 COVARIATE, EVENT = "covariate ", "event "
-_FAMILIES = {"level": "level", "mean": "level", "change": "level"}
-"""The inputs of one covariate that are tried together; all others of it are its ranges."""
+_FAMILIES = {"level": "", "mean": "", "change": "", "year": ", its year"}
+"""The inputs of one covariate that are tried together, by what is said of them; all others are its ranges."""
 
 
 def is_ahead(name: str) -> bool:
@@ -36,8 +36,8 @@ def candidates(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for name in asked:
         owner, slash, part = name.partition("/")
-        of_range = bool(slash) and part not in _FAMILIES
-        found.setdefault(f"{owner}, its range" if of_range else owner, []).append(name)
+        family = _FAMILIES.get(part, ", its range") if slash else ""
+        found.setdefault(owner + family, []).append(name)
     return {label: tuple(inputs) for label, inputs in found.items()}
 
 
@@ -88,24 +88,23 @@ class Ahead:
     since: Days
     until: Days
 
-    def at(self, sessions: Days, horizon: int) -> Array:
-        """(m, names, horizon): of the sessions up to each step after the cutoff, the share on which the event
-        was expected to fall.
+    def at(self, sessions: Days, horizon: int) -> NDArray[np.bool_]:
+        """(m, names, horizon): whether the event was expected at the cutoff to fall on the session of each
+        step.
 
         >>> days = np.arange("2024-06-03", "2024-06-08", dtype="datetime64[D]")
         >>> always = np.array(["0001-01-01"], "M8[D]"), np.array(["9999-12-31"], "M8[D]")
         >>> Ahead(("e",), days, np.zeros(1, int), days[2:3], *always).at(days[:3], 2)[:, 0].tolist()
-        [[0.0, 0.5], [1.0, 0.5], [0.0, 0.0]]
+        [[False, True], [True, False], [False, False]]
         """
         if not len(self.days):
-            return np.zeros((len(sessions), len(self.names), horizon))
+            return np.zeros((len(sessions), len(self.names), horizon), dtype=bool)
         place = np.searchsorted(self.days, sessions, side="right") - 1
-        found = _shares(self, horizon)[np.maximum(place, 0)]
-        return np.where((place >= 0)[:, None, None], found, 0.0)
+        return _falls(self, horizon)[np.maximum(place, 0)] & (place >= 0)[:, None, None]
 
 
 @functools.lru_cache(maxsize=32)  # the tickers of an exchange ask for the same, one after the other
-def _shares(events: Ahead, horizon: int) -> Array:
+def _falls(events: Ahead, horizon: int) -> NDArray[np.bool_]:
     """(days, names, horizon) of `Ahead.at`."""
     falls = np.zeros((len(events.days), len(events.names), horizon), dtype=bool)
     place = np.searchsorted(events.days, events.on)
@@ -115,7 +114,7 @@ def _shares(events: Ahead, horizon: int) -> Array:
         evening = events.days[np.where(fits, cutoff, 0)]
         fits &= (events.since <= evening) & (evening < events.until)
         falls[cutoff[fits], events.kind[fits], step - 1] = True
-    return falls.cumsum(axis=2) / np.arange(1, horizon + 1)
+    return falls
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +146,13 @@ class Inputs:
         return found
 
     def falling(self, names: Sequence[str], sessions: Days, horizon: int) -> Array:
-        """(sessions, names, horizon) shares of the sessions up to each step on which events were expected
-        to fall.
+        """(sessions, names, horizon): of the sessions up to each step after the cutoff, the share on which
+        the event was expected to fall.
         """
-        found = np.zeros((len(sessions), len(names), horizon))
+        found = np.zeros((len(sessions), len(names), horizon), dtype=bool)
         for part in self.ahead:
             mine = [place for place, name in enumerate(names) if name in part.names]
             if mine:
                 chosen = [part.names.index(names[place]) for place in mine]
-                found[:, mine] = np.maximum(found[:, mine], part.at(sessions, horizon)[:, chosen])
-        return found
+                found[:, mine] |= part.at(sessions, horizon)[:, chosen]
+        return np.asarray(found.cumsum(axis=2) / np.arange(1, horizon + 1))

@@ -1,9 +1,10 @@
 """A named series as it was known, and the inputs that are made of it.
 
-Its level less its mean of 22 values, that mean less the one of 250, and its last change; in logarithms while
-all of its values so far are positive, else in units of its own size over the last 250. What drifts over the
-years, as an index does, is so no input: a regression would take the drift for a cause. Everything is causal:
-a row uses values up to its own, and was known when the last of them was.
+Its level less its mean of 22 values, that mean less the one of 250, and its last change; and, apart from
+them, the mean of 250 itself; in logarithms while all of its values so far are positive, else in units of its
+own size over the last 250. What drifts over the years, as an index does, is in the last one only, and that is
+tried by itself: a regression may take the drift for a cause. Everything is causal: a row uses values up to
+its own, and was known when the last of them was.
 """
 
 from dataclasses import dataclass
@@ -67,12 +68,12 @@ def _rolling(values: Array, of: int) -> Array:
 
 
 def level_of(covariate: Covariate) -> Described:
-    """Level, mean and last change.
+    """Level, mean, last change, and year.
 
     >>> days = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")
     >>> rising = Covariate("x", None, days, np.exp(np.arange(60.0)), np.full(60, "NaT", "M8[us]"))
     >>> level_of(rising).values[-1].tolist()  # its level is 10.5 above its mean: cut at 6
-    [6.0, 6.0, 1.0]
+    [6.0, 6.0, 1.0, 29.5]
     """
     values = covariate.values
     positive = np.minimum.accumulate(values) > 0 if len(values) else np.zeros(0, dtype=bool)
@@ -83,10 +84,11 @@ def level_of(covariate: Covariate) -> Described:
     for units, one in ((in_logs, 1.0), (values, size)):
         mean = _rolling(units, _MEAN_OF)
         change = np.diff(units, prepend=np.nan) if len(units) else units
-        parts = (units - mean, mean - _rolling(units, _SIZE_OF), change)
-        columns.append([np.clip(part / one, -_CLIP, _CLIP) for part in parts])
+        year = _rolling(units, _SIZE_OF)
+        parts = (units - mean, mean - year, change)
+        columns.append([*(np.clip(part / one, -_CLIP, _CLIP) for part in parts), year / one])
     chosen = [np.where(positive, log, raw) for log, raw in zip(*columns, strict=True)]
-    names = tuple(f"{COVARIATE}{covariate.name}/{part}" for part in ("level", "mean", "change"))
+    names = tuple(f"{COVARIATE}{covariate.name}/{part}" for part in ("level", "mean", "change", "year"))
     return Described(names, covariate.days, np.stack(chosen, axis=1), _since_all_known(covariate.known))
 
 

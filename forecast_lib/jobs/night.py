@@ -32,6 +32,7 @@ from forecast_lib.jobs.stages import Stages
 from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL
+from forecast_lib.prices.source import Listed
 from forecast_lib.store.working import reads
 from forecast_lib.store.working.store import Store
 from forecast_lib.windows.series import TickerSeries
@@ -107,9 +108,10 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
         stored = new_prices.stored_market(store, tickers, config.as_of, config.renames)
         return _asked_for(store, stored, config)
-    with new_prices.reading_digests(store, tickers, config.as_of) as digests:
+    with new_prices.reading_digests(store, tickers, config.as_of) as begin:
         with stages.single("known"):
             known = read_known(store, tickers, config.as_of, tails=not goes_on)
+        digests = begin()
         own = renames.to_ask(config, every.tickers, known.first_session_of)
         names = tuple(dict.fromkeys([*own, *also]))
         source = price_source(config.source, config.as_of, config.workspace, names)
@@ -125,13 +127,17 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
-    return _asked_for(store, market, config)
+    listed = None
+    if config.beside.calendars:
+        with stages.single("events"):
+            listed = source.events(config.tickers, day)
+    return _asked_for(store, market, config, listed)
 
 
-def _asked_for(store: Store, market: Market, config: RunConfig) -> Market:
+def _asked_for(store: Store, market: Market, config: RunConfig, listed: Listed | None = None) -> Market:
     """The market of the tickers asked for, and what is known beside it."""
     market = beside.apart(market, config)
-    known = beside.read_beside(store, config, market.beside)
+    known = beside.read_beside(store, config, market.beside, listed)
     market = dataclasses.replace(market, beside=known, passed_over=(*market.passed_over, *known.left_out))
     return results.with_ends(store, renames.under_new_names(market, config), config)
 

@@ -23,6 +23,7 @@ from forecast_lib.report.plots import draw_lines
 from forecast_lib.report.recipe import RecipeReport
 from forecast_lib.report.sections.about import RunFacts, about
 from forecast_lib.report.sections.attention import Attention, attention
+from forecast_lib.report.sections.beside import Trial, trials
 from forecast_lib.report.sections.changes import Changes, changes
 from forecast_lib.report.sections.charts import Charts, charts
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
@@ -67,6 +68,7 @@ class IndexPage:
     lines: tuple[TickerLine, ...]
     skill: Skill
     quality: Quality
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class _Known:
     closes: Mapping[str, Closes]
     past: Mapping[str, Mapping[int, Past]]
     forecasts: Mapping[str, Sequence[Record]]
+    drivers: Mapping[str, Sequence[Record]]
 
     def picture(self, state: TickerState, **size: int) -> Picture | None:
         closes, steps = self.closes.get(state.ticker, ()), self.forecasts.get(state.ticker, ())
@@ -105,8 +108,16 @@ class _Known:
 
 def _known(report: ReportInput) -> _Known:
     run = about(report)
+    drivers = report.drivers
+    first = drivers[drivers["step"] == 1] if len(drivers) else drivers
     return _Known(
-        report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts)
+        report,
+        run,
+        states(report),
+        closes_of(report),
+        pasts(report.past),
+        by_ticker(report.forecasts),
+        by_ticker(first),
     )
 
 
@@ -131,10 +142,11 @@ def _index(known: _Known) -> IndexPage:
         horizon=max((line.last.step for line in lines if line.last), default=1),
         charts=charts(lines, known.past, pictures),
         attention=found,
-        changes=changes(report, known.closes),
+        changes=changes(report, known.drivers, known.closes),
         lines=lines,
         skill=skill(report),
         quality=quality(report, known.states),
+        trials=trials(report),
     )
 
 
@@ -149,10 +161,7 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
     report = known.report
     why = {each.ticker: each.text for each in changed.widths}
     run_id = known.run.run_id
-    of = {
-        name: by_ticker(getattr(report, name))
-        for name in ("nights", "refused", "verdicts", "weights", "drivers")
-    }
+    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights")}
     models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
     coverage: dict[str, list[Coverage]] = {}
     for row in coverage_rows(report.coverage, "ticker"):
@@ -171,7 +180,7 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
             makers=makers(
                 name,
                 of["weights"].get(name, ()),
-                of["drivers"].get(name, ()),
+                known.drivers.get(name, ()),
                 scores.get(name, ()),
                 why.get(name),
             ),

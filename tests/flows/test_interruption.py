@@ -93,7 +93,10 @@ def test_an_error_without_a_signal_stays_as_it_is() -> None:
     ],
     ids=["before the commit", "after the commit", "before the publication", "after the publication"],
 )
-def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number, said, tickercast, tmp_path):
+@pytest.mark.parametrize("way", [(), ("--plain",)], ids=["Prefect", "plain"])
+def test_a_night_that_is_interrupted_says_what_became_of_it(
+    way, module, name, number, said, tickercast, tmp_path
+):
     options = [
         "--workspace",
         str(tmp_path / "w"),
@@ -103,6 +106,7 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number
         "SIM1",
         "--as-of",
         "2024-05-02",
+        *way,
     ]
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, module, name, "nightly", *options],

@@ -430,6 +430,25 @@ def test_earlier_nights_say_why() -> None:
     assert page_of("AAA", nights=pd.DataFrame([night])).events.nights[0].said == "late"
 
 
+def test_what_was_tried_of_covariates_is_shown_with_figures_the_kept_first() -> None:
+    same = {"run_id": "r", "model_id": "m", "half_years": 20, "tickers": 30, "pvalue": 0.001}
+    rows = [
+        {"name": "event month_end", "inputs": ["event month_end"], "loss_without": 0.3, "loss_with": 0.303}
+        | {"tickers_better": 9, "pvalue_adjusted": 1.0, "kept": False},
+        {"name": "covariate <b>", "inputs": ["covariate <b>/level"], "loss_without": 0.3, "loss_with": 0.291}
+        | {"tickers_better": 28, "pvalue_adjusted": 0.004, "kept": True},
+    ]
+    frame = nights.checked("covariate_trials", pd.DataFrame([same | row for row in rows]))
+    shown = index_page(nights.night(trials=frame)).trials
+    assert [(each.name, each.kept, each.ratio) for each in shown] == [
+        ("covariate <b>", True, pytest.approx(0.97)),
+        ("event month_end", False, pytest.approx(1.01)),
+    ]
+    html = dict(report_pages(nights.night(trials=frame)))["index.html"]
+    assert "covariate &lt;b&gt;" in html and "28 of 30" in html and "0.9700" in html
+    assert "What else was known" not in dict(report_pages(nights.night()))["index.html"]
+
+
 # --- what changed
 
 
@@ -467,10 +486,14 @@ def test_only_the_largest_are_named_and_the_rest_together() -> None:
 
 
 def test_covariates_and_events_stand_by_their_names() -> None:
-    drivers = nights.driver_frame(
-        "AAA", {"covariate ^VIX": 0.2, "event earnings": 0.1, "event month end": -0.05}
+    """A session before a holiday is a calm one: its effect is below zero."""
+    moved = {"covariate ^VIX": 0.2, "event earnings": 0.1, "event month_end": -0.05}
+    effects = {"event earnings": 0.099, "event month_end": -0.001, "event before_holiday": -0.039}
+    drivers = nights.driver_frame("AAA", {**moved, "event before_holiday": -0.04}, effects=effects)
+    assert changed(drivers)[0].endswith(
+        ": ^VIX (+22 %), earnings ahead (+11 %), a month end over (−5 %), the session before a holiday ahead"
+        " (−4 %)"
     )
-    assert changed(drivers)[0].endswith(": ^VIX (+22 %), earnings ahead (+11 %), month end over (−5 %)")
 
 
 @pytest.mark.parametrize(

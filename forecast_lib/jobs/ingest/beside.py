@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from forecast_lib.config import RunConfig
 from forecast_lib.covariates.inputs import COVARIATE, EVENT
 from forecast_lib.covariates.series import Covariate
 from forecast_lib.errors import FileRefused
+from forecast_lib.prices.source import Listed
 from forecast_lib.prices.sources.named_files import MARKET, read_covariates, read_events
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
@@ -100,57 +102,88 @@ def apart(market: "Market", config: RunConfig) -> "Market":
     return dataclasses.replace(market, **parts, beside=Beside(tickers=found, left_out=tuple(left_out)))
 
 
-def read_beside(store: Store, config: RunConfig, known: Beside = Beside()) -> Beside:
-    """What is stored of covariates and events that are asked for, and what the files have anew.
+def read_beside(
+    store: Store, config: RunConfig, known: Beside = Beside(), listed: Listed | None = None
+) -> Beside:
+    """What is stored of covariates and events that are asked for, and what files and the source have anew.
+
+    A past night that is run again asks no file.
 
     Args:
         known: already, the tickers that serve as covariates.
-
-    A past night that is run again asks no file.
+        listed: the dates that the source lists; None where it was not asked.
     """
+    if config.beside.covariates is not None:
+        known = _with_covariates(store, config, config.beside.covariates, known)
+    if config.beside.events is not None or config.beside.calendars:
+        known = _with_events(store, config, listed, known)
+    return known
+
+
+def _asks_files(config: RunConfig) -> bool:
+    return config.as_of.known_at >= config.as_of.now
+
+
+def _with_covariates(store: Store, config: RunConfig, path: Path, known: Beside) -> Beside:
+    stored, new = reads.read_covariates(store.con, config.as_of), known.new_covariates
+    said = list(known.left_out)
+    if _asks_files(config):
+        try:
+            found = read_covariates(path, config.as_of, config.tickers, config.beside.tickers, ParquetFiles())
+            said += found.left_out
+            new = revisions.diff_covariates(store.con, found.rows.assign(source=_FILES), config.as_of)
+        except FileRefused as error:
+            said.append(f"covariates: {error}; what was stored before is used")
+    key = ["name", "ticker", "session"]
+    both = pd.concat([stored, new], ignore_index=True).drop_duplicates(key, keep="last")
+    return dataclasses.replace(
+        known,
+        covariates=both.sort_values(key, ignore_index=True),
+        new_covariates=new,
+        left_out=tuple(said),
+    )
+
+
+def _with_events(store: Store, config: RunConfig, listed: Listed | None, known: Beside) -> Beside:
     asked, as_of, said = config.beside, config.as_of, list(known.left_out)
-    again = as_of.known_at < as_of.now
-    if asked.covariates is not None:
-        stored = reads.read_covariates(store.con, as_of)
-        new = known.new_covariates
-        if not again:
-            try:
-                found = read_covariates(
-                    asked.covariates, as_of, config.tickers, asked.tickers, ParquetFiles()
-                )
-                said += found.left_out
-                new = revisions.diff_covariates(store.con, found.rows.assign(source=_FILES), as_of)
-            except FileRefused as error:
-                said.append(f"covariates: {error}; what was stored before is used")
-        key = ["name", "ticker", "session"]
-        both = pd.concat([stored, new], ignore_index=True).drop_duplicates(key, keep="last")
-        known = dataclasses.replace(
-            known, covariates=both.sort_values(key, ignore_index=True), new_covariates=new
-        )
-    if asked.events is not None:
-        stored = reads.read_events(store.con, as_of)
-        stored = stored[stored["source"] == _FILES]
-        new = known.new_events
-        if not again:
-            try:
-                dates = read_events(asked.events, as_of, config.tickers, ParquetFiles())
-                said += dates.left_out
-                listed = dates.rows.assign(expected=True, source=_FILES)
-                new = revisions.diff_events(store.con, _with_given_up(listed, stored, as_of.day), as_of)
-            except FileRefused as error:
-                said.append(f"events: {error}; what was stored before is used")
-        known = dataclasses.replace(known, events=pd.concat([stored, new], ignore_index=True), new_events=new)
-    return dataclasses.replace(known, left_out=tuple(said))
+    sources = {_FILES} if asked.events is not None else set[str]()
+    sources |= {config.source.name} if asked.calendars else set()
+    stored = reads.read_events(store.con, as_of)
+    stored = stored[stored["source"].isin(sources)]
+    told = []
+    if asked.events is not None and _asks_files(config):
+        try:
+            found = read_events(asked.events, as_of, config.tickers, ParquetFiles())
+            said += found.left_out
+            told.append(_with_given_up(found.rows, stored[stored["source"] == _FILES], as_of.day, _FILES))
+        except FileRefused as error:
+            said.append(f"events: {error}; what was stored before is used")
+    if listed is not None:
+        said += listed.left_out
+        rows = listed.rows.assign(announced_at=np.datetime64("NaT", "us"))
+        mine = stored[(stored["source"] == config.source.name) & stored["ticker"].isin(listed.tickers)]
+        mine = mine[mine["session"] <= pd.Timestamp(listed.until)]
+        told.append(_with_given_up(rows, mine, as_of.day, config.source.name))
+    new = known.new_events
+    if told:
+        key = ["kind", "ticker", "session"]
+        both = pd.concat(told, ignore_index=True).sort_values("expected", ascending=False, kind="stable")
+        new = revisions.diff_events(store.con, both.drop_duplicates(key), as_of)
+    return dataclasses.replace(
+        known, events=pd.concat([stored, new], ignore_index=True), new_events=new, left_out=tuple(said)
+    )
 
 
-def _with_given_up(listed: pd.DataFrame, stored: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+def _with_given_up(listed: pd.DataFrame, stored: pd.DataFrame, day: dt.date, source: str) -> pd.DataFrame:
     """The dates that are listed, and those to come that no longer are."""
     key = ["kind", "ticker", "session"]
     newest = stored.sort_values("revision").drop_duplicates(key, keep="last")
     standing = newest[newest["expected"] & (newest["session"] > pd.Timestamp(day))]
-    still = standing.merge(listed[key], on=key, how="left", indicator=True)
-    gone = still[still["_merge"] == "left_only"]
-    return pd.concat([listed, gone[listed.columns].assign(expected=False)], ignore_index=True)
+    gone = standing[~pd.MultiIndex.from_frame(standing[key]).isin(pd.MultiIndex.from_frame(listed[key]))]
+    both = [listed.assign(expected=True), gone[listed.columns].assign(expected=False)]
+    return pd.concat([each for each in both if len(each)] or both[:1], ignore_index=True).assign(
+        source=source
+    )
 
 
 def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:

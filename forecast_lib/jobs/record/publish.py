@@ -21,6 +21,7 @@ _OWN = {
     "models": "models",
     "weights": "forecast_weights",
     "drivers": "forecast_drivers",
+    "trials": "covariate_trials",
 }
 """Parts of the report that not every run makes, and their tables."""
 _PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 12, 20

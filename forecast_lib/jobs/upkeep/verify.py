@@ -56,6 +56,7 @@ _OF_ITS_BACKTEST = "backtest_id IN (SELECT backtest_id FROM backtests WHERE run_
 _COMPARED: dict[str, tuple[list[str], str]] = {
     "runs": (["kind"], _OF_THE_RUN),
     "run_tickers": (["ticker"], _OF_THE_RUN),
+    "covariate_trials": (["name"], _OF_THE_RUN),
     "forecasts": (["ticker", "step"], _OF_THE_RUN),
     "forecast_weights": (["ticker", "step", "model"], _OF_THE_RUN),
     "forecast_drivers": (["ticker", "step", "driver"], _OF_THE_RUN),
