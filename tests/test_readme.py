@@ -48,9 +48,7 @@ QUICK = {
     "TICKERCAST_EPOCHS": "1",
     "TICKERCAST_TEST_SHARE": "0.02",
 }
-"""A smaller network and a shorter backtest than the default ones: what is tested is that the commands run as they
-are written.
-"""
+"""A smaller network and a shorter backtest than usual: what is tested is that the commands run as written."""
 
 
 def settings_table() -> str:
