@@ -18,6 +18,7 @@ __all__ = [
     "VARIANTS",
     "Arm",
     "BacktestConfig",
+    "BesideConfig",
     "ModelConfig",
     "Rename",
     "RunConfig",
@@ -210,6 +211,24 @@ class SourceConfig:
 
 
 @dataclass(frozen=True)
+class BesideConfig:
+    """What else is known beside the prices of the tickers.
+
+    Attributes:
+        covariates: file of named series.
+        tickers: of the price source, that serve as covariates; they are stored as prices are, and nothing is
+            forecast for them.
+        events: file of events.
+        calendars: ask the source when companies report.
+    """
+
+    covariates: Path | None = None
+    tickers: tuple[Ticker, ...] = ()
+    events: Path | None = None
+    calendars: bool = False
+
+
+@dataclass(frozen=True)
 class Rename:
     """A ticker that goes on under another name: `was` until the session before the day `on`, `now` from then
     on.
@@ -252,6 +271,7 @@ class RunConfig:
     keep_snapshots: int = 7
     renames: tuple[Rename, ...] = ()
     rules: tuple[str, ...] = ()
+    beside: BesideConfig = BesideConfig()
     backfilled: bool = False
 
     def __post_init__(self) -> None:

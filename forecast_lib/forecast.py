@@ -25,25 +25,29 @@ from forecast_lib.models.baselines import (
 )
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.forward import outputs
-from forecast_lib.models.heads import combined
+from forecast_lib.models.heads import Standardised, combined
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.volatility_inputs import volatility_inputs
+from forecast_lib.windows.volatility_inputs import scale_inputs
 
 __all__ = [
     "COMBINED",
     "Combined",
     "Forecasts",
     "combine",
+    "combined_at",
     "combined_forecast",
     "forecast_rows",
     "forecast_with_baseline",
     "forecast_with_model",
+    "head_at",
     "known_actuals",
+    "last_evenings",
     "relative_losses",
     "weighing",
+    "with_scale",
 ]
 
 COMBINED = "combined"
@@ -135,18 +139,25 @@ def _with_history(cutoffs: tuple[int, int], horizon: int, first: int) -> np.ndar
     return np.arange(max(cutoffs[0] - CALIBRATION_SESSIONS - horizon + 1, first), cutoffs[1])
 
 
+def _first_window(bundle: Bundle) -> int:
+    """The first cutoff that the model can answer from."""
+    return WARM_UP + bundle.network.lookback - 1
+
+
+def head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
+    """What the model's networks say at these cutoffs, none of which is before its first whole window."""
+    values, first = session_features(series).values, _first_window(bundle)
+    every = [outputs(bundle.network, member, values, cutoffs, first=first) for member in bundle.members]
+    return combined(every, bundle.horizon)
+
+
 def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Forecasts:
     """The model's forecasts at cutoffs first to last (exclusive); each uses sessions up to its own cutoff
     only.
     """
-    first = WARM_UP + bundle.network.lookback - 1
-    every = _with_history(cutoffs, bundle.horizon, first)
-    features = session_features(series)
-    head = combined(
-        [outputs(bundle.network, member, features.values, every, first=first) for member in bundle.members],
-        bundle.horizon,
-    )
-    sigma = bundle.scale.sigma(volatility_inputs(series))[every]
+    every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
+    features, head = session_features(series), head_at(bundle, series, every)
+    sigma = bundle.scale.sigma(*scale_inputs(series, bundle.inputs, bundle.horizon))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
     return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
 
@@ -175,6 +186,11 @@ class Combined:
     forecasts: Forecasts
     parts: Mapping[str, Forecasts]
     weights: Array
+
+    def part(self, chosen: slice) -> "Combined":
+        """The same from some of the cutoffs."""
+        parts = {name: made.part(chosen) for name, made in self.parts.items()}
+        return Combined(self.forecasts.part(chosen), parts, self.weights[:, chosen])
 
 
 def weighing(cutoffs: tuple[int, int]) -> tuple[int, int]:
@@ -261,27 +277,67 @@ def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple
     weights = part_weights(
         np.stack([relative_losses(made, series) for made in every.values()]), present, prior
     )
-    last = series.close[np.arange(*cutoffs)][:, None]
-    point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in own.values()]), weights))
-    returns = np.stack([np.log(made.quantiles / last[..., None]) for made in own.values()])
-    shaped = _as_pooled(averaged(returns, weights[..., None]), series, np.arange(*cutoffs))
+    return Combined(_together(own, weights, series, np.arange(*cutoffs)), own, weights)
+
+
+def _together(
+    parts: Mapping[str, Forecasts], weights: Array, series: TickerSeries, cutoffs: np.ndarray
+) -> Forecasts:
+    """What these parts say with these weights."""
+    last = series.close[cutoffs][:, None]
+    point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in parts.values()]), weights))
+    returns = np.stack([np.log(made.quantiles / last[..., None]) for made in parts.values()])
+    shaped = _as_pooled(averaged(returns, weights[..., None]), series, cutoffs)
     quantiles = last[..., None] * np.exp(np.clip(shaped, -_FARTHEST, _FARTHEST))
-    sigma = averaged(np.stack([made.sigma for made in own.values()]), weights)
-    return Combined(Forecasts(np.arange(*cutoffs), point, sigma, quantiles), own, weights)
+    sigma = averaged(np.stack([made.sigma for made in parts.values()]), weights)
+    return Forecasts(cutoffs, point, sigma, quantiles)
 
 
-def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
-    """From the last session, by the model, where there is one that its history is long enough for, and the
-    baselines.
+def with_scale(made: Combined, series: TickerSeries, name: str, factor: Array) -> Combined:
+    """The same with the volatility of one part so many times as large, and the weights as they are.
+
+    Args:
+        name: of a part whose quantiles follow its volatility. factor: (cutoffs, horizon).
     """
-    last = (len(series) - 1, len(series))
-    first, end = weighing(last)
+    cutoffs, part = made.forecasts.cutoffs, made.parts[name]
+    last = series.close[cutoffs][:, None]
+    moved = Forecasts(
+        cutoffs,
+        last * np.exp(np.log(part.point / last) * factor),
+        part.sigma * factor,
+        last[..., None] * np.exp(np.log(part.quantiles / last[..., None]) * factor[..., None]),
+    )
+    parts = {**made.parts, name: moved}
+    return Combined(_together(parts, made.weights, series, cutoffs), parts, made.weights)
+
+
+def combined_at(
+    bundle: Bundle | None, series: TickerSeries, horizon: int, cutoffs: tuple[int, int]
+) -> Combined:
+    """At cutoffs first to last (exclusive), by the model, where there is one that the history is long enough
+    for, and the baselines.
+    """
+    first, end = weighing(cutoffs)
     parts = dict[str, Forecasts]()
-    if bundle is not None and (able := WARM_UP + bundle.network.lookback - 1) < end:
+    if bundle is not None and (able := _first_window(bundle)) < end:
         parts[bundle.network.variant] = forecast_with_model(bundle, series, (max(first, able), end))
     for name in BESIDE_A_NETWORK if parts else PARTS:
         parts[name] = forecast_with_baseline(name, series, horizon, (first, end))
-    return combine(parts, series, last)
+    return combine(parts, series, cutoffs)
+
+
+def last_evenings(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
+    """From the last two sessions, or from the last alone where before it there is no volatility to stand on.
+
+    Both at once cost what one does.
+    """
+    last = len(series) - 1
+    return combined_at(bundle, series, horizon, (max(last - 1, min(last, _FIRST_WEIGHED)), last + 1))
+
+
+def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
+    """From the last session: what a night answers."""
+    return last_evenings(bundle, series, horizon).part(slice(-1, None))
 
 
 def forecast_rows(forecasts: Forecasts, series: TickerSeries) -> pd.DataFrame:

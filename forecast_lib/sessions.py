@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 
-__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "WEEKDAYS", "TickerCalendar", "calendar_for"]
+__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "WEEKDAYS", "Plan", "TickerCalendar", "calendar_for"]
 
 EARLIEST_SESSION = dt.date(1800, 1, 1)
 """Rows dated before it are slips of a file; no calendar has sessions before it, or after 2199."""
@@ -123,12 +123,29 @@ _MONDAY_TO_FRIDAY = "1111100"
 
 class _Schedule(NamedTuple):
     """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only,
-    equally long; and the clock of the exchange.
+    equally long; the clock of the exchange; and the days on which it stayed closed as nobody knew long
+    before.
     """
 
     sessions: Times
     closes: Times
     zone: dt.tzinfo
+    unplanned: Times
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sessions of an exchange as its calendar has them.
+
+    Attributes:
+        sessions: (n,) datetime64[D], ascending.
+        short: (n,) whether it ends an hour before the usual time, or earlier.
+        unplanned: days without a session that no calendar knew long before, a state funeral or a storm.
+    """
+
+    sessions: NDArray[np.datetime64]
+    short: NDArray[np.bool_]
+    unplanned: NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
@@ -178,6 +195,41 @@ class TickerCalendar:
         if at == len(schedule.sessions) or schedule.sessions[at] != day:
             raise ValueError(f"{day.astype('M8[D]')} is no session of {self.name}: expected a trading day")
         return pd.Timestamp(schedule.closes[at])
+
+    def evenings(self, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+        """(n,) datetime64[us] UTC, when the session of each day is known; of a day without one at the time of
+        day of the session before it.
+
+        >>> day_and_saturday = np.array(["2026-11-27", "2026-11-28"], "M8[D]")
+        >>> TickerCalendar("XNYS").evenings(day_and_saturday).astype("M8[m]").astype(str).tolist()
+        ['2026-11-27T18:30', '2026-11-28T18:30']
+        """
+        if not len(days):
+            return np.empty(0, "datetime64[us]")
+        wanted = days.astype("datetime64[us]")
+        schedule = self._covering(wanted.min(), wanted.max())
+        place = np.maximum(np.searchsorted(schedule.sessions, wanted, side="right") - 1, 0)
+        lengths = (schedule.closes - schedule.sessions)[place]
+        return np.asarray(wanted + lengths + np.timedelta64(SETTLING_TIME))
+
+    def plan(self, first: Day, last: Day) -> "Plan":
+        """What the calendar says of its days from `first` to `last`, both inclusive."""
+        low, high = _day(first), _day(last)
+        schedule = self._covering(low, high)
+        chosen = slice(
+            int(np.searchsorted(schedule.sessions, low)),
+            int(np.searchsorted(schedule.sessions, high, side="right")),
+        )
+        sessions = schedule.sessions[chosen]
+        local = pd.DatetimeIndex(schedule.closes[chosen], tz="UTC").tz_convert(schedule.zone)
+        minutes = (local.hour * 60 + local.minute).to_numpy()
+        # The usual hour has changed over the decades: of the sessions around it.
+        usual = pd.Series(minutes).rolling(11, center=True, min_periods=1).median().to_numpy()
+        return Plan(
+            sessions.astype("datetime64[D]"),
+            minutes <= usual - 60,
+            schedule.unplanned.astype("datetime64[D]"),
+        )
 
     def clock_after(self, session: Day, time: dt.time) -> dt.datetime:
         """When the exchange's clock first shows `time` after the session is known, UTC.
@@ -310,13 +362,30 @@ def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
     first, last = pd.Timestamp(first_year, 1, 1), pd.Timestamp(last_year, 12, 31)
     if name == WEEKDAYS:
         days = _days(first, last, _MONDAY_TO_FRIDAY)
-        return _frozen(days, days + _ONE_DAY, dt.UTC)
+        return _frozen(days, days + _ONE_DAY, dt.UTC, days[:0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         calendar = _library_calendar(name, first, last)
     closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]")
-    inside = _Schedule(calendar.sessions.to_numpy().astype("M8[us]"), closes, calendar.tz)
+    inside = _Schedule(
+        calendar.sessions.to_numpy().astype("M8[us]"), closes, calendar.tz, _unplanned(calendar)
+    )
     return _extended(name, inside, first, last, calendar)
+
+
+def _unplanned(calendar: ec.ExchangeCalendar) -> Times:
+    """Days of the calendar on which its exchange stayed closed as nobody knew long before.
+
+    The library lists them, and for exchanges whose holidays follow the moon those holidays too: where they
+    come more than twice a year they are planned.
+    """
+    listed = np.array([pd.Timestamp(day).date() for day in calendar.adhoc_holidays], "M8[us]")
+    first, last = (
+        each.to_datetime64().astype("M8[us]") for each in (calendar.first_session, calendar.last_session)
+    )
+    inside = np.unique(listed[(listed >= first) & (listed <= last)])
+    years = (last - first) / np.timedelta64(365, "D")
+    return inside if len(inside) <= 2 * max(years, 1.0) else inside[:0]
 
 
 def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.ExchangeCalendar:
@@ -358,6 +427,7 @@ def _extended(
             ]
         ),
         inside.zone,
+        inside.unplanned,
     )
 
 
@@ -366,6 +436,6 @@ def _days(first: pd.Timestamp, last: pd.Timestamp, week: str) -> Times:
     return days[np.is_busday(days, weekmask=week)].astype("M8[us]")
 
 
-def _frozen(sessions: Times, closes: Times, zone: dt.tzinfo) -> _Schedule:
-    sessions.flags.writeable = closes.flags.writeable = False
-    return _Schedule(sessions, closes, zone)
+def _frozen(sessions: Times, closes: Times, zone: dt.tzinfo, unplanned: Times) -> _Schedule:
+    sessions.flags.writeable = closes.flags.writeable = unplanned.flags.writeable = False
+    return _Schedule(sessions, closes, zone, unplanned)

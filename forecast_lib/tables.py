@@ -2,15 +2,14 @@
 
 `store/sql/` says the same in SQL, with a comment on each column; a test compares the two. Sessions are
 timestamps at midnight without a zone (the exchange's own date), instants are UTC without a zone, both in
-microseconds, as DuckDB gives them back. Remember that pandera's `gt(0)` lets infinity pass and that an empty
-frame validates.
+microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
 import pandas as pd
 import pandera.pandas as pa
 
 from forecast_lib.config import ARMS
-from forecast_lib.domain import QUANTILES, STATUSES, quantile_column
+from forecast_lib.domain import NOT_COMPARED, QUANTILES, STATUSES, quantile_column
 
 __all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "REPLACED", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
 
@@ -18,47 +17,52 @@ QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
 SHORTFALL_COLUMNS = ("es01", "es025")
 PRICE_VALUES = ("open", "high", "low", "close", "adj_close", "volume")
 
-# pandera knows datetime64 in nanoseconds only: times are cast before it looks, and checked by name.
 _TIME = "datetime64[us]"
-_IS_TIME = pa.Check(lambda s: s.dtype == _TIME, name="microseconds", error=f"must be {_TIME} without a zone")
 _FINITE = pa.Check(lambda s: s.abs() < float("inf"), name="finite", error="must be finite")
-_POSITIVE = [pa.Check.gt(0), _FINITE]
+_POSITIVE = pa.Check(
+    lambda s: (s > 0) & (s < float("inf")), name="positive", error="must be positive and finite"
+)
+
+
+def _column(dtype: str, *checks: pa.Check, null: bool = False) -> pa.Column:
+    """`validate` casts: pandera knows datetime64 in nanoseconds only, and is slow over types."""
+    return pa.Column(None, [*checks], nullable=null, metadata={"dtype": dtype})
 
 
 def _text(*choices: str, null: bool = False) -> pa.Column:
-    return pa.Column(str, pa.Check.isin(choices) if choices else None, nullable=null)
+    return _column("str", *([pa.Check.isin(choices)] if choices else []), null=null)
 
 
 def _number(*checks: pa.Check, null: bool = False) -> pa.Column:
-    return pa.Column(float, [*checks], nullable=null)
+    return _column("float64", *checks, null=null)
 
 
 def _count(null: bool = False) -> pa.Column:
-    return pa.Column(pd.Int64Dtype() if null else "int64", pa.Check.ge(0), nullable=null)
+    return _column("Int64" if null else "int64", pa.Check.ge(0), null=null)
 
 
 def _time(null: bool = False) -> pa.Column:
-    return pa.Column(None, _IS_TIME, nullable=null, metadata={"dtype": _TIME})
+    return _column(_TIME, null=null)
 
 
 def _flag(null: bool = False) -> pa.Column:
-    return pa.Column(pd.BooleanDtype() if null else bool, nullable=null)
+    return _column("boolean" if null else "bool", null=null)
 
 
 def _list() -> pa.Column:
-    return pa.Column(object)
+    return _column("object")
 
 
 _TAILS = ("q005", "q01", "q99", "q995", *SHORTFALL_COLUMNS)
 
 
 def _quantiles() -> dict[str, pa.Column]:
-    return {column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS if column not in _TAILS}
+    return {column: _number(_POSITIVE) for column in QUANTILE_COLUMNS if column not in _TAILS}
 
 
 def _tails() -> dict[str, pa.Column]:
     """Their columns came later: NULL in older rows."""
-    return {column: _number(*_POSITIVE, null=True) for column in _TAILS}
+    return {column: _number(_POSITIVE, null=True) for column in _TAILS}
 
 
 def _rising_quantiles(frame: pd.DataFrame) -> pd.Series:
@@ -72,9 +76,7 @@ _NO_CROSSING = pa.Check(_rising_quantiles, name="quantiles_rise", error="quantil
 def _table(
     columns: dict[str, pa.Column], *checks: pa.Check, unique: list[str] | None = None
 ) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(
-        columns, checks=[*checks], strict=True, ordered=True, coerce=True, unique=unique
-    )
+    return pa.DataFrameSchema(columns, checks=[*checks], strict=True, ordered=True, unique=unique)
 
 
 TABLES: dict[str, pa.DataFrameSchema] = {
@@ -82,11 +84,11 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "ticker": _text(),
             "session": _time(),
-            "open": _number(*_POSITIVE, null=True),
-            "high": _number(*_POSITIVE, null=True),
-            "low": _number(*_POSITIVE, null=True),
-            "close": _number(*_POSITIVE),
-            "adj_close": _number(*_POSITIVE, null=True),
+            "open": _number(_POSITIVE, null=True),
+            "high": _number(_POSITIVE, null=True),
+            "low": _number(_POSITIVE, null=True),
+            "close": _number(_POSITIVE),
+            "adj_close": _number(_POSITIVE, null=True),
             "volume": _number(pa.Check.ge(0), _FINITE, null=True),
             "currency": _text(null=True),
             "source": _text(),
@@ -157,6 +159,34 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "source": _text(),
         },
         unique=["run_id", "ticker", "rule"],
+    ),
+    "covariates": _table(
+        {
+            "name": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "value": _number(_FINITE),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["name", "ticker", "session", "revision"],
+    ),
+    "events": _table(
+        {
+            "kind": _text(),
+            "ticker": _text(),
+            "session": _time(),
+            "revision": _count(),
+            "expected": _flag(),
+            "announced_at": _time(null=True),
+            "source": _text(),
+            "known_at": _time(),
+            "run_id": _text(),
+        },
+        unique=["kind", "ticker", "session", "revision"],
     ),
     "runs": _table(
         {
@@ -234,6 +264,24 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["model_id"],
     ),
+    "covariate_trials": _table(
+        {
+            "run_id": _text(),
+            "model_id": _text(),
+            "name": _text(),
+            "inputs": _list(),
+            "half_years": _count(),
+            "tickers": _count(),
+            "loss_without": _number(pa.Check.ge(0), _FINITE, null=True),
+            "loss_with": _number(pa.Check.ge(0), _FINITE, null=True),
+            "tickers_better": _count(),
+            "pvalue": _number(pa.Check.in_range(0, 1)),
+            "pvalue_adjusted": _number(pa.Check.in_range(0, 1)),
+            "kept": _flag(),
+            "source": _text(),
+        },
+        unique=["run_id", "model_id", "name"],
+    ),
     "forecasts": _table(
         {
             "run_id": _text(),
@@ -243,8 +291,8 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "cutoff": _time(),
             "step": _count(),
             "target_session": _time(),
-            "last_close": _number(*_POSITIVE),
-            "point": _number(*_POSITIVE),
+            "last_close": _number(_POSITIVE),
+            "point": _number(_POSITIVE),
             "sigma": _number(pa.Check.ge(0), _FINITE),
             **_quantiles(),
             "currency": _text(null=True),
@@ -261,13 +309,26 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "step": _count(),
             "model": _text(),
             "weight": _number(pa.Check.in_range(0, 1)),
-            "point": _number(*_POSITIVE),
+            "point": _number(_POSITIVE),
             "sigma": _number(pa.Check.ge(0), _FINITE),
-            **{column: _number(*_POSITIVE) for column in QUANTILE_COLUMNS},
+            **{column: _number(_POSITIVE) for column in QUANTILE_COLUMNS},
             "source": _text(),
         },
         _NO_CROSSING,
         unique=["run_id", "ticker", "step", "model"],
+    ),
+    "forecast_drivers": _table(
+        {
+            "run_id": _text(),
+            "ticker": _text(),
+            "step": _count(),
+            "driver": _text(),
+            "effect": _number(_FINITE),
+            "change": _number(_FINITE, null=True),
+            "why_no_change": _text(*NOT_COMPARED, null=True),
+            "source": _text(),
+        },
+        unique=["run_id", "ticker", "step", "driver"],
     ),
     "forecast_outcomes": _table(
         {
@@ -275,7 +336,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "ticker": _text(),
             "step": _count(),
             "target_session": _time(),
-            "actual": _number(*_POSITIVE),
+            "actual": _number(_POSITIVE),
             "error": _number(_FINITE),
             "naive_error": _number(_FINITE),
             "pinball": _number(pa.Check.ge(0), _FINITE),
@@ -329,14 +390,14 @@ TABLES: dict[str, pa.DataFrameSchema] = {
             "cutoff": _time(),
             "step": _count(),
             "target_session": _time(),
-            "point": _number(*_POSITIVE),
+            "point": _number(_POSITIVE),
             **_quantiles(),
-            "actual": _number(*_POSITIVE),
-            "naive": _number(*_POSITIVE),
+            "actual": _number(_POSITIVE),
+            "naive": _number(_POSITIVE),
             "source": _text(),
             "sigma": _number(pa.Check.ge(0), _FINITE, null=True),
             "trailing_sigma": _number(pa.Check.ge(0), _FINITE, null=True),
-            "realised_variance": _number(*_POSITIVE, null=True),
+            "realised_variance": _number(_POSITIVE, null=True),
             **_tails(),
         },
         _NO_CROSSING,
@@ -407,24 +468,31 @@ ledger does not count them.
 """
 
 
-def _dtype(column: pa.Column) -> object:
-    return column.metadata["dtype"] if column.metadata else column.dtype.type
-
-
 def empty(table: str) -> pd.DataFrame:
     """A frame without rows that has the table's columns and types."""
     columns = TABLES[table].columns
-    return pd.DataFrame({name: pd.Series(dtype=_dtype(column)) for name, column in columns.items()})
+    return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
 
 
 def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the table's columns, order and types, or pandera's `SchemaErrors` naming every breach.
+    """The frame with the table's columns, order and types.
 
     Columns may come in any order; none may be missing or unknown. Times with a zone are refused, not shifted.
+
+    Raises:
+        SchemaErrors: pandera's, naming every breach.
+        TypeError: a column has values of another type.
     """
     schema = TABLES[table]
-    known = [column for column in schema.columns if column in frame.columns]
-    unknown = [column for column in frame.columns if column not in schema.columns]
-    times = [name for name in known if schema.columns[name].metadata]
-    ordered = frame[known + unknown].reset_index(drop=True)
-    return schema.validate(ordered.astype(dict.fromkeys(times, _TIME)), lazy=True)
+    known = {name: column.metadata["dtype"] for name, column in schema.columns.items() if name in frame}
+    unknown = [name for name in frame.columns if name not in schema.columns]
+    cast = {name: _cast(frame[name], dtype) for name, dtype in known.items()}
+    ordered = pd.DataFrame({**cast, **{name: frame[name] for name in unknown}}, index=frame.index)
+    return schema.validate(ordered.reset_index(drop=True), lazy=True, inplace=True)
+
+
+def _cast(column: pd.Series, dtype: str) -> pd.Series:
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{column.name} is no {dtype}: {error}") from error

@@ -1,14 +1,18 @@
 """One real Prefect server for all tests that run a flow, and the command line in a process of its own."""
 
 import contextlib
+import datetime as dt
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,6 +34,14 @@ for _name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKE
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = (
     "false"  # a test that forgets to name a server fails, and starts none of its own
 )
+
+
+_TABLES: Path | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _TABLES
+    _TABLES = Path(config.cache.mkdir("prefect")) / f"{version('prefect')}.db"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,11 +92,17 @@ class CommandLine:
         return Ended(*self.resident(words, self.folder, env))
 
     def night(self, workspace: Path, *words: str, **env: str) -> Ended:
-        return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **env)
+        brief = {"TICKERCAST_TEST_SHARE": "0.02", **env}
+        return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **brief)
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment without anything of the user's own Prefect or Tickercast."""
+    """The environment without anything of the user's own Prefect or Tickercast. Prefect's new home has the
+    server's empty tables where they were made before: that takes longer than all else of a server's start.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "prefect.db").exists() and _TABLES and _TABLES.exists():
+        shutil.copy(_TABLES, home / "prefect.db")
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TICKERCAST_"))
     }
@@ -106,7 +124,47 @@ def server(home: Path, **env: str) -> Iterator[str]:
         patience = mock.patch.object(deployments, "_START_S", 500.0)  # a loaded machine
         with mock.patch.dict(os.environ, {**clean_environment(home), **env}, clear=True), patience:
             address = running.enter_context(deployments.local_server(free_port()))
+        _keep_tables(home / "prefect.db")
         yield address
+
+
+def _keep_tables(database: Path) -> None:
+    """For the next servers, of this test run and of later ones."""
+    if _TABLES and not _TABLES.exists():
+        unfinished = _TABLES.with_name(f"{_TABLES.name}.{os.getpid()}")
+        files = [contextlib.closing(sqlite3.connect(path)) for path in (database, unfinished)]
+        with files[0] as made, files[1] as copy:
+            made.backup(copy)
+        unfinished.rename(_TABLES)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _databases_are_copied(tmp_path_factory) -> Iterator[None]:
+    """A new working database is a copy of the first one: to apply every schema file takes as long as a small
+    run. A test of that very thing takes `databases_made_anew`.
+    """
+    database = sys.modules.get("forecast_lib.store.working.database")
+    if database is None:
+        yield  # no test in sight needs one
+        return
+    make, first = database._create, tmp_path_factory.mktemp("made") / "working.duckdb"
+
+    def copied(path: Path, now: dt.datetime) -> None:
+        if not first.exists():
+            make(first, now)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first, path)
+
+    with mock.patch.object(database, "_create", mock.Mock(side_effect=copied, anew=make)):
+        yield
+
+
+@pytest.fixture
+def databases_made_anew(monkeypatch) -> None:
+    """New working databases are made from the schema files."""
+    from forecast_lib.store.working import database
+
+    monkeypatch.setattr(database, "_create", database._create.anew)
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def bundle(
     weights["head/bias"][horizon : 2 * horizon] = log_scale
     coefficients = np.zeros((1 + len(VOLATILITY_INPUTS), horizon))
     coefficients[0] = 2 * np.log(daily)
-    scale = VolatilityScale(coefficients)
+    scale = VolatilityScale(coefficients, np.zeros((len(VOLATILITY_INPUTS), horizon)))
     return Bundle(
         network,
         horizon,

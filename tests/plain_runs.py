@@ -2,6 +2,7 @@
 of a small run's time.
 """
 
+from pathlib import Path
 from unittest import mock
 
 from flows.settings.layers import utc_now
@@ -11,18 +12,21 @@ from forecast_lib.jobs.night import read_market, run_ingest, run_night
 from forecast_lib.jobs.record import publish
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.jobs.stages import InOrder
+from forecast_lib.store.working.store import Store
 
 __all__ = ["ingest", "market", "night"]
 
 
-def _without_pages():
-    return mock.patch.object(publish, "report_pages", return_value=[("index.html", "")])
-
-
 def ingest(config: RunConfig) -> RunSummary:
     """Prices in, stored and published."""
-    with _without_pages():
+    with mock.patch.multiple(
+        publish, read_report=mock.DEFAULT, write_pages=_no_page, show_latest=mock.DEFAULT
+    ):
         return run_ingest(config, InOrder(config, utc_now))
+
+
+def _no_page(config: RunConfig, _: object) -> Path:
+    return config.workspace / "reports" / "index.html"
 
 
 def night(config: RunConfig) -> RunSummary:
@@ -32,4 +36,5 @@ def night(config: RunConfig) -> RunSummary:
 
 def market(config: RunConfig) -> Market:
     """What a run would see of prices; nothing is stored."""
-    return read_market(config, InOrder(config, utc_now))
+    with Store(config.workspace, config.as_of.now) as store:
+        return read_market(store, config, InOrder(config, utc_now))

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.campaign import actors, trials
+from tests.campaign import actors
+from tests.campaign.__main__ import KINDS
 from tests.campaign.actors import Fault
 from tests.campaign.trials import House
 
@@ -72,7 +73,7 @@ def test_disk_fails_as_asked(house, fault, code):
     assert "OutOfSpace" in told.refused or fault != "full"
 
 
-@pytest.mark.parametrize("kind", ["failing-disk", "damage"])
+@pytest.mark.parametrize("kind", ["failing-disk", "damage", "nights-at-once", "mutated-file"])
 def test_a_trial_keeps_the_promises(kind, tmp_path):
-    outcome = trials.KINDS[kind](random.Random(f"{kind} 1"), tmp_path)
+    outcome = KINDS[kind](random.Random(f"{kind} 1"), tmp_path)
     assert outcome.violations == (), outcome

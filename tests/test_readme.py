@@ -92,6 +92,7 @@ def test_the_pip_lines_are_those_of_the_makefile():
         assert line in shown
 
 
+@pytest.mark.slow
 def test_pip_takes_the_lock_as_the_page_has_it():
     """What is installed already is not fetched again: pip reads the lock, and finds each of its versions
     here.

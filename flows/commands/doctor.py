@@ -388,15 +388,14 @@ def _cache_of_yahoo() -> tempfile.TemporaryDirectory[str]:
 
 
 def check_source(patient: Patient) -> Finding:
-    """Asks the source for the last days of one ticker."""
+    """Asks the source for the last days of one ticker, once: whoever asks the doctor waits for it."""
     from forecast_lib.prices import open_source
     from forecast_lib.store.parquet import ParquetFiles
 
     source, as_of = source_from(patient.settings), as_of_from(patient.settings, patient.now)
     named = parse_tickers(patient.settings["tickers"] or tuple(source_tickers(source, as_of)) or ("SPY",))
-    prices = open_source(
-        source, as_of, tickers=named, cache_dir=Path(_cache_of_yahoo().name), parquet=ParquetFiles()
-    )
+    cache = Path(_cache_of_yahoo().name)
+    prices = open_source(source, as_of, tickers=named, cache_dir=cache, parquet=ParquetFiles(), once=True)
     first = None if source.name == "files" else as_of.day - dt.timedelta(days=_PROBE_DAYS)
     answer = prices.fetch({named[0]: first}, as_of.day)
     if problem := answer.told[named[0]].problem:

@@ -15,7 +15,8 @@ from forecast_lib.errors import OutOfSpace
 
 if TYPE_CHECKING:
     from forecast_lib.config import RunConfig
-    from forecast_lib.jobs.upkeep.verify import Published, Rows
+    from forecast_lib.jobs.upkeep.verify import Published
+    from forecast_lib.store.working.store import Store
 
 __all__ = ["verify"]
 
@@ -63,14 +64,17 @@ def _compared(aside: Path, day: dt.date) -> tuple[str, int, list[str]]:
         read_rows,
         refuse_other,
     )
+    from forecast_lib.store.working.store import Store
 
     published = read_published(aside, day)
     refuse_other(published)
     rows = read_rows(aside, published.run_id)
     config = _again(config_of(published), published, aside)
-    if missing := pruned(config, rows):
-        raise Incomparable(missing)
-    again = _run(config, published)
+    with Store(config.workspace, config.as_of.now) as store:
+        if missing := pruned(store, config, rows):
+            raise Incomparable(missing)
+        _run(store, config, published)
+    again = read_rows(aside, config.run_id)
     return published.run_id, sum(map(len, rows.values())), differences(rows, again)
 
 
@@ -79,18 +83,17 @@ def _again(config: "RunConfig", published: "Published", aside: Path) -> "RunConf
     return dataclasses.replace(config, workspace=aside, as_of=as_of, run_id=new_run_id(as_of.day))
 
 
-def _run(config: "RunConfig", published: "Published") -> "Rows":
+def _run(store: "Store", config: "RunConfig", published: "Published") -> None:
     """The night once more, stored in the copy, so that both are read the same way."""
 
     from flows.running.stages import ShownInOrder
     from forecast_lib.jobs import results
     from forecast_lib.jobs.night import made
     from forecast_lib.jobs.record import publish
-    from forecast_lib.jobs.upkeep.verify import read_rows, refuse_other
+    from forecast_lib.jobs.upkeep.verify import refuse_other
 
     stages = ShownInOrder(config)
-    tonight = made(config, stages)
+    tonight = made(store, config, stages)
     frames = results.frames(config, "nightly", tonight, stages.now(), stages.seconds)
     refuse_other(published, json.loads(frames["runs"]["libraries"].iloc[0]))
-    publish.record(config, frames)
-    return read_rows(config.workspace, config.run_id)
+    publish.record(store, frames)

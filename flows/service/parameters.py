@@ -35,6 +35,11 @@ class NightlyParameters(BaseModel):
     tickers: Annotated[list[str], Field(min_length=1, max_length=MAX_TICKERS)] | None = Field(
         None, title="Tickers", description="Instead of the profile's universe, for example AAPL or BTC-USD."
     )
+    covariate_tickers: Annotated[list[str], Field(min_length=1, max_length=100)] | None = Field(
+        None,
+        title="Covariates",
+        description="Tickers of the source that serve as covariates, for example ^VIX.",
+    )
     as_of: dt.date | None = Field(
         None, title="As of", description="The evening to look from; today when left out."
     )
@@ -58,7 +63,7 @@ class NightlyParameters(BaseModel):
         None, title="Seed", description="Seed of everything random in a run.", ge=0, le=2**31 - 1
     )
 
-    @field_validator("tickers")
+    @field_validator("tickers", "covariate_tickers")
     @classmethod
     def _checked(cls, names: list[str] | None) -> list[str] | None:
         try:

@@ -23,9 +23,17 @@ from typing import TYPE_CHECKING, Any
 from flows.output import expected
 from flows.settings.options import OPTIONS, PREFIX, SECRET_KINDS, as_text, is_secret, known_keys
 from flows.settings.renames import renames_from
-from forecast_lib.config import BacktestConfig, ModelConfig, Rename, RunConfig, SourceConfig, TrainConfig
+from forecast_lib.config import (
+    BacktestConfig,
+    BesideConfig,
+    ModelConfig,
+    Rename,
+    RunConfig,
+    SourceConfig,
+    TrainConfig,
+)
 from forecast_lib.domain import AsOf, RunId, Ticker, parse_ticker
-from forecast_lib.errors import TickercastError, UsageError
+from forecast_lib.errors import FileRefused, TickercastError, UsageError
 
 if TYPE_CHECKING:
     from forecast_lib.jobs.upkeep.maintenance import Policy
@@ -34,6 +42,7 @@ __all__ = [
     "DEPLOYMENTS",
     "Settings",
     "as_of_from",
+    "beside_from",
     "environment",
     "export",
     "forget_prefect_address",
@@ -454,6 +463,34 @@ def source_from(settings: Settings) -> SourceConfig:
     )
 
 
+def beside_from(settings: Settings) -> BesideConfig:
+    """What is known beside prices. A file that was named on the command line must be one; one of a schedule
+    may be missing for a night.
+
+    Raises:
+        UsageError: says what is wrong with the file, or which name is no ticker.
+    """
+    paths = {
+        name: Path(settings[name]).expanduser().absolute() if settings[name] else None
+        for name in ("covariates", "events")
+    }
+    for name, path in paths.items():
+        if path is not None and settings.given.get(name) == OPTIONS[name].flag:
+            from forecast_lib.prices.sources.named_files import check_file
+            from forecast_lib.store.parquet import ParquetFiles
+
+            try:
+                check_file(path, name, ParquetFiles())
+            except FileRefused as error:
+                raise UsageError(f"{OPTIONS[name].flag} {error}") from None
+    return BesideConfig(
+        paths["covariates"],
+        _tickers(settings["covariate_tickers"] or ()),
+        paths["events"],
+        settings["calendars"],
+    )
+
+
 def policy_from(settings: Settings) -> "Policy":
     """What maintenance keeps."""
     from forecast_lib.jobs.upkeep.maintenance import Policy
@@ -579,6 +616,7 @@ def resolve(
         tickers=tickers,
         renames=universe.renames,
         rules=_rules(settings),
+        beside=beside_from(settings),
         **{name: settings[name] for name in names},
     )
 
@@ -598,7 +636,7 @@ def export(
         run: where given, its run id and its start are exported too, so that the flow is that very run.
     """
     given = {name: as_text(value) for name, value in overrides.items() if value is not None}
-    for name in ("workspace", "files", "test_file", "metrics_dir", "publish_to"):
+    for name in ("workspace", "files", "test_file", "metrics_dir", "publish_to", "covariates", "events"):
         if name in given and "://" not in given[name]:
             given[name] = str(Path(given[name]).expanduser().absolute())
     if "universe" in given and not _NAME.fullmatch(given["universe"]):

@@ -54,7 +54,7 @@ class Command:
     positional: Positional | None = None
 
 
-_RUN = ("run", "model")
+_RUN = ("run", "model", "beside")
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
@@ -63,7 +63,11 @@ COMMANDS: dict[str, Command] = {
             "The whole nightly flow: prices, models, forecasts, publication, report.",
             (*_RUN, "plain", "nightly"),
         ),
-        Command("ingest", "Prices only: fetch, check and store what is new.", ("run", "plain")),
+        Command(
+            "ingest",
+            "Prices only, and what is known beside them: fetch, check and store what is new.",
+            ("run", "plain", "beside"),
+        ),
         Command(
             "backtest",
             "Rolling-origin backtest of one or more models against the baselines.",
@@ -72,7 +76,7 @@ COMMANDS: dict[str, Command] = {
         Command(
             "recipe",
             "One of the named walkthrough recipes, with its report.",
-            (*_RUN, "recipe"),
+            ("run", "model", "recipe"),
             Positional("name", "one", "Name of the recipe, for example tsla-stacked."),
         ),
         Command(
@@ -544,6 +548,40 @@ _TABLE = (
     ),
     Option("shard_size", "int", "run", "8", "Tickers trained together in one task.", "N"),
     Option("keep_snapshots", "int", "run", "7", "Published files that are kept.", "N"),
+    Option(
+        "covariates",
+        "text",
+        "beside",
+        None,
+        "CSV or Parquet file of series that are known beside prices: name, session, value, and maybe ticker"
+        " and known_at. Each enters the models only where it pays.",
+        "FILE",
+    ),
+    Option(
+        "covariate_tickers",
+        "names",
+        "beside",
+        None,
+        "Tickers of the source that serve as covariates, for example ^VIX,^GSPC: stored as prices are, not"
+        " forecast.",
+        "A,B",
+    ),
+    Option(
+        "events",
+        "text",
+        "beside",
+        None,
+        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker and known_at. The"
+        " exchange's own calendar is known without it.",
+        "FILE",
+    ),
+    Option(
+        "calendars",
+        "flag",
+        "beside",
+        "false",
+        "Ask the source each night when companies report; the dates become events.",
+    ),
     Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
     Option(
         "model",

@@ -4,15 +4,20 @@ Order only, against `Stages`: whoever runs it decides where shards are worked on
 No step but the last writes to the database.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
+from forecast_lib.jobs.forecast.before import with_before
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
-from forecast_lib.jobs.ingest import new_prices, renames
+from forecast_lib.jobs.forecast.known_inputs import with_known_inputs
+from forecast_lib.jobs.ingest import beside, new_prices, renames
+from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.jobs.ingest.known import read_known
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.record import publish
@@ -27,6 +32,9 @@ from forecast_lib.jobs.stages import Stages
 from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL
+from forecast_lib.prices.source import Listed
+from forecast_lib.store.working import reads
+from forecast_lib.store.working.store import Store
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
@@ -34,65 +42,82 @@ __all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
 
 def run_night(config: RunConfig, stages: Stages) -> RunSummary:
     """The whole night; it holds the workspace from the first step to the last."""
-    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
-        tonight = made(config, stages)
+    with _held(config, stages) as store:
+        tonight = made(store, config, stages)
         with stages.single("settle"):
-            unsettled = publish.read_unsettled(config.workspace, config.as_of)
+            unsettled = reads.read_unsettled(store.con, config.as_of)
             tonight = results.with_outcomes(tonight, config, unsettled, stages.now())
-        return _store_and_publish(config, "nightly", tonight, stages)
+        return _store_and_publish(store, config, "nightly", tonight, stages)
 
 
 def run_ingest(config: RunConfig, stages: Stages) -> RunSummary:
     """Prices only."""
-    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
-        return _store_and_publish(config, "ingest", Night(read_market(config, stages, goes_on=False)), stages)
+    with _held(config, stages) as store:
+        tonight = Night(read_market(store, config, stages, goes_on=False))
+        return _store_and_publish(store, config, "ingest", tonight, stages)
 
 
 def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
-    with hold(config.workspace, config.run_id, config.as_of.now, stages.say):
-        market = with_common_volatility(
-            read_market(config, stages), config.tickers, config.model, config.train
-        )
+    with _held(config, stages) as store:
+        market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         tested = _backtested(config, series, variants, BASELINES, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
         tonight = results.with_backtest(
             tonight, config, backtests.tested(tested), _seconds_of_backtest(stages), variants
         )
-        summary = _store_and_publish(config, "backtest", tonight, stages)
+        summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
 
 
-def made(config: RunConfig, stages: Stages) -> Night:
+@contextlib.contextmanager
+def _held(config: RunConfig, stages: Stages) -> Iterator[Store]:
+    """The workspace without any other run, and its store."""
+    now = config.as_of.now
+    with hold(config.workspace, config.run_id, now, stages.say), Store(config.workspace, now) as store:
+        yield store
+
+
+def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
-    market = with_common_volatility(read_market(config, stages), config.tickers, config.model, config.train)
-    tonight = _refresh(config, market, stages)
+    market = _with_inputs(read_market(store, config, stages), config)
+    tonight = _refresh(store, config, market, stages)
     tonight = _backtest(config, tonight, stages)
-    tonight = _forecast(config, tonight, stages)
+    tonight = _forecast(store, config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
 
 
-def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
+def _with_inputs(market: Market, config: RunConfig) -> Market:
+    """Each series knowing its gaps, what the tickers have in common, and what is known beside them."""
+    market = dataclasses.replace(market, series=knowing_gaps(market.series, market.calendars))
+    market = with_common_volatility(market, config.tickers, config.model, config.train)
+    return with_known_inputs(market, config.as_of)
+
+
+def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
     """Prices in: what is stored, and what the source has beyond it.
 
     Args:
         goes_on: the run makes something of the series; else only their ends are read where that will do.
     """
-    every = renames.with_old_names(config)
+    every, also = renames.with_old_names(config), config.beside.tickers
+    tickers = tuple(dict.fromkeys([*every.tickers, *also]))
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
-        stored = new_prices.stored_market(config.workspace, every.tickers, config.as_of, config.renames)
-        return results.with_ends(renames.under_new_names(stored, config), config)
-    with new_prices.reading_digests(config.workspace, every.tickers, config.as_of) as begin:
+        stored = new_prices.stored_market(store, tickers, config.as_of, config.renames)
+        return _asked_for(store, stored, config)
+    with new_prices.reading_digests(store, tickers, config.as_of) as begin:
         with stages.single("known"):
-            known = read_known(config.workspace, every.tickers, config.as_of, tails=not goes_on)
+            known = read_known(store, tickers, config.as_of, tails=not goes_on)
         digests = begin()
-        names = renames.to_ask(config, every.tickers, known.first_session_of)
+        own = renames.to_ask(config, every.tickers, known.first_session_of)
+        names = tuple(dict.fromkeys([*own, *also]))
         source = price_source(config.source, config.as_of, config.workspace, names)
         day = config.as_of.day
         market = new_prices.take_in(
+            store,
             config,
             names,
             known,
@@ -102,7 +127,19 @@ def read_market(config: RunConfig, stages: Stages, *, goes_on: bool = True) -> M
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
-    return results.with_ends(renames.under_new_names(market, config), config)
+    listed = None
+    if config.beside.calendars:
+        with stages.single("events"):
+            listed = source.events(config.tickers, day)
+    return _asked_for(store, market, config, listed)
+
+
+def _asked_for(store: Store, market: Market, config: RunConfig, listed: Listed | None = None) -> Market:
+    """The market of the tickers asked for, and what is known beside it."""
+    market = beside.apart(market, config)
+    known = beside.read_beside(store, config, market.beside, listed)
+    market = dataclasses.replace(market, beside=known, passed_over=(*market.passed_over, *known.left_out))
+    return results.with_ends(store, renames.under_new_names(market, config), config)
 
 
 def _pool(
@@ -114,20 +151,26 @@ def _pool(
     if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
+    selection = select(series, config.model)
     shards = [(member,) for member in range(config.train.members)] if series else []
     names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {"series": series, "model": config.model, "train": config.train, "seed": config.seed}
+    arguments = {
+        "series": series,
+        "model": config.model,
+        "train": config.train,
+        "seed": config.seed,
+        "inputs": selection.inputs,
+    }
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
-    return pool.keep_pool(
-        trained, series, config.model, config.train, config.seed, models_folder(config.workspace)
-    )
+    folder = models_folder(config.workspace)
+    return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
 
 
-def _refresh(config: RunConfig, market: Market, stages: Stages) -> Night:
-    known = plan.read_lineages(config)
-    work = plan.plan_refresh(
-        config, market, known, plan.read_drifted(config, known), plan.read_worths(config)
-    )
+def _refresh(store: Store, config: RunConfig, market: Market, stages: Stages) -> Night:
+    asked = beside.asked_names(market.beside, config)
+    known = plan.read_lineages(store, config, asked)
+    drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
+    work = plan.plan_refresh(config, market, known, drifted, log)
     kept = _pool(config, market, work, known, stages)
     work = plan.with_pool(work, kept)
     shards = plan.shards(work, config, light=all(each.start is None for each in work))
@@ -182,29 +225,31 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
     return results.with_backtest(tonight, config, backtests.tested(tested), _seconds_of_backtest(stages))
 
 
-def _forecast(config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    asked = results.to_forecast(tonight, config)
+def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
+    asked = with_before(store, config, results.to_forecast(tonight, config))
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)
     return results.with_forecasts(tonight, config, asked, answers)
 
 
-def _store_and_publish(config: RunConfig, kind: str, tonight: Night, stages: Stages) -> RunSummary:
+def _store_and_publish(
+    store: Store, config: RunConfig, kind: str, tonight: Night, stages: Stages
+) -> RunSummary:
     """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is
     made when all is stored.
     """
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
-        publish.record(config, frames, tonight.market.clean)
+        publish.record(store, frames, tonight.market.clean)
     with stages.single("report"):
-        report = publish.write_pages(config, publish.read_report(config, frames, tonight.market))
+        report = publish.write_pages(config, publish.read_report(store, config, frames, tonight.market))
     notices = tonight.market.passed_over
     if results.failed(frames):
         return results.summary(config, frames, stages.seconds, notices=notices)
     with stages.single("publish"):
-        published = publish.publish(config)
+        published = store.publish(config.run_id, config.keep_snapshots)
         publish.show_latest(report)
     return results.summary(
         config, frames, stages.seconds, published=published, report=report, notices=notices

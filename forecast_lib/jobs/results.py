@@ -11,10 +11,17 @@ import pandas as pd
 from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
-from forecast_lib.forecast import Combined
 from forecast_lib.jobs.evaluate.backtests import backtest_tables
 from forecast_lib.jobs.forecast.joint import joint_tables
-from forecast_lib.jobs.forecast.tickers import Question, forecast_table, questions, weight_table
+from forecast_lib.jobs.forecast.tickers import (
+    Answer,
+    Question,
+    driver_table,
+    forecast_table,
+    questions,
+    weight_table,
+)
+from forecast_lib.jobs.ingest.beside import asked_names
 from forecast_lib.jobs.ingest.ends import end_of
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.record import status_rows
@@ -26,8 +33,9 @@ from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, save
-from forecast_lib.store.working import database, reads
+from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.series import TickerSeries
 
@@ -57,6 +65,7 @@ class Night:
         weights: ticker to the SHA-256 of the model trained tonight.
         pool: the pooled networks that tickers were fitted anew from, where any were.
         combination: columns of `forecast_weights`.
+        drivers: columns of `forecast_drivers`.
         settled: columns of `forecast_outcomes`, and `made_by`.
         backtest: frames of the three backtest tables.
         tested_by: what trained the models of the backtest, in words.
@@ -70,13 +79,14 @@ class Night:
     pool: KeptPool | None = None
     forecasts: pd.DataFrame = field(default_factory=lambda: empty("forecasts"))
     combination: pd.DataFrame = field(default_factory=lambda: empty("forecast_weights"))
+    drivers: pd.DataFrame = field(default_factory=lambda: empty("forecast_drivers"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
     backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
     joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def with_ends(market: Market, config: RunConfig) -> Market:
+def with_ends(store: Store, market: Market, config: RunConfig) -> Market:
     """Find out whose prices have come to an end, and whether an earlier run said so."""
     behind, ended = status_rows.sessions_behind(market, config), {}
     for ticker, sessions in behind.items():
@@ -87,8 +97,7 @@ def with_ends(market: Market, config: RunConfig) -> Market:
             ended[ticker] = end
     if not ended:
         return market
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        before = reads.read_last_statuses(con, list(ended), config.as_of)
+    before = reads.read_last_statuses(store.con, list(ended), config.as_of)
     said = {
         ticker: dataclasses.replace(end, said_before=before.get(ticker) == "ended")
         for ticker, end in ended.items()
@@ -148,12 +157,15 @@ def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
 
 
 def with_forecasts(
-    tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Combined]
+    tonight: Night, config: RunConfig, asked: Sequence[Question], made: Sequence[Answer]
 ) -> Night:
-    """Add the forecasts that answer the questions."""
-    forecasts = forecast_table(asked, made, tonight.market, config.run_id)
+    """Add the forecasts that answer the questions, and what drives their widths."""
+    forecasts = [each.forecast for each in made]
     return dataclasses.replace(
-        tonight, forecasts=forecasts, combination=weight_table(asked, made, config.run_id)
+        tonight,
+        forecasts=forecast_table(asked, forecasts, tonight.market, config.run_id),
+        combination=weight_table(asked, forecasts, config.run_id),
+        drivers=driver_table(asked, [each.drivers for each in made], config.run_id),
     )
 
 
@@ -198,13 +210,21 @@ def frames(
         "price_verdicts": market.verdicts.assign(run_id=config.run_id),
         "price_gaps": market.gaps.assign(run_id=config.run_id),
         "quality_counts": market.findings.assign(run_id=config.run_id),
+        "covariates": market.beside.new_covariates.assign(run_id=config.run_id),
+        "events": market.beside.new_events.assign(run_id=config.run_id),
         "runs": run,
         "run_tickers": statuses,
         "models": status_rows.model_rows(
-            tonight.refreshed, tonight.weights, tonight.pool, config, model_config_json(config)
+            tonight.refreshed,
+            tonight.weights,
+            tonight.pool,
+            config,
+            model_config_json(config, asked_names(market.beside, config)),
         ),
+        "covariate_trials": status_rows.trial_rows(tonight.pool, config.run_id),
         "forecasts": tonight.forecasts,
         "forecast_weights": tonight.combination,
+        "forecast_drivers": tonight.drivers,
         "forecast_outcomes": tonight.settled.drop(columns="made_by", errors="ignore"),
         **tonight.joint,
         **tonight.backtest,

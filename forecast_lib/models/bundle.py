@@ -26,9 +26,9 @@ from forecast_lib.models.weights import Weights
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import Array
 
-__all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
+__all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "sha256", "to_bytes"]
 
-_FORMAT = 3
+_FORMAT = 4
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
 Arrays = dict[str, np.ndarray]
 
@@ -45,6 +45,7 @@ class Pool:
         trained_through: last session whose price it has seen in any form, as ISO date.
         data_sha256: of the arrays it was trained on.
         seed: the run's.
+        inputs: what the volatility scale reads beside VOLATILITY_INPUTS, by name; events last.
     """
 
     network: Network
@@ -54,6 +55,7 @@ class Pool:
     trained_through: str
     data_sha256: str
     seed: int
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Bundle:
     """One ticker's model.
 
     Attributes:
-        network, horizon, members, slopes, trained_through, data_sha256: as in `Pool`.
+        network, horizon, members, slopes, trained_through, data_sha256, inputs: as in `Pool`.
         pool_sha256: of the pool whose members these are; None where they are the ticker's own.
         scale: volatility scale, fitted on its training part.
         shrinkage: (horizon,) how much of the location is used, 0 to 1.
@@ -78,6 +80,7 @@ class Bundle:
     trained_through: str
     data_sha256: str
     seed: int
+    inputs: tuple[str, ...] = ()
 
 
 def _archive(meta: dict[str, object], arrays: Arrays) -> bytes:
@@ -100,6 +103,7 @@ def _meta(model: Pool | Bundle) -> dict[str, object]:
         "network": dataclasses.asdict(model.network),
         "members": len(model.members),
         **own,
+        "inputs": model.inputs,
     }
 
 
@@ -118,8 +122,14 @@ def to_bytes(model: Pool | Bundle) -> bytes:
     if isinstance(model, Pool):
         return _archive(_meta(model), {**_member_arrays(model.members), "slopes": model.slopes})
     own = {} if model.pool_sha256 else _member_arrays(model.members)
-    arrays = {**own, "slopes": model.slopes, "scale": model.scale.coefficients, "shrinkage": model.shrinkage}
+    scale = {"scale": model.scale.coefficients, "usual": model.scale.usual}
+    arrays = {**own, "slopes": model.slopes, **scale, "shrinkage": model.shrinkage}
     return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
+
+
+def sha256(model: Pool | Bundle) -> str:
+    """What its file is named by."""
+    return hashlib.sha256(to_bytes(model)).hexdigest()
 
 
 def save(model: Pool | Bundle, folder: Path) -> str:
@@ -210,7 +220,7 @@ def load_pool(folder: Path, digest: str) -> Pool:
         meta, arrays = _read(folder, digest, "*")
         network = Network(**meta["network"])
         members = _members(network, meta["members"], arrays)
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Pool(network, meta["horizon"], members, arrays["slopes"], *own)
 
 
@@ -224,8 +234,8 @@ def load_bundle(folder: Path, digest: str, ticker: str) -> Bundle:
         meta, arrays = _read(folder, digest, ticker)
         network, pool = Network(**meta["network"]), meta["pool_sha256"]
         members = load_pool(folder, pool).members if pool else _members(network, meta["members"], arrays)
-        scale = VolatilityScale(arrays["scale"])
-        own = (meta["trained_through"], meta["data_sha256"], meta["seed"])
+        scale = VolatilityScale(arrays["scale"], arrays["usual"])
+        own = (meta["trained_through"], meta["data_sha256"], meta["seed"], tuple(meta["inputs"]))
         return Bundle(
             network, meta["horizon"], members, arrays["slopes"], pool, scale, arrays["shrinkage"], *own
         )

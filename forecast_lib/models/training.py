@@ -24,6 +24,7 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
 from forecast_lib.models.network import Network, first_weights
 from forecast_lib.models.weights import Weights
+from forecast_lib.windows.common import COMMON
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.scaling import (
     Sample,
@@ -34,7 +35,7 @@ from forecast_lib.windows.scaling import (
 )
 from forecast_lib.windows.sequences import Batches, Corpus, corpus, framing_for, sample, tile
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.volatility_inputs import volatility_inputs
+from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 
 __all__ = [
     "POOL",
@@ -59,6 +60,7 @@ POOL = "*"
 _MIN_TRAINING_CUTOFFS = 60
 _LARGEST_SCORE = 15.0  # standard deviations; a split nobody recorded must not make a gradient of its own size
 _MOST_CONSTANT = 0.5  # share of unchanged closes in the last year above which there is nothing to learn
+_COMMON = [VOLATILITY_INPUTS.index(name) for name in COMMON]
 _WINDOW_BATCH = 64  # windows a step, for networks trained on windows
 _VALIDATION_CHUNKS = 256  # of a pool: enough to choose an epoch by, whatever the universe
 _POOL_TICKERS = (
@@ -157,39 +159,56 @@ def _refuse_constant(series: TickerSeries) -> None:
         )
 
 
-def _data_sha256(series: Sequence[TickerSeries]) -> str:
+def _data_sha256(series: Sequence[TickerSeries], names: tuple[str, ...], horizon: int) -> str:
     digest = hashlib.sha256()
     for each in series:
         for part in (each.sessions.astype("int64"), each.open, each.high, each.low, each.close, each.volume):
             digest.update(np.ascontiguousarray(part).tobytes())
-        if each.common is not None:
-            digest.update(each.common.at(each.sessions).tobytes())
+        if each.missing is not None:
+            digest.update(each.missing.tobytes())
+        inputs, ahead = scale_inputs(each, names, horizon)
+        if each.inputs is not None and set(COMMON) <= set(each.inputs.names):
+            digest.update(inputs[:, _COMMON].tobytes())
+        digest.update(inputs[:, len(VOLATILITY_INPUTS) :].tobytes())
+        digest.update(b"" if ahead is None else ahead.tobytes())
     return digest.hexdigest()
 
 
-def _scale_sample(series: TickerSeries, split: Split) -> Sample:
-    return Sample(volatility_inputs(series), session_features(series), *split.training)
+def _scale_sample(series: TickerSeries, split: Split, names: tuple[str, ...], horizon: int) -> Sample:
+    inputs, ahead = scale_inputs(series, names, horizon)
+    return Sample(inputs, session_features(series), *split.training, ahead)
 
 
 def _slopes(
-    series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, seed: int
+    series: Sequence[TickerSeries],
+    config: ModelConfig,
+    train_config: TrainConfig,
+    seed: int,
+    names: tuple[str, ...],
 ) -> Array:
     """Of the volatility scale, from the same tickers whichever member asks."""
     chosen = drawn(series, ticker_seed(seed, POOL))
     splits = [split_cutoffs(len(each), config, train_config, each.ticker) for each in chosen]
-    return panel_slopes(
-        [_scale_sample(each, split) for each, split in zip(chosen, splits, strict=True)], config.horizon
-    )
+    samples = [
+        _scale_sample(each, split, names, config.horizon) for each, split in zip(chosen, splits, strict=True)
+    ]
+    return panel_slopes(samples, config.horizon, len(VOLATILITY_INPUTS))
 
 
 def _prepared(
-    series: TickerSeries, config: ModelConfig, train_config: TrainConfig, slopes: Array
+    series: TickerSeries,
+    config: ModelConfig,
+    train_config: TrainConfig,
+    slopes: Array,
+    names: tuple[str, ...],
 ) -> _Prepared:
     check_trainable(series, config, train_config)
     split = split_cutoffs(len(series), config, train_config, series.ticker)
     features = session_features(series)
-    scale = fit_volatility_scale(_scale_sample(series, split), config.horizon, slopes)
-    scores = future_log_returns(features.log_close, config.horizon) / scale.sigma(volatility_inputs(series))
+    sample = _scale_sample(series, split, names, config.horizon)
+    scale = fit_volatility_scale(sample, config.horizon, slopes, len(VOLATILITY_INPUTS))
+    sigma = scale.sigma(*scale_inputs(series, names, config.horizon))
+    scores = future_log_returns(features.log_close, config.horizon) / sigma
     return _Prepared(split, features, scale, np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE))
 
 
@@ -250,19 +269,26 @@ def drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
 
 
 def train_member(
-    series: Sequence[TickerSeries], config: ModelConfig, train_config: TrainConfig, *, seed: int, member: int
+    series: Sequence[TickerSeries],
+    config: ModelConfig,
+    train_config: TrainConfig,
+    *,
+    seed: int,
+    member: int,
+    inputs: tuple[str, ...] = (),
 ) -> engine.Fit:
     """Train one of a pool's networks on every ticker given, or on 256 of them where there are more.
 
     Args:
         member: 0, 1, ...: its place in the pool; each has a seed of its own.
+        inputs: what the volatility scale reads beside the usual, by name.
 
     Raises:
         TrainingDiverged: the network became NaN or infinite.
     """
     own_seed = ticker_seed(seed, f"{POOL}{member}")
-    slopes = _slopes(series, config, train_config, seed)
-    chosen = [_prepared(each, config, train_config, slopes) for each in drawn(series, own_seed)]
+    slopes = _slopes(series, config, train_config, seed, inputs)
+    chosen = [_prepared(each, config, train_config, slopes, inputs) for each in drawn(series, own_seed)]
     training, validation = _corpora(chosen)
     network = network_of(config)
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
@@ -282,18 +308,23 @@ def join_pool(
     config: ModelConfig,
     train_config: TrainConfig,
     seed: int,
+    inputs: tuple[str, ...] = (),
 ) -> Pool:
-    """The pool that these networks, trained on these series, make up."""
+    """The pool that these networks, trained on these series and inputs, make up."""
     return Pool(
         network=network_of(config),
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
-        slopes=_slopes(series, config, train_config, seed),
+        slopes=_slopes(series, config, train_config, seed, inputs),
         trained_through=str(max(each.sessions[-1] for each in series)),
         data_sha256=_data_sha256(
-            sorted(series, key=lambda each: each.ticker)
-        ),  # whatever the order they were asked for in
+            # whatever the order they were asked for in
+            sorted(series, key=lambda each: each.ticker),
+            inputs,
+            config.horizon,
+        ),
         seed=seed,
+        inputs=inputs,
     )
 
 
@@ -361,7 +392,7 @@ def train(
             series.ticker, "the last good model has another shape: retrain it", rule="parent_shape"
         )
     parent = start if isinstance(start, Bundle) else None
-    prepared = _prepared(series, config, train_config, start.slopes)
+    prepared = _prepared(series, config, train_config, start.slopes, start.inputs)
     own_seed = ticker_seed(seed, series.ticker)
     fits = _tuned(prepared, start, train_config, own_seed, series.ticker)
     before, location = _losses(start.network, start.members, prepared, config.horizon)
@@ -379,8 +410,9 @@ def train(
         scale=prepared.scale,
         shrinkage=shrinkage,
         trained_through=str(series.sessions[-1]),
-        data_sha256=_data_sha256([series]),
+        data_sha256=_data_sha256([series], start.inputs, config.horizon),
         seed=own_seed,
+        inputs=start.inputs,
     )
     seconds = sum(fit.seconds for fit in fits)
     own = bundle.pool_sha256 is None

@@ -9,7 +9,7 @@ answer (`Told`) and concerns no other.
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,11 +25,13 @@ __all__ = [
     "REFUSED_COLUMNS",
     "VALUES",
     "Asked",
+    "Listed",
     "Offered",
     "PriceSource",
     "Told",
     "actions_frame",
     "as_json",
+    "dates_frame",
     "listed_actions",
     "nobody",
     "one_by_one",
@@ -191,6 +193,28 @@ def one_by_one(
     return Offered.joined(list(spread(asked_for, asked)))
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Dates of events that a source lists tonight.
+
+    Attributes:
+        rows: kind, ticker, session.
+        tickers: that the list is of.
+        until: the last day that it is complete to: a date up to it that it does not have is given up.
+        left_out: what it could not say, in sentences.
+    """
+
+    rows: pd.DataFrame = field(default_factory=lambda: dates_frame(()))
+    tickers: tuple[Ticker, ...] = ()
+    until: dt.date = dt.date.min
+    left_out: tuple[str, ...] = ()
+
+
+def dates_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Kind, ticker and session, typed, the parts one below the other."""
+    return _joined_frame(parts, {"kind": str, "ticker": str, "session": "datetime64[us]"})
+
+
 class PriceSource(Protocol):
     """A place where prices come from. New ones pass `tests/contracts/price_source.py`."""
 
@@ -208,6 +232,12 @@ class PriceSource(Protocol):
         for people.
         """
         return ()
+
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
+        """The dates that the source lists for these tickers, past and to come, on the evening of `day`; it
+        raises nothing. Nothing where it has no such list.
+        """
+        return Listed(left_out=(f"source {self.name!r} has no calendar of events",))
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session (None: from the beginning) to `last`, both

@@ -64,6 +64,7 @@ class ReportInput:
         verdicts: the newest rows of `price_verdicts` of each ticker.
         weights: this run's `forecast_weights`.
         drivers: this run's `forecast_drivers`.
+        trials: this run's `covariate_trials`.
         simulated: the prices are made up; the pages say so loudly.
     """
 
@@ -83,6 +84,7 @@ class ReportInput:
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     weights: pd.DataFrame = field(default_factory=pd.DataFrame)
     drivers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
 
 

@@ -60,6 +60,12 @@ GLOSSARY: dict[str, Term] = {
         "Several forecasts mixed into one, each with a weight that follows from what it was worth"
         " lately. No single model is the best always.",
     ),
+    "driver": Term(
+        "driver",
+        "One reason why a range is as wide as it is: what the last session did, the last week, falls, the"
+        " weekday, what the whole market does, what came true lately. Each makes the range wider or"
+        " narrower by some per cent, and all of them together make exactly its width.",
+    ),
     "backtest": Term(
         "backtest",
         "The past, replayed: at each of many earlier evenings a forecast is made from what was known"

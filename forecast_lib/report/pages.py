@@ -23,6 +23,8 @@ from forecast_lib.report.plots import draw_lines
 from forecast_lib.report.recipe import RecipeReport
 from forecast_lib.report.sections.about import RunFacts, about
 from forecast_lib.report.sections.attention import Attention, attention
+from forecast_lib.report.sections.beside import Trial, trials
+from forecast_lib.report.sections.changes import Changes, changes
 from forecast_lib.report.sections.charts import Charts, charts
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
 from forecast_lib.report.sections.events import Events, events
@@ -62,9 +64,11 @@ class IndexPage:
     horizon: int
     charts: Charts
     attention: Attention
+    changes: Changes
     lines: tuple[TickerLine, ...]
     skill: Skill
     quality: Quality
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class _Known:
     closes: Mapping[str, Closes]
     past: Mapping[str, Mapping[int, Past]]
     forecasts: Mapping[str, Sequence[Record]]
+    drivers: Mapping[str, Sequence[Record]]
 
     def picture(self, state: TickerState, **size: int) -> Picture | None:
         closes, steps = self.closes.get(state.ticker, ()), self.forecasts.get(state.ticker, ())
@@ -103,8 +108,16 @@ class _Known:
 
 def _known(report: ReportInput) -> _Known:
     run = about(report)
+    drivers = report.drivers
+    first = drivers[drivers["step"] == 1] if len(drivers) else drivers
     return _Known(
-        report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts)
+        report,
+        run,
+        states(report),
+        closes_of(report),
+        pasts(report.past),
+        by_ticker(report.forecasts),
+        by_ticker(first),
     )
 
 
@@ -129,25 +142,26 @@ def _index(known: _Known) -> IndexPage:
         horizon=max((line.last.step for line in lines if line.last), default=1),
         charts=charts(lines, known.past, pictures),
         attention=found,
+        changes=changes(report, known.drivers, known.closes),
         lines=lines,
         skill=skill(report),
         quality=quality(report, known.states),
+        trials=trials(report),
     )
 
 
 def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
     """The values of each ticker's page, by name."""
     known = _known(report)
-    yield from _tickers(known, _with_pages(known, _index(known)))
+    index = _index(known)
+    yield from _tickers(known, _with_pages(known, index), index.changes)
 
 
-def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage]:
+def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> Iterator[TickerPage]:
     report = known.report
+    why = {each.ticker: each.text for each in changed.widths}
     run_id = known.run.run_id
-    of = {
-        name: by_ticker(getattr(report, name))
-        for name in ("nights", "refused", "verdicts", "weights", "drivers")
-    }
+    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights")}
     models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
     coverage: dict[str, list[Coverage]] = {}
     for row in coverage_rows(report.coverage, "ticker"):
@@ -163,7 +177,13 @@ def _tickers(known: _Known, shown: Sequence[TickerState]) -> Iterator[TickerPage
             small=known.picture(state),
             tonight=tonight(name, known.forecasts.get(name, ())),
             record=ticker_record(name, past, coverage.get(name, ())),
-            makers=makers(of["weights"].get(name, ()), of["drivers"].get(name, ()), scores.get(name, ())),
+            makers=makers(
+                name,
+                of["weights"].get(name, ()),
+                known.drivers.get(name, ()),
+                scores.get(name, ()),
+                why.get(name),
+            ),
             events=events(
                 state,
                 models.get(name),
@@ -187,6 +207,7 @@ def _with_pages(known: _Known, index: IndexPage) -> list[TickerState]:
         for part in (parts.degraded, parts.ended, parts.flagged, parts.behind, parts.surprises)
         for each in part
     }
+    named |= {each.ticker for each in index.changes.shown}
     named |= {each.of for each in parts.uncovered} | {each.state.ticker for each in index.charts.pictures}
     return sorted((state for state in found if state.ticker in named), key=lambda state: state.ticker)
 
@@ -200,7 +221,7 @@ def report_pages(report: ReportInput) -> Iterator[tuple[str, str]]:
     yield INDEX, environment.get_template("index.html").render(s=index, run=index.run, paged=paged)
     yield "glossary.html", environment.get_template("glossary.html").render(terms=GLOSSARY)
     template = environment.get_template("ticker.html")
-    for page in _tickers(known, shown):
+    for page in _tickers(known, shown, index.changes):
         yield page_name(page.state.ticker), template.render(p=page, run=page.run)
 
 

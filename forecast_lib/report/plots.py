@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Bar",
     "Drawing",
     "ForecastPath",
     "PastBands",
@@ -21,6 +22,7 @@ __all__ = [
     "Range",
     "Series",
     "Style",
+    "draw_bars",
     "draw_forecast",
     "draw_heap",
     "draw_lines",
@@ -117,6 +119,15 @@ class Range:
     bands: tuple[Band, ...]
     middle: float
     text: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a plot of factors: two of them, as natural logs; None for none."""
+
+    label: str
+    upper: float
+    lower: float | None
 
 
 @dataclass(frozen=True)
@@ -407,6 +418,45 @@ def draw_ranges(
             for y, each in zip(ys, ranges, strict=True)),
         divider=round(x(0.0), 1) if zero and low <= 0 <= high else None,
         css=f"{css} ranges",
+    )  # fmt: skip
+
+
+def draw_bars(title: str, bars: Sequence[Bar], *, width: int = 560) -> Drawing:
+    """Factors as bars to both sides of a rule at 1, two a line (classes `effect` and `change`), the first
+    line on top; the axis is logarithmic, its labels are per cent more or less.
+
+    Args:
+        bars: at least one.
+    """
+    line, foot, letter = 24.0, 26.0, _LETTER * 1.5
+    height = round(6 + line * len(bars) + foot)
+    left, right = 10 + letter * max(len(each.label) for each in bars), width - 14.0
+    reach = [value for each in bars for value in (each.upper, each.lower or 0.0)]
+    low, high = min(0.0, *reach), max(0.0, *reach)
+    pad = (high - low) * 0.04 or 0.01
+    low, high = low - pad, high + pad
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (right - left)
+
+    paths = {"effect": "", "change": ""}
+    ys = [6 + line * (place + 0.5) for place in range(len(bars))]
+    for y, each in zip(ys, bars, strict=True):
+        for css, value, shift in (("effect", each.upper, -4.5), ("change", each.lower, 4.5)):
+            if value:
+                paths[css] += f"M{x(0.0):.1f} {y + shift:.1f}H{x(value):.1f}"
+    ticks = [
+        Tick(round(x(math.log1p(share)), 1), f"{100 * share:+.0f} %".replace("-", "−").replace("+0", "0"))
+        for share, _ in nice_ticks(math.expm1(low), math.expm1(high), 5)
+        if share > -1
+    ]
+    return Drawing(
+        title, width, height, left, right, 6.0, height - foot,
+        x_ticks=tuple(tick for tick in ticks if left + 14 <= tick.at <= right - 14),
+        y_ticks=tuple(Tick(round(y, 1), each.label, "end") for y, each in zip(ys, bars, strict=True)),
+        shapes=tuple(Shape(css, path, 8.0) for css, path in paths.items() if path),
+        divider=round(x(0.0), 1),
+        css="mid ranges",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "cell", "page_name", "severity"]
+__all__ = ["FILTERS", "MISSING", "cell", "page_name", "percent_of", "severity"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -108,6 +108,15 @@ def _signed(share: float | None, decimals: int = 1) -> str:
         if share is None or not math.isfinite(share)
         else f"{100 * share:+.{decimals}f} %".replace("-", "−")
     )
+
+
+def percent_of(share: float) -> str:
+    """A change as per cent with its sign, with a decimal where it is below 1 %.
+
+    >>> percent_of(-0.06), percent_of(0.1149), percent_of(0.0042)
+    ('−6 %', '+11 %', '+0.4 %')
+    """
+    return _signed(share, 0 if abs(share) >= 0.00995 else 1)
 
 
 def _seconds(value: float | None) -> str:

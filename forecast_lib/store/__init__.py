@@ -4,10 +4,9 @@ A workspace holds two databases. `working.duckdb` belongs to the run that holds 
 nobody else; readers open `published.duckdb`, which is built beside, audited and swapped in whole.
 `ledger.jsonl` says, outside both, what was stored.
 
-    lock.hold_workspace ─> database.open_working ─> reads, revisions ─> database.record_run ─> ledger.append
-    ─> publication.publish
-                                                                                              readers ─>
-                                                                                              reader.query
+    lock.hold_workspace ─> Store ─> reads, revisions ─> Store.record (one transaction, then the ledger)
+    ─> Store.publish
+                                                                                  readers ─> reader.query
 
 The modules are imported one by one, so that a reader need not wait for what only a run needs.
 """
@@ -30,4 +29,5 @@ __all__ = [
     "reads",
     "restoration",
     "revisions",
+    "store",
 ]

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast_lib.covariates.inputs import AtClose, Inputs
 from forecast_lib.windows.features import WARM_UP, session_features
-from forecast_lib.windows.series import Array, Common, TickerSeries
+from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["FEWEST_TICKERS", "common_volatility", "sharing"]
+__all__ = ["COMMON", "FEWEST_TICKERS", "common_volatility", "sharing"]
+
+COMMON = ("common_1_22", "common_5_22", "common_22_66")
+"""The names of the inputs."""
 
 FEWEST_TICKERS = 5
 """Sessions on which fewer have a price have no common part: zero, which is its usual value."""
@@ -35,7 +39,7 @@ def _part(series: TickerSeries) -> _Part:
     return _Part(series.sessions[WARM_UP:], rises)
 
 
-def common_volatility(members: Sequence[TickerSeries]) -> Common | None:
+def common_volatility(members: Sequence[TickerSeries]) -> AtClose | None:
     """The common part of these tickers' volatilities; None where they are too few to have one.
 
     Args:
@@ -52,11 +56,14 @@ def common_volatility(members: Sequence[TickerSeries]) -> Common | None:
     sums = np.stack(
         [np.bincount(place, weights=column, minlength=len(sessions)) for column in rises.T], axis=1
     )
-    return Common(
-        sessions, np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0)
+    return AtClose(
+        COMMON,
+        sessions,
+        np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0),
     )
 
 
-def sharing(series: Sequence[TickerSeries], common: Common | None) -> list[TickerSeries]:
-    """The same series with this common part."""
-    return [dataclasses.replace(each, common=common) for each in series]
+def sharing(series: Sequence[TickerSeries], common: AtClose | None) -> list[TickerSeries]:
+    """The same series with this common part, and nothing else beside their prices."""
+    inputs = None if common is None else Inputs((common,))
+    return [dataclasses.replace(each, inputs=inputs) for each in series]

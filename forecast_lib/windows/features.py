@@ -53,7 +53,8 @@ class SessionFeatures:
 
     Attributes:
         values: (sessions, len(FEATURES)) float32.
-        log_close: (sessions,), without what happened in holes: only differences of it mean anything.
+        log_close: (sessions,), with steps over missing sessions made as small as those of one session: only
+            differences of it mean anything.
         variance: (sessions,) estimate of the session's own variance of the log return, positive.
         log_variances: (sessions, 4) logarithms of the mean variance over the last 1, 5, 22 and 66 sessions.
         ewma_sigma: (sessions,) daily volatility known at the close, exponentially weighted.
@@ -87,20 +88,26 @@ def _session_variance(series: TickerSeries, overnight: Array, returns: Array) ->
     )
 
 
-def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray]:
-    """Log closes as if each row after a hole had the close of the row before it, and where those rows are.
+def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray, Array]:
+    """Log closes as if the price had moved from one row to the next as it does in one session; which rows
+    come after missing sessions, and the share of their step that is left.
 
-    What a price did in weeks without prices is not one day's return: nobody is to learn it, and no volatility
-    to be measured from it.
+    Over n missing sessions a price moves sqrt(n + 1) times as far as in one: no volatility is to be measured
+    from that, and nobody is to learn it. What it did in weeks without prices is left out.
     """
     log_close = np.log(series.close)
-    missing = np.busday_count(series.sessions[:-1], series.sessions[1:]) - 1
-    holes = np.flatnonzero(missing > _LONGEST_CLOSURE) + 1
-    if not len(holes):
-        return log_close, holes
+    if series.missing is None:
+        weekdays = np.busday_count(series.sessions[:-1], series.sessions[1:]) - 1
+        missing = np.where(weekdays > _LONGEST_CLOSURE, weekdays, 0)
+    else:
+        missing = series.missing[1:]
+    after = np.flatnonzero(missing) + 1
+    share = np.where(missing > _LONGEST_CLOSURE, 0.0, 1 / np.sqrt(missing + 1))[after - 1]
+    if not len(after):
+        return log_close, after, share
     steps = np.zeros(len(log_close))
-    steps[holes] = log_close[holes] - log_close[holes - 1]
-    return log_close - steps.cumsum(), holes
+    steps[after] = (1 - share) * (log_close[after] - log_close[after - 1])
+    return log_close - steps.cumsum(), after, share
 
 
 class _Prices:
@@ -115,7 +122,7 @@ class _Prices:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Prices) and all(
             getattr(self.series, name) is getattr(other.series, name)
-            for name in ("sessions", "open", "high", "low", "close", "volume")
+            for name in ("sessions", "open", "high", "low", "close", "volume", "missing")
         )
 
 
@@ -128,12 +135,12 @@ def session_features(series: TickerSeries) -> SessionFeatures:
 @functools.lru_cache(maxsize=512)
 def _features(prices: _Prices) -> SessionFeatures:
     series = prices.series
-    log_close, holes = _spliced(series)
+    log_close, after_missing, share = _spliced(series)
     returns = np.diff(log_close, prepend=log_close[:1])
     with np.errstate(invalid="ignore", divide="ignore"):
         # The first session has no close before it: no overnight return.
         overnight = np.log(series.open) - np.log(np.concatenate([series.open[:1], series.close[:-1]]))
-        overnight[holes] = 0.0
+        overnight[after_missing] *= share
         intraday = np.log(series.close) - np.log(series.open)
         in_range = (series.close - series.low) / (series.high - series.low) - 0.5
         volume = np.log(series.volume)

@@ -348,15 +348,14 @@ def _series(
     sessions = histories.sessions[rows]
     values = {name: histories.figures[name][rows] for name in FIGURES}
     if splits is None:
-        return TickerSeries(
-            ticker, sessions, **values, shares=np.broadcast_to(1.0, len(sessions)), common=None, shape=None
-        )
+        shares = np.broadcast_to(1.0, len(sessions))
+        return TickerSeries(ticker, sessions, **values, shares=shares, inputs=None, shape=None, missing=None)
     shares = shares_since(sessions, *splits)
     inverse = 1 / shares
     adjusted = {
         name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES
     }
-    return TickerSeries(ticker, sessions, **adjusted, shares=shares, common=None, shape=None)
+    return TickerSeries(ticker, sessions, **adjusted, shares=shares, inputs=None, shape=None, missing=None)
 
 
 def splits_of(actions: pd.DataFrame) -> Splits:

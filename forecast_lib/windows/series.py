@@ -1,41 +1,17 @@
 """One ticker's history as arrays, split-adjusted, oldest session first."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.covariates.inputs import Inputs
+
 Array = NDArray[np.float64]
 
-__all__ = ["Array", "Common", "PooledShape", "TickerSeries", "series_of"]
-
-COMMON_COLUMNS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Common:
-    """What several tickers have in common on each session (`windows.common`); one object serves them all.
-
-    Attributes:
-        sessions: (sessions,) datetime64[D], strictly ascending.
-        values: (sessions, COMMON_COLUMNS).
-    """
-
-    sessions: NDArray[np.datetime64]
-    values: Array
-
-    def at(self, sessions: NDArray[np.datetime64]) -> Array:
-        """(n, COMMON_COLUMNS) of the sessions asked for, zero where there is none.
-
-        >>> days = np.array(["2024-06-03", "2024-06-04"], "datetime64[D]")
-        >>> Common(days[:1], np.ones((1, 3))).at(days).tolist()
-        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
-        """
-        if not len(self.sessions):
-            return np.zeros((len(sessions), COMMON_COLUMNS))
-        place = np.minimum(np.searchsorted(self.sessions, sessions), len(self.sessions) - 1)
-        return np.where((self.sessions[place] == sessions)[:, None], self.values[place], 0.0)
+__all__ = ["Array", "PooledShape", "TickerSeries", "series_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +52,10 @@ class TickerSeries:
         open, high, low, volume: (sessions,), NaN where the source has none.
         close: (sessions,), positive.
         shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
-        common: what its volatility has in common with that of others; it may know later sessions, which are
-            never asked for.
+        inputs: what is known beside its own prices; it may know later sessions, which are never asked for.
         shape: how all tickers' returns lie; likewise.
+        missing: (sessions,) how many sessions of the exchange without a price lie between each and the one
+            before it; None where nobody has looked, or none is missing.
     """
 
     ticker: str
@@ -89,8 +66,9 @@ class TickerSeries:
     close: Array
     volume: Array
     shares: Array | None = None
-    common: Common | None = None
+    inputs: Inputs | None = None
     shape: PooledShape | None = None
+    missing: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -104,12 +82,9 @@ class TickerSeries:
         return self._part(slice(first, None))
 
     def _part(self, chosen: slice) -> "TickerSeries":
-        shares = None if self.shares is None else self.shares[chosen]
-        cut = {
-            name: getattr(self, name)[chosen]
-            for name in ("sessions", "open", "high", "low", "close", "volume")
-        }
-        return TickerSeries(ticker=self.ticker, **cut, shares=shares, common=self.common, shape=self.shape)
+        by_session = ("sessions", "open", "high", "low", "close", "volume", "shares", "missing")
+        there = {name: values for name in by_session if (values := getattr(self, name)) is not None}
+        return dataclasses.replace(self, **{name: values[chosen] for name, values in there.items()})
 
 
 def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:

@@ -4,7 +4,8 @@ scale.
 Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the
 day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters
 before and a year before, as companies report their results on much the same days; and what all tickers
-have in common (`windows.common`). Everything is causal: row t uses sessions up to t.
+have in common (`windows.common`). Where they pay, covariates and events come on top (`covariates`).
+Everything is causal: row t uses sessions up to t, and of later ones what was expected at t.
 """
 
 import functools
@@ -13,10 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.covariates.inputs import is_ahead
+from forecast_lib.windows.common import COMMON
 from forecast_lib.windows.features import FEATURES, SessionFeatures, log_mean_variance, session_features
-from forecast_lib.windows.series import COMMON_COLUMNS, Array, TickerSeries
+from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["VOLATILITY_INPUTS", "volatility_inputs"]
+__all__ = ["VOLATILITY_INPUTS", "scale_inputs", "volatility_inputs"]
 
 _QUARTERS = (91, 182, 273, 364)  # days: whole weeks, so that it is the same day of the week
 VOLATILITY_INPUTS = (
@@ -26,7 +29,7 @@ VOLATILITY_INPUTS = (
     *("log_var_250", "log_var_3"),
     *(f"shock_{days}_days_ago" for days in _QUARTERS),
     *("largest_shock_quarter_ago", "largest_shock_year_ago"),
-    *("common_1_22", "common_5_22", "common_22_66"),
+    *COMMON,
 )
 _LOWEST_SHOCK, _HIGHEST_SHOCK = -2.0, 5.0  # log units
 _RETURN_Z = FEATURES.index("return_z")
@@ -81,9 +84,27 @@ def volatility_inputs(series: TickerSeries) -> Array:
         _largest_around(days, shocks, following - _QUARTERS[0], 3),
         _largest_around(days, shocks, following - _QUARTERS[-1], 3),
     ]
-    common = (
-        np.zeros((len(series), COMMON_COLUMNS))
-        if series.common is None
-        else series.common.at(series.sessions)
-    )
-    return np.concatenate([np.stack(columns, axis=1), common], axis=1)
+    beside = np.full((len(series), len(COMMON)), np.nan)
+    if series.inputs is not None:
+        beside = series.inputs.known(COMMON, series.sessions)
+    return np.concatenate([np.stack(columns, axis=1), np.where(np.isnan(beside), 0.0, beside)], axis=1)
+
+
+@functools.lru_cache(maxsize=16)
+def scale_inputs(series: TickerSeries, names: tuple[str, ...], horizon: int) -> tuple[Array, Array | None]:
+    """What a volatility scale reads: (sessions, inputs) the same for all steps, and (sessions, events,
+    horizon); None where no event is among the names.
+
+    Args:
+        names: of the inputs beside VOLATILITY_INPUTS, events last; NaN where one is not known.
+    """
+    usual = volatility_inputs(series)
+    ahead = tuple(name for name in names if is_ahead(name))
+    at_close = names[: len(names) - len(ahead)]
+    if series.inputs is None:
+        more = np.full((len(series), len(at_close)), np.nan)
+        falling = np.zeros((len(series), len(ahead), horizon))
+    else:
+        more = series.inputs.known(at_close, series.sessions)
+        falling = series.inputs.falling(ahead, series.sessions, horizon)
+    return (np.concatenate([usual, more], axis=1) if at_close else usual), (falling if ahead else None)

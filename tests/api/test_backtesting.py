@@ -56,7 +56,7 @@ def test_a_model_of_one_s_own_never_sees_beyond_its_cutoff() -> None:
         seen.append(
             (len(series), {len(getattr(series, name)) for name in ("open", "high", "low", "close", "volume")})
         )
-        assert series.close.base is None and series.common is None and series.shape is None
+        assert series.close.base is None and series.inputs is None and series.shape is None
         series.close[:-1] = 1.0  # its own copy: the next cutoff knows nothing of it
         return gaussian(0.01)(series, horizon)
 

@@ -1,5 +1,6 @@
 """Backtests of one ticker: the night's own path at past cutoffs, and nothing that was not known there."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from forecast_lib.backtest.run import fold_pool_series
 from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
+from forecast_lib.covariates.inputs import Inputs
+from forecast_lib.covariates.series import Covariate, as_known, level_of
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.forecast import COMBINED, combined_forecast
@@ -18,6 +21,7 @@ from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Work, refresh_shard
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
 from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.windows.series import TickerSeries
 from tests import made_up
 from tests.made_up import MODEL, TRAIN
 
@@ -182,3 +186,46 @@ def test_nothing_tested_gives_empty_tables():
         "backtest_forecasts": 0,
         "backtest_scores": 0,
     }
+
+
+# --- what else was known
+
+
+def led(sessions: int = 1000) -> tuple[TickerSeries, Covariate]:
+    """A series whose volatility a covariate tells a session ahead, so that it is kept at every fold."""
+    random = np.random.default_rng(7)
+    weather = np.zeros(sessions + 1)
+    for at in range(1, sessions + 1):
+        weather[at] = 0.8 * weather[at - 1] + 0.6 * random.standard_normal()
+    returns = 0.01 * np.exp(weather[:-1]) * random.standard_normal(sessions)
+    series = made_up.closes_only(100 * np.exp(np.cumsum(returns)))
+    known = np.full(sessions, "NaT", "datetime64[us]")
+    return series, Covariate("leader", None, series.sessions, np.exp(weather[1:]), known)
+
+
+def knowing(series: TickerSeries, covariate: Covariate) -> TickerSeries:
+    evenings = series.sessions.astype("datetime64[us]")
+    known = as_known(level_of(covariate), series.sessions, evenings)
+    return dataclasses.replace(series, inputs=Inputs((known,)))
+
+
+def test_another_future_of_a_covariate_moves_no_earlier_forecast_though_it_is_kept():
+    series, leader = led()
+    here, without = tried(knowing(series, leader)), tried(series)
+    columns = [column for column in here.forecasts.columns if column not in ("actual", "realised_variance")]
+
+    def until(result, cutoff):
+        rows = result.forecasts[result.forecasts["model"] == COMBINED]
+        return rows.loc[rows["cutoff"] <= pd.Timestamp(cutoff), columns].reset_index(drop=True)
+
+    first, last = series.sessions[800], series.sessions[-2]
+    assert not until(here, first).equals(until(without, first))  # it counts, from the first cutoff on
+    for cut in (820, 900, 940):
+        other = dataclasses.replace(
+            leader, values=np.where(np.arange(len(series)) > cut, leader.values[::-1], leader.values)
+        )
+        there = tried(knowing(series, other))
+        pd.testing.assert_frame_equal(
+            until(here, series.sessions[cut]), until(there, series.sessions[cut]), check_exact=True
+        )
+        assert not until(here, last).equals(until(there, last))

@@ -26,6 +26,7 @@ import pandas as pd
 from forecast_lib.distribution import pinball
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.forecast import forecast_with_baseline
+from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.prices.checks import Before, Checked, check, nothing_before
 from forecast_lib.prices.moves import can_split
 from forecast_lib.prices.source import Offered, Told, actions_frame, refused_frame
@@ -362,7 +363,8 @@ def seen_on(plants: Sequence[Planted], later: int) -> list[Seen]:
     checked, names = look(plants, later)
     struck = _struck(checked)
     good, splits = checked.good, splits_of(checked.actions[checked.actions["value"] != 1])
-    series = series_from(good, splits)
+    calendars = {name: calendar_for(plant.ticker) for name, plant in zip(names, plants, strict=True)}
+    series = knowing_gaps(series_from(good, splits), calendars)
     found = []
     for name, plant in zip(names, plants, strict=True):
         place, evening = plant.evenings[0], plant.evenings[later]
@@ -404,8 +406,8 @@ def _losses(plant: Planted, series: object, later: int) -> tuple[float, float]:
         return np.nan, np.nan
     target, actual = plant.evenings[later + 1], float(plant.truth["close"].iloc[BEFORE + later + 1])
     truth = plant.truth[plant.truth["session"].to_numpy("M8[D]") <= plant.evenings[later]]
-    clean = series_from(as_histories({"T": truth}), {})["T"]
     calendar = calendar_for(plant.ticker)
+    clean = knowing_gaps(series_from(as_histories({"T": truth}), {}), {"T": calendar})["T"]
     return tuple(_loss(each, target, actual, calendar) for each in (series, clean))  # type: ignore[return-value]
 
 

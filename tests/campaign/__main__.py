@@ -12,7 +12,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.campaign import actors
-from tests.campaign.trials import KINDS, Outcome
+from tests.campaign.sources import SOURCES
+from tests.campaign.trials import STORE, Outcome, Trial
+
+KINDS: dict[str, Trial] = {each.__name__.replace("_", "-"): each for each in (*STORE, *SOURCES)}
 
 
 def one(kind: str, seed: int, folder: Path) -> Outcome:

@@ -9,11 +9,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 
 from forecast_lib.errors import TickercastError
@@ -65,12 +68,18 @@ _context = get_context("forkserver")
 _disk: str | None = None
 
 
+def context() -> ForkServerContext:
+    """Makes processes by fork from one clean process, which is started when it is needed first."""
+    has_disk()
+    return _context
+
+
 def has_disk() -> bool:
-    """Whether the disk can be made to fail. Starts the process that all others are forked from."""
+    """Whether the disk can be made to fail."""
     global _disk
     if _disk is None:
         _disk = _library()
-        _context.set_forkserver_preload(["tests.campaign.actors"])
+        _context.set_forkserver_preload(["tests.campaign.actors", "tests.prices.children"])
         before = os.environ.get("LD_PRELOAD")
         os.environ["LD_PRELOAD"] = _disk or (before or "")
         try:
@@ -86,9 +95,8 @@ class Started:
     """A process that does one of the functions below with a workspace; what it says is kept in a file."""
 
     def __init__(self, what: str, workspace: Path, *arguments: Any) -> None:
-        has_disk()
         self._said = tempfile.NamedTemporaryFile(prefix="tickercast-said-")  # noqa: SIM115  # lives as long as this does
-        self.process = _context.Process(
+        self.process = context().Process(
             target=_main, args=(what, self._said.name, workspace, *arguments), daemon=True
         )
         self.process.start()
@@ -104,14 +112,14 @@ class Started:
 
 
 def start(what: str, workspace: Path, *arguments: Any) -> Started:
-    """Begin `night` or `restore` in a process of its own."""
+    """Begin `night`, `restore` or `read` in a process of its own."""
     return Started(what, workspace, *arguments)
 
 
 def _main(what: str, said: str, workspace: Path, *arguments: Any) -> None:
     with open(said, "a", buffering=1) as lines:
         try:
-            do = {"night": _night, "restore": _restore}[what]
+            do = {"night": _night, "restore": _restore, "read": _read}[what]
             do(lambda line: print(line, file=lines, flush=True), workspace, *arguments)
         except TickercastError as error:
             print(f"refused {type(error).__name__}: {error}".replace("\n", " "), file=lines, flush=True)
@@ -144,6 +152,33 @@ def _restore(say: Any, workspace: Path) -> None:
     done = restoration.restore(workspace, None, now=nights.now(300))
     for run in done.lost_runs:
         say(f"lost {run}")
+
+
+_WHAT_READERS_SEE = """
+    SELECT max(f.run_id), count(DISTINCT f.run_id), count(*), count(DISTINCT (f.ticker, f.step)),
+        (SELECT max(run_id) FROM run_tickers WHERE run_id = max(f.run_id))
+    FROM latest_forecasts AS f
+"""
+
+
+def _read(say: Any, workspace: Path, until: Path) -> None:
+    """Open the published file anew and look, again and again, until a file is there."""
+    reads = 0
+    newest = -1
+    while not until.exists():
+        try:
+            with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
+                run, runs, rows, distinct, status_of = con.execute(_WHAT_READERS_SEE).fetchall()[0]
+        except duckdb.Error as error:
+            say(f"wrong {type(error).__name__}: {error}".replace("\n", " ")[:200])
+            continue
+        reads += 1
+        number = int(run.removeprefix("run-")) if run else -2
+        if runs != 1 or rows != distinct or status_of != run or number < newest:
+            say(f"wrong a reader saw {runs} runs, {rows} rows, {distinct} distinct, {run} after {newest}")
+        newest = number
+        time.sleep(0.02)
+    say(f"reads {reads}")
 
 
 def night(workspace: Path, number: int, tickers: int, fault: Fault = Fault()) -> Told:

@@ -14,7 +14,7 @@ from tests.campaign import actors
 from tests.campaign.actors import DISK_FAULTS, Fault, Told
 from tests.campaign.witness import SAID, Witness, digest
 
-__all__ = ["KINDS", "Outcome", "Trial"]
+__all__ = ["STORE", "Outcome", "Trial"]
 
 POINTS = (
     "appended prices", "appended run_tickers", "appended forecasts", "before commit", "after commit",
@@ -177,6 +177,43 @@ def damage(chance: random.Random, folder: Path) -> Outcome:
     )
 
 
+def nights_at_once(chance: random.Random, folder: Path) -> Outcome:
+    """Several nights begin at the same moment: one works, the others say so and store nothing."""
+    house = House(chance, folder)
+    asked = [(house.prepare(), house.number) for _ in range(chance.randint(2, 5))]
+    started = [actors.start("night", house.workspace, number, tickers, Fault()) for tickers, number in asked]
+    told = [house.told(each.end()) for each in started]
+    stored = [each for each in told if each.code == 0]
+    refused = [each for each in told if each.refused]
+    if not stored:
+        house.violations.append(f"of {len(told)} nights at once none was stored")
+    house.violations += [each.refused for each in refused if not each.refused.startswith("WorkspaceBusy")]
+    house.witness.shown.clear()  # which came first is no matter
+    house.look(at_rest=True)
+    return house.outcome(f"{len(told)} nights at once, {len(refused)} refused", house.well())
+
+
+READERS = 12
+
+
+def crowd(chance: random.Random, folder: Path) -> Outcome:
+    """Readers open the published file in a loop while nights are stored and killed: each sees one whole run,
+    never an older one than before, and nobody waits or gets an error.
+    """
+    house, over = House(chance, folder), folder / "over"
+    readers = [actors.start("read", house.workspace, over) for _ in range(READERS)]
+    for _ in range(3):
+        house.night(Fault(point=chance.choice(POINTS)) if chance.random() < 0.5 else Fault())
+    took = house.well()
+    over.touch()
+    reads = 0
+    for each in readers:
+        told = each.end()
+        house.violations += [line for line in told.lines if line.startswith("wrong")][:3]
+        reads += sum(int(line.removeprefix("reads ")) for line in told.lines if line.startswith("reads"))
+    return house.outcome(f"{READERS} readers, {reads} reads", took)
+
+
 def _restored(house: House, told: Told | None = None) -> tuple[str, ...]:
     """Restore as a person is told to, where the product refuses its files; the runs that it names as lost."""
     if told is None:
@@ -220,7 +257,4 @@ def _damage(chance: random.Random, workspace: Path, name: str) -> str:
     return f"{path.relative_to(workspace)} {how}"
 
 
-KINDS: dict[str, Trial] = {
-    each.__name__.replace("_", "-"): each for each in (named_kill, random_kill, failing_disk, damage)
-}
-"""Trials of the store, by name."""
+STORE = (named_kill, random_kill, failing_disk, damage, nights_at_once, crowd)

@@ -93,8 +93,7 @@ def wrong_permissions(workspace: Path, monkeypatch) -> Iterator[list[str]]:
 
 @contextmanager
 def unreachable_source(workspace: Path, monkeypatch) -> Iterator[list[str]]:
-    """The real client of Yahoo, through a proxy at a closed port of this machine; it tries again at once."""
-    monkeypatch.setattr("forecast_lib.prices.sources.retrying.FIRST_DELAY_S", 0.0)
+    """The real client of Yahoo, through a proxy at a closed port of this machine."""
     yield ["--source", "yahoo", "--proxy", f"http://127.0.0.1:{free_port()}"]
 
 
@@ -174,3 +173,12 @@ def test_a_planted_fault_is_found_with_its_cure(plant, workspace, monkeypatch, c
     assert f" -> {advised(found['cure'], {'workspace': str(workspace)})}" in printed
     others = {finding["check"] for finding in findings.values() if finding["level"] != "OK"} - {"lock", check}
     assert others == set(), "one fault, one finding"
+
+
+def test_a_source_that_cannot_be_reached_is_asked_once(workspace, monkeypatch, capsys):
+    """A night asks four times and waits in between; whoever asks the doctor waits for the answer."""
+    waits = []
+    monkeypatch.setattr("forecast_lib.prices.sources.retrying.back_off", lambda *_: waits.append(1) or 0.0)
+    with unreachable_source(workspace, monkeypatch) as options:
+        cli.main(["doctor", "--workspace", str(workspace), *options])
+    assert "no answer from Yahoo" in capsys.readouterr().out and waits == []

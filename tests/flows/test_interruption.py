@@ -19,8 +19,8 @@ from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)
 
-LONG = "SELECT count(*) FROM range(1000000000) AS a WHERE a.range % 7 = 3"
-"""Some seconds: DuckDB stops at once for SIGINT, and looks after any other signal when it is done."""
+LONG = "SELECT count(*) FROM range(400000000) AS a WHERE a.range % 7 = 3"
+"""More than a second: DuckDB stops at once for SIGINT, and looks after any other signal when it is done."""
 
 CHILD = f"""
 import importlib, sys
@@ -38,6 +38,7 @@ sys.exit(cli.main(argv))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)]
 )
@@ -48,7 +49,7 @@ def test_a_signal_while_duckdb_works_is_a_signal(number: signal.Signals, means: 
         raise TerminationSignal(signal=number)
 
     before = signal.signal(signal.SIGTERM, end)
-    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
     try:
         with pytest.raises(means) as caught, noted():
             duckdb.sql(LONG).fetchall()
@@ -121,7 +122,7 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(
         shown.append(line)
         if line == "working\n":
             break
-    time.sleep(1.0)
+    time.sleep(0.4)
     process.send_signal(number)
     out, err = process.communicate()
     published = "all of it" in said

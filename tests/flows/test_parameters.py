@@ -11,6 +11,8 @@ from flows.service.parameters import BacktestParameters, MaintenanceParameters, 
 PLACES = [
     "workspace",
     "files",
+    "covariates",
+    "events",
     "universe",
     "metrics_dir",
     "publish_to",

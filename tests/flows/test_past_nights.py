@@ -120,6 +120,7 @@ def rows(workspace: Path, sql: str) -> list[tuple]:
         return con.execute(sql).fetchall()
 
 
+DRIVERS = "SELECT * EXCLUDE (run_id) FROM forecast_drivers WHERE run_id = '{}' ORDER BY ticker, step, driver"
 FORECASTS = "SELECT * EXCLUDE (run_id) FROM forecasts WHERE run_id = '{}' ORDER BY ticker, step"
 
 
@@ -138,7 +139,10 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
         f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{first.run_id}' ORDER BY ticker",
     ) == [("fine_tune", "asked_for"), ("skip", "no_new_prices")]
     assert [row["reason"].partition(":")[0] for row in first.degraded] == ["no_data_yet"]
-    before = rows(workspace, FORECASTS.format(first.run_id))
+    before = [rows(workspace, sql.format(first.run_id)) for sql in (FORECASTS, DRIVERS)]
+    assert all(row[-3] is not None for row in before[1]), (
+        "each width was held against that of the evening before"
+    )
 
     yahoo.script("BOLT", "ok")
     rewrite(yahoo)
@@ -154,7 +158,7 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
         "2024-06-26T10:00:00", as_of="2024-06-17", known_at="2024-06-17T22:30:00", strategy="fine-tune"
     )
     assert again.forecasts_hash == first.forecasts_hash
-    assert rows(workspace, FORECASTS.format(again.run_id)) == before
+    assert [rows(workspace, sql.format(again.run_id)) for sql in (FORECASTS, DRIVERS)] == before
     assert again.degraded == first.degraded
     assert prices_hash(workspace, again) == prices_hash(workspace, first)
     knowing = night("2024-06-26T11:00:00", kind="ingest", as_of="2024-06-17")

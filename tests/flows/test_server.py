@@ -8,16 +8,17 @@ is ever made.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from flows.service.deployments import is_up, local_server
+from tests.conftest import clean_environment, free_port
+from tests.flows.machine import ask, until
+
+pytestmark = pytest.mark.prefect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,41 +32,19 @@ serve(build([Plan("every-five-seconds", "tests.flows.tiny.tiny", "A test.", ("te
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _ask(address: str, path: str, body: dict) -> list[dict]:
-    request = urllib.request.Request(
-        f"{address}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.load(reply)
-
-
-def _until(found, seconds: float):
-    """What `found` returns as soon as it is true, or its last answer."""
-    deadline = time.monotonic() + seconds
-    while not (answer := found()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return answer
-
-
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """An environment of its own for Prefect, so that nothing of the user's is touched or used."""
-    for name in [name for name in os.environ if name.startswith(("PREFECT_", "TICKERCAST_"))]:
+    ours = clean_environment(tmp_path / "prefect")
+    for name in os.environ.keys() - ours.keys():
         monkeypatch.delenv(name)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
     return tmp_path
 
 
 def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(home):
-    with local_server(_free_port()) as address:
+    with local_server(free_port()) as address:
         env = {
             **os.environ,
             "PREFECT_API_URL": address,
@@ -75,7 +54,7 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
         serving = subprocess.Popen([sys.executable, "-c", SERVE], cwd=home, env=env, start_new_session=True)
         completed = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
         try:
-            runs = _until(lambda: _ask(address, "flow_runs/filter", completed), 400)
+            runs = until(lambda: ask(address, "flow_runs/filter", completed), 400)
         finally:
             serving.send_signal(signal.SIGTERM)
             try:
@@ -89,7 +68,7 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
         assert runs[0]["auto_scheduled"] is True
         assert runs[0]["parameters"] == {"parameters": {"profile": "demo"}}
         assert (home / "ran.txt").read_text().startswith("demo\n")
-        [deployment] = _ask(address, "deployments/filter", {})
+        [deployment] = ask(address, "deployments/filter", {})
         assert (deployment["paused"], deployment["schedules"][0]["active"]) == (False, True)
     assert not is_up(address)
 
@@ -98,7 +77,7 @@ def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_u
     """Ends with its summary as the last line of standard output; progress and warnings are on standard error,
     and nothing else is.
     """
-    dead = f"http://127.0.0.1:{_free_port()}/api"
+    dead = f"http://127.0.0.1:{free_port()}/api"
     argv = ["ingest", "--tickers", "SIM1,sim2", "--workspace", "w", "--as-of", "2024-05-30", "--json"]
     code = f"import sys; from flows.cli import main; sys.exit(main({argv!r}))"
     env = {**os.environ, "PREFECT_API_URL": dead, "PYTHONPATH": str(ROOT)}

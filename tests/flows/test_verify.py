@@ -72,6 +72,13 @@ def test_a_night_comes_out_the_same_and_nothing_is_stored(tickercast, nights, da
             "forecast_weights SIM1 2 naive sigma: ",
         ),
         (
+            (
+                "UPDATE forecast_drivers SET change = change + 1e-12 WHERE ticker = 'SIM1' AND step = 1"
+                " AND driver = 'falls' {}"
+            ),
+            "forecast_drivers SIM1 1 falls change: ",
+        ),
+        (
             "UPDATE run_tickers SET status = 'naive' WHERE ticker = 'SIM1' {}",
             "run_tickers SIM1 status: naive, now fresh",
         ),

@@ -18,7 +18,10 @@ SERIES = tuple(
 
 def common_of(market, tickers=NAMES):
     known = with_common_volatility(market, tickers, MODEL, TRAIN)
-    return {ticker: series.common for ticker, series in known.series.items()}
+    return {
+        ticker: None if series.inputs is None else series.inputs.at_close[0]
+        for ticker, series in known.series.items()
+    }
 
 
 def test_all_tickers_of_an_exchange_share_one_part():

@@ -9,6 +9,7 @@ import pytest
 
 from forecast_lib.jobs.forecast.tickers import (
     Question,
+    driver_table,
     forecast_shard,
     forecast_table,
     questions,
@@ -20,6 +21,7 @@ from forecast_lib.jobs.refresh.plan import label, plan_refresh, read_lineages, s
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import save, to_bytes
+from forecast_lib.store.working.store import Store
 from tests import made_up
 
 FRIDAY = pd.Timestamp("2021-02-26")
@@ -106,7 +108,8 @@ def test_tickers_without_history_are_no_work(config):
 
 
 def test_registry_of_a_new_workspace_is_empty(config):
-    assert read_lineages(config) == {}
+    with Store(config.workspace, config.as_of.now) as store:
+        assert read_lineages(store, config) == {}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
     config = made_up.run_config("ACME", "NINE", "TEN", workspace=config.workspace)
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
     asked = questions(market, {"ACME": (BUNDLE, "m1")}, config.tickers)
-    answers = forecast_shard(asked, 2)
+    answers = [each.forecast for each in forecast_shard(asked, 2)]
     made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1"))
     assert (
         made[["ticker", "made_by"]].to_numpy().tolist()
@@ -164,6 +167,7 @@ def test_forecasts_of_nobody_are_an_empty_table(config):
     assert questions(market, {}, config.tickers) == []
     assert made_up.stored("forecasts", forecast_table([], [], market, "run-1")).empty
     assert made_up.stored("forecast_weights", weight_table([], [], "run-1")).empty
+    assert made_up.stored("forecast_drivers", driver_table([], [], "run-1")).empty
 
 
 def test_forecasts_are_the_same_whatever_the_shards():
@@ -174,14 +178,14 @@ def test_forecasts_are_the_same_whatever_the_shards():
     whole = forecast_shard(asked, 2)
     for question, beside in zip(asked, whole, strict=True):
         alone = forecast_shard([question], 2)[0]
-        assert np.array_equal(alone.forecasts.quantiles, beside.forecasts.quantiles)
-        assert np.array_equal(alone.weights, beside.weights)
+        assert np.array_equal(alone.forecast.forecasts.quantiles, beside.forecast.forecasts.quantiles)
+        assert np.array_equal(alone.forecast.weights, beside.forecast.weights)
+        assert np.array_equal(alone.drivers.effects, beside.drivers.effects)
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):
     """A rerun of an evening must find what its first run found."""
     from forecast_lib.jobs.refresh.decisions import model_config_json
-    from forecast_lib.store.working import database
     from tests.store import nights
 
     evening = nights.night(0, tickers=("ACME",))
@@ -190,14 +194,15 @@ def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, 
     evening["models"] = row.assign(
         config=model_config_json(config), trained_as_of=pd.Timestamp(nights.day(0))
     )
-    with database.open_working(tmp_path, nights.now(0)) as con:
-        database.record_run(con, evening)
-    assert read_lineages(config) == {}
-    asked = dataclasses.replace(config, strategy="forecast")
-    assert read_lineages(asked)["ACME"].last_good is not None
-    later = dataclasses.replace(config, as_of=nights.as_of(1))
-    assert read_lineages(later)["ACME"].last_good is not None
-    assert read_lineages(dataclasses.replace(later, seed=5))["ACME"] == Lineage(other_settings=True)
+    with Store(tmp_path, nights.now(0)) as store:
+        store.record(evening)
+        assert read_lineages(store, config) == {}
+        asked = dataclasses.replace(config, strategy="forecast")
+        assert read_lineages(store, asked)["ACME"].last_good is not None
+        later = dataclasses.replace(config, as_of=nights.as_of(1))
+        assert read_lineages(store, later)["ACME"].last_good is not None
+        reseeded = dataclasses.replace(later, seed=5)
+        assert read_lineages(store, reseeded)["ACME"] == Lineage(other_settings=True)
     assert dt.date(2024, 1, 2) == nights.day(0)
 
 

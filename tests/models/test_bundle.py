@@ -113,7 +113,7 @@ def repacked(content: bytes, **meta) -> bytes:
     ("content", "reason"),
     [
         (b"not an archive", "not understood"),
-        (repacked(to_bytes(made_up.bundle()), format=4), "format 4, expected 3"),
+        (repacked(to_bytes(made_up.bundle()), format=5), "format 5, expected 4"),
         (repacked(to_bytes(made_up.bundle()), network={"variant": "lstm"}), "not understood"),
         (
             repacked(

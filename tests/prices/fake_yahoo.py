@@ -219,6 +219,9 @@ class FakeYahoo:
         self._scripts: dict[str, list[str]] = {}
         self.tally = _Tally()
         self.crumb_status = 200
+        self.reports: list[tuple[str, str, str]] = []
+        """Of the calendar of earnings: ticker, start in UTC, kind."""
+        self.calendar_reply: _Sent | None = None
 
     def __enter__(self) -> "FakeYahoo":
         self._thread.start()
@@ -270,6 +273,17 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
             with tally.serving():
                 time.sleep(yahoo.work_s)
                 self.answer(path, parts.query)
+
+        def do_POST(self) -> None:
+            parts = urlsplit(self.path)
+            yahoo.tally.count(parts.path)
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if parts.path != "/v1/finance/visualization":
+                self.send(_Sent(404, _error("Not Found", "No such address")))
+            elif yahoo.calendar_reply is not None:
+                self.send(yahoo.calendar_reply)
+            else:
+                self.send(_Sent(200, json.dumps(_calendar(yahoo.reports, asked)).encode()))
 
         def answer(self, path: str, query: str) -> None:
             if path == "/v1/test/getcrumb":
@@ -343,6 +357,40 @@ def _error(code: str, description: str) -> bytes:
     return json.dumps(
         {"chart": {"result": None, "error": {"code": code, "description": description}}}
     ).encode()
+
+
+_CALENDAR_COLUMNS = [
+    ("Symbol", "STRING"),
+    ("Company Name", "STRING"),
+    ("Market Cap (Intraday)", "NUMBER"),
+    ("Event Name", "STRING"),
+    ("Event Start Date", "DATE"),
+    ("Event Start Date", "STRING"),
+    ("EPS Estimate", "NUMBER"),
+    ("Reported EPS", "NUMBER"),
+    ("Surprise (%)", "NUMBER"),
+]
+"""Labels and types of the calendar of earnings; the second `Event Start Date` is its kind: before the market
+opens (BMO), after it closes (AMC), not supplied (TNS).
+"""
+
+
+def _calendar(reports: list[tuple[str, str, str]], asked: dict[str, Any]) -> dict[str, Any]:
+    """The reply to a question for a page of the calendar of earnings."""
+    span = {
+        each["operator"]: each["operands"][1]
+        for each in asked["query"]["operands"]
+        if "startdatetime" in each["operands"]
+    }
+    inside = [each for each in reports if span["GTE"] <= each[1][:10] <= span["LTE"]]
+    page = inside[asked["offset"] : asked["offset"] + asked["size"]]
+    rows = [
+        [ticker, f"{ticker} Inc.", 1e9, "Q1 Earnings Announcement", start, timing, 1.5, None, None]
+        for ticker, start, timing in page
+    ]
+    columns = [{"label": label, "type": kind} for label, kind in _CALENDAR_COLUMNS]
+    document = {"entityIdType": asked["entityIdType"], "columns": columns, "rows": rows}
+    return {"finance": {"result": [{"total": len(inside), "documents": [document]}], "error": None}}
 
 
 NOT_FOUND = _error("Not Found", "No data found, symbol may be delisted")

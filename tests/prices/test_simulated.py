@@ -9,7 +9,7 @@ from pandas.testing import assert_frame_equal
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UnknownTicker
 from forecast_lib.prices.checks import check, nothing_before
-from forecast_lib.prices.sources.simulated import FIRST_SESSION, SimulatedMarket
+from forecast_lib.prices.sources.simulated import EVENT_EFFECT, FIRST_SESSION, LEADING, SimulatedMarket
 from forecast_lib.sessions import TickerCalendar
 from tests.contracts.price_source import PriceSourceContract
 from tests.prices.one_ticker import OfferedTicker, ask, split_adjusted
@@ -33,6 +33,14 @@ class TestSimulatedMarketKeepsTheContract(PriceSourceContract):
     @pytest.fixture
     def source(self) -> SimulatedMarket:
         return SimulatedMarket(seed=0)
+
+
+class TestMovedTickersKeepTheContract(TestSimulatedMarketKeepsTheContract):
+    ticker = "SIMX1"
+
+
+class TestTheLeaderKeepsTheContract(TestSimulatedMarketKeepsTheContract):
+    ticker = "SIMVIX"
 
 
 def test_it_is_named_so_that_nobody_takes_it_for_real() -> None:
@@ -167,3 +175,43 @@ def test_sixteen_years_take_well_under_a_tenth_of_a_second() -> None:
         fetch(number)
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.1
+
+
+# --- what moves SIMX1 and the like
+
+
+def test_moved_tickers_are_others_than_the_plain_ones() -> None:
+    assert not np.allclose(log_returns(fetch(1)), log_returns(ask(SimulatedMarket(), "SIMX1", None, LAST)))
+
+
+def test_reports_come_once_a_quarter_and_are_known_a_hundred_days_ahead() -> None:
+    day = dt.date(2024, 6, 3)
+    listed = SimulatedMarket().events([Ticker("SIMX1"), Ticker("SIM1"), Ticker("SIMX2")], day)
+    assert (listed.tickers, listed.until) == (("SIMX1", "SIMX2"), dt.date(2024, 9, 11))
+    own = listed.rows.loc[listed.rows["ticker"] == "SIMX1", "session"]
+    sessions = TickerCalendar("XNYS").sessions(FIRST_SESSION, listed.until)
+    assert set(np.diff(sessions.get_indexer(own))) == {63}
+    assert own.max() > pd.Timestamp(day)
+    later = SimulatedMarket().events([Ticker("SIMX1")], dt.date(2024, 7, 3)).rows["session"]
+    assert set(own) <= set(later)
+
+
+def test_the_leader_tells_the_next_session_and_reports_move_their_own() -> None:
+    """Squared returns of forty tickers against both, by least squares: the truth is 1 and EVENT_EFFECT; a
+    logarithm of squared returns has a standard deviation of about 2.4, so the errors are about 0.02 and 0.05.
+    """
+    market, names = SimulatedMarket(), [Ticker(f"SIMX{number}") for number in range(1, 41)]
+    weather = 2 * np.log(ask(market, LEADING, None, LAST).prices.set_index("session")["close"] / 20)
+    dates = market.events(names, LAST).rows
+    told, moved = [], []
+    for name in names:
+        returns = log_returns(ask(market, name, None, LAST))
+        before = weather.shift(1).reindex(returns.index)
+        reports = returns.index.isin(dates.loc[dates["ticker"] == name, "session"]).astype(float)
+        # A plain ticker of the same number has the same shocks, without what moves this one.
+        plain = log_returns(ask(market, name.replace("X", ""), None, LAST)).reindex(returns.index)
+        squares = np.log(np.maximum(returns**2, 1e-9)) - np.log(np.maximum(plain**2, 1e-9))
+        told.append(np.stack([np.ones(len(returns)), before, reports], axis=1))
+        moved.append(squares.to_numpy())
+    effects = np.linalg.lstsq(np.concatenate(told), np.concatenate(moved), rcond=None)[0]
+    assert effects[1] == pytest.approx(1.0, abs=0.05) and effects[2] == pytest.approx(EVENT_EFFECT, abs=0.1)

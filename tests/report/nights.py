@@ -217,6 +217,38 @@ def model_row(ticker: str, **changes: Any) -> dict[str, Any]:
     )
 
 
+def driver_frame(
+    ticker: str,
+    changed: dict[str, float] | None = None,
+    why: str | None = None,
+    effects: dict[str, float] | None = None,
+) -> pd.DataFrame:
+    """Drivers of both steps, each with the same effect as change where `effects` has no other; without
+    changes `why` says why.
+    """
+    named = changed or {"usual level": -3.0, "calibration": 0.2}
+    rows = [
+        {
+            "run_id": "20261120T213000-ab12cd",
+            "ticker": ticker,
+            "step": step,
+            "driver": driver,
+            "effect": (effects or {}).get(driver, effect),
+            "change": effect if changed else None,
+            "why_no_change": why,
+        }
+        for step in (1, 2)
+        for driver, effect in named.items()
+    ]
+    return checked("forecast_drivers", pd.DataFrame(rows))
+
+
+def earlier_night(ticker: str, day: str, **changes: Any) -> dict[str, Any]:
+    """How the ticker came out of a night before, in order and from that day's close."""
+    when = pd.Timestamp(day)
+    return ticker_row(ticker, "fresh", last_session=when, run_id="earlier", **changes) | {"as_of": when}
+
+
 def night(**changes: Any) -> ReportInput:
     """AAA fresh, BBB answered by naive and two sessions behind, CCC without a forecast and with a hostile
     reason.
@@ -255,6 +287,12 @@ def night(**changes: Any) -> ReportInput:
         ),
         past=past_frame(*past_rows("AAA", [101.0, 99.0, 120.0]), *past_rows("BBB", [50.0, None], 50.0)),
         settled=pd.DataFrame([settled_row(1, "stacked", 3), settled_row(1, "naive", 1)]),
+        drivers=pd.concat(
+            [
+                driver_frame("AAA", {"usual level": 0.0, "falls": 0.1, "last session": 0.1, "season": -0.05}),
+                driver_frame("BBB", None, "first"),
+            ]
+        ),
         quarantined=pd.DataFrame(
             [
                 refused_row("CCC", "high_below_low", "high 9 is below low 10"),

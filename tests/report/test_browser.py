@@ -162,7 +162,7 @@ def test_console_is_silent_and_nothing_else_is_asked_for(
 def test_all_sections_and_drawings_reach_the_dom(browser: Chromium, run_page: Path) -> None:
     browser.open(run_page, width=1280)
     sections = browser.ask("[...document.querySelectorAll('section')].map(section => section.id)")
-    assert sections == ["charts", "attention", "tickers", "skill", "quality", "about"]
+    assert sections == ["charts", "attention", "changes", "tickers", "skill", "quality", "about"]
     # CCC has neither closes nor forecast.
     assert browser.ask("document.querySelectorAll('.plots svg').length") == 2
     assert browser.ask("document.querySelector('.plots svg path.forecast').getTotalLength()") > 50

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from forecast_lib.report.plots import (
+    Bar,
     ForecastPath,
     PastBands,
     Plot,
     Range,
     Series,
+    draw_bars,
     draw_forecast,
     draw_heap,
     draw_lines,
@@ -197,3 +199,18 @@ def test_ticks_are_round_and_inside(low: float, high: float, step: float) -> Non
     assert low <= values[0] and values[-1] <= high
     assert values[1] - values[0] == pytest.approx(step)
     assert [float(label.replace(",", "")) for _, label in ticks] == pytest.approx(values)
+
+
+def test_bars_lie_on_both_sides_of_the_rule_on_a_logarithmic_axis() -> None:
+    drawing = draw_bars("drivers", [Bar("falls", math.log(2), math.log(0.5)), Bar("network", 0.0, None)])
+    effect, change = ((shape.css, shape.path) for shape in drawing.shapes)
+    assert (effect[0], change[0]) == ("effect", "change")
+    (start, wider), (again, narrower) = (
+        map(float, re.findall(r"M([\d.]+) [\d.]+H([\d.]+)", path)[0]) for _, path in (effect, change)
+    )
+    assert start == again == drawing.divider
+    # Twice as wide and half as wide are as far from the rule.
+    assert wider - start == pytest.approx(start - narrower, abs=0.2) and wider > start
+    labels = {tick.label: tick.at for tick in drawing.x_ticks}
+    assert labels["0 %"] == drawing.divider and labels["−50 %"] == pytest.approx(narrower, abs=0.2)
+    assert [tick.label for tick in drawing.y_ticks] == ["falls", "network"]

@@ -5,6 +5,7 @@ import datetime as dt
 import pandas as pd
 import pytest
 
+from forecast_lib.domain import NOT_COMPARED
 from forecast_lib.report import ReportInput, TickerPage, index_page, ticker_pages
 from forecast_lib.report.pages import report_pages
 from tests.report import nights
@@ -334,6 +335,20 @@ def test_weights_are_shown_by_step_the_largest_first() -> None:
     assert page_of("BBB", weights=weights).makers.weights == ()
 
 
+def test_drivers_are_drawn_without_the_usual_level_which_stands_in_words() -> None:
+    makers = page_of(
+        "BBB", drivers=nights.driver_frame("BBB", {"usual level": -3.0, "calibration": 0.2})
+    ).makers
+    # By hand: exp(exp(-3)) - 1 = 0.05105.
+    assert makers.usual == pytest.approx(0.05105, abs=1e-5)
+    assert [driver.name for driver in makers.drivers] == ["usual level", "calibration"]
+    assert makers.drawing is not None
+    drawn = {shape.css: shape.path.count("M") for shape in makers.drawing.shapes}
+    # The usual level has no bar for its effect, and one for its change.
+    assert drawn == {"effect": 1, "change": 2}
+    assert page_of("CCC").makers.drawing is None
+
+
 def test_scores_of_a_ticker_name_what_is_published_first() -> None:
     rows = [
         nights.score_row("AAA", model, 1.0, pinball_per_garch=ratio)
@@ -413,3 +428,102 @@ def test_earlier_nights_say_why() -> None:
         "reason": "late",
     }
     assert page_of("AAA", nights=pd.DataFrame([night])).events.nights[0].said == "late"
+
+
+def test_what_was_tried_of_covariates_is_shown_with_figures_the_kept_first() -> None:
+    same = {"run_id": "r", "model_id": "m", "half_years": 20, "tickers": 30, "pvalue": 0.001}
+    rows = [
+        {"name": "event month_end", "inputs": ["event month_end"], "loss_without": 0.3, "loss_with": 0.303}
+        | {"tickers_better": 9, "pvalue_adjusted": 1.0, "kept": False},
+        {"name": "covariate <b>", "inputs": ["covariate <b>/level"], "loss_without": 0.3, "loss_with": 0.291}
+        | {"tickers_better": 28, "pvalue_adjusted": 0.004, "kept": True},
+    ]
+    frame = nights.checked("covariate_trials", pd.DataFrame([same | row for row in rows]))
+    shown = index_page(nights.night(trials=frame)).trials
+    assert [(each.name, each.kept, each.ratio) for each in shown] == [
+        ("covariate <b>", True, pytest.approx(0.97)),
+        ("event month_end", False, pytest.approx(1.01)),
+    ]
+    html = dict(report_pages(nights.night(trials=frame)))["index.html"]
+    assert "covariate &lt;b&gt;" in html and "28 of 30" in html and "0.9700" in html
+    assert "What else was known" not in dict(report_pages(nights.night()))["index.html"]
+
+
+# --- what changed
+
+
+def changed(drivers: pd.DataFrame, **frames: object) -> tuple[str, ...]:
+    """The sentences of a night with these drivers, after the night of Thursday, 19 November."""
+    given = {"nights": pd.DataFrame([nights.earlier_night("AAA", "2026-11-19")]), **frames}
+    found = index_page(nights.night(drivers=drivers, **given)).changes
+    return tuple(f"{each.ticker} {each.text}" for each in found.widths)
+
+
+def test_a_width_that_moved_by_more_than_a_tenth_has_a_sentence_on_why() -> None:
+    """By hand: 99 to 100 is 1 %; exp(0.1 + 0.1) = 1.221, exp(-0.05) = 0.951, both together 1.162."""
+    drivers = nights.driver_frame("AAA", {"falls": 0.1, "market-wide": -0.05, "last session": 0.1})
+    assert changed(drivers) == (
+        "AAA 16 % wider than yesterday: Friday's +1 % (+22 %), the market calmer (−5 %)",
+    )
+
+
+@pytest.mark.parametrize(("change", "said"), [(0.095, 0), (0.096, 1), (-0.105, 0), (-0.106, 1)])
+def test_a_tenth_is_the_border(change: float, said: int) -> None:
+    """exp(0.0953) is 1.1, exp(-0.1054) is 0.9."""
+    assert len(changed(nights.driver_frame("AAA", {"calibration": change}))) == said
+
+
+def test_only_the_largest_are_named_and_the_rest_together() -> None:
+    small = {"weekday": 0.03, "season": 0.031, "network": 0.029}
+    drivers = nights.driver_frame(
+        "AAA", {"new weights": 0.2, "last week": 0.1, **small, "revised prices": 0.001}
+    )
+    # By hand: 0.029 and 0.001 are left, exp(0.03) = 1.0305.
+    assert changed(drivers)[0].endswith(
+        "a new model (+22 %), the last week wilder (+11 %), it moved more at this time of earlier quarters"
+        " (+3 %), the weekday (+3 %), all else (+3 %)"
+    )
+
+
+def test_covariates_and_events_stand_by_their_names() -> None:
+    """A session before a holiday is a calm one: its effect is below zero."""
+    moved = {"covariate ^VIX": 0.2, "event earnings": 0.1, "event month_end": -0.05}
+    effects = {"event earnings": 0.099, "event month_end": -0.001, "event before_holiday": -0.039}
+    drivers = nights.driver_frame("AAA", {**moved, "event before_holiday": -0.04}, effects=effects)
+    assert changed(drivers)[0].endswith(
+        ": ^VIX (+22 %), earnings ahead (+11 %), a month end over (−5 %), the session before a holiday ahead"
+        " (−4 %)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("2026-11-18", "wider than on Wednesday: +2 % since Wednesday (+22 %)"),
+        ("2026-11-02", "wider than on 2 November: the last session (+22 %)"),
+        ("2026-11-20", "wider than on Friday: the last session (+22 %)"),
+    ],
+)
+def test_the_night_compared_with_is_named_and_so_is_the_move_since(before: str, said: str) -> None:
+    """Closes are known of 18, 19 and 20 November: 98, 99, 100."""
+    night = pd.DataFrame([nights.earlier_night("AAA", before)])
+    assert changed(nights.driver_frame("AAA", {"falls": 0.2}), nights=night)[0].endswith(said)
+
+
+def test_what_could_not_be_compared_is_counted_with_the_reason() -> None:
+    drivers = pd.concat(
+        [
+            nights.driver_frame("AAA", {"falls": 0.01}),
+            nights.driver_frame("BBB", None, "weights"),
+            nights.driver_frame("CCC", None, "weights"),
+        ]
+    )
+    found = index_page(nights.night(drivers=drivers)).changes
+    assert (found.widths, found.compared) == ((), 1)
+    assert found.left_out == (("the model that answered then is no longer there", 2),)
+
+
+def test_every_reason_there_is_has_words() -> None:
+    for why in NOT_COMPARED:
+        found = index_page(nights.night(drivers=nights.driver_frame("AAA", None, why))).changes
+        assert found.left_out[0][0] != "nothing is known of it", why

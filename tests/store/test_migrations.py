@@ -14,7 +14,7 @@ from forecast_lib.store.working.migrations import Migration
 from forecast_lib.tables import TABLES
 from tests.store.nights import night, now, store_and_publish
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("databases_made_anew")]
 
 FIRST = Migration(1, "first", "CREATE TABLE a (x BIGINT);")
 SECOND = Migration(2, "second", "ALTER TABLE a ADD COLUMN y BIGINT;")
@@ -185,7 +185,9 @@ def test_a_publication_after_an_upgrade_has_the_new_schema_and_views(
     )
     monkeypatch.setattr(migrations, "released", lambda: newer)
     monkeypatch.setitem(
-        TABLES, "prices", TABLES["prices"].add_columns({"note": pa.Column(str, nullable=True)})
+        TABLES,
+        "prices",
+        TABLES["prices"].add_columns({"note": pa.Column(None, nullable=True, metadata={"dtype": "str"})}),
     )
     frames = night(2)
     store_and_publish(workspace, 2, frames | {"prices": frames["prices"].assign(note=None)})

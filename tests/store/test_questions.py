@@ -1,8 +1,10 @@
 """Each question of QUESTIONS.md is asked of a real published file."""
 
+import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,13 +30,35 @@ def named(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
+def drivers(made: pd.DataFrame, changed: bool) -> pd.DataFrame:
+    """Falls make each of these intervals a tenth of a log unit wider, all else is the usual level."""
+    width = np.log(np.log(made["q90"] / made["q10"]))
+    parts = (("usual level", width - 0.1, 0.0), ("falls", 0.1, 0.2))
+    return pd.concat(
+        [
+            made[["run_id", "ticker", "step"]].assign(
+                driver=driver,
+                effect=effect,
+                change=change if changed else None,
+                why_no_change=None if changed else "first",
+            )
+            for driver, effect, change in parts
+        ]
+    )
+
+
+def night(number: int, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    frames = named(joint_night(number, horizon=5, **changed))
+    return {**frames, "forecast_drivers": drivers(frames["forecasts"], number > 0)}
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five steps; SIM1 closed at 95 after 100 on the second night."""
     workspace = tmp_path_factory.mktemp("questions")
-    store_and_publish(workspace, 0, named(joint_night(0, horizon=5)))
+    store_and_publish(workspace, 0, night(0))
     settled = outcomes("run-0", "run-1", 1, 0).assign(actual=[95.0, 100.0])
-    store_and_publish(workspace, 1, named(joint_night(1, horizon=5, forecast_outcomes=settled)))
+    store_and_publish(workspace, 1, night(1, forecast_outcomes=settled))
     return workspace
 
 
@@ -47,6 +71,17 @@ def test_a_question_has_an_answer(published: Path, question: str, sql: str) -> N
     answer = reader.query(published, sql)
     assert len(answer) > 0 or question.startswith(EMPTY)
     assert not answer.columns.empty
+
+
+def test_the_factors_of_the_drivers_make_the_width(published: Path) -> None:
+    why = reader.query(
+        published, next(sql for question, sql in QUESTIONS if question.startswith("Why is this"))
+    )
+    # By hand: SIM1's quantiles are 100 * exp(0.01 ln(p / (1 - p))), so that q90 / q10 is exp(0.02 ln 9).
+    assert why["factor"].prod() == pytest.approx(0.02 * math.log(9))
+    assert why["percent_since_the_night_before"].tolist() == [0.0, 22.1]  # exp(0.2) = 1.2214
+    changes = reader.query(published, "SELECT DISTINCT largest_drivers, width_change FROM forecast_changes")
+    assert changes.to_numpy().tolist() == [["falls +22 %", pytest.approx(0.0)]]
 
 
 def test_worlds_of_one_mind_fall_together(published: Path) -> None:

@@ -1,5 +1,6 @@
 """One run, one transaction: everything or nothing, and only what keeps the rules."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,26 @@ def drop(table: str, *rows: int) -> Callable[[Frames], None]:
         frames[table] = frames[table].drop(index=list(rows))
 
     return change
+
+
+def driver_rows(**changed: object) -> pd.DataFrame:
+    """The width of a first step, from 98 to 102, as one driver."""
+    row = {
+        "run_id": "run-2",
+        "ticker": "AAA",
+        "step": 1,
+        "driver": "usual level",
+        "effect": math.log(math.log(102 / 98)),
+        "change": None,
+        "why_no_change": "first",
+        "source": "simulated",
+    }
+    return pd.DataFrame([row | changed])
+
+
+def test_drivers_that_add_up_are_stored(tmp_path: Path) -> None:
+    store_night(tmp_path, 2, {**night(2), "forecast_drivers": driver_rows()})
+    assert counts(tmp_path)["forecast_drivers"] == 1
 
 
 def put(table: str, frame: pd.DataFrame) -> Callable[[Frames], None]:
@@ -155,6 +176,18 @@ BREACHES = {
     "scores have no backtest": (
         put("backtest_scores", scores("nobody")),
         "backtest_scores has 0 rows written by it, 1 were given",
+    ),
+    "drivers do not add up": (
+        put("forecast_drivers", driver_rows(effect=0.0)),
+        "drivers of a forecast add up.*AAA step 1 adds up to 0",
+    ),
+    "drivers are of no forecast": (
+        put("forecast_drivers", driver_rows(ticker="ZZZ")),
+        "drivers of a forecast add up.*ZZZ step 1",
+    ),
+    "a driver neither has a change nor says why": (
+        put("forecast_drivers", driver_rows(why_no_change=None)),
+        "drivers of a forecast add up",
     ),
     "quantiles cross": (spoil("forecasts", "q05", 300.0), "forecasts.*quantiles"),
     "a price is infinite": (spoil("prices", "close", np.inf), "prices.close breaks"),

@@ -123,10 +123,10 @@ def test_a_damaged_ledger_is_put_aside_and_written_again(workspace: Path) -> Non
 
 
 def test_a_block_that_cannot_be_read_is_found_even_where_opening_does_not_touch_it(workspace: Path) -> None:
-    """A byte in each half block, each on a fresh copy: afterwards everything stored is back."""
+    """A byte in each block, each on a fresh copy: afterwards everything stored is back."""
     path, good = workspace / "working.duckdb", (workspace / "working.duckdb").read_bytes()
     rebuilt = 0
-    for place in range(4096 * 3 + 1000, len(good), 262_144 // 2):
+    for place in range(4096 * 3 + 1000, len(good), 262_144):
         path.write_bytes(good[:place] + bytes([good[place] ^ 0x40]) + good[place + 1 :])
         done = restoration.restore(workspace, None, now=NOW)
         assert done.lost_runs == ()

@@ -22,7 +22,7 @@ SESSIONS = {
     "cutoff",
     "target_session",
 }
-LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]"}
+LISTS = {"prices": "FLOAT[]", "tickers": "VARCHAR[]", "weights": "DOUBLE[]", "inputs": "VARCHAR[]"}
 JSON = {"config", "evidence", "libraries", "seconds_per_stage", "splits"}
 
 
@@ -33,10 +33,10 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 
 def sql_type(name: str, column: pa.Column) -> str:
-    if column.metadata:
+    kind = column.metadata["dtype"].lower()
+    if kind == "datetime64[us]":
         return "DATE" if name in SESSIONS else "TIMESTAMP"
-    kind = str(column.dtype).lower()
-    if kind.startswith("str"):
+    if kind == "str":
         return "JSON" if name in JSON else "VARCHAR"
     if kind == "object":
         return LISTS[name]
@@ -117,6 +117,7 @@ def test_the_dictionary_of_a_publication_lists_objects_with_their_columns(worksp
     assert set(words[words["kind"] == "view"]["object"]) == {
         "adjusted_prices",
         "current_prices",
+        "event_track_record",
         "forecast_changes",
         "forecast_history",
         "forecast_skill",

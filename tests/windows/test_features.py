@@ -155,6 +155,19 @@ def test_no_future_gives_the_same_as_another_one():
     assert whole.ewma_sigma[: cut + 1].tobytes() == known.ewma_sigma.tobytes()
 
 
+def test_a_move_over_missing_sessions_counts_as_one_of_one_session():
+    """Three sessions are missing before the last row: a night of ln(100/98) over four sessions is half of
+    that in one (the root of 4). By hand: 0.00040815 / 4 + 0.01074629 - 0.00091957 = 0.00992876.
+    """
+    series = two_sessions(open=100.0, high=110.0, low=95.0, close=105.0)
+    later = dataclasses.replace(
+        series, sessions=np.busday_offset(series.sessions, [0, 3]), missing=np.array([0, 3])
+    )
+    features = session_features(later)
+    assert features.variance[1] == pytest.approx(0.00992876, abs=1e-8)
+    assert np.diff(features.log_close)[0] == pytest.approx(np.log(105 / 98) / 2)
+
+
 def test_what_happened_in_a_hole_is_no_days_return():
     """Forty sessions, 18 missing, forty more that begin 30 % higher: no return, no night and no target spans
     the hole; without the hole the same step is an ordinary, large one.

@@ -40,7 +40,7 @@ def test_last_session_has_no_return_and_the_last_but_one_has_one():
 
 def test_scale_grows_with_the_root_of_the_step():
     # Variance 0.0004 a session: 2 %.
-    scale = VolatilityScale(np.array([[np.log(0.0004)] * 4] + [[0.0] * 4] * 4))
+    scale = VolatilityScale(np.array([[np.log(0.0004)] * 4] + [[0.0] * 4] * 4), np.zeros((4, 4)))
     sigma = scale.sigma(session_features(made_up.noisy(30)).log_variances)
     # By hand: 0.02 times 1, 1.414214, 1.732051, 2
     np.testing.assert_allclose(sigma, np.tile([0.02, 0.0282843, 0.0346410, 0.04], (30, 1)), atol=1e-7)

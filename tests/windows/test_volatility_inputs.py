@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from forecast_lib.windows.common import FEWEST_TICKERS, common_volatility
+from forecast_lib.covariates.inputs import AtClose, Inputs
+from forecast_lib.windows.common import COMMON, FEWEST_TICKERS, common_volatility
 from forecast_lib.windows.features import WARM_UP, session_features
 from forecast_lib.windows.scaling import Sample, fit_volatility_scale, panel_slopes
-from forecast_lib.windows.series import Common
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, volatility_inputs
 from tests import made_up
 
@@ -133,8 +133,8 @@ def test_common_part_knows_no_future():
 def test_a_ticker_reads_the_common_part_of_its_own_sessions():
     series = made_up.noisy(60)
     days = series.sessions[10:50:2]
-    common = Common(days, np.arange(60.0).reshape(20, 3))
-    read = volatility_inputs(dataclasses.replace(series, common=common))[:, -3:]
+    common = AtClose(COMMON, days, np.arange(60.0).reshape(20, 3))
+    read = volatility_inputs(dataclasses.replace(series, inputs=Inputs((common,))))[:, -3:]
     assert read[10:50:2].tolist() == common.values.tolist()
     assert not read[11:50:2].any() and not read[50:].any()
     assert not volatility_inputs(series)[:, -3:].any()

@@ -12,6 +12,7 @@ import pandas as pd
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
 from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
+from forecast_lib.backtest.selection import select
 from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
 from forecast_lib.errors import TickerError
@@ -76,10 +77,13 @@ class Member:
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """The network, or why there is none, and the CPU seconds of its training."""
+    """The network, or why there is none, the CPU seconds of its training, and what its volatility scale reads
+    beside the usual.
+    """
 
     fit: TrainedPool
     cpu_seconds: float
+    inputs: tuple[str, ...] = ()
 
 
 def members(
@@ -119,8 +123,12 @@ def train_pool_shard(
         known = fold_pool_series(series, each.day, model, train, config)
         clock = cpu_clock(model)
         began = clock()
-        (fit,) = train_members((each.member,), known, model, train, seed) if known else [_NOTHING_TO_LEARN]
-        results.append(TrainedMember(fit, clock() - began))
+        # The members of a day select alike: each looks at the same series.
+        inputs = select(known, model).inputs if known else ()
+        (fit,) = (
+            train_members((each.member,), known, model, train, seed, inputs) if known else [_NOTHING_TO_LEARN]
+        )
+        results.append(TrainedMember(fit, clock() - began, inputs))
     return results
 
 
@@ -142,9 +150,8 @@ def join_pools(
         fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
         if not fits:
             return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
-        pool = join_pool(
-            fits, fold_pool_series(series, day, models[place], train, config), models[place], train, seed
-        )
+        known = fold_pool_series(series, day, models[place], train, config)
+        pool = join_pool(fits, known, models[place], train, seed, made[place, day][0].inputs)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})

@@ -1,4 +1,5 @@
-"""Forecasts of every ticker that has a history: its model, where it has one, and the baselines, combined.
+"""Forecasts of every ticker that has a history: its model, where it has one, and the baselines, combined; and
+why each interval is as wide as it is.
 
 A shard is a few tickers' questions; like every shard it opens no database, and what it answers for one ticker
 depends on that one alone.
@@ -11,13 +12,23 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.distribution import expected_shortfalls
-from forecast_lib.forecast import COMBINED, Combined, combined_forecast
+from forecast_lib.drivers import Before, Drivers, driver_rows, drivers
+from forecast_lib.forecast import COMBINED, Combined, last_evenings
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS, empty
 from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["FEWEST_SESSIONS", "Question", "forecast_shard", "forecast_table", "questions", "weight_table"]
+__all__ = [
+    "FEWEST_SESSIONS",
+    "Answer",
+    "Question",
+    "driver_table",
+    "forecast_shard",
+    "forecast_table",
+    "questions",
+    "weight_table",
+]
 
 FEWEST_SESSIONS = 10
 """Below so many sessions not even a baseline has a volatility to stand on."""
@@ -25,11 +36,25 @@ FEWEST_SESSIONS = 10
 
 @dataclass(frozen=True)
 class Question:
-    """A ticker whose next sessions are to be forecast, and its model and the model's id, where it has one."""
+    """A ticker whose next sessions are to be forecast.
+
+    Attributes:
+        model, model_id: its model and the model's id, where it has one.
+        before: what the run before published of it, or why there is nothing to compare with, in a word.
+    """
 
     series: TickerSeries
     model: Bundle | None = None
     model_id: str | None = None
+    before: Before | str = "first"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A ticker's forecasts from its last session, and what drives their widths."""
+
+    forecast: Combined
+    drivers: Drivers
 
 
 def questions(
@@ -49,9 +74,15 @@ def questions(
     return [Question(each, *served.get(each.ticker, (None, None))) for each in able]
 
 
-def forecast_shard(shard: Sequence[Question], horizon: int) -> list[Combined]:
-    """Each ticker's forecasts from its last session."""
-    return [combined_forecast(question.model, question.series, horizon) for question in shard]
+def forecast_shard(shard: Sequence[Question], horizon: int) -> list[Answer]:
+    """Each ticker's forecasts from its last session, and what drives their widths."""
+    return [_answer(question, horizon) for question in shard]
+
+
+def _answer(question: Question, horizon: int) -> Answer:
+    evenings = last_evenings(question.model, question.series, horizon)
+    driven = drivers(question.model, question.series, evenings, question.before)
+    return Answer(evenings.part(slice(-1, None)), driven)
 
 
 def _model_id(question: Question, made: Combined) -> str | None:
@@ -121,3 +152,13 @@ def weight_table(asked: Sequence[Question], made: Sequence[Combined], run_id: st
         }
     )
     return rows.loc[rows["point"].notna(), columns].reset_index(drop=True)
+
+
+def driver_table(asked: Sequence[Question], made: Sequence[Drivers], run_id: str) -> pd.DataFrame:
+    """Columns of `forecast_drivers` but the source."""
+    columns = list(empty("forecast_drivers").columns.drop("source"))
+    if not asked:
+        return empty("forecast_drivers")[columns]
+    rows = driver_rows(made)
+    names = np.array([question.series.ticker for question in asked], dtype=object)
+    return rows.assign(run_id=run_id, ticker=names[rows["of"].to_numpy()])[columns].reset_index(drop=True)

@@ -2,6 +2,7 @@
 person.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,8 +13,9 @@ from forecast_lib.domain import AsOf
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.tables import empty
 from forecast_lib.windows.histories import Histories
+from forecast_lib.windows.series import TickerSeries
 
-__all__ = ["changed_gaps"]
+__all__ = ["changed_gaps", "knowing_gaps"]
 
 _COLUMNS = ["ticker", "session", "state", "note", "known_at"]
 
@@ -59,3 +61,18 @@ def changed_gaps(
     )
     types = empty("price_gaps").dtypes.to_dict()
     return frame.astype({name: types[name] for name in _COLUMNS})
+
+
+def knowing_gaps(
+    series: Mapping[str, TickerSeries], calendars: Mapping[str, TickerCalendar]
+) -> dict[str, TickerSeries]:
+    """The series with `missing`, where sessions of their exchange lack a price."""
+    return {ticker: _knowing_gaps(each, calendars[ticker]) for ticker, each in series.items()}
+
+
+def _knowing_gaps(series: TickerSeries, calendar: TickerCalendar) -> TickerSeries:
+    due = calendar.sessions(series.sessions[0], series.sessions[-1]).to_numpy("datetime64[D]")
+    if calendar.recorded_fallback or np.array_equal(due, series.sessions):
+        return series
+    steps = np.diff(due.searchsorted(series.sessions), prepend=-1)
+    return dataclasses.replace(series, missing=np.maximum(steps - 1, 0))

@@ -3,9 +3,9 @@
 import dataclasses
 import datetime as dt
 import functools
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from forecast_lib.prices.source import Asked
 from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.columns import read_histories
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.histories import Histories
 
@@ -27,6 +28,10 @@ __all__ = ["OVERLAP_SESSIONS", "Known", "read_known", "with_whole_past"]
 OVERLAP_SESSIONS = 10
 """Sources revise the last days for about a week (facts of daily Yahoo bars): so many stored sessions are
 asked for again.
+"""
+WHOLE_EVERY = 60
+"""Weekdays: so often a ticker's whole past is asked for again, each on days of its own, so that corrections
+of old prices are found too.
 """
 
 _TAIL = dt.timedelta(days=190)
@@ -73,7 +78,8 @@ class Known(Before):
 
     def asked(self, tickers: Sequence[Ticker], whole: Collection[str] = ()) -> Asked:
         """From which session on each ticker is asked for: the overlap's first, or the oldest open gap; None,
-        the whole history, where nothing is stored but single rows that a person released.
+        the whole history, where nothing is stored but single rows that a person released, and where it is its
+        turn.
 
         Args:
             whole: tickers that are asked for from the beginning.
@@ -89,6 +95,7 @@ class Known(Before):
             if (
                 ticker in whole
                 or not len(sessions)
+                or _is_its_turn(ticker, sessions[-1])
                 or (ticker in released and np.isin(sessions, released[ticker]).all())
             ):
                 asked[ticker] = None
@@ -108,23 +115,26 @@ class Known(Before):
         ]
 
 
-def read_known(workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:
+def _is_its_turn(ticker: Ticker, newest: np.datetime64) -> bool:
+    return bool((zlib.crc32(ticker.encode()) + np.busday_count("1970-01-01", newest)) % WHOLE_EVERY == 0)
+
+
+def read_known(store: Store, tickers: Sequence[Ticker], as_of: AsOf, *, tails: bool = False) -> Known:
     """What the store knows about the tickers at `as_of`.
 
     Args:
         tails: of each ticker no more prices than the checks look back; `with_whole_past` adds the others.
     """
-    names = sorted(tickers)
-    with database.open_working(workspace, as_of.now) as con:
-        return Known(
-            _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
-            reads.read_actions(con, names, as_of),
-            reads.read_released(con, names, as_of),
-            reads.read_verdicts(con, names, as_of),
-            reads.read_gaps(con, names, as_of),
-            reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
-            ends_only=tails,
-        )
+    names, con = sorted(tickers), store.con
+    return Known(
+        _read_tails(con, names, as_of) if tails else read_histories(con, names, as_of),
+        reads.read_actions(con, names, as_of),
+        reads.read_released(con, names, as_of),
+        reads.read_verdicts(con, names, as_of),
+        reads.read_gaps(con, names, as_of),
+        reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
+        ends_only=tails,
+    )
 
 
 def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> Histories:
@@ -138,12 +148,11 @@ def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> 
     )
 
 
-def with_whole_past(workspace: Path, known: Known, tickers: Collection[str], as_of: AsOf) -> Known:
+def with_whole_past(store: Store, known: Known, tickers: Collection[str], as_of: AsOf) -> Known:
     """All stored prices of some tickers, where only the last ones had been read; the others stay as
     they are.
     """
     if not tickers or not known.ends_only:
         return known
-    with database.open_working(workspace, as_of.now) as con:
-        whole = read_histories(con, known.rows.tickers, as_of, only=list(tickers))
+    whole = read_histories(store.con, known.rows.tickers, as_of, only=list(tickers))
     return dataclasses.replace(known, rows=known.rows.overlaid(whole))

@@ -13,7 +13,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from forecast_lib.config import Rename, RunConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import FileRefused, TickercastError, TickerError, UnknownTicker
 from forecast_lib.jobs.ingest.absence import judged_absence
+from forecast_lib.jobs.ingest.beside import Beside
 from forecast_lib.jobs.ingest.ends import End
 from forecast_lib.jobs.ingest.gaps import changed_gaps
 from forecast_lib.jobs.ingest.known import Known, read_known, with_whole_past
@@ -37,6 +37,7 @@ from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.working import database, reads, revisions
 from forecast_lib.store.working.hashing import Digests, prices_hash, stored_digests
 from forecast_lib.store.working.new_rows import CleanRows
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import empty
 from forecast_lib.windows.histories import FIGURES, Histories, series_from, splits_of
 from forecast_lib.windows.series import TickerSeries
@@ -70,6 +71,7 @@ class Market:
         problems: by ticker, why its newest prices are not here.
         flags: by ticker, what is odd about its prices and holds nobody, in short texts.
         rows_new, rows_refused: by ticker.
+        beside: what is known beside the prices.
     """
 
     series: dict[str, TickerSeries]
@@ -90,6 +92,7 @@ class Market:
     ended: Mapping[str, End] = field(default_factory=dict)
     flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     verdicts: pd.DataFrame = field(default_factory=lambda: _no_rows("price_verdicts"))
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def going_on(self) -> dict[str, TickerSeries]:
@@ -103,17 +106,18 @@ def _no_rows(table: str) -> pd.DataFrame:
 
 @contextlib.contextmanager
 def reading_digests(
-    workspace: Path, tickers: Sequence[Ticker], as_of: AsOf
+    store: Store, tickers: Sequence[Ticker], as_of: AsOf
 ) -> Iterator[Callable[[], "Future[Digests]"]]:
     """Begins to read the digests of the stored prices at `as_of`: DuckDB makes them beside what is done
     inside the block, for they take it a while and are not needed before the end of `take_in`. What else is
     read of the store is best read before: two questions at once only wait for each other.
     """
-    with database.open_working(workspace, as_of.now) as con, ThreadPoolExecutor(1) as beside:
+    with contextlib.closing(store.con.cursor()) as con, ThreadPoolExecutor(1) as beside:
         yield lambda: beside.submit(stored_digests, con, tickers, as_of)
 
 
 def take_in(
+    store: Store,
     config: RunConfig,
     tickers: Sequence[Ticker],
     known: Known,
@@ -139,15 +143,15 @@ def take_in(
             return check(offered, known, config.as_of, calendars=calendars, severities=severities)
 
     asked = known.asked(tickers)
-    known = with_whole_past(config.workspace, known, known.asked_beyond(asked), config.as_of)
+    known = with_whole_past(store, known, known.asked_beyond(asked), config.as_of)
     found = checked(ask(asked))
     again = {ticker for ticker in _to_ask_again(found, known) if asked[Ticker(ticker)] is not None}
     if again:
-        known = with_whole_past(config.workspace, known, again, config.as_of)
+        known = with_whole_past(store, known, again, config.as_of)
         offered = ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again))
         found = found.overruled_by(beside_the_past(checked(offered), known, severities))
     with stage("compare"):
-        return _joined(config, known, found, digests)
+        return _joined(store, config, known, found, digests)
 
 
 def _to_ask_again(found: Checked, known: Known) -> set[str]:
@@ -179,19 +183,20 @@ def _differs(rows: Histories, stored: Histories) -> NDArray[np.bool_]:
 # --- what is new
 
 
-def _joined(config: RunConfig, known: Known, found: Checked, digests: Callable[[], Digests]) -> Market:
-    as_of, stored, names = config.as_of, known.rows, known.rows.tickers
+def _joined(
+    store: Store, config: RunConfig, known: Known, found: Checked, digests: Callable[[], Digests]
+) -> Market:
+    con, as_of, stored, names = store.con, config.as_of, known.rows, known.rows.tickers
     good = found.good.placed(names).last_of_each()
-    with database.open_working(config.workspace, as_of.now) as con:
-        # The clock went back: only the table knows which revision is next.
-        ahead = database.knows_later(con, as_of)
-        changed = good if ahead else good.rows(_differs(good, stored))
-        prices = revisions.diff_prices(con, changed.frame().assign(source=config.source.name), as_of)
-        actions = revisions.diff_actions(con, found.actions, as_of)
-        refused = _unseen(con, found.quarantined, as_of)
-        fresh = good.rows(~good.is_among(stored) & (not ahead))
-        new = fresh.overlaid(Histories.from_frame(prices, names))
-        digest = prices_hash(con, digests(), new, stored.among(new))
+    # The clock went back: only the table knows which revision is next.
+    ahead = database.knows_later(con, as_of)
+    changed = good if ahead else good.rows(_differs(good, stored))
+    prices = revisions.diff_prices(con, changed.frame().assign(source=config.source.name), as_of)
+    actions = revisions.diff_actions(con, found.actions, as_of)
+    refused = _unseen(con, found.quarantined, as_of)
+    fresh = good.rows(~good.is_among(stored) & (not ahead))
+    new = fresh.overlaid(Histories.from_frame(prices, names))
+    digest = prices_hash(con, digests(), new, stored.among(new))
     newest = pd.concat([known.verdicts, found.verdicts], ignore_index=True).drop_duplicates(
         ["ticker", "session"], keep="last"
     )
@@ -302,17 +307,16 @@ def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int
 
 
 def stored_market(
-    workspace: Path, tickers: Sequence[Ticker], as_of: AsOf, renames: Sequence[Rename] = ()
+    store: Store, tickers: Sequence[Ticker], as_of: AsOf, renames: Sequence[Rename] = ()
 ) -> Market:
     """The market of a past night: what was stored by then, and no source asked.
 
     A ticker whose prices did not come that night keeps its model as it did then: its problem is recalled from
     the night's status row.
     """
-    known = read_known(workspace, tickers, as_of)
-    with database.open_working(workspace, as_of.now) as con:
-        statuses, learned = reads.read_statuses(con, tickers, as_of), reads.read_learned(con, tickers, as_of)
-        digest = prices_hash(con, stored_digests(con, tickers, as_of), Histories.none(), Histories.none())
+    con, known = store.con, read_known(store, tickers, as_of)
+    statuses, learned = reads.read_statuses(con, tickers, as_of), reads.read_learned(con, tickers, as_of)
+    digest = prices_hash(con, stored_digests(con, tickers, as_of), Histories.none(), Histories.none())
     calendars = {str(ticker): known.calendar_of(ticker) for ticker in tickers}
     return _market(
         *linked(counting(known.rows, known.verdicts), known.actions, renames),

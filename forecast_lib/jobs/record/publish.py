@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.domain import AsOf
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.report import ReportInput, report_pages, show_latest, write_report
-from forecast_lib.store.disk import ledger
-from forecast_lib.store.published import publication
-from forecast_lib.store.working import database, reads
+from forecast_lib.store.working import reads
 from forecast_lib.store.working.new_rows import CleanRows
+from forecast_lib.store.working.store import Store
 
-__all__ = ["publish", "read_report", "read_unsettled", "record", "show_latest", "write_pages"]
+__all__ = ["read_report", "record", "show_latest", "write_pages"]
 
 CLOSES_IN_REPORT = 250
 _OWN = {
@@ -23,36 +21,21 @@ _OWN = {
     "models": "models",
     "weights": "forecast_weights",
     "drivers": "forecast_drivers",
+    "trials": "covariate_trials",
 }
 """Parts of the report that not every run makes, and their tables."""
 _PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 12, 20
 
 
-def read_unsettled(workspace: Path, as_of: AsOf) -> pd.DataFrame:
-    """Forecasts of earlier runs that have no outcome yet and whose target session is not after the
-    evening.
-    """
-    with database.open_working(workspace, as_of.now) as con:
-        return reads.read_unsettled(con, as_of)
-
-
-def record(config: RunConfig, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
-    """Store everything the run made in one transaction, close, and enter it in the ledger.
+def record(store: Store, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+    """Store everything the run made in one transaction, and enter it in the ledger.
 
     A model that an earlier run of the same evening already stored, bit for bit, is not stored again.
     """
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        known = set(reads.read_table(con, "models")["model_id"]) if len(frames.get("models", ())) else set()
-        fresh = {**frames}
-        if known:
-            fresh["models"] = frames["models"][~frames["models"]["model_id"].isin(known)]
-        entry = database.record_run(con, fresh, clean=clean)
-    ledger.append(config.workspace, entry)
-
-
-def publish(config: RunConfig) -> Path:
-    """Put the tables before the readers."""
-    return publication.publish(config.workspace, config.run_id, config.keep_snapshots)
+    fresh = {**frames}
+    if len(models := frames.get("models", pd.DataFrame())):
+        fresh["models"] = models[~models["model_id"].isin(reads.read_table(store.con, "models")["model_id"])]
+    store.record(fresh, clean)
 
 
 def _recent_closes(market: Market) -> pd.DataFrame:
@@ -71,20 +54,21 @@ def _recent_closes(market: Market) -> pd.DataFrame:
     )
 
 
-def read_report(config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market) -> ReportInput:
+def read_report(
+    store: Store, config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market
+) -> ReportInput:
     """What the run's pages show: what it made, and what is stored by now, its own rows among it."""
-    tickers, as_of = config.tickers, config.as_of
-    with database.open_working(config.workspace, as_of.now) as con:
-        stored = {
-            "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
-            "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
-            "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
-            "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),
-            "settled": reads.read_settled(con, tickers, as_of),
-            "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
-            "coverage": reads.read_coverage(con, tickers, as_of.day),
-            "model_coverage": reads.read_model_coverage(con, as_of.day),
-        }
+    tickers, as_of, con = config.tickers, config.as_of, store.con
+    stored = {
+        "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
+        "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
+        "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
+        "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),
+        "settled": reads.read_settled(con, tickers, as_of),
+        "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
+        "coverage": reads.read_coverage(con, tickers, as_of.day),
+        "model_coverage": reads.read_model_coverage(con, as_of.day),
+    }
     return ReportInput(
         run=frames["runs"],
         run_tickers=frames["run_tickers"],

@@ -1,6 +1,7 @@
 """One status row for each ticker asked for, naming the model that answered; and the run's own row."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -34,6 +35,7 @@ __all__ = [
     "run_row",
     "sessions_behind",
     "status_rows",
+    "trial_rows",
 ]
 
 _LIBRARIES = (
@@ -200,6 +202,18 @@ def model_rows(
     ]
     columns = list(empty("models").columns.drop("source"))
     return pd.DataFrame(rows).reindex(columns=columns) if rows else empty("models")
+
+
+def trial_rows(pool: KeptPool | None, run_id: str) -> pd.DataFrame:
+    """Columns of `covariate_trials` but the source: what was tried for tonight's pool."""
+    columns = list(empty("covariate_trials").columns.drop("source"))
+    if pool is None or not pool.tried:
+        return empty("covariate_trials")[columns]
+    rows = pd.DataFrame([dataclasses.asdict(each) for each in pool.tried])
+    rows = rows.assign(
+        run_id=run_id, model_id=pool.model_id, inputs=[list(each.inputs) for each in pool.tried]
+    )
+    return rows.rename(columns={"adjusted": "pvalue_adjusted"})[columns]
 
 
 def _pool_row(pool: KeptPool) -> dict[str, object]:

@@ -14,7 +14,7 @@ from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.files import LEDGER, SNAPSHOTS, remove_leftovers
 from forecast_lib.store.disk.lock import Left, hold_workspace
-from forecast_lib.store.published.publication import lost_lines
+from forecast_lib.store.published.publication import lost_lines, published_runs
 
 __all__ = ["hold", "ledger_loss", "take_over"]
 
@@ -43,7 +43,7 @@ def ledger_loss(workspace: Path) -> str:
     damaged, which is an error.
     """
     try:
-        lost = lost_lines(workspace, ledger.read(workspace))
+        lost = lost_lines(published_runs(workspace), ledger.read(workspace))
     except StoreDamaged:
         return ""
     return (

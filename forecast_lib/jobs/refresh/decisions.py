@@ -6,6 +6,7 @@ log it fine-tunes, and so learns; after a year, again. Work is counted in chunks
 so that a night that is run again decides the same; the log has the seconds too.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,13 @@ def _pays(tuning: Worth | None, retraining: Worth | None) -> bool:
     return tuning.gain > tuning.error and tuning.gain / tuning.chunks >= by_chunk
 
 
-def model_config_json(config: RunConfig) -> str:
-    """What makes two models the same kind: network, training and seed, as JSON with sorted keys."""
-    return f'{{"model": {to_json(config.model)}, "seed": {config.seed}, "train": {to_json(config.train)}}}'
+def model_config_json(config: RunConfig, asked: Sequence[str] = ()) -> str:
+    """What makes two models the same kind: network, training, seed, and the covariates and events that were
+    asked for, where any were, as JSON with sorted keys.
+    """
+    beside = f'"beside": {json.dumps(list(asked))}, ' if asked else ""
+    of_model, of_training = to_json(config.model), to_json(config.train)
+    return f'{{{beside}"model": {of_model}, "seed": {config.seed}, "train": {of_training}}}'
 
 
 def _lineage(rows: Sequence[Any], config_json: str) -> Lineage:

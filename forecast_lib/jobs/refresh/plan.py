@@ -29,7 +29,8 @@ from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Bundle, load_bundle
 from forecast_lib.models.training import POOL
-from forecast_lib.store.working import database, reads
+from forecast_lib.store.working import reads
+from forecast_lib.store.working.store import Store
 
 __all__ = [
     "drifted_since_fit",
@@ -71,29 +72,30 @@ def label(tickers: Sequence[str]) -> str:
     return tickers[0] if len(tickers) == 1 else f"{tickers[0]}..{tickers[-1]}"
 
 
-def read_lineages(config: RunConfig) -> dict[str, Lineage]:
+def read_lineages(store: Store, config: RunConfig, asked: Sequence[str] = ()) -> dict[str, Lineage]:
     """The registry as this run may know it, the pool's own lineage under `*`.
+
+    Args:
+        asked: covariates and events that the run is asked to try.
 
     Models trained on the run's own evening do not count, so that a rerun of an evening finds what the first
     run found; except for the strategy `forecast`, which is there to use them. Neither do those of runs
     started after its known-at.
     """
     before = config.as_of.day + dt.timedelta(days=1 if config.strategy == "forecast" else 0)
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        history = reads.read_model_history(
-            con, (*config.tickers, POOL), config.model.variant, before, config.as_of.known_at
-        )
-    return lineages(history, model_config_json(config))
+    history = reads.read_model_history(
+        store.con, (*config.tickers, POOL), config.model.variant, before, config.as_of.known_at
+    )
+    return lineages(history, model_config_json(config, asked))
 
 
-def read_drifted(config: RunConfig, known: dict[str, Lineage]) -> frozenset[str]:
+def read_drifted(store: Store, config: RunConfig, known: dict[str, Lineage]) -> frozenset[str]:
     """Tickers whose forecasts have become worse than the naive ones since their model was fitted anew, as
     this run may know it.
     """
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        losses = reads.read_losses(
-            con, config.tickers, config.model.variant, config.as_of.day, config.as_of.known_at
-        )
+    losses = reads.read_losses(
+        store.con, config.tickers, config.model.variant, config.as_of.day, config.as_of.known_at
+    )
     return frozenset(
         str(ticker)
         for ticker, rows in losses.groupby("ticker")
@@ -114,14 +116,14 @@ def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
     return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
 
 
-def read_worths(config: RunConfig) -> dict[str, Worth]:
+def read_worths(store: Store, config: RunConfig, asked: Sequence[str] = ()) -> dict[str, Worth]:
     """What trainings of these settings gained and cost in the year before, all tickers together, as this run
     may know it.
     """
-    with database.open_working(config.workspace, config.as_of.now) as con:
-        log = reads.read_training_log(
-            con, config.model.variant, model_config_json(config), config.as_of.day, config.as_of.known_at
-        )
+    settings = model_config_json(config, asked)
+    log = reads.read_training_log(
+        store.con, config.model.variant, settings, config.as_of.day, config.as_of.known_at
+    )
     return worths(log, chunks_of(config.train, len(config.tickers)))
 
 

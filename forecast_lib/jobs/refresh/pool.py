@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from forecast_lib.backtest.selection import Selection, Tried
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.errors import ModelDamaged, TickerError
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
@@ -24,11 +25,14 @@ __all__ = ["KeptPool", "TrainedPool", "keep_pool", "learners", "outgrown", "stor
 
 @dataclass(frozen=True)
 class KeptPool:
-    """A pool, the SHA-256 of its file, and its training where that was tonight."""
+    """A pool, the SHA-256 of its file, and where it was trained tonight its training, and the covariates and
+    events that were tried.
+    """
 
     pool: Pool
     sha256: str
     fits: tuple[Fit, ...] = ()
+    tried: tuple[Tried, ...] = ()
 
     @property
     def model_id(self) -> str:
@@ -87,13 +91,22 @@ def stored_pool(
 
 
 def train_members(
-    shard: Sequence[int], series: Sequence[TickerSeries], model: ModelConfig, train: TrainConfig, seed: int
+    shard: Sequence[int],
+    series: Sequence[TickerSeries],
+    model: ModelConfig,
+    train: TrainConfig,
+    seed: int,
+    inputs: tuple[str, ...] = (),
 ) -> list[TrainedPool]:
-    """Train the members of a shard; what goes wrong with one is returned in its place."""
+    """Train the members of a shard; what goes wrong with one is returned in its place.
+
+    Args:
+        inputs: what their volatility scale reads beside the usual, by name.
+    """
     trained: list[TrainedPool] = []
     for member in shard:
         try:
-            trained.append(train_member(series, model, train, seed=seed, member=member))
+            trained.append(train_member(series, model, train, seed=seed, member=member, inputs=inputs))
         except TickerError as error:
             trained.append(Problem(error.rule, f"the pooled network could not be trained: {error.reason}"))
         except Exception as error:  # the last good models answer then
@@ -113,6 +126,7 @@ def keep_pool(
     train: TrainConfig,
     seed: int,
     folder: Path,
+    selection: Selection = Selection(),
 ) -> KeptPool | Problem:
     """The pool on disk; without the members that could not be trained, and a problem where that is all of
     them.
@@ -123,5 +137,5 @@ def keep_pool(
             (each for each in trained if isinstance(each, Problem)),
             Problem("no_pool", f"no ticker can be learned from ({POOL})"),
         )
-    pool = join_pool(fits, series, model, train, seed)
-    return KeptPool(pool, save(pool, folder), fits)
+    pool = join_pool(fits, series, model, train, seed, selection.inputs)
+    return KeptPool(pool, save(pool, folder), fits, selection.tried)

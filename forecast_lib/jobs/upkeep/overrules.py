@@ -8,12 +8,13 @@ changes: `real`, or `bad_print` of a row that counts for nothing from then on. T
 ledger's line are one transaction, as for every run, and the publication shows them at once.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,9 @@ from forecast_lib.errors import UsageError
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.prices.rules import HARMLESS_RULES
 from forecast_lib.prices.source import as_json
-from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.lock import hold_workspace
-from forecast_lib.store.published import publication
-from forecast_lib.store.working import database, reads, revisions
+from forecast_lib.store.working import reads, revisions
+from forecast_lib.store.working.store import Store
 from forecast_lib.tables import PRICE_VALUES, TABLES
 
 __all__ = ["Done", "close_gap", "open_gaps", "quarantined", "refuse", "release", "release_move"]
@@ -50,14 +50,14 @@ class Done:
 
 def quarantined(workspace: Path, now: dt.datetime, tickers: Sequence[str] = ()) -> pd.DataFrame:
     """The lines of the view `quarantine`, released ones too; of all tickers where none is named."""
-    with _held(workspace, "look", now), database.open_working(workspace, now) as con:
-        return reads.read_quarantine(con, tickers)
+    with _held(workspace, "look", now) as store:
+        return reads.read_quarantine(store.con, tickers)
 
 
 def open_gaps(workspace: Path, now: dt.datetime, tickers: Sequence[str] = ()) -> pd.DataFrame:
     """The lines of the view `open_price_gaps`; of all tickers where none is named."""
-    with _held(workspace, "look", now), database.open_working(workspace, now) as con:
-        return reads.read_open_gaps(con, tickers)
+    with _held(workspace, "look", now) as store:
+        return reads.read_open_gaps(store.con, tickers)
 
 
 def release(
@@ -70,46 +70,31 @@ def release(
         UsageError: no such line, it was released before, or it holds no row that could be a price.
     """
     note = _checked_note(note)
-    with _held(workspace, "release", now):
-        with database.open_working(workspace, now) as con:
-            line = _line(reads.read_quarantine(con), quarantine_id)
-            ticker, session = parse_ticker(line["ticker"]), line["session"].date()
-            stored = reads.read_prices(con, [ticker], _as_of(now))
-            price = pd.DataFrame(
-                [
-                    {
-                        **_figures(line),
-                        "ticker": ticker,
-                        "session": line["session"],
-                        **_provenance(stored, line),
-                    }
-                ]
-            )
-            revision = revisions.diff_prices(con, price, _as_of(now))
-            run = _run(
-                "release",
-                ticker,
-                f"released {line['rule']} of {ticker} {session}: {note}",
-                now,
-                line["source"],
-            )
-            logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
-            logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now), "field": None}
-            gaps = reads.read_gaps(con, [ticker], _as_of(now))
-            filled = gaps.loc[
-                (gaps["session"] == line["session"]) & (gaps["state"] != "filled"), ["ticker", "session"]
-            ]
-            verdicts = reads.read_verdicts(con, [ticker], _as_of(now))
-            judged = verdicts[(verdicts["session"] == line["session"]) & (verdicts["verdict"] != "real")]
-            frames = {
-                "prices": revision,
-                "quarantined_prices": pd.DataFrame([logged]),
-                "price_gaps": filled.assign(state="filled", note=None, known_at=_naive(now)),
-            }
-            if len(judged):
-                frames["price_verdicts"] = _said(ticker, line["session"], "real", note, now)
-            entry = database.record_run(con, _frames(run, ticker, len(revision), frames))
-        return _published(workspace, entry, run, ticker, session, keep_snapshots)
+    with _held(workspace, "release", now) as store:
+        con = store.con
+        line = _line(reads.read_quarantine(con), quarantine_id)
+        ticker, session = parse_ticker(line["ticker"]), line["session"].date()
+        stored = reads.read_prices(con, [ticker], _as_of(now))
+        price = {**_figures(line), "ticker": ticker, "session": line["session"], **_provenance(stored, line)}
+        revision = revisions.diff_prices(con, pd.DataFrame([price]), _as_of(now))
+        what = f"released {line['rule']} of {ticker} {session}: {note}"
+        run = _run("release", ticker, what, now, line["source"])
+        logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
+        logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now), "field": None}
+        gaps = reads.read_gaps(con, [ticker], _as_of(now))
+        filled = gaps.loc[
+            (gaps["session"] == line["session"]) & (gaps["state"] != "filled"), ["ticker", "session"]
+        ]
+        verdicts = reads.read_verdicts(con, [ticker], _as_of(now))
+        judged = verdicts[(verdicts["session"] == line["session"]) & (verdicts["verdict"] != "real")]
+        frames = {
+            "prices": revision,
+            "quarantined_prices": pd.DataFrame([logged]),
+            "price_gaps": filled.assign(state="filled", note=None, known_at=_naive(now)),
+        }
+        if len(judged):
+            frames["price_verdicts"] = _said(ticker, line["session"], "real", note, now)
+        return _published(store, run, ticker, session, frames, keep_snapshots, len(revision))
 
 
 def release_move(
@@ -123,36 +108,27 @@ def release_move(
             quarantine, to be released by name.
     """
     note, name = _checked_note(note), parse_ticker(ticker)
-    with _held(workspace, "release", now):
-        with database.open_working(workspace, now) as con:
-            verdicts, day = reads.read_verdicts(con, [name], _as_of(now)), pd.Timestamp(session)
-            mine = verdicts[verdicts["session"] == day]
-            if mine.empty or mine["verdict"].iloc[0] == "real":
-                there = verdicts.loc[verdicts["verdict"] != "real", "session"]
-                those = ", ".join(str(each.date()) for each in there[-10:]) or "none"
-                raise UsageError(
-                    f"{name} {session}: no move to release: expected one of {those}; see the table"
-                    " price_verdicts"
-                )
-            lines = reads.read_quarantine(con, [name])
-            held = lines[(lines["session"] == day) & lines["released_at"].isna()]
-            if len(held):
-                those = ", ".join(held["quarantine_id"])
-                raise UsageError(
-                    f"{name} {session} waits in the quarantine: release it by its name there, {those}"
-                )
-            was = mine["verdict"].iloc[0]
-            run = _run(
-                "release",
-                name,
-                f"released the move of {name} {session}, judged {was}: {note}",
-                now,
-                mine["source"].iloc[0],
+    with _held(workspace, "release", now) as store:
+        con = store.con
+        verdicts, day = reads.read_verdicts(con, [name], _as_of(now)), pd.Timestamp(session)
+        mine = verdicts[verdicts["session"] == day]
+        if mine.empty or mine["verdict"].iloc[0] == "real":
+            there = verdicts.loc[verdicts["verdict"] != "real", "session"]
+            those = ", ".join(str(each.date()) for each in there[-10:]) or "none"
+            raise UsageError(
+                f"{name} {session}: no move to release: expected one of {those}; see the table price_verdicts"
             )
-            entry = database.record_run(
-                con, _frames(run, name, 0, {"price_verdicts": _said(name, day, "real", note, now)})
+        lines = reads.read_quarantine(con, [name])
+        held = lines[(lines["session"] == day) & lines["released_at"].isna()]
+        if len(held):
+            those = ", ".join(held["quarantine_id"])
+            raise UsageError(
+                f"{name} {session} waits in the quarantine: release it by its name there, {those}"
             )
-        return _published(workspace, entry, run, name, session, keep_snapshots)
+        what = f"released the move of {name} {session}, judged {mine['verdict'].iloc[0]}: {note}"
+        run = _run("release", name, what, now, mine["source"].iloc[0])
+        frames = {"price_verdicts": _said(name, day, "real", note, now)}
+        return _published(store, run, name, session, frames, keep_snapshots)
 
 
 def refuse(
@@ -167,35 +143,29 @@ def refuse(
         UsageError: there is no such row, or it is set aside already.
     """
     note, name = _checked_note(note), parse_ticker(ticker)
-    with _held(workspace, "refuse", now):
-        with database.open_working(workspace, now) as con:
-            stored, day = reads.read_prices(con, [name], _as_of(now)), pd.Timestamp(session)
-            row = stored[stored["session"] == day]
-            if row.empty:
-                raise UsageError(
-                    f"{name} {session} is no stored price: expected a session of `SELECT * FROM"
-                    " current_prices`"
-                )
-            if _waits(reads.read_verdicts(con, [name], _as_of(now)), session):
-                raise UsageError(
-                    f"{name} {session} is set aside already: see `tickercast quarantine list {name}`"
-                )
-            run = _run("refuse", name, f"refused {name} {session}: {note}", now, row["source"].iloc[0])
-            text = as_json({"session": day, **row[list(PRICE_VALUES)].astype(float).iloc[0].to_dict()})
-            line = {"ticker": name, "session": day, "row": text}
-            line |= {
-                "origin": f"stored by run {row['run_id'].iloc[0]}",
-                "rule": _BY_PERSON,
-                "reason": note,
-                "field": None,
-            }
-            line |= {"source": row["source"].iloc[0], "known_at": _naive(now), "released_at": pd.NaT}
-            frames = {
-                "quarantined_prices": pd.DataFrame([line]),
-                "price_verdicts": _said(name, day, "bad_print", note, now),
-            }
-            entry = database.record_run(con, _frames(run, name, 0, frames))
-        return _published(workspace, entry, run, name, session, keep_snapshots)
+    with _held(workspace, "refuse", now) as store:
+        con = store.con
+        stored, day = reads.read_prices(con, [name], _as_of(now)), pd.Timestamp(session)
+        row = stored[stored["session"] == day]
+        if row.empty:
+            raise UsageError(
+                f"{name} {session} is no stored price: expected a session of `SELECT * FROM current_prices`"
+            )
+        if _waits(reads.read_verdicts(con, [name], _as_of(now)), session):
+            raise UsageError(
+                f"{name} {session} is set aside already: see `tickercast quarantine list {name}`"
+            )
+        run = _run("refuse", name, f"refused {name} {session}: {note}", now, row["source"].iloc[0])
+        text = as_json({"session": day, **row[list(PRICE_VALUES)].astype(float).iloc[0].to_dict()})
+        origin, source = f"stored by run {row['run_id'].iloc[0]}", row["source"].iloc[0]
+        line = {"ticker": name, "session": day, "row": text, "origin": origin, "rule": _BY_PERSON}
+        line |= {"reason": note, "field": None, "source": source, "known_at": _naive(now)}
+        line |= {"released_at": pd.NaT}
+        frames = {
+            "quarantined_prices": pd.DataFrame([line]),
+            "price_verdicts": _said(name, day, "bad_print", note, now),
+        }
+        return _published(store, run, name, session, frames, keep_snapshots)
 
 
 def _said(ticker: Ticker, session: pd.Timestamp, verdict: str, note: str, now: dt.datetime) -> pd.DataFrame:
@@ -204,14 +174,8 @@ def _said(ticker: Ticker, session: pd.Timestamp, verdict: str, note: str, now: d
     """
     rows = [str(session.date())] if verdict == "bad_print" else []
     evidence = json.dumps({"by": "person", "note": note, "ratio": 1.0, "rows": rows})
-    row = {
-        "ticker": ticker,
-        "session": session,
-        "verdict": verdict,
-        "evidence": evidence,
-        "known_at": _naive(now),
-    }
-    return pd.DataFrame([row])
+    row = {"ticker": ticker, "session": session, "verdict": verdict, "evidence": evidence}
+    return pd.DataFrame([row | {"known_at": _naive(now)}])
 
 
 def _waits(verdicts: pd.DataFrame, session: dt.date) -> bool:
@@ -238,27 +202,28 @@ def close_gap(
         UsageError: none of the sessions is an open gap of the ticker.
     """
     note, name = _checked_note(note), parse_ticker(ticker)
-    with _held(workspace, "close", now):
-        with database.open_working(workspace, now) as con:
-            gaps = reads.read_open_gaps(con, [name])
-            mine = gaps[gaps["session"].between(pd.Timestamp(session), pd.Timestamp(last or session))]
-            days = f"{session} to {last}" if last else str(session)
-            if mine.empty:
-                those = ", ".join(str(day.date()) for day in gaps["session"][:10]) or "none"
-                raise UsageError(
-                    f"{name} {days} is no open gap: expected one of {those}; see `tickercast gaps list`"
-                )
-            what = f"the {len(mine)} gaps of {name} from {days}" if last else f"the gap of {name} {days}"
-            run = _run("close", name, f"closed {what}: {note}", now, mine["source"].iloc[0])
-            closed = mine[["ticker", "session"]].assign(state="closed", note=note, known_at=_naive(now))
-            entry = database.record_run(con, _frames(run, name, 0, {"price_gaps": closed}))
-        return _published(workspace, entry, run, name, session, keep_snapshots)
+    with _held(workspace, "close", now) as store:
+        con = store.con
+        gaps = reads.read_open_gaps(con, [name])
+        mine = gaps[gaps["session"].between(pd.Timestamp(session), pd.Timestamp(last or session))]
+        days = f"{session} to {last}" if last else str(session)
+        if mine.empty:
+            those = ", ".join(str(day.date()) for day in gaps["session"][:10]) or "none"
+            raise UsageError(
+                f"{name} {days} is no open gap: expected one of {those}; see `tickercast gaps list`"
+            )
+        what = f"the {len(mine)} gaps of {name} from {days}" if last else f"the gap of {name} {days}"
+        run = _run("close", name, f"closed {what}: {note}", now, mine["source"].iloc[0])
+        closed = mine[["ticker", "session"]].assign(state="closed", note=note, known_at=_naive(now))
+        return _published(store, run, name, session, {"price_gaps": closed}, keep_snapshots)
 
 
-def _held(workspace: Path, what: str, now: dt.datetime):  # type: ignore[no-untyped-def]  # a context manager
+@contextlib.contextmanager
+def _held(workspace: Path, what: str, now: dt.datetime) -> Iterator[Store]:
     if not workspace.is_dir():
         raise UsageError(f"workspace {workspace} does not exist: give --workspace DIR")
-    return hold_workspace(workspace, f"upkeep {what}", started=now)
+    with hold_workspace(workspace, f"upkeep {what}", started=now), Store(workspace, now) as store:
+        yield store
 
 
 def _checked_note(note: str) -> str:
@@ -338,9 +303,8 @@ def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str)
         "message": message,
         "source": source,
         "config": asked,
-        "config_hash": (
-            hashlib.sha256(asked.encode()).hexdigest()[:16]
-        ),  # nothing in it tells one evening from another
+        # nothing in it tells one evening from another
+        "config_hash": hashlib.sha256(asked.encode()).hexdigest()[:16],
         "code_version": code_version(),
         "libraries": json.dumps(libraries(), sort_keys=True),
         "tickers": 1,
@@ -362,13 +326,14 @@ def _frames(
 
 
 def _published(
-    workspace: Path,
-    entry: dict[str, object],
+    store: Store,
     run: dict[str, object],
     ticker: Ticker,
     session: dt.date,
+    frames: dict[str, pd.DataFrame],
     keep_snapshots: int,
+    rows_new: int = 0,
 ) -> Done:
-    ledger.append(workspace, entry)
-    path = publication.publish(workspace, str(run["run_id"]), keep_snapshots)
+    store.record(_frames(run, ticker, rows_new, frames))
+    path = store.publish(str(run["run_id"]), keep_snapshots)
     return Done(str(run["run_id"]), ticker, session, str(run["message"]), str(path))

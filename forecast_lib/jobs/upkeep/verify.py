@@ -20,6 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import StoreDamaged, UsageError
+from forecast_lib.jobs.forecast.before import read_answered
+from forecast_lib.jobs.ingest.beside import asked_names, read_beside
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.jobs.record.takeover import ledger_loss
 from forecast_lib.jobs.refresh.plan import read_lineages
@@ -29,6 +31,7 @@ from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import disk_errors
 from forecast_lib.store.disk.files import LEDGER, PUBLISHED, WORKING
 from forecast_lib.store.published import reader
+from forecast_lib.store.working.store import Store
 
 __all__ = [
     "Incomparable",
@@ -53,8 +56,10 @@ _OF_ITS_BACKTEST = "backtest_id IN (SELECT backtest_id FROM backtests WHERE run_
 _COMPARED: dict[str, tuple[list[str], str]] = {
     "runs": (["kind"], _OF_THE_RUN),
     "run_tickers": (["ticker"], _OF_THE_RUN),
+    "covariate_trials": (["name"], _OF_THE_RUN),
     "forecasts": (["ticker", "step"], _OF_THE_RUN),
     "forecast_weights": (["ticker", "step", "model"], _OF_THE_RUN),
+    "forecast_drivers": (["ticker", "step", "driver"], _OF_THE_RUN),
     "portfolio_forecasts": (["portfolio", "step"], _OF_THE_RUN),
     "scenarios": (["ticker", "step"], _OF_THE_RUN),
     "backtest_forecasts": (["ticker", "model", "step", "cutoff"], _OF_ITS_BACKTEST),
@@ -190,17 +195,20 @@ def refuse_other(published: Published, computed: Mapping[str, str] | None = None
             raise Incomparable(f"it was made with {name} {before}, and here is {here}")
 
 
-def pruned(config: RunConfig, rows: Rows) -> str | None:
+def pruned(store: Store, config: RunConfig, rows: Rows) -> str | None:
     """The first model whose weights the night went on from that is no longer there.
 
     Args:
-        config: of the second run, in the copy.
+        store, config: of the second run, in the copy.
         rows: what the night published.
     """
+    if missing := _pruned_of_before(store, config, rows["forecast_drivers"]):
+        return missing
     answers = rows["run_tickers"]
     damaged = set(answers.index[answers["trigger"] == "model_damaged"])
     anew = bool((answers["decision"] == "retrain").any())
-    for ticker, lineage in read_lineages(config).items():
+    asked = asked_names(read_beside(store, config), config)
+    for ticker, lineage in read_lineages(store, config, asked).items():
         needed = anew if ticker == POOL else ticker not in damaged
         if (
             needed
@@ -208,6 +216,19 @@ def pruned(config: RunConfig, rows: Rows) -> str | None:
             and not (models_folder(config.workspace) / f"{lineage.last_good.weights_sha256}.npz").exists()
         ):
             return f"the weights of model {lineage.last_good.model_id} of {ticker} were removed"
+    return None
+
+
+def _pruned_of_before(store: Store, config: RunConfig, drivers: pd.DataFrame) -> str | None:
+    """The same of the models that widths were held against."""
+    compared = drivers.index[drivers["change"].notna()].get_level_values("ticker").unique()
+    if not len(compared):
+        return None
+    answered = read_answered(store, config)
+    for ticker in compared.intersection(list(answered)):
+        model_id, sha256 = answered[ticker]
+        if not (models_folder(config.workspace) / f"{sha256}.npz").exists():
+            return f"the weights of model {model_id} of {ticker}, which answered before, were removed"
     return None
 
 

@@ -20,6 +20,7 @@ def open_source(
     tickers: tuple[Ticker, ...] = (),
     cache_dir: Path | None = None,
     parquet: ParquetFiles | None = None,
+    once: bool = False,
 ) -> PriceSource:
     """The source that the settings name; nothing is fetched yet.
 
@@ -29,6 +30,7 @@ def open_source(
         tickers: what the user named; decides whose prices a single file without a telling name holds.
         cache_dir: where the Yahoo client keeps its cookies and time zones; needed for `yahoo` only.
         parquet: how to read Parquet files; needed for `files` only (only `store` knows DuckDB).
+        once: ask once for each ticker, and not again where that may pass.
 
     Raises:
         UsageError: a setting that the source needs is missing.
@@ -50,6 +52,7 @@ def open_source(
         case "yahoo" if cache_dir is None:
             raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
         case "yahoo":
+            from forecast_lib.prices.sources.retrying import Retrying
             from forecast_lib.prices.sources.yahoo import YahooSource
 
             return YahooSource(
@@ -58,4 +61,5 @@ def open_source(
                 proxy=config.proxy,
                 requests_at_once=config.requests_at_once,
                 pause_s=config.pause_s,
+                retrying=Retrying(attempts=1) if once else Retrying(),
             )

@@ -25,8 +25,10 @@ from forecast_lib.prices.sources.numbers import decimal_mark
 __all__ = [
     "EXCEL",
     "NUMBERS",
+    "OF_PRICES",
     "SAVE_AS_CSV",
     "Cells",
+    "Roles",
     "csv_cells",
     "is_parquet",
     "plain_name",
@@ -39,7 +41,31 @@ _MOST_BYTES = {True: 1_000_000_000, False: 200_000_000}
 to say), and of a CSV.
 """
 
-_ROLES = {
+NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that matter in a file.
+
+    Attributes:
+        names: role -> what the column may be called, as lower-case letters and digits.
+        needed: roles without which it cannot be read.
+        numbers: roles of numbers.
+        wanted: the needed ones, in words.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+    needed: tuple[str, ...]
+    numbers: tuple[str, ...]
+    wanted: str
+
+    def of_name(self, name: str) -> str | None:
+        """The role of a column."""
+        return next((role for role, names in self.names.items() if plain_name(name) in names), None)
+
+
+_OF_PRICES = {
     "date": ("date", "timestamp", "datetime"),
     "ticker": ("ticker", "symbol"),
     "currency": ("currency",),
@@ -52,8 +78,7 @@ _ROLES = {
     "dividend": ("dividends", "dividend", "dividendamount"),
     "split": ("stocksplits", "stocksplit", "splitcoefficient", "splitratio"),
 }
-_ROLE_OF_NAME = {name: role for role, names in _ROLES.items() for name in names}
-NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
+OF_PRICES = Roles(_OF_PRICES, ("date", "close"), NUMBERS, "a date and a close")
 
 EXCEL = (".xlsx", ".xls", ".xlsm", ".xlsb")
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the compound files of Office before 2007
@@ -159,17 +184,17 @@ def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str], str]]
             yield line, cells, ""
 
 
-def csv_cells(path: Path) -> Cells:
+def csv_cells(path: Path, roles: Roles = OF_PRICES) -> Cells:
     """The cells of a text file.
 
     Raises:
-        FileRefused: it is no table of prices.
+        FileRefused: it is no table with the columns that are needed.
     """
     text = _text_of(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     # the mark that makes the most columns we know of the header; the comma where none makes more
     separator = max(
-        ",;\t", key=lambda mark: sum(plain_name(name) in _ROLE_OF_NAME for name in first.split(mark))
+        ",;\t", key=lambda mark: sum(roles.of_name(name) is not None for name in first.split(mark))
     )
     rows = _csv_rows(text, separator)
     at, header, wrong = next(rows, (0, [], ""))
@@ -177,7 +202,7 @@ def csv_cells(path: Path) -> Cells:
         raise FileRefused(f"{path.name} is empty: expected a header and rows")
     if wrong:
         raise FileRefused(f"{path.name} line {at}: {wrong}")
-    names = roles_of(header, path.name)
+    names = roles_of(header, path.name, roles)
     kept: list[tuple[int, list[str]]] = []
     ragged: list[tuple[int, list[str], str]] = []
     for line, cells, wrong in rows:
@@ -198,19 +223,19 @@ def csv_cells(path: Path) -> Cells:
     found = Cells(path.name, "line", positions, columns, names, row_text, ragged, header)
     if separator == ",":
         return found
-    numbers = {names[role]: columns[role] for role in NUMBERS if role in names}
+    numbers = {names[role]: columns[role] for role in roles.numbers if role in names}
     return replace(found, decimal=decimal_mark(numbers, found.place, file=path.name))
 
 
-def roles_of(header: Iterable[str], file: str) -> dict[str, str]:
+def roles_of(header: Iterable[str], file: str, roles: Roles = OF_PRICES) -> dict[str, str]:
     """Role (ticker, date, open and so on) -> the column's own name.
 
     Raises:
-        FileRefused: no date or no close, or two columns for one role.
+        FileRefused: a column is missing that is needed, or two are there for one role.
     """
     names: dict[str, str] = {}
     for name in header:
-        role = _ROLE_OF_NAME.get(plain_name(name))
+        role = roles.of_name(name)
         if role in names:
             raise FileRefused(
                 f"{file}: columns {names[role]!r} and {name!r} are both the {role}: expected one; remove the"
@@ -218,11 +243,11 @@ def roles_of(header: Iterable[str], file: str) -> dict[str, str]:
             )
         if role:
             names[role] = name
-    for needed in ("date", "close"):
+    for needed in roles.needed:
         if needed not in names:
             shown = ", ".join(repr(name[:20]) for name in list(header)[:10])
             raise FileRefused(
-                f"{file}: no column {needed!r}: expected a header with a date and a close; found {shown}"
+                f"{file}: no column {needed!r}: expected a header with {roles.wanted}; found {shown}"
             )
     return names
 

@@ -31,7 +31,7 @@ from forecast_lib.prices.sources.numbers import read_numbers
 from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import Histories, key_of
 
-__all__ = ["part_of", "understood"]
+__all__ = ["part_of", "sessions_in", "understood"]
 
 _CURRENCY = re.compile(r"(?:[A-Z]{2}[A-Za-z])?", re.ASCII)
 """Three letters; the last one is small in codes of a hundredth, such as GBp. Or nothing."""
@@ -109,7 +109,7 @@ def understood(
     if not len(cells.positions) and begins is None:
         raise FileRefused(f"{cells.file} has no complete row under its header: expected prices")
     names, of = _tickers(cells, named)
-    days = _sessions(cells, of, allow_mixed_dates)
+    days = sessions_in(cells, of, allow_mixed_dates=allow_mixed_dates)
     no_day = "is no day: expected one like the other rows'"
     wrong = {at: ("unreadable_date", f"{cells.shown('date', at)} {no_day}") for at in _where(np.isnat(days))}
     figures = _figures(cells, wrong)
@@ -177,7 +177,17 @@ def _tickers(cells: Cells, named: Ticker | None) -> tuple[tuple[str, ...], NDArr
     return names, pd.Index(names).get_indexer(found).astype(np.int32)[codes]
 
 
-def _sessions(cells: Cells, of: NDArray[np.int32], allow_mixed_dates: bool) -> NDArray[np.datetime64]:
+def sessions_in(
+    cells: Cells, of: NDArray[np.integer], *, allow_mixed_dates: bool = False
+) -> NDArray[np.datetime64]:
+    """(rows,) the day of each row, NaT where its cell is none.
+
+    Args:
+        of: (rows,) whose row it is.
+
+    Raises:
+        FileRefused: the column is of another kind, or cannot be read without guessing.
+    """
     column = cells.columns["date"]
     if isinstance(column, list):
         return read_dates(column, cells.place, of, file=cells.file, allow_mixed=allow_mixed_dates)

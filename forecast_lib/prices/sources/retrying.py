@@ -53,7 +53,8 @@ class Retrying:
         """What `ask` gives, at one of the tries; only a `TransientError` is followed by another.
 
         Raises:
-            TransientError: the last try's, of its own class, with the count of tries in its text.
+            TransientError: the last try's, of its own class, with the count of tries in its text where there
+                were several.
                 `SourceGivenUp` is not tried again.
             TickerError, FatalError: at once.
         """
@@ -64,6 +65,8 @@ class Retrying:
             except SourceGivenUp:
                 raise
             except TransientError as problem:
+                if self.attempts == 1:
+                    raise
                 delay, spent = back_off(tries, self.random()), self.clock() - began
                 if tries >= self.attempts or spent + delay > self.budget_s:
                     raise type(problem)(f"{problem} (tried {tries} times in {spent:.0f} s)") from problem

@@ -3,7 +3,9 @@ name says so).
 
 Prices follow what real daily prices are known for: calm and wild weeks (GARCH), fat tails (Student's t), New
 York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small
-drift and the volatility.
+drift and the volatility. SIMX1, SIMX2, ... do: they also report on days that are known ahead, on which their
+log variance is larger by EVENT_EFFECT, and share a weather that SIMVIX, which is no share, tells a session
+ahead.
 
 Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session
 on. So a series is the same however many tickers there are, and a later `last` appends rows without changing
@@ -12,7 +14,7 @@ one.
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,14 +22,32 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
-from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, listed_actions, nobody, one_by_one
+from forecast_lib.prices.source import (
+    Asked,
+    Listed,
+    Offered,
+    PriceSource,
+    Told,
+    dates_frame,
+    listed_actions,
+    nobody,
+    one_by_one,
+)
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["FIRST_SESSION", "SimulatedMarket"]
+__all__ = ["EVENT_EFFECT", "FIRST_SESSION", "LEADING", "SimulatedMarket"]
+
+EVENT_EFFECT = 1.0
+"""By so much the log variance of SIMX1 and the like is larger on a day on which they report."""
+
+LEADING = Ticker("SIMVIX")
+"""Twice the logarithm of its close, less that of 20, is what the weather adds to theirs on the next
+session.
+"""
 
 FIRST_SESSION = dt.date(2010, 1, 4)
 
-_TICKER = re.compile(r"SIM([1-9][0-9]{0,5})")
+_TICKER = re.compile(r"SIM(X?)([1-9][0-9]{0,5})")
 _CALENDAR = TickerCalendar("XNYS")
 _SESSIONS_PER_YEAR = 252
 
@@ -42,6 +62,11 @@ _DEGREES_OF_FREEDOM, _WILDEST, _HIGHEST_VARIANCE = 5, 6.0, 4.0
 _SPLIT_ABOVE, _SPLIT_RATIO = 400.0, 4.0
 _MERGE_BELOW, _MERGE_RATIO = 4.0, 0.1
 _DIVIDEND_MONTHS, _DIVIDEND_DAY = (2, 5, 8, 11), 10
+
+_WEATHER_STREAM = 0  # of random numbers; no ticker has this number
+_WEATHER_STAYS, _WEATHER_CHANGES, _WEATHER_LEVEL = 0.95, 0.16, 20.0
+_MOVED_LESS = 0.6  # their usual volatility: the weather and the reports come on top
+_REPORT_EVERY, _REPORT_KNOWN = 63, dt.timedelta(days=100)  # sessions; ahead
 
 Values = NDArray[np.float64]
 
@@ -71,9 +96,24 @@ class SimulatedMarket(PriceSource):
         """
         return one_by_one(asked, lambda ticker, first: self._offered(ticker, first, last), done)
 
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
+        """When SIMX1 and the like report, to a hundred days ahead."""
+        until = day + _REPORT_KNOWN
+        sessions = _CALENDAR.sessions(FIRST_SESSION, until)
+        numbers = {
+            ticker: int(match[2]) for ticker in tickers if (match := _TICKER.fullmatch(ticker)) and match[1]
+        }
+        rows = [
+            pd.DataFrame(
+                {"kind": "earnings", "ticker": ticker, "session": sessions[_reports(len(sessions), number)]}
+            )
+            for ticker, number in numbers.items()
+        ]
+        return Listed(dates_frame(rows), tuple(numbers), until)
+
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
-        if not match:
+        if not match and ticker != LEADING:
             raise UnknownTicker(
                 ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker"
             )
@@ -82,7 +122,10 @@ class SimulatedMarket(PriceSource):
         if wanted == len(sessions):
             reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
             raise NoPrices(ticker, reason, rule="no_rows")
-        figures, actions = _history(sessions, self._seed, int(match[1]), wanted)
+        if match:
+            figures, actions = _history(sessions, self._seed, int(match[2]), wanted, moved=bool(match[1]))
+        else:
+            figures, actions = _leading(sessions, self._seed, wanted)
         origin, told = f"simulated market, seed {self._seed}", Told(timezone="America/New_York")
         return Offered.of_one(
             ticker,
@@ -96,13 +139,14 @@ class SimulatedMarket(PriceSource):
 
 
 def _history(
-    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int
+    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int, *, moved: bool
 ) -> tuple[dict[str, Values], pd.DataFrame]:
     """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
 
     Args:
         sessions: from the market's first one on: each depends on those before.
         wanted: the place of the first session that is handed out.
+        moved: by the weather, and on the days on which it reports.
     """
     character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
         np.random.Generator(np.random.PCG64(stream))
@@ -120,7 +164,13 @@ def _history(
     quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
     due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
     pays = due & ~np.append(True, due[:-1]) & (quarterly > 0)
-    returns, deviations = _garch(shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions)), volatility, drift)
+    more = np.zeros(len(sessions))
+    if moved:
+        volatility *= _MOVED_LESS
+        more = np.append(0.0, _weather(len(sessions), seed)[:-1])
+        more += EVENT_EFFECT * _reports(len(sessions), number)
+    shocks = shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions))
+    returns, deviations = _garch(shocks, volatility, drift, more)
     log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
     splits = _splits(np.exp(log_close))
     shares = np.cumprod(splits)
@@ -143,12 +193,50 @@ def _history(
     dividends = np.where(pays, np.maximum(np.round(before * quarterly, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
     return handed_out, listed_actions(
-        f"SIM{number}", sessions[wanted:].to_numpy(), dividends[wanted:], splits[wanted:]
+        f"SIM{'X' if moved else ''}{number}",
+        sessions[wanted:].to_numpy(),
+        dividends[wanted:],
+        splits[wanted:],
     )
 
 
-def _garch(shocks: Values, volatility: float, yearly_drift: float) -> tuple[Values, Values]:
-    """Log returns with drift, and the standard deviation of each, known the day before."""
+def _weather(sessions: int, seed: int) -> Values:
+    """(sessions,) an autoregression, known at each close; its standard deviation is 0.5."""
+    stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, _WEATHER_STREAM))))
+    weather, now = [], 0.0
+    for change in stream.standard_normal(sessions).tolist():
+        now = _WEATHER_STAYS * now + _WEATHER_CHANGES * change
+        weather.append(now)
+    return np.array(weather)
+
+
+def _reports(sessions: int, number: int) -> NDArray[np.bool_]:
+    """(sessions,) whether the ticker of this number reports: once a quarter, others on other days."""
+    return (np.arange(sessions) + 7 * number) % _REPORT_EVERY == _REPORT_EVERY - 1
+
+
+def _leading(sessions: pd.DatetimeIndex, seed: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:
+    close = np.round(_WEATHER_LEVEL * np.exp(_weather(len(sessions), seed) / 2), 2)
+    before = np.append(close[0], close[:-1])
+    absent = np.full(len(close), np.nan)
+    figures = {
+        "open": before,
+        "high": np.maximum(before, close),
+        "low": np.minimum(before, close),
+        "close": close,
+        "adj_close": absent,
+        "volume": absent,
+    }
+    nothing = listed_actions(LEADING, sessions[wanted:].to_numpy(), None, None)
+    return {name: values[wanted:] for name, values in figures.items()}, nothing
+
+
+def _garch(shocks: Values, volatility: float, yearly_drift: float, more: Values) -> tuple[Values, Values]:
+    """Log returns with drift, and the standard deviation of each, known the day before.
+
+    Args:
+        more: (n,) by how much the log variance of each session is larger than the process has it.
+    """
     unit = np.clip(
         shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST
     ).tolist()
@@ -159,7 +247,7 @@ def _garch(shocks: Values, volatility: float, yearly_drift: float) -> tuple[Valu
     for shock in unit:
         variances.append(variance)
         variance = min(constant + variance * (_ALPHA * shock * shock + _BETA), highest)
-    deviations = np.sqrt(variances)
+    deviations = np.sqrt(variances) * np.exp(more / 2)
     drift = yearly_drift / _SESSIONS_PER_YEAR - np.square(deviations) / 2
     return drift + deviations * unit, deviations
 

@@ -2,15 +2,19 @@
 the past.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forecast_lib.report.frames import Record, group_by
+from forecast_lib.report.plots import Bar, Drawing, draw_bars
 from forecast_lib.report.sections.skill import Score
 
 __all__ = ["Driver", "Makers", "StepWeights", "makers"]
 
-_DRIVERS = 12
+_ALWAYS = "usual level"
+_SMALLEST = 0.005
+"""In logs: what has a smaller effect and a smaller change is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,34 @@ class Driver:
 
 @dataclass(frozen=True)
 class Makers:
-    """Weights by step, drivers of the first step, and backtest figures one session ahead."""
+    """Weights by step, drivers of the first step, and backtest figures one session ahead.
+
+    Attributes:
+        drivers: of the first step, the largest effect first.
+        drawing: of those that matter.
+        usual: width of the interval on a usual evening, as a share of the price; None where nothing is known.
+        why: the sentence on what changed, where the width moved notably.
+    """
 
     weights: tuple[StepWeights, ...]
     models: tuple[str, ...]
     drivers: tuple[Driver, ...]
+    drawing: Drawing | None
+    usual: float | None
+    why: str | None
     scores: tuple[Score, ...]
 
 
-def makers(weights: Sequence[Record], drivers: Sequence[Record], scores: Sequence[Score]) -> Makers:
-    """The rows of one ticker's `forecast_weights` and `forecast_drivers`, and its scores, in plain values."""
+def makers(
+    ticker: str,
+    weights: Sequence[Record],
+    drivers: Sequence[Record],
+    scores: Sequence[Score],
+    why: str | None = None,
+) -> Makers:
+    """The rows of one ticker's `forecast_weights` and, one session ahead, `forecast_drivers`, and its scores,
+    in plain values.
+    """
     steps = [
         StepWeights(int(step), str(part or ""), tuple(sorted(_pairs(own), key=lambda pair: -pair[1])))
         for step, rows in sorted(group_by(weights, "step").items())
@@ -56,14 +78,29 @@ def makers(weights: Sequence[Record], drivers: Sequence[Record], scores: Sequenc
     for each in steps:
         for model, weight in each.weights:
             order[model] = order.get(model, 0.0) + weight
-    first = [row for row in drivers if row["step"] == 1]
-    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in first]
+    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in drivers]
     moved.sort(key=lambda driver: -abs(driver.effect))
+    usual = next((driver.effect for driver in moved if driver.name == _ALWAYS), None)
     return Makers(
         tuple(steps),
         tuple(sorted(order, key=lambda model: -order[model])),
-        tuple(moved[:_DRIVERS]),
+        tuple(moved),
+        _drawn(ticker, moved),
+        None if usual is None else math.expm1(math.exp(usual)),
+        why,
         tuple(scores),
+    )
+
+
+def _drawn(ticker: str, drivers: Sequence[Driver]) -> Drawing | None:
+    """All that matter but the usual level, which is the width itself and would dwarf them."""
+    bars = [
+        Bar(each.name, 0.0 if each.name == _ALWAYS else each.effect, each.change)
+        for each in drivers
+        if max(abs(each.effect) if each.name != _ALWAYS else 0.0, abs(each.change or 0.0)) >= _SMALLEST
+    ]
+    return (
+        draw_bars(f"{ticker}: what makes the next session's range wider or narrower", bars) if bars else None
     )
 
 

@@ -13,7 +13,7 @@ reach the other.
 import contextlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -142,23 +142,19 @@ def published_runs(workspace: Path) -> tuple[str, ...]:
     with contextlib.suppress(FatalError):
         if path.is_file():
             with attached(path) as con:
-                return tuple(
-                    run
-                    for (run,) in con.execute(
-                        "SELECT run_id FROM runs ORDER BY finished_at, run_id"
-                    ).fetchall()
-                )
+                runs = con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall()
+                return tuple(run for (run,) in runs)
     return ()
 
 
-def lost_lines(workspace: Path, known: ledger.Ledger) -> tuple[str, ...]:
-    """The published runs that the ledger does not record, though a run is published only after its line was
-    written.
+def lost_lines(published: Iterable[str], known: ledger.Ledger) -> tuple[str, ...]:
+    """The published runs (`published_runs`) that the ledger does not record, though a run is published only
+    after its line was written.
 
     The file was deleted, emptied, or cut short since: its next reader must not take it for whole.
     """
     named = {run for entry in known.entries for run in (entry.get("run_id"), *entry.get("lost", ()))}
-    return tuple(run for run in published_runs(workspace) if run not in named)
+    return tuple(run for run in published if run not in named)
 
 
 def snapshot_path(workspace: Path, name: str) -> Path:
@@ -243,10 +239,9 @@ def _audit(built: Path, working: Path, originals: Fingerprints | None, run_id: s
     exact = originals is None and _same_bytes(working, built)
     with attached(built) as con:
         copies = fingerprints(con, "looked_at")
-    if not exact and originals is None:
-        with attached(working) as con:
-            originals = fingerprints(con, "looked_at")
-    with attached(built) as con:
+        if not exact and originals is None:
+            with attached(working) as other:
+                originals = fingerprints(other, "looked_at")
         different = [
             table for table, copy in copies.items() if originals is not None and originals.get(table) != copy
         ]

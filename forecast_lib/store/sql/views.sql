@@ -666,6 +666,20 @@ WITH nights AS (
 ),
 before AS (
     SELECT * FROM forecasts WHERE run_id = (SELECT run_id FROM nights)
+),
+driven AS (
+    SELECT
+        d.run_id,
+        d.ticker,
+        d.step,
+        array_to_string(
+            list(format('{} {:+.0f} %', d.driver, 100 * (exp(d.change) - 1)) ORDER BY abs(d.change) DESC, d.driver)[1:3],
+            ', '
+        ) AS largest_drivers
+    FROM forecast_drivers AS d
+    SEMI JOIN latest_forecasts AS l ON l.run_id = d.run_id
+    WHERE abs(exp(d.change) - 1) >= 0.005
+    GROUP BY d.run_id, d.ticker, d.step
 )
 SELECT
     coalesce(f.ticker, b.ticker) AS ticker,
@@ -683,9 +697,12 @@ SELECT
     ln(f.q05 / f.last_close) - ln(b.q05 / b.last_close) AS q05_change,
     ln(f.q95 / f.last_close) - ln(b.q95 / b.last_close) AS q95_change,
     f.made_by,
-    b.made_by AS made_by_before
+    b.made_by AS made_by_before,
+    ln(f.q90 / f.q10) / nullif(ln(b.q90 / b.q10), 0) - 1 AS width_change,
+    d.largest_drivers
 FROM latest_forecasts AS f
-FULL JOIN before AS b ON b.ticker = f.ticker AND b.step = f.step;
+FULL JOIN before AS b ON b.ticker = f.ticker AND b.step = f.step
+LEFT JOIN driven AS d ON d.run_id = f.run_id AND d.ticker = f.ticker AND d.step = f.step;
 COMMENT ON VIEW forecast_changes IS 'What changed since the nightly run before, that of an earlier evening: one row per ticker and step of either. NULL on the side where a ticker has no forecast. Closes are each on the share basis of its night: after a split log_return shows it.';
 COMMENT ON COLUMN forecast_changes.run_id_before IS 'The nightly run before';
 COMMENT ON COLUMN forecast_changes.last_close_before IS 'Close that the forecast before started from';
@@ -696,6 +713,8 @@ COMMENT ON COLUMN forecast_changes.sigma_change IS 'Share by which sigma grew: 0
 COMMENT ON COLUMN forecast_changes.q05_change IS 'Change of the 5 % quantile''s log distance from the last close: below 0 the forecast sees a deeper fall';
 COMMENT ON COLUMN forecast_changes.q95_change IS 'The same of the 95 % quantile: above 0 it sees a higher rise';
 COMMENT ON COLUMN forecast_changes.made_by_before IS 'What made the numbers of the run before';
+COMMENT ON COLUMN forecast_changes.width_change IS 'Share by which the log width of the 80 % interval, ln(q90 / q10), grew: 0.1 is 10 % wider';
+COMMENT ON COLUMN forecast_changes.largest_drivers IS 'The drivers that changed it most, three at most, each with the share by which it alone made it wider or narrower; forecast_drivers has all of them, and why there are none. NULL where none changed it by half a per cent, or nothing can be compared';
 
 
 -- Models and backtests
@@ -733,3 +752,28 @@ JOIN backtests AS b USING (backtest_id)
 JOIN runs AS r USING (run_id)
 QUALIFY row_number() OVER (PARTITION BY s.ticker, s.model, s.step ORDER BY r.finished_at DESC, s.backtest_id DESC) = 1;
 COMMENT ON VIEW latest_backtest_scores IS 'The scores of each ticker, model and step in the newest backtest that has them.';
+
+
+-- Events
+
+CREATE VIEW event_track_record AS
+WITH told AS (
+    SELECT kind, ticker, session, source, arg_max(expected, revision) AS stood,
+        min(known_at) FILTER (WHERE expected AND known_at < session) AS first_told
+    FROM events
+    GROUP BY kind, ticker, session, source
+),
+past AS (
+    SELECT *, date_diff('day', first_told::DATE, session) AS days_ahead
+    FROM told
+    WHERE first_told IS NOT NULL AND session <= (SELECT max(as_of) FROM runs)
+)
+SELECT kind, source, count(*) AS dates, avg(stood::INTEGER) AS stood, median(days_ahead) AS days_ahead
+FROM past
+GROUP BY kind, source;
+COMMENT ON VIEW event_track_record IS 'How often a date that was told ahead still stood when it came: one row per kind of event and source, of the dates that are past.';
+COMMENT ON COLUMN event_track_record.kind IS 'What was to happen';
+COMMENT ON COLUMN event_track_record.source IS 'Who listed the dates: files or yahoo';
+COMMENT ON COLUMN event_track_record.dates IS 'Past dates that had been listed before they came';
+COMMENT ON COLUMN event_track_record.stood IS 'Share of them that had not been given up for another by then';
+COMMENT ON COLUMN event_track_record.days_ahead IS 'Median of how many days before they were first listed';

@@ -5,6 +5,7 @@ A query yields one text, `breach`, a row. `$run` is the run being recorded; rows
 rules when they were written, so only what the run touched is looked at.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,11 +23,15 @@ WRITERS = {
     "price_verdicts": "SELECT run_id AS writer, * FROM price_verdicts",
     "price_gaps": "SELECT run_id AS writer, * FROM price_gaps",
     "quality_counts": "SELECT run_id AS writer, * FROM quality_counts",
+    "covariates": "SELECT run_id AS writer, * FROM covariates",
+    "events": "SELECT run_id AS writer, * FROM events",
     "runs": "SELECT run_id AS writer, * FROM runs",
     "run_tickers": "SELECT run_id AS writer, * FROM run_tickers",
     "models": "SELECT run_id AS writer, * FROM models",
+    "covariate_trials": "SELECT run_id AS writer, * FROM covariate_trials",
     "forecasts": "SELECT run_id AS writer, * FROM forecasts",
     "forecast_weights": "SELECT run_id AS writer, * FROM forecast_weights",
+    "forecast_drivers": "SELECT run_id AS writer, * FROM forecast_drivers",
     "forecast_outcomes": "SELECT settled_by AS writer, * FROM forecast_outcomes",
     "portfolio_forecasts": "SELECT run_id AS writer, * FROM portfolio_forecasts",
     "backtests": "SELECT run_id AS writer, * FROM backtests",
@@ -45,11 +50,15 @@ KEYS = {
     "price_verdicts": "ticker, session, run_id",
     "price_gaps": "ticker, session, run_id",
     "quality_counts": "run_id, ticker, rule",
+    "covariates": "name, ticker, session, revision",
+    "events": "kind, ticker, session, revision",
     "runs": "run_id",
     "run_tickers": "run_id, ticker",
     "models": "model_id",
+    "covariate_trials": "run_id, model_id, name",
     "forecasts": "run_id, ticker, step",
     "forecast_weights": "run_id, ticker, step, model",
+    "forecast_drivers": "run_id, ticker, step, driver",
     "forecast_outcomes": "run_id, ticker, step",
     "portfolio_forecasts": "run_id, portfolio, step",
     "backtests": "backtest_id",
@@ -65,6 +74,7 @@ _DATED = {
     "corporate_actions": ("session",),
     "price_verdicts": ("session",),
     "price_gaps": ("session",),
+    "covariates": ("session",),
     "quality_counts": ("session",),
     "run_tickers": ("last_session",),
     "models": ("trained_as_of", "trained_through"),
@@ -78,21 +88,26 @@ _DATED = {
 
 @dataclass(frozen=True)
 class Audit:
-    """A rule, by a short name, and the query that finds its breaches."""
+    """A rule, by a short name, and the query that finds its breaches; `table`: the only one it is about."""
 
     rule: str
     sql: str
+    table: str | None = None
 
 
-def check_run(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
+def check_run(con: duckdb.DuckDBPyConnection, run_id: str, written: Mapping[str, int]) -> None:
     """Hold the rows that a run wrote, committed or not, against every rule.
+
+    Args:
+        written: how many, by table, as the tables say; of a table without any nothing is asked.
 
     Raises:
         AuditFailed: names the first broken rule, how often it is broken and one example.
     """
-    proven = _PROVEN_BY_ORDER if _prices_are_new_and_in_order(con, run_id) else ()
+    in_order = bool(written.get("prices")) and _prices_are_new_and_in_order(con, run_id)
+    proven = _PROVEN_BY_ORDER if in_order else ()
     for audit in AUDITS:
-        if audit.rule in proven:
+        if audit.rule in proven or (audit.table and not written.get(audit.table)):
             continue
         parameters = {"run": run_id} if "$run" in audit.sql else {}
         count, example = con.execute(
@@ -151,6 +166,7 @@ def _duplicates(table: str) -> Audit:
         GROUP BY {key}
         HAVING count(*) > 1
         """,
+        table,
     )
 
 
@@ -162,6 +178,7 @@ def _future(table: str, column: str) -> Audit:
         FROM ({WRITERS[table]}) AS w JOIN runs AS r ON r.run_id = $run
         WHERE w.writer = $run AND w.{column} > r.as_of
         """,
+        table,
     )
 
 
@@ -189,10 +206,23 @@ def _quantiles(table: str) -> Audit:
         WHERE writer = $run AND (point <= 0 OR {_QUANTILES[0]} <= 0 OR {_NOT_RISING} OR {_NOT_FINITE}
             OR {_ABOVE_ITS_QUANTILE})
         """,
+        table,
     )
 
 
-_REVISIONS = "revisions of a price are 0, 1, 2 and so on"
+def _revisions(table: str, key: str, what: str) -> Audit:
+    return Audit(
+        f"revisions of {what} are 0, 1, 2 and so on",
+        f"""
+        SELECT concat_ws(' ', {key}, 'has', count(*), 'revisions up to', max(revision)) AS breach
+        FROM {table} SEMI JOIN (SELECT {key} FROM {table} WHERE run_id = $run) USING ({key})
+        GROUP BY {key}
+        HAVING count(*) <> max(revision) + 1
+        """,
+        table,
+    )
+
+
 _STORY = (
     Audit(
         "a run has one run_tickers row for each ticker asked for",
@@ -202,15 +232,9 @@ _STORY = (
         WHERE run_id = $run AND found <> tickers
         """,
     ),
-    Audit(
-        _REVISIONS,
-        """
-        SELECT concat_ws(' ', ticker, session, 'has', count(*), 'revisions up to', max(revision)) AS breach
-        FROM prices SEMI JOIN (SELECT ticker, session FROM prices WHERE run_id = $run) USING (ticker, session)
-        GROUP BY ticker, session
-        HAVING count(*) <> max(revision) + 1
-        """,
-    ),
+    _revisions("prices", "ticker, session", "a price"),
+    _revisions("covariates", "name, ticker, session", "a covariate's value"),
+    _revisions("events", "kind, ticker, session", "an event's date"),
     Audit(
         "every forecast ticker has the same steps, 1 to the horizon",
         """
@@ -220,6 +244,7 @@ _STORY = (
         GROUP BY ticker
         HAVING min(step) <> 1 OR max(step) <> count(*) OR max(step) <> (SELECT max(step) FROM made)
         """,
+        "forecasts",
     ),
     Audit(
         "a forecast's target sessions follow its cutoff in order",
@@ -230,6 +255,7 @@ _STORY = (
         QUALIFY target_session <= coalesce(lag(target_session) OVER (PARTITION BY ticker ORDER BY step),
             cutoff)
         """,
+        "forecasts",
     ),
     Audit(
         "a forecast's model is in models",
@@ -238,6 +264,7 @@ _STORY = (
         FROM forecasts ANTI JOIN models USING (model_id)
         WHERE run_id = $run AND model_id IS NOT NULL
         """,
+        "forecasts",
     ),
     Audit(
         "every forecast ticker has a status other than none",
@@ -247,6 +274,7 @@ _STORY = (
             WHERE status NOT IN ('ended', 'none')) USING (run_id, ticker)
         WHERE run_id = $run
         """,
+        "forecasts",
     ),
     Audit(
         "every ticker of a nightly run with a status other than none has forecasts",
@@ -265,6 +293,7 @@ _STORY = (
         GROUP BY ticker, step
         HAVING abs(sum(weight) - 1) > 1e-9 OR min(weight) < 0
         """,
+        "forecast_weights",
     ),
     Audit(
         "a combined forecast has weights, and weights have a forecast",
@@ -275,6 +304,25 @@ _STORY = (
             USING (ticker, step)
         WHERE f.ticker IS NULL OR (w.ticker IS NULL AND f.made_by = 'combined')
         """,
+    ),
+    Audit(
+        "the drivers of a forecast add up to its log width, and all or none of them have a change",
+        """
+        WITH added AS (
+            SELECT run_id, ticker, step, sum(effect) AS effect, count(*) AS drivers,
+                count(change) AS compared, count(why_no_change) AS reasons
+            FROM forecast_drivers
+            WHERE run_id = $run
+            GROUP BY run_id, ticker, step
+        )
+        SELECT concat_ws(' ', ticker, 'step', step, 'adds up to', effect) AS breach
+        FROM added LEFT JOIN forecasts AS f USING (run_id, ticker, step)
+        WHERE f.run_id IS NULL
+            OR NOT coalesce(abs(effect - ln(ln(q90 / q10))) <= 1e-9, false)
+            OR compared NOT IN (0, drivers)
+            OR reasons <> drivers - compared
+        """,
+        "forecast_drivers",
     ),
     Audit(
         "scenarios are of one run's forecasts, each with as many finite, positive prices as the others",
@@ -294,6 +342,7 @@ _STORY = (
         FROM forecast_outcomes ANTI JOIN forecasts USING (run_id, ticker, step, target_session)
         WHERE settled_by = $run
         """,
+        "forecast_outcomes",
     ),
 )
 
@@ -306,4 +355,4 @@ AUDITS: tuple[Audit, ...] = (
 )
 """Every rule, in the order in which they are checked."""
 
-_PROVEN_BY_ORDER = (_duplicates("prices").rule, _REVISIONS)
+_PROVEN_BY_ORDER = (_duplicates("prices").rule, _revisions("prices", "ticker, session", "a price").rule)

@@ -10,7 +10,7 @@ a run stored is counted afterwards, from the tables.
 import contextlib
 import datetime as dt
 import filecmp
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,34 +45,27 @@ __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later",
 
 Connection = duckdb.DuckDBPyConnection
 
-_MEMORY = "2GB"
-_THREADS = 2
-_verified: dict[Path, tuple[object, ...]] = {}
-"""Working files that this process has held against the ledger, and their state then: one that nobody has
-written since is as it was.
-"""
-
-_open: dict[Path, Connection] = {}
-"""The connections of this process, by file: who opens a file again inside the block gets another connection
-to the same database, which takes no time. (Two threads that connect anew disturb each other: DuckDB 2.0 then
-lacks its own functions for a moment.)
-"""
+_SETTINGS: Mapping[str, str | int | bool] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "memory_limit": "2GB",  # then DuckDB spills to disk
+    "threads": 2,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 @contextlib.contextmanager
-def open_working(
-    workspace: Path, now: dt.datetime, *, memory_limit: str = _MEMORY, threads: int = _THREADS
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_working(workspace: Path, now: dt.datetime) -> Iterator[Connection]:
     """The workspace's working database, open for reading and writing; made on first use, upgraded when older.
 
     The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all
     its rows, and every run of the tables is in the ledger: one that was committed just before its process
-    died is entered now. Errors of DuckDB inside the block come out as ours. Inside the block the file may be
-    opened again, with the same settings.
+    died is entered now. Errors of DuckDB inside the block come out as ours. Another thread takes a `cursor()`
+    of the connection: two that connect disturb each other (DuckDB 2.0 then lacks its own functions for a
+    moment).
 
     Args:
         now: UTC time, recorded with the schema files that are applied.
-        memory_limit: what DuckDB may use before it spills to disk, for example `2GB`.
 
     Raises:
         StoreDamaged: the file is missing though runs were stored, or cannot be read.
@@ -82,46 +75,22 @@ def open_working(
         OutOfSpace: the disk is full.
     """
     path = workspace / WORKING
-    if path in _open:
-        with database_errors(path), contextlib.closing(_open[path].cursor()) as con:
-            yield con
-        return
     remove_leftovers(workspace)
     known = ledger.read(workspace)
-    config: dict[str, str | int] = {"memory_limit": memory_limit, "threads": threads}
     with database_errors(path), disk_errors(path):
         if not path.exists():
             _refuse_to_start_empty(workspace, known)
             _create(path, now)
-        found = _state(path, known)
-        verified = _verified.get(path) == found
-        if not verified:
-            _upgrade(path, now)
-    with database_errors(path), contextlib.closing(_connect(path, config)) as con:
-        if not verified:
-            check_against_ledger(con, known)
-            _check_against_publication(con, workspace)
-            _enter_unreported(con, workspace, known, now)
-            _verified[path] = found
-        _open[path] = con
-        try:
-            yield con
-        finally:
-            del _open[path]
-
-
-def _state(path: Path, known: ledger.Ledger) -> tuple[object, ...]:
-    """What changes when the file, its write-ahead log or the ledger is written."""
-    files = [each.stat() if each.exists() else None for each in (path, wal_of(path))]
-    return (
-        *((each.st_ino, each.st_size, each.st_mtime_ns) if each else None for each in files),
-        known.size,
-        known.entries[-1:],
-    )
+    with database_errors(path), contextlib.closing(_up_to_date(path, now)) as con:
+        check_against_ledger(con, known)
+        published = publication.published_runs(workspace)
+        _check_against_publication(con, published)
+        _enter_unreported(con, workspace, known, published, now)
+        yield con
 
 
 def record_run(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     frames: Mapping[str, pd.DataFrame],
     *,
     clean: new_rows.CleanRows | None = None,
@@ -141,7 +110,7 @@ def record_run(
 
     Returns:
         The line for the ledger: run_id, kind, finished_at, status, rows by table, prices_hash,
-            forecasts_hash. Append it once the connection is closed.
+            forecasts_hash, to be appended.
 
     Raises:
         AuditFailed: a table or a rule is broken; nothing was stored.
@@ -151,7 +120,8 @@ def record_run(
         if "runs" in frames
         else frames
     )
-    checked = {table: _checked(table, sourced[table]) for table in [*TABLES, *sourced] if table in sourced}
+    in_order = dict.fromkeys([*(table for table in TABLES if table in sourced), *sourced])
+    checked = {table: _checked(table, sourced[table]) for table in in_order}
     run_id = _only_run(checked)
     with migrations.transaction(con):
         expected = {table: len(frame) for table, frame in checked.items() if table not in REPLACED}
@@ -165,11 +135,11 @@ def record_run(
                     con.execute(f"DELETE FROM {table}")
                 _append(con, table, frame)
             reached(f"appended {table}")
-        _check_writer(con, run_id, expected)
-        audits.check_run(con, run_id)
+        written = _check_writer(con, run_id, expected)
+        audits.check_run(con, run_id, written)
         reached("before commit")
     reached("after commit")
-    entry = _ledger_entry(con, run_id)
+    entry = _ledger_entry(con, run_id, written)
     con.execute("CHECKPOINT")
     reached("after checkpoint")
     return entry
@@ -187,26 +157,28 @@ def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.Data
     return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
 
 
-def counts_by_run(con: duckdb.DuckDBPyConnection, only: str | None = None) -> dict[str, dict[str, int]]:
+def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:
     """Rows that each run wrote, by run and table; tables without a row of the run are left out.
 
     Args:
         only: the run that is asked about; every one when not given.
     """
-    counts: dict[str, dict[str, int]] = {}
     present = con.execute(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
     ).fetchall()
-    for table, rows in audits.WRITERS.items():
-        if (table,) not in present:
-            continue  # a snapshot of an older schema
-        sql = f"SELECT writer, count(*) FROM ({rows}) WHERE $only IS NULL OR writer = $only GROUP BY writer"
-        for run_id, count in con.execute(sql, {"only": only}).fetchall():
-            counts.setdefault(run_id, {})[table] = count
+    sql = " UNION ALL ".join(
+        f"SELECT writer, '{table}', count(*) FROM ({rows})"
+        " WHERE $only IS NULL OR writer = $only GROUP BY writer"
+        for table, rows in audits.WRITERS.items()
+        if (table,) in present  # not all are in a snapshot of an older schema
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for run_id, table, count in con.execute(sql, {"only": only}).fetchall() if sql else ():
+        counts.setdefault(run_id, {})[table] = count
     return counts
 
 
-def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -> None:
+def check_against_ledger(con: Connection, known: ledger.Ledger) -> None:
     """Make sure that every run of the ledger is in the tables with all its rows.
 
     Raises:
@@ -226,30 +198,28 @@ def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -
         )
 
 
-def knows_later(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> bool:
+def knows_later(con: Connection, as_of: AsOf) -> bool:
     """Whether prices are stored that are known only after `as_of`: the clock has gone back since."""
     ((latest,),) = con.execute("SELECT max(known_at) FROM prices").fetchall()
     return latest is not None and latest > as_of.known_at.replace(tzinfo=None)
 
 
-def _check_against_publication(con: duckdb.DuckDBPyConnection, workspace: Path) -> None:
+def _check_against_publication(con: Connection, published: Sequence[str]) -> None:
     """Make sure that what readers see is stored, also where the ledger, which would tell, is lost itself.
 
     Raises:
         LedgerMismatch: the database is older than the publication.
     """
     stored = {run_id for (run_id,) in con.execute("SELECT run_id FROM runs").fetchall()}
-    short = [run_id for run_id in publication.published_runs(workspace) if run_id not in stored]
+    short = [run_id for run_id in published if run_id not in stored]
     if short:
         raise LedgerMismatch(
             f"{WORKING} lacks run {short[-1]}, which {PUBLISHED} shows: it is older; run `tickercast restore`"
         )
 
 
-def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
-    usual: dict[str, str | int] = {"storage_compatibility_version": STORAGE_VERSION}
-    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    return duckdb.connect(str(path), config={**usual, **offline, **config})
+def _connect(path: Path) -> Connection:
+    return duckdb.connect(str(path), config={**_SETTINGS})
 
 
 def _refuse_to_start_empty(workspace: Path, known: ledger.Ledger) -> None:
@@ -268,23 +238,27 @@ def _create(path: Path, now: dt.datetime) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     built = temporary_name(path)
     built.unlink(missing_ok=True)
-    with contextlib.closing(_connect(built, {})) as con:
+    with contextlib.closing(_connect(built)) as con:
         migrations.upgrade(con, migrations.released(), now)
     move_into_place(built, path, WORKING_MODE)
 
 
-def _upgrade(path: Path, now: dt.datetime) -> None:
-    """Apply what the file lacks: new schema files after a copy was put among the snapshots, or views that
-    changed, which hold no rows.
+def _up_to_date(path: Path, now: dt.datetime) -> Connection:
+    """A connection to the file, once it has what it lacked: new schema files, after a copy was put among the
+    snapshots, or views that changed, which hold no rows.
     """
-    with contextlib.closing(_connect(path, {})) as con:
+    with contextlib.ExitStack() as failing:
+        con = failing.enter_context(contextlib.closing(_connect(path)))
         missing = migrations.pending(con, migrations.released())
         if not missing and not migrations.views_differ(con):
-            return
-    if missing:
-        _keep_older(path, missing[0].version, now)
-    with contextlib.closing(_connect(path, {})) as con:
-        migrations.upgrade(con, missing, now)
+            failing.pop_all()
+            return con
+    with disk_errors(path):
+        if missing:
+            _keep_older(path, missing[0].version, now)
+        with contextlib.closing(_connect(path)) as con:
+            migrations.upgrade(con, missing, now)
+    return _connect(path)
 
 
 def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
@@ -297,17 +271,18 @@ def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
 
 
 def _enter_unreported(
-    con: duckdb.DuckDBPyConnection, workspace: Path, known: ledger.Ledger, now: dt.datetime
+    con: Connection, workspace: Path, known: ledger.Ledger, published: Sequence[str], now: dt.datetime
 ) -> None:
     reported = known.runs()
-    if lost := publication.lost_lines(workspace, known):
+    if lost := publication.lost_lines(published, known):
         ledger.append(workspace, {"kind": ledger.REBUILT, "at": now.isoformat(), "runs": len(lost)})
     for (run_id,) in con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall():
         if run_id not in reported:
-            ledger.append(workspace, {**_ledger_entry(con, run_id), "entered_late": True})
+            rows = counts_by_run(con, run_id)[run_id]
+            ledger.append(workspace, {**_ledger_entry(con, run_id, rows), "entered_late": True})
 
 
-def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]:
+def _ledger_entry(con: Connection, run_id: str, rows: Mapping[str, int]) -> dict[str, Any]:
     sql = "SELECT kind, status, finished_at, prices_hash, forecasts_hash FROM runs WHERE run_id = $run"
     kind, status, finished_at, prices_hash, forecasts_hash = con.execute(sql, {"run": run_id}).fetchall()[0]
     return {
@@ -315,7 +290,7 @@ def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]
         "kind": kind,
         "status": status,
         "finished_at": finished_at.isoformat() + "Z",
-        "rows": counts_by_run(con, run_id)[run_id],
+        "rows": rows,
         "prices_hash": prices_hash,
         "forecasts_hash": forecasts_hash,
     }
@@ -334,7 +309,7 @@ def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
             f"nothing was stored: {table}.{case['column']} breaks {case['check']} in"
             f" {len(error.failure_cases)} cases, for example {str(case['failure_case'])[:80]!r}"
         ) from error
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         raise AuditFailed(
             f"nothing was stored: {table} has a column of another type: {first_line(error)}"
         ) from error
@@ -348,16 +323,15 @@ def _only_run(frames: Mapping[str, pd.DataFrame]) -> str:
     return str(frames["runs"]["run_id"].iloc[0])
 
 
-def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+def _append(con: Connection, table: str, frame: pd.DataFrame) -> None:
     """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
     not cut.
     """
     con.register("arriving", frame)
     try:
         for column in _dates(con, table):
-            late = con.execute(f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE").fetchall()[
-                0
-            ][0]
+            sql = f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE"
+            ((late,),) = con.execute(sql).fetchall()
             if late:
                 raise AuditFailed(
                     f"nothing was stored: {table}.{column} has a time of day in {late} rows: expected"
@@ -373,13 +347,14 @@ def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> 
             con.unregister("arriving")
 
 
-def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+def _dates(con: Connection, table: str) -> list[str]:
     sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table AND data_type = 'DATE'"
     found = con.execute(sql, {"table": table})
     return [column for (column,) in found.fetchall()]
 
 
-def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping[str, int]) -> None:
+def _check_writer(con: Connection, run_id: str, expected: Mapping[str, int]) -> dict[str, int]:
+    """The rows that the run wrote, by table: as many as were given."""
     stored = counts_by_run(con, run_id).get(run_id, {})
     for table, rows in expected.items():
         if stored.get(table, 0) != rows:
@@ -387,3 +362,4 @@ def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping
                 f"run {run_id} was not stored: {table} has {stored.get(table, 0)} rows written by it,"
                 f" {rows} were given: expected a new run and only its own rows"
             )
+    return stored

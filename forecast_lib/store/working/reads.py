@@ -17,7 +17,10 @@ from forecast_lib.tables import TABLES, empty
 __all__ = [
     "quarantine_keys",
     "read_actions",
+    "read_covariates",
     "read_coverage",
+    "read_drivers",
+    "read_events",
     "read_gaps",
     "read_last_statuses",
     "read_latest_backtests",
@@ -26,12 +29,14 @@ __all__ = [
     "read_model_coverage",
     "read_model_history",
     "read_nights",
+    "read_of_run",
     "read_open_gaps",
     "read_past",
     "read_prices",
     "read_quarantine",
     "read_refused",
     "read_released",
+    "read_run_before",
     "read_settled",
     "read_statuses",
     "read_table",
@@ -39,6 +44,7 @@ __all__ = [
     "read_training_log",
     "read_unsettled",
     "read_verdicts",
+    "read_weights_of",
 ]
 
 Connection = duckdb.DuckDBPyConnection
@@ -51,6 +57,46 @@ def read_table(con: Connection, table: str) -> pd.DataFrame:
     if table not in TABLES:
         raise UsageError(f"{table!r} is not a table: expected one of {', '.join(TABLES)}")
     return _frame(con, table, f"SELECT * FROM {table} ORDER BY rowid", {})
+
+
+def read_of_run(con: Connection, table: str, run_id: str) -> pd.DataFrame:
+    """The rows of a base table that a run stored, in the order in which it did."""
+    if table not in TABLES:
+        raise UsageError(f"{table!r} is not a table: expected one of {', '.join(TABLES)}")
+    return _frame(con, table, f"SELECT * FROM {table} WHERE run_id = $run ORDER BY rowid", {"run": run_id})
+
+
+def read_drivers(con: Connection, run_id: str, kinds: Sequence[str]) -> pd.DataFrame:
+    """The drivers of a run whose names begin in one of these ways: columns of `forecast_drivers`."""
+    sql = """
+        SELECT * FROM forecast_drivers
+        WHERE run_id = $run
+            AND list_bool_or(list_transform($kinds::VARCHAR[], lambda kind: starts_with(driver, kind)))
+        ORDER BY rowid
+    """
+    return _frame(con, "forecast_drivers", sql, {"run": run_id, "kinds": list(kinds)})
+
+
+def read_run_before(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """The nightly run before that of this evening, as it was known: of the last evening before it that has
+    any, the newest that did not fail and was started up to `as_of.known_at`.
+
+    Returns:
+        Columns of `runs`: one row, or none.
+    """
+    sql = """
+        SELECT * FROM runs
+        WHERE kind = 'nightly' AND status <> 'failed' AND as_of < $day AND started_at <= $known_at
+        ORDER BY as_of DESC, finished_at DESC, run_id DESC
+        LIMIT 1
+    """
+    return _frame(con, "runs", sql, {"day": as_of.day, "known_at": as_of.known_at.replace(tzinfo=None)})
+
+
+def read_weights_of(con: Connection, model_ids: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the weights of each of these models."""
+    sql = "SELECT model_id, weights_sha256 FROM models WHERE model_id IN (SELECT unnest($ids::VARCHAR[]))"
+    return dict(con.execute(sql, {"ids": list(model_ids)}).fetchall())
 
 
 def read_prices(
@@ -152,6 +198,32 @@ def _newest_states(con: Connection, table: str, tickers: Sequence[str], as_of: A
         ORDER BY ticker, session
     """
     return _frame(con, table, sql, _known(tickers, as_of))
+
+
+def read_covariates(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """Every covariate as it was known: of each name, ticker and session up to `as_of.day` the newest revision
+    stored up to `as_of.known_at`.
+
+    Returns:
+        Columns of `covariates`, ordered by name, ticker and session.
+    """
+    sql = """
+        SELECT * FROM covariates WHERE known_at <= $known_at AND session <= $day
+        QUALIFY row_number() OVER (PARTITION BY name, ticker, session ORDER BY revision DESC) = 1
+        ORDER BY name, ticker, session
+    """
+    known = {"known_at": as_of.known_at.replace(tzinfo=None), "day": as_of.day}
+    return _frame(con, "covariates", sql, known)
+
+
+def read_events(con: Connection, as_of: AsOf) -> pd.DataFrame:
+    """Every revision of every date that was stored up to `as_of.known_at`: what was expected when.
+
+    Returns:
+        Columns of `events`, ordered by kind, ticker, session and revision.
+    """
+    sql = "SELECT * FROM events WHERE known_at <= $known_at ORDER BY kind, ticker, session, revision"
+    return _frame(con, "events", sql, {"known_at": as_of.known_at.replace(tzinfo=None)})
 
 
 def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:

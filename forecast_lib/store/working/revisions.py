@@ -12,7 +12,7 @@ import pandas as pd
 from forecast_lib.domain import AsOf
 from forecast_lib.tables import TABLES, empty
 
-__all__ = ["TOLERANCE", "diff_actions", "diff_prices"]
+__all__ = ["TOLERANCE", "diff_actions", "diff_covariates", "diff_events", "diff_prices"]
 
 TOLERANCE = 1e-6
 """Relative difference up to which two numbers are the same: sources round, and undoing a split costs the last
@@ -86,6 +86,56 @@ def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: A
     """
     with _registered(con, fetched):
         return _typed("corporate_actions", con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
+
+
+def diff_covariates(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
+    """The values that are new, or differ from the newest stored revision by more than TOLERANCE, or were
+    announced at another time.
+
+    Args:
+        found: name, ticker, session, value, announced_at and source; one row per name, ticker and session.
+        as_of: its `now` becomes `known_at`.
+
+    Returns:
+        Columns of `covariates` without run_id, ordered by name, ticker and session.
+    """
+    same = f"{_same('value')} AND f.announced_at IS NOT DISTINCT FROM s.announced_at"
+    return _diff_named(con, "covariates", "name", found, same, as_of)
+
+
+def diff_events(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
+    """The dates that are new, given up, listed again, or were announced at another time.
+
+    Args:
+        found: kind, ticker, session, expected, announced_at and source; one row per kind, ticker and
+            session.
+        as_of: its `now` becomes `known_at`.
+
+    Returns:
+        Columns of `events` without run_id, ordered by kind, ticker and session.
+    """
+    same = "f.expected = s.expected AND f.announced_at IS NOT DISTINCT FROM s.announced_at"
+    return _diff_named(con, "events", "kind", found, same, as_of)
+
+
+def _diff_named(
+    con: duckdb.DuckDBPyConnection, table: str, name: str, found: pd.DataFrame, same: str, as_of: AsOf
+) -> pd.DataFrame:
+    values = [column for column in TABLES[table].columns if column not in ("revision", "known_at", "run_id")]
+    sql = f"""
+        WITH stored AS (
+            SELECT * FROM {table} SEMI JOIN (SELECT DISTINCT {name} FROM fetched) USING ({name})
+            QUALIFY row_number() OVER (PARTITION BY {name}, ticker, session ORDER BY revision DESC) = 1
+        )
+        SELECT {", ".join(f"f.{column}" for column in values)}, coalesce(s.revision + 1, 0) AS revision,
+            $now AS known_at
+        FROM fetched AS f LEFT JOIN stored AS s
+            ON s.{name} = f.{name} AND s.ticker = f.ticker AND s.session = f.session::DATE
+        WHERE s.ticker IS NULL OR NOT ({same})
+        ORDER BY f.{name}, f.ticker, f.session
+    """
+    with _registered(con, found):
+        return _typed(table, con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
 
 
 def _same(column: str) -> str:

@@ -1,0 +1,38 @@
+"""What a run has of its workspace: one open database to read from and to write to, and the publication."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from forecast_lib.store.disk import ledger
+from forecast_lib.store.published import publication
+from forecast_lib.store.working import database
+from forecast_lib.store.working.new_rows import CleanRows
+
+__all__ = ["Store"]
+
+
+class Store(contextlib.ExitStack):
+    """The working database of a workspace that the caller holds, open until the block ends or the tables are
+    published. Args and errors are those of `database.open_working`.
+
+    Attributes:
+        con: the connection; another thread takes a `cursor()` of it.
+    """
+
+    def __init__(self, workspace: Path, now: dt.datetime) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.con = self.enter_context(database.open_working(workspace, now))
+
+    def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+        """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
+        ledger.append(self.workspace, database.record_run(self.con, frames, clean=clean))
+
+    def publish(self, run_id: str, keep: int) -> Path:
+        """Close the database, and put its tables before the readers (`publication.publish`)."""
+        self.close()
+        return publication.publish(self.workspace, run_id, keep)

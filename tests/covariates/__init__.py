@@ -1,0 +1,1 @@
+"""What else was known: series, events, calendars, and what they say at each session."""
