@@ -198,16 +198,16 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
         place_of("dask", config)
 
 
-def long_work(shard, mark):
-    """Says that it has begun, and goes on for longer than the test waits."""
-    Path(mark).touch()
-    time.sleep(600)
-
-
 def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, tmp_path):
     """The last test: it needs the scheduler, and nobody after it does."""
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
     mark, place = tmp_path / "begun", place_of("dask", config)
+
+    def long_work(shard, mark):
+        """Says that it has begun, and goes on for longer than the test waits."""
+        Path(mark).touch()
+        time.sleep(600)
+
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(place.call, long_work, (["ACME"], str(mark)), {})
         until = time.monotonic() + 400
