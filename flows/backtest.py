@@ -2,9 +2,8 @@
 
 from prefect import State, flow
 
-from flows.running.aftermath import followed
-from flows.running.ending import summary_of
-from flows.running.stages import PrefectStages
+from flows.running.ending import followed, summary_of
+from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import BacktestParameters
 from flows.service.scheduled import once
 from flows.settings.layers import resolve

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from prefect import State, flow
 
-from flows.running.aftermath import followed
 from flows.running.artifacts import leave_removals
+from flows.running.ending import followed
 from flows.service.parameters import MaintenanceParameters
 from flows.settings.layers import gather, new_run_id, policy_from, utc_now
 from forecast_lib.jobs.record.summary import RunSummary

@@ -4,11 +4,11 @@
 
 from prefect import State, flow
 
-from flows.running.aftermath import followed
-from flows.running.ending import summary_of
-from flows.running.stages import PrefectStages
+from flows.running.ending import followed, summary_of
+from flows.running.evenings import evening
+from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import NightlyParameters
-from flows.service.scheduled import evening, once
+from flows.service.scheduled import once, was_scheduled
 from flows.settings.layers import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.night import run_ingest, run_night
@@ -34,7 +34,11 @@ def nightly(parameters: NightlyParameters = NightlyParameters()) -> State:
     return followed(
         "nightly",
         overrides,
-        lambda: once("nightly", resolve(overrides), lambda config: evening(config, overrides, _night)),
+        lambda: once(
+            "nightly",
+            resolve(overrides),
+            lambda config: evening(config, overrides, _night, scheduled=was_scheduled()),
+        ),
     )
 
 

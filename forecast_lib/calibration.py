@@ -68,8 +68,10 @@ def _rolling_quantiles(
     window + 1 : i - lag + 1].
     """
     ordered = np.empty(window)
-    count = 0
-    for i in range(len(scores)):
+    before = scores[max(start - lag - window, 0) : max(start - lag, 0)]
+    count = int(np.isfinite(before).sum())
+    ordered[:count] = np.sort(before[np.isfinite(before)])
+    for i in range(start, len(scores)):
         old, new = i - lag - window, i - lag
         if old >= 0 and np.isfinite(scores[old]):
             place = np.searchsorted(ordered[:count], scores[old])
@@ -80,10 +82,9 @@ def _rolling_quantiles(
             ordered[place + 1 : count + 1] = ordered[place:count].copy()
             ordered[place] = scores[new]
             count += 1
-        if i >= start:
-            counts[i - start] = count
-            for at in range(ranks.shape[1]):
-                out[i - start, at] = ordered[ranks[count, at]] if count else 0.0
+        counts[i - start] = count
+        for at in range(ranks.shape[1]):
+            out[i - start, at] = ordered[ranks[count, at]] if count else 0.0
 
 
 def _rolling_mean(values: Array, lag: int, window: int, wanted: int) -> tuple[Array, np.ndarray]:

@@ -29,17 +29,15 @@ import pandas as pd
 
 from forecast_lib.calibration import COVERAGES, student_t_shape
 from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Combined, Forecasts, combined_at, head_at
+from forecast_lib.forecast import Combined, Forecasts, combined_at, head_at, with_scale
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.heads import Standardised, standardised
 from forecast_lib.windows.features import log_mean_variance, session_features
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 
-__all__ = ["COVARIATE", "Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects", "log_width"]
+__all__ = ["Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects", "log_width"]
 
-COVARIATE = "covariate "
-"""How the names of covariates' drivers begin."""
 
 _DRIVER_OF = {
     "log_var_1": "last session",
@@ -73,7 +71,7 @@ class Before:
         width: (horizon,) its log width; NaN at steps that it did not have.
         same_model: tonight's model answered then.
         model: what answered then, where it was another; None: baselines only.
-        covariates: by driver, (horizon,) the effects of covariates as published.
+        covariates: by driver, (horizon,) the effects of covariates and events as published.
     """
 
     cutoff: np.datetime64
@@ -221,13 +219,21 @@ def drivers(bundle: Bundle | None, series: TickerSeries, made: Combined, before:
     if before.model is not None and before.model.horizon != steps:
         return _not_compared(found, "settings", steps)
 
-    def again(model: Bundle | None) -> Effects:
-        """The effects from the cutoff of then, as the prices are known by now."""
-        return effects(model, series, combined_at(model, series, steps, (at, at + 1)))[0]
+    def again(model: Bundle | None) -> tuple[Combined, Effects]:
+        """From the cutoff of then, as the prices are known by now."""
+        once_more = combined_at(model, series, steps, (at, at + 1))
+        return once_more, effects(model, series, once_more)[0]
 
     place = at - int(made.forecasts.cutoffs[0])
-    then = every[place] if 0 <= place < len(every) else again(bundle)
-    changes = _changes(found, then, then if before.same_model else again(before.model), before)
+    there = 0 <= place < len(every)
+    then = (made.part(slice(place, place + 1)), every[place]) if there else again(bundle)
+    model, was = (bundle, then) if before.same_model else (before.model, again(before.model))
+    with np.errstate(invalid="ignore"):  # where a width is not finite
+        changes = {
+            **_of_the_session(found, then[1], steps),
+            **_of_what_is_known(before, model, series, *was),
+            "new weights": _sum(then[1]) - _sum(was[1]),
+        }
     changed = np.stack([*changes.values()])
     known = np.asarray(np.isfinite(changed).all(axis=0))
     return Drivers(
@@ -246,21 +252,28 @@ def _not_compared(found: Effects, why: str, steps: int) -> Drivers:
     return Drivers(tuple(found), effects_of, np.full(effects_of.shape, np.nan), (why,) * steps)
 
 
-def _changes(tonight: Effects, then: Effects, as_it_was: Effects, before: Before) -> Effects:
-    """By driver, (horizon,) its change, not finite where a width is not.
+def _of_the_session(tonight: Effects, then: Effects, steps: int) -> dict[str, Array]:
+    """By driver, (horizon,) its change from the one cutoff to the other."""
+    zero = np.zeros(steps)
+    return {name: tonight.get(name, zero) - then.get(name, zero) for name in {**tonight, **then}}
+
+
+def _of_what_is_known(
+    before: Before, model: Bundle | None, series: TickerSeries, made: Combined, known: Effects
+) -> dict[str, Array]:
+    """What revised prices and covariates changed in the forecast that was published.
 
     Args:
-        then: of tonight's model from the cutoff of then. as_it_was: the same of the model of then.
+        model: what answered then. made, known: the same forecast as known by now, and its effects.
     """
-    zero = np.zeros_like(before.width)
-    with np.errstate(invalid="ignore"):
-        revised = {name: as_it_was.get(name, zero) - said for name, said in before.covariates.items()}
-        return {
-            **{name: tonight.get(name, zero) - then.get(name, zero) for name in {**tonight, **then}},
-            "revised prices": _sum(as_it_was) - before.width - sum(revised.values()),
-            **({"new covariates": _sum(revised)} if revised else {}),
-            "new weights": _sum(then) - _sum(as_it_was),
-        }
+    now = log_width(made.forecasts.quantiles[0])
+    if not before.covariates or model is None or model.network.variant not in made.parts:
+        return {"revised prices": now - before.width}
+    # A covariate acts through the volatility at the cutoff alone, so that it can be put back.
+    revised = _sum({name: known.get(name, 0.0) - said for name, said in before.covariates.items()})
+    as_informed = with_scale(made, series, model.network.variant, np.exp(-revised)[None])
+    width = log_width(as_informed.forecasts.quantiles[0])
+    return {"revised prices": width - before.width, "new covariates": now - width}
 
 
 def _sum(parts: Effects) -> Array:
@@ -271,19 +284,21 @@ def driver_rows(made: Sequence[Drivers]) -> pd.DataFrame:
     """step, driver, effect, change and why_no_change: of each in turn a row a step and driver, but none of a
     step whose interval has no width; `of` is the place of each among `made`.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "of": place,
-                "step": np.repeat(np.arange(1, len(each.why) + 1), len(each.names)),
-                "driver": each.names * len(each.why),
-                "effect": each.effects.T.ravel() + 0.0,  # no minus zero
-                "change": each.changes.T.ravel() + 0.0,
-                "why_no_change": np.repeat(np.array(each.why, dtype=object), len(each.names)),
-            }
-        )
-        for place, each in enumerate(made)
-    ]
-    rows = pd.concat(parts, ignore_index=True)
-    narrow = rows.loc[~np.isfinite(rows["effect"]), ["of", "step"]]
-    return rows[~pd.MultiIndex.from_frame(rows[["of", "step"]]).isin(pd.MultiIndex.from_frame(narrow))]
+    sizes = [each.effects.size for each in made]
+    steps = [np.repeat(np.arange(1, len(each.why) + 1), len(each.names)) for each in made]
+    names = [name for each in made for name in each.names * len(each.why)]
+    why = [word for each in made for word in each.why for _ in each.names]
+    rows = pd.DataFrame(
+        {
+            "of": np.repeat(np.arange(len(made)), sizes),
+            "step": np.concatenate(steps),
+            "driver": np.array(names, dtype=object),
+            "effect": np.concatenate([each.effects.T.ravel() for each in made]) + 0.0,  # no minus zero
+            "change": np.concatenate([each.changes.T.ravel() for each in made]) + 0.0,
+            "why_no_change": np.array(why, dtype=object),
+        }
+    )
+    if np.isfinite(rows["effect"]).all():
+        return rows
+    narrow = pd.MultiIndex.from_frame(rows.loc[~np.isfinite(rows["effect"]), ["of", "step"]])
+    return rows[~pd.MultiIndex.from_frame(rows[["of", "step"]]).isin(narrow)]

@@ -47,6 +47,7 @@ __all__ = [
     "last_evenings",
     "relative_losses",
     "weighing",
+    "with_scale",
 ]
 
 COMBINED = "combined"
@@ -276,13 +277,38 @@ def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple
     weights = part_weights(
         np.stack([relative_losses(made, series) for made in every.values()]), present, prior
     )
-    last = series.close[np.arange(*cutoffs)][:, None]
-    point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in own.values()]), weights))
-    returns = np.stack([np.log(made.quantiles / last[..., None]) for made in own.values()])
-    shaped = _as_pooled(averaged(returns, weights[..., None]), series, np.arange(*cutoffs))
+    return Combined(_together(own, weights, series, np.arange(*cutoffs)), own, weights)
+
+
+def _together(
+    parts: Mapping[str, Forecasts], weights: Array, series: TickerSeries, cutoffs: np.ndarray
+) -> Forecasts:
+    """What these parts say with these weights."""
+    last = series.close[cutoffs][:, None]
+    point = last * np.exp(averaged(np.stack([np.log(made.point / last) for made in parts.values()]), weights))
+    returns = np.stack([np.log(made.quantiles / last[..., None]) for made in parts.values()])
+    shaped = _as_pooled(averaged(returns, weights[..., None]), series, cutoffs)
     quantiles = last[..., None] * np.exp(np.clip(shaped, -_FARTHEST, _FARTHEST))
-    sigma = averaged(np.stack([made.sigma for made in own.values()]), weights)
-    return Combined(Forecasts(np.arange(*cutoffs), point, sigma, quantiles), own, weights)
+    sigma = averaged(np.stack([made.sigma for made in parts.values()]), weights)
+    return Forecasts(cutoffs, point, sigma, quantiles)
+
+
+def with_scale(made: Combined, series: TickerSeries, name: str, factor: Array) -> Combined:
+    """The same with the volatility of one part so many times as large, and the weights as they are.
+
+    Args:
+        name: of a part whose quantiles follow its volatility. factor: (cutoffs, horizon).
+    """
+    cutoffs, part = made.forecasts.cutoffs, made.parts[name]
+    last = series.close[cutoffs][:, None]
+    moved = Forecasts(
+        cutoffs,
+        last * np.exp(np.log(part.point / last) * factor),
+        part.sigma * factor,
+        last[..., None] * np.exp(np.log(part.quantiles / last[..., None]) * factor[..., None]),
+    )
+    parts = {**made.parts, name: moved}
+    return Combined(_together(parts, made.weights, series, cutoffs), parts, made.weights)
 
 
 def combined_at(

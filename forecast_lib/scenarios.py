@@ -22,10 +22,10 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from scipy.special import ndtri
 
 from forecast_lib.distribution import price_at
+from forecast_lib.models.baselines.prediction import running_sum
 from forecast_lib.windows.series import Array, TickerSeries
 
 __all__ = ["PROBABILITIES", "WORLDS", "draws", "evenings", "normal_scores", "places", "ranked", "scores"]
@@ -67,7 +67,7 @@ def scores(series: TickerSeries, days: NDArray[np.datetime64], horizon: int) -> 
     log_close = np.log(series.close[first:])
     if len(log_close) <= _SETTLED:
         return np.full((horizon, len(days)), np.nan)
-    variance = np.concatenate([[0.0], lfilter([1 - _DECAY], [1, -_DECAY], np.diff(log_close) ** 2)])
+    variance = np.concatenate([[0.0], running_sum((1 - _DECAY) * np.diff(log_close) ** 2, _DECAY, 0.0)])
     variance /= np.maximum(1 - _DECAY ** np.arange(len(log_close)), _SMALLEST)  # the weights then sum to one
     at = np.searchsorted(series.sessions[first:], days, side="right") - 1
     steps = np.arange(1, horizon + 1)[:, None]

@@ -92,7 +92,8 @@ class CommandLine:
         return Ended(*self.resident(words, self.folder, env))
 
     def night(self, workspace: Path, *words: str, **env: str) -> Ended:
-        return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **env)
+        brief = {"TICKERCAST_TEST_SHARE": "0.02", **env}
+        return self("nightly", "--workspace", str(workspace), "--json", *SMALL, *words, **brief)
 
 
 def clean_environment(home: Path) -> dict[str, str]:

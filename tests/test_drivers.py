@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from forecast_lib import drivers as module
+from forecast_lib.covariates.inputs import Ahead, AtClose, Inputs
 from forecast_lib.drivers import Before, Drivers, driver_of, driver_rows, drivers, log_width
 from forecast_lib.forecast import last_evenings
 from forecast_lib.models.bundle import Bundle
@@ -172,17 +172,56 @@ def test_revised_prices_are_told_from_a_new_session():
     np.testing.assert_allclose(of(made, "last session", change=True), session, atol=EXACT)
 
 
-def test_revised_covariates_are_told_from_revised_prices(monkeypatch):
-    """What stood for a covariate that evening is known to have been another figure; here the last input is
-    one.
+def informed(level: float, known: int = 700) -> TickerSeries:
+    """The series with a covariate, 1 up to the session before last and `level` then, and an event on the last
+    session; of the first `known` sessions.
     """
-    names = (*VOLATILITY_INPUTS[:-1], "covariate VIX/level")
-    monkeypatch.setattr(module, "VOLATILITY_INPUTS", names)
-    known = tonight(lively(), SERIES.until(699))
-    then = {"covariate VIX": of(known, "covariate VIX") - 0.2}
-    made = tonight(lively(), before=dataclasses.replace(since(lively()), covariates=then))
-    np.testing.assert_allclose(of(made, "new covariates", change=True), 0.2)
-    np.testing.assert_allclose(of(made, "revised prices", change=True), -0.2, atol=1e-9)
+    values = np.where(np.arange(700) < 698, 1.0, level)[:, None]
+    always = np.array(["0001-01-01"], "M8[D]"), np.array(["9999-12-31"], "M8[D]")
+    event = Ahead(("event month_end",), SERIES.sessions, np.zeros(1, int), SERIES.sessions[-1:], *always)
+    inputs = Inputs((AtClose(("covariate vix/level",), SERIES.sessions, values),), (event,))
+    return dataclasses.replace(SERIES, inputs=inputs).until(known)
+
+
+def listening(inputs: tuple[str, ...] = ("covariate vix/level", "event month_end")) -> Bundle:
+    """A model whose scale listens to them too: 0.3 times the covariate, usually 1, and 0.2 times the event,
+    usually on a twentieth of the sessions.
+    """
+    scale = lively().scale
+    more, usual = np.array([[0.3, 0.3], [0.2, 0.2]]), np.array([[1.0, 1.0], [0.05, 0.05]])
+    heard = VolatilityScale(np.concatenate([scale.coefficients, more]), np.concatenate([scale.usual, usual]))
+    return dataclasses.replace(lively(), scale=heard, inputs=inputs)
+
+
+def test_covariates_and_events_count_like_all_inputs_and_by_step():
+    """By hand: half of 0.3 times 3 - 1; half of 0.2 times 1 - 0.05 where the event is on the session, and
+    times 1/2 - 0.05 where it is on one of two.
+    """
+    made = tonight(listening(), informed(3.0, known=699))
+    np.testing.assert_allclose(of(made, "covariate vix"), 0.3)
+    np.testing.assert_allclose(of(made, "event month_end"), [0.095, 0.045])
+    np.testing.assert_allclose(
+        made.effects.sum(axis=0), published(listening(), informed(3.0, known=699)), rtol=0, atol=EXACT
+    )
+    # A covariate that is not known tonight counts as usual.
+    assert of(tonight(listening(), informed(np.nan, known=699)), "covariate vix").tolist() == [0.0, 0.0]
+
+
+def test_revised_covariates_are_told_from_revised_prices():
+    """The covariate was 3 as published, and is known to have been 2; no price was revised."""
+    then = tonight(listening(), informed(3.0, known=699))
+    said = {"covariate vix": of(then, "covariate vix")}
+    before = since(listening(), informed(3.0, known=699), covariates=said)
+    made = tonight(listening(), informed(2.0), before)
+    np.testing.assert_allclose(
+        made.changes.sum(axis=0), published(listening(), informed(2.0)) - before.width, rtol=0, atol=EXACT
+    )
+    revised = published(listening(), informed(2.0, known=699)) - before.width
+    # By hand: half of 0.3 less in the network, of which the answer is a part only.
+    assert (revised < -0.05).all() and (revised > -0.15).all()
+    np.testing.assert_allclose(of(made, "new covariates", change=True), revised, atol=1e-9)
+    np.testing.assert_allclose(of(made, "revised prices", change=True), 0.0, atol=1e-9)
+    np.testing.assert_allclose(of(made, "covariate vix", change=True), 0.0, atol=EXACT)
 
 
 @pytest.mark.parametrize(

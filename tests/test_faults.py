@@ -12,6 +12,8 @@ from tests.bench import faults
 from tests.bench._mutations import MUTATORS, run
 from tests.prices.bars import quiet_bars, shock
 
+pytestmark = pytest.mark.slow
+
 FIGURES = [*plants.FIGURES, "volume"]
 
 

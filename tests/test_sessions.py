@@ -177,7 +177,9 @@ def test_following_starts_after_a_cutoff_that_is_no_session() -> None:
     assert NEW_YORK.following(dt.date(2024, 7, 6), 1)[0] == pd.Timestamp("2024-07-08")
 
 
-@pytest.mark.parametrize("name", ["XNYS", "XSHG", "XKRX", "24/7", "weekdays"])
+@pytest.mark.parametrize(
+    "name", ["XNYS", "XSHG", pytest.param("XKRX", marks=pytest.mark.slow), "24/7", "weekdays"]
+)
 def test_following_reaches_beyond_the_library(name: str) -> None:
     """Shanghai's list ends in 2026, Seoul's in 2050: weekdays follow, closing at the usual time."""
     calendar = TickerCalendar(name)
@@ -237,6 +239,7 @@ def test_building_a_calendar_warns_nobody() -> None:
         assert TickerCalendar("XLIM").is_session(dt.date(2024, 7, 3))
 
 
+@pytest.mark.slow
 def test_every_calendar_in_the_tables_can_be_built() -> None:
     americas, europe = (
         "BA SA SN CL MX TO CME",

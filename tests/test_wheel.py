@@ -34,6 +34,7 @@ def test_the_wheel_holds_what_a_run_reads(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.slow
 def test_it_runs_outside_the_repository(wheel, tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:

@@ -3,10 +3,11 @@ what the user sees.
 """
 
 import atexit
+import importlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
@@ -16,6 +17,7 @@ from flows.output import as_table
 from flows.running.interruption import Terminated, mute, signal_of
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
+from flows.settings.options import COMMANDS
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import Interrupted, UsageError
 from forecast_lib.rows import Rows
@@ -53,36 +55,41 @@ def _go_without_a_dead_server() -> None:
         forget_prefect_address()
 
 
-def _prepared(request: Request, config: RunConfig | None = None) -> tuple[RunConfig, TemporaryServer]:
-    """The config; the same settings are exported, so that a flow in this process resolves this very run. And
-    its server, starting.
+def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSummary":
+    """The run's summary, also where a signal came when all was stored and published already.
+
+    Args:
+        flow: where the flow is that does the run in this process, as `module:function`; not imported where
+            Prefect is to be left out.
+        words: what the flow takes besides the config.
+
+    Raises:
+        Interrupted: a signal came before; says what became of the run.
     """
-    config = config or resolve(request.overrides)
     if config.also and request.command != "backtest":
         raise UsageError(
             f"{request.settings.given['model']} names {1 + len(config.also)} variants:"
             f" {request.command} takes one, backtest several"
         )
-    export(request.overrides, run=config)
-    _go_without_a_dead_server()
-    prepare_process(quiet=True)
-    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
-    return config, TemporaryServer()
-
-
-def _done(
-    kind: str, config: RunConfig, server: TemporaryServer, run: Callable[[], "RunSummary"]
-) -> "RunSummary":
-    """The run's summary, also where a signal came when all was stored and published already.
-
-    Raises:
-        Interrupted: a signal came before; says what became of the run.
-    """
     try:
+        if request.settings["plain"] and "plain" in COMMANDS[request.command].groups:
+            prepare_process(quiet=True)
+            from flows.running.plain import plain
+
+            return plain(request.command, config, request.overrides)
+        # So that the flow resolves this very run.
+        export(request.overrides, run=config)
+        _go_without_a_dead_server()
+        prepare_process(quiet=True)
+        atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
+        server = TemporaryServer()
+        module, _, name = flow.partition(":")
+        do = getattr(importlib.import_module(module), name)
         with server.in_use():
-            return run()
+            summary: RunSummary = do(*words, config)
+            return summary
     except (KeyboardInterrupt, Terminated) as error:
-        return _after(signal_of(error), kind, config)
+        return _after(signal_of(error), request.command, config)
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
@@ -149,10 +156,8 @@ def _print_figures(summary: "RunSummary") -> None:
 
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
-    config, server = _prepared(request)
-    from flows.nightly import nightly_here
-
-    summary = _done(request.command, config, server, lambda: nightly_here(config))
+    config = resolve(request.overrides)
+    summary = _run(request, config, "flows.nightly:nightly_here")
     _print_run(summary, request.settings.repeated)
     if summary.published:
         _print_forecasts(config, request.settings.repeated)
@@ -161,10 +166,8 @@ def nightly(request: Request) -> Outcome:
 
 def ingest(request: Request) -> Outcome:
     """Prices only."""
-    config, server = _prepared(request)
-    from flows.nightly import ingest_here
-
-    summary = _done(request.command, config, server, lambda: ingest_here(config))
+    config = resolve(request.overrides)
+    summary = _run(request, config, "flows.nightly:ingest_here")
     _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
 
@@ -173,10 +176,8 @@ def backtest(request: Request) -> Outcome:
     """Rolling-origin backtest, or a replay of the nights; ends with the models' scores as a table and the
     report's place.
     """
-    config, server = _prepared(request)
-    from flows.backtest import backtest_here
-
-    summary = _done(request.command, config, server, lambda: backtest_here(config))
+    config = resolve(request.overrides)
+    summary = _run(request, config, "flows.backtest:backtest_here")
     _print_run(summary, request.settings.repeated)
     if summary.figures:
         _print_figures(summary)
@@ -187,10 +188,9 @@ def recipe(request: Request) -> Outcome:
     """One walkthrough recipe, by name; ends with its figures as a table and the report's place."""
     from flows.settings.recipe import recipe_config
 
-    config, server = _prepared(request, recipe_config(request.words[0], request.overrides))
-    from flows.recipe import recipe_here
-
-    summary = _done(request.command, config, server, lambda: recipe_here(request.words[0], config))
+    name = request.words[0]
+    config = recipe_config(name, request.overrides)
+    summary = _run(request, config, "flows.recipe:recipe_here", name)
     _print_run(summary, request.settings.repeated)
     _print_figures(summary)
     return _outcome(config, summary)

@@ -1,5 +1,5 @@
 """What follows every run, however it ended: it is noted, metrics written, readers elsewhere get a copy,
-people are told, artifacts left.
+people are told, and what it left is shown on its page in Prefect, where it has one.
 
 None of it can fail a run. What could not be done is a notice in the run's summary and in its log.
 """
@@ -8,14 +8,9 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from prefect import State, get_run_logger
-
-from flows.running.artifacts import leave_artifacts, leave_failure
-from flows.running.ending import ended
+from flows.running.run_log import run_logger
 from flows.service.notify import message_of_run, tell
-from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, gather, secret_texts, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
 from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_metrics
@@ -24,22 +19,31 @@ from forecast_lib.jobs.record.copies import copy_publication
 from forecast_lib.jobs.record.endings import MOST_NAMED, Ending, recall, remember
 from forecast_lib.jobs.record.summary import NOTHING_DONE, RunSummary
 
-__all__ = ["followed"]
+__all__ = ["follow"]
 
 
-def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSummary]) -> State[Any]:
-    """Do the run, then what follows every run; how it ended, as `ended` says it.
+def follow(
+    kind: str,
+    overrides: Mapping[str, object],
+    result: RunSummary | BaseException,
+    message: str,
+    leave: Callable[[RunSummary | None, Settings | None, str], None] = lambda *_: None,
+) -> tuple[str, ...]:
+    """Do what follows every run; the notices of it, and what could not be done among them.
 
     Args:
         kind: of the run, for its ending and its metrics.
-        overrides: the flow's parameters, as `settings.gather` takes them.
+        overrides: the run's settings, as `settings.gather` takes them.
+        result: what it returned or raised.
+        message: how it ended, in a sentence without secrets.
+        leave: leaves what it left on its page, where it has one: the summary with all notices so far, or the
+            message.
     """
     hidden = secret_texts(overrides)
-    state = ended(run, hidden)
-    ending, summary = _ending(kind, state), state.data if isinstance(state.data, RunSummary) else None
+    ending, summary = _ending(kind, result, message), result if isinstance(result, RunSummary) else None
     notices = [without_secrets(notice, hidden) for notice in (summary.notices if summary else ())]
     for notice in notices:
-        get_run_logger().warning(notice)
+        run_logger().warning(notice)
     settings = _settings(overrides)
 
     def attempt(what: str, step: Callable[[], str | None]) -> None:
@@ -49,26 +53,17 @@ def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSu
             notice = f"{what}: {type(error).__name__}: {error}"
         if notice:
             notices.append(without_secrets(notice, hidden))
-            get_run_logger().warning(notices[-1])
+            run_logger().warning(notices[-1])
 
-    if settings and settings.workspace.is_dir() and not isinstance(state.data, WorkspaceBusy):
+    if settings and settings.workspace.is_dir() and not isinstance(result, WorkspaceBusy):
         attempt("the metrics were not written", lambda: _note(settings, ending))
     if settings and settings["publish_to"] and summary and summary.published:
         attempt("the publication was not copied", lambda: _copy(settings))
     if settings and settings["notify"] and ending.exit_code != 0:
         attempt("nobody was told", lambda: _tell(settings, ending, summary))
-    summary = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
-    attempt(
-        "the artifacts were not left",
-        lambda: (
-            leave_artifacts(summary, _link(settings, summary))
-            if summary
-            else leave_failure(kind, ending.message)
-        ),
-    )
-    if summary:
-        return state.model_copy(update={"data": dataclasses.replace(summary, notices=tuple(notices))})
-    return state.model_copy(update={"message": "; ".join([ending.message, *notices])})
+    said = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
+    attempt("the artifacts were not left", lambda: leave(said, settings, ending.message))
+    return tuple(notices)
 
 
 def _settings(overrides: Mapping[str, object]) -> Settings | None:
@@ -79,26 +74,20 @@ def _settings(overrides: Mapping[str, object]) -> Settings | None:
         return None
 
 
-def _link(settings: Settings | None, summary: RunSummary) -> str | None:
-    address, market = (settings["reports_url"], settings["profile"]) if settings else (None, None)
-    return report_link(summary.report, address, market)
-
-
-def _ending(kind: str, state: State[Any]) -> Ending:
-    data = state.data
+def _ending(kind: str, result: RunSummary | BaseException, message: str) -> Ending:
     at = utc_now().isoformat(timespec="seconds")
-    if isinstance(data, RunSummary):
+    if isinstance(result, RunSummary):
         return Ending(
             kind,
-            data.status,
-            data.exit_code,
-            data.message,
+            result.status,
+            result.exit_code,
+            result.message,
             at,
-            data.run_id,
-            data.seconds,
-            data.degraded[:MOST_NAMED],
+            result.run_id,
+            result.seconds,
+            result.degraded[:MOST_NAMED],
         )
-    return Ending(kind, "failed", int(getattr(data, "exit_code", 1)), state.message or "no reason given", at)
+    return Ending(kind, "failed", int(getattr(result, "exit_code", 1)), message or "no reason given", at)
 
 
 def _note(settings: Settings, ending: Ending) -> str | None:

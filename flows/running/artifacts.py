@@ -6,13 +6,11 @@ them to fail.
 """
 
 import html
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -20,22 +18,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.exceptions import MissingContextError
 
+from flows.running.run_log import run_logger
 from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["LiveProgress", "leave_artifacts", "leave_failure", "leave_removals", "run_logger"]
+__all__ = ["LiveProgress", "leave_artifacts", "leave_failure", "leave_removals"]
 
 _PAUSE_S = 1.0
 """A page needs no more than one new figure a second."""
-
-
-def run_logger() -> Any:
-    """The run's logger; outside a run the library's own."""
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return logging.getLogger("tickercast")
 
 
 class LiveProgress:

@@ -1,22 +1,26 @@
 """How a flow ends: a decision made here, not an accident of what was raised."""
 
 import atexit
+import dataclasses
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prefect import State, get_run_logger
 from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
+from flows.running.aftermath import follow
+from flows.running.artifacts import leave_artifacts, leave_failure
 from flows.running.interruption import mute, noted
-from flows.settings.layers import without_secrets
+from flows.service.served_reports import report_link
+from flows.settings.layers import Settings, secret_texts, without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["ended", "summary_of"]
+__all__ = ["ended", "followed", "summary_of"]
 
 
 class _SaidAlready(logging.Filter):
@@ -71,6 +75,30 @@ def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[An
         return Failed(message=f"nothing was published: {summary.message}", data=summary)
     name, kind = _STATES[summary.status]
     return State(type=kind, name=name, message=summary.message, data=summary)
+
+
+def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSummary]) -> State[Any]:
+    """Do the run, then what follows every run; how it ended, as `ended` says it.
+
+    Args:
+        kind: of the run, for its ending and its metrics.
+        overrides: the flow's parameters, as `settings.gather` takes them.
+    """
+
+    def leave(summary: RunSummary | None, settings: Settings | None, message: str) -> None:
+        address, market = (settings["reports_url"], settings["profile"]) if settings else (None, None)
+        if summary:
+            leave_artifacts(summary, report_link(summary.report, address, market))
+        else:
+            leave_failure(kind, message)
+
+    state = ended(run, secret_texts(overrides))
+    message = state.message or "no reason given"
+    result: Any = state.data
+    notices = follow(kind, overrides, result, message, leave)
+    if isinstance(result, RunSummary):
+        return state.model_copy(update={"data": dataclasses.replace(result, notices=notices)})
+    return state.model_copy(update={"message": "; ".join([message, *notices])})
 
 
 def summary_of(state: State[Any]) -> RunSummary:

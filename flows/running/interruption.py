@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = ["Terminated", "mute", "noted", "raising", "signal_of"]
@@ -59,7 +59,7 @@ def noted() -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: SIGINT came, whatever error it led to.
-        TerminationSignal: SIGTERM came, likewise; Prefect's own exception.
+        Terminated: SIGTERM came, likewise; inside a flow TerminationSignal, Prefect's own exception.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -77,14 +77,18 @@ def noted() -> Iterator[None]:
         yield
     except Exception as error:
         if came:
-            raise _meaning(came[0]) from error
+            raise _meaning(came[0], before) from error
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _meaning(number: int) -> BaseException:
+def _meaning(number: int, handlers: Mapping[signal.Signals, Any]) -> BaseException:
+    if number == signal.SIGINT:
+        return KeyboardInterrupt()
+    if handlers[signal.SIGTERM] is _terminate:
+        return Terminated()
     from prefect.exceptions import TerminationSignal
 
-    return KeyboardInterrupt() if number == signal.SIGINT else TerminationSignal(signal=number)
+    return TerminationSignal(signal=number)

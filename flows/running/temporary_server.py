@@ -6,57 +6,79 @@ server, begun earlier, in a process of its own: the one that runs this file. It 
 does, and so with the run's process however that ends.
 
 Where Prefect's own settings name a server, or forbid a temporary one, it ends at once and all is as without
-it.
+it. Where it cannot start, for example because another release of Prefect has been at its database, the run
+says so.
 """
 
 import atexit
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from flows.settings.layers import environment, prefect_address
+from forecast_lib.errors import FatalError
 
 __all__ = ["TemporaryServer", "main"]
 
 HOST = "127.0.0.1"
-_START_S, _STOP_S = 120.0, 5.0
+_START_S = 120.0
+_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 
 
 class TemporaryServer:
-    """A server that is starting; it ends with this process. Created before Prefect is imported, it outlives
-    Prefect's own last words.
+    """A server that is starting; it ends after this process, which does not wait for that. Created before
+    Prefect is imported, it outlives Prefect's own last words.
     """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this does
         if prefect_address() is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "flows.running.temporary_server"],
                 env={**environment(), "PREFECT_UI_ENABLED": "0"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=self._said,
                 start_new_session=True,  # an interrupted run still has to say how it ended
             )
             atexit.register(self._stop, self._process)
 
     def _address(self) -> str:
-        """Of its API as soon as it answers; empty where it did not start."""
+        """Of its API as soon as it answers; empty where it has stepped aside.
+
+        Raises:
+            FatalError: it did not start.
+        """
         if self._process is None or self._process.stdout is None:
             return ""
-        said, _, _ = select.select([self._process.stdout], [], [], _START_S)
-        return self._process.stdout.readline().decode().strip() if said else ""
+        answers, _, _ = select.select([self._process.stdout], [], [], _START_S)
+        address = self._process.stdout.readline().decode().strip() if answers else ""
+        if not address and (not answers or self._process.wait(_START_S)):
+            raise FatalError(
+                f"Prefect's own server did not start: {self._why()}; run without it (--plain), or give"
+                " Prefect a folder of its own (PREFECT_HOME) if another release has used the one it has"
+            )
+        return address
+
+    def _why(self) -> str:
+        """The last error that it named before it gave up."""
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").splitlines()
+        named = [line.strip() for line in lines if _ERROR.match(line)]
+        return named[-1][:200] if named else f"it did not answer within {_START_S:.0f} s"
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Wait for it; flows in the block use it. Where it did not start Prefect does what it does without
-        it.
-        """
+        """Wait for it; flows in the block use it. Where it has stepped aside all is as Prefect has it."""
         if not (address := self._address()):
             yield
             return
@@ -76,11 +98,6 @@ class TemporaryServer:
     def _stop(process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(OSError):
             process.stdin.close()  # type: ignore[union-attr]
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def main() -> None:

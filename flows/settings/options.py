@@ -61,17 +61,17 @@ COMMANDS: dict[str, Command] = {
         Command(
             "nightly",
             "The whole nightly flow: prices, models, forecasts, publication, report.",
-            (*_RUN, "nightly"),
+            (*_RUN, "plain", "nightly"),
         ),
         Command(
             "ingest",
             "Prices only, and what is known beside them: fetch, check and store what is new.",
-            ("run", "beside"),
+            ("run", "plain", "beside"),
         ),
         Command(
             "backtest",
             "Rolling-origin backtest of one or more models against the baselines.",
-            (*_RUN, "backtest"),
+            (*_RUN, "plain", "backtest"),
         ),
         Command(
             "recipe",
@@ -538,6 +538,13 @@ _TABLE = (
         "Scheduler whose workers --runner dask uses, for example tcp://10.0.0.5:8786; implies that runner."
         " When not given, that runner starts --workers processes of its own.",
         "ADDRESS",
+    ),
+    Option(
+        "plain",
+        "flag",
+        "plain",
+        "false",
+        "The same run without Prefect: sooner, and with no record of it but the workspace's own.",
     ),
     Option("shard_size", "int", "run", "8", "Tickers trained together in one task.", "N"),
     Option("keep_snapshots", "int", "run", "7", "Published files that are kept.", "N"),

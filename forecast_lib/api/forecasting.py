@@ -1,10 +1,14 @@
 """Forecasts of a long frame: by baselines, or by networks trained on it as a night trains its own."""
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from forecast_lib.api.frames import like
 from forecast_lib.api.long import OURS, long_columns
@@ -14,13 +18,16 @@ from forecast_lib.errors import TickerError, UsageError
 from forecast_lib.forecast import COMBINED, Forecasts, combined_forecast, forecast_with_baseline
 from forecast_lib.jobs.refresh.pool import train_members
 from forecast_lib.models.baselines import BASELINES
-from forecast_lib.models.bundle import Bundle
+from forecast_lib.models.bundle import Bundle, Pool, load_bundle, load_pool, save, sha256
 from forecast_lib.models.engine import Fit
 from forecast_lib.models.training import check_trainable, join_pool, train
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["Networks", "forecast_long", "refuse_unknown", "train_long"]
+
+
+_INDEX, _FORMAT = "networks.json", 1
 
 
 def refuse_unknown(name: str, known: tuple[str, ...]) -> None:
@@ -39,12 +46,14 @@ class Networks:
 
     Attributes:
         model, training: what was asked for.
+        pool: the pooled networks.
         bundles: each series' model, by its `unique_id` as text.
         problems: why the other series have none; baselines answer for them.
     """
 
     model: ModelConfig
     training: TrainConfig
+    pool: Pool
     bundles: Mapping[str, Bundle]
     problems: Mapping[str, str]
 
@@ -52,6 +61,51 @@ class Networks:
         without = f", {len(self.problems)} without" if self.problems else ""
         learned = f"{len(self.bundles)} series{without}"
         return f"<Networks: {self.model.variant}, {self.model.horizon} steps ahead, {learned}>"
+
+    def save(self, folder: str | Path) -> None:
+        """Write the networks to a folder, made where there is none: weights as `SHA256.npz`, as those of a
+        night, and `networks.json`, which names them. Data only; `Networks.load` reads them.
+
+        Raises:
+            UsageError: nothing can be written there; says why.
+        """
+        where = Path(folder)
+        try:
+            index = {
+                "format": _FORMAT,
+                "model": dataclasses.asdict(self.model),
+                "training": dataclasses.asdict(self.training),
+                "pool": save(self.pool, where),
+                "bundles": {name: save(bundle, where) for name, bundle in self.bundles.items()},
+                "problems": dict(self.problems),
+            }
+            (where / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"networks cannot be written to {where}: {error.strerror}") from None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Networks":
+        """The networks that `save` wrote to a folder.
+
+        Raises:
+            UsageError: there are none, or they are not what this version reads; says what is wrong.
+            ModelDamaged: a file of weights is missing, or not what was written.
+        """
+        where = Path(folder)
+        try:
+            index = json.loads((where / _INDEX).read_text(encoding="utf-8"))
+            if index["format"] != _FORMAT:
+                raise ValueError(f"format {index['format']}, expected {_FORMAT}")
+            model = TypeAdapter(ModelConfig).validate_python(index["model"])
+            training = TypeAdapter(TrainConfig).validate_python(index["training"])
+            weights, pool, problems = dict(index["bundles"]), str(index["pool"]), dict(index["problems"])
+        except OSError as error:
+            raise UsageError(f"there are no networks in {where}: {_INDEX}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            said = f"is not understood: {' '.join(str(error).split())}"
+            raise UsageError(f"{where / _INDEX} {said}; train the networks again") from None
+        bundles = {name: load_bundle(where, digest, name) for name, digest in weights.items()}
+        return cls(model, training, load_pool(where, pool), bundles, problems)
 
     def forecast(self, frame: Any) -> Any:
         """What a night would answer from the end of each series: networks and baselines together.
@@ -109,13 +163,14 @@ def train_long(
     if not fits:
         raise UsageError("; ".join(each.reason for each in members if not isinstance(each, Fit)))
     pool = join_pool(fits, taught, model, training, seed)
-    bundles = dict[str, Bundle]()
+    bundles, digest = dict[str, Bundle](), sha256(pool)
     for each in taught:
         try:
-            bundles[each.ticker] = train(each, model, training, start=pool, seed=seed).bundle
+            made = train(each, model, training, start=pool, seed=seed, pool_sha256=digest)
+            bundles[each.ticker] = made.bundle
         except TickerError as error:
             problems[each.ticker] = error.reason
-    return Networks(model, training, bundles, problems)
+    return Networks(model, training, pool, bundles, problems)
 
 
 def _why_not(series: TickerSeries, model: ModelConfig, training: TrainConfig) -> str:

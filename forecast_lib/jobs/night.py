@@ -108,9 +108,10 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
     if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
         stored = new_prices.stored_market(store, tickers, config.as_of, config.renames)
         return _asked_for(store, stored, config)
-    with new_prices.reading_digests(store, tickers, config.as_of) as digests:
+    with new_prices.reading_digests(store, tickers, config.as_of) as begin:
         with stages.single("known"):
             known = read_known(store, tickers, config.as_of, tails=not goes_on)
+        digests = begin()
         own = renames.to_ask(config, every.tickers, known.first_session_of)
         names = tuple(dict.fromkeys([*own, *also]))
         source = price_source(config.source, config.as_of, config.workspace, names)

@@ -5,7 +5,7 @@ time of day.
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -92,7 +92,7 @@ def unseen() -> AbstractContextManager[Stage]:
 
 class InOrder:
     """One shard after the other in this process, shown to nobody. What is made is the same wherever shards
-    are worked on.
+    are worked on; who works on them elsewhere, or shows them, says so in `worked`, `counted` and `shown`.
     """
 
     def __init__(self, config: RunConfig, now: Callable[[], dt.datetime]) -> None:
@@ -121,9 +121,13 @@ class InOrder:
             yield
             stage.advance()
 
+    def counted(self, name: str, total: int) -> AbstractContextManager[Stage]:
+        """A stage of so many tickers or networks."""
+        return self.stage(name, total)
+
     def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
         """The source's answer."""
-        with self.stage("ingest", len(asked)) as stage:
+        with self.counted("ingest", len(asked)) as stage:
             return source.fetch(asked, last, stage.advance)
 
     def spread(
@@ -134,18 +138,26 @@ class InOrder:
         names: Sequence[str],
         **arguments: Any,
     ) -> list[Any]:
-        """Do the work on every shard."""
-        made: list[Any] = []
-        with self.stage(name, sum(map(len, shards))) as stage:
-            for shard, each in zip(shards, names, strict=True):
-                made += self.made(name, work(shard, **arguments))
-                stage.advance(each, len(shard))
-        return made
+        """Do the work on every shard, wherever shards are `worked`, and say what was made of each ticker."""
+        made: dict[int, list[Any]] = {}
+        with self.counted(name, sum(map(len, shards))) as stage:
+            for at, items in self.worked(name, work, shards, names, arguments):
+                made[at] = items
+                stage.advance(names[at], len(shards[at]))
+                self.log(line_of(self.config.run_id, name, item) for item in items)
+        return [item for at in range(len(shards)) for item in made[at]]
 
-    def made(self, name: str, items: list[Any]) -> list[Any]:
-        """Say what a stage made of each ticker of a shard; the items themselves."""
-        self.log(line_of(self.config.run_id, name, item) for item in items)
-        return items
+    def worked(
+        self,
+        name: str,
+        work: ShardFunction,
+        shards: Sequence[Sequence[Any]],
+        names: Sequence[str],
+        arguments: Mapping[str, Any],
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Each shard's place and what was made of it, in the order in which they are done."""
+        for at, shard in enumerate(shards):
+            yield at, work(shard, **arguments)
 
     def say(self, sentence: str) -> None:
         """Warn."""

@@ -26,7 +26,7 @@ from forecast_lib.models.weights import Weights
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import Array
 
-__all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "to_bytes"]
+__all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "sha256", "to_bytes"]
 
 _FORMAT = 4
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
@@ -125,6 +125,11 @@ def to_bytes(model: Pool | Bundle) -> bytes:
     scale = {"scale": model.scale.coefficients, "usual": model.scale.usual}
     arrays = {**own, "slopes": model.slopes, **scale, "shrinkage": model.shrinkage}
     return _archive({**_meta(model), "pool_sha256": model.pool_sha256}, arrays)
+
+
+def sha256(model: Pool | Bundle) -> str:
+    """What its file is named by."""
+    return hashlib.sha256(to_bytes(model)).hexdigest()
 
 
 def save(model: Pool | Bundle, folder: Path) -> str:

@@ -30,8 +30,7 @@ __all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "sc
 
 TAIL_SESSIONS = 110
 """So many of the last stored sessions lie beside the offered ones, as far back as the evidence reaches: what
-is usual before the oldest move that is judged anew (60 sessions before the last 30), and rows that waited
-there.
+is usual before the oldest move that is judged anew (60 sessions before the last 30), and what waited there.
 """
 
 RELEASED_TOLERANCE = 1e-5

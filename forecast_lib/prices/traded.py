@@ -95,7 +95,7 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
     if not splitting:
         return Traded(rows, actions, slice(None), {}, {})
     stays, assumed, torn = np.ones(len(rows), dtype=bool), {}, {}
-    figures = {name: values.copy() for name, values in rows.figures.items()}
+    figures = dict(rows.figures)
     days, kinds, values = (
         actions["session"].to_numpy("datetime64[D]"),
         actions["kind"].to_numpy(),
@@ -126,6 +126,8 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
             for name, undone in as_traded(
                 {name: column[mine] for name, column in figures.items()}, shares
             ).items():
+                if figures[name] is rows.figures[name]:
+                    figures[name] = figures[name].copy()
                 figures[name][mine] = undone
             values[paid] *= shares_since(days[paid], days[splits], values[splits])
     traded = dataclasses.replace(rows, figures=figures)

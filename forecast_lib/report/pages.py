@@ -97,6 +97,7 @@ class _Known:
     closes: Mapping[str, Closes]
     past: Mapping[str, Mapping[int, Past]]
     forecasts: Mapping[str, Sequence[Record]]
+    drivers: Mapping[str, Sequence[Record]]
 
     def picture(self, state: TickerState, **size: int) -> Picture | None:
         closes, steps = self.closes.get(state.ticker, ()), self.forecasts.get(state.ticker, ())
@@ -107,8 +108,16 @@ class _Known:
 
 def _known(report: ReportInput) -> _Known:
     run = about(report)
+    drivers = report.drivers
+    first = drivers[drivers["step"] == 1] if len(drivers) else drivers
     return _Known(
-        report, run, states(report), closes_of(report), pasts(report.past), by_ticker(report.forecasts)
+        report,
+        run,
+        states(report),
+        closes_of(report),
+        pasts(report.past),
+        by_ticker(report.forecasts),
+        by_ticker(first),
     )
 
 
@@ -133,7 +142,7 @@ def _index(known: _Known) -> IndexPage:
         horizon=max((line.last.step for line in lines if line.last), default=1),
         charts=charts(lines, known.past, pictures),
         attention=found,
-        changes=changes(report, known.closes),
+        changes=changes(report, known.drivers, known.closes),
         lines=lines,
         skill=skill(report),
         quality=quality(report, known.states),
@@ -152,10 +161,7 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
     report = known.report
     why = {each.ticker: each.text for each in changed.widths}
     run_id = known.run.run_id
-    of = {
-        name: by_ticker(getattr(report, name))
-        for name in ("nights", "refused", "verdicts", "weights", "drivers")
-    }
+    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights")}
     models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
     coverage: dict[str, list[Coverage]] = {}
     for row in coverage_rows(report.coverage, "ticker"):
@@ -174,7 +180,7 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
             makers=makers(
                 name,
                 of["weights"].get(name, ()),
-                of["drivers"].get(name, ()),
+                known.drivers.get(name, ()),
                 scores.get(name, ()),
                 why.get(name),
             ),

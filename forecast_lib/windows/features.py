@@ -110,11 +110,31 @@ def _spliced(series: TickerSeries) -> tuple[Array, np.ndarray, Array]:
     return log_close - steps.cumsum(), after, share
 
 
-@functools.lru_cache(
-    maxsize=16
-)  # a model and each baseline of one ticker ask for the same, one after the other
+class _Prices:
+    """The prices of a series: the same for all that were made of it with other common inputs."""
+
+    def __init__(self, series: TickerSeries) -> None:
+        self.series = series
+
+    def __hash__(self) -> int:
+        return id(self.series.close)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Prices) and all(
+            getattr(self.series, name) is getattr(other.series, name)
+            for name in ("sessions", "open", "high", "low", "close", "volume", "missing")
+        )
+
+
 def session_features(series: TickerSeries) -> SessionFeatures:
     """The features of every session of `series`; the first `WARM_UP` rows are not fit for use."""
+    return _features(_Prices(series))
+
+
+# Several stages of a night ask for the same; 512 times some 0.15 MB.
+@functools.lru_cache(maxsize=512)
+def _features(prices: _Prices) -> SessionFeatures:
+    series = prices.series
     log_close, after_missing, share = _spliced(series)
     returns = np.diff(log_close, prepend=log_close[:1])
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,5 +1,6 @@
 """A long frame forecast by baselines, and by networks that are trained on it as a night trains its own."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 
 from forecast_lib import ModelConfig, Networks, TrainConfig, UsageError, Workspace, forecast_long, train_long
+from forecast_lib.errors import ModelDamaged
+from forecast_lib.models.bundle import sha256
 from tests import made_up
 from tests.api import evenings
 from tests.api.made_up_frames import walk
@@ -67,6 +70,60 @@ def test_networks_go_on_with_newer_rows_and_with_series_that_they_do_not_know(ne
     }
 
 
+def test_networks_that_were_saved_forecast_the_same_bit_for_bit(networks: Networks, tmp_path: Path) -> None:
+    networks.save(tmp_path / "kept")
+    files = {path.suffix for path in (tmp_path / "kept").iterdir()}
+    again = Networks.load(str(tmp_path / "kept"))
+    frame = pd.concat([walk(1, 420), walk(2), walk(3, 30)])
+    pd.testing.assert_frame_equal(again.forecast(frame), networks.forecast(frame), rtol=0, atol=0)
+    assert (repr(again), files) == (repr(networks), {".npz", ".json"})
+    assert (again.model, again.training, dict(again.problems)) == (
+        networks.model,
+        networks.training,
+        networks.problems,
+    )
+
+
+def test_weights_that_series_share_are_kept_once(networks: Networks, tmp_path: Path) -> None:
+    """Both series keep to the pool; what is their own is a fraction of it."""
+    shared = dataclasses.replace(
+        networks,
+        bundles={
+            name: dataclasses.replace(each, members=networks.pool.members, pool_sha256=sha256(networks.pool))
+            for name, each in networks.bundles.items()
+        },
+    )
+    shared.save(tmp_path)
+    pooled, *own = sorted((path.stat().st_size for path in tmp_path.glob("*.npz")), reverse=True)
+    assert len(own) == 2 and max(own) < pooled
+    assert np.array_equal(
+        Networks.load(tmp_path).bundles["S1"].members[0]["head/bias"], networks.pool.members[0]["head/bias"]
+    )
+
+
+def test_what_is_no_network_is_refused_by_name(networks: Networks, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are no networks in .*: networks.json: No such file"):
+        Networks.load(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="networks cannot be written to .*file.*: "):
+        networks.save(tmp_path / "file" / "folder")
+    networks.save(tmp_path)
+    index = (tmp_path / "networks.json").read_text()
+    for spoiled, said in (
+        (index[:-9], "is not understood: .*; train the networks again"),
+        (index.replace('"format": 1', '"format": 2'), "is not understood: format 2, expected 1"),
+        (index.replace('"lstm"', '"perceptron"'), "model 'perceptron' is not known: expected one of"),
+    ):
+        (tmp_path / "networks.json").write_text(spoiled)
+        with pytest.raises(UsageError, match=said):
+            Networks.load(tmp_path)
+    (tmp_path / "networks.json").write_text(index)
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelDamaged, match="is damaged"):
+        Networks.load(tmp_path)
+
+
 def test_what_a_network_says_at_the_end_does_not_hang_on_the_series_beside_it(networks: Networks) -> None:
     alone, beside = (networks.forecast(frame) for frame in (walk(1), pd.concat([walk(1), walk(2, 30)])))
     pd.testing.assert_frame_equal(beside[beside["unique_id"] == "S1"], alone)
@@ -120,6 +177,7 @@ def test_a_model_that_is_not_known_is_refused() -> None:
         forecast_long(walk(1), model="prophet")
 
 
+@pytest.mark.slow
 def test_a_notebook_gets_what_the_night_published(tmp_path: Path) -> None:
     """On the prices that the night stored; of five tickers, so that they have a volatility in common too."""
     evenings.make(tmp_path, 1, tickers=5)

@@ -29,6 +29,7 @@ DATES = pl.from_dict(
 """Keys as polars people have them: dates without a time, whole numbers as names."""
 
 
+@pytest.mark.slow
 def test_polars_in_polars_out_with_keys_that_can_be_joined() -> None:
     made = forecast_long(DATES, horizon=2, model="naive")
     assert (
@@ -139,6 +140,7 @@ assert made["naive-lo-80"].to_pylist() == same["naive-lo-80"].tolist()
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_workspace_reads_as_polars_and_arrow_and_arrow_comes_out_where_it_went_in(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ print(score_long(past, "naive")["n"].tolist())
 """
 
 
+@pytest.mark.slow
 def test_pandas_needs_no_extra() -> None:
     """With what `make run` installs: nothing else can be imported."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, check=False)

@@ -9,6 +9,8 @@ from forecast_lib import UsageError, Workspace, forecast_long, plot_long
 from tests.api.made_up_frames import walk
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True, scope="module")
 def no_window():

@@ -11,6 +11,8 @@ import forecast_lib
 from forecast_lib import UsageError, Workspace
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:

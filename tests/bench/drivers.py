@@ -143,8 +143,9 @@ def measure(until: str, count: int) -> None:
             print(f"{kind}: drivers take {both / without - 1:.2f} of the forecasts' own time")
 
 
-def first_step(driven: Drivers) -> dict[str, float]:
-    return dict(zip(driven.names, driven.changes[:, 0].tolist(), strict=True))
+def first_step(driven: Drivers) -> dict[str, tuple[float, float]]:
+    pairs = zip(driven.effects[:, 0].tolist(), driven.changes[:, 0].tolist(), strict=True)
+    return dict(zip(driven.names, pairs, strict=True))
 
 
 def sentences(until: str, count: int, most: int) -> None:
@@ -155,15 +156,15 @@ def sentences(until: str, count: int, most: int) -> None:
     for day, asked, answers in evenings(until, count, lambda _, asked: forecast_shard(asked, MODEL.horizon)):
         today, found = day.astype(dt.date), []
         for question, answer in zip(asked, answers, strict=True):
-            changed = first_step(answer.drivers)
+            first = first_step(answer.drivers)
             closes = [
                 (session.astype(dt.date), float(close))
                 for session, close in zip(
                     question.series.sessions[-5:], question.series.close[-5:], strict=True
                 )
             ]
-            if day_before and all(map(math.isfinite, changed.values())):
-                said = width_change(question.series.ticker, changed, closes, day_before, day_before, today)
+            if day_before and not answer.drivers.why[0]:
+                said = width_change(question.series.ticker, first, closes, day_before, day_before, today)
                 found.extend([said] if said else [])
         found.sort(key=lambda each: -abs(math.log1p(each.share)))
         for each in found[:most]:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,18 @@ _context = get_context("forkserver")
 _disk: str | None = None
 
 
+def context() -> ForkServerContext:
+    """Makes processes by fork from one clean process, which is started when it is needed first."""
+    has_disk()
+    return _context
+
+
 def has_disk() -> bool:
-    """Whether the disk can be made to fail. Starts the process that all others are forked from."""
+    """Whether the disk can be made to fail."""
     global _disk
     if _disk is None:
         _disk = _library()
-        _context.set_forkserver_preload(["tests.campaign.actors"])
+        _context.set_forkserver_preload(["tests.campaign.actors", "tests.prices.children"])
         before = os.environ.get("LD_PRELOAD")
         os.environ["LD_PRELOAD"] = _disk or (before or "")
         try:
@@ -88,9 +95,8 @@ class Started:
     """A process that does one of the functions below with a workspace; what it says is kept in a file."""
 
     def __init__(self, what: str, workspace: Path, *arguments: Any) -> None:
-        has_disk()
         self._said = tempfile.NamedTemporaryFile(prefix="tickercast-said-")  # noqa: SIM115  # lives as long as this does
-        self.process = _context.Process(
+        self.process = context().Process(
             target=_main, args=(what, self._said.name, workspace, *arguments), daemon=True
         )
         self.process.start()

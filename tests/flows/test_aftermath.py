@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from flows.running import aftermath, ending
+from flows.running import ending
 from forecast_lib.jobs.record.copies import LATEST
 from forecast_lib.jobs.record.summary import RunSummary
 from tests.store import nights
@@ -17,9 +17,8 @@ def run(tmp_path, monkeypatch):
     """A run that published, called outside of Prefect: its log is Python's, and there is no page for
     artifacts.
     """
-    for module in (aftermath, ending):
-        monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("run"))
-    monkeypatch.setattr(aftermath, "leave_artifacts", lambda *given: None)
+    monkeypatch.setattr(ending, "get_run_logger", lambda: logging.getLogger("run"))
+    monkeypatch.setattr(ending, "leave_artifacts", lambda *given: None)
     workspace = tmp_path / "w"
     nights.store_and_publish(workspace, 0)
     summary = RunSummary(
@@ -30,7 +29,7 @@ def run(tmp_path, monkeypatch):
         "2 of 2 tickers fresh",
         published=str(workspace / "published.duckdb"),
     )
-    return lambda folder: aftermath.followed(
+    return lambda folder: ending.followed(
         "nightly", {"workspace": str(workspace), "publish_to": str(folder)}, lambda: summary
     )
 

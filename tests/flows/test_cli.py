@@ -68,6 +68,7 @@ def test_help_and_the_wiring_of_the_commands_import_nothing_heavy(command, tmp_p
     assert ran.stdout.startswith(f"usage: tickercast {command}")
 
 
+@pytest.mark.slow
 def test_sql_needs_neither_prefect_nor_tensorflow(published, tmp_path):
     code = (
         "import sys; from flows.cli import main; code = main(['sql', 'SELECT count(*) AS n FROM prices',"
@@ -277,6 +278,7 @@ def test_tables_align_and_no_cell_can_steer_the_terminal(published, capsys):
     )
 
 
+@pytest.mark.slow
 def test_parquet_goes_to_a_file_or_as_bytes_into_a_pipe(published, tmp_path):
     assert (
         cli.main(["forecasts", "--format", "parquet", "--output", "f.parquet", "--workspace", str(published)])
@@ -363,6 +365,7 @@ def test_restore_waits_for_nobody(published, capsys):
     assert "run run-9" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_restore_goes_back_to_a_named_snapshot(tmp_path, capsys):
     for number in range(2):
         nights.store_and_publish(tmp_path, number)
@@ -390,6 +393,7 @@ def _asked(published, query, *options, **limits):
     )
 
 
+@pytest.mark.slow
 def test_a_query_that_is_slow_inside_one_block_of_rows_ends_in_time(published):
     """DuckDB looks at its own limits between two blocks only."""
     from forecast_lib.errors import UsageError
@@ -400,6 +404,7 @@ def test_a_query_that_is_slow_inside_one_block_of_rows_ends_in_time(published):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", ["SELECT repeat('x', 2000000000)", "SELECT range, 'row ' || range FROM range(50000000)"]
 )

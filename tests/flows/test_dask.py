@@ -7,18 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
 from distributed import Client
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.running import shards
-from flows.running.runners import runner_for
+from flows.running.places import place_of
 from forecast_lib.errors import FatalError, UsageError
 from tests import made_up
 from tests.conftest import SMALL, CommandLine, Ended, clean_environment, free_port
@@ -28,7 +26,7 @@ pytestmark = pytest.mark.prefect
 WORDS = (
     *SMALL,
     "--tickers",
-    "SIM1,SIM2,SIM3,SIM4,SIM5,SIM6",
+    "SIM1,SIM2,SIM3",
     "--as-of",
     "2024-05-02",
     "--shard-size",
@@ -128,7 +126,7 @@ def local(tickercast: CommandLine, tmp_path_factory) -> dict[str, object]:
     """The same night in threads of one process."""
     workspace = tmp_path_factory.mktemp("local") / "w"
     made = results(workspace, tickercast("nightly", "--workspace", str(workspace), *WORDS, **BRIEF))
-    assert {f"SIM{number}" for number in range(1, 7)} <= {ticker for ticker, _ in made["models"]}
+    assert {f"SIM{number}" for number in range(1, 4)} <= {ticker for ticker, _ in made["models"]}
     assert made["backtest"]
     return made
 
@@ -159,7 +157,6 @@ def test_a_night_in_processes_is_the_local_one(local, tickercast, tmp_path):
     assert results(tmp_path / "w", ended) == local
 
 
-@task(cache_policy=NO_CACHE)
 def dies_once(shard, marks, names):
     """Kills its own process the first time that it comes to a name."""
     mark = Path(marks) / names
@@ -169,14 +166,10 @@ def dies_once(shard, marks, names):
     return [(name, os.getpid()) for name in shard]
 
 
-def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(prefect_server, tmp_path):
-    with (
-        temporary_settings({PREFECT_API_URL: prefect_server}),
-        runner_for("processes", made_up.run_config(workspace=tmp_path)) as runner,
-    ):
-        [(name, process)] = runner.submit(
-            dies_once, {"shard": ["ACME"], "marks": str(tmp_path), "names": "first"}
-        ).result()
+def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(tmp_path):
+    place = place_of("processes", made_up.run_config(workspace=tmp_path))
+    [(name, process)] = place.call(dies_once, (["ACME"], str(tmp_path), "first"), {})
+    place.close()
     assert (name, (tmp_path / "first").exists()) == ("ACME", True)
     assert process != os.getpid()
     assert not Path(f"/proc/{process}").exists()
@@ -189,7 +182,7 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
         UsageError,
         match=f"no Dask scheduler answers at {address} .*: start one with `dask scheduler`, or correct",
     ):
-        runner_for("dask", config)
+        place_of("dask", config)
 
 
 def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp_path):
@@ -202,22 +195,21 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
             "a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"
         ),
     ):
-        runner_for("dask", config)
+        place_of("dask", config)
 
 
-@task(cache_policy=NO_CACHE)
-def long_work(shard, mark, names):
-    """Says that it has begun, and goes on for longer than the test waits."""
-    Path(mark).touch()
-    time.sleep(600)
-
-
-def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, prefect_server, tmp_path):
+def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, tmp_path):
     """The last test: it needs the scheduler, and nobody after it does."""
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
-    mark = tmp_path / "begun"
-    with temporary_settings({PREFECT_API_URL: prefect_server}), runner_for("dask", config) as runner:
-        future = runner.submit(long_work, {"shard": ["ACME"], "mark": str(mark), "names": "ACME"})
+    mark, place = tmp_path / "begun", place_of("dask", config)
+
+    def long_work(shard, mark):
+        """Says that it has begun, and goes on for longer than the test waits."""
+        Path(mark).touch()
+        time.sleep(600)
+
+    with ThreadPoolExecutor(1) as threads:
+        future = threads.submit(place.call, long_work, (["ACME"], str(mark)), {})
         until = time.monotonic() + 400
         while not mark.exists() and time.monotonic() < until:
             time.sleep(0.05)
@@ -226,3 +218,4 @@ def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, prefect_
             FatalError, match=f"Dask scheduler {cluster.address} was lost: nothing was published; run again"
         ):
             future.result()
+    place.close()

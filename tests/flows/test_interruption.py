@@ -38,6 +38,7 @@ sys.exit(cli.main(argv))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "means"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationSignal)]
 )
@@ -92,7 +93,10 @@ def test_an_error_without_a_signal_stays_as_it_is() -> None:
     ],
     ids=["before the commit", "after the commit", "before the publication", "after the publication"],
 )
-def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number, said, tickercast, tmp_path):
+@pytest.mark.parametrize("way", [(), ("--plain",)], ids=["Prefect", "plain"])
+def test_a_night_that_is_interrupted_says_what_became_of_it(
+    way, module, name, number, said, tickercast, tmp_path
+):
     options = [
         "--workspace",
         str(tmp_path / "w"),
@@ -102,11 +106,12 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(module, name, number
         "SIM1",
         "--as-of",
         "2024-05-02",
+        *way,
     ]
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, module, name, "nightly", *options],
         cwd=tmp_path,
-        env=tickercast.env,
+        env={**tickercast.env, "TICKERCAST_TEST_SHARE": "0.02"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -113,6 +113,7 @@ def test_a_message_has_the_summary_and_says_where_to_look(tmp_path):
     assert "the next night was due by 2024-01-04 01:00 UTC" in body.splitlines()
 
 
+@pytest.mark.slow
 def test_status_tells_of_stale_data_where_it_is_asked_to(tmp_path, monkeypatch, capsys):
     """For a timer: a night that never came sends no message itself."""
     nights.store_and_publish(tmp_path / "tokyo", 0)

@@ -18,6 +18,8 @@ from flows.service.deployments import is_up, local_server
 from tests.conftest import clean_environment, free_port
 from tests.flows.machine import ask, until
 
+pytestmark = pytest.mark.prefect
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SERVE = """

@@ -2,13 +2,16 @@
 another's place.
 """
 
+import contextlib
 import os
+import sqlite3
 
 import pytest
 from prefect.settings import get_current_settings
 
 from flows.running.temporary_server import TemporaryServer
 from flows.service.deployments import is_up
+from forecast_lib.errors import FatalError
 from tests.conftest import clean_environment
 
 pytestmark = pytest.mark.prefect
@@ -38,7 +41,7 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
         address = str(get_current_settings().api.url)
         assert address.startswith("http://127.0.0.1:") and is_up(address)
     TemporaryServer._stop(process)
-    assert process.returncode is not None and not is_up(address)
+    assert process.wait(30) is not None and not is_up(address)
     assert get_current_settings().api.url != address
 
 
@@ -58,3 +61,12 @@ def test_server_that_the_environment_names_is_used_as_it_is(home, monkeypatch):
     assert server._process is None
     with server.in_use():
         pass
+
+
+def test_server_whose_database_is_of_another_release_says_so_in_a_line(home, capfd):
+    with contextlib.closing(sqlite3.connect(home / "prefect.db")) as con, con:
+        con.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    server = TemporaryServer()
+    with pytest.raises(FatalError, match="Can't locate revision.*; run without it") as error, server.in_use():
+        pass
+    assert "\n" not in str(error.value) and "Traceback" not in capfd.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from forecast_lib.jobs.upkeep import overrules
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, without
 
-pytestmark = pytest.mark.parametrize("evenings", ["parquet"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("evenings", ["parquet"], indirect=True)]
 
 OPEN_GAPS = "SELECT session::VARCHAR FROM open_price_gaps WHERE ticker = '{}' ORDER BY 1"
 CLEAN = prices()

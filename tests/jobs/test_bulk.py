@@ -3,7 +3,7 @@ whatever is wrong with some of its tickers.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -299,19 +299,34 @@ def relation(path: Path, rows: pd.DataFrame, **columns: str) -> Path:
     return path
 
 
-def slipped_year(year: int) -> Callable[[Path, pd.DataFrame], Path]:
-    day = f"make_date({year}, 1, 3)"
-    when = f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN {day} ELSE date::DATE END"
-    return lambda path, rows: relation(path, rows, date=when)
+YEARS = (-43, 23, 1599, 1650, 1677, 1750, 1850, 2150)
+FIGURES = ("open", "high", "volume", "dividends", "stock_splits")
 
 
-def not_a_number(column: str) -> Callable[[Path, pd.DataFrame], Path]:
+def each_with(odd: Sequence[object], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, object]]]:
+    """BBB as it is, and a copy of AAA for each odd thing, with where its row is."""
+    names = [f"A{place}" for place in range(len(odd))]
+    copies = [rows[rows["ticker"] == "AAA"].assign(ticker=name) for name in names]
+    places = [f"ticker = '{name}' AND date = DATE '{SESSIONS[100].date()}'" for name in names]
+    return pd.concat([rows[rows["ticker"] == "BBB"], *copies]), list(zip(places, odd, strict=True))
+
+
+def slipped_years(path: Path, rows: pd.DataFrame) -> Path:
+    every, odd = each_with(YEARS, rows)
+    whens = " ".join(f"WHEN {place} THEN make_date({year}, 1, 3)" for place, year in odd)
+    return relation(path, every, date=f"CASE {whens} ELSE date::DATE END")
+
+
+def no_numbers(path: Path, rows: pd.DataFrame) -> Path:
     """A NaN, which in a Parquet file is another thing than nothing."""
-    when = (
-        f"CASE WHEN ticker = 'AAA' AND date = DATE '{SESSIONS[100].date()}' THEN 'nan'::DOUBLE ELSE"
-        f" {column}::DOUBLE END"
+    every, odd = each_with(FIGURES, rows)
+    return relation(
+        path,
+        every,
+        **{
+            column: f"CASE WHEN {place} THEN 'nan'::DOUBLE ELSE {column}::DOUBLE END" for place, column in odd
+        },
     )
-    return lambda path, rows: relation(path, rows, **{column: when})
 
 
 def read_as_a_pattern(path: Path, rows: pd.DataFrame) -> Path:
@@ -326,13 +341,8 @@ def cut_off(path: Path, rows: pd.DataFrame) -> Path:
 
 
 ODD_FILES: dict[str, tuple[Callable[[Path, pd.DataFrame], Path], dict[str, str]]] = {
-    **{
-        f"the year {year}": (slipped_year(year), {}) for year in (-43, 23, 1599, 1650, 1677, 1750, 1850, 2150)
-    },
-    **{
-        f"NaN {column}": (not_a_number(column), {})
-        for column in ("open", "high", "volume", "dividends", "stock_splits")
-    },
+    "years": (slipped_years, {}),
+    "NaN": (no_numbers, {}),
     "a split to come": (
         lambda path, rows: relation(path, split(-3 % len(SESSIONS), 4.0, traded=False)(rows)),
         {},
@@ -353,11 +363,13 @@ ODD_FILES: dict[str, tuple[Callable[[Path, pd.DataFrame], Path], dict[str, str]]
 
 @pytest.mark.parametrize("name", ODD_FILES)
 def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_path: Path, name: str) -> None:
-    """The file goes on after the evening. A row of AAA is odd, or the file as a whole."""
+    """The file goes on after the evening. A row of a ticker is odd, or the file as a whole."""
     make, expected = ODD_FILES[name]
     path = make(tmp_path / "market.parquet", pd.concat([good("AAA", 1), good("BBB", 2)], ignore_index=True))
+    odd = {"years": YEARS, "NaN": FIGURES}.get(name)
+    asked = ",".join(["BBB", *(f"A{place}" for place in range(len(odd)))]) if odd else "AAA,BBB"
     both = [
-        ingest(way, "first", whole=way == "whole", files=str(path), tickers="AAA,BBB")
+        ingest(way, "first", whole=way == "whole", files=str(path), tickers=asked)
         for way in ("whole", "wanted")
     ]
     for summary in both:

@@ -14,6 +14,8 @@ from forecast_lib.jobs.record.copies import LATEST, copy_publication
 from forecast_lib.store.disk.files import PUBLISHED
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def workspace(tmp_path):

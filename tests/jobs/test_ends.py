@@ -8,6 +8,8 @@ import pytest
 from forecast_lib.jobs.ingest.ends import ENDED_AFTER, end_of
 from tests.jobs.evenings import SESSIONS, Evenings, prices, without
 
+pytestmark = pytest.mark.slow
+
 LAST = pd.Timestamp("2021-01-28")
 
 

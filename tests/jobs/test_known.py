@@ -34,6 +34,7 @@ def _wholly_asked(ticker: str, newest: np.datetime64) -> bool:
     return asked is None
 
 
+@pytest.mark.slow
 def test_a_tickers_whole_past_is_asked_for_once_a_quarter_on_days_of_its_own():
     days = np.busday_offset("2024-01-02", np.arange(2 * WHOLE_EVERY))
     turns = {

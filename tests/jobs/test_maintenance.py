@@ -209,19 +209,27 @@ def _in_order(workspace: Path) -> dict[str, list[tuple]]:
         }
 
 
-def _with_holes(workspace: Path) -> None:
-    """Free blocks between used ones, as growing tables leave them (DuckDB gives back those at the end of the
-    file by itself).
-    """
+@pytest.fixture(scope="module")
+def _with_holes(five_nights, tmp_path_factory) -> Path:
+    workspace = Path(shutil.copytree(five_nights, tmp_path_factory.mktemp("holes") / "workspace"))
     with database.open_working(workspace, nights.now(9)) as con:
         con.execute("CREATE TABLE ballast AS SELECT range, md5(range::VARCHAR) AS text FROM range(200000)")
     nights.store_night(workspace, 5, nights.night(5, tuple(f"T{number}" for number in range(500))))
     with database.open_working(workspace, nights.now(9)) as con:
         con.execute("DROP TABLE ballast")
+    return workspace
 
 
-def test_compaction_gives_back_free_blocks_and_keeps_every_row_in_its_order(workspace):
-    _with_holes(workspace)
+@pytest.fixture
+def with_holes(_with_holes, tmp_path) -> Path:
+    """Free blocks between used ones, as growing tables leave them (DuckDB gives back those at the end of the
+    file by itself).
+    """
+    return Path(shutil.copytree(_with_holes, tmp_path / "workspace"))
+
+
+def test_compaction_gives_back_free_blocks_and_keeps_every_row_in_its_order(with_holes):
+    workspace = with_holes
     before = _in_order(workspace)
     done = compact(workspace, nights.now(9))
     assert done.after < done.before / 2 and (workspace / "working.duckdb").stat().st_size == done.after
@@ -242,8 +250,8 @@ def test_a_table_that_is_not_ours_is_not_lost(workspace):
 
 
 @pytest.mark.parametrize(("point", "swapped"), [("copied", False), ("audited", False), ("swapped", True)])
-def test_compaction_killed_at_any_point_leaves_a_whole_database(workspace, point, swapped):
-    _with_holes(workspace)
+def test_compaction_killed_at_any_point_leaves_a_whole_database(with_holes, point, swapped):
+    workspace = with_holes
     before = _in_order(workspace)
     size = (workspace / "working.duckdb").stat().st_size
     killed = subprocess.run(

@@ -9,6 +9,8 @@ from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_me
 from forecast_lib.jobs.record.endings import ENDINGS, Ending, recall, remember
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 NOW = dt.datetime(2024, 1, 5, 23, tzinfo=dt.UTC)
 """Friday evening; nights 0 and 1 of `nights` are Tuesday and Wednesday, so Thursday and Friday are missing.
 """

@@ -13,6 +13,8 @@ from forecast_lib.jobs.monitor.missed import Due, due
 from forecast_lib.sessions import calendar_for
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 SHARES, COIN = (Ticker("AAPL"), Ticker("MSFT")), Ticker("BTC-USD")
 FRIDAY = (dt.date(2024, 5, 24) - nights.FIRST_DAY).days
 

@@ -16,6 +16,8 @@ from forecast_lib.jobs.record.endings import Ending
 from forecast_lib.store.published import reader
 from tests.jobs.test_metrics import NOW, figures, workspace  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.slow
+
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 RULES = DEPLOYMENTS / "prometheus" / "tickercast.rules.yml"
 ENDING = Ending("nightly", "fresh", 0, "", NOW.isoformat(), "run-1", {"ingest": 0.5})

@@ -10,6 +10,8 @@ import pytest
 from forecast_lib.jobs.upkeep import overrules
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times
 
+pytestmark = pytest.mark.slow
+
 AT = len(SESSIONS) - 20
 """The place of the session that persons speak of."""
 VERDICTS = (

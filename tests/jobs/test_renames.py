@@ -11,6 +11,8 @@ from forecast_lib.jobs.ingest.renames import to_ask
 from tests import plain_runs
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, with_action, without
 
+pytestmark = pytest.mark.slow
+
 ON = len(SESSIONS) - 20
 """The place of the first session under the new name."""
 

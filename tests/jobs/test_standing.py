@@ -18,6 +18,8 @@ from forecast_lib.jobs.record.endings import Ending, remember
 from forecast_lib.store.disk.lock import hold_workspace
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 AFTER_THE_CLOSE = dt.datetime(2024, 1, 2, 23, tzinfo=dt.UTC)
 """Night 0 of `nights` is Tuesday, 2 January 2024; AAA and BBB are taken for American tickers."""
 

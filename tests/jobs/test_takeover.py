@@ -15,6 +15,8 @@ from forecast_lib.store.disk.lock import hold_workspace, is_held
 from forecast_lib.store.published import inspection
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 NOW = dt.datetime(2024, 5, 28, 22, tzinfo=dt.UTC)
 HOLD = """
 import os, signal, sys

@@ -22,6 +22,8 @@ from forecast_lib.store.disk import ledger
 from forecast_lib.store.working import database, reads
 from tests import plain_runs
 
+pytestmark = pytest.mark.slow
+
 TWO_MISSING = "2 sessions without a price in 1 tickers, see open_price_gaps"
 BAD, MISSING = "2024-06-05", "2024-06-12"
 LATER = dt.datetime(2024, 6, 20, 9, 0, tzinfo=dt.UTC)

@@ -2,36 +2,27 @@
 that asks Yahoo.
 """
 
-import contextlib
 import datetime as dt
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.sources.own_folder import own_folder
+from tests.forked import Forked
 from tests.prices.one_ticker import part_of
 
-_REPOSITORY = Path(__file__).parents[2]
 _NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
 
 
-@contextlib.contextmanager
-def child(task: str, *arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
-    """One of the functions below, by name, in a fresh process; its standard input ends with the block, and it
-    with that.
-    """
-    command = [sys.executable, "-m", "tests.prices.children", task, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=_REPOSITORY, env={**os.environ, **environ}, **pipes) as process:  # type: ignore[call-overload]
-        yield process
+def child(task: str, *arguments: object, **environ: str) -> Forked:
+    """One of the functions below, by name, in a process of its own; it ends when its block does."""
+    return Forked(globals()[task], *map(str, arguments), env=environ)
 
 
-def said(process: "subprocess.Popen[str]") -> str:
+def said(process: Forked) -> str:
     """The next line of a child."""
-    assert process.stdout is not None
     return str(process.stdout.readline()).strip()
 
 
@@ -103,7 +94,3 @@ def _rows(cache_dir: str, address: str, tickers: Sequence[str]) -> list[int]:
     source = YahooSource(Path(cache_dir), _NOW, session=LoopbackSession(address, timeout_s=5.0), pause_s=0.0)
     offered = source.fetch({Ticker(ticker): None for ticker in tickers}, _NOW.date())
     return [len(part_of(offered, ticker).prices) for ticker in tickers]
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])

@@ -613,6 +613,7 @@ number = st.floats(allow_nan=True, allow_infinity=True, width=64)
 day = st.dates(dt.date(1960, 1, 1), dt.date(2060, 1, 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.tuples(day, *[number] * 6), max_size=8),
@@ -647,6 +648,7 @@ broken_values = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     order=st.permutations(range(12)), broken=st.dictionaries(st.integers(0, 11), broken_values, max_size=3)

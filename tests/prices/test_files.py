@@ -726,6 +726,7 @@ header = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=header,
@@ -746,6 +747,7 @@ def test_any_table_is_read_or_refused_with_an_error_of_ours(
         assert all(len(one.prices) or len(one.refused) for one in fetched)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(

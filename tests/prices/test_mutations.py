@@ -85,6 +85,7 @@ def write(path: Path, parts: dict[str, pd.DataFrame]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_a_mutation_did_not_touch_is_stored_exactly_and_other_tickers_are_as_without_it(
     tmp_path: Path,
 ) -> None:

@@ -32,6 +32,7 @@ def by_keras(epochs: int) -> list[list[np.ndarray]]:
     return after
 
 
+@pytest.mark.slow
 def test_each_epoch_ends_where_keras_fit_ends():
     for epochs, expected in enumerate(by_keras(3), start=1):
         learned = learn(NETWORK, VALUES, TARGETS, Pace(epochs, BATCH), seed=SEED, name="ACME")

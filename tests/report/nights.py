@@ -218,9 +218,14 @@ def model_row(ticker: str, **changes: Any) -> dict[str, Any]:
 
 
 def driver_frame(
-    ticker: str, changed: dict[str, float] | None = None, why: str | None = None
+    ticker: str,
+    changed: dict[str, float] | None = None,
+    why: str | None = None,
+    effects: dict[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Drivers of both steps, each with the same effect as change; without changes `why` says why."""
+    """Drivers of both steps, each with the same effect as change where `effects` has no other; without
+    changes `why` says why.
+    """
     named = changed or {"usual level": -3.0, "calibration": 0.2}
     rows = [
         {
@@ -228,7 +233,7 @@ def driver_frame(
             "ticker": ticker,
             "step": step,
             "driver": driver,
-            "effect": effect,
+            "effect": (effects or {}).get(driver, effect),
             "change": effect if changed else None,
             "why_no_change": why,
         }

@@ -323,6 +323,7 @@ def _many(count: int) -> ReportInput:
     )
 
 
+@pytest.mark.slow
 def test_500_tickers_have_500_pages_and_a_first_page_below_a_megabyte() -> None:
     began = time.process_time()
     pages = dict(report_pages(_many(500)))

@@ -486,10 +486,14 @@ def test_only_the_largest_are_named_and_the_rest_together() -> None:
 
 
 def test_covariates_and_events_stand_by_their_names() -> None:
-    drivers = nights.driver_frame(
-        "AAA", {"covariate ^VIX": 0.2, "event earnings": 0.1, "event month end": -0.05}
+    """A session before a holiday is a calm one: its effect is below zero."""
+    moved = {"covariate ^VIX": 0.2, "event earnings": 0.1, "event month_end": -0.05}
+    effects = {"event earnings": 0.099, "event month_end": -0.001, "event before_holiday": -0.039}
+    drivers = nights.driver_frame("AAA", {**moved, "event before_holiday": -0.04}, effects=effects)
+    assert changed(drivers)[0].endswith(
+        ": ^VIX (+22 %), earnings ahead (+11 %), a month end over (−5 %), the session before a holiday ahead"
+        " (−4 %)"
     )
-    assert changed(drivers)[0].endswith(": ^VIX (+22 %), earnings ahead (+11 %), month end over (−5 %)")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ holder of a lock or a file.
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,17 +12,13 @@ import duckdb
 
 from forecast_lib.store.disk import lock
 from forecast_lib.store.published import reader
+from tests.forked import Forked
 from tests.store.nights import store_and_publish
 
-_REPOSITORY = Path(__file__).parents[2]
 
-
-def start(task: str, *arguments: object) -> subprocess.Popen[str]:
-    """One of the functions below, by name, in a fresh process."""
-    command = [sys.executable, "-m", "tests.store.children", task, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    )
+def start(task: str, *arguments: object) -> Forked:
+    """One of the functions below, by name, in a process of its own."""
+    return Forked(globals()[task], *map(str, arguments))
 
 
 def run_night(workspace: str, number: str, killed_at: str) -> None:
@@ -70,7 +65,3 @@ def lock_and_die(workspace: str) -> None:
         print("held", flush=True)
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])

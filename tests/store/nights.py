@@ -3,7 +3,10 @@ rule.
 """
 
 import datetime as dt
+import functools
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -214,5 +217,17 @@ def store_night(
 def store_and_publish(
     workspace: Path, number: int, frames: dict[str, pd.DataFrame] | None = None, keep: int = 7, **at: Any
 ) -> None:
+    """The usual first night of a new workspace is made once, and copied."""
+    if number == 0 and frames is None and not at and not (workspace / "working.duckdb").exists():
+        shutil.copytree(_first_night().name, workspace, dirs_exist_ok=True)
+        return
     entry = store_night(workspace, number, frames, **at)
     publication.publish(workspace, entry["run_id"], keep, **at)
+
+
+@functools.cache
+def _first_night() -> "tempfile.TemporaryDirectory[str]":
+    made = tempfile.TemporaryDirectory(prefix="tickercast-night-")
+    entry = store_night(Path(made.name), 0)
+    publication.publish(Path(made.name), entry["run_id"], 7)
+    return made

@@ -13,6 +13,8 @@ from forecast_lib.windows.histories import shares_since
 from tests.prices.one_ticker import split_adjusted
 from tests.store.nights import now
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(
     not DATA.is_dir(), reason="the development price data are not on this machine"

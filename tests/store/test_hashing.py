@@ -14,6 +14,8 @@ from forecast_lib.store.working.hashing import content_hash, forecasts_hash, pri
 from forecast_lib.windows.histories import Histories
 from tests.store.nights import forecasts, now, prices, stamp
 
+pytestmark = pytest.mark.slow
+
 SEEN = prices(0, ("AAA", "BBB"))
 NAMES = ("AAA", "ABSENT", "BBB", "CCC")
 

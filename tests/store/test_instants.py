@@ -10,6 +10,8 @@ from forecast_lib.store.published import publication
 from forecast_lib.store.working import database
 from tests.store.nights import now
 
+pytestmark = pytest.mark.slow
+
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata"]
 INSTANTS = {
     "TIMESTAMPTZ '2024-01-03 22:00:00+00:00'": 4,

@@ -16,6 +16,8 @@ from forecast_lib.store.working import database
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from tests.store.nights import night, now, outcomes, store_and_publish
 
+pytestmark = pytest.mark.slow
+
 WORLDS = 1000
 P = (np.arange(WORLDS) + 0.5) / WORLDS
 

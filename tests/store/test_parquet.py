@@ -69,6 +69,7 @@ def test_what_is_no_parquet_is_refused_in_one_line(tmp_path: Path, content: byte
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
     whole = written(tmp_path, "SELECT i AS date, i * 1.5 AS close FROM range(2000) t(i)").read_bytes()
     path = tmp_path / "damaged.parquet"

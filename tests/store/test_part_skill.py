@@ -14,6 +14,8 @@ from forecast_lib.store.working import database
 from forecast_lib.tables import QUANTILE_COLUMNS
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 
 def weights(
     run_id: str, *by_model: tuple[str, float, float], steps: tuple[int, ...] = (1, 2)

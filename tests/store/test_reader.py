@@ -104,6 +104,7 @@ def test_a_query_that_never_ends_is_stopped(workspace: Path) -> None:
     assert time.monotonic() - begin < 10
 
 
+@pytest.mark.slow
 def test_a_query_that_needs_too_much_memory_is_stopped_and_writes_nothing(workspace: Path) -> None:
     with pytest.raises(UsageError, match="needs more memory than 1GB"):
         reader.query(
@@ -135,6 +136,7 @@ def test_a_damaged_publication_says_what_to_run(tmp_path: Path, content: bytes) 
         reader.query(tmp_path, "SELECT 1")
 
 
+@pytest.mark.slow
 def test_a_damaged_block_is_no_fault_of_the_question(workspace: Path) -> None:
     """A byte in each half block: an answer is either the right one or a damage report, never a wrong
     number.

@@ -15,6 +15,8 @@ from forecast_lib.store.working import database, reads
 from forecast_lib.tables import TABLES, empty, validate
 from tests.store.nights import as_of, day, model_row, night, now, outcomes, prices, stamp, store_night
 
+pytestmark = pytest.mark.slow
+
 
 def action(run: int, value: float, kind: str = "split", session: int = 0) -> dict[str, object]:
     known_at = stamp(now(run))

@@ -12,6 +12,8 @@ from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.revisions import diff_actions, diff_prices
 from tests.store.nights import as_of, day, night, now, prices, stamp
 
+pytestmark = pytest.mark.slow
+
 BASE = prices(0, ("AAA",))
 
 

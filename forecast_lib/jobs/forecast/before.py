@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.drivers import COVARIATE, Before, log_width
+from forecast_lib.covariates.inputs import COVARIATE, EVENT
+from forecast_lib.drivers import Before, log_width
 from forecast_lib.errors import ModelDamaged
 from forecast_lib.jobs.forecast.tickers import Question
 from forecast_lib.jobs.record.status_rows import code_version, libraries
@@ -23,10 +24,19 @@ __all__ = ["read_answered", "with_before"]
 
 @dataclasses.dataclass(frozen=True)
 class _Published:
-    """The rows of the run before, and the SHA-256 of the weights of the models that answered."""
+    """What the run before published, ticker by ticker.
 
-    forecasts: Mapping[str, pd.DataFrame]
-    covariates: Mapping[str, pd.DataFrame]
+    Attributes:
+        widths: (horizon,) log widths.
+        covariates: by driver, (horizon,) effects of covariates and events.
+        cutoffs, models: what each started from, and which model answered.
+        weights: by model, the SHA-256 of its weights.
+    """
+
+    widths: Mapping[str, np.ndarray]
+    covariates: Mapping[str, Mapping[str, np.ndarray]]
+    cutoffs: Mapping[str, np.datetime64]
+    models: Mapping[str, str]
     weights: Mapping[str, str]
 
 
@@ -41,14 +51,13 @@ def with_before(store: Store, config: RunConfig, asked: Sequence[Question]) -> l
 
 
 def read_answered(store: Store, config: RunConfig) -> dict[str, tuple[str, str]]:
-    """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights."""
-    found = reads.read_run_before(store.con, config.as_of)
-    if found.empty:
+    """By ticker, the id of the model that answered in the run before and the SHA-256 of its weights; empty
+    where there is no run to compare with.
+    """
+    published = _read(store, config)
+    if isinstance(published, str):
         return {}
-    rows = reads.read_of_run(store.con, "forecasts", found.iloc[0]["run_id"]).dropna(subset="model_id")
-    weights = reads.read_weights_of(store.con, rows["model_id"].unique().tolist())
-    pairs = zip(rows["ticker"], rows["model_id"], strict=True)
-    return {ticker: (model_id, weights[model_id]) for ticker, model_id in pairs}
+    return {ticker: (model, published.weights[model]) for ticker, model in published.models.items()}
 
 
 def _read(store: Store, config: RunConfig) -> _Published | str:
@@ -56,39 +65,50 @@ def _read(store: Store, config: RunConfig) -> _Published | str:
     if found.empty:
         return "first"
     run = found.iloc[0]
-    forecasts, drivers, statuses = (
-        reads.read_of_run(store.con, table, run["run_id"])
-        for table in ("forecasts", "forecast_drivers", "run_tickers")
-    )
+    statuses = reads.read_of_run(store.con, "run_tickers", run["run_id"])
     if set(statuses["ticker"]) != set(config.tickers):
         return "universe"
     now, then = libraries(), json.loads(run["libraries"])
     if run["code_version"] != code_version() or now != {name: then.get(name) for name in now}:
         return "version"
-    covariates = drivers[drivers["driver"].str.startswith(COVARIATE)]
+    forecasts = reads.read_of_run(store.con, "forecasts", run["run_id"])
+    covariates = reads.read_drivers(store.con, run["run_id"], (COVARIATE, EVENT))
+    horizon = config.model.horizon
+    quantiles = forecasts[list(QUANTILE_COLUMNS)].to_numpy(np.float64)
+    first = forecasts.drop_duplicates("ticker").set_index("ticker")
+    answered = first["model_id"].dropna()
     return _Published(
-        {str(ticker): rows for ticker, rows in forecasts.groupby("ticker")},
-        {str(ticker): rows for ticker, rows in covariates.groupby("ticker")},
-        reads.read_weights_of(store.con, forecasts["model_id"].dropna().unique().tolist()),
+        _by_step(forecasts, log_width(quantiles), horizon),
+        {
+            str(ticker): _by_step(rows, rows["effect"].to_numpy(np.float64), horizon, "driver")
+            for ticker, rows in covariates.groupby("ticker")
+        },
+        dict(zip(first.index, first["cutoff"].to_numpy("datetime64[D]"), strict=True)),
+        answered.to_dict(),
+        reads.read_weights_of(store.con, answered.unique().tolist()),
     )
+
+
+def _by_step(
+    rows: pd.DataFrame, values: np.ndarray, horizon: int, key: str = "ticker"
+) -> dict[str, np.ndarray]:
+    """By key, (horizon,) the value of each step; NaN where there is none."""
+    place, names = pd.factorize(rows[key])
+    step = rows["step"].to_numpy(np.int64)
+    found = np.full((len(names), horizon), np.nan)
+    found[place[step <= horizon], step[step <= horizon] - 1] = values[step <= horizon]
+    return dict(zip(names, found, strict=True))
 
 
 def _before(config: RunConfig, question: Question, published: _Published | str) -> Before | str:
     ticker = question.series.ticker
     if isinstance(published, str):
         return published
-    if ticker not in published.forecasts:
+    if ticker not in published.widths:
         return "first"
-    rows = published.forecasts[ticker]
-    horizon = config.model.horizon
-    width = _by_step(rows["step"], log_width(rows[list(QUANTILE_COLUMNS)].to_numpy(np.float64)), horizon)
-    effects = {
-        str(driver): _by_step(own["step"], own["effect"].to_numpy(np.float64), horizon)
-        for driver, own in published.covariates.get(ticker, pd.DataFrame({"driver": []})).groupby("driver")
-    }
-    before = Before(rows["cutoff"].iloc[0].to_datetime64().astype("datetime64[D]"), width, covariates=effects)
-    answered = rows["model_id"].iloc[0]
-    model_id = None if pd.isna(answered) else str(answered)
+    covariates = published.covariates.get(ticker, {})
+    before = Before(published.cutoffs[ticker], published.widths[ticker], covariates=covariates)
+    model_id = published.models.get(ticker)
     if model_id is None or model_id == question.model_id:
         return dataclasses.replace(before, same_model=model_id == question.model_id)
     try:
@@ -96,9 +116,3 @@ def _before(config: RunConfig, question: Question, published: _Published | str) 
     except (KeyError, ModelDamaged):
         return "weights"
     return dataclasses.replace(before, same_model=False, model=model)
-
-
-def _by_step(steps: pd.Series, values: np.ndarray, horizon: int) -> np.ndarray:
-    """(horizon,) the value of each step; NaN where there is none."""
-    by_step = pd.Series(values, steps.to_numpy())
-    return by_step.reindex(range(1, horizon + 1)).to_numpy()

@@ -105,12 +105,15 @@ def _no_rows(table: str) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def reading_digests(store: Store, tickers: Sequence[Ticker], as_of: AsOf) -> Iterator["Future[Digests]"]:
-    """The digests of the stored prices at `as_of`: DuckDB makes them beside what is done inside the block,
-    for they take it a while and are not needed before the end of `take_in`.
+def reading_digests(
+    store: Store, tickers: Sequence[Ticker], as_of: AsOf
+) -> Iterator[Callable[[], "Future[Digests]"]]:
+    """Begins to read the digests of the stored prices at `as_of`: DuckDB makes them beside what is done
+    inside the block, for they take it a while and are not needed before the end of `take_in`. What else is
+    read of the store is best read before: two questions at once only wait for each other.
     """
     with contextlib.closing(store.con.cursor()) as con, ThreadPoolExecutor(1) as beside:
-        yield beside.submit(stored_digests, con, tickers, as_of)
+        yield lambda: beside.submit(stored_digests, con, tickers, as_of)
 
 
 def take_in(

@@ -5,6 +5,7 @@ that failed. A run that is never started writes nothing: watch `tickercast_last_
 run `tickercast status`.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,13 +93,15 @@ def exposition(
     figures = _Figures(workspace.name)
     for ending in endings.values():
         _add_ending(figures, ending)
-    try:
-        stands = standing(workspace, now, deadline) if (workspace / PUBLISHED).is_file() else None
-        if stands is not None:
-            _add_standing(figures, stands)
-            _add_published(figures, workspace)
-    except TickercastError:
-        stands = None
+    stands = None
+    with contextlib.suppress(TickercastError):
+        if (workspace / PUBLISHED).is_file():
+            # Held open for all questions: beside it a further connection takes no time.
+            with reader.open_published(workspace):
+                found = standing(workspace, now, deadline)
+                _add_standing(figures, found)
+                _add_published(figures, workspace)
+                stands = found
     verdict = stands.verdict if stands else "failed"
     for name in _VERDICTS:
         figures.set(

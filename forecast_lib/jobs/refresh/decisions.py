@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 _FEWEST_TRAININGS = 30
+_OF_A_MODEL = [
+    *("ticker", "config", "model_id", "parent_id", "weights_sha256"),
+    *("trained_as_of", "trained_through", "promoted"),
+]
 
 
 @dataclass(frozen=True)
@@ -120,25 +125,31 @@ def model_config_json(config: RunConfig, asked: Sequence[str] = ()) -> str:
     return f'{{{beside}"model": {of_model}, "seed": {config.seed}, "train": {of_training}}}'
 
 
-def _lineage(rows: pd.DataFrame, config_json: str) -> Lineage:
-    same = rows[rows["config"] == config_json]
-    if same.empty:
-        return Lineage(other_settings=not rows.empty)
-    tried = same["trained_through"].max()
-    anew = same.loc[
-        ~same["parent_id"].isin(same["model_id"]), "trained_through"
-    ].max()  # its parent is a pool, or there is none
-    promoted = same[same["promoted"]]
-    if promoted.empty:
+def _lineage(rows: Sequence[Any], config_json: str) -> Lineage:
+    """Args:
+    rows: of one ticker, in the order of storing.
+    """
+    same = [row for row in rows if row.config == config_json]
+    if not same:
+        return Lineage(other_settings=bool(rows))
+    own = {row.model_id for row in same}
+    tried = max(row.trained_through for row in same)
+    # Its parent is a pool, or there is none.
+    anew = max((row.trained_through for row in same if row.parent_id not in own), default=pd.NaT)
+    promoted = [row for row in same if row.promoted]
+    if not promoted:
         return Lineage(tried_through=tried, anew_through=anew)
     # Where an evening was run twice the first run's model counts, so that a rerun finds what the first found.
-    last = promoted[promoted["trained_as_of"] == promoted["trained_as_of"].max()].iloc[0]
-    return Lineage(Promoted(last["model_id"], last["weights_sha256"], last["trained_through"]), tried, anew)
+    last = max(promoted, key=lambda row: row.trained_as_of)
+    return Lineage(Promoted(last.model_id, last.weights_sha256, last.trained_through), tried, anew)
 
 
 def lineages(history: pd.DataFrame, config_json: str) -> dict[str, Lineage]:
     """By ticker, from rows of `models` in the order of storing."""
-    return {str(ticker): _lineage(rows, config_json) for ticker, rows in history.groupby("ticker")}
+    rows: dict[str, list[Any]] = {}
+    for row in history[_OF_A_MODEL].itertuples():
+        rows.setdefault(str(row.ticker), []).append(row)
+    return {ticker: _lineage(rows[ticker], config_json) for ticker in sorted(rows)}
 
 
 def _automatic(

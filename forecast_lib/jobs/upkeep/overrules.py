@@ -75,24 +75,10 @@ def release(
         line = _line(reads.read_quarantine(con), quarantine_id)
         ticker, session = parse_ticker(line["ticker"]), line["session"].date()
         stored = reads.read_prices(con, [ticker], _as_of(now))
-        price = pd.DataFrame(
-            [
-                {
-                    **_figures(line),
-                    "ticker": ticker,
-                    "session": line["session"],
-                    **_provenance(stored, line),
-                }
-            ]
-        )
-        revision = revisions.diff_prices(con, price, _as_of(now))
-        run = _run(
-            "release",
-            ticker,
-            f"released {line['rule']} of {ticker} {session}: {note}",
-            now,
-            line["source"],
-        )
+        price = {**_figures(line), "ticker": ticker, "session": line["session"], **_provenance(stored, line)}
+        revision = revisions.diff_prices(con, pd.DataFrame([price]), _as_of(now))
+        what = f"released {line['rule']} of {ticker} {session}: {note}"
+        run = _run("release", ticker, what, now, line["source"])
         logged = line[["ticker", "session", "row", "origin", "rule", "source"]].to_dict()
         logged |= {"reason": note, "known_at": _naive(now), "released_at": _naive(now), "field": None}
         gaps = reads.read_gaps(con, [ticker], _as_of(now))
@@ -139,14 +125,8 @@ def release_move(
             raise UsageError(
                 f"{name} {session} waits in the quarantine: release it by its name there, {those}"
             )
-        was = mine["verdict"].iloc[0]
-        run = _run(
-            "release",
-            name,
-            f"released the move of {name} {session}, judged {was}: {note}",
-            now,
-            mine["source"].iloc[0],
-        )
+        what = f"released the move of {name} {session}, judged {mine['verdict'].iloc[0]}: {note}"
+        run = _run("release", name, what, now, mine["source"].iloc[0])
         frames = {"price_verdicts": _said(name, day, "real", note, now)}
         return _published(store, run, name, session, frames, keep_snapshots)
 
@@ -177,14 +157,10 @@ def refuse(
             )
         run = _run("refuse", name, f"refused {name} {session}: {note}", now, row["source"].iloc[0])
         text = as_json({"session": day, **row[list(PRICE_VALUES)].astype(float).iloc[0].to_dict()})
-        line = {"ticker": name, "session": day, "row": text}
-        line |= {
-            "origin": f"stored by run {row['run_id'].iloc[0]}",
-            "rule": _BY_PERSON,
-            "reason": note,
-            "field": None,
-        }
-        line |= {"source": row["source"].iloc[0], "known_at": _naive(now), "released_at": pd.NaT}
+        origin, source = f"stored by run {row['run_id'].iloc[0]}", row["source"].iloc[0]
+        line = {"ticker": name, "session": day, "row": text, "origin": origin, "rule": _BY_PERSON}
+        line |= {"reason": note, "field": None, "source": source, "known_at": _naive(now)}
+        line |= {"released_at": pd.NaT}
         frames = {
             "quarantined_prices": pd.DataFrame([line]),
             "price_verdicts": _said(name, day, "bad_print", note, now),
@@ -198,14 +174,8 @@ def _said(ticker: Ticker, session: pd.Timestamp, verdict: str, note: str, now: d
     """
     rows = [str(session.date())] if verdict == "bad_print" else []
     evidence = json.dumps({"by": "person", "note": note, "ratio": 1.0, "rows": rows})
-    row = {
-        "ticker": ticker,
-        "session": session,
-        "verdict": verdict,
-        "evidence": evidence,
-        "known_at": _naive(now),
-    }
-    return pd.DataFrame([row])
+    row = {"ticker": ticker, "session": session, "verdict": verdict, "evidence": evidence}
+    return pd.DataFrame([row | {"known_at": _naive(now)}])
 
 
 def _waits(verdicts: pd.DataFrame, session: dt.date) -> bool:
@@ -333,9 +303,8 @@ def _run(what: str, ticker: Ticker, message: str, now: dt.datetime, source: str)
         "message": message,
         "source": source,
         "config": asked,
-        "config_hash": (
-            hashlib.sha256(asked.encode()).hexdigest()[:16]
-        ),  # nothing in it tells one evening from another
+        # nothing in it tells one evening from another
+        "config_hash": hashlib.sha256(asked.encode()).hexdigest()[:16],
         "code_version": code_version(),
         "libraries": json.dumps(libraries(), sort_keys=True),
         "tickers": 1,

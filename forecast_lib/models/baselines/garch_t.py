@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import digamma, gammaln, stdtrit
 
 from forecast_lib.models.baselines.prediction import (
@@ -98,6 +97,8 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
     """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of
     mean 1; None if it fails.
     """
+    from scipy.optimize import minimize  # a third of a second that only a fit waits for
+
     first = max(_first_variance(squares), 1e-3)
     with np.errstate(all="ignore"):
         fitted = minimize(

@@ -7,7 +7,6 @@ by what came true.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from forecast_lib.models.baselines.prediction import Prediction, running_sum, session_returns, steps_to
 from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
@@ -33,6 +32,7 @@ def best_weight(values: Array) -> float:
     """The weight whose level is nearest to the next value, in squares; 1 where the values never change."""
     if np.ptp(values) == 0.0:
         return 1.0
+    from scipy.optimize import minimize_scalar  # as in `garch_t`
 
     def squares(weight: float) -> float:
         return float(((values[1:] - smoothed(values, weight)[:-1]) ** 2).sum())

@@ -160,7 +160,8 @@ def split_adjusted(rows: Histories, values: Values, splits: Splits) -> Values:
     """The values of one price figure on the share basis of each ticker's newest split; not copied where there
     is none.
     """
-    divided = [place for place, ticker in enumerate(rows.tickers) if ticker in splits] if splits else []
+    there = range(int(rows.of[0]), int(rows.of[-1]) + 1) if len(rows) and splits else ()
+    divided = [place for place in there if rows.tickers[place] in splits]
     if not divided:
         return values
     adjusted, bounds = values.copy(), rows.bounds()

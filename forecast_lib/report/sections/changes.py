@@ -7,10 +7,10 @@ own move.
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from forecast_lib.report.frames import ReportInput, by_ticker, day_of
+from forecast_lib.report.frames import Record, ReportInput, by_ticker, day_of
 from forecast_lib.report.sections.tickers import Closes
 from forecast_lib.report.words import percent_of
 
@@ -37,6 +37,16 @@ _WORDS = {
     "revised prices": ("revised prices", "revised prices"),
     "new weights": ("a new model", "a new model"),
 }
+_EVENTS = {
+    "short_session": "a short session",
+    "before_holiday": "the session before a holiday",
+    "after_holiday": "the session after a holiday",
+    "month_end": "a month end",
+    "quarter_end": "a quarter end",
+    "third_friday": "a third Friday",
+    "index_review": "an index review",
+}
+"""Those that the calendar knows; others stand by their own names."""
 _WHY_NOT = {
     "first": "there was no forecast before",
     "universe": "the run before was asked for other tickers",
@@ -81,17 +91,19 @@ class Changes:
         return self.widths[:_SHOWN]
 
 
-def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:
+def changes(
+    report: ReportInput, drivers: Mapping[str, Sequence[Record]], closes: Mapping[str, Closes]
+) -> Changes:
     """What the run's drivers say of the next session's widths.
 
     Args:
+        drivers: of each ticker, its rows of `forecast_drivers` one session ahead.
         closes: of each ticker, oldest first.
     """
     nights = by_ticker(report.nights)
     as_of = day_of(report.run["as_of"].iloc[0]) or dt.date.min
     found, left_out, compared = list[WidthChange](), dict[str, int](), 0
-    for ticker, rows in by_ticker(report.drivers).items():
-        first = [row for row in rows if row["step"] == 1]
+    for ticker, first in drivers.items():
         if any(row["change"] is None for row in first):
             why = _WHY_NOT.get(first[0]["why_no_change"], "nothing is known of it")
             left_out[why] = left_out.get(why, 0) + 1
@@ -99,8 +111,8 @@ def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:
         compared += 1
         last = next((night for night in nights.get(ticker, ()) if night["made_by"]), {})
         since, before = day_of(last.get("last_session")), day_of(last.get("as_of"))
-        changed = {row["driver"]: float(row["change"]) for row in first}
-        if change := width_change(ticker, changed, closes.get(ticker, ()), since, before, as_of):
+        own = {row["driver"]: (float(row["effect"]), float(row["change"])) for row in first}
+        if change := width_change(ticker, own, closes.get(ticker, ()), since, before, as_of):
             found.append(change)
     found.sort(key=lambda each: (-abs(math.log1p(each.share)), each.ticker))
     return Changes(tuple(found), compared, tuple(sorted(left_out.items())))
@@ -108,7 +120,7 @@ def changes(report: ReportInput, closes: Mapping[str, Closes]) -> Changes:
 
 def width_change(
     ticker: str,
-    changed: Mapping[str, float],
+    drivers: Mapping[str, tuple[float, float]],
     closes: Closes,
     since: dt.date | None,
     before: dt.date | None,
@@ -117,24 +129,28 @@ def width_change(
     """The change of a ticker's width and the sentence on it; None where it is not notable.
 
     Args:
-        changed: by driver, its part of the change of the log width.
+        drivers: by name, effect and change.
         closes: its last ones, oldest first.
         since: session that the run before started from. before, as_of: evenings of the two runs.
     """
+    changed = {name: change for name, (_, change) in drivers.items()}
     share = math.expm1(sum(changed.values()))
     if abs(share) <= _NOTABLE:
         return None
+    # An event that falls on the next session stands further from the usual than one that does not.
+    ahead = {name for name, (effect, change) in drivers.items() if abs(effect) > abs(effect - change)}
     moved = _move(closes, since) if since else None
-    return WidthChange(ticker, share, sentence(changed, moved, _than(before, as_of)))
+    return WidthChange(ticker, share, sentence(changed, moved, _than(before, as_of), ahead))
 
 
-def sentence(changed: Mapping[str, float], moved: str | None, than: str) -> str:
+def sentence(changed: Mapping[str, float], moved: str | None, than: str, ahead: Collection[str] = ()) -> str:
     """Why a width changed, in plain words.
 
     Args:
         changed: by driver, its part of the change of the log width.
         moved: what the price did since; None where nothing new is known of it.
         than: what the width is compared with.
+        ahead: drivers whose event falls on the next session; that of others is over.
 
     >>> sentence({"falls": 0.1, "last session": 0.115, "market-wide": -0.03}, "Thursday's −6 %", "yesterday")
     "20 % wider than yesterday: Thursday's −6 % (+24 %), the market calmer (−3 %)"
@@ -142,7 +158,11 @@ def sentence(changed: Mapping[str, float], moved: str | None, than: str) -> str:
     whole = sum(changed.values())
     session = sum(part for name, part in changed.items() if name in _OF_THE_SESSION)
     parts = [(moved or "the last session", session)]
-    parts += [(_words(name, part), part) for name, part in changed.items() if name not in _OF_THE_SESSION]
+    parts += [
+        (_words(name, part, name in ahead), part)
+        for name, part in changed.items()
+        if name not in _OF_THE_SESSION
+    ]
     parts.sort(key=lambda part: -abs(part[1]))
     named = [(words, part) for words, part in parts if abs(math.expm1(part)) >= _SMALLEST][:_NAMED]
     rest = whole - sum(part for _, part in named)
@@ -153,10 +173,10 @@ def sentence(changed: Mapping[str, float], moved: str | None, than: str) -> str:
     return f"{abs(100 * share):.0f} % {'wider' if share > 0 else 'narrower'} than {than}: {said}"
 
 
-def _words(driver: str, part: float) -> str:
+def _words(driver: str, part: float, ahead: bool) -> str:
     kind, _, name = driver.partition(" ")
     if kind == "event":
-        return f"{name} {'ahead' if part > 0 else 'over'}"
+        return f"{_EVENTS.get(name, name)} {'ahead' if ahead else 'over'}"
     if kind == "covariate":
         return name
     more, less = _WORDS.get(driver, (driver, driver))

@@ -66,7 +66,9 @@ def makers(
     scores: Sequence[Score],
     why: str | None = None,
 ) -> Makers:
-    """The rows of one ticker's `forecast_weights` and `forecast_drivers`, and its scores, in plain values."""
+    """The rows of one ticker's `forecast_weights` and, one session ahead, `forecast_drivers`, and its scores,
+    in plain values.
+    """
     steps = [
         StepWeights(int(step), str(part or ""), tuple(sorted(_pairs(own), key=lambda pair: -pair[1])))
         for step, rows in sorted(group_by(weights, "step").items())
@@ -76,8 +78,7 @@ def makers(
     for each in steps:
         for model, weight in each.weights:
             order[model] = order.get(model, 0.0) + weight
-    first = [row for row in drivers if row["step"] == 1]
-    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in first]
+    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in drivers]
     moved.sort(key=lambda driver: -abs(driver.effect))
     usual = next((driver.effect for driver in moved if driver.name == _ALWAYS), None)
     return Makers(

@@ -142,12 +142,8 @@ def published_runs(workspace: Path) -> tuple[str, ...]:
     with contextlib.suppress(FatalError):
         if path.is_file():
             with attached(path) as con:
-                return tuple(
-                    run
-                    for (run,) in con.execute(
-                        "SELECT run_id FROM runs ORDER BY finished_at, run_id"
-                    ).fetchall()
-                )
+                runs = con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall()
+                return tuple(run for (run,) in runs)
     return ()
 
 

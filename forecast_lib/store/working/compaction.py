@@ -45,9 +45,8 @@ def compact(workspace: Path, now: dt.datetime, *, reached: Reached = go_on) -> C
         StoreDamaged: see `database.open_working`.
     """
     path = workspace / WORKING
-    with database.open_working(
-        workspace, now
-    ) as con:  # takes in a write-ahead log, and checks against the ledger
+    # takes in a write-ahead log, and checks against the ledger
+    with database.open_working(workspace, now) as con:
         con.execute("CHECKPOINT")
     if wal_of(path).exists():
         raise StoreDamaged(f"{path} was not closed well: its write-ahead log stays; run `tickercast doctor`")

@@ -45,14 +45,17 @@ __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later",
 
 Connection = duckdb.DuckDBPyConnection
 
-_MEMORY = "2GB"
-_THREADS = 2
+_SETTINGS: Mapping[str, str | int | bool] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "memory_limit": "2GB",  # then DuckDB spills to disk
+    "threads": 2,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 @contextlib.contextmanager
-def open_working(
-    workspace: Path, now: dt.datetime, *, memory_limit: str = _MEMORY, threads: int = _THREADS
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_working(workspace: Path, now: dt.datetime) -> Iterator[Connection]:
     """The workspace's working database, open for reading and writing; made on first use, upgraded when older.
 
     The caller holds the workspace (`lock.hold_workspace`). Every run of the ledger is in the tables with all
@@ -63,7 +66,6 @@ def open_working(
 
     Args:
         now: UTC time, recorded with the schema files that are applied.
-        memory_limit: what DuckDB may use before it spills to disk, for example `2GB`.
 
     Raises:
         StoreDamaged: the file is missing though runs were stored, or cannot be read.
@@ -75,12 +77,11 @@ def open_working(
     path = workspace / WORKING
     remove_leftovers(workspace)
     known = ledger.read(workspace)
-    config: dict[str, str | int] = {"memory_limit": memory_limit, "threads": threads}
     with database_errors(path), disk_errors(path):
         if not path.exists():
             _refuse_to_start_empty(workspace, known)
             _create(path, now)
-    with database_errors(path), contextlib.closing(_up_to_date(path, config, now)) as con:
+    with database_errors(path), contextlib.closing(_up_to_date(path, now)) as con:
         check_against_ledger(con, known)
         published = publication.published_runs(workspace)
         _check_against_publication(con, published)
@@ -89,7 +90,7 @@ def open_working(
 
 
 def record_run(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     frames: Mapping[str, pd.DataFrame],
     *,
     clean: new_rows.CleanRows | None = None,
@@ -156,7 +157,7 @@ def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.Data
     return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
 
 
-def counts_by_run(con: duckdb.DuckDBPyConnection, only: str | None = None) -> dict[str, dict[str, int]]:
+def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:
     """Rows that each run wrote, by run and table; tables without a row of the run are left out.
 
     Args:
@@ -177,7 +178,7 @@ def counts_by_run(con: duckdb.DuckDBPyConnection, only: str | None = None) -> di
     return counts
 
 
-def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -> None:
+def check_against_ledger(con: Connection, known: ledger.Ledger) -> None:
     """Make sure that every run of the ledger is in the tables with all its rows.
 
     Raises:
@@ -197,13 +198,13 @@ def check_against_ledger(con: duckdb.DuckDBPyConnection, known: ledger.Ledger) -
         )
 
 
-def knows_later(con: duckdb.DuckDBPyConnection, as_of: AsOf) -> bool:
+def knows_later(con: Connection, as_of: AsOf) -> bool:
     """Whether prices are stored that are known only after `as_of`: the clock has gone back since."""
     ((latest,),) = con.execute("SELECT max(known_at) FROM prices").fetchall()
     return latest is not None and latest > as_of.known_at.replace(tzinfo=None)
 
 
-def _check_against_publication(con: duckdb.DuckDBPyConnection, published: Sequence[str]) -> None:
+def _check_against_publication(con: Connection, published: Sequence[str]) -> None:
     """Make sure that what readers see is stored, also where the ledger, which would tell, is lost itself.
 
     Raises:
@@ -217,10 +218,8 @@ def _check_against_publication(con: duckdb.DuckDBPyConnection, published: Sequen
         )
 
 
-def _connect(path: Path, config: Mapping[str, str | int]) -> duckdb.DuckDBPyConnection:
-    usual: dict[str, str | int] = {"storage_compatibility_version": STORAGE_VERSION}
-    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    return duckdb.connect(str(path), config={**usual, **offline, **config})
+def _connect(path: Path) -> Connection:
+    return duckdb.connect(str(path), config={**_SETTINGS})
 
 
 def _refuse_to_start_empty(workspace: Path, known: ledger.Ledger) -> None:
@@ -239,17 +238,17 @@ def _create(path: Path, now: dt.datetime) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     built = temporary_name(path)
     built.unlink(missing_ok=True)
-    with contextlib.closing(_connect(built, {})) as con:
+    with contextlib.closing(_connect(built)) as con:
         migrations.upgrade(con, migrations.released(), now)
     move_into_place(built, path, WORKING_MODE)
 
 
-def _up_to_date(path: Path, config: Mapping[str, str | int], now: dt.datetime) -> Connection:
+def _up_to_date(path: Path, now: dt.datetime) -> Connection:
     """A connection to the file, once it has what it lacked: new schema files, after a copy was put among the
     snapshots, or views that changed, which hold no rows.
     """
     with contextlib.ExitStack() as failing:
-        con = failing.enter_context(contextlib.closing(_connect(path, config)))
+        con = failing.enter_context(contextlib.closing(_connect(path)))
         missing = migrations.pending(con, migrations.released())
         if not missing and not migrations.views_differ(con):
             failing.pop_all()
@@ -257,9 +256,9 @@ def _up_to_date(path: Path, config: Mapping[str, str | int], now: dt.datetime) -
     with disk_errors(path):
         if missing:
             _keep_older(path, missing[0].version, now)
-        with contextlib.closing(_connect(path, {})) as con:
+        with contextlib.closing(_connect(path)) as con:
             migrations.upgrade(con, missing, now)
-    return _connect(path, config)
+    return _connect(path)
 
 
 def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
@@ -272,11 +271,7 @@ def _keep_older(path: Path, version: int, now: dt.datetime) -> None:
 
 
 def _enter_unreported(
-    con: duckdb.DuckDBPyConnection,
-    workspace: Path,
-    known: ledger.Ledger,
-    published: Sequence[str],
-    now: dt.datetime,
+    con: Connection, workspace: Path, known: ledger.Ledger, published: Sequence[str], now: dt.datetime
 ) -> None:
     reported = known.runs()
     if lost := publication.lost_lines(published, known):
@@ -287,7 +282,7 @@ def _enter_unreported(
             ledger.append(workspace, {**_ledger_entry(con, run_id, rows), "entered_late": True})
 
 
-def _ledger_entry(con: duckdb.DuckDBPyConnection, run_id: str, rows: Mapping[str, int]) -> dict[str, Any]:
+def _ledger_entry(con: Connection, run_id: str, rows: Mapping[str, int]) -> dict[str, Any]:
     sql = "SELECT kind, status, finished_at, prices_hash, forecasts_hash FROM runs WHERE run_id = $run"
     kind, status, finished_at, prices_hash, forecasts_hash = con.execute(sql, {"run": run_id}).fetchall()[0]
     return {
@@ -328,16 +323,15 @@ def _only_run(frames: Mapping[str, pd.DataFrame]) -> str:
     return str(frames["runs"]["run_id"].iloc[0])
 
 
-def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+def _append(con: Connection, table: str, frame: pd.DataFrame) -> None:
     """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
     not cut.
     """
     con.register("arriving", frame)
     try:
         for column in _dates(con, table):
-            late = con.execute(f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE").fetchall()[
-                0
-            ][0]
+            sql = f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE"
+            ((late,),) = con.execute(sql).fetchall()
             if late:
                 raise AuditFailed(
                     f"nothing was stored: {table}.{column} has a time of day in {late} rows: expected"
@@ -353,13 +347,13 @@ def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> 
             con.unregister("arriving")
 
 
-def _dates(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+def _dates(con: Connection, table: str) -> list[str]:
     sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table AND data_type = 'DATE'"
     found = con.execute(sql, {"table": table})
     return [column for (column,) in found.fetchall()]
 
 
-def _check_writer(con: duckdb.DuckDBPyConnection, run_id: str, expected: Mapping[str, int]) -> dict[str, int]:
+def _check_writer(con: Connection, run_id: str, expected: Mapping[str, int]) -> dict[str, int]:
     """The rows that the run wrote, by table: as many as were given."""
     stored = counts_by_run(con, run_id).get(run_id, {})
     for table, rows in expected.items():

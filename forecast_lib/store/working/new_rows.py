@@ -37,19 +37,27 @@ def insert_clean(con: duckdb.DuckDBPyConnection, clean: CleanRows, run_id: str) 
     figures = {name: rows.figures[name] for name in PRICE_VALUES}
     columns = {"of": rows.of, "day": rows.sessions.view(np.int64), "code": rows.currency, **figures}
     con.register("clean_rows", pd.DataFrame(columns, copy=False))
+    con.register("words", _words(rows).assign(source=clean.source, run_id=run_id))
     sql = f"""
         INSERT INTO prices SELECT
-            list_extract($tickers::VARCHAR[], of + 1), DATE '1970-01-01' + day::INTEGER,
-            {", ".join(PRICE_VALUES)},
-            list_extract($codes::VARCHAR[], code::BIGINT + 1), $source, 0, $now, $run
-        FROM clean_rows
+            ticker, DATE '1970-01-01' + day::INTEGER, {", ".join(PRICE_VALUES)},
+            currency, source, 0, $now, run_id
+        FROM clean_rows JOIN words USING (of, code)
     """
-    told = {
-        "tickers": list(rows.tickers),
-        "codes": list(rows.currencies),
-        "source": clean.source,
-        "run": run_id,
-    }
-    ((stored,),) = con.execute(sql, {**told, "now": clean.known_at.replace(tzinfo=None)}).fetchall()
+    ((stored,),) = con.execute(sql, {"now": clean.known_at.replace(tzinfo=None)}).fetchall()
     con.unregister("clean_rows")
+    con.unregister("words")
     return int(stored)
+
+
+def _words(rows: Histories) -> pd.DataFrame:
+    """Of each pair of `of` and `code` (of the currency) that occurs, the ticker and the currency: DuckDB
+    stores words from a joined table in three quarters of the time that constants and lists of words take.
+    """
+    other = (rows.of[1:] != rows.of[:-1]) | (rows.currency[1:] != rows.currency[:-1])
+    begins = np.append(0, np.flatnonzero(other) + 1)
+    pairs = pd.DataFrame({"of": rows.of[begins], "code": rows.currency[begins]}).drop_duplicates()
+    names, codes = np.array(rows.tickers, dtype=object), np.array([*rows.currencies, None], dtype=object)
+    return pairs.assign(
+        ticker=pd.array(names[pairs["of"]], dtype="str"), currency=pd.array(codes[pairs["code"]], dtype="str")
+    )

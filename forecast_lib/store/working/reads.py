@@ -19,6 +19,7 @@ __all__ = [
     "read_actions",
     "read_covariates",
     "read_coverage",
+    "read_drivers",
     "read_events",
     "read_gaps",
     "read_last_statuses",
@@ -63,6 +64,17 @@ def read_of_run(con: Connection, table: str, run_id: str) -> pd.DataFrame:
     if table not in TABLES:
         raise UsageError(f"{table!r} is not a table: expected one of {', '.join(TABLES)}")
     return _frame(con, table, f"SELECT * FROM {table} WHERE run_id = $run ORDER BY rowid", {"run": run_id})
+
+
+def read_drivers(con: Connection, run_id: str, kinds: Sequence[str]) -> pd.DataFrame:
+    """The drivers of a run whose names begin in one of these ways: columns of `forecast_drivers`."""
+    sql = """
+        SELECT * FROM forecast_drivers
+        WHERE run_id = $run
+            AND list_bool_or(list_transform($kinds::VARCHAR[], lambda kind: starts_with(driver, kind)))
+        ORDER BY rowid
+    """
+    return _frame(con, "forecast_drivers", sql, {"run": run_id, "kinds": list(kinds)})
 
 
 def read_run_before(con: Connection, as_of: AsOf) -> pd.DataFrame:

@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 import pandas as pd
 
@@ -16,42 +15,24 @@ from forecast_lib.store.working.new_rows import CleanRows
 __all__ = ["Store"]
 
 
-class Store:
+class Store(contextlib.ExitStack):
     """The working database of a workspace that the caller holds, open until the block ends or the tables are
-    published.
+    published. Args and errors are those of `database.open_working`.
 
     Attributes:
         con: the connection; another thread takes a `cursor()` of it.
     """
 
     def __init__(self, workspace: Path, now: dt.datetime) -> None:
-        """Args and errors are those of `database.open_working`."""
+        super().__init__()
         self.workspace = workspace
-        self._open = contextlib.ExitStack()
-        self.con = self._open.enter_context(database.open_working(workspace, now))
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._open.__exit__(kind, error, traceback)
+        self.con = self.enter_context(database.open_working(workspace, now))
 
     def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
-        """Store all that a run made in one transaction, and enter it in the ledger.
-
-        Args and errors are those of `database.record_run`.
-        """
+        """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
         ledger.append(self.workspace, database.record_run(self.con, frames, clean=clean))
 
     def publish(self, run_id: str, keep: int) -> Path:
-        """Close the database, and put its tables before the readers.
-
-        Args, value and errors are those of `publication.publish`.
-        """
-        self._open.close()
+        """Close the database, and put its tables before the readers (`publication.publish`)."""
+        self.close()
         return publication.publish(self.workspace, run_id, keep)

@@ -1,32 +1,25 @@
 """Where shards run: threads of this process, processes of this machine, or Dask workers.
 
-Whatever the place, the task runs themselves, with their states, retries and logs, stay in threads of the
-flow's process; only a shard's function goes elsewhere, with its arrays. So a worker needs neither a Prefect
-server nor the workspace, and is told no setting.
+Only a shard's function goes there, with its arrays; a worker needs neither a Prefect server nor the
+workspace, and is told no setting.
 """
 
 import contextlib
-import copy
-import functools
 import logging
 import multiprocessing
 import socket
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from typing import Any, Protocol
-
-from prefect import Task
-from prefect.futures import PrefectConcurrentFuture, PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.running import shards
 from forecast_lib.config import RunConfig, RunnerName
 from forecast_lib.errors import FatalError, UsageError
 
-__all__ = ["runner_for"]
+__all__ = ["Function", "Place", "place_of"]
 
 _TRIES = 3
 """So often a shard is given to new processes after its own died."""
@@ -39,10 +32,10 @@ may be none.
 Function = Callable[..., Any]
 
 
-class _Place(Protocol):
-    """Somewhere else than this process. `slots` shards are worked on there at once."""
+class Place(Protocol):
+    """Somewhere to work. Up to `at_once` calls may be under way."""
 
-    slots: int
+    at_once: int
 
     def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """What the function returns there; called from several threads."""
@@ -53,35 +46,17 @@ class _Place(Protocol):
         ...
 
 
-class _Elsewhere(ThreadPoolTaskRunner[Any]):
-    """Runs tasks in threads of this process and their functions in a place, with as much under way as that no
-    worker waits.
-    """
+class _Here:
+    """Threads of this process."""
 
-    def __init__(self, place: _Place) -> None:
-        super().__init__(max_workers=2 * place.slots)
-        self._place = place
+    def __init__(self, workers: int) -> None:
+        self.at_once = workers
 
-    def submit(
-        self,
-        task: Task[..., Any],
-        parameters: dict[str, Any],
-        wait_for: Iterable[PrefectFuture[Any]] | None = None,
-        dependencies: Any = None,
-    ) -> PrefectConcurrentFuture[Any]:
-        """As Prefect's, the task's function called elsewhere."""
+    def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return function(*positional, **named)
 
-        @functools.wraps(task.fn)
-        def elsewhere(*positional: Any, **named: Any) -> Any:
-            return self._place.call(task.fn, positional, named)
-
-        sent = copy.copy(task)
-        sent.fn = elsewhere
-        return super().submit(sent, parameters, wait_for, dependencies)
-
-    def __exit__(self, *raised: Any) -> None:
-        self._place.close()
-        super().__exit__(*raised)
+    def close(self) -> None:
+        pass
 
 
 class _Processes:
@@ -90,12 +65,12 @@ class _Processes:
     """
 
     def __init__(self, workers: int) -> None:
-        self.slots = workers
+        self.workers, self.at_once = workers, 2 * workers  # so that none waits
         self._lock = threading.Lock()
         self._pool = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.slots, multiprocessing.get_context("spawn"), shards.end_with_parent)
+        return ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), shards.end_with_parent)
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         with self._lock:
@@ -120,9 +95,7 @@ class _Processes:
 
 
 class _Dask:
-    """Workers of a Dask scheduler, reached or started by Prefect's Dask task runner. A lost worker's shards
-    Dask does again.
-    """
+    """Workers of a Dask scheduler, reached or started here. A lost worker's shards Dask does again."""
 
     def __init__(self, config: RunConfig) -> None:
         self._where = config.dask_scheduler or "of this run"
@@ -130,7 +103,7 @@ class _Dask:
         self._workers_seen = time.monotonic()
         with contextlib.ExitStack() as stack:
             self._client = _client(config, stack)
-            self.slots = max(config.workers, self._threads_of_workers())
+            self.at_once = 2 * max(config.workers, self._threads_of_workers())
             self._stack = stack.pop_all()
 
     def _threads_of_workers(self) -> int:
@@ -192,12 +165,10 @@ class _Dask:
 
 
 def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
-    """The client of Prefect's Dask task runner, connected; the stack closes both, and the cluster if it is
-    this run's own.
-    """
+    """A client, connected; the stack closes it, and the cluster if it is this run's own."""
     try:
         import dask
-        from prefect_dask import DaskTaskRunner
+        from distributed import Client, LocalCluster
     except ImportError:
         raise UsageError(
             "runner 'dask' is not installed: run `pip install 'tickercast[dask]'`, or use --runner processes"
@@ -207,12 +178,12 @@ def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
     if config.dask_scheduler is None:
         with dask.config.set(_UNOBSERVED):
-            return stack.enter_context(DaskTaskRunner(cluster_kwargs=_local_cluster(config.workers))).client
+            cluster = stack.enter_context(LocalCluster(**_local_cluster(config.workers)))
+            return stack.enter_context(Client(cluster))
     try:  # a plain connection first: Dask's own complains for long and in the background
         address = urllib.parse.urlsplit(config.dask_scheduler)
         socket.create_connection((address.hostname, address.port), timeout=_CONNECT_S).close()
-        runner = DaskTaskRunner(address=config.dask_scheduler, client_kwargs={"timeout": _CONNECT_S})
-        return stack.enter_context(runner).client
+        return stack.enter_context(Client(config.dask_scheduler, timeout=_CONNECT_S))
     except Exception as error:
         raise UsageError(
             f"no Dask scheduler answers at {config.dask_scheduler} ({error}): start one with `dask"
@@ -235,13 +206,17 @@ def _local_cluster(workers: int) -> dict[str, Any]:
     }
 
 
-def runner_for(kind: RunnerName, config: RunConfig) -> TaskRunner[Any]:
-    """A Prefect task runner of that kind, to be used as a context.
+def place_of(kind: RunnerName, config: RunConfig) -> Place:
+    """The place that a runner's name stands for.
 
     Raises:
         UsageError: `dask` without the extra of that name installed; a scheduler that does not answer, has no
             workers, or has workers with another installation.
     """
-    if kind == "threads":
-        return ThreadPoolTaskRunner(max_workers=config.workers)
-    return _Elsewhere(_Processes(config.workers) if kind == "processes" else _Dask(config))
+    match kind:
+        case "threads":
+            return _Here(config.workers)
+        case "processes":
+            return _Processes(config.workers)
+        case "dask":
+            return _Dask(config)

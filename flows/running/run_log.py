@@ -1,0 +1,20 @@
+"""Where a run's lines go."""
+
+import logging
+import sys
+from typing import Any
+
+__all__ = ["run_logger"]
+
+
+def run_logger() -> Any:
+    """The log of the flow run that Prefect is doing here; elsewhere the library's own."""
+    if "prefect.context" in sys.modules:
+        from prefect import get_run_logger
+        from prefect.exceptions import MissingContextError
+
+        try:
+            return get_run_logger()
+        except MissingContextError:
+            pass
+    return logging.getLogger("tickercast")
