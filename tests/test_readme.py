@@ -42,8 +42,13 @@ SHELL = [
     for line in block.splitlines()
     if line.strip()
 ]
-QUICK = {"TICKERCAST_UNITS": "4", "TICKERCAST_LOOKBACK": "10", "TICKERCAST_EPOCHS": "1"}
-"""A smaller network than the default one: what is tested is that the commands run as they are written."""
+QUICK = {
+    "TICKERCAST_UNITS": "4",
+    "TICKERCAST_LOOKBACK": "10",
+    "TICKERCAST_EPOCHS": "1",
+    "TICKERCAST_TEST_SHARE": "0.02",
+}
+"""A smaller network and a shorter backtest than usual: what is tested is that the commands run as written."""
 
 
 def settings_table() -> str:

@@ -60,7 +60,7 @@ ALIKE = 22  # sessions
 def _index(name: str, last: str) -> pd.DataFrame:
     from arch.data import sp500, vix
 
-    found = {"GSPC": sp500, "VIX": vix}[name].load()
+    found = {"GSPC": sp500, "VIX": vix}[name].load().dropna()  # holidays are among its days
     return found[found.index <= pd.Timestamp(last)]
 
 

@@ -111,7 +111,7 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, module, name, "nightly", *options],
         cwd=tmp_path,
-        env=tickercast.env,
+        env={**tickercast.env, "TICKERCAST_TEST_SHARE": "0.02"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

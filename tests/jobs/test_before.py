@@ -88,7 +88,8 @@ def test_what_is_published_adds_up_in_sql(copy):
 def test_the_first_night_has_nothing_before_it_and_goes_on(two_nights):
     [(first,)] = rows(two_nights, "SELECT run_id FROM runs WHERE as_of = '2024-05-29'")
     assert why(two_nights, first) == ["first"]
-    assert rows(two_nights, "SELECT count(*) FROM forecast_drivers WHERE run_id = $run", run=first) == [(44,)]
+    [(found,)] = rows(two_nights, "SELECT count(*) FROM forecast_drivers WHERE run_id = $run", run=first)
+    assert found >= 2 * 2 * 11  # of two tickers and two steps
 
 
 def test_the_view_names_the_largest_drivers_of_the_change(two_nights):

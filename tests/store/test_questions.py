@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.store.published import reader
-from tests.store.nights import outcomes, store_and_publish
+from tests.store.nights import day, now, outcomes, stamp, store_and_publish
 from tests.store.test_joint import joint_night
 
 PAGE = (Path(reader.__file__).parents[1] / "QUESTIONS.md").read_text(encoding="utf-8")
@@ -47,9 +47,38 @@ def drivers(made: pd.DataFrame, changed: bool) -> pd.DataFrame:
     )
 
 
+def tried(number: int) -> dict[str, pd.DataFrame]:
+    """A covariate that was kept; on the first night a report is listed for the second."""
+    run = {"run_id": f"run-{number}", "source": "simulated"}
+    trial = {
+        "model_id": f"model-run-{number}",
+        "name": "covariate vix",
+        "inputs": ["covariate vix/level"],
+        "half_years": 20,
+        "tickers": 2,
+        "loss_without": 0.3,
+        "loss_with": 0.294,
+        "tickers_better": 2,
+        "pvalue": 0.001,
+        "pvalue_adjusted": 0.009,
+        "kept": True,
+    }
+    report = {
+        "kind": "earnings",
+        "ticker": "SIM1",
+        "session": stamp(day(1)),
+        "revision": 0,
+        "expected": True,
+        "announced_at": pd.NaT,
+        "known_at": stamp(now(0)),
+    }
+    listed = {"events": pd.DataFrame([run | report])} if number == 0 else {}
+    return {"covariate_trials": pd.DataFrame([run | trial]), **listed}
+
+
 def night(number: int, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
     frames = named(joint_night(number, horizon=5, **changed))
-    return {**frames, "forecast_drivers": drivers(frames["forecasts"], number > 0)}
+    return {**frames, **tried(number), "forecast_drivers": drivers(frames["forecasts"], number > 0)}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +111,14 @@ def test_the_factors_of_the_drivers_make_the_width(published: Path) -> None:
     assert why["percent_since_the_night_before"].tolist() == [0.0, 22.1]  # exp(0.2) = 1.2214
     changes = reader.query(published, "SELECT DISTINCT largest_drivers, width_change FROM forecast_changes")
     assert changes.to_numpy().tolist() == [["falls +22 %", pytest.approx(0.0)]]
+
+
+def test_what_was_tried_and_how_often_dates_stood(published: Path) -> None:
+    answers = {question: reader.query(published, sql) for question, sql in QUESTIONS}
+    trials = next(rows for question, rows in answers.items() if question.startswith("Which covariates"))
+    assert trials[["name", "kept", "ratio"]].to_numpy().tolist() == [["covariate vix", True, 0.98]]
+    record = next(rows for question, rows in answers.items() if question.startswith("How often did a date"))
+    assert record[["kind", "dates", "stood", "days_ahead"]].to_numpy().tolist() == [["earnings", 1, 1.0, 1.0]]
 
 
 def test_worlds_of_one_mind_fall_together(published: Path) -> None:

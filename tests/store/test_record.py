@@ -112,6 +112,25 @@ def scores(backtest_id: str) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
+def value_row(**changed: object) -> pd.DataFrame:
+    """A covariate's value of night 2."""
+    row = {"name": "vix", "ticker": "*", "session": stamp(day(2)), "revision": 0, "value": 13.5}
+    same = {"announced_at": pd.NaT, "source": "files", "known_at": stamp(now(2)), "run_id": "run-2"}
+    return pd.DataFrame([row | same | changed])
+
+
+def event_row(**changed: object) -> pd.DataFrame:
+    """A date a year ahead."""
+    row = {"kind": "fomc", "ticker": "*", "session": stamp(day(365)), "revision": 0, "expected": True}
+    same = {"announced_at": pd.NaT, "source": "files", "known_at": stamp(now(2)), "run_id": "run-2"}
+    return pd.DataFrame([row | same | changed])
+
+
+def test_values_of_tonight_and_dates_to_come_are_stored(tmp_path: Path) -> None:
+    store_night(tmp_path, 2, {**night(2), "covariates": value_row(), "events": event_row()})
+    assert counts(tmp_path)["covariates"] == counts(tmp_path)["events"] == 1
+
+
 def tomorrow() -> pd.Timestamp:
     return stamp(day(3))
 
@@ -149,6 +168,26 @@ BREACHES = {
         "models has its own",
     ),
     "a price is of tomorrow": (spoil("prices", "session", tomorrow()), "no session of prices lies after"),
+    "a covariate is of tomorrow": (
+        put("covariates", value_row(session=tomorrow())),
+        "no session of covariates lies after",
+    ),
+    "a covariate's revision is skipped": (
+        put("covariates", value_row(revision=1)),
+        "revisions of a covariate's value are 0, 1, 2",
+    ),
+    "a covariate is infinite": (
+        put("covariates", value_row(value=float("inf"))),
+        "covariates.value breaks must be finite",
+    ),
+    "a date is listed twice": (
+        put("events", pd.concat([event_row(), event_row(expected=False)], ignore_index=True)),
+        "events.* breaks|events has its own",
+    ),
+    "an event's revision is skipped": (
+        put("events", event_row(revision=2)),
+        "revisions of an event's date are 0, 1, 2",
+    ),
     "a cutoff is of tomorrow": (
         spoil("forecasts", "cutoff", tomorrow(), [0, 1]),
         "follow its cutoff|no cutoff of forecasts",

@@ -99,13 +99,13 @@ def check_file(path: Path, what: str, parquet: ParquetFiles) -> None:
 
 
 def read_covariates(
-    path: Path, as_of: AsOf, tickers: Collection[str], taken: Collection[str], parquet: ParquetFiles
+    path: Path, as_of: AsOf, tickers: Collection[str], also: Collection[str], parquet: ParquetFiles
 ) -> Found:
     """The values of the file that may be known on the evening.
 
     Args:
         tickers: of the run; a value of another is left out.
-        taken: names that are others' already: those of tickers that serve as covariates.
+        also: tickers that serve as covariates; no series may bear their names, or those of `tickers`.
 
     Raises:
         FileRefused: the file cannot be read without guessing.
@@ -115,7 +115,8 @@ def read_covariates(
     values, unreadable = _values(cells)
     rows.leave_out(np.isin(np.arange(len(values)), unreadable), "the value is no number")
     rows.leave_out(~np.isfinite(values), "the value is missing or infinite")
-    rows.leave_out(frame["name"].isin(taken).to_numpy(), "the name is that of a ticker that is a covariate")
+    taken = frame["name"].isin([*tickers, *also]).to_numpy()
+    rows.leave_out(taken, "the name is that of a ticker; rename it, or see --covariate-tickers")
     later = frame["session"].to_numpy("datetime64[D]") > np.datetime64(as_of.day, "D")
     rows.leave_out(later, f"the session is after {as_of.day}; what is known ahead goes into --events")
     early = frame["announced_at"].to_numpy("datetime64[us]") < frame["session"].to_numpy("datetime64[us]")
