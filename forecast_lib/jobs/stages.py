@@ -176,6 +176,8 @@ class InOrder:
         return logging.getLogger("tickercast")
 
     def log(self, lines: Iterable[str | None]) -> None:
-        """Write down the lines that say something."""
-        for line in filter(None, lines):
-            self.logger().info(line)
+        """Write down the lines that say something, where anybody keeps them."""
+        logger = self.logger()
+        if logger.isEnabledFor(logging.INFO):
+            for line in filter(None, lines):
+                logger.info(line)

@@ -95,3 +95,12 @@ def test_a_plain_run_that_fails_says_why_and_is_noted(alone, tmp_path):
         'tickercast_last_run_exit_code{kind="nightly",workspace="w"} 1.0'
         in (tmp_path / "w" / "metrics.prom").read_text()
     )
+
+
+def test_a_plain_night_makes_up_for_missed_ones_where_somebody_asks(alone, tmp_path):
+    words = ("nightly", "--plain", "--workspace", str(tmp_path / "w"), "--tickers", "SIM1", "--json", *SMALL)
+    assert alone(*words, "--as-of", "2024-05-02", **BRIEF).code == 0
+    ended = alone(*words, "--as-of", "2024-05-06", "--backfill", "2", **BRIEF)
+    assert ended.code == 0, ended.err
+    assert "2024-05-03 back-filled" in ended.summary["message"]
+    assert ended.err.startswith("evenings done in ")
