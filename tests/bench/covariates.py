@@ -13,7 +13,8 @@ better and the p-value of the test of all tickers by date (two-sided, neighbouri
 import argparse
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -52,6 +53,12 @@ PERIODS = {
 CALENDAR = TickerCalendar("XNYS")
 FEWEST_TRAINED = 500
 ALIKE = 22  # sessions
+
+
+Years = tuple[int, int]
+Added = tuple[str, ...] | None
+"""Inputs by name; None: those that the selection keeps."""
+Losses = Callable[[Sequence[TickerSeries], Any, Years], dict[str, pd.DataFrame]]
 
 
 # --- what is known beside
@@ -115,7 +122,7 @@ def sets_of(series: Sequence[TickerSeries]) -> dict[str, tuple[str, ...]]:
 
 
 def scale_losses(
-    series: Sequence[TickerSeries], names: tuple[str, ...], years: tuple[int, int]
+    series: Sequence[TickerSeries], names: tuple[str, ...], years: Years
 ) -> dict[str, pd.DataFrame]:
     """By loss and step, (dates, tickers); each year by a scale fitted before it."""
     found: dict[str, dict[str, pd.Series]] = {
@@ -172,9 +179,7 @@ def _losses(series: TickerSeries, sigma: np.ndarray, begin: int) -> dict[str, pd
 # --- what is served
 
 
-def served_losses(
-    series: Sequence[TickerSeries], names: tuple[str, ...] | None, years: tuple[int, int]
-) -> dict[str, pd.DataFrame]:
+def served_losses(series: Sequence[TickerSeries], names: Added, years: Years) -> dict[str, pd.DataFrame]:
     """The same of the combination, the network fitted anew each year.
 
     Args:
@@ -223,19 +228,16 @@ def compared(with_it: pd.DataFrame, without: pd.DataFrame) -> str:
     return f"{geometric(ratios):.4f} ({int((ratios < 1).sum())}/{len(ratios)}, p {pvalue:.2g})"
 
 
-def table(title: str, rows: Mapping[str, Mapping[str, str]]) -> None:
-    columns = list(next(iter(rows.values())))
-    print(f"\n{title}\n| added | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
-    for label, figures in rows.items():
-        print(f"| {label} | {' | '.join(figures[name] for name in columns)} |", flush=True)
-
-
-def against_without(losses, series: Sequence[TickerSeries], sets, years: tuple[int, int]) -> dict:
+def printed(losses: Losses, series: Sequence[TickerSeries], sets: Mapping[str, Added], years: Years) -> None:
+    """A table of the sets against without, row by row as they are done."""
     without = losses(series, (), years)
-    return {
-        label: {name: compared(made, without[name]) for name, made in losses(series, inputs, years).items()}
-        for label, inputs in sets.items()
-    }
+    columns = list(without)
+    print(f"| added | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}", flush=True)
+    for label, inputs in sets.items():
+        made = losses(series, inputs, years)
+        print(
+            f"| {label} | {' | '.join(compared(made[name], without[name]) for name in columns)} |", flush=True
+        )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -247,12 +249,16 @@ def main(arguments: Sequence[str]) -> None:
         first, last, names = PERIODS[period]
         series = known_beside(series_until(f"{last}-12-31", ()), names, f"{last}-12-31")
         sets = sets_of(series)
+        print(f"\n{'Served' if asked.served else 'Scale'}, {period}", flush=True)
         if asked.served:
-            covariates = {label: inputs for label, inputs in sets.items() if not is_ahead(inputs[0])}
-            rows = against_without(served_losses, series, {**covariates, "as selected": None}, (first, last))
+            covariates = {
+                label: inputs
+                for label, inputs in reversed(sets.items())
+                if not is_ahead(inputs[0]) and not label.endswith("year")
+            }
+            printed(served_losses, series, {"as selected": None, **covariates}, (first, last))
         else:
-            rows = against_without(scale_losses, series, sets, (first, last))
-        table(f"{'Served' if asked.served else 'Scale'}, {period}", rows)
+            printed(scale_losses, series, sets, (first, last))
 
 
 if __name__ == "__main__":

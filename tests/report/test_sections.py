@@ -467,6 +467,17 @@ def test_a_width_that_moved_by_more_than_a_tenth_has_a_sentence_on_why() -> None
     )
 
 
+def test_a_session_that_swung_and_came_back_is_said_to_have_swung() -> None:
+    """The close moved by half a per cent only: what made the range wider is the way it went."""
+    prices = nights.price_rows("AAA", [98.0, 99.5, 100.0])
+    wider = nights.driver_frame("AAA", {"last session": 0.2})
+    assert changed(wider, prices=prices) == (
+        "AAA 22 % wider than yesterday: Friday's swings, +0.5 % in all (+22 %)",
+    )
+    calmer = nights.driver_frame("AAA", {"last session": -0.2})
+    assert changed(calmer, prices=prices) == ("AAA 18 % narrower than yesterday: Friday's +0.5 % (−18 %)",)
+
+
 @pytest.mark.parametrize(("change", "said"), [(0.095, 0), (0.096, 1), (-0.105, 0), (-0.106, 1)])
 def test_a_tenth_is_the_border(change: float, said: int) -> None:
     """exp(0.0953) is 1.1, exp(-0.1054) is 0.9."""

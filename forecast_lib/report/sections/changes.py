@@ -20,6 +20,7 @@ _NOTABLE = 0.1
 """A width that moved by a smaller share is not spoken of."""
 _NAMED, _SMALLEST = 4, 0.02
 _SHOWN = 100
+_SWINGS, _SMALL_MOVE = 0.05, 0.01
 _OF_THE_SESSION = ("last session", "falls", "recent sessions")
 _WORDS = {
     "usual level": ("its usual level higher", "its usual level lower"),
@@ -139,7 +140,8 @@ def width_change(
         return None
     # An event that falls on the next session stands further from the usual than one that does not.
     ahead = {name for name, (effect, change) in drivers.items() if abs(effect) > abs(effect - change)}
-    moved = _move(closes, since) if since else None
+    swung = changed.get("last session", 0.0) > _SWINGS
+    moved = _move(closes, since, swung) if since else None
     return WidthChange(ticker, share, sentence(changed, moved, _than(before, as_of), ahead))
 
 
@@ -190,10 +192,19 @@ def _than(before: dt.date | None, as_of: dt.date) -> str:
     return "yesterday" if days == 1 else f"on {before:%A}" if days < 7 else f"on {before.day} {before:%B}"
 
 
-def _move(closes: Closes, since: dt.date) -> str | None:
-    """What the price did after a session: one session's own move by its weekday, or the move of several."""
+def _move(closes: Closes, since: dt.date, swung: bool) -> str | None:
+    """What the price did after a session: one session's own move by its weekday, or the move of several.
+
+    Args:
+        swung: the last session's range was wider than that of the one before; then a small move is not what
+            counts.
+    """
     new = [(day, close) for day, close in closes if day >= since]
     if len(new) < 2 or new[0][0] != since:
         return None
-    move = percent_of(new[-1][1] / new[0][1] - 1)
-    return f"{new[-1][0]:%A}'s {move}" if len(new) == 2 else f"{move} since {since:%A}"
+    share, weekday = new[-1][1] / new[0][1] - 1, f"{new[-1][0]:%A}"
+    if len(new) > 2:
+        return f"{percent_of(share)} since {since:%A}"
+    if swung and abs(share) < _SMALL_MOVE:
+        return f"{weekday}'s swings, {percent_of(share)} in all"
+    return f"{weekday}'s {percent_of(share)}"
