@@ -11,8 +11,10 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Pending, Running
 
+from flows.running import evenings
 from flows.service import scheduled, supervision
 from flows.service.supervision import TAG, crash_silent_runs, set_up, watching
+from forecast_lib.errors import UsageError
 from forecast_lib.jobs.monitor.missed import Due
 from forecast_lib.jobs.record.summary import EXIT_CODES, NOTHING_DONE, RunSummary
 
@@ -172,10 +174,10 @@ def config(tmp_path):
 
 @pytest.fixture
 def evening(monkeypatch, config):
-    """Calls `scheduled.evening` as one of a schedule, with what is due given; returns the summary and the
+    """Calls `evenings.evening` as one of a schedule, with what is due given; returns the summary and the
     nights that were run.
     """
-    monkeypatch.setattr(scheduled, "say", print)
+    monkeypatch.setattr(evenings, "say", print)
 
     def call(found: Due, overrides=(), scheduled_run=True):
         ran = []
@@ -184,9 +186,8 @@ def evening(monkeypatch, config):
             ran.append(asked)
             return RunSummary(asked.run_id, "nightly", "fresh", asked.as_of.day, "1 of 1 tickers fresh")
 
-        monkeypatch.setattr(scheduled, "_scheduled_run", lambda: SimpleNamespace() if scheduled_run else None)
-        monkeypatch.setattr(scheduled, "due", lambda *given, from_nothing: found)
-        return scheduled.evening(config, dict(overrides), night), ran
+        monkeypatch.setattr(evenings, "due", lambda *given, from_nothing: found)
+        return evenings.evening(config, dict(overrides), night, scheduled=scheduled_run), ran
 
     return call
 
@@ -243,7 +244,7 @@ def test_a_run_by_hand_makes_up_for_missed_nights_only_where_it_is_told_to(eveni
 
 def test_the_demo_makes_up_for_two_weeks_though_it_is_run_by_hand(evening):
     """So its report has forecasts to hold against what came."""
-    assert scheduled._most({"profile": "demo"}) == (10, True)
+    assert evenings._most({"profile": "demo"}) == (10, True)
     assert len(evening(Due(True, MISSED), {"profile": "demo"}, scheduled_run=False)[1]) == len(MISSED) + 1
 
 
@@ -266,8 +267,8 @@ def test_a_back_filled_night_has_the_same_settings_as_any_other(config):
 
 
 def test_too_many_nights_are_refused(config):
-    with pytest.raises(scheduled.UsageError, match="backfill 251 is out of range: expected 0 to 250"):
-        scheduled.evening(config, {"backfill": 251}, lambda asked: pytest.fail("it ran"))
+    with pytest.raises(UsageError, match="backfill 251 is out of range: expected 0 to 250"):
+        evenings.evening(config, {"backfill": 251}, lambda asked: pytest.fail("it ran"))
 
 
 def test_of_several_late_runs_of_a_schedule_only_the_newest_does_the_work(client, config, monkeypatch):

@@ -85,9 +85,8 @@ def test_after_a_storm_variance_is_forecast_to_fall_and_after_a_calm_to_rise():
 
 
 def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
-    monkeypatch.setattr(
-        garch_t, "minimize", lambda *_args, **_more: OptimizeResult(x=np.full(4, np.nan), fun=np.nan)
-    )
+    failed = OptimizeResult(x=np.full(4, np.nan), fun=np.nan)
+    monkeypatch.setattr("scipy.optimize.minimize", lambda *_args, **_more: failed)
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
     # Six degrees of freedom: 2.447 * sqrt(4 / 6)
