@@ -37,12 +37,15 @@ def hold(parent: str) -> None:
 
 
 def leave_a_child(parent: str) -> None:
-    """Take a folder and fork: the child takes one too and lives on, the process ends."""
+    """Take a folder and fork: the child takes one too and lives on, the process ends after that."""
     _say(own_folder(Path(parent)).name)
+    ours, childs = os.pipe()
     if os.fork() == 0:
         _say(own_folder(Path(parent)).name)
+        os.write(childs, b".")
         sys.stdin.read()
         os._exit(0)
+    os.read(ours, 1)
 
 
 def ask(cache_dir: str, address: str, *tickers: str) -> None:
