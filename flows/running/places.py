@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from typing import Any, Protocol
 
 from flows.running import shards
-from forecast_lib.config import RunConfig, RunnerName
+from forecast_lib.config import RunConfig
 from forecast_lib.errors import FatalError, UsageError
 
 __all__ = ["Function", "Place", "place_of"]
@@ -206,14 +206,14 @@ def _local_cluster(workers: int) -> dict[str, Any]:
     }
 
 
-def place_of(kind: RunnerName, config: RunConfig) -> Place:
-    """The place that a runner's name stands for.
+def place_of(config: RunConfig) -> Place:
+    """The place that the run's runner stands for.
 
     Raises:
         UsageError: `dask` without the extra of that name installed; a scheduler that does not answer, has no
             workers, or has workers with another installation.
     """
-    match kind:
+    match config.runner:
         case "threads":
             return _Here(config.workers)
         case "processes":

@@ -56,7 +56,7 @@ class SideBySide(ShownInOrder):
     @functools.cached_property
     def place(self) -> Place:
         """Where shards are worked on."""
-        place = place_of(self.config.runner, self.config)
+        place = place_of(self.config)
         self.open.callback(place.close)
         return place
 

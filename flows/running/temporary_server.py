@@ -74,7 +74,7 @@ class TemporaryServer:
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").splitlines()
         named = [line.strip() for line in lines if _ERROR.match(line)]
-        return named[-1][:200] if named else f"it did not answer within {_START_S:.0f} s"
+        return named[-1][:200] if named else "it gave no reason"
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast_lib.covariates.inputs import COVARIATE
 from forecast_lib.covariates.series import Described
-from forecast_lib.windows.features import WARM_UP, session_features
+from forecast_lib.windows.features import WARM_UP, rises, session_features
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["range_of"]
@@ -21,11 +21,8 @@ def range_of(series: TickerSeries, known: np.ndarray) -> Described:
     known: (sessions,) datetime64[us] UTC, from when on each session was known.
     """
     features = session_features(series)
-    logs = features.log_variances
     change = 10 * np.diff(features.log_close, prepend=np.nan)
-    values = np.stack(
-        [logs[:, 0] - logs[:, 2], logs[:, 1] - logs[:, 2], logs[:, 2] - logs[:, 3], change], axis=1
-    )
+    values = np.column_stack([rises(features.log_variances), change])
     names = ("range_1_22", "range_5_22", "range_22_66", "return")
     return Described(
         tuple(f"{COVARIATE}{series.ticker}/{name}" for name in names),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast_lib.covariates.inputs import AtClose, Inputs
-from forecast_lib.windows.features import WARM_UP, session_features
+from forecast_lib.windows.features import WARM_UP, rises, session_features
 from forecast_lib.windows.series import Array, TickerSeries
 
 __all__ = ["COMMON", "FEWEST_TICKERS", "common_volatility", "sharing"]
@@ -35,8 +35,7 @@ class _Part:
 
 def _part(series: TickerSeries) -> _Part:
     logs = session_features(series).log_variances[WARM_UP:]
-    rises = np.stack([logs[:, 0] - logs[:, 2], logs[:, 1] - logs[:, 2], logs[:, 2] - logs[:, 3]], axis=1)
-    return _Part(series.sessions[WARM_UP:], rises)
+    return _Part(series.sessions[WARM_UP:], rises(logs))
 
 
 def common_volatility(members: Sequence[TickerSeries]) -> AtClose | None:
@@ -51,10 +50,10 @@ def common_volatility(members: Sequence[TickerSeries]) -> AtClose | None:
     # In whatever order they came, the same sums.
     parts = [_part(series) for series in sorted(members, key=lambda each: each.ticker)]
     sessions, place = np.unique(np.concatenate([part.sessions for part in parts]), return_inverse=True)
-    rises = np.concatenate([part.rises for part in parts])
+    every = np.concatenate([part.rises for part in parts])
     count = np.bincount(place, minlength=len(sessions))
     sums = np.stack(
-        [np.bincount(place, weights=column, minlength=len(sessions)) for column in rises.T], axis=1
+        [np.bincount(place, weights=column, minlength=len(sessions)) for column in every.T], axis=1
     )
     return AtClose(
         COMMON,

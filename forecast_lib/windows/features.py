@@ -18,7 +18,7 @@ import pandas as pd
 
 from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "session_features"]
+__all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "rises", "session_features"]
 
 FEATURES = (
     "return_z",
@@ -74,6 +74,17 @@ def _trailing_mean(values: Array, sessions: int) -> Array:
 def log_mean_variance(variance: Array, sessions: int) -> Array:
     """(sessions,): logarithm of the mean variance over the last so many sessions, of fewer at the start."""
     return np.log(np.maximum(_trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
+
+
+def rises(log_variances: Array) -> Array:
+    """(sessions, 3): how far the variance of the last 1 and 5 sessions stands above that of the last 22, and
+    that of the last 22 above that of the last 66, in log units.
+
+    Args:
+        log_variances: of `SessionFeatures`.
+    """
+    last, week, month, quarter = log_variances.T
+    return np.stack([last - month, week - month, month - quarter], axis=1)
 
 
 def _session_variance(series: TickerSeries, overnight: Array, returns: Array) -> Array:

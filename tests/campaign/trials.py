@@ -198,7 +198,7 @@ READERS = 12
 
 def crowd(chance: random.Random, folder: Path) -> Outcome:
     """Readers open the published file in a loop while nights are stored and killed: each sees one whole run,
-    never an older one than before, and nobody waits or gets an error.
+    never an older one than before, and none gets an error.
     """
     house, over = House(chance, folder), folder / "over"
     readers = [actors.start("read", house.workspace, over) for _ in range(READERS)]

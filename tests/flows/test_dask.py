@@ -167,7 +167,7 @@ def dies_once(shard, marks, names):
 
 
 def test_a_shard_whose_process_dies_is_done_again_and_nobody_is_left_behind(tmp_path):
-    place = place_of("processes", made_up.run_config(workspace=tmp_path))
+    place = place_of(made_up.run_config(workspace=tmp_path, runner="processes"))
     [(name, process)] = place.call(dies_once, (["ACME"], str(tmp_path), "first"), {})
     place.close()
     assert (name, (tmp_path / "first").exists()) == ("ACME", True)
@@ -182,7 +182,7 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
         UsageError,
         match=f"no Dask scheduler answers at {address} .*: start one with `dask scheduler`, or correct",
     ):
-        place_of("dask", config)
+        place_of(config)
 
 
 def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp_path):
@@ -195,13 +195,13 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
             "a Dask worker has another installation than this run: numpy .* instead of 1.0; install the same"
         ),
     ):
-        place_of("dask", config)
+        place_of(config)
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, tmp_path):
     """The last test: it needs the scheduler, and nobody after it does."""
     config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
-    mark, place = tmp_path / "begun", place_of("dask", config)
+    mark, place = tmp_path / "begun", place_of(config)
 
     def long_work(shard, mark):
         """Says that it has begun, and goes on for longer than the test waits."""
