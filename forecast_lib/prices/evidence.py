@@ -81,8 +81,8 @@ class Verdict:
         session: the first one after the move.
         verdict: one of VERDICTS.
         ratio: what prices before `session` are divided by to go with those after it: new shares for one old
-            (`split`; volumes are multiplied by it), 0.01 for a unit a hundred times as large that has stayed
-            (`unit`; volumes stay); else 1.
+            (`split`), 0.01 for a unit a hundred times as large that has stayed (`unit`); else 1. Both are
+            stored as splits, so that volumes are multiplied by it.
         rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that has stayed.
         evidence: what the judge saw, in plain numbers, and the probabilities it came to.
     """
