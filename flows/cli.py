@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from flows.commands import Outcome, Request, handler
 from flows.commands.advice import advised
 from flows.output import expected, one_line
-from flows.running.interruption import Terminated, raising, signal_of
+from flows.running.interruption import Terminated, noted, raising, signal_of
 from flows.settings import layers as settings_module
 from flows.settings.options import COMMANDS, Command, Option, options_of
 from forecast_lib.errors import TickercastError, UsageError
@@ -236,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        with raising():
+        with raising(), noted():
             return _answer(argv)
     except TickercastError as error:
         _let_go(error)

@@ -14,7 +14,7 @@ from flows.commands import Outcome, Request
 from flows.commands.advice import advised, command_line
 from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
-from flows.running.interruption import Terminated, mute, signal_of
+from flows.running.interruption import Terminated, mute, noted, signal_of
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
 from flows.settings.options import COMMANDS
@@ -72,24 +72,29 @@ def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSum
             f" {request.command} takes one, backtest several"
         )
     try:
-        if request.settings["plain"] and "plain" in COMMANDS[request.command].groups:
-            prepare_process(quiet=True)
-            from flows.running.plain import plain
-
-            return plain(request.command, config, request.overrides)
-        # So that the flow resolves this very run.
-        export(request.overrides, run=config)
-        _go_without_a_dead_server()
-        prepare_process(quiet=True)
-        atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
-        server = TemporaryServer()
-        module, _, name = flow.partition(":")
-        do = getattr(importlib.import_module(module), name)
-        with server.in_use():
-            summary: RunSummary = do(*words, config)
-            return summary
+        with noted():
+            return _done(request, config, flow, words)
     except (KeyboardInterrupt, Terminated) as error:
         return _after(signal_of(error), request.command, config)
+
+
+def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]) -> "RunSummary":
+    if request.settings["plain"] and "plain" in COMMANDS[request.command].groups:
+        prepare_process(quiet=True)
+        from flows.running.plain import plain
+
+        return plain(request.command, config, request.overrides)
+    # So that the flow resolves this very run.
+    export(request.overrides, run=config)
+    _go_without_a_dead_server()
+    prepare_process(quiet=True)
+    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
+    server = TemporaryServer()
+    module, _, name = flow.partition(":")
+    do = getattr(importlib.import_module(module), name)
+    with server.in_use():
+        summary: RunSummary = do(*words, config)
+        return summary
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":

@@ -1,16 +1,18 @@
 """Signals that end a command, told from whatever they interrupt.
 
 DuckDB looks for signals while it works: what a handler raises is lost there, and comes out as "RuntimeError:
-Query interrupted", which reads like a mistake of ours. So a signal is noted when it comes, and an error
-after it means the signal.
+Query interrupted", which reads like a mistake of ours; and a library whose import is cut short makes an
+ImportError of it. So a signal is noted when it comes, and an error after it means the signal.
 """
 
 import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from forecast_lib.errors import Interrupted
 
 __all__ = ["Terminated", "mute", "noted", "raising", "signal_of"]
 
@@ -76,19 +78,19 @@ def noted() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if came:
-            raise _meaning(came[0], before) from error
-        raise
+        meant = _meaning(came[0], before[signal.Signals(came[0])]) if came else None
+        if meant is None or isinstance(error, Interrupted):
+            raise
+        raise meant from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _meaning(number: int, handlers: Mapping[signal.Signals, Any]) -> BaseException:
-    if number == signal.SIGINT:
-        return KeyboardInterrupt()
-    if handlers[signal.SIGTERM] is _terminate:
-        return Terminated()
-    from prefect.exceptions import TerminationSignal
-
-    return TerminationSignal(signal=number)
+def _meaning(number: int, handler: Callable[[int, Any], Any]) -> BaseException | None:
+    """What the handler raises for the signal, asked once more."""
+    try:
+        handler(number, None)
+    except BaseException as meant:
+        return meant
+    return None
