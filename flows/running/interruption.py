@@ -2,12 +2,15 @@
 
 DuckDB looks for signals while it works: what a handler raises is lost there, and comes out as "RuntimeError:
 Query interrupted", which reads like a mistake of ours; and a library whose import is cut short makes an
-ImportError of it. So a signal is noted when it comes, and an error after it means the signal.
+ImportError of it. So a signal is noted when it comes, and an error after it means the signal. Where Python
+can only ignore what a handler raises, as in a destructor or while it lets go of a module's lock, the signal
+is sent once more.
 """
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +20,7 @@ from forecast_lib.errors import Interrupted
 __all__ = ["Terminated", "mute", "noted", "raising", "signal_of"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_S = 0.05
 
 
 class Terminated(BaseException):
@@ -73,6 +77,13 @@ def noted() -> Iterator[None]:
         came.append(number)
         before[signal.Signals(number)](number, frame)
 
+    def again(ignored: "sys.UnraisableHookArgs") -> None:
+        if not came or issubclass(ignored.exc_type, Exception):
+            earlier(ignored)
+        else:
+            threading.Timer(_AGAIN_S, signal.raise_signal, (came[0],)).start()
+
+    earlier, sys.unraisablehook = sys.unraisablehook, again
     for number in before:
         signal.signal(number, note)
     try:
@@ -83,6 +94,7 @@ def noted() -> Iterator[None]:
             raise
         raise meant from error
     finally:
+        sys.unraisablehook = earlier
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -17,7 +17,7 @@ from prefect.exceptions import TerminationSignal
 
 from flows.cli import main
 from flows.commands.status import EXIT_CODES
-from flows.running.interruption import noted
+from flows.running.interruption import Terminated, noted, raising
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)
@@ -83,6 +83,22 @@ def test_a_library_that_makes_an_error_of_a_signal_ends_the_command_as_the_signa
     assert capsys.readouterr().err == (
         "tickercast: interrupted by SIGTERM; what was published before stays\n"
     )
+
+
+def test_a_signal_that_python_ignores_comes_again(capsys) -> None:
+    """What a handler raises in a destructor is printed as "Exception ignored", and lost."""
+
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        Closing()
+        time.sleep(30)
+
+    with pytest.raises(Terminated), raising(), noted():
+        work()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
