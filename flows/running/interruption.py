@@ -81,8 +81,9 @@ def noted() -> Iterator[None]:
         if not came or issubclass(ignored.exc_type, Exception):
             earlier(ignored)
         else:
-            threading.Timer(_AGAIN_S, signal.raise_signal, (came[0],)).start()
+            threading.Timer(_AGAIN_S, signal.pthread_kill, (main, came[0])).start()
 
+    main = threading.main_thread().ident or 0
     earlier, sys.unraisablehook = sys.unraisablehook, again
     for number in before:
         signal.signal(number, note)
