@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    house = House(random.Random(1), tmp_path_factory.mktemp("made"))
+    house = House.lived_in(random.Random(1), tmp_path_factory.mktemp("made"))
     assert house.violations == []
     return house
 
