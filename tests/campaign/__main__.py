@@ -5,6 +5,7 @@ and what was broken.
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -57,7 +58,10 @@ def main(argv: list[str]) -> int:
     """Exit code 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="how long (default 10); a trial that has begun is ended"
+        "--minutes",
+        type=float,
+        default=10.0,
+        help="how long (default 10; or until SIGINT or SIGTERM); trials of a seed that have begun are ended",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first trial; the others count on from it")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), help="these kinds alone")
@@ -73,10 +77,13 @@ def main(argv: list[str]) -> int:
         asked.seed,
     )
     until = time.monotonic() + 60 * asked.minutes
+    ended: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda given, _: ended.append(given))
     if asked.replay:
         outcomes[kinds[0]].append(outcome := one(kinds[0], int(asked.replay[1]), folder))
         print(outcome.what)
-    while not asked.replay and time.monotonic() < until:
+    while not asked.replay and not ended and time.monotonic() < until:
         for kind in kinds:
             outcomes[kind].append(one(kind, seed, folder))
         seed += 1

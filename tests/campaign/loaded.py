@@ -1,4 +1,4 @@
-"""Loaded into the clean process that others are forked from: what would take each of them longer than its work.
+"""Loaded into the clean process that others are forked from: what would take each longer than its work.
 
 Pandera loads half a second of modules when it checks a frame first. No database is opened here, and no thread
 started: neither survives a fork.
