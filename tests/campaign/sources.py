@@ -31,7 +31,7 @@ from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests import plain_runs
 from tests.bench import _mutations, faults
-from tests.bench._mutations import MUTATORS, ROWS
+from tests.bench._mutations import MUTATORS
 from tests.campaign.trials import Outcome
 from tests.prices.fake_yahoo import REPLIES, Bar, FakeYahoo, Listing
 
@@ -114,12 +114,7 @@ def _differences(
     stored: Mapping[dt.date, Figures], truth: Mapping[dt.date, Figures], until: dt.date
 ) -> list[dt.date]:
     """Sessions up to the evening that are missing, or have another figure."""
-    return [
-        day
-        for day, figures in truth.items()
-        if day <= until
-        and (day not in stored or not np.allclose(stored[day], figures, rtol=_MARGIN, equal_nan=False))
-    ]
+    return _wrong(stored, truth, [day for day in truth if day <= until])
 
 
 def _at_the_end(
@@ -215,8 +210,8 @@ def _csv(rows: Mapping[dt.date, Figures]) -> str:
     return "\n".join(["Date,Open,High,Low,Close,Volume", *(_line(*row) for row in rows.items())])
 
 
-FILES, CONTROLS = 100, 8
-"""Of a folder of mutated copies: all, and those that stay as they are."""
+FILES, CONTROLS, PAST = 100, 8, 150
+"""Of a folder of mutated copies: all, those that stay as they are, and their sessions."""
 
 
 @dataclass(frozen=True)
@@ -238,8 +233,8 @@ def _folder() -> Folder:
         shares = faults.real_prices()
         rows = [part for ticker, part in shares.rows.items() if shares.calendar(ticker).name == "XNYS"]
         last = min(part["session"].iloc[-1] for part in rows)
-        cut = [part[part["session"] <= last].tail(ROWS) for part in rows]
-        originals = [_mutations.as_csv(part) for part in cut if len(part) == ROWS]
+        cut = [part[part["session"] <= last].tail(PAST) for part in rows]
+        originals = [_mutations.as_csv(part) for part in cut if len(part) == PAST]
         last = last.date()
     else:
         originals, last = [_csv(rows) for rows in _truth(random.Random(0)).values()], SESSIONS[-1]
@@ -304,8 +299,8 @@ def mutated_files(chance: random.Random, folder: Path) -> Outcome:
         wrong = _wrong(stored[ticker], well.stored[ticker], well.stored[ticker])
         if wrong and told[ticker][:2] == ("fresh", ""):
             violations.append(
-                f"{ticker} ({how.get(ticker)}): {len(wrong)} prices from {wrong[0]} on are not right at the end; it"
-                f" says {told[ticker]}"
+                f"{ticker} ({how.get(ticker)}): {len(wrong)} prices from {wrong[0]} on are not right at the"
+                f" end; it says {told[ticker]}"
             )
     return Outcome(f"{len(how)} files of {FILES}", tuple(violations), tried=len(how))
 
@@ -314,12 +309,11 @@ def _wrong(
     stored: Mapping[dt.date, Figures], well: Mapping[dt.date, Figures], days: Iterable[dt.date]
 ) -> list[dt.date]:
     """Days of well rows that are missing or have other figures."""
-    return sorted(
-        day
-        for day in days
-        if day in well
-        and (day not in stored or not np.allclose(stored[day], well[day], rtol=_MARGIN, equal_nan=True))
-    )
+    return sorted(day for day in days if day in well and not _same(stored.get(day), well[day]))
+
+
+def _same(one: Figures | None, other: Figures) -> bool:
+    return one == other or (one is not None and np.allclose(one, other, rtol=_MARGIN, equal_nan=True))
 
 
 def _told(workspace: Path, run: RunSummary) -> dict[str, tuple[str, str, str]]:
