@@ -4,8 +4,6 @@ Each is a function of a source of chance and an empty folder. The tables are the
 (`tests.store.nights`): what trains and what asks Yahoo has trials of its own.
 """
 
-import copy
-import dataclasses
 import functools
 import random
 import shutil
@@ -74,7 +72,7 @@ class House:
         made = _made(chance.randrange(MADE))
         house = cls(chance, Path(shutil.copytree(made.workspace, folder / "workspace")))
         house.number, house.violations = made.number, list(made.violations)
-        house.witness = dataclasses.replace(copy.deepcopy(made.witness), workspace=house.workspace)
+        house.witness = made.witness.of_a_copy(house.workspace)
         return house
 
     def night(self, fault: Fault = Fault(), number: int | None = None) -> Told:

@@ -4,6 +4,8 @@ The witness is told what a night was given and what it reported as stored. It op
 the files themselves.
 """
 
+import copy
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -40,12 +42,12 @@ def digest(rows: Sequence[tuple[Any, ...]]) -> str:
 def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A copy of the file with its write-ahead log."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.duckdb"
-        shutil.copyfile(path, copy)
+        copied = Path(folder) / "copy.duckdb"
+        shutil.copyfile(path, copied)
         log = path.with_name(path.name + ".wal")
         if log.exists():
-            shutil.copyfile(log, copy.with_name(copy.name + ".wal"))
-        with duckdb.connect(str(copy), config={"threads": 1}) as con:
+            shutil.copyfile(log, copied.with_name(copied.name + ".wal"))
+        with duckdb.connect(str(copied), config={"threads": 1}) as con:
             con.execute("SET enable_progress_bar = false")
             yield con
 
@@ -77,6 +79,20 @@ class Witness:
         if at_rest:
             found += [f"left over: {path.name}" for path in self._leftovers()]
         return found
+
+    def of_a_copy(self, workspace: Path) -> "Witness":
+        """The same of a copy of the workspace."""
+        return dataclasses.replace(copy.deepcopy(self), workspace=workspace)
+
+    def remember(self) -> None:
+        """Take what is stored of runs that nothing is known of as what they were given: from now on it has to
+        stay.
+        """
+        with _opened(self.workspace / "working.duckdb") as con:
+            for (run,) in con.execute("SELECT run_id FROM runs").fetchall():
+                if run not in self.given:
+                    said = {table: con.execute(sql, {"run": run}).fetchall() for table, sql in SAID.items()}
+                    self.given[run] = {table: digest(rows) for table, rows in said.items()}
 
     def _published(self) -> Iterator[str]:
         """Readers see one whole, finished run, never an earlier one than before."""
