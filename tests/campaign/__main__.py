@@ -13,13 +13,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.campaign import actors
+from tests.campaign.dask_workers import DASK
 from tests.campaign.machines import MACHINES
 from tests.campaign.sources import SOURCES
 from tests.campaign.trials import STORE, Outcome, Trial
 from tests.campaign.whole import WHOLE
 
 KINDS: dict[str, Trial] = {
-    each.__name__.replace("_", "-"): each for each in (*STORE, *SOURCES, *WHOLE, *MACHINES)
+    each.__name__.replace("_", "-"): each for each in (*STORE, *SOURCES, *WHOLE, *DASK, *MACHINES)
 }
 
 
