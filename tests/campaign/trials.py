@@ -234,7 +234,7 @@ def nights_at_once(chance: random.Random, folder: Path) -> Outcome:
     return house.outcome(f"{len(told)} nights at once, {len(refused)} refused", house.well(), len(told))
 
 
-READERS = 12
+READERS, READERS_PAUSE_S = 12, 0.2
 
 
 def crowd(chance: random.Random, folder: Path) -> Outcome:
@@ -242,7 +242,7 @@ def crowd(chance: random.Random, folder: Path) -> Outcome:
     never an older one than before, and none gets an error.
     """
     house, over = House.lived_in(chance, folder), folder / "over"
-    readers = [actors.start("read", house.workspace, over) for _ in range(READERS)]
+    readers = [actors.start("read", house.workspace, over, READERS_PAUSE_S) for _ in range(READERS)]
     for _ in range(3):
         house.night(Fault(point=chance.choice(POINTS)) if chance.random() < 0.5 else Fault())
     took = house.well()
