@@ -264,7 +264,8 @@ def _restored(house: House, told: Told) -> tuple[str, ...]:
 
 
 def _damage(chance: random.Random, workspace: Path) -> str:
-    path = chance.choice([path for name in DAMAGED if (path := workspace / name).exists()])
+    there = [path for name in DAMAGED if (path := workspace / name).exists()]
+    path = chance.choice([path for path in there if path.is_file() or any(path.iterdir())])
     if path.is_dir():
         path = chance.choice(sorted(path.iterdir()))
     content, how = (
