@@ -78,7 +78,7 @@ def test_a_library_that_makes_an_error_of_a_signal_ends_the_command_as_the_signa
             raise ImportError("numpy.core.multiarray failed to import") from None
         raise AssertionError("the signal did not come")
 
-    monkeypatch.setattr("flows.cli._do", importing)
+    monkeypatch.setattr("flows.cli._Call.done", importing)
     assert main(["nightly"]) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == (
         "tickercast: interrupted by SIGTERM; what was published before stays\n"
