@@ -43,6 +43,12 @@ _SHOWN = [
 _ROWS_SHOWN = 60
 
 
+def _say_beginning(kind: str, config: RunConfig, more: str = "") -> None:
+    """The first line of progress: what is going to be done, before anything that takes its time is loaded."""
+    tickers = f"{len(config.tickers)} ticker{'s' * (len(config.tickers) != 1)}"
+    print(f"{kind} of {tickers} as of {config.as_of.day}{more}", file=sys.stderr, flush=True)
+
+
 def _go_without_a_dead_server() -> None:
     """A night must not be lost because the server that would show it is down."""
     from flows.service.deployments import is_up
@@ -81,11 +87,13 @@ def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSum
 
 def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]) -> "RunSummary":
     if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
+        _say_beginning(request.command, config)
         prepare_process(quiet=True)
         from flows.running.plain import plain
 
         return plain(request.command, config, request.settings)
     _go_without_a_dead_server()
+    _say_beginning(request.command, config, "; Prefect is starting")
     prepare_process(quiet=True)
     atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
     server = TemporaryServer()
