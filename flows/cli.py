@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from flows.commands import Outcome, Request, handler
 from flows.commands.advice import advised
 from flows.output import expected, one_line
-from flows.running.interruption import Terminated, raising, signal_of
+from flows.running.interruption import Terminated, noted, raising, signal_of
 from flows.settings.commands import COMMANDS, Command
 from flows.settings.layers import (
     Settings,
@@ -239,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     call = _Call(list(sys.argv[1:] if argv is None else argv))
     try:
-        with raising():
+        with raising(), noted():  # inside an import the signal may come out as another error
             return _answer(call)
     except TickercastError as error:
         _let_go(error)
