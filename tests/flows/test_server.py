@@ -62,9 +62,7 @@ def test_a_scheduled_run_completes_and_its_schedule_survives_the_end_of_serve(ho
             except subprocess.TimeoutExpired:
                 os.killpg(serving.pid, signal.SIGKILL)
                 serving.wait()
-        assert runs, (
-            "no scheduled run was completed within 400 s: is whenever that of the lock?"
-        )
+        assert runs, "no scheduled run was completed within 400 s: is whenever that of the lock?"
         assert runs[0]["auto_scheduled"] is True
         assert runs[0]["parameters"] == {"parameters": {"profile": "demo"}}
         assert (home / "ran.txt").read_text().startswith("demo\n")
