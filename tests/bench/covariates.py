@@ -31,7 +31,6 @@ from forecast_lib.distribution import pinball
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.models.training import first_cutoff
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.beside import range_of
 from forecast_lib.windows.features import session_features
@@ -39,6 +38,7 @@ from forecast_lib.windows.scaling import Sample, fit_volatility_scale, future_lo
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 from tests.bench.goals import DATA, geometric, series_until
+from tests.whole_parquet import read_parquet
 
 ACTIONS = DATA.with_name("dev_actions.parquet")
 MODEL = ModelConfig()
