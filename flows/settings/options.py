@@ -571,8 +571,8 @@ _TABLE = (
         "text",
         "beside",
         None,
-        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker and known_at. The"
-        " exchange's own calendar is known without it.",
+        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker, known_at and value"
+        " (of ex_dividend and split). The exchange's own calendar is known without it.",
         "FILE",
     ),
     Option(
@@ -580,7 +580,8 @@ _TABLE = (
         "flag",
         "beside",
         "false",
-        "Ask the source each night when companies report; the dates become events.",
+        "Ask the source each night when companies report and which splits are to come; the dates become"
+        " events.",
     ),
     Option("horizon", "int", "model", "5", "Sessions ahead to forecast.", "N"),
     Option(

@@ -130,7 +130,7 @@ def test_a_forecast_over_an_announced_split_is_settled_for_one_share_of_its_cuto
 
 
 def test_who_holds_the_share_is_paid_the_dividend(nights, tmp_path):
-    """Of a published night by the macros: probabilities are those of the price, risk is that of the holder."""
+    """Of a published night: prices fall by the dividend, the risk of who holds the share counts it back."""
     first = plain_runs.night(config(tmp_path, AT, *LINES)).run_id
     sql = (
         "SELECT step, dividend, last_close, prices FROM forecasts JOIN scenarios USING (run_id, ticker, step)"
