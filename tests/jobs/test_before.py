@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.upkeep import verify
 from forecast_lib.store.disk.files import WORKING
 from forecast_lib.store.published import reader
@@ -25,7 +26,7 @@ def night(workspace: Path, day: dt.date, strategy: str = "forecast", **options: 
     """Runs the night of that evening; its run id."""
     given = {**SMALL, "workspace": str(workspace), "tickers": "SIM1,SIM2", "source": "simulated", **options}
     now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
-    config = resolve({**given, "as_of": str(day), "strategy": strategy}, environ={}, now=now)
+    config = resolve(gather({**given, "as_of": str(day), "strategy": strategy}, environ={}), now=now)
     return plain_runs.night(config).run_id
 
 
