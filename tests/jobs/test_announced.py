@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.settings.layers import resolve, utc_now
+from flows.settings.layers import gather, utc_now
+from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.domain import Ticker
 from forecast_lib.jobs import night
@@ -61,7 +62,7 @@ def config(folder: Path, place: int, *lines: str, **given: str) -> RunConfig:
         "files": str(files),
         "tickers": "AAA",
     }
-    return resolve({**SMALL, **same, "events": str(listed), **given}, environ={}, now=after(place))
+    return resolve(gather({**SMALL, **same, "events": str(listed), **given}, environ={}), now=after(place))
 
 
 def made(config: RunConfig) -> Night:
@@ -95,6 +96,12 @@ def test_what_is_announced_is_off_every_figure_of_a_forecast(tmp_path):
     )
     drivers = told.drivers.groupby("step")["effect"].sum()
     np.testing.assert_allclose(drivers, np.log(np.log(now["q90"] / now["q10"])), atol=1e-9)
+
+
+def test_an_announcement_has_no_model_fitted_anew(tmp_path):
+    plain_runs.night(config(tmp_path, AT))
+    tonight = made(config(tmp_path, AT + 1, *LINES))
+    assert {each.decision.trigger for each in tonight.refreshed} == {"recent"}
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +199,7 @@ def test_the_simulated_market_s_announcements_reach_its_forecasts(tmp_path):
     place = SESSIONS.get_loc(ex_day) - 1
     given = {**SMALL, "workspace": str(tmp_path / "w"), "as_of": day(place), "tickers": "SIMX3"}
     tonight = made(
-        resolve({**given, "source": "simulated", "calendars": "true"}, environ={}, now=after(place))
+        resolve(gather({**given, "source": "simulated", "calendars": "true"}, environ={}), now=after(place))
     )
     cash = listed.loc[listed["session"] == ex_day, "value"].iloc[0]
     assert tonight.forecasts["dividend"].to_numpy() == pytest.approx(np.full(4, cash))
