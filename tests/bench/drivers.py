@@ -4,7 +4,9 @@ tests.bench.drivers`.
 Prices: `../shared/data/dev_prices.parquet` seen from the repository's root. Evenings of the development
 shares are forecast one after the other as nights do, each with what the one before had said. The networks
 were trained on what was known before the first evening; every 60 evenings each ticker's is fine-tuned, and
-half-way between each is compared as if other tickers had been asked for. Printed: the largest difference between sums of effects and log widths, and between sums of changes and
+half-way between each is compared as if other tickers had been asked for.
+
+Printed: the largest difference between sums of effects and log widths, and between sums of changes and
 changes of log widths; the processor time of the forecast stage without and with drivers, measured in turn;
 and for three stretches what the report says of the tickers whose width moved by more than a tenth.
 """
