@@ -84,7 +84,7 @@ def test_an_empty_list_is_a_list(yahoo, tmp_path):
 
 
 def test_splits_to_come_with_their_ratio(yahoo, tmp_path):
-    """Midnight in New York, in summer and in winter, whatever the exchange; rows that say nothing are none."""
+    """Midnight in New York, summer and winter, whatever the exchange; rows that say nothing are none."""
     yahoo.splits = [
         ("ACME", "2024-05-06T04:00:00.000Z", 1, 4),
         ("BOLT", "2024-05-07T05:00:00.000Z", 10, 1),
