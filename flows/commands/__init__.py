@@ -33,7 +33,7 @@ class Request:
     def format(self) -> str:
         """How rows are written: as was asked for, else as the output file's name ends."""
         asked: str = self.settings["format"]
-        return asked if "format" in self.overrides else format_of(self.settings["output"], asked)
+        return asked if self.settings.asked("format") else format_of(self.settings["output"], asked)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pytest
 
 from flows import cli
 from flows.commands import HANDLERS
-from flows.settings.options import COMMANDS, options_of
+from flows.settings.commands import COMMANDS
+from flows.settings.options import options_of
 from tests.store import nights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,9 @@ def test_every_option_is_in_the_help_with_its_variable_and_its_default(command, 
     printed = " ".join(capsys.readouterr().out.split())
     for option in options_of(COMMANDS[command]):
         assert (
-            option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
+            option.flag in printed
+            and option.variable in printed
+            and " ".join(option.said.help.split()) in printed
         )
         assert (
             option.default is None
