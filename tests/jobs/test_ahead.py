@@ -11,13 +11,14 @@ pytestmark = pytest.mark.slow
 LATER = """
 import sys
 from pathlib import Path
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.ahead import load_ahead
 from tests import plain_runs
 
 asked = {"workspace": sys.argv[1], "tickers": "SIM1,SIM2", "as_of": "2024-05-02", "strategy": "forecast",
          "units": "4", "layers": "2", "lookback": "10", "test_share": "0.02"}
-config = resolve(asked, environ={})
+config = resolve(gather(asked, environ={}))
 if sys.argv[2] == "ahead":
     load_ahead(config)
 before = set(sys.modules)
