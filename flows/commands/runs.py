@@ -88,9 +88,17 @@ def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]
     server = TemporaryServer()
     module, _, name = flow.partition(":")
     do = getattr(importlib.import_module(module), name)
+    _load_ahead(config)
     with server.in_use():
         summary: RunSummary = do(config, request.settings, *words)
         return summary
+
+
+def _load_ahead(config: RunConfig) -> None:
+    """What the run needs and Prefect does not, while its server comes up."""
+    from forecast_lib.jobs.ahead import load_ahead
+
+    load_ahead(config)
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
