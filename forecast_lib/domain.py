@@ -22,7 +22,6 @@ __all__ = [
     "STATUSES",
     "AsOf",
     "RunId",
-    "Session",
     "Ticker",
     "parse_ticker",
     "parse_tickers",
@@ -31,7 +30,6 @@ __all__ = [
 
 Ticker = NewType("Ticker", str)
 RunId = NewType("RunId", str)
-Session = dt.date
 
 MAX_HORIZON = 20
 MAX_BACKFILL = 250

@@ -30,7 +30,7 @@ import pandas as pd
 
 from forecast_lib.calibration import COVERAGES, student_t_shape
 from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Combined, Forecasts, combined_at, head_at, with_scale
+from forecast_lib.forecast import Combined, Forecasts, combined_at, with_scale
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.heads import Standardised, standardised
 from forecast_lib.windows.features import log_mean_variance, session_features
@@ -150,14 +150,20 @@ def _of_inputs(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dic
     return found
 
 
-def _of_network(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
-    """By driver, (cutoffs, horizon): what a network's interval would be without calibration."""
+def _of_network(
+    bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray, head: Standardised
+) -> dict[str, Array]:
+    """By driver, (cutoffs, horizon): what a network's interval would be without calibration.
+
+    Args:
+        head: what the networks said from there.
+    """
     scale = bundle.scale
     usual = scale.coefficients[0] + (scale.usual * scale.coefficients[1:]).sum(axis=0)
     return {
         "usual level": np.tile(_always(bundle.horizon) + 0.5 * usual, (len(cutoffs), 1)),
         **_of_inputs(bundle, series, cutoffs),
-        "network": _own_reach(head_at(bundle, series, cutoffs)) - _untrained(),
+        "network": _own_reach(head) - _untrained(),
     }
 
 
@@ -198,7 +204,10 @@ def _whole(
         bundle: of the network that `own` is of; None: of `naive`.
     """
     cutoffs, steps = made.forecasts.cutoffs[places], made.weights.shape[2]
-    inner = _of_network(bundle, series, cutoffs) if bundle else _of_baselines(series, cutoffs, steps)
+    if bundle and own.head:
+        inner = _of_network(bundle, series, cutoffs, own.head.part(places))
+    else:
+        inner = _of_baselines(series, cutoffs, steps)
     said, width = sum(inner.values()), log_width(own.quantiles[places])
     width = np.where(np.isfinite(width), width, said)
     whole = log_width(made.forecasts.quantiles[places])

@@ -41,18 +41,7 @@ __all__ = ["CHECKS", "Finding", "doctor", "examine"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 MIN_FREE_BYTES = 1_000_000_000
-NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "fuse.sshfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-)
+NETWORK_FILE_SYSTEMS = "nfs nfs4 cifs smb3 smbfs fuse.sshfs 9p afs ceph glusterfs".split()
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)
 YAHOO = "https://query2.finance.yahoo.com"
 _PROBE_DAYS, _PATIENCE_S = 14, 5.0

@@ -28,18 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
-_SHOWN = [
-    "ticker",
-    "cutoff",
-    "step",
-    "target_session",
-    "last_close",
-    "point",
-    "q025",
-    "q975",
-    "made_by",
-    "source",
-]
+_SHOWN = "ticker cutoff step target_session last_close point q025 q975 made_by source".split()
 _ROWS_SHOWN = 60
 
 

@@ -263,34 +263,6 @@ class Pool:
     pool: str = setting("tickercast", "Name of the process work pool; made when missing.", "NAME")
 
 
-CLASSES: tuple[type, ...] = (
-    Everywhere,
-    Names,
-    SourceConfig,
-    When,
-    RunConfig,
-    Plain,
-    BesideConfig,
-    ModelConfig,
-    TrainConfig,
-    Night,
-    BacktestConfig,
-    RecipeFiles,
-    After,
-    Tell,
-    Policy,
-    Removing,
-    Output,
-    Risk,
-    Note,
-    Show,
-    Reports,
-    Serving,
-    Pool,
-)
-"""Every class of settings, in the order of the help."""
-
-
 @dataclass(frozen=True)
 class Positional:
     """What a command takes besides options. `count` is `one`, `maybe` (one or none) or `many` (any
@@ -429,3 +401,9 @@ COMMANDS: dict[str, Command] = {
     )
 }
 """Every command, in the order of the help."""
+
+CLASSES: tuple[type, ...] = (
+    Everywhere,
+    *dict.fromkeys(owner for command in COMMANDS.values() for owner in command.takes),
+)
+"""Every class of settings, in the order of the help."""

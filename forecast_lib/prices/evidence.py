@@ -36,9 +36,8 @@ from forecast_lib.prices.odd import (
     usual_moves,
 )
 
-__all__ = ["UNIT_STAYS", "VERDICTS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
+__all__ = ["UNIT_STAYS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
 
-VERDICTS = ("real", "split", "unit", "bad_print", "undecided")
 
 STANDS_OUT, LARGE = 8.0, float(np.log(1.4))
 """A real move is worth a word from so many usual days on, or from 40 % up or 29 % down: 6 in 10,000 moves."""
@@ -85,7 +84,7 @@ class Verdict:
 
     Attributes:
         session: the first one after the move.
-        verdict: one of VERDICTS.
+        verdict: as in the table `price_verdicts`.
         ratio: what prices before `session` are divided by to go with those after it: new shares for one old
             (`split`), 0.01 for a unit a hundred times as large that has stayed (`unit`); else 1. Both are
             stored as splits, so that volumes are multiplied by it.

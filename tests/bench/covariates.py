@@ -35,7 +35,6 @@ from forecast_lib.distribution import pinball
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.models.training import first_cutoff
 from forecast_lib.sessions import TickerCalendar, calendar_for
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.beside import range_of
 from forecast_lib.windows.features import session_features
@@ -43,6 +42,7 @@ from forecast_lib.windows.scaling import Sample, fit_volatility_scale, future_lo
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 from tests.bench.goals import DATA, geometric, series_until
+from tests.whole_parquet import read_parquet
 
 ACTIONS = DATA.with_name("dev_actions.parquet")
 WILD = DATA.with_name("wild_prices.parquet")

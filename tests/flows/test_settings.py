@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 
+from flows import cli
 from flows.service.parameters import NightlyParameters
 from flows.settings import files, layers, run_config
 from flows.settings.commands import COMMANDS
@@ -353,6 +354,16 @@ def test_a_process_that_is_started_for_a_run_resolves_the_very_same_config(overr
     layers.export(overrides, environ=environ)
     again = _resolve({}, environ)
     assert dataclasses.replace(again, run_id=config.run_id) == config
+
+
+@pytest.mark.slow
+def test_a_run_reads_its_settings_once(tmp_path, monkeypatch):
+    read, names = layers.read_profile, []
+    monkeypatch.setattr(layers, "read_profile", lambda name, *more: names.append(name) or read(name, *more))
+    (tmp_path / "mine.toml").write_text('tickers = ["SIM1"]\n')
+    monkeypatch.setenv("TICKERCAST_PROFILES", str(tmp_path))
+    assert cli.main(["ingest", "--plain", "--profile", "mine", "--workspace", str(tmp_path / "w")]) == 0
+    assert names == ["mine"]
 
 
 def test_exported_paths_hold_in_another_folder(tmp_path, monkeypatch):

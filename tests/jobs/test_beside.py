@@ -22,6 +22,8 @@ from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.working.store import Store
 from tests import plain_runs
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date(2024, 6, 28))
 SMALL = {"units": "4", "lookback": "10", "horizon": "2", "epochs": "1", "test_share": "0.01"}
 

@@ -44,6 +44,7 @@ def test_a_price_on_no_session_hides_no_gap():
     assert told("2024-07-03", "2024-07-06", "2024-07-08").missing.tolist() == [0, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_nights_volatility_takes_a_move_over_missing_sessions_for_one_of_one(tmp_path):
     """Thirty closes that move by 1 %, three sessions missing, then one 2 % higher: over four sessions that is
     1 % in one. By hand: every variance is 0.01 squared but the first, which is not known (1e-8), so that the

@@ -6,10 +6,18 @@ import pandas as pd
 import pytest
 
 from forecast_lib.domain import NOT_COMPARED
-from forecast_lib.report import ReportInput, TickerPage, index_page, ticker_pages
-from forecast_lib.report.pages import report_pages
+from forecast_lib.report import ReportInput
+from forecast_lib.report.pages import IndexPage, TickerPage, pages_of, report_pages
 from forecast_lib.report.sections.tonight import tonight
 from tests.report import nights
+
+
+def index_page(report: ReportInput) -> IndexPage:
+    return pages_of(report)[0]
+
+
+def ticker_pages(report: ReportInput) -> list[TickerPage]:
+    return list(pages_of(report)[2])
 
 
 def page_of(ticker: str, **changes: object) -> TickerPage:
@@ -26,7 +34,7 @@ def test_first_night_needs_only_the_run_itself() -> None:
         None,
     )
     assert (index.skill.headline, index.skill.settled, index.attention.calm) == (None, (), True)
-    assert list(ticker_pages(ReportInput(run=nights.run_frame()))) == []
+    assert ticker_pages(ReportInput(run=nights.run_frame())) == []
 
 
 def test_a_run_frame_of_two_rows_is_refused() -> None:

@@ -16,12 +16,13 @@ one.
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.config import SourceConfig
 from forecast_lib.covariates.inputs import EX_DIVIDEND, SPLIT
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
@@ -38,7 +39,7 @@ from forecast_lib.prices.source import (
 )
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["ANNOUNCED", "EVENT_EFFECT", "FIRST_SESSION", "LEADING", "SimulatedMarket"]
+__all__ = ["ANNOUNCED", "EVENT_EFFECT", "FIRST_SESSION", "LEADING", "SimulatedMarket", "opened"]
 
 EVENT_EFFECT = 1.0
 """By so much the log variance of SIMX1 and the like is larger on a day on which they report."""
@@ -359,3 +360,8 @@ def _splits(close: Values, sessions: int, after: int) -> Values:
         start += at + after
         splits[start] = ratio
         shares *= ratio
+
+
+def opened(config: SourceConfig, **_: Any) -> SimulatedMarket:
+    """The market of that seed."""
+    return SimulatedMarket(config.market_seed)
