@@ -239,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     call = _Call(list(sys.argv[1:] if argv is None else argv))
     try:
-        with raising(), noted():  # inside an import the signal may come out as another error
+        with raising(), noted():
             return _answer(call)
     except TickercastError as error:
         _let_go(error)

@@ -34,8 +34,10 @@ from forecast_lib.windows.volatility_inputs import scale_inputs
 
 __all__ = [
     "COMBINED",
+    "LARGEST_DIVIDEND",
     "Combined",
     "Forecasts",
+    "announced_dividends",
     "combine",
     "combined_at",
     "combined_forecast",
@@ -52,6 +54,8 @@ __all__ = [
 
 COMBINED = "combined"
 """In `made_by` and in the tables of backtests: all parts together."""
+LARGEST_DIVIDEND = 0.5
+"""Of the last close. What is said to pay more up to a step is taken for a slip, and moves nothing."""
 _SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
 _OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
 _EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
@@ -85,6 +89,30 @@ class Forecasts:
         return Forecasts(self.cutoffs[chosen], self.point[chosen], self.sigma[chosen], self.quantiles[chosen])
 
 
+def _announced(series: TickerSeries, cutoffs: np.ndarray, horizon: int) -> Array:
+    """(cutoffs, horizon): the share of the last close that will have been paid up to each step, by dividends
+    that are announced at the cutoff.
+    """
+    if series.inputs is None or series.inputs.dividends is None:
+        return np.zeros((len(cutoffs), horizon))
+    paid = series.inputs.dividends.at(series.sessions[cutoffs], horizon) / series.close[cutoffs][:, None]
+    return np.where(paid < LARGEST_DIVIDEND, paid, 0.0)
+
+
+def _announced_falls(series: TickerSeries, cutoffs: np.ndarray, horizon: int) -> Array:
+    """(cutoffs, horizon): the log return that they cost the price up to each step: whatever it is by then, it
+    is lower by the share that was paid, so that a distribution keeps its width.
+    """
+    return np.log1p(-_announced(series, cutoffs, horizon))
+
+
+def announced_dividends(series: TickerSeries, horizon: int) -> Array:
+    """(horizon,): cash for a share that the forecast from the last session takes off the price at each
+    step.
+    """
+    return _announced(series, np.array([len(series) - 1]), horizon)[0] * series.close[-1]
+
+
 def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Array) -> Array:
     """(cutoffs, horizon): the variance of the sessions up to each step over the squared scale; NaN where not
     known yet.
@@ -106,6 +134,7 @@ def _forecasts(
     df: Array | None = None,
 ) -> Forecasts:
     """Calibrated forecasts at the last `wanted` cutoffs; `df` where the distribution is a Student-t."""
+    centre = centre + _announced_falls(series, cutoffs, centre.shape[1])
     scores = np.abs(future_log_returns(features.log_close, centre.shape[1])[cutoffs] - centre) / scale
     reach = (
         multipliers(scores, wanted, None if df is None else student_t_shape(df[-wanted:]))
@@ -124,11 +153,11 @@ def _forecasts(
 
 def _as_it_says(series: TickerSeries, cutoffs: np.ndarray, made: Prediction, returns: Array) -> Forecasts:
     """The forecasts of a baseline that has quantiles of its own."""
-    last = series.close[cutoffs][:, None]
-    quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
+    last, falls = series.close[cutoffs][:, None], _announced_falls(series, cutoffs, made.centre.shape[1])
+    quantiles = last[..., None] * np.exp(np.clip(returns + falls[..., None], -_FARTHEST, _FARTHEST))
     return Forecasts(
         cutoffs,
-        last * np.exp(np.clip(made.centre, -_FARTHEST, _FARTHEST)),
+        last * np.exp(np.clip(made.centre + falls, -_FARTHEST, _FARTHEST)),
         np.minimum(made.scale, _FARTHEST),
         quantiles,
     )
@@ -300,12 +329,13 @@ def with_scale(made: Combined, series: TickerSeries, name: str, factor: Array) -
         name: of a part whose quantiles follow its volatility. factor: (cutoffs, horizon).
     """
     cutoffs, part = made.forecasts.cutoffs, made.parts[name]
-    last = series.close[cutoffs][:, None]
+    # What is left of the last close once announced dividends are paid: they do not grow with the volatility.
+    left = series.close[cutoffs][:, None] * np.exp(_announced_falls(series, cutoffs, factor.shape[1]))
     moved = Forecasts(
         cutoffs,
-        last * np.exp(np.log(part.point / last) * factor),
+        left * np.exp(np.log(part.point / left) * factor),
         part.sigma * factor,
-        last[..., None] * np.exp(np.log(part.quantiles / last[..., None]) * factor[..., None]),
+        left[..., None] * np.exp(np.log(part.quantiles / left[..., None]) * factor[..., None]),
     )
     parts = {**made.parts, name: moved}
     return Combined(_together(parts, made.weights, series, cutoffs), parts, made.weights)

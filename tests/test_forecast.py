@@ -2,13 +2,27 @@
 future.
 """
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from forecast_lib.covariates.calendar import ALWAYS, NEVER
+from forecast_lib.covariates.inputs import Dividends, Inputs
 from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Forecasts, forecast_rows, forecast_with_baseline, forecast_with_model
+from forecast_lib.drivers import log_width
+from forecast_lib.forecast import (
+    Forecasts,
+    announced_dividends,
+    combined_forecast,
+    forecast_rows,
+    forecast_with_baseline,
+    forecast_with_model,
+    with_scale,
+)
+from forecast_lib.models.baselines import BASELINES
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import session_features
 from tests import made_up
@@ -201,3 +215,63 @@ def test_prices_in_another_unit_give_the_same_forecast_in_that_unit():
     for maker in ("naive", "drift", "model"):
         here, there = evening(maker, series), evening(maker, made_up.times(series, 1e4))
         np.testing.assert_allclose(there.quantiles, here.quantiles * 1e4, rtol=1e-6)
+
+
+# --- announced dividends
+
+
+def paying(series, share: float, *, on: int, since: int | None = None):
+    """The series knowing of a dividend of that share of the last close, on a session after it (a weekday).
+
+    Args:
+        on: sessions after the last. since: how many before the last it was announced; None: ever.
+    """
+    days = np.concatenate([series.sessions, np.busday_offset(series.sessions[-1], np.arange(1, 30))])
+    told = ALWAYS if since is None else series.sessions[-1 - since]
+    spans = np.array([told]), np.array([NEVER])
+    cash = np.array([share * series.close[-1]])
+    dividends = Dividends(days, days[len(series) - 1 + on][None], *spans, cash)
+    return dataclasses.replace(series, inputs=Inputs(dividends=dividends))
+
+
+@pytest.mark.parametrize("maker", ["model", *BASELINES])
+def test_an_announced_dividend_comes_off_from_its_day_on_whoever_forecasts(maker):
+    """By hand: of 100, two are paid with the third session; what is left is 98 %, and its width the same."""
+    series = made_up.noisy(400)
+    plain, told = (by(maker, each, last(series), 5) for each in (series, paying(series, 0.02, on=3)))
+    left = np.array([1.0, 1.0, 0.98, 0.98, 0.98])
+    np.testing.assert_allclose(told.point, plain.point * left, rtol=1e-12)
+    np.testing.assert_allclose(told.quantiles, plain.quantiles * left[:, None], rtol=1e-12)
+    np.testing.assert_array_equal(told.sigma, plain.sigma)
+
+
+def test_what_answers_is_lower_by_the_dividend_and_as_wide():
+    series = made_up.noisy(400)
+    plain, told = (combined_forecast(None, each, 5) for each in (series, paying(series, 0.02, on=3)))
+    left = np.array([1.0, 1.0, 0.98, 0.98, 0.98])
+    np.testing.assert_allclose(told.forecasts.quantiles[0], plain.forecasts.quantiles[0] * left[:, None])
+    np.testing.assert_allclose(log_width(told.forecasts.quantiles), log_width(plain.forecasts.quantiles))
+    twice = np.full((1, 5), 2.0)
+    wider = with_scale(told, paying(series, 0.02, on=3), "naive", twice).parts["naive"]
+    alone = with_scale(plain, series, "naive", twice).parts["naive"]
+    np.testing.assert_allclose(wider.quantiles[0], alone.quantiles[0] * left[:, None])
+
+
+def test_nobody_knows_of_a_dividend_before_it_was_announced():
+    series = made_up.noisy(400)
+    told = paying(series, 0.02, on=1, since=2)
+    every = (len(series) - 6, len(series))
+    plain, known = (by("naive", each, every, 5) for each in (series, told))
+    np.testing.assert_array_equal(known.quantiles[:3], plain.quantiles[:3])  # bit by bit
+    assert (known.quantiles[3:, 4] < plain.quantiles[3:, 4]).all()
+    before = by("naive", told.until(len(series) - 3), (len(series) - 6, len(series) - 3), 5)
+    np.testing.assert_array_equal(before.quantiles, plain.quantiles[:3])
+
+
+@pytest.mark.parametrize("share", [0.5, 3.0])
+def test_a_dividend_of_half_the_price_is_a_slip_and_moves_nothing(share):
+    series = made_up.noisy(400)
+    plain, told = (evening("naive", each) for each in (series, paying(series, share, on=1)))
+    np.testing.assert_array_equal(told.quantiles, plain.quantiles)
+    assert announced_dividends(paying(series, share, on=1), 2).tolist() == [0.0, 0.0]
+    assert announced_dividends(paying(series, 0.4, on=2), 2) == pytest.approx([0, 0.4 * series.close[-1]])

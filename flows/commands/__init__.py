@@ -3,10 +3,12 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.output import format_of
-from flows.settings.layers import Settings
+
+if TYPE_CHECKING:  # the process that answers a question needs no settings
+    from flows.settings.layers import Settings
 
 __all__ = ["HANDLERS", "Outcome", "Request", "handler"]
 
@@ -23,7 +25,7 @@ class Request:
     """
 
     command: str
-    settings: Settings
+    settings: "Settings"
     overrides: Mapping[str, str]
     words: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ from flows.commands import Outcome, Request
 from flows.commands.advice import advised, command_line
 from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
-from flows.running.interruption import Terminated, mute, signal_of
+from flows.running.interruption import Terminated, mute, noted, signal_of
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.commands import COMMANDS, Plain
 from flows.settings.layers import forget_prefect_address, prefect_address, prepare_process
@@ -30,6 +30,12 @@ __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
 _SHOWN = "ticker cutoff step target_session last_close point q025 q975 made_by source".split()
 _ROWS_SHOWN = 60
+
+
+def _say_beginning(kind: str, config: RunConfig, more: str = "") -> None:
+    """The first line of progress: what is going to be done, before anything that takes its time is loaded."""
+    tickers = f"{len(config.tickers)} ticker{'s' * (len(config.tickers) != 1)}"
+    print(f"{kind} of {tickers} as of {config.as_of.day}{more}", file=sys.stderr, flush=True)
 
 
 def _go_without_a_dead_server() -> None:
@@ -62,22 +68,29 @@ def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSum
             f" {request.command} takes one, backtest several"
         )
     try:
-        if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
-            prepare_process(quiet=True)
-            from flows.running.plain import plain
-
-            return plain(request.command, config, request.settings)
-        _go_without_a_dead_server()
-        prepare_process(quiet=True)
-        atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
-        server = TemporaryServer()
-        module, _, name = flow.partition(":")
-        do = getattr(importlib.import_module(module), name)
-        with server.in_use():
-            summary: RunSummary = do(config, request.settings, *words)
-            return summary
+        with noted():
+            return _done(request, config, flow, words)
     except (KeyboardInterrupt, Terminated) as error:
         return _after(signal_of(error), request.command, config)
+
+
+def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]) -> "RunSummary":
+    if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
+        _say_beginning(request.command, config)
+        prepare_process(quiet=True)
+        from flows.running.plain import plain
+
+        return plain(request.command, config, request.settings)
+    _go_without_a_dead_server()
+    _say_beginning(request.command, config, "; Prefect is starting")
+    prepare_process(quiet=True)
+    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
+    server = TemporaryServer()
+    module, _, name = flow.partition(":")
+    do = getattr(importlib.import_module(module), name)
+    with server.in_use():
+        summary: RunSummary = do(config, request.settings, *words)
+        return summary
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":

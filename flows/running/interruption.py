@@ -1,20 +1,26 @@
 """Signals that end a command, told from whatever they interrupt.
 
 DuckDB looks for signals while it works: what a handler raises is lost there, and comes out as "RuntimeError:
-Query interrupted", which reads like a mistake of ours. So a signal is noted when it comes, and an error
-after it means the signal.
+Query interrupted", which reads like a mistake of ours; and a library whose import is cut short makes an
+ImportError of it. So a signal is noted when it comes, and an error after it means the signal. Where Python
+can only ignore what a handler raises, as in a destructor or while it lets go of a module's lock, the signal
+is sent once more.
 """
 
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from forecast_lib.errors import Interrupted
 
 __all__ = ["Terminated", "mute", "noted", "raising", "signal_of"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_S = 0.05
 
 
 class Terminated(BaseException):
@@ -71,24 +77,33 @@ def noted() -> Iterator[None]:
         came.append(number)
         before[signal.Signals(number)](number, frame)
 
+    def again(ignored: "sys.UnraisableHookArgs") -> None:
+        if not came or issubclass(ignored.exc_type, Exception):
+            earlier(ignored)
+        else:
+            threading.Timer(_AGAIN_S, signal.pthread_kill, (main, came[0])).start()
+
+    main = threading.main_thread().ident or 0
+    earlier, sys.unraisablehook = sys.unraisablehook, again
     for number in before:
         signal.signal(number, note)
     try:
         yield
     except Exception as error:
-        if came:
-            raise _meaning(came[0], before) from error
-        raise
+        meant = _meaning(came[0], before[signal.Signals(came[0])]) if came else None
+        if meant is None or isinstance(error, Interrupted):
+            raise
+        raise meant from error
     finally:
+        sys.unraisablehook = earlier
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _meaning(number: int, handlers: Mapping[signal.Signals, Any]) -> BaseException:
-    if number == signal.SIGINT:
-        return KeyboardInterrupt()
-    if handlers[signal.SIGTERM] is _terminate:
-        return Terminated()
-    from prefect.exceptions import TerminationSignal
-
-    return TerminationSignal(signal=number)
+def _meaning(number: int, handler: Callable[[int, Any], Any]) -> BaseException | None:
+    """What the handler raises for the signal, asked once more."""
+    try:
+        handler(number, None)
+    except BaseException as meant:
+        return meant
+    return None

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from typing import NoReturn
 
 import duckdb
 import pytest
 from prefect.exceptions import TerminationSignal
 
+from flows.cli import main
 from flows.commands.status import EXIT_CODES
-from flows.running.interruption import noted
+from flows.running.interruption import Terminated, noted, raising
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)
@@ -61,6 +63,41 @@ def test_a_signal_while_duckdb_works_is_a_signal(number: signal.Signals, means: 
 def test_an_error_without_a_signal_stays_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="our mistake"), noted():
         raise RuntimeError("our mistake")
+
+
+def test_a_library_that_makes_an_error_of_a_signal_ends_the_command_as_the_signal_does(
+    monkeypatch, capsys
+) -> None:
+    """As pandas' modules do, whose import is cut short: "numpy.core.multiarray failed to import"."""
+
+    def importing(call: object) -> NoReturn:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise ImportError("numpy.core.multiarray failed to import") from None
+        raise AssertionError("the signal did not come")
+
+    monkeypatch.setattr("flows.cli._Call.do", importing)
+    assert main(["nightly"]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == (
+        "tickercast: interrupted by SIGTERM; what was published before stays\n"
+    )
+
+
+def test_a_signal_that_python_ignores_comes_again(capsys) -> None:
+    """What a handler raises in a destructor is printed as "Exception ignored", and lost."""
+
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        Closing()
+        time.sleep(30)
+
+    with pytest.raises(Terminated), raising(), noted():
+        work()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -146,4 +183,4 @@ def test_sigterm_in_the_first_seconds_is_one_line(seconds, alone, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate()
     assert "Traceback" not in err
-    assert process.returncode in (143, -signal.SIGTERM)
+    assert process.returncode in (143, -signal.SIGTERM), err

@@ -88,6 +88,7 @@ def test_a_run_from_the_command_line_goes_on_without_the_server_it_was_told_to_u
     assert (
         warning == f"tickercast: no Prefect server answers at {dead}: the run goes on, but is not shown there"
     )
+    assert progress[0] == "ingest of 2 tickers as of 2024-05-30; Prefect is starting"
     assert "ingest 2/2" in " ".join(progress) and not any(
         "leaked" in line or "Traceback" in line for line in progress
     )

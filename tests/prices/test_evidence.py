@@ -208,6 +208,32 @@ def test_what_cannot_split_never_does():
     assert "split" not in {judged(upto(bars, BEFORE + rows), can_split=False).verdict for rows in (1, 2, 4)}
 
 
+@pytest.mark.parametrize("days", [-6, -3, 0, 4, 8])
+def test_a_split_that_was_announced_for_about_then_is_one_even_if_its_day_is_wild(days):
+    """A day of many times the usual range and volume: alone it would be undecided, or a real move."""
+    bars = scaled(shock(quiet_bars(), -0.04), slice(0, BEFORE), 2.0, 0.5)
+    wild = scaled(bars, slice(BEFORE, BEFORE + 1), 1.0, 8.0)
+    wild.high[BEFORE] *= 1.3
+    announced = {bars.sessions[BEFORE] + np.timedelta64(days, "D"): 2.0}
+    verdict = judged(upto(wild, BEFORE + 1), announced=announced)
+    if abs(days) <= 5:
+        assert (verdict.verdict, verdict.ratio, len(verdict.rows)) == ("split", 2.0, 0)
+        assert sentence(verdict).endswith(
+            "taken as a split of 2:1 that the source does not list yet, as it was announced"
+        )
+    else:
+        assert verdict.verdict != "split"
+
+
+def test_an_announced_split_is_not_made_of_another_move_nor_of_none():
+    announced = {quiet_bars().sessions[BEFORE]: 4.0}
+    assert judged(upto(quiet_bars(), BEFORE + 1), announced=announced) is None
+    halved = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
+    assert judged(upto(halved, BEFORE + 1), announced=announced).ratio == 2.0
+    crash = shock(quiet_bars(), np.log(0.7))
+    assert judged(upto(crash, BEFORE + 1), announced=announced).verdict != "split"
+
+
 def test_a_person_has_the_last_word():
     bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
     verdict = judged(bars, overruled={bars.sessions[BEFORE]: "real"})

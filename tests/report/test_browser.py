@@ -2,11 +2,13 @@
 filter.
 """
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from forecast_lib.report import (
     INDEX,
@@ -20,13 +22,14 @@ from forecast_lib.report import (
     write_report,
 )
 from tests.report import nights
-from tests.report.chromium import Chromium, find_chromium
 
-EXECUTABLE = find_chromium()
+CHROMIUM = shutil.which("chromium")
 NEEDED = pytest.mark.skipif(
-    EXECUTABLE is None, reason="chromium is not installed: the page cannot be looked at"
+    CHROMIUM is None, reason="chromium is not installed: the page cannot be looked at"
 )
 pytestmark = [pytest.mark.slow, NEEDED]
+
+Look = Callable[..., Page]
 
 SCROLL_WIDTH = "document.documentElement.scrollWidth"
 LONG_NAME = "AVERYLONGNAME-X"
@@ -37,10 +40,50 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    assert EXECUTABLE is not None
-    with Chromium(EXECUTABLE, tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """Everything that the console shows: log entries, calls, exceptions."""
+    return []
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The addresses that pages asked for."""
+    return []
+
+
+@pytest.fixture
+def look(browser: Browser, said: list[str], asked: list[str]) -> Iterator[Look]:
+    """Opens a file in a window of that width, as a reader would who prefers dark, or allows no scripts."""
+    contexts = []
+
+    def heard(message: ConsoleMessage) -> None:
+        said.append(message.text)
+
+    def look(file: Path, width: int, *, dark: bool = False, scripts: bool = True) -> Page:
+        contexts.append(
+            browser.new_context(
+                viewport={"width": width, "height": 900},
+                is_mobile=width < 600,
+                color_scheme="dark" if dark else "light",
+                java_script_enabled=scripts,
+            )
+        )
+        page = contexts[-1].new_page()
+        page.on("console", heard)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.resolve().as_uri())
+        return page
+
+    yield look
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -101,185 +144,173 @@ def recipe_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
-@pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
+@pytest.mark.parametrize("fixture", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
 def test_no_page_scrolls_sideways(
-    browser: Chromium, request: pytest.FixtureRequest, page: str, width: int, dark: bool
+    look: Look, request: pytest.FixtureRequest, fixture: str, width: int, dark: bool
 ) -> None:
-    browser.open(request.getfixturevalue(page), width=width, dark=dark)
-    assert browser.ask("window.innerWidth") == width
-    assert browser.ask(SCROLL_WIDTH) <= width
+    page = look(request.getfixturevalue(fixture), width, dark=dark)
+    assert page.evaluate("window.innerWidth") == width
+    assert page.evaluate(SCROLL_WIDTH) <= width
 
 
-@pytest.mark.parametrize("page", ["run_page", "ticker_page"])
+@pytest.mark.parametrize("fixture", ["run_page", "ticker_page"])
 def test_on_a_phone_no_table_hides_anything_beyond_the_edge(
-    browser: Chromium, request: pytest.FixtureRequest, page: str
+    look: Look, request: pytest.FixtureRequest, fixture: str
 ) -> None:
-    browser.open(request.getfixturevalue(page), width=390)
-    browser.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    page = look(request.getfixturevalue(fixture), 390)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     wider = (
         "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth +"
         " 1).map(box => box.innerText)"
     )
-    assert browser.ask(wider) == []
+    assert page.evaluate(wider) == []
 
 
 def test_a_phone_shows_the_name_the_close_and_the_range_of_the_next_session(
-    browser: Chromium, run_page: Path
+    look: Look, run_page: Path
 ) -> None:
-    browser.open(run_page, width=390)
+    page = look(run_page, 390)
     shown = (
         "[...document.querySelectorAll('#all tbody tr')[0].cells].filter(cell => cell.offsetWidth).map(cell"
         " => cell.innerText)"
     )
-    assert browser.ask(shown) == ["AAA", "100.00", "96.00 … 104.00"]
+    assert page.evaluate(shown) == ["AAA", "100.00", "96.00 … 104.00"]
 
 
-def test_on_a_phone_the_record_breaks_no_word(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=390)
-    browser.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+def test_on_a_phone_the_record_breaks_no_word(look: Look, run_page: Path) -> None:
+    page = look(run_page, 390)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     lines = (
         "cell => { const text = document.createRange(); text.selectNodeContents(cell); return"
         " text.getClientRects().length; }"
     )
-    counts = browser.ask(
+    counts = page.evaluate(
         "[...document.querySelectorAll('.record td, .record th')].filter(cell =>"
         f" cell.offsetWidth).map({lines})"
     )
     assert counts and set(counts) == {1}
 
 
-@pytest.mark.parametrize("page", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
+@pytest.mark.parametrize("fixture", ["run_page", "ticker_page", "glossary_page", "recipe_page"])
 def test_console_is_silent_and_nothing_else_is_asked_for(
-    browser: Chromium, request: pytest.FixtureRequest, page: str
+    look: Look, request: pytest.FixtureRequest, fixture: str, said: list[str], asked: list[str]
 ) -> None:
-    path: Path = request.getfixturevalue(page)
-    browser.open(path, width=1280)
-    browser.ask("1")
-    assert browser.complaints() == []
-    assert [url for url in browser.requests() if not url.startswith("data:")] == [path.resolve().as_uri()]
+    path: Path = request.getfixturevalue(fixture)
+    page = look(path, 1280)
+    page.wait_for_load_state("networkidle")
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [path.resolve().as_uri()]
 
 
-def test_all_sections_and_drawings_reach_the_dom(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=1280)
-    sections = browser.ask("[...document.querySelectorAll('section')].map(section => section.id)")
+def test_all_sections_and_drawings_reach_the_dom(look: Look, run_page: Path) -> None:
+    page = look(run_page, 1280)
+    sections = page.evaluate("[...document.querySelectorAll('section')].map(section => section.id)")
     assert sections == ["charts", "attention", "changes", "tickers", "skill", "quality", "about"]
     # CCC has neither closes nor forecast.
-    assert browser.ask("document.querySelectorAll('.plots svg').length") == 2
-    assert browser.ask("document.querySelector('.plots svg path.forecast').getTotalLength()") > 50
-    assert "SIMULATED MARKET — not real prices" in browser.ask("document.body.innerText")
+    assert page.evaluate("document.querySelectorAll('.plots svg').length") == 2
+    assert page.evaluate("document.querySelector('.plots svg path.forecast').getTotalLength()") > 50
+    assert "SIMULATED MARKET — not real prices" in page.evaluate("document.body.innerText")
 
 
 def test_a_click_on_a_heading_sorts_by_it_and_a_second_click_turns_it_round(
-    browser: Chromium, run_page: Path
+    look: Look, run_page: Path, said: list[str]
 ) -> None:
-    browser.open(run_page, width=1280)
-    assert browser.ask(NAMES) == ["AAA", LONG_NAME, "CCC"]
-    browser.click("#all thead th:nth-child(3) button")
-    assert browser.ask(NAMES) == ["AAA", LONG_NAME, "CCC"]  # 100, 1,234,567.89, none: by value, not by text
-    browser.click("#all thead th:nth-child(3) button")
-    assert browser.ask(NAMES) == [LONG_NAME, "AAA", "CCC"]  # what is missing stays last
+    page = look(run_page, 1280)
+    assert page.evaluate(NAMES) == ["AAA", LONG_NAME, "CCC"]
+    page.click("#all thead th:nth-child(3) button")
+    assert page.evaluate(NAMES) == ["AAA", LONG_NAME, "CCC"]  # 100, 1,234,567.89, none: by value, not by text
+    page.click("#all thead th:nth-child(3) button")
+    assert page.evaluate(NAMES) == [LONG_NAME, "AAA", "CCC"]  # what is missing stays last
     assert (
-        browser.ask("document.querySelector('#all thead th:nth-child(3)').getAttribute('aria-sort')")
+        page.evaluate("document.querySelector('#all thead th:nth-child(3)').getAttribute('aria-sort')")
         == "descending"
     )
-    assert browser.complaints() == []
+    assert said == []
 
 
-def test_typing_searches_in_names_and_reasons(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=390)
-    browser.click("#search")
-    browser.type("ccc")
-    assert browser.ask(NAMES) == ["CCC"]
-    assert browser.ask("document.getElementById('shown').textContent") == "1 of 3"
-    browser.type(" nothing like it")
-    assert browser.ask(NAMES) == []
-    assert browser.ask("document.getElementById('none').innerText") == "No ticker fits."
-    browser.ask("document.getElementById('search').value = ''")
-    browser.type("wwww")  # part of a reason
-    assert browser.ask(NAMES) == [LONG_NAME]
+def test_typing_searches_in_names_and_reasons(look: Look, run_page: Path) -> None:
+    page = look(run_page, 390)
+    page.click("#search")
+    page.keyboard.type("ccc")
+    assert page.evaluate(NAMES) == ["CCC"]
+    assert page.evaluate("document.getElementById('shown').textContent") == "1 of 3"
+    page.keyboard.type(" nothing like it")
+    assert page.evaluate(NAMES) == []
+    assert page.evaluate("document.getElementById('none').innerText") == "No ticker fits."
+    page.evaluate("document.getElementById('search').value = ''")
+    page.keyboard.type("wwww")  # part of a reason
+    assert page.evaluate(NAMES) == [LONG_NAME]
 
 
-def test_the_list_of_statuses_filters(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=1280)
-    assert browser.ask("[...document.querySelectorAll('#status option')].map(each => each.innerText)") == [
+def test_the_list_of_statuses_filters(look: Look, run_page: Path) -> None:
+    page = look(run_page, 1280)
+    assert page.evaluate("[...document.querySelectorAll('#status option')].map(each => each.innerText)") == [
         "all",
         "fresh",
         "last good",
         "no forecast",
     ]
-    browser.click("#status")
-    for key in ("ArrowDown", "Enter"):
-        for kind in ("keyDown", "keyUp"):
-            code = {"ArrowDown": 40, "Enter": 13}[key]
-            browser.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
-    assert browser.ask("document.getElementById('status').value") == "fresh"
-    assert browser.ask(NAMES) == ["AAA"]
+    page.select_option("#status", "fresh")
+    assert page.evaluate("document.getElementById('status').value") == "fresh"
+    assert page.evaluate(NAMES) == ["AAA"]
 
 
-def test_a_click_on_a_name_leads_to_its_page_and_back_from_latest_too(
-    browser: Chromium, run_page: Path
-) -> None:
-    browser.open(run_page, width=1280)
-    browser.events.clear()
-    browser.click("#all tbody th a")
-    browser.wait("Page.loadEventFired")
-    assert browser.ask("document.querySelector('h1').innerText").startswith("AAA")
-    browser.events.clear()
-    browser.click("nav a")
-    browser.wait("Page.loadEventFired")
-    assert browser.ask("location.pathname").endswith("/reports/run-1/index.html")
+def test_a_click_on_a_name_leads_to_its_page_and_back_from_latest_too(look: Look, run_page: Path) -> None:
+    page = look(run_page, 1280)
+    page.click("#all tbody th a")
+    page.wait_for_load_state()
+    assert page.evaluate("document.querySelector('h1').innerText").startswith("AAA")
+    page.click("nav a")
+    page.wait_for_load_state()
+    assert page.evaluate("location.pathname").endswith("/reports/run-1/index.html")
 
 
 def test_without_scripts_the_table_is_there_sorted_and_shows_no_dead_tools(
-    browser: Chromium, run_page: Path
+    look: Look, run_page: Path
 ) -> None:
-    browser.send("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        browser.open(run_page, width=1280)
-        assert browser.ask(NAMES) == ["AAA", LONG_NAME, "CCC"]
-        assert browser.ask("document.getElementById('tools').offsetHeight") == 0
-        assert browser.ask("document.querySelectorAll('#all button').length") == 0
-    finally:
-        browser.send("Emulation.setScriptExecutionDisabled", value=False)
+    page = look(run_page, 1280, scripts=False)
+    assert page.evaluate(NAMES) == ["AAA", LONG_NAME, "CCC"]
+    assert not page.locator("#tools").is_visible()
+    assert page.locator("#all button").count() == 0
 
 
-def test_hostile_reason_is_shown_as_text_and_makes_no_element(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=1280)
-    assert browser.ask("document.scripts.length") == 1
-    assert nights.HOSTILE in browser.ask("document.querySelector('#attention').innerText")
+def test_hostile_reason_is_shown_as_text_and_makes_no_element(look: Look, run_page: Path) -> None:
+    page = look(run_page, 1280)
+    assert page.evaluate("document.scripts.length") == 1
+    assert nights.HOSTILE in page.evaluate("document.querySelector('#attention').innerText")
 
 
-@pytest.mark.parametrize("page", ["run_page", "ticker_page"])
+@pytest.mark.parametrize("fixture", ["run_page", "ticker_page"])
 def test_the_policy_stops_a_script_that_got_in_all_the_same(
-    browser: Chromium, request: pytest.FixtureRequest, page: str, tmp_path: Path
+    look: Look, request: pytest.FixtureRequest, fixture: str, tmp_path: Path, said: list[str]
 ) -> None:
     broken = tmp_path / "broken.html"
-    html = request.getfixturevalue(page).read_text()
+    html = request.getfixturevalue(fixture).read_text()
     broken.write_text(html.replace("</body>", "<script>document.title = 'owned'</script></body>"))
-    browser.open(broken, width=1280)
-    assert browser.ask("document.title") != "owned"
-    assert any("Content Security Policy" in complaint for complaint in browser.complaints())
+    page = look(broken, 1280)
+    assert page.evaluate("document.title") != "owned"
+    assert any("Content Security Policy" in complaint for complaint in said)
 
 
-def test_dark_and_light_follow_the_reader_s_choice(browser: Chromium, run_page: Path) -> None:
+def test_dark_and_light_follow_the_reader_s_choice(look: Look, run_page: Path) -> None:
     colours = []
     for dark in (False, True):
-        browser.open(run_page, width=390, dark=dark)
-        colours.append(browser.ask("getComputedStyle(document.body).backgroundColor"))
+        page = look(run_page, 390, dark=dark)
+        colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert colours == ["rgb(248, 247, 243)", "rgb(17, 21, 26)"]  # --paper: #f8f7f3 and #11151a
 
 
-def test_folded_parts_are_on_paper_too(browser: Chromium, run_page: Path) -> None:
-    browser.open(run_page, width=1000)
+def test_folded_parts_are_on_paper_too(look: Look, run_page: Path) -> None:
+    page = look(run_page, 1000)
     height = "document.querySelector('#skill details').getBoundingClientRect().height"
-    folded = browser.ask(height)
-    browser.send("Emulation.setEmulatedMedia", media="print", features=[])
-    assert browser.ask(height) > folded + 50
+    folded = page.evaluate(height)
+    page.emulate_media(media="print")
+    assert page.evaluate(height) > folded + 50
 
 
-@pytest.mark.parametrize("page", ["run_page", "ticker_page"])
-def test_pages_fit_on_a4_paper(browser: Chromium, request: pytest.FixtureRequest, page: str) -> None:
+@pytest.mark.parametrize("fixture", ["run_page", "ticker_page"])
+def test_pages_fit_on_a4_paper(look: Look, request: pytest.FixtureRequest, fixture: str) -> None:
     # 210 mm less margins of 1 cm each, at 96 dots an inch.
-    browser.open(request.getfixturevalue(page), width=718)
-    browser.send("Emulation.setEmulatedMedia", media="print", features=[])
-    assert browser.ask(SCROLL_WIDTH) <= 718
+    page = look(request.getfixturevalue(fixture), 718)
+    page.emulate_media(media="print")
+    assert page.evaluate(SCROLL_WIDTH) <= 718

@@ -77,6 +77,8 @@ def forecasts(
             "es01": 94.5,
             "es025": 95.0,
             "currency": "USD",
+            "dividend": 0.0,
+            "split": 1.0,
         }
         for ticker in tickers
         for step in range(1, horizon + 1)

@@ -71,6 +71,7 @@ def tried(number: int) -> dict[str, pd.DataFrame]:
         "expected": True,
         "announced_at": pd.NaT,
         "known_at": stamp(now(0)),
+        "value": np.nan,
     }
     listed = {"events": pd.DataFrame([run | report])} if number == 0 else {}
     return {"covariate_trials": pd.DataFrame([run | trial]), **listed}

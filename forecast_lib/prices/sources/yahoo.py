@@ -68,7 +68,7 @@ from forecast_lib.prices.source import (
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
-from forecast_lib.prices.sources.yahoo_calendar import listed_earnings
+from forecast_lib.prices.sources.yahoo_calendar import listed_events
 from forecast_lib.prices.sources.yahoo_replies import (
     Reply,
     YahooSession,
@@ -163,14 +163,14 @@ class YahooSource(PriceSource):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
-        """When companies report, of the American ones."""
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> tuple[Listed, ...]:
+        """When companies report, of the American ones, and splits to come."""
 
         def calendars(first: dt.date, last: dt.date) -> yf.Calendars:
             _prepare_client(self._cache_dir)
             return yf.Calendars(first, last, session=self._session)
 
-        return listed_earnings(calendars, tickers, day)
+        return listed_events(calendars, tickers, day)
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
