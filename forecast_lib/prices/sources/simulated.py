@@ -214,10 +214,9 @@ def _path(sessions: pd.DatetimeIndex, known: int, seed: int, number: int, *, mov
     if moved:
         log_close, cash = _paying(np.log(price) + np.cumsum(returns), pays, quarterly)
     else:
-        falls = np.where(pays, np.log1p(-quarterly), 0.0)
-        log_close = np.asarray(np.log(price) + np.cumsum(returns + falls), np.float64)
+        log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
     splits = _splits(np.exp(log_close), len(sessions), ANNOUNCED if moved else 1)
-    shares: Values = np.cumprod(splits)
+    shares = np.cumprod(splits)
     close = np.exp(log_close) / shares[:known]
     before = np.append(price, close[:-1]) / splits[:known]
     paid = cash / shares if moved else before * quarterly
