@@ -78,15 +78,25 @@ def _rolling_quantiles(
     ordered[:count] = np.sort(before[np.isfinite(before)])
     for i in range(start, len(scores)):
         old, new = i - lag - window, i - lag
-        if old >= 0 and np.isfinite(scores[old]):
-            place = np.searchsorted(ordered[:count], scores[old])
-            ordered[place : count - 1] = ordered[place + 1 : count].copy()
+        leaves, comes = old >= 0 and np.isfinite(scores[old]), new >= 0 and np.isfinite(scores[new])
+        hole = (
+            count  # behind the last, or where one leaves; what lies between it and the new one's place moves
+        )
+        if leaves:
+            hole = np.searchsorted(ordered[:count], scores[old])
             count -= 1
-        if new >= 0 and np.isfinite(scores[new]):
-            place = np.searchsorted(ordered[:count], scores[new])
-            ordered[place + 1 : count + 1] = ordered[place:count].copy()
-            ordered[place] = scores[new]
+        if comes:
+            while hole > 0 and ordered[hole - 1] >= scores[new]:
+                ordered[hole] = ordered[hole - 1]
+                hole -= 1
+            while hole < count and ordered[hole + 1] < scores[new]:
+                ordered[hole] = ordered[hole + 1]
+                hole += 1
+            ordered[hole] = scores[new]
             count += 1
+        else:
+            for place in range(hole, count):
+                ordered[place] = ordered[place + 1]
         counts[i - start] = count
         for at in range(ranks.shape[1]):
             out[i - start, at] = ordered[ranks[count, at]] if count else 0.0

@@ -246,12 +246,14 @@ class BesideConfig:
     )
     events: Path | None = setting(
         None,
-        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker and known_at. The"
-        " exchange's own calendar is known without it.",
+        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker, known_at and value"
+        " (of ex_dividend and split). The exchange's own calendar is known without it.",
         "FILE",
     )
     calendars: bool = setting(
-        False, "Ask the source each night when companies report; the dates become events."
+        False,
+        "Ask the source each night when companies report and which splits are to come; the dates become"
+        " events.",
     )
 
 

@@ -44,7 +44,6 @@ __all__ = [
     "forecast_rows",
     "forecast_with_baseline",
     "forecast_with_model",
-    "head_at",
     "known_actuals",
     "last_evenings",
     "relative_losses",
@@ -77,16 +76,24 @@ class Forecasts:
         point: (n, horizon) prices.
         sigma: (n, horizon) standard deviation of the log return up to the step.
         quantiles: (n, horizon, len(QUANTILES)) prices, ascending, positive and finite.
+        head: what a model's networks said, before calibration; None of what no network made.
     """
 
     cutoffs: np.ndarray
     point: Array
     sigma: Array
     quantiles: Array
+    head: Standardised | None = None
 
     def part(self, chosen: slice) -> "Forecasts":
         """Those of some of the cutoffs."""
-        return Forecasts(self.cutoffs[chosen], self.point[chosen], self.sigma[chosen], self.quantiles[chosen])
+        return Forecasts(
+            self.cutoffs[chosen],
+            self.point[chosen],
+            self.sigma[chosen],
+            self.quantiles[chosen],
+            None if self.head is None else self.head.part(chosen),
+        )
 
 
 def _announced(series: TickerSeries, cutoffs: np.ndarray, horizon: int) -> Array:
@@ -131,13 +138,14 @@ def _forecasts(
     centre: Array,
     scale: Array,
     wanted: int,
-    df: Array | None = None,
+    head: Standardised | None = None,
 ) -> Forecasts:
-    """Calibrated forecasts at the last `wanted` cutoffs; `df` where the distribution is a Student-t."""
+    """Calibrated forecasts at the last `wanted` cutoffs; `head` where networks made them."""
+    head = None if head is None else head.part(slice(-wanted, None))
     centre = centre + _announced_falls(series, cutoffs, centre.shape[1])
     scores = np.abs(future_log_returns(features.log_close, centre.shape[1])[cutoffs] - centre) / scale
     reach = (
-        multipliers(scores, wanted, None if df is None else student_t_shape(df[-wanted:]))
+        multipliers(scores, wanted, None if head is None else student_t_shape(head.df))
         * scale[-wanted:, :, None]
     )
     sigma = scale[-wanted:] * np.sqrt(variance_factor(_variance_ratios(features, cutoffs, scale), wanted))
@@ -148,7 +156,7 @@ def _forecasts(
     # Times the exponential, so that a centre of zero is the last close to the last bit.
     last = series.close[cutoffs][:, None]
     quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
-    return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles)
+    return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles, head)
 
 
 def _as_it_says(series: TickerSeries, cutoffs: np.ndarray, made: Prediction, returns: Array) -> Forecasts:
@@ -173,7 +181,7 @@ def _first_window(bundle: Bundle) -> int:
     return WARM_UP + bundle.network.lookback - 1
 
 
-def head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
+def _head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
     """What the model's networks say at these cutoffs, none of which is before its first whole window."""
     values, first = session_features(series).values, _first_window(bundle)
     every = [outputs(bundle.network, member, values, cutoffs, first=first) for member in bundle.members]
@@ -185,10 +193,10 @@ def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int
     only.
     """
     every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
-    features, head = session_features(series), head_at(bundle, series, every)
+    features, head = session_features(series), _head_at(bundle, series, every)
     sigma = bundle.scale.sigma(*scale_inputs(series, bundle.inputs, bundle.horizon))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
-    return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
+    return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head)
 
 
 def forecast_with_baseline(
@@ -254,14 +262,17 @@ def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
         else made.part(slice(0))
     )
     usable = np.isfinite(own.point) & np.isfinite(own.sigma) & np.isfinite(own.quantiles).all(axis=2)
-    filled = []
-    for part in (own.point, own.sigma, own.quantiles):
+
+    def filled(part: Array) -> Array:
         whole = np.full((len(every), *part.shape[1:]), np.nan)
         whole[own.cutoffs - cutoffs[0]] = np.where(
             usable if part.ndim == 2 else usable[..., None], part, np.nan
         )
-        filled.append(whole)
-    return Forecasts(every, *filled)
+        return whole
+
+    said = own.head
+    head = Standardised(filled(said.location), filled(said.scale), filled(said.df)) if said else None
+    return Forecasts(every, filled(own.point), filled(own.sigma), filled(own.quantiles), head)
 
 
 def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    house = House(random.Random(1), tmp_path_factory.mktemp("made"))
+    house = House.lived_in(random.Random(1), tmp_path_factory.mktemp("made"))
     assert house.violations == []
     return house
 
@@ -73,7 +73,7 @@ def test_disk_fails_as_asked(house, fault, code):
     assert "OutOfSpace" in told.refused or fault != "full"
 
 
-@pytest.mark.parametrize("kind", ["failing-disk", "damage", "nights-at-once", "mutated-file"])
+@pytest.mark.parametrize("kind", ["failing-disk", "damage", "nights-at-once", "mutated-files"])
 def test_a_trial_keeps_the_promises(kind, tmp_path):
     outcome = KINDS[kind](random.Random(f"{kind} 1"), tmp_path)
     assert outcome.violations == (), outcome

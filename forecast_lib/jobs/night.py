@@ -226,7 +226,7 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
 
 
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    asked = with_before(store, config, results.to_forecast(tonight, config))
+    asked = with_before(store, config, results.to_forecast(tonight, config), tonight.market)
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)

@@ -6,8 +6,8 @@ the usual volume. A share that was split 2:1 opens at half the last close, to wi
 ordinary day with about twice the number of shares. A bad print has an ordinary day, the ordinary volume, and
 is taken back by the next close. What each of these stories makes of what was seen is in `hypotheses`.
 
-A split that was announced for these days, by a list of events, needs no probabilities: a move that is its
-ratio and a usual day is that split.
+A split that was announced for these days, by a list of events, needs no probabilities: a move of about its
+ratio is that split, and what is left of it the day's own.
 
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after
 DECIDED_WITHIN of them the likeliest story is the verdict. A level that so many sessions in a row have kept is
@@ -200,13 +200,15 @@ class _Judge:
         return given(kind, waits=waits if kind == "unit" else min(waits, DECIDED_WITHIN))
 
     def _announced(self, at: int, seen: Seen) -> float | None:
-        """The ratio of a split that was announced for about this session, if the move is that and a usual
-        day.
+        """The ratio of a split that was announced for about this session, if the move is that and either a
+        usual day or one that is small beside it.
         """
         for day, ratio in self.announced.items():
-            left = abs(seen.beyond_market + np.log(ratio))
+            level = np.log(ratio)
+            left = abs(seen.beyond_market + level)
             near = abs(self.bars.sessions[at] - day) <= _NEAR
-            if near and left <= ODD * seen.scale and left < abs(seen.beyond_market) / 2:
+            fits = left <= max(ODD * seen.scale, abs(level) / 4) and left < abs(seen.beyond_market) / 2
+            if near and fits:
                 return ratio
         return None
 

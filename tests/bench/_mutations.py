@@ -179,7 +179,7 @@ class Trial:
 def run(histories: Mapping[str, pd.DataFrame], trials: int, seed: int) -> list[Trial]:
     """Trials on the last ROWS rows of each history."""
     rng = np.random.default_rng(seed)
-    texts = {ticker: _csv(rows.tail(ROWS)) for ticker, rows in histories.items()}
+    texts = {ticker: as_csv(rows.tail(ROWS)) for ticker, rows in histories.items()}
     threes = [
         tuple(str(each) for each in rng.choice(sorted(texts), 3, replace=False)) for _ in range(FOLDERS)
     ]
@@ -204,7 +204,7 @@ def run(histories: Mapping[str, pd.DataFrame], trials: int, seed: int) -> list[T
     return found
 
 
-def _csv(rows: pd.DataFrame) -> str:
+def as_csv(rows: pd.DataFrame) -> str:
     columns = ["session", "open", "high", "low", "close", "adj_close", "volume"]
     frame = rows[columns].set_axis(["Date", "Open", "High", "Low", "Close", "Adj Close", "Volume"], axis=1)
     return str(frame.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")).rstrip("\n")
@@ -222,9 +222,9 @@ def _trial(folder: Path, texts: Mapping[str, str], changed: str, mutated: str, c
         return "another ticker changed"
     if isinstance(after.told[Ticker(changed)].problem, TickercastError):
         return "refused"
-    untouched = _untouched(texts[changed], mutated)
+    same = untouched(texts[changed], mutated)
     before, now = (_rows(each.good, changed) for each in (clean, after))
-    common = untouched & set(before) & set(now)
+    common = same & set(before) & set(now)
     if any(before[day] != now[day] for day in common):
         return "an untouched row altered"
     if changed in after.holds:
@@ -232,7 +232,7 @@ def _trial(folder: Path, texts: Mapping[str, str], changed: str, mutated: str, c
     waits = {
         day for each in after.judged.verdicts.get(changed, ()) for day in each.rows.astype("M8[D]").tolist()
     }
-    return "exact" if not (untouched & set(before)) - set(now) - waits else "an untouched row missing"
+    return "exact" if not (same & set(before)) - set(now) - waits else "an untouched row missing"
 
 
 def _checked(folder: Path, texts: Mapping[str, str]) -> Checked:
@@ -267,7 +267,7 @@ def _same(one: Mapping[dt.date, tuple[float, ...]], other: Mapping[dt.date, tupl
     return one == other
 
 
-def _untouched(text: str, mutated: str) -> set[dt.date]:
+def untouched(text: str, mutated: str) -> set[dt.date]:
     """Days whose line stands in both, once, and whose day no other line of the mutated text begins with; none
     where the header, which says what the figures are, is another.
     """

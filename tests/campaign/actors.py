@@ -30,6 +30,7 @@ __all__ = ["DISK_FAULTS", "Fault", "Told", "frames_of", "has_disk", "night", "re
 DISK_FAULTS = ("kill before", "kill after", "torn", "full", "broken", "short", "power")
 """In the order of the numbers that disk.c has for them, from 1."""
 REFUSED = 3
+READER_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def _library() -> str:
     return str(made)
 
 
+PRELOADED = ["tests.campaign.loaded", "tests.prices.children"]
+"""Modules that the clean process has loaded before the first fork; more may be added until then."""
+
 _context = get_context("forkserver")
 _disk: str | None = None
 
@@ -79,7 +83,7 @@ def has_disk() -> bool:
     global _disk
     if _disk is None:
         _disk = _library()
-        _context.set_forkserver_preload(["tests.campaign.actors", "tests.prices.children"])
+        _context.set_forkserver_preload(PRELOADED)
         before = os.environ.get("LD_PRELOAD")
         os.environ["LD_PRELOAD"] = _disk or (before or "")
         try:
@@ -177,7 +181,7 @@ def _read(say: Any, workspace: Path, until: Path) -> None:
         if runs != 1 or rows != distinct or status_of != run or number < newest:
             say(f"wrong a reader saw {runs} runs, {rows} rows, {distinct} distinct, {run} after {newest}")
         newest = number
-        time.sleep(0.02)
+        time.sleep(READER_PAUSE_S)
     say(f"reads {reads}")
 
 

@@ -9,10 +9,12 @@ has to be right, or the ticker's status has to say what is wrong.
 import datetime as dt
 import functools
 import random
+import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,6 +31,7 @@ from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests import plain_runs
+from tests.bench import _mutations, faults
 from tests.bench._mutations import MUTATORS
 from tests.campaign.trials import Outcome
 from tests.prices.fake_yahoo import REPLIES, Bar, FakeYahoo, Listing
@@ -71,10 +74,10 @@ def _ingest(workspace: Path, day: dt.date, hour: int = 22, **options: str) -> Ru
     return plain_runs.ingest(resolve(gather(given, environ={}), now=now))
 
 
-def _whole(workspace: Path, days: int, **options: str) -> RunSummary:
-    """So many days after the last session, when it is every ticker's turn to be asked for its whole past."""
+def _whole(workspace: Path, day: dt.date, **options: str) -> RunSummary:
+    """An evening when it is every ticker's turn to be asked for its whole past."""
     with mock.patch.object(known, "WHOLE_EVERY", 1):
-        return _ingest(workspace, SESSIONS[-1] + dt.timedelta(days=days), **options)
+        return _ingest(workspace, day, **options)
 
 
 def _query(workspace: Path, sql: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -87,22 +90,24 @@ _STORED = """
     SELECT ticker, session::DATE, open, high, low, close, volume FROM prices
     QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1
 """
-_TOLD = "SELECT ticker, status, coalesce(reason, '') FROM run_tickers WHERE run_id = $run"
+_TOLD = (
+    "SELECT ticker, status, coalesce(reason, ''), coalesce(flags, '') FROM run_tickers WHERE run_id = $run"
+)
 _MARGIN = 1e-6
-"""Relative: Yahoo's figures pass through its own arithmetic."""
+"""Relative: Yahoo's figures pass through its own arithmetic, and what differs by less is no correction."""
 
 
-def _stored(workspace: Path) -> dict[str, dict[dt.date, Figures]]:
-    found: dict[str, dict[dt.date, Figures]] = {ticker: {} for ticker in TICKERS}
+def _stored(workspace: Path, tickers: Sequence[str] = TICKERS) -> dict[str, dict[dt.date, Figures]]:
+    found: dict[str, dict[dt.date, Figures]] = {ticker: {} for ticker in tickers}
     for ticker, day, *figures in _query(workspace, _STORED):
         found[ticker][day] = tuple(np.nan if each is None else each for each in figures)  # type: ignore[assignment]
     return found
 
 
-def _status_rows(workspace: Path, run: RunSummary) -> Iterator[str]:
+def _status_rows(workspace: Path, run: RunSummary, asked: Sequence[str] = TICKERS) -> Iterator[str]:
     """Each ticker asked for has one status row."""
     rows = _query(workspace, _TOLD, run=run.run_id)
-    if sorted(ticker for ticker, *_ in rows) != sorted(TICKERS):
+    if sorted(ticker for ticker, *_ in rows) != sorted(asked):
         yield f"{run.run_id} ({run.message}) has status rows of {[ticker for ticker, *_ in rows]}"
 
 
@@ -110,12 +115,7 @@ def _differences(
     stored: Mapping[dt.date, Figures], truth: Mapping[dt.date, Figures], until: dt.date
 ) -> list[dt.date]:
     """Sessions up to the evening that are missing, or have another figure."""
-    return [
-        day
-        for day, figures in truth.items()
-        if day <= until
-        and (day not in stored or not np.allclose(stored[day], figures, rtol=_MARGIN, equal_nan=False))
-    ]
+    return _wrong(stored, truth, [day for day in truth if day <= until])
 
 
 def _at_the_end(
@@ -124,11 +124,10 @@ def _at_the_end(
     """Every figure is right, or (not `strictly`) the ticker's status says that something is wrong."""
     if run.exit_code == 1:
         yield f"the last evening, on which all was well, failed: {run.message}"
-    stored = _stored(workspace)
-    told = {ticker: (status, reason) for ticker, status, reason in _query(workspace, _TOLD, run=run.run_id)}
+    stored, told = _stored(workspace), _told(workspace, run)
     for ticker in TICKERS:
         wrong = _differences(stored[ticker], truth[ticker], until)
-        if wrong and (strictly or told[ticker] == ("fresh", "")):
+        if wrong and (strictly or told[ticker][:2] == ("fresh", "")):
             yield f"{ticker}: {len(wrong)} prices from {wrong[0]} on are not right; it says {told[ticker]}"
 
 
@@ -190,7 +189,7 @@ def yahoo_fortnight(chance: random.Random, folder: Path) -> Outcome:
             violations += [f"{day} ({'; '.join(said)}): {each}" for each in _status_rows(workspace, run)]
             violations += [f"{day} ({'; '.join(said)}): {each}" for each in _wrong_closes(workspace, truth)]
         violations += _at_the_end(workspace, run, truth, days[-1], strictly=True)
-    return Outcome(f"{len(days)} evenings", tuple(dict.fromkeys(violations)))
+    return Outcome(f"{len(days)} evenings", tuple(dict.fromkeys(violations)), tried=len(days))
 
 
 def _wrong_closes(workspace: Path, truth: Truth) -> Iterator[str]:
@@ -212,30 +211,120 @@ def _csv(rows: Mapping[dt.date, Figures]) -> str:
     return "\n".join(["Date,Open,High,Low,Close,Volume", *(_line(*row) for row in rows.items())])
 
 
-def mutated_file(chance: random.Random, folder: Path) -> Outcome:
-    """One of three files is changed as an editor or a broken transfer does; the next evening it is well."""
-    truth, workspace, files = _truth(chance), folder / "workspace", folder / "files"
-    files.mkdir()
-    for ticker in TICKERS:
-        (files / f"{ticker}.csv").write_text(_csv(truth[ticker]) + "\n")
-    changed, how = chance.choice(TICKERS), chance.choice(sorted(MUTATORS))
-    lines = MUTATORS[how](_csv(truth[changed]).split("\n"), np.random.default_rng(chance.getrandbits(32)))
-    (files / f"{changed}.csv").write_text("\n".join(lines) + "\n")
-    options = {"source": "files", "files": str(files)}
-    run = _ingest(workspace, SESSIONS[-1], **options)
-    violations = list(_status_rows(workspace, run))
+FILES, CONTROLS, PAST = 100, 8, 150
+"""Of a folder of mutated copies: all, those that stay as they are, and their sessions."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a night makes of well files, and the place where such nights were: `before` knows the sessions up
+    to some months ago.
+    """
+
+    texts: Mapping[str, str]
+    last: dt.date
+    before: Path
+    stored: Mapping[str, Mapping[dt.date, Figures]]
+
+
+@functools.cache
+def _folder() -> Folder:
+    """Copies of the files of real shares where they are there, else of made-up ones."""
+    if (faults.DATA / "dev_prices.parquet").exists():
+        shares = faults.real_prices()
+        rows = [part for ticker, part in shares.rows.items() if shares.calendar(ticker).name == "XNYS"]
+        last = min(part["session"].iloc[-1] for part in rows)
+        cut = [part[part["session"] <= last].tail(PAST) for part in rows]
+        originals = [_mutations.as_csv(part) for part in cut if len(part) == PAST]
+        last = last.date()
+    else:
+        originals, last = [_csv(rows) for rows in _truth(random.Random(0)).values()], SESSIONS[-1]
+    texts = {f"M{number:03d}": originals[number % len(originals)] for number in range(FILES)}
+    place = Path(_made_in.name)
+    _write(place / "files", texts)
+    options = _of_files(texts, place / "files")
+    _ingest(place / "before", last - dt.timedelta(days=120), **options)
+    run = _ingest(place / "well", last, **options)
+    assert run.exit_code != 1, run.message
+    return Folder(texts, last, place / "before", _stored(place / "well", sorted(texts)))
+
+
+_made_in = tempfile.TemporaryDirectory(prefix="tickercast-files-")
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    folder.mkdir(exist_ok=True)
+    for ticker, text in texts.items():
+        (folder / f"{ticker}.csv").write_text(text + "\n", encoding="utf-8")
+
+
+def _of_files(tickers: Iterable[str], files: Path) -> dict[str, str]:
+    return {"source": "files", "files": str(files), "tickers": ",".join(sorted(tickers))}
+
+
+def mutated_files(chance: random.Random, folder: Path) -> Outcome:
+    """All files of a universe but some are changed, each in its own way, as an editor or a broken transfer
+    does; half of the times their past is known already. Each is judged by itself; the next evening all are
+    well.
+    """
+    well, workspace, files = _folder(), folder / "workspace", folder / "files"
+    if chance.random() < 0.5:
+        shutil.copytree(well.before, workspace)
+    changed, how = dict(well.texts), {}
+    for ticker in chance.sample(sorted(well.texts), FILES - CONTROLS):
+        how[ticker] = chance.choice(sorted(MUTATORS))
+        random_ = np.random.default_rng(chance.getrandbits(32))
+        changed[ticker] = "\n".join(MUTATORS[how[ticker]](well.texts[ticker].split("\n"), random_))
+    _write(files, changed)
+    options = _of_files(changed, files)
+    run = _whole(workspace, well.last, **options)
+    violations = list(_status_rows(workspace, run, sorted(changed)))
     if run.exit_code == 1:
-        violations.append(f"one file ended the whole run: {run.message}")
-    stored = _stored(workspace)
-    others = [ticker for ticker in TICKERS if ticker != changed]
-    violations += [
-        f"{ticker} is not stored as it came, though {changed} was changed"
-        for ticker in others
-        if _differences(stored[ticker], truth[ticker], SESSIONS[-1])
-    ]
-    (files / f"{changed}.csv").write_text(_csv(truth[changed]) + "\n")
-    violations += _at_the_end(workspace, _whole(workspace, 1, **options), truth, SESSIONS[-1])
-    return Outcome(f"{changed}.csv: {how}", tuple(violations))
+        violations.append(f"the files ended the whole run: {run.message}")
+    stored, told, refused = _stored(workspace, sorted(changed)), _told(workspace, run), _refused(workspace)
+    for ticker, text in changed.items():
+        wrong = _wrong(stored[ticker], well.stored[ticker], _mutations.untouched(well.texts[ticker], text))
+        silent = told[ticker] == ("fresh", "", "") and ticker not in refused
+        if ticker not in how and (wrong or set(stored[ticker]) != set(well.stored[ticker])):
+            violations.append(f"{ticker} is not stored as it came, though only others were changed")
+        elif any(day in stored[ticker] for day in wrong):
+            violations.append(f"{ticker} ({how[ticker]}): a row that was not touched is altered: {wrong[0]}")
+        elif wrong and silent:
+            violations.append(f"{ticker} ({how[ticker]}): rows that were not touched are missing: {wrong[0]}")
+    _write(files, well.texts)
+    run = _whole(workspace, well.last + dt.timedelta(days=1), **options)
+    stored, told, refused = _stored(workspace, sorted(changed)), _told(workspace, run), _refused(workspace)
+    if run.exit_code == 1:
+        violations.append(f"the last evening, on which all was well, failed: {run.message}")
+    for ticker in changed:
+        wrong = _wrong(stored[ticker], well.stored[ticker], well.stored[ticker])
+        if wrong and told[ticker][:2] == ("fresh", ""):
+            violations.append(
+                f"{ticker} ({how.get(ticker)}): {len(wrong)} prices from {wrong[0]} on are not right at the"
+                f" end; it says {told[ticker]}"
+            )
+    return Outcome(f"{len(how)} files of {FILES}", tuple(violations), tried=len(how))
+
+
+def _wrong(
+    stored: Mapping[dt.date, Figures], well: Mapping[dt.date, Figures], days: Iterable[dt.date]
+) -> list[dt.date]:
+    """Days of well rows that are missing or have other figures."""
+    return sorted(day for day in days if day in well and not _same(stored.get(day), well[day]))
+
+
+def _same(one: Figures | None, other: Figures) -> bool:
+    return one == other or (one is not None and np.allclose(one, other, rtol=_MARGIN, equal_nan=True))
+
+
+def _told(workspace: Path, run: RunSummary) -> dict[str, tuple[str, str, str]]:
+    """By ticker: status, reason, flags."""
+    return {ticker: (status, *said) for ticker, status, *said in _query(workspace, _TOLD, run=run.run_id)}
+
+
+def _refused(workspace: Path) -> set[str]:
+    """Tickers with a row in quarantine."""
+    return {ticker for (ticker,) in _query(workspace, "SELECT DISTINCT ticker FROM quarantined_prices")}
 
 
 def growing_file(chance: random.Random, folder: Path) -> Outcome:
@@ -261,7 +350,9 @@ def growing_file(chance: random.Random, folder: Path) -> Outcome:
         read += 1
     stop.set()
     writer.join()
-    violations += _at_the_end(workspace, _whole(workspace, read, **options), truth, SESSIONS[-1])
+    violations += _at_the_end(
+        workspace, _whole(workspace, SESSIONS[-1] + dt.timedelta(days=read), **options), truth, SESSIONS[-1]
+    )
     return Outcome(f"read {read} times while they grew", tuple(dict.fromkeys(violations)))
 
 
@@ -278,4 +369,4 @@ def _write_in_pieces(
         stop.wait(pause)
 
 
-SOURCES = (yahoo_fortnight, mutated_file, growing_file)
+SOURCES = (yahoo_fortnight, mutated_files, growing_file)

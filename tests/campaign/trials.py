@@ -4,11 +4,16 @@ Each is a function of a source of chance and an empty folder. The tables are the
 (`tests.store.nights`): what trains and what asks Yahoo has trials of its own.
 """
 
+import functools
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
 
 from tests.campaign import actors
 from tests.campaign.actors import DISK_FAULTS, Fault, Told
@@ -23,6 +28,9 @@ POINTS = (
 )  # fmt: skip
 DAMAGED = ("working.duckdb", "working.duckdb.wal", "published.duckdb", "ledger.jsonl", "snapshots")
 SIZES = (1, 2, 40)
+MADE = 9
+"""Workspaces with one, two and three nights of these sizes; a trial begins with a copy of one of them."""
+
 MOST_CALLS = 60
 """A night changes its files some forty times; a fault beyond that befalls nothing, and the night has to be
 well.
@@ -37,11 +45,13 @@ class Outcome:
         what: was done, in a few words.
         violations: of the promises.
         recovery_s: how long the next night took, where there was one.
+        tried: how many kills, damages, inputs or evenings the trial had.
     """
 
     what: str
     violations: tuple[str, ...]
     recovery_s: float | None = None
+    tried: int = 1
 
 
 Trial = Callable[[random.Random, Path], Outcome]
@@ -50,13 +60,20 @@ Trial = Callable[[random.Random, Path], Outcome]
 class House:
     """A workspace with the witness of all its nights."""
 
-    def __init__(self, chance: random.Random, folder: Path) -> None:
-        self.chance, self.workspace = chance, folder / "workspace"
-        self.witness = Witness(self.workspace)
+    def __init__(self, chance: random.Random, workspace: Path) -> None:
+        self.chance, self.workspace = chance, workspace
+        self.witness = Witness(workspace)
         self.number = -1
         self.violations: list[str] = []
-        for _ in range(chance.randint(1, 3)):
-            self.well()
+
+    @classmethod
+    def lived_in(cls, chance: random.Random, folder: Path) -> "House":
+        """With one to three nights: a copy of one that was made once."""
+        made = _made(chance.randrange(MADE))
+        house = cls(chance, Path(shutil.copytree(made.workspace, folder / "workspace")))
+        house.number, house.violations = made.number, list(made.violations)
+        house.witness = made.witness.of_a_copy(house.workspace)
+        return house
 
     def night(self, fault: Fault = Fault(), number: int | None = None) -> Told:
         """The next night; what it reports as stored is what the witness holds the product to."""
@@ -93,14 +110,25 @@ class House:
             self.violations.append(f"the next night was not published: readers see {self.witness.shown[-1:]}")
         return took
 
-    def outcome(self, what: str, recovery_s: float | None = None) -> Outcome:
-        return Outcome(what, tuple(dict.fromkeys(self.violations)), recovery_s)
+    def outcome(self, what: str, recovery_s: float | None = None, tried: int = 1) -> Outcome:
+        return Outcome(what, tuple(dict.fromkeys(self.violations)), recovery_s, tried)
 
 
+_made_in = tempfile.TemporaryDirectory(prefix="tickercast-made-")
+
+
+@functools.cache
+def _made(which: int) -> House:
+    """The workspaces that trials begin with are made when they are needed first, as any other."""
+    house = House(random.Random(which), Path(_made_in.name) / str(which))
+    for _ in range(1 + which % 3):
+        house.well()
+    return house
+
+
+@functools.cache
 def _given(number: int, tickers: int) -> dict[str, str]:
     """Digests of what a night of the store is given, as `witness.SAID` would read it."""
-    import duckdb
-
     frames = actors.frames_of(number, tickers)
     found = {}
     with duckdb.connect() as con:
@@ -112,17 +140,17 @@ def _given(number: int, tickers: int) -> dict[str, str]:
 
 def named_kill(chance: random.Random, folder: Path) -> Outcome:
     """Killed at a named point of the night; one in four times its successor is too."""
-    house, points = House(chance, folder), []
+    house, points = House.lived_in(chance, folder), []
     for _ in range(1 + (chance.random() < 0.25)):
         points.append(chance.choice(POINTS))
         house.night(Fault(point=points[-1]))
         house.look()
-    return house.outcome("killed " + ", then ".join(points), house.well())
+    return house.outcome("killed " + ", then ".join(points), house.well(), len(points))
 
 
 def random_kill(chance: random.Random, folder: Path) -> Outcome:
     """Killed from outside, at any moment of a night as long as the last one."""
-    house = House(chance, folder)
+    house = House.lived_in(chance, folder)
     began = time.monotonic()
     house.well()
     longest, tickers = time.monotonic() - began, house.prepare()
@@ -141,7 +169,7 @@ def failing_disk(chance: random.Random, folder: Path) -> Outcome:
     """The disk fails at the n-th change of a file: the process dies around it, it is torn, refused, short, or
     the power goes.
     """
-    house = House(chance, folder)
+    house = House.lived_in(chance, folder)
     fault = Fault(
         disk=chance.choice(DISK_FAULTS), nth=chance.randint(1, MOST_CALLS), seed=chance.getrandbits(31)
     )
@@ -161,7 +189,7 @@ def damage(chance: random.Random, folder: Path) -> Outcome:
     """A file is damaged between two nights. What is noticed may be refused, and `restore` brings it back;
     silence loses nothing.
     """
-    house = House(chance, folder)
+    house = House.lived_in(chance, folder)
     names = [name for name in DAMAGED if (house.workspace / name).exists()]
     said = [
         _damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))
@@ -169,17 +197,18 @@ def damage(chance: random.Random, folder: Path) -> Outcome:
     told = house.night()
     if told.code == 0:
         house.look(at_rest=True)
-        return house.outcome("; ".join(said) + ": not needed or mended")
+        return house.outcome("; ".join(said) + ": not needed or mended", tried=len(said))
     lost = _restored(house, told)
     return house.outcome(
         "; ".join(said) + f": {told.refused[:60]}; lost by name: {', '.join(lost) or 'none'}",
         house.well(lost),
+        len(said),
     )
 
 
 def nights_at_once(chance: random.Random, folder: Path) -> Outcome:
     """Several nights begin at the same moment: one works, the others say so and store nothing."""
-    house = House(chance, folder)
+    house = House.lived_in(chance, folder)
     asked = [(house.prepare(), house.number) for _ in range(chance.randint(2, 5))]
     started = [actors.start("night", house.workspace, number, tickers, Fault()) for tickers, number in asked]
     told = [house.told(each.end()) for each in started]
@@ -190,7 +219,7 @@ def nights_at_once(chance: random.Random, folder: Path) -> Outcome:
     house.violations += [each.refused for each in refused if not each.refused.startswith("WorkspaceBusy")]
     house.witness.shown.clear()  # which came first is no matter
     house.look(at_rest=True)
-    return house.outcome(f"{len(told)} nights at once, {len(refused)} refused", house.well())
+    return house.outcome(f"{len(told)} nights at once, {len(refused)} refused", house.well(), len(told))
 
 
 READERS = 12
@@ -200,7 +229,7 @@ def crowd(chance: random.Random, folder: Path) -> Outcome:
     """Readers open the published file in a loop while nights are stored and killed: each sees one whole run,
     never an older one than before, and none gets an error.
     """
-    house, over = House(chance, folder), folder / "over"
+    house, over = House.lived_in(chance, folder), folder / "over"
     readers = [actors.start("read", house.workspace, over) for _ in range(READERS)]
     for _ in range(3):
         house.night(Fault(point=chance.choice(POINTS)) if chance.random() < 0.5 else Fault())
@@ -211,7 +240,7 @@ def crowd(chance: random.Random, folder: Path) -> Outcome:
         told = each.end()
         house.violations += [line for line in told.lines if line.startswith("wrong")][:3]
         reads += sum(int(line.removeprefix("reads ")) for line in told.lines if line.startswith("reads"))
-    return house.outcome(f"{READERS} readers, {reads} reads", took)
+    return house.outcome(f"{READERS} readers, {reads} reads", took, reads)
 
 
 def _restored(house: House, told: Told | None = None) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ The witness is told what a night was given and what it reported as stored. It op
 the files themselves.
 """
 
+import copy
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -40,12 +42,12 @@ def digest(rows: Sequence[tuple[Any, ...]]) -> str:
 def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A copy of the file with its write-ahead log."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.duckdb"
-        shutil.copyfile(path, copy)
+        copied = Path(folder) / "copy.duckdb"
+        shutil.copyfile(path, copied)
         log = path.with_name(path.name + ".wal")
         if log.exists():
-            shutil.copyfile(log, copy.with_name(copy.name + ".wal"))
-        with duckdb.connect(str(copy)) as con:
+            shutil.copyfile(log, copied.with_name(copied.name + ".wal"))
+        with duckdb.connect(str(copied), config={"threads": 1}) as con:
             con.execute("SET enable_progress_bar = false")
             yield con
 
@@ -73,10 +75,24 @@ class Witness:
             lost: reported runs that the product itself named as lost.
             working: look at the working file too.
         """
-        found = [*self._published(), *(self._working(lost) if working else ())]
+        found = [*self._published(), *(self._working(lost, ledger=at_rest) if working else ())]
         if at_rest:
-            found += [*self._ledger(lost), *(f"left over: {path.name}" for path in self._leftovers())]
+            found += [f"left over: {path.name}" for path in self._leftovers()]
         return found
+
+    def of_a_copy(self, workspace: Path) -> "Witness":
+        """The same of a copy of the workspace."""
+        return dataclasses.replace(copy.deepcopy(self), workspace=workspace)
+
+    def remember(self) -> None:
+        """Take what is stored of runs that nothing is known of as what they were given: from now on it has to
+        stay.
+        """
+        with _opened(self.workspace / "working.duckdb") as con:
+            for (run,) in con.execute("SELECT run_id FROM runs").fetchall():
+                if run not in self.given:
+                    said = {table: con.execute(sql, {"run": run}).fetchall() for table, sql in SAID.items()}
+                    self.given[run] = {table: digest(rows) for table, rows in said.items()}
 
     def _published(self) -> Iterator[str]:
         """Readers see one whole, finished run, never an earlier one than before."""
@@ -104,8 +120,10 @@ class Witness:
         elif run not in self.shown:
             self.shown.append(run)
 
-    def _working(self, lost: Sequence[str]) -> Iterator[str]:
-        """What was reported as stored is there, bit by bit; no run is there in part."""
+    def _working(self, lost: Sequence[str], *, ledger: bool) -> Iterator[str]:
+        """What was reported as stored is there, bit by bit; no run is there in part; `ledger`: it says so
+        too.
+        """
         path = self.workspace / "working.duckdb"
         if not path.exists():
             if self.reported:
@@ -128,6 +146,8 @@ class Witness:
                         f"{table} has rows of {run}, which is in no row of runs"
                         for (run,) in con.execute(sql).fetchall()
                     )
+                if ledger:
+                    yield from self._ledger(con, lost)
         except duckdb.Error as error:
             yield f"working: {type(error).__name__}: {str(error)[:200]}"
 
@@ -152,7 +172,7 @@ class Witness:
             if expected is not None and digest(con.execute(sql, {"run": run}).fetchall()) != expected:
                 yield f"{name}: {table} of {run} are not what was given"
 
-    def _ledger(self, lost: Sequence[str]) -> Iterator[str]:
+    def _ledger(self, con: duckdb.DuckDBPyConnection, lost: Sequence[str]) -> Iterator[str]:
         """Each run that it records has its rows in the tables; each reported run is recorded."""
         path = self.workspace / "ledger.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -163,17 +183,14 @@ class Witness:
             for run in self.reported
             if run not in {*recorded, *gone}
         )
-        with _opened(self.workspace / "working.duckdb") as con:
-            for run, tables in recorded.items():
-                for table in ("prices", "forecasts", "run_tickers"):
-                    count = con.execute(
-                        f"SELECT count(*) FROM {table} WHERE run_id = $run", {"run": run}
-                    ).fetchall()[0][0]
-                    if run not in gone and count != tables.get(table, 0):
-                        yield (
-                            f"the ledger says {tables.get(table, 0)} rows of {run} in {table}, and there are"
-                            f" {count}"
-                        )
+        for table in ("prices", "forecasts", "run_tickers"):
+            counts = dict(con.execute(f"SELECT run_id, count(*) FROM {table} GROUP BY 1").fetchall())
+            yield from (
+                f"the ledger says {said.get(table, 0)} rows of {run} in {table}, and there are"
+                f" {counts.get(run, 0)}"
+                for run, said in recorded.items()
+                if run not in gone and counts.get(run, 0) != said.get(table, 0)
+            )
 
     def _leftovers(self) -> list[Path]:
         return [

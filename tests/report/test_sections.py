@@ -8,6 +8,7 @@ import pytest
 from forecast_lib.domain import NOT_COMPARED
 from forecast_lib.report import ReportInput
 from forecast_lib.report.pages import IndexPage, TickerPage, pages_of, report_pages
+from forecast_lib.report.sections.tonight import tonight
 from tests.report import nights
 
 
@@ -364,6 +365,20 @@ def test_scores_of_a_ticker_name_what_is_published_first() -> None:
     ]
     scores = page_of("AAA", backtest_scores=nights.score_frame(*rows)).makers.scores
     assert [score.model for score in scores] == ["combined", "stacked", "garch"]
+
+
+def test_announced_dividends_and_splits_are_said_where_the_figures_are() -> None:
+    changes = [{"dividend": 0.0, "split": 1.0}, {"dividend": 0.5, "split": 4.0}]
+    rows = [row | more for row, more in zip(nights.forecast_rows("AAA", 100.0), changes, strict=True)]
+    found = tonight("AAA", rows)
+    day = "Tuesday, 24 November"
+    assert found is not None and found.announced == (
+        f"On {day} a dividend of 0.5 goes off the price: it is off these figures.",
+        f"By an announced split one share becomes 4 up to {day}: these figures stay for one share of"
+        " tonight.",
+    )
+    plain = tonight("AAA", nights.forecast_rows("AAA", 100.0))
+    assert plain is not None and plain.announced == ()
 
 
 def test_tonight_s_model_is_told_and_older_ones_are_not() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.covariates.inputs import COVARIATE, EVENT, SPLIT
+from forecast_lib.covariates.inputs import COVARIATE, EVENT, EX_DIVIDEND, SPLIT
 from forecast_lib.covariates.series import Covariate
 from forecast_lib.errors import FileRefused
 from forecast_lib.prices.source import Listed
@@ -197,11 +197,13 @@ def _with_given_up(listed: pd.DataFrame, stored: pd.DataFrame, day: dt.date, sou
 
 def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:
     """The covariates and events that the run is asked to try, sorted: a model that knew others is of another
-    kind. What an exchange's calendar knows is always tried, and not among them.
+    kind. What an exchange's calendar knows is always tried, and not among them; nor are dividends and splits,
+    of which one that is announced for one ticker shall not have all models fitted anew.
     """
     day = pd.Timestamp(config.as_of.day)
     newest = beside.covariates.groupby("name")["session"].max()
-    dates = beside.events[beside.events["expected"]].groupby("kind")["session"].max()
+    asked = beside.events["expected"] & ~beside.events["kind"].isin([EX_DIVIDEND, SPLIT])
+    dates = beside.events[asked].groupby("kind")["session"].max()
     return tuple(
         sorted(
             {

@@ -216,7 +216,7 @@ def _path(sessions: pd.DatetimeIndex, known: int, seed: int, number: int, *, mov
     else:
         log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
     splits = _splits(np.exp(log_close), len(sessions), ANNOUNCED if moved else 1)
-    shares: Values = splits.cumprod()
+    shares = np.cumprod(splits, dtype=np.float64)
     close = np.exp(log_close) / shares[:known]
     before = np.append(price, close[:-1]) / splits[:known]
     paid = cash / shares if moved else before * quarterly
