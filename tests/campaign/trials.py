@@ -202,10 +202,7 @@ def damage(chance: random.Random, folder: Path) -> Outcome:
     silence loses nothing.
     """
     house = House.lived_in(chance, folder)
-    names = [name for name in DAMAGED if (house.workspace / name).exists()]
-    said = [
-        _damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))
-    ]
+    said = [_damage(chance, house.workspace) for _ in range(1 + (chance.random() < 0.2))]
     told = house.night()
     if told.code == 0:
         house.look(at_rest=True)
@@ -266,8 +263,9 @@ def _restored(house: House, told: Told) -> tuple[str, ...]:
     return tuple(line.removeprefix("lost ") for line in done.lines if line.startswith("lost "))
 
 
-def _damage(chance: random.Random, workspace: Path, name: str) -> str:
-    path = workspace / name
+def _damage(chance: random.Random, workspace: Path) -> str:
+    there = [path for name in DAMAGED if (path := workspace / name).exists()]
+    path = chance.choice([path for path in there if path.is_file() or any(path.iterdir())])
     if path.is_dir():
         path = chance.choice(sorted(path.iterdir()))
     content, how = (

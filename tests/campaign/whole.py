@@ -155,11 +155,13 @@ def command(words: Sequence[str], folder: Path, **options: Any) -> Ended:
 
 @dataclass(frozen=True)
 class Made:
-    """A workspace with two nights, and what the next one makes of it where nothing befalls it."""
+    """A workspace with two nights, the forecasts of each by hash, and what the next one makes of it where
+    nothing befalls it.
+    """
 
     workspace: Path
     witness: Witness
-    forecasts: str
+    forecasts: Mapping[str, str]
     seconds: float
 
 
@@ -168,17 +170,19 @@ def _made() -> Made:
     folder = Path(_home.name) / "made"
     folder.mkdir()
     workspace = folder / "workspace"
-    witness = Witness(workspace)
+    witness, forecasts = Witness(workspace), {}
     for day in EVENINGS:
         ended = command(_words(workspace, day, "--plain"), folder)
         assert ended.code == 0, ended
         witness.reported.append(ended.summary["run_id"])
+        forecasts[day] = ended.summary["forecasts_hash"]
         witness.remember()
         assert witness.violations(at_rest=True) == []
     next_ = Path(shutil.copytree(workspace, folder / "next"))
     ended = command(_words(next_, TONIGHT, "--plain"), folder)
     assert ended.code == 0, ended
-    return Made(workspace, witness, ended.summary["forecasts_hash"], ended.after)
+    forecasts[TONIGHT] = ended.summary["forecasts_hash"]
+    return Made(workspace, witness, forecasts, ended.after)
 
 
 def _words(workspace: Path, day: str, *more: str) -> tuple[str, ...]:
@@ -227,8 +231,8 @@ class Home:
             return ended.after
         if self.witness.shown[-1:] != [ended.summary["run_id"]]:
             self.violations.append(f"the next night was not published: readers see {self.witness.shown[-1:]}")
-        if day == TONIGHT and ended.summary["forecasts_hash"] != self.made.forecasts:
-            self.violations.append("the night's forecasts are others than those of a night left alone")
+        if ended.summary["forecasts_hash"] != self.made.forecasts.get(day, ended.summary["forecasts_hash"]):
+            self.violations.append(f"the forecasts of {day} are others than those of a night left alone")
         if self.status().get("verdict") == "dead":
             self.violations.append("status says dead after a night that ended well")
         return ended.after
@@ -289,4 +293,15 @@ def _untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
     return found
 
 
-WHOLE = (evening_killed,)
+def evening_again(chance: random.Random, folder: Path) -> Outcome:
+    """Evenings that were are run again, in any order, as where the clock went back: each makes what it made
+    then, and tonight makes what it would have made.
+    """
+    home = Home(chance, folder)
+    days = [chance.choice((*EVENINGS, TONIGHT)) for _ in range(chance.randint(1, 3))]
+    for day in days:
+        home.well(day)
+    return home.outcome(f"as of {', '.join(days)}", home.well(), len(days) + 1)
+
+
+WHOLE = (evening_killed, evening_again)
