@@ -102,8 +102,9 @@ def link_into_place(source: Path, target: Path, mode: int) -> None:
 
 
 def copy_bytes(source: Path, target: Path) -> None:
-    """Write the file anew under another name, in large pieces: `shutil` has the kernel hand over one page after
-    the other, which takes up to twice the processor time.
+    """Write the file anew under another name, in large pieces.
+
+    `shutil` has the kernel hand over one page after the other, which takes up to twice the processor time.
     """
     piece = memoryview(bytearray(_AT_ONCE))
     with open(source, "rb", buffering=0) as read, open(target, "wb", buffering=0) as written:
