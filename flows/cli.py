@@ -32,6 +32,7 @@ from flows.settings.layers import (
     without_secrets,
 )
 from flows.settings.options import Option, options_of
+from flows.streams import lasting_streams
 from forecast_lib.errors import TickercastError, UsageError
 
 __all__ = ["main", "overview", "parse", "parser_for"]
@@ -230,7 +231,7 @@ def _answer(call: _Call) -> int:
         print(_version())
         return 0
     exit_code = call.do().exit_code
-    sys.stdout.flush()  # a reader that has left is noticed here, not when the interpreter ends
+    sys.stdout.flush()  # a disk that is full is noticed here, not when the interpreter ends
     return exit_code
 
 
@@ -245,6 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             interrupted.
     """
     call = _Call(list(sys.argv[1:] if argv is None else argv))
+    with lasting_streams():
+        return _ended(call)
+
+
+def _ended(call: _Call) -> int:
     try:
         with raising(), noted():
             return _answer(call)
@@ -254,10 +260,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Terminated) as error:
         came = signal_of(error)
         return call.failed(f"interrupted by {came.name}; what was published before stays", 128 + came)
-    except BrokenPipeError:
-        # Whoever read our output has gone, for example `head`: what is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit as left:  # argparse, after --help
         return left.code if isinstance(left.code, int) else FAILED
     except Exception as error:
