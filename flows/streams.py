@@ -17,13 +17,17 @@ _LEFT = (errno.EPIPE, errno.EIO)
 
 
 class _Lasting:
-    def __init__(self, stream: TextIO, harmless: Collection[int]) -> None:
+    def __init__(self, stream: Any, harmless: Collection[int]) -> None:
         self._stream, self._harmless = stream, harmless
 
-    def write(self, text: str) -> int:
+    @property
+    def buffer(self) -> "_Lasting":
+        return _Lasting(self._stream.buffer, self._harmless)
+
+    def write(self, written: str | bytes) -> int:
         with self._going_on():
-            self._stream.write(text)
-        return len(text)
+            self._stream.write(written)
+        return len(written)
 
     def flush(self) -> None:
         with self._going_on():
