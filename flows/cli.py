@@ -154,7 +154,7 @@ class _Call:
                 f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?",
                 file=sys.stderr,
             )
-        outcome = handler(command.name)(Request(command.name, self.settings, self.overrides, words))
+        outcome = handler(command)(Request(command.name, self.settings, self.overrides, words))
         if self.settings["json"]:
             _print_summary(command.name, outcome.exit_code, outcome.summary)
         return outcome

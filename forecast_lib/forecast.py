@@ -28,6 +28,7 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import Standardised, combined
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
+from forecast_lib.windows.pooled_shape import leaning
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import scale_inputs
@@ -286,17 +287,17 @@ def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
 
 
 def _as_pooled(returns: Array, series: TickerSeries, cutoffs: np.ndarray) -> Array:
-    """The quantiles of the log return, moved and reaching as those of all tickers do, as far as that is
-    known.
+    """The quantiles of the log return, leaning as the ticker's and all tickers' do, and reaching as those of
+    all tickers, as far as that is known.
     """
     if series.shape is None:
         return returns
-    middle, reach, share = series.shape.at(series.sessions[cutoffs])
+    lean, reach, known = leaning(series.shape, series, cutoffs)
     low, high = returns[..., _OUTER[:1]], returns[..., _OUTER[1:]]
-    half, known = (high - low) / 2, (share > 0)[..., None]
+    half = (high - low) / 2
     tails = np.where(_TAIL_SHARE < 1, (high + low) / 2 + half * reach, returns)
-    returns = np.where(known, _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails, returns)
-    return np.maximum.accumulate(returns + share[..., None] * middle * half, axis=-1)
+    moved = _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails + lean * half
+    return np.maximum.accumulate(np.where(known[..., None], moved, returns), axis=-1)
 
 
 def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple[int, int]) -> Combined:

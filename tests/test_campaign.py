@@ -3,17 +3,23 @@ finds.
 """
 
 import copy
+import dataclasses
 import random
 import shutil
+import signal
+import socket
+import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.campaign import actors
-from tests.campaign.__main__ import KINDS
+from tests.campaign.__main__ import KINDS, table
 from tests.campaign.actors import Fault
-from tests.campaign.trials import House
+from tests.campaign.dask_workers import GoBetween
+from tests.campaign.trials import House, Outcome
+from tests.campaign.whole import SECRET, TONIGHT, Home, untrue
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +58,26 @@ def test_witness_sees_what_is_altered_or_lost(house, altered, seen):
     assert any(each.startswith(seen) for each in house.witness.violations(at_rest=True))
 
 
+def test_witness_remembers_what_it_was_not_given(house):
+    house.witness.given.clear()
+    house.witness.remember()
+    assert house.witness.violations(at_rest=True) == []
+    with duckdb.connect(str(house.workspace / "working.duckdb")) as con:
+        con.execute("UPDATE forecasts SET sigma = sigma * 2 WHERE run_id = 'run-0'")
+    assert any(
+        each.startswith("working: forecasts of run-0 are not what was given")
+        for each in house.witness.violations(at_rest=True)
+    )
+
+
+def test_table_counts_what_was_tried_and_what_was_broken():
+    trials = [Outcome("92 files", ("M001", "M002"), tried=92), Outcome("92 files", (), 1.26, tried=92)]
+    assert table({"mutated-files": trials, "damage": [Outcome("cut", (), tried=2)]}).splitlines()[2:] == [
+        "| mutated-files | 2 | 184 | 2 |  | 1.3 s |",
+        "| damage | 1 | 2 | 0 | 100.000% |  |",
+    ]
+
+
 def test_witness_sees_readers_who_get_nothing_or_an_older_run(house):
     newest = house.witness.shown[-1]
     house.witness.shown.append("run-99")
@@ -73,7 +99,48 @@ def test_disk_fails_as_asked(house, fault, code):
     assert "OutOfSpace" in told.refused or fault != "full"
 
 
-@pytest.mark.parametrize("kind", ["failing-disk", "damage", "nights-at-once", "mutated-files"])
+@pytest.mark.parametrize(
+    "kind", ["named-kill", "failing-disk", "damage", "nights-at-once", "mutated-files", "evening-again"]
+)
 def test_a_trial_keeps_the_promises(kind, tmp_path):
     outcome = KINDS[kind](random.Random(f"{kind} 1"), tmp_path)
-    assert outcome.violations == (), outcome
+    assert outcome.violations == () and outcome.tried > 0, outcome
+
+
+def test_a_night_that_is_killed_or_cannot_say_so_is_seen(tmp_path):
+    home = Home(random.Random(1), tmp_path)
+    (home.workspace / "metrics.prom").write_text(SECRET)
+    (tmp_path / "stray").touch()
+    home.look()
+    assert sorted(home.violations) == [
+        "a run left stray outside of its workspace",
+        "a secret stands in workspace/metrics.prom",
+    ]
+    killed = home.start(TONIGHT, point="before replace").end()
+    assert killed.code == -9 and untrue(home, killed, signal.SIGKILL) == []
+    (home.workspace / ".lock").write_text("")
+    assert untrue(home, killed, signal.SIGKILL) == ["the night was killed at work, and status says stale"]
+    wrong = dataclasses.replace(killed, code=143, err="interrupted by SIGINT: run x stored nothing")
+    assert [each[:20] for each in untrue(home, wrong, signal.SIGTERM)] == [
+        "the last line does n",
+        "it says 'interrupted",
+    ]
+
+
+def test_a_go_between_passes_on_until_it_falls_silent_or_hangs_up():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        between = GoBetween(listener.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", between.port), timeout=5) as worker:
+            scheduler, _ = listener.accept()
+            with scheduler:
+                for speaker, hearer in ((worker, scheduler), (scheduler, worker)):
+                    speaker.sendall(b"shard")
+                    assert hearer.recv(100) == b"shard"
+                between.fall_silent()
+                time.sleep(0.3)
+                worker.sendall(b"lost")
+                scheduler.settimeout(0.5)
+                with pytest.raises(TimeoutError):
+                    scheduler.recv(100)
+                between.hang_up()
+                assert worker.recv(100) == b""

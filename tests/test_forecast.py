@@ -3,6 +3,7 @@ future.
 """
 
 import dataclasses
+import datetime as dt
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,8 @@ import pytest
 from scipy import stats
 
 from forecast_lib.covariates.calendar import ALWAYS, NEVER
-from forecast_lib.covariates.inputs import Dividends, Inputs
-from forecast_lib.domain import QUANTILES
+from forecast_lib.covariates.inputs import EX_DIVIDEND, Dividends, Inputs
+from forecast_lib.domain import QUANTILES, Ticker
 from forecast_lib.drivers import log_width
 from forecast_lib.forecast import (
     Forecasts,
@@ -20,12 +21,16 @@ from forecast_lib.forecast import (
     forecast_rows,
     forecast_with_baseline,
     forecast_with_model,
+    relative_losses,
     with_scale,
 )
 from forecast_lib.models.baselines import BASELINES
+from forecast_lib.prices.sources.simulated import ANNOUNCED, SimulatedMarket
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import session_features
+from forecast_lib.windows.series import series_of
 from tests import made_up
+from tests.prices.one_ticker import ask, split_adjusted
 
 FIRST_WINDOW = 31
 """The first cutoff that has a window: 22 sessions of warm-up and 10 of window, counted from 0."""
@@ -275,3 +280,38 @@ def test_a_dividend_of_half_the_price_is_a_slip_and_moves_nothing(share):
     np.testing.assert_array_equal(told.quantiles, plain.quantiles)
     assert announced_dividends(paying(series, share, on=1), 2).tolist() == [0.0, 0.0]
     assert announced_dividends(paying(series, 0.4, on=2), 2) == pytest.approx([0, 0.4 * series.close[-1]])
+
+
+def announcing(number: int):
+    """A share of the simulated market that knows its dividends as they were announced, and their places."""
+    market, last = SimulatedMarket(), dt.date(2026, 11, 20)
+    offered = ask(market, f"SIMX{number}", None, last)
+    series = series_of(f"SIMX{number}", split_adjusted(offered.prices, offered.actions))
+    actions = offered.actions.set_index("session")
+    splits = actions.loc[actions["kind"] == "split", "value"]
+    told = market.events([Ticker(series.ticker)], last)[1].rows
+    told = told[(told["kind"] == EX_DIVIDEND) & (told["session"] <= pd.Timestamp(last))]
+    place = np.searchsorted(series.sessions, told["session"].to_numpy("datetime64[D]"))
+    later = [splits[splits.index > day].prod() for day in told["session"]]
+    cash = told["value"].to_numpy() / np.array(later)
+    spans = series.sessions[place - ANNOUNCED], np.full(len(place), NEVER)
+    dividends = Dividends(series.sessions, series.sessions[place], *spans, cash)
+    return dataclasses.replace(series, inputs=Inputs(dividends=dividends)), place
+
+
+def test_on_the_simulated_market_forecasts_of_ex_dividend_days_have_their_centre_where_the_truth_is():
+    """Within three standard errors with the announcements, beyond ten without; and the loss is lower."""
+    errors, blind, losses = [], [], []
+    for number in range(1, 31):
+        series, place = announcing(number)
+        place = place[place > 300]
+        every = [dataclasses.replace(series, inputs=inputs) for inputs in (series.inputs, None)]
+        both = [by("naive", each, (300, len(series) - 1), 1) for each in every]
+        points = [np.log(series.close[place] / made.point[place - 301, 0]) for made in both]
+        errors, blind = [*errors, *points[0]], [*blind, *points[1]]
+        own = [relative_losses(made, each)[place - 301, 0] for made, each in zip(both, every, strict=True)]
+        losses.append(np.sum(own, axis=1))
+    known, unknown = np.sum(losses, axis=0)
+    error = np.std(errors) / np.sqrt(len(errors))
+    assert len(errors) > 1000 and abs(np.mean(errors)) < 3 * error and np.mean(blind) < -10 * error
+    assert known < 0.97 * unknown

@@ -276,9 +276,12 @@ class Positional:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `tickercast`: the classes whose settings it takes, and its one line of help."""
+    """A command of `tickercast`: the module of `flows.commands` that has a function of its name, its one line
+    of help, and the classes whose settings it takes.
+    """
 
     name: str
+    module: str
     help: str
     takes: tuple[type, ...] = ()
     positional: Positional | None = None
@@ -291,33 +294,39 @@ COMMANDS: dict[str, Command] = {
     for command in (
         Command(
             "nightly",
+            "runs",
             "The whole nightly flow: prices, models, forecasts, publication, report.",
             (*_RUN, *_NETWORKS, Plain, Night),
         ),
         Command(
             "ingest",
+            "runs",
             "Prices only, and what is known beside them: fetch, check and store what is new.",
             (*_RUN, BesideConfig, Plain),
         ),
         Command(
             "backtest",
+            "runs",
             "Rolling-origin backtest of one or more models against the baselines.",
             (*_RUN, *_NETWORKS, Plain, BacktestConfig),
         ),
         Command(
             "recipe",
+            "runs",
             "One of the named walkthrough recipes, with its report.",
             (*_RUN, ModelConfig, TrainConfig, RecipeFiles),
             Positional("name", "one", "Name of the recipe, for example tsla-stacked."),
         ),
         Command(
             "forecasts",
+            "readers",
             "The latest published forecasts.",
             (Output, Names),
             Positional("ticker", "many", "Only these tickers; all of them when none is given."),
         ),
         Command(
             "sql",
+            "readers",
             "Read-only query of the published database.",
             (Output,),
             Positional(
@@ -327,9 +336,12 @@ COMMANDS: dict[str, Command] = {
                 " input.",
             ),
         ),
-        Command("risk", "Value at risk and expected shortfall of a table of holdings.", (Output, Risk)),
+        Command(
+            "risk", "readers", "Value at risk and expected shortfall of a table of holdings.", (Output, Risk)
+        ),
         Command(
             "tables",
+            "readers",
             "The data dictionary: every table and column with its comment.",
             (Output,),
             Positional(
@@ -338,28 +350,38 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "report",
+            "readers",
             "Where the latest report is; --serve serves all of them on this machine.",
             (Show, Reports),
         ),
         Command(
+            "status",
             "status",
             "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 degraded, 1"
             " failed, stale, late or died.",
             (After, Tell),
         ),
         Command(
-            "doctor", "Checks environment, lock, workspace and source; says what to do.", (SourceConfig,)
+            "doctor",
+            "doctor",
+            "Checks environment, lock, workspace and source; says what to do.",
+            (SourceConfig,),
         ),
         Command(
             "serve",
+            "serving",
             "Runs the deployments on this machine, with their schedules.",
             (*_RUN, *_NETWORKS, Night, BacktestConfig, Reports, Serving),
         ),
         Command(
-            "deploy", "Registers the deployments with a Prefect server, for a process work pool.", (Pool,)
+            "deploy",
+            "serving",
+            "Registers the deployments with a Prefect server, for a process work pool.",
+            (Pool,),
         ),
         Command(
             "quarantine",
+            "prices",
             "Refused rows: list [TICKER…], show ID, release ID with --note (a new revision of the price). Odd"
             " moves, stored rows: release TICKER DATE says that the move was real, refuse TICKER DATE that"
             " the row is wrong.",
@@ -373,6 +395,7 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "gaps",
+            "prices",
             "Sessions without a price: list [TICKER…], or close TICKER DATE (or FIRST..LAST) with --note,"
             " when there is none to wait for.",
             (Output, Note),
@@ -382,11 +405,13 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "restore",
+            "upkeep",
             "Brings back a kept snapshot of the published database.",
             (),
             Positional("snapshot", "maybe", "Name of the snapshot; the newest when none is given."),
         ),
         Command(
+            "verify",
             "verify",
             "Runs a past night again from what was known then and compares all it published. Exit code 0 the"
             " same, 1 differs, 10 cannot be compared. Stores nothing.",
@@ -395,6 +420,7 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "maintain",
+            "upkeep",
             "Removes old models and reports that nothing needs, and compacts the working database.",
             (After, Policy, Removing),
         ),

@@ -88,7 +88,7 @@ def evenings(
             model, model_id = models.get(name, (None, None))
             before = before_of(told.get(name), model_id)
             if number % TUNE_EVERY == OTHERS_AT and isinstance(before, Before):
-                before = dataclasses.replace(before, among=each.until(len(each)))
+                before = dataclasses.replace(before, among=each)
             asked.append(Question(each, model, model_id, before))
         answers = answer(number, asked)
         told = {each.series.ticker: (each, said) for each, said in zip(asked, answers, strict=True)}
@@ -96,17 +96,20 @@ def evenings(
 
 
 def forgotten(asked: Sequence[Question]) -> list[Question]:
-    """The same questions with histories of which nothing is remembered."""
+    """The same questions with histories of which nothing is remembered; the prices of the two of a ticker
+    are the same, as in a night.
+    """
+    fresh = [each.series.until(len(each.series)) for each in asked]
     return [
-        Question(each.series.until(len(each.series)), each.model, each.model_id, _forgotten(each.before))
-        for each in asked
+        dataclasses.replace(each, series=own, before=_among_others(each.before, own))
+        for each, own in zip(asked, fresh, strict=True)
     ]
 
 
-def _forgotten(before: Before | str) -> Before | str:
+def _among_others(before: Before | str, own: TickerSeries) -> Before | str:
     if isinstance(before, str) or before.among is None:
         return before
-    return dataclasses.replace(before, among=before.among.until(len(before.among)))
+    return dataclasses.replace(before, among=dataclasses.replace(own))
 
 
 class Stopwatch:

@@ -30,7 +30,6 @@ __all__ = ["DISK_FAULTS", "Fault", "Told", "frames_of", "has_disk", "night", "re
 DISK_FAULTS = ("kill before", "kill after", "torn", "full", "broken", "short", "power")
 """In the order of the numbers that disk.c has for them, from 1."""
 REFUSED = 3
-READER_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ _WHAT_READERS_SEE = """
 """
 
 
-def _read(say: Any, workspace: Path, until: Path) -> None:
+def _read(say: Any, workspace: Path, until: Path, pause_s: float) -> None:
     """Open the published file anew and look, again and again, until a file is there."""
     reads = 0
     newest = -1
@@ -181,7 +180,7 @@ def _read(say: Any, workspace: Path, until: Path) -> None:
         if runs != 1 or rows != distinct or status_of != run or number < newest:
             say(f"wrong a reader saw {runs} runs, {rows} rows, {distinct} distinct, {run} after {newest}")
         newest = number
-        time.sleep(READER_PAUSE_S)
+        time.sleep(pause_s)
     say(f"reads {reads}")
 
 

@@ -31,6 +31,7 @@ SIZES = (1, 2, 40)
 MADE = 9
 """Workspaces with one, two and three nights of these sizes; a trial begins with a copy of one of them."""
 
+MOST_KILLS = 6
 MOST_CALLS = 60
 """A night changes its files some forty times; a fault beyond that befalls nothing, and the night has to be
 well.
@@ -63,7 +64,7 @@ class House:
     def __init__(self, chance: random.Random, workspace: Path) -> None:
         self.chance, self.workspace = chance, workspace
         self.witness = Witness(workspace)
-        self.number = -1
+        self.number, self.seconds = -1, 0.0
         self.violations: list[str] = []
 
     @classmethod
@@ -71,7 +72,7 @@ class House:
         """With one to three nights: a copy of one that was made once."""
         made = _made(chance.randrange(MADE))
         house = cls(chance, Path(shutil.copytree(made.workspace, folder / "workspace")))
-        house.number, house.violations = made.number, list(made.violations)
+        house.number, house.seconds, house.violations = made.number, made.seconds, list(made.violations)
         house.witness = made.witness.of_a_copy(house.workspace)
         return house
 
@@ -105,10 +106,15 @@ class House:
         took = time.monotonic() - began
         if told.code != 0:
             self.violations.append(f"the next night did not recover: {told}")
+        self.recovered(told, lost)
+        self.seconds = took
+        return took
+
+    def recovered(self, told: Told, lost: tuple[str, ...] = ()) -> None:
+        """What holds after a night that nothing befell."""
         self.look(at_rest=True, lost=lost)
         if told.code == 0 and self.witness.shown[-1:] != [f"run-{self.number}"]:
             self.violations.append(f"the next night was not published: readers see {self.witness.shown[-1:]}")
-        return took
 
     def outcome(self, what: str, recovery_s: float | None = None, tried: int = 1) -> Outcome:
         return Outcome(what, tuple(dict.fromkeys(self.violations)), recovery_s, tried)
@@ -139,9 +145,9 @@ def _given(number: int, tickers: int) -> dict[str, str]:
 
 
 def named_kill(chance: random.Random, folder: Path) -> Outcome:
-    """Killed at a named point of the night; one in four times its successor is too."""
+    """One to six nights in a row are killed at a named point each."""
     house, points = House.lived_in(chance, folder), []
-    for _ in range(1 + (chance.random() < 0.25)):
+    for _ in range(chance.randint(1, MOST_KILLS)):
         points.append(chance.choice(POINTS))
         house.night(Fault(point=points[-1]))
         house.look()
@@ -149,20 +155,19 @@ def named_kill(chance: random.Random, folder: Path) -> Outcome:
 
 
 def random_kill(chance: random.Random, folder: Path) -> Outcome:
-    """Killed from outside, at any moment of a night as long as the last one."""
-    house = House.lived_in(chance, folder)
-    began = time.monotonic()
-    house.well()
-    longest, tickers = time.monotonic() - began, house.prepare()
-    at = chance.uniform(0.0, longest)
-    started = actors.start("night", house.workspace, house.number, tickers, Fault())
-    time.sleep(at)
-    started.kill()
-    told = house.told(started.end())
-    house.look()
-    return house.outcome(
-        f"killed after {at:.2f} s, had said {', '.join(told.lines) or 'nothing'}", house.well()
-    )
+    """One to six nights in a row are killed from outside, each at any moment of a night as long as the last
+    one.
+    """
+    house, killed = House.lived_in(chance, folder), []
+    for _ in range(chance.randint(1, MOST_KILLS)):
+        tickers, at = house.prepare(), chance.uniform(0.0, house.seconds)
+        started = actors.start("night", house.workspace, house.number, tickers, Fault())
+        time.sleep(at)
+        started.kill()
+        told = house.told(started.end())
+        killed += [f"{at:.2f} s"] if told.code == -9 else []
+        house.look()
+    return house.outcome(f"killed after {', then '.join(killed)}", house.well(), len(killed))
 
 
 def failing_disk(chance: random.Random, folder: Path) -> Outcome:
@@ -173,15 +178,22 @@ def failing_disk(chance: random.Random, folder: Path) -> Outcome:
     fault = Fault(
         disk=chance.choice(DISK_FAULTS), nth=chance.randint(1, MOST_CALLS), seed=chance.getrandbits(31)
     )
-    told = house.night(fault)
+    befallen = house.night(fault)
     # Half a block may stand in the working file until the next night finds it; readers must never see it.
     house.look(working=fault.disk != "torn")
-    lost = _restored(house)
-    house.violations += [
-        f"{run} was reported as stored and is lost" for run in lost if run in house.witness.reported
-    ]
+    began = time.monotonic()
+    told = house.night()
+    took, lost = time.monotonic() - began, ()
+    if told.code == 0:
+        house.recovered(told)
+    else:
+        lost = _restored(house, told)
+        house.violations += [
+            f"{run} was reported as stored and is lost" for run in lost if run in house.witness.reported
+        ]
+        took = house.well(lost)
     return house.outcome(
-        f"disk {fault.disk} at change {fault.nth}: {told.refused or told.code}", house.well(lost)
+        f"disk {fault.disk} at change {fault.nth}: {befallen.refused or befallen.code}", took
     )
 
 
@@ -190,10 +202,7 @@ def damage(chance: random.Random, folder: Path) -> Outcome:
     silence loses nothing.
     """
     house = House.lived_in(chance, folder)
-    names = [name for name in DAMAGED if (house.workspace / name).exists()]
-    said = [
-        _damage(chance, house.workspace, chance.choice(names)) for _ in range(1 + (chance.random() < 0.2))
-    ]
+    said = [_damage(chance, house.workspace) for _ in range(1 + (chance.random() < 0.2))]
     told = house.night()
     if told.code == 0:
         house.look(at_rest=True)
@@ -222,7 +231,7 @@ def nights_at_once(chance: random.Random, folder: Path) -> Outcome:
     return house.outcome(f"{len(told)} nights at once, {len(refused)} refused", house.well(), len(told))
 
 
-READERS = 12
+READERS, READERS_PAUSE_S = 12, 0.2
 
 
 def crowd(chance: random.Random, folder: Path) -> Outcome:
@@ -230,7 +239,7 @@ def crowd(chance: random.Random, folder: Path) -> Outcome:
     never an older one than before, and none gets an error.
     """
     house, over = House.lived_in(chance, folder), folder / "over"
-    readers = [actors.start("read", house.workspace, over) for _ in range(READERS)]
+    readers = [actors.start("read", house.workspace, over, READERS_PAUSE_S) for _ in range(READERS)]
     for _ in range(3):
         house.night(Fault(point=chance.choice(POINTS)) if chance.random() < 0.5 else Fault())
     took = house.well()
@@ -243,12 +252,8 @@ def crowd(chance: random.Random, folder: Path) -> Outcome:
     return house.outcome(f"{READERS} readers, {reads} reads", took, reads)
 
 
-def _restored(house: House, told: Told | None = None) -> tuple[str, ...]:
+def _restored(house: House, told: Told) -> tuple[str, ...]:
     """Restore as a person is told to, where the product refuses its files; the runs that it names as lost."""
-    if told is None:
-        told = house.night()
-        if told.code == 0:
-            return ()
     if not told.refused:
         return ()
     done = actors.restore(house.workspace)
@@ -258,8 +263,9 @@ def _restored(house: House, told: Told | None = None) -> tuple[str, ...]:
     return tuple(line.removeprefix("lost ") for line in done.lines if line.startswith("lost "))
 
 
-def _damage(chance: random.Random, workspace: Path, name: str) -> str:
-    path = workspace / name
+def _damage(chance: random.Random, workspace: Path) -> str:
+    there = [path for name in DAMAGED if (path := workspace / name).exists()]
+    path = chance.choice([path for path in there if path.is_file() or any(path.iterdir())])
     if path.is_dir():
         path = chance.choice(sorted(path.iterdir()))
     content, how = (

@@ -8,6 +8,7 @@ of its own with a real Prefect server.
 import atexit
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -40,6 +41,9 @@ EVENINGS = ("2024-05-01", "2024-05-02")
 """Of the workspace that trials begin with a copy of."""
 TONIGHT, TOMORROW = "2024-05-03", "2024-05-06"
 NIGHT = ("nightly", "--json", "--tickers", "SIM1,SIM2,SIM3", *SMALL)
+SECRET = "hunter2-b7f3"
+"""Part of a setting; stands in no file that a run leaves, and in nothing that it says."""
+
 REAL = 0.1
 """Share of the nights that are command lines of their own, with Prefect."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -64,6 +68,9 @@ class Ended:
         return {}
 
 
+_NUMBERS = itertools.count()
+
+
 class Running:
     """A `tickercast` command: forked, or (`real`) by a new interpreter.
 
@@ -74,8 +81,8 @@ class Running:
     def __init__(
         self, words: Sequence[str], folder: Path, *, real: bool = False, point: str = "", **env: str
     ) -> None:
-        number = len(list(folder.glob("said-*")))
-        self._out, self._err = folder / f"said-{number}.out", folder / f"said-{number}.err"
+        number = next(_NUMBERS)
+        self._out, self._err = (folder / f"said-{number}.{name}" for name in ("out", "err"))
         self.began, ours = time.monotonic(), {**_environment(), **env}
         self._process: Any
         if real:
@@ -114,6 +121,7 @@ def _be(words: Sequence[str], out: str, err: str, env: Mapping[str, str], point:
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     os.environ.clear()
     os.environ.update(env)
+    os.chdir(Path(out).parent)
     sys.argv = ["tickercast", *words]
     with contextlib.ExitStack() as patched:
         for module, name in ((database, "record_run"), (ledger, "append"), (publication, "publish")):
@@ -136,7 +144,8 @@ _home = tempfile.TemporaryDirectory(prefix="tickercast-home-")
 
 @functools.cache
 def _environment() -> dict[str, str]:
-    return {**clean_environment(Path(_home.name)), "TICKERCAST_TEST_SHARE": "0.02"}
+    proxy = f"http://somebody:{SECRET}@127.0.0.1:9"
+    return {**clean_environment(Path(_home.name)), "TICKERCAST_TEST_SHARE": "0.02", "TICKERCAST_PROXY": proxy}
 
 
 @functools.cache
@@ -155,11 +164,13 @@ def command(words: Sequence[str], folder: Path, **options: Any) -> Ended:
 
 @dataclass(frozen=True)
 class Made:
-    """A workspace with two nights, and what the next one makes of it where nothing befalls it."""
+    """A workspace with two nights, the forecasts of each by hash, and what the next one makes of it where
+    nothing befalls it.
+    """
 
     workspace: Path
     witness: Witness
-    forecasts: str
+    forecasts: Mapping[str, str]
     seconds: float
 
 
@@ -168,17 +179,19 @@ def _made() -> Made:
     folder = Path(_home.name) / "made"
     folder.mkdir()
     workspace = folder / "workspace"
-    witness = Witness(workspace)
+    witness, forecasts = Witness(workspace), {}
     for day in EVENINGS:
         ended = command(_words(workspace, day, "--plain"), folder)
         assert ended.code == 0, ended
         witness.reported.append(ended.summary["run_id"])
+        forecasts[day] = ended.summary["forecasts_hash"]
         witness.remember()
         assert witness.violations(at_rest=True) == []
     next_ = Path(shutil.copytree(workspace, folder / "next"))
     ended = command(_words(next_, TONIGHT, "--plain"), folder)
     assert ended.code == 0, ended
-    return Made(workspace, witness, ended.summary["forecasts_hash"], ended.after)
+    forecasts[TONIGHT] = ended.summary["forecasts_hash"]
+    return Made(workspace, witness, forecasts, ended.after)
 
 
 def _words(workspace: Path, day: str, *more: str) -> tuple[str, ...]:
@@ -193,6 +206,7 @@ class Home:
         self.chance, self.folder, self.made = chance, folder, made
         self.workspace = Path(shutil.copytree(made.workspace, folder / "workspace"))
         self.witness = made.witness.of_a_copy(self.workspace)
+        self.beside = {each.name for each in folder.iterdir()}
         self.violations: list[str] = []
 
     def start(self, day: str, *more: str, real: bool = False, **options: Any) -> Running:
@@ -210,6 +224,15 @@ class Home:
     def look(self, *, at_rest: bool = False) -> None:
         self.violations += self.witness.violations(at_rest=at_rest)
         self.witness.remember()
+        for path in self.folder.rglob("*"):
+            if path.is_file() and SECRET.encode() in path.read_bytes():
+                self.violations.append(f"a secret stands in {path.relative_to(self.folder)}")
+            if (
+                path.parent == self.folder
+                and path.name not in self.beside
+                and path.suffix not in (".out", ".err")
+            ):
+                self.violations.append(f"a run left {path.name} outside of its workspace")
 
     def status(self) -> dict[str, Any]:
         ended = command(("status", "--json", "--workspace", str(self.workspace)), self.folder)
@@ -227,8 +250,8 @@ class Home:
             return ended.after
         if self.witness.shown[-1:] != [ended.summary["run_id"]]:
             self.violations.append(f"the next night was not published: readers see {self.witness.shown[-1:]}")
-        if day == TONIGHT and ended.summary["forecasts_hash"] != self.made.forecasts:
-            self.violations.append("the night's forecasts are others than those of a night left alone")
+        if ended.summary["forecasts_hash"] != self.made.forecasts.get(day, ended.summary["forecasts_hash"]):
+            self.violations.append(f"the forecasts of {day} are others than those of a night left alone")
         if self.status().get("verdict") == "dead":
             self.violations.append("status says dead after a night that ended well")
         return ended.after
@@ -250,16 +273,16 @@ def evening_killed(chance: random.Random, folder: Path) -> Outcome:
         night.send(number)
     ended = home.told(night.end())
     what = f"{'with Prefect, ' if real else ''}{number.name} {point if named else f'after {at:.2f} s'}"
-    home.violations += [f"{what}: {each}" for each in _untrue(home, ended, number)]
+    home.violations += [f"{what}: {each}" for each in untrue(home, ended, number)]
     home.look()
-    return home.outcome(f"{what}: {ended.code}", home.well())
+    return home.outcome(f"{what}: {ended.code}", home.well(), int(ended.code != 0))
 
 
 def _wait(night: Running, seconds: float) -> None:
     time.sleep(max(0.0, night.began + seconds - time.monotonic()))
 
 
-def _untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
+def untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
     """What the night's exit code and sentence, and `status`, say that is not so."""
     if ended.code == -number and not ended.err:  # before it could begin
         return []
@@ -289,4 +312,15 @@ def _untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
     return found
 
 
-WHOLE = (evening_killed,)
+def evening_again(chance: random.Random, folder: Path) -> Outcome:
+    """Evenings that were are run again, in any order, as where the clock went back: each makes what it made
+    then, and tonight makes what it would have made.
+    """
+    home = Home(chance, folder)
+    days = [chance.choice((*EVENINGS, TONIGHT)) for _ in range(chance.randint(1, 3))]
+    for day in days:
+        home.well(day)
+    return home.outcome(f"as of {', '.join(days)}", home.well(), len(days) + 1)
+
+
+WHOLE = (evening_killed, evening_again)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.commands import HANDLERS
 from flows.settings.commands import COMMANDS
 from flows.settings.options import options_of
 from tests.store import nights
@@ -75,10 +74,9 @@ def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
         "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy"
         " quarantine gaps restore verify maintain"
     )
-    assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
-    for name in COMMANDS:
-        module, _, function = HANDLERS[name].partition(":")
-        assert f"def {function}(" in (ROOT / (module.replace(".", "/") + ".py")).read_text()
+    assert " ".join(COMMANDS) == contract
+    for name, command in COMMANDS.items():
+        assert f"def {name}(" in (ROOT / "flows" / "commands" / f"{command.module}.py").read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -185,6 +185,17 @@ def test_another_amount_is_a_revision_and_the_track_record_says_that_it_did_not_
     assert rows(tmp_path, sql) == [("ex_dividend", 1, 1.0, 0.0), ("split", 1, 1.0, 1.0)]
 
 
+def test_an_amount_that_is_corrected_later_is_not_paid_twice(tmp_path):
+    """Corrected when its day is past: evenings before the correction know the first amount, and it alone."""
+    plain_runs.ingest(config(tmp_path, AT, *LINES))
+    corrected = (LINES[0].replace("2.0", "2.5"), LINES[1])
+    later = config(tmp_path, AT + 4, *corrected)
+    series = night._with_inputs(plain_runs.market(later), later).series["AAA"]
+    paid = series.inputs.dividends.at(series.sessions[-6:], 4)[:, 3]
+    # One share of then is four by now. The evenings before AT knew of nothing; from AT + 2 on it is paid.
+    assert paid == pytest.approx(np.array([0, DIVIDEND, DIVIDEND, 0, 0, 0]) / RATIO)
+
+
 def test_a_dividend_of_half_the_price_is_said_and_left_out(tmp_path):
     tonight = made(config(tmp_path, AT, LINES[0].replace("2.0", "90")))
     assert tonight.forecasts["dividend"].tolist() == [0.0] * 4

@@ -107,6 +107,8 @@ def _told(events: pd.DataFrame, days: np.ndarray, calendar: TickerCalendar) -> p
     announced = rows["announced_at"].to_numpy("datetime64[us]")
     first_evening = _day_at(days, np.searchsorted(evenings, announced.view(np.int64)))
     since = np.where(np.isnat(announced), since, first_evening)
+    # What was said anew counts from then on: until then what was said before does.
+    since = np.where(rows["revision"] > 0, np.maximum(since, nights), since)
     until = pd.Series(nights, index=rows.index).groupby([rows[name] for name in key]).shift(-1)
     ends = until.to_numpy("datetime64[D]")
     told = rows[["kind", "session", "value"]].assign(since=since, until=np.where(np.isnat(ends), NEVER, ends))
