@@ -3,8 +3,10 @@ finds.
 """
 
 import copy
+import dataclasses
 import random
 import shutil
+import signal
 import socket
 import time
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.campaign.__main__ import KINDS, table
 from tests.campaign.actors import Fault
 from tests.campaign.dask_workers import GoBetween
 from tests.campaign.trials import House, Outcome
+from tests.campaign.whole import SECRET, TONIGHT, Home, untrue
 
 pytestmark = pytest.mark.slow
 
@@ -97,11 +100,31 @@ def test_disk_fails_as_asked(house, fault, code):
 
 
 @pytest.mark.parametrize(
-    "kind", ["named-kill", "failing-disk", "damage", "nights-at-once", "mutated-files", "evening-killed"]
+    "kind", ["named-kill", "failing-disk", "damage", "nights-at-once", "mutated-files", "evening-again"]
 )
 def test_a_trial_keeps_the_promises(kind, tmp_path):
     outcome = KINDS[kind](random.Random(f"{kind} 1"), tmp_path)
     assert outcome.violations == () and outcome.tried > 0, outcome
+
+
+def test_a_night_that_is_killed_or_cannot_say_so_is_seen(tmp_path):
+    home = Home(random.Random(1), tmp_path)
+    (home.workspace / "metrics.prom").write_text(SECRET)
+    (tmp_path / "stray").touch()
+    home.look()
+    assert sorted(home.violations) == [
+        "a run left stray outside of its workspace",
+        "a secret stands in workspace/metrics.prom",
+    ]
+    killed = home.start(TONIGHT, point="before replace").end()
+    assert killed.code == -9 and untrue(home, killed, signal.SIGKILL) == []
+    (home.workspace / ".lock").write_text("")
+    assert untrue(home, killed, signal.SIGKILL) == ["the night was killed at work, and status says stale"]
+    wrong = dataclasses.replace(killed, code=143, err="interrupted by SIGINT: run x stored nothing")
+    assert [each[:20] for each in untrue(home, wrong, signal.SIGTERM)] == [
+        "the last line does n",
+        "it says 'interrupted",
+    ]
 
 
 def test_a_go_between_passes_on_until_it_falls_silent_or_hangs_up():

@@ -137,6 +137,7 @@ def dask_workers(chance: random.Random, folder: Path) -> Outcome:
         home.violations.append(f"{trouble}: the night ended with {ended.code}: {ended.err[-300:]}")
     elif ended.summary["forecasts_hash"] != home.made.forecasts[TONIGHT]:
         home.violations.append(f"{trouble}: the forecasts are others than without Dask")
+    home.beside |= {"scheduler", "troubled", "well"}
     home.look(at_rest=True)
     return home.outcome(f"a worker {trouble}: {ended.code}", took)
 

@@ -8,6 +8,7 @@ of its own with a real Prefect server.
 import atexit
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -40,6 +41,9 @@ EVENINGS = ("2024-05-01", "2024-05-02")
 """Of the workspace that trials begin with a copy of."""
 TONIGHT, TOMORROW = "2024-05-03", "2024-05-06"
 NIGHT = ("nightly", "--json", "--tickers", "SIM1,SIM2,SIM3", *SMALL)
+SECRET = "hunter2-b7f3"
+"""Part of a setting; stands in no file that a run leaves, and in nothing that it says."""
+
 REAL = 0.1
 """Share of the nights that are command lines of their own, with Prefect."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -64,6 +68,9 @@ class Ended:
         return {}
 
 
+_NUMBERS = itertools.count()
+
+
 class Running:
     """A `tickercast` command: forked, or (`real`) by a new interpreter.
 
@@ -74,8 +81,8 @@ class Running:
     def __init__(
         self, words: Sequence[str], folder: Path, *, real: bool = False, point: str = "", **env: str
     ) -> None:
-        number = len(list(folder.glob("said-*")))
-        self._out, self._err = folder / f"said-{number}.out", folder / f"said-{number}.err"
+        number = next(_NUMBERS)
+        self._out, self._err = (folder / f"said-{number}.{name}" for name in ("out", "err"))
         self.began, ours = time.monotonic(), {**_environment(), **env}
         self._process: Any
         if real:
@@ -114,6 +121,7 @@ def _be(words: Sequence[str], out: str, err: str, env: Mapping[str, str], point:
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     os.environ.clear()
     os.environ.update(env)
+    os.chdir(Path(out).parent)
     sys.argv = ["tickercast", *words]
     with contextlib.ExitStack() as patched:
         for module, name in ((database, "record_run"), (ledger, "append"), (publication, "publish")):
@@ -136,7 +144,8 @@ _home = tempfile.TemporaryDirectory(prefix="tickercast-home-")
 
 @functools.cache
 def _environment() -> dict[str, str]:
-    return {**clean_environment(Path(_home.name)), "TICKERCAST_TEST_SHARE": "0.02"}
+    proxy = f"http://somebody:{SECRET}@127.0.0.1:9"
+    return {**clean_environment(Path(_home.name)), "TICKERCAST_TEST_SHARE": "0.02", "TICKERCAST_PROXY": proxy}
 
 
 @functools.cache
@@ -197,6 +206,7 @@ class Home:
         self.chance, self.folder, self.made = chance, folder, made
         self.workspace = Path(shutil.copytree(made.workspace, folder / "workspace"))
         self.witness = made.witness.of_a_copy(self.workspace)
+        self.beside = {each.name for each in folder.iterdir()}
         self.violations: list[str] = []
 
     def start(self, day: str, *more: str, real: bool = False, **options: Any) -> Running:
@@ -214,6 +224,15 @@ class Home:
     def look(self, *, at_rest: bool = False) -> None:
         self.violations += self.witness.violations(at_rest=at_rest)
         self.witness.remember()
+        for path in self.folder.rglob("*"):
+            if path.is_file() and SECRET.encode() in path.read_bytes():
+                self.violations.append(f"a secret stands in {path.relative_to(self.folder)}")
+            if (
+                path.parent == self.folder
+                and path.name not in self.beside
+                and path.suffix not in (".out", ".err")
+            ):
+                self.violations.append(f"a run left {path.name} outside of its workspace")
 
     def status(self) -> dict[str, Any]:
         ended = command(("status", "--json", "--workspace", str(self.workspace)), self.folder)
@@ -254,16 +273,16 @@ def evening_killed(chance: random.Random, folder: Path) -> Outcome:
         night.send(number)
     ended = home.told(night.end())
     what = f"{'with Prefect, ' if real else ''}{number.name} {point if named else f'after {at:.2f} s'}"
-    home.violations += [f"{what}: {each}" for each in _untrue(home, ended, number)]
+    home.violations += [f"{what}: {each}" for each in untrue(home, ended, number)]
     home.look()
-    return home.outcome(f"{what}: {ended.code}", home.well())
+    return home.outcome(f"{what}: {ended.code}", home.well(), int(ended.code != 0))
 
 
 def _wait(night: Running, seconds: float) -> None:
     time.sleep(max(0.0, night.began + seconds - time.monotonic()))
 
 
-def _untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
+def untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
     """What the night's exit code and sentence, and `status`, say that is not so."""
     if ended.code == -number and not ended.err:  # before it could begin
         return []

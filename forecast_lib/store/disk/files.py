@@ -18,6 +18,7 @@ __all__ = [
     "STORAGE_VERSION",
     "WORKING",
     "WORKING_MODE",
+    "copy_bytes",
     "copy_into_place",
     "link_into_place",
     "move_into_place",
@@ -41,6 +42,9 @@ shuts out all of 1.x.
 PUBLISHED_MODE = 0o644
 WORKING_MODE = 0o600
 
+
+_AT_ONCE = 1 << 20
+"""Bytes."""
 
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -97,6 +101,19 @@ def link_into_place(source: Path, target: Path, mode: int) -> None:
         named.unlink(missing_ok=True)
 
 
+def copy_bytes(source: Path, target: Path) -> None:
+    """Write the file anew under another name, in large pieces.
+
+    `shutil` has the kernel hand over one page after the other, which takes up to twice the processor time.
+    """
+    piece = memoryview(bytearray(_AT_ONCE))
+    with open(source, "rb", buffering=0) as read, open(target, "wb", buffering=0) as written:
+        while count := read.readinto(piece):
+            rest = piece[:count]
+            while rest:
+                rest = rest[written.write(rest) :]
+
+
 def copy_into_place(source: Path, target: Path, mode: int) -> None:
     """Replace `target` by a copy of `source` in one step. No connection of this process may be open on
     `source`.
@@ -105,7 +122,7 @@ def copy_into_place(source: Path, target: Path, mode: int) -> None:
     """
     built = temporary_name(target)
     try:
-        shutil.copyfile(source, built)
+        copy_bytes(source, built)
         move_into_place(built, target, mode)
     finally:
         built.unlink(missing_ok=True)

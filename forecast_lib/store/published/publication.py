@@ -13,7 +13,6 @@ snapshots before it nor the working database, which holds the same rows in a fil
 
 import contextlib
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from forecast_lib.store.disk.files import (
     SNAPSHOTS,
     STORAGE_VERSION,
     WORKING,
+    copy_bytes,
     link_into_place,
     move_into_place,
     remove_leftovers,
@@ -195,7 +195,7 @@ def _build(built: Path, working: Path) -> Fingerprints | None:
     row.
     """
     if not wal_of(working).exists() and has_our_format(working):
-        shutil.copyfile(working, built)
+        copy_bytes(working, built)
         return None
     return copy_rows(working, built)
 
