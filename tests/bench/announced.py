@@ -23,11 +23,11 @@ from forecast_lib.covariates.calendar import ALWAYS, NEVER
 from forecast_lib.covariates.inputs import Dividends, Inputs
 from forecast_lib.forecast import combined_at, relative_losses
 from forecast_lib.prices.evidence import Bars, judge_moves
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.windows.series import Array, TickerSeries
 from tests.bench._plants import BEFORE, FIGURES, PRICES, RATIOS, unsplit
 from tests.bench.covariates import ACTIONS, CALENDAR, STEPS, compared
 from tests.bench.goals import DATA, series_until
+from tests.whole_parquet import read_parquet
 
 HORIZON = 5
 PLANTED = 600
