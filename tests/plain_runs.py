@@ -1,11 +1,10 @@
-"""Runs by the library alone: without Prefect, and without pages, which have tests of their own and take most
-of a small run's time.
+"""Runs by the library alone, at the instant that their config names: without Prefect, and without pages,
+which have tests of their own and take most of a small run's time.
 """
 
 from pathlib import Path
 from unittest import mock
 
-from flows.settings.layers import utc_now
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.night import read_market, run_ingest, run_night
@@ -22,7 +21,7 @@ def ingest(config: RunConfig) -> RunSummary:
     with mock.patch.multiple(
         publish, read_report=mock.DEFAULT, write_pages=_no_page, show_latest=mock.DEFAULT
     ):
-        return run_ingest(config, InOrder(config, utc_now))
+        return run_ingest(config, InOrder(config, lambda: config.as_of.now))
 
 
 def _no_page(config: RunConfig, _: object) -> Path:
@@ -31,10 +30,10 @@ def _no_page(config: RunConfig, _: object) -> Path:
 
 def night(config: RunConfig) -> RunSummary:
     """A whole night."""
-    return run_night(config, InOrder(config, utc_now))
+    return run_night(config, InOrder(config, lambda: config.as_of.now))
 
 
 def market(config: RunConfig) -> Market:
     """What a run would see of prices; nothing is stored."""
     with Store(config.workspace, config.as_of.now) as store:
-        return read_market(store, config, InOrder(config, utc_now))
+        return read_market(store, config, InOrder(config, lambda: config.as_of.now))

@@ -6,10 +6,12 @@ No step but the last writes to the database.
 
 import contextlib
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
+from forecast_lib.domain import AsOf
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.jobs.forecast import tickers
@@ -33,7 +35,7 @@ from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL
 from forecast_lib.prices.source import Listed
-from forecast_lib.store.working import reads
+from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.store import Store
 from forecast_lib.windows.series import TickerSeries
 
@@ -42,7 +44,7 @@ __all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
 
 def run_night(config: RunConfig, stages: Stages) -> RunSummary:
     """The whole night; it holds the workspace from the first step to the last."""
-    with _held(config, stages) as store:
+    with _held(config, stages) as (store, config):
         tonight = made(store, config, stages)
         with stages.single("settle"):
             unsettled = reads.read_unsettled(store.con, config.as_of)
@@ -52,7 +54,7 @@ def run_night(config: RunConfig, stages: Stages) -> RunSummary:
 
 def run_ingest(config: RunConfig, stages: Stages) -> RunSummary:
     """Prices only."""
-    with _held(config, stages) as store:
+    with _held(config, stages) as (store, config):
         tonight = Night(read_market(store, config, stages, goes_on=False))
         return _store_and_publish(store, config, "ingest", tonight, stages)
 
@@ -60,7 +62,7 @@ def run_ingest(config: RunConfig, stages: Stages) -> RunSummary:
 def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
-    with _held(config, stages) as store:
+    with _held(config, stages) as (store, config):
         market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         tested = _backtested(config, series, variants, BASELINES, stages)
@@ -73,11 +75,21 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
 
 
 @contextlib.contextmanager
-def _held(config: RunConfig, stages: Stages) -> Iterator[Store]:
-    """The workspace without any other run, and its store."""
+def _held(config: RunConfig, stages: Stages) -> Iterator[tuple[Store, RunConfig]]:
+    """The workspace without any other run: its store, and the run as it is from here on."""
     now = config.as_of.now
     with hold(config.workspace, config.run_id, now, stages.say), Store(config.workspace, now) as store:
-        yield store
+        yield store, _knowing_others(store, config, stages.now())
+
+
+def _knowing_others(store: Store, config: RunConfig, now: dt.datetime) -> RunConfig:
+    """A run that was started before another one stored its prices, and got the workspace after it, knows
+    them: what it sees moves on to the present. Where the clock went back it stays where it is.
+    """
+    as_of, present = config.as_of, AsOf(config.as_of.day, now, now)
+    if as_of.known_at < as_of.now or not database.knows_later(store.con, as_of):
+        return config
+    return config if database.knows_later(store.con, present) else dataclasses.replace(config, as_of=present)
 
 
 def made(store: Store, config: RunConfig, stages: Stages) -> Night:

@@ -43,7 +43,12 @@ def runs_at_once(folder: Path) -> None:
     started = [home.start(TONIGHT, real=number < WITH_PREFECT) for number in range(RUNS)]
     ended = [home.told(each.end()) for each in started]
     codes = collections.Counter(each.code for each in ended)
-    assert set(codes) <= {0, 75} and codes[0], [(each.code, each.err[-300:]) for each in ended]
+    odd = [
+        (each.code, each.summary.get("degraded"), each.err[-600:])
+        for each in ended
+        if each.code not in (0, 75)
+    ]
+    assert codes[0] and not odd, odd
     refused = [each for each in ended if each.code == 75]
     assert all("two runs never write together" in each.err for each in refused), refused
     home.look(at_rest=True)

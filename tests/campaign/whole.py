@@ -52,7 +52,7 @@ SAID = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended; `after` how many seconds."""
+    """How a command ended; `after` how many seconds it said its last word."""
 
     code: int
     out: str
@@ -83,7 +83,7 @@ class Running:
     ) -> None:
         number = next(_NUMBERS)
         self._out, self._err = (folder / f"said-{number}.{name}" for name in ("out", "err"))
-        self.began, ours = time.monotonic(), {**_environment(), **env}
+        self.began, ours = time.time(), {**_environment(), **env}
         self._process: Any
         if real:
             with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -109,8 +109,9 @@ class Running:
         else:
             self._process.join()
             code = self._process.exitcode
-        took = time.monotonic() - self.began
-        return Ended(code, self._out.read_text() if self._out.exists() else "", self.said(), took)
+        last = max((path.stat().st_mtime for path in (self._out, self._err) if path.exists()), default=0.0)
+        out = self._out.read_text() if self._out.exists() else ""
+        return Ended(code, out, self.said(), max(0.0, last - self.began))
 
 
 def _be(words: Sequence[str], out: str, err: str, env: Mapping[str, str], point: str) -> None:
@@ -279,7 +280,7 @@ def evening_killed(chance: random.Random, folder: Path) -> Outcome:
 
 
 def _wait(night: Running, seconds: float) -> None:
-    time.sleep(max(0.0, night.began + seconds - time.monotonic()))
+    time.sleep(max(0.0, night.began + seconds - time.time()))
 
 
 def untrue(home: Home, ended: Ended, number: signal.Signals) -> list[str]:
