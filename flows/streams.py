@@ -11,6 +11,8 @@ import sys
 from collections.abc import Collection, Iterator
 from typing import Any, TextIO, cast
 
+from forecast_lib.errors import FatalError
+
 __all__ = ["lasting", "lasting_streams"]
 
 _LEFT = (errno.EPIPE, errno.EIO)
@@ -39,7 +41,7 @@ class _Lasting:
             yield
         except OSError as error:
             if error.errno not in self._harmless:
-                raise
+                raise FatalError(f"standard output cannot be written: {error.strerror}") from None
             # What is left in the buffer goes there too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -58,7 +60,11 @@ def lasting(stream: TextIO, *, whatever_happens: bool = False) -> TextIO:
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """Inside the block both streams go on; a result that cannot be written is still an error."""
+    """Inside the block both streams go on.
+
+    Raises:
+        FatalError: a result cannot be written, although its reader is there: to a full disk, for example.
+    """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr, whatever_happens=True)
     try:

@@ -323,6 +323,20 @@ def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
     assert (ran.stdout, ran.stderr) == ("range\n", "")
 
 
+def test_a_result_that_finds_no_room_is_one_line(published):
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "tables", "--workspace", str(published)],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "tickercast: standard output cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (1, said)
+
+
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(monkeypatch, capsys, tmp_path):
     def broken(request):
         raise RuntimeError("two\nlines")
