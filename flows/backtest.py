@@ -2,11 +2,12 @@
 
 from prefect import State, flow
 
-from flows.running.ending import followed, summary_of
+from flows.running.ending import followed, from_parameters, here
 from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import BacktestParameters
 from flows.service.scheduled import once
-from flows.settings.layers import resolve
+from flows.settings.layers import Settings
+from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.night import run_backtest
 from forecast_lib.jobs.record.summary import RunSummary
@@ -24,13 +25,11 @@ def backtest(parameters: BacktestParameters = BacktestParameters()) -> State:
     """Rolling-origin backtest of one or more models against the baselines, or a replay of the nights with
     several schedules.
     """
-    return followed(
-        "backtest",
-        parameters.overrides(),
-        lambda: once("backtest", resolve(parameters.overrides()), _backtest),
+    return from_parameters(
+        "backtest", parameters.overrides(), lambda settings: once("backtest", resolve(settings), _backtest)
     )
 
 
-def backtest_here(config: RunConfig) -> RunSummary:
-    """The flow in this process, with the settings that `config` was resolved from and exported."""
-    return summary_of(backtest(return_state=True))
+def backtest_here(config: RunConfig, settings: Settings) -> RunSummary:
+    """A backtest as a flow in this process."""
+    return here("backtest", lambda: followed("backtest", settings, lambda: _backtest(config)))

@@ -6,8 +6,10 @@ mistakes, and goes to the log.
 """
 
 import argparse
+import atexit
 import contextlib
 import difflib
+import gc
 import json
 import os
 import sys
@@ -20,14 +22,28 @@ from flows.commands import Outcome, Request, handler
 from flows.commands.advice import advised
 from flows.output import expected, one_line
 from flows.running.interruption import Terminated, noted, raising, signal_of
-from flows.settings import layers as settings_module
-from flows.settings.options import COMMANDS, Command, Option, options_of
+from flows.settings.commands import COMMANDS, Command
+from flows.settings.layers import (
+    Settings,
+    gather,
+    secret_texts,
+    unknown_variables,
+    utc_now,
+    without_secrets,
+)
+from flows.settings.options import Option, options_of
+from flows.streams import lasting_streams
 from forecast_lib.errors import TickercastError, UsageError
 
 __all__ = ["main", "overview", "parse", "parser_for"]
 
 _COUNTS: dict[str, str | None] = {"one": None, "maybe": "?", "many": "*"}
 FAILED = 1
+
+# The libraries of a run leave a million objects that stay. Looking through them for circles each time that a
+# few hundred more have come takes a tenth of a small run, and once more at its end a second.
+gc.set_threshold(50_000, 10, 10)
+atexit.register(gc.freeze)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,9 +54,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _described(option: Option) -> str:
-    parts = [f"one or more of {', '.join(option.choices)}"] if option.kind == "choices" else []
+    of = f"of {', '.join(option.choices)}, " if option.choices else ""
+    parts = [f"one or more {of}separated by commas"] if option.kind in ("choices", "names") else []
     parts += [f"default: {option.default}"] if option.default is not None and option.kind != "flag" else []
-    text = f"{option.help} ({'; '.join([*parts, option.variable])})"
+    text = f"{option.said.help} ({'; '.join([*parts, option.variable])})"
     return text.replace("%", "%%")
 
 
@@ -68,7 +85,7 @@ def parser_for(command: Command) -> argparse.ArgumentParser:
                 option.flag, dest=option.name, action="store_const", const="true", help=help_text
             )
         else:
-            metavar = "{" + ",".join(option.choices) + "}" if option.kind == "choice" else option.metavar
+            metavar = "{" + ",".join(option.choices) + "}" if option.kind == "choice" else option.said.metavar
             parser.add_argument(option.flag, dest=option.name, metavar=metavar, help=help_text)
     return parser
 
@@ -121,64 +138,72 @@ def parse(argv: Sequence[str]) -> tuple[Command, dict[str, str], tuple[str, ...]
     return command, overrides, (words,) if isinstance(words, str) else tuple(words or ())
 
 
-def _do(argv: Sequence[str]) -> Outcome:
-    command, overrides, words = parse(argv)
-    settings = settings_module.gather(overrides)
-    for name, meant in settings_module.unknown_variables().items():
-        print(
-            f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?", file=sys.stderr
-        )
-    outcome = handler(command.name)(Request(command.name, settings, overrides, words))
-    if settings["json"]:
-        _print_summary(command.name, outcome.exit_code, outcome.summary)
-    return outcome
+class _Call:
+    """One call of the command line: what could be read of it."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = argv
+        self.overrides: dict[str, str] = {}
+        self.settings: Settings | None = None
+
+    def do(self) -> Outcome:
+        """Read it, once, and do what it says."""
+        command, self.overrides, words = parse(self.argv)
+        self.settings = gather(self.overrides)
+        for name, meant in unknown_variables().items():
+            print(
+                f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?",
+                file=sys.stderr,
+            )
+        outcome = handler(command)(Request(command.name, self.settings, self.overrides, words))
+        if self.settings["json"]:
+            _print_summary(command.name, outcome.exit_code, outcome.summary)
+        return outcome
+
+    def without_secrets(self, text: str) -> str:
+        """The text as it may be shown."""
+        return without_secrets(text, self.settings.hidden if self.settings else secret_texts(self.overrides))
+
+    def failed(self, message: str, exit_code: int) -> int:
+        """One line for people, and, where it was asked for, one for programs."""
+        settings = self.settings
+        if settings is None:  # what the environment says holds although the command line is wrong
+            with contextlib.suppress(TickercastError):
+                settings = gather({})
+        message = advised(message.strip(), settings.repeated if settings else {})
+        message = one_line(self.without_secrets(message))
+        print(f"tickercast: {message}", file=sys.stderr)
+        if "--json" in self.argv or (settings and settings["json"]):
+            _print_summary(self.argv[0] if self.argv else "", exit_code, {"error": message})
+        return exit_code
+
+    def unexpected(self, error: Exception) -> int:
+        """The traceback goes to the log, or where it was asked for."""
+        text = self.without_secrets("".join(traceback.format_exception(error)))
+        if "--debug" in self.argv:
+            print(text, file=sys.stderr, end="")
+            where = "the traceback is above"
+        else:
+            path = self._write_log(text)
+            where = f"the traceback is in {path}" if path else "add --debug to see the traceback"
+        said = f"unexpected {type(error).__name__}: {str(error)[:300] or 'no message'}; {where}"
+        return self.failed(said, FAILED)
+
+    def _write_log(self, text: str) -> Path | None:
+        """To `logs/` in the workspace; None where that cannot be written."""
+        if self.settings is None:
+            return None
+        path = self.settings.workspace / "logs" / f"error-{utc_now():%Y%m%dT%H%M%S}-{os.getpid()}.log"
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # a traceback may quote what only the owner should read
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            return path
+        return None
 
 
 def _print_summary(command: str, exit_code: int, summary: Mapping[str, Any]) -> None:
     print(json.dumps({"command": command, "exit_code": exit_code, **summary}, default=str), flush=True)
-
-
-def _wants_json(argv: Sequence[str]) -> bool:
-    """Whether the summary was asked for, by the command line or by a setting that can be read."""
-    with contextlib.suppress(TickercastError):
-        return "--json" in argv or bool(settings_module.gather({})["json"])
-    return False
-
-
-def _typed(argv: Sequence[str]) -> dict[str, str]:
-    """The options of the command line, as far as it can be read."""
-    with contextlib.suppress(TickercastError, SystemExit, IndexError):
-        return parse(argv)[1]
-    return {}
-
-
-def _repeated(argv: Sequence[str]) -> dict[str, str]:
-    with contextlib.suppress(TickercastError):
-        return settings_module.gather(_typed(argv)).repeated
-    return {}
-
-
-def _failed(argv: Sequence[str], message: str, exit_code: int) -> int:
-    """One line for people, and, where it was asked for, one for programs."""
-    message = advised(message.strip(), _repeated(argv))
-    message = one_line(settings_module.without_secrets(message, settings_module.secret_texts(_typed(argv))))
-    print(f"tickercast: {message}", file=sys.stderr)
-    if _wants_json(argv):
-        _print_summary(argv[0] if argv else "", exit_code, {"error": message})
-    return exit_code
-
-
-def _write_log(argv: Sequence[str], text: str) -> Path | None:
-    """The traceback goes to `logs/` in the workspace; None where that cannot be written."""
-    with contextlib.suppress(OSError, TickercastError):
-        _, overrides, _ = parse(argv)
-        folder = settings_module.gather(overrides).workspace / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"error-{settings_module.utc_now():%Y%m%dT%H%M%S}-{os.getpid()}.log"
-        path.touch(mode=0o600)  # a traceback may quote what only the owner should read
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        return path
-    return None
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -191,36 +216,22 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _unexpected(argv: Sequence[str], error: Exception) -> int:
-    text = settings_module.without_secrets(
-        "".join(traceback.format_exception(error)), settings_module.secret_texts(_typed(argv))
-    )
-    if "--debug" in argv:
-        print(text, file=sys.stderr, end="")
-        where = "the traceback is above"
-    else:
-        path = _write_log(argv, text)
-        where = f"the traceback is in {path}" if path else "add --debug to see the traceback"
-    return _failed(
-        argv, f"unexpected {type(error).__name__}: {str(error)[:300] or 'no message'}; {where}", FAILED
-    )
-
-
 def _version() -> str:
     from importlib.metadata import version
 
     return f"tickercast {version('tickercast')}"
 
 
-def _answer(argv: Sequence[str]) -> int:
+def _answer(call: _Call) -> int:
+    argv = call.argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return 0
     if argv[0] == "--version":
         print(_version())
         return 0
-    exit_code = _do(argv).exit_code
-    sys.stdout.flush()  # a reader that has left is noticed here, not when the interpreter ends
+    exit_code = call.do().exit_code
+    sys.stdout.flush()  # a disk that is full is noticed here, not when the interpreter ends
     return exit_code
 
 
@@ -234,24 +245,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 fresh, 10 degraded, 1 failed, 2 wrong usage, 75 workspace busy, 130 or 143
             interrupted.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    call = _Call(list(sys.argv[1:] if argv is None else argv))
+    with lasting_streams():
+        return _ended(call)
+
+
+def _ended(call: _Call) -> int:
     try:
         with raising(), noted():
-            return _answer(argv)
+            return _answer(call)
     except TickercastError as error:
         _let_go(error)
-        return _failed(argv, str(error), getattr(error, "exit_code", FAILED))
+        return call.failed(str(error), getattr(error, "exit_code", FAILED))
     except (KeyboardInterrupt, Terminated) as error:
         came = signal_of(error)
-        return _failed(argv, f"interrupted by {came.name}; what was published before stays", 128 + came)
-    except BrokenPipeError:
-        # Whoever read our output has gone, for example `head`: what is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return call.failed(f"interrupted by {came.name}; what was published before stays", 128 + came)
     except SystemExit as left:  # argparse, after --help
         return left.code if isinstance(left.code, int) else FAILED
     except Exception as error:
-        return _unexpected(argv, error)
+        return call.unexpected(error)
 
 
 if __name__ == "__main__":

@@ -5,40 +5,33 @@ It reads no published table and writes none; it holds the workspace, because its
 """
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
 
-from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.states import State
 
 from flows.running.artifacts import leave_artifacts
-from flows.running.ending import ended, summary_of
+from flows.running.ending import ended, here
 from flows.running.stages import ShownInOrder
-from flows.service.parameters import NightlyParameters
 from flows.service.served_reports import report_link
-from flows.settings.layers import gather
-from flows.settings.recipe import asked_of, recipe_config
+from flows.settings.layers import Settings
+from flows.settings.recipe import asked_of
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.recipe.run import run_recipe
 from forecast_lib.jobs.record.summary import RunSummary
-from forecast_lib.recipes.catalogue import RecipeName, recipe_named, with_asked
+from forecast_lib.recipes.catalogue import recipe_named, with_asked
 from forecast_lib.store.disk.lock import hold_workspace
 
-__all__ = ["recipe", "recipe_here"]
+__all__ = ["recipe_here"]
 
 
-def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
-    settings, config = gather(overrides), recipe_config(name, overrides)
-    asked = asked_of(settings)
-    test_file = settings["test_file"]
+def _recipe(config: RunConfig, settings: Settings, name: str) -> RunSummary:
+    asked, test_file = asked_of(settings), settings["test_file"]
     stages = ShownInOrder(config)
     with hold_workspace(config.workspace, config.run_id, started=config.as_of.now):
         summary = run_recipe(
             with_asked(recipe_named(name), asked),
             asked.changes,
             config,
-            Path(test_file).expanduser().absolute() if test_file else None,
+            test_file and test_file.absolute(),
             stages.single,
         )
     summary = dataclasses.replace(summary, seconds=stages.seconds)
@@ -49,12 +42,8 @@ def _recipe(name: str, overrides: Mapping[str, object]) -> RunSummary:
     return summary
 
 
-@flow(name="recipe", flow_run_name="recipe-{name}", retries=0)
-def recipe(name: RecipeName, parameters: NightlyParameters = NightlyParameters()) -> State:
-    """One of the walkthrough recipes, with its report."""
-    return ended(lambda: _recipe(name, parameters.overrides()))
-
-
-def recipe_here(name: str, config: RunConfig) -> RunSummary:
-    """The flow in this process, with the settings that `config` was resolved from and exported."""
-    return summary_of(recipe(name, return_state=True))
+def recipe_here(config: RunConfig, settings: Settings, name: str) -> RunSummary:
+    """One of the walkthrough recipes, with its report, as a flow in this process."""
+    return here(
+        "recipe", lambda: ended(lambda: _recipe(config, settings, name), settings.hidden), f"recipe-{name}"
+    )

@@ -24,14 +24,14 @@ WEIGHT_SESSIONS = 250
 nothing.
 """
 _RATE = 0.3  # between 0.1 and 0.4 the loss of the combination hardly changes
-_NETWORKS = 0.6  # of the prior; the baselines share the rest
+_NETWORKS = 0.7  # of the prior; the baselines share the rest
 
 
 def prior_weights(networks: int, baselines: int) -> Array:
     """(networks + baselines,) what each part counts before anything is known of it; sums to one.
 
-    >>> prior_weights(1, 4).round(2).tolist()
-    [0.6, 0.1, 0.1, 0.1, 0.1]
+    >>> prior_weights(1, 3).round(2).tolist()
+    [0.7, 0.1, 0.1, 0.1]
     """
     if not (networks and baselines):
         return np.full(networks + baselines, 1 / (networks + baselines))

@@ -1,4 +1,8 @@
-"""What a run was asked to do, as frozen values; grouped by who uses them. Ranges are checked when built."""
+"""What a run was asked to do, as frozen values; grouped by who uses them. Ranges are checked when built.
+
+A field with a `setting` is all there is to say of it: option, variable, key of profiles, field of a form and
+row of the table of settings are made from it.
+"""
 
 import dataclasses
 import datetime as dt
@@ -6,12 +10,13 @@ import hashlib
 import json
 import pkgutil
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from forecast_lib.domain import MAX_HORIZON, AsOf, Ticker
 from forecast_lib.errors import UsageError
+from forecast_lib.setting import refuse_impossible, setting, setting_of
 
 __all__ = [
     "ARMS",
@@ -20,6 +25,7 @@ __all__ = [
     "BacktestConfig",
     "BesideConfig",
     "ModelConfig",
+    "Policy",
     "Rename",
     "RunConfig",
     "RunnerName",
@@ -42,50 +48,40 @@ VARIANTS = tuple(
 ARMS: tuple[str, ...] = get_args(Arm)
 
 
-def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"{name} {value!r} is not known: expected one of {', '.join(known)}")
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{name} {value} is out of range: expected {low} to {high}")
-
-
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network and what it sees.
+    """The network and what it sees."""
 
-    Attributes:
-        variant: name of its file in `models/variants/`.
-        layers: recurrent layers, one on top of the other; `None` takes the variant's own default.
-        units: width of each recurrent layer.
-        lookback: sessions a window may see, the cutoff included.
-        horizon: steps after the cutoff that are forecast, each by its own output.
-        dropout: share of each recurrent layer's outputs dropped in training.
-    """
-
-    variant: str = "stacked"
-    layers: int | None = None
-    units: int = 50
-    lookback: int = 60
-    horizon: int = 5
-    dropout: float = 0.0
+    variant: str = setting(
+        "stacked",
+        "Network variant; a backtest compares several.",
+        "VARIANT",
+        option="model",
+        kind="choices",
+        choices=VARIANTS,
+        form="Model",
+    )
+    layers: int | None = setting(
+        None, "Recurrent layers; 2 for stacked and 1 for the others when not given.", "N", within=(1, 8)
+    )
+    units: int = setting(50, "Width of each recurrent layer.", "N", within=(1, 1024))
+    lookback: int = setting(60, "Sessions that a window sees, the cutoff included.", "N", within=(2, 500))
+    horizon: int = setting(5, "Sessions ahead to forecast.", "N", within=(1, MAX_HORIZON), form="Horizon")
+    dropout: float = setting(
+        0.0, "Share of each layer's outputs dropped in training.", "SHARE", within=(0.0, 0.9)
+    )
 
     def __post_init__(self) -> None:
-        _choice("model", self.variant, VARIANTS)
-        if self.layers is None:  # a frozen value may still complete itself
+        if self.layers is None and self.variant in VARIANTS:  # a frozen value may still complete itself
             object.__setattr__(self, "layers", 2 if self.variant == "stacked" else 1)
-        layers = self.layers or 0
-        _within("layers", layers, 1, 8)
-        if self.variant == "stacked" and layers < 2:
+        refuse_impossible(self)
+        if self.variant == "stacked" and (self.layers or 0) < 2:
             raise UsageError(
-                f"layers {layers} is too few for model 'stacked': expected 2 or more; use 'lstm' for one"
+                f"layers {self.layers} is too few for model 'stacked': expected 2 or more; use 'lstm' for one"
             )
-        _within("units", self.units, 1, 1024)
-        _within("lookback", self.lookback, 2, 500)
-        _within("horizon", self.horizon, 1, MAX_HORIZON)
-        _within("dropout", self.dropout, 0.0, 0.9)
+
+
+_COUNT = (1, 100_000)
 
 
 @dataclass(frozen=True)
@@ -105,67 +101,67 @@ class TrainConfig:
         fine_tune_every: with strategy `auto`, a model older than so many sessions is fine-tuned.
     """
 
-    members: int = 3
-    batch_size: int = 32
-    steps_per_epoch: int = 20
-    epochs: int = 30
-    fine_tune_batch_size: int = 16
-    fine_tune_steps: int = 4
-    fine_tune_epochs: int = 3
-    patience: int = 5
-    learning_rate: float = 1e-3
-    fine_tune_learning_rate: float = 5e-4
-    validation_sessions: int = 250
-    refit_sessions: int = 60
-    fine_tune_every: int = 5
+    members: int = setting(3, within=(1, 100))
+    batch_size: int = setting(32, within=_COUNT)
+    steps_per_epoch: int = setting(20, within=_COUNT)
+    epochs: int = setting(30, "At most so many training epochs of the pooled networks.", "N", within=_COUNT)
+    fine_tune_batch_size: int = setting(16, within=_COUNT)
+    fine_tune_steps: int = setting(4, within=_COUNT)
+    fine_tune_epochs: int = setting(3, within=_COUNT)
+    patience: int = setting(5, within=_COUNT)
+    learning_rate: float = setting(1e-3, within=(1e-7, 1.0))
+    fine_tune_learning_rate: float = setting(5e-4, within=(1e-7, 1.0))
+    validation_sessions: int = setting(250, within=(20, 5_000))
+    refit_sessions: int = setting(60, within=_COUNT)
+    fine_tune_every: int = setting(5, within=_COUNT)
 
     def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            if each.type is int and each.name not in ("members", "validation_sessions"):
-                _within(each.name, getattr(self, each.name), 1, 100_000)
-        _within("members", self.members, 1, 100)
-        _within("validation_sessions", self.validation_sessions, 20, 5_000)
-        for name in ("learning_rate", "fine_tune_learning_rate"):
-            _within(name, getattr(self, name), 1e-7, 1.0)
+        refuse_impossible(self)
 
 
 @dataclass(frozen=True)
 class BacktestConfig:
     """Rolling-origin backtest over the last part of each history.
 
-    Attributes:
-        test_share: share of the sessions, at the end, whose cutoffs are scored.
-        folds: how often the model is fitted anew along the test part; 1 fits once, before it.
-        arms: instead of folds, the nights of the test part are replayed, once for each of these: `fine-tune`
-            as the nights are with strategy `auto`; `retrain` without the fine-tunes; `none` trains once, at
-            the start. Empty: folds.
-        embargo: sessions between the last target that a model is fitted or judged on and the first cutoff it
-            is tested at. 0, as at night: that target is the cutoff's own close, known there, and no session
-            is learned from and
-                tested (see `splits`).
-        window_sessions: models learn from so many of the newest sessions (rolling); None: from all
-            (expanding).
+    `embargo` 0, as at night: the last target that a model is fitted or judged on is the cutoff's own close,
+    known there, and no session is learned from and tested (see `splits`).
     """
 
-    test_share: float = 0.2
-    folds: int = 1
-    arms: tuple[Arm, ...] = ()
-    embargo: int = 0
-    window_sessions: int | None = None
+    test_share: float = setting(
+        0.2, "Share of the sessions, at the end, that is scored.", "SHARE", within=(0.01, 0.9)
+    )
+    folds: int = setting(1, "How often the model is fitted anew along the test part.", "N", within=(1, 500))
+    arms: tuple[Arm, ...] = setting(
+        (),
+        "Replay the nights of the test part instead of folds, once for each of these: fine-tune as the nights"
+        " are, retrain without their fine-tunes, none trains once. Shows what keeping models fresh gains, and"
+        " what it costs.",
+        "ARM",
+        choices=ARMS,
+        form="Arms",
+        most=3,
+    )
+    embargo: int = setting(
+        0,
+        "Sessions held back before each test cutoff; 0 as at night, where none is needed.",
+        "N",
+        within=(0, 250),
+    )
+    window_sessions: int | None = setting(
+        None,
+        "Learn from so many of the newest sessions; from all when not given.",
+        "N",
+        option="window",
+        within=(100, 100_000),
+    )
 
     def __post_init__(self) -> None:
-        _within("test_share", self.test_share, 0.01, 0.9)
-        _within("folds", self.folds, 1, 500)
-        _within("embargo", self.embargo, 0, 250)
-        for arm in self.arms:
-            _choice("arms", arm, ARMS)
+        refuse_impossible(self)
         if self.arms and self.folds != 1:
             raise UsageError(
                 f"folds {self.folds} and arms {','.join(self.arms)} exclude each other: arms follow the"
                 " nightly schedule"
             )
-        if self.window_sessions is not None:
-            _within("window", self.window_sessions, 100, 100_000)
 
 
 # The last letter is small in codes of a hundredth, such as GBp.
@@ -176,33 +172,52 @@ _CURRENCY = re.compile(r"[A-Z]{2}[A-Za-z]", re.ASCII)
 class SourceConfig:
     """Where prices come from. `path`, `mixed_dates` and `currency` are for `files` only; `market_seed` for
     the simulated market only; the rest for `yahoo` only.
-
-    Attributes:
-        mixed_dates: read a date column that mixes two styles if one order of day and month fits all of it;
-            else it is refused.
-        currency: of tickers whose rows name none.
-        proxy: address of an HTTP proxy. May hold a password: it is neither shown nor stored.
-        requests_at_once: tickers asked for at the same time.
-        pause_s: seconds that a place stays taken after each ticker.
     """
 
-    name: SourceName = "simulated"
-    path: Path | None = None
-    market_seed: int = 0
-    mixed_dates: bool = False
-    currency: str | None = None
-    proxy: str | None = field(default=None, repr=False, metadata={"secret": True})
-    requests_at_once: int = 2
-    pause_s: float = 0.25
+    name: SourceName = setting("simulated", "Where prices come from.", "NAME", option="source")
+    path: Path | None = setting(
+        None,
+        "CSV or Parquet file, or a folder of TICKER.csv; implies --source files.",
+        "PATH",
+        option="files",
+    )
+    market_seed: int = setting(0, "Which simulated market: the same number gives the same series.", "N")
+    mixed_dates: bool = setting(
+        False,
+        "Read a date column that mixes two styles, if one order of day and month fits all of it; else such a"
+        " file is refused by line.",
+    )
+    currency: str | None = setting(
+        None, "Currency of prices in files that have no currency column, for example EUR.", "CODE"
+    )
+    proxy: str | None = setting(
+        None,
+        "HTTP proxy for Yahoo, for example http://user:password@host:3128; better set as a variable, where no"
+        " list of processes shows it.",
+        "URL",
+        kind="proxy",
+        secret=True,
+    )
+    requests_at_once: int = setting(
+        2,
+        "Tickers that Yahoo is asked for at the same time, 1 or 2: larger crowds are refused.",
+        "N",
+        within=(1, 2),
+    )
+    pause_s: float = setting(
+        0.25,
+        "Seconds to wait after each ticker that Yahoo was asked for.",
+        "SECONDS",
+        option="pause",
+        within=(0.0, 60.0),
+    )
 
     def __post_init__(self) -> None:
-        _choice("source", self.name, get_args(SourceName))
+        refuse_impossible(self)
         if self.currency is not None and not _CURRENCY.fullmatch(self.currency):
             raise UsageError(
                 f"currency {self.currency[:20]!a} is no currency: expected a code such as USD, EUR or GBp"
             )
-        _within("requests_at_once", self.requests_at_once, 1, 2)  # Yahoo answers larger crowds with 429
-        _within("pause", self.pause_s, 0.0, 60.0)
         if self.name == "files" and self.path is None:
             raise UsageError(
                 "source 'files' needs a path: give --files PATH, a CSV or Parquet file or a folder of"
@@ -212,20 +227,34 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class BesideConfig:
-    """What else is known beside the prices of the tickers.
+    """What else is known beside the prices of the tickers."""
 
-    Attributes:
-        covariates: file of named series.
-        tickers: of the price source, that serve as covariates; they are stored as prices are, and nothing is
-            forecast for them.
-        events: file of events.
-        calendars: ask the source when companies report.
-    """
-
-    covariates: Path | None = None
-    tickers: tuple[Ticker, ...] = ()
-    events: Path | None = None
-    calendars: bool = False
+    covariates: Path | None = setting(
+        None,
+        "CSV or Parquet file of series that are known beside prices: name, session, value, and maybe ticker"
+        " and known_at. Each enters the models only where it pays.",
+        "FILE",
+    )
+    tickers: tuple[Ticker, ...] = setting(
+        (),
+        "Tickers of the source that serve as covariates, for example ^VIX,^GSPC: stored as prices are, not"
+        " forecast.",
+        "A,B",
+        option="covariate_tickers",
+        form="Covariates",
+        most=100,
+    )
+    events: Path | None = setting(
+        None,
+        "CSV or Parquet file of events, past and to come: session, kind, and maybe ticker, known_at and value"
+        " (of ex_dividend and split). The exchange's own calendar is known without it.",
+        "FILE",
+    )
+    calendars: bool = setting(
+        False,
+        "Ask the source each night when companies report and which splits are to come; the dates become"
+        " events.",
+    )
 
 
 @dataclass(frozen=True)
@@ -245,11 +274,7 @@ class RunConfig:
 
     Attributes:
         also: further models that a backtest compares with `model`.
-        dask_scheduler: address of the scheduler whose workers `runner` dask uses; None starts some on this
-            machine.
         renames: whose past is stored under another name, in the order of their days.
-        rules: severities of quality rules that differ from the usual ones, for example
-            `zero_volume=drop_row`.
         backfilled: the night of an earlier evening on which no run finished, made up for by a scheduled run.
     """
 
@@ -262,29 +287,67 @@ class RunConfig:
     also: tuple[ModelConfig, ...] = ()
     train: TrainConfig = TrainConfig()
     backtest: BacktestConfig = BacktestConfig()
-    strategy: Strategy = "auto"
-    seed: int = 0
-    runner: RunnerName = "threads"
-    workers: int = 2
-    dask_scheduler: str | None = None
-    shard_size: int = 8
-    keep_snapshots: int = 7
+    strategy: Strategy = setting(
+        "auto",
+        "What to do with yesterday's models; auto decides for each ticker.",
+        "NAME",
+        form="Strategy",
+        taken_with=ModelConfig,
+    )
+    seed: int = setting(0, "Seed of everything random in a run.", "N", within=(0, 2**31 - 1), form="Seed")
+    runner: RunnerName = setting("threads", "What trains shards of tickers side by side.", "NAME")
+    workers: int = setting(2, "How many shards are worked on at once.", "N", within=(1, 256))
+    dask_scheduler: str | None = setting(
+        None,
+        "Scheduler whose workers --runner dask uses, for example tcp://10.0.0.5:8786; implies that runner."
+        " When not given, that runner starts --workers processes of its own.",
+        "ADDRESS",
+        kind="scheduler",
+    )
+    shard_size: int = setting(8, "Tickers trained together in one task.", "N", within=(1, 10_000))
+    keep_snapshots: int = setting(7, "Published files that are kept.", "N", within=(1, 10_000))
     renames: tuple[Rename, ...] = ()
-    rules: tuple[str, ...] = ()
+    rules: tuple[str, ...] = setting(
+        (),
+        "Severities of quality rules that differ from the usual ones, RULE=SEVERITY with commas between; see"
+        " the table of rules.",
+        "RULES",
+    )
     beside: BesideConfig = BesideConfig()
     backfilled: bool = False
 
     def __post_init__(self) -> None:
-        _choice("strategy", self.strategy, get_args(Strategy))
-        _choice("runner", self.runner, get_args(RunnerName))
-        _within("seed", self.seed, 0, 2**31 - 1)
-        _within("workers", self.workers, 1, 256)
-        _within("shard_size", self.shard_size, 1, 10_000)
-        _within("keep_snapshots", self.keep_snapshots, 1, 10_000)
+        refuse_impossible(self)
         if not self.tickers:
             raise UsageError(
                 "the universe is empty: expected at least one ticker; give --tickers A,B or --universe FILE"
             )
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How much maintenance keeps. Every evening within `models_days` can be run again with the models of its
+    time.
+    """
+
+    reports: int = setting(
+        60,
+        "Reports that are kept, besides those of the kept snapshots.",
+        "N",
+        option="keep_reports",
+        within=_COUNT,
+    )
+    models_days: int = setting(
+        90,
+        "Days within which no model is removed; an evening since then can be run again with the models of its"
+        " time.",
+        "DAYS",
+        option="keep_models_days",
+        within=_COUNT,
+    )
+
+    def __post_init__(self) -> None:
+        refuse_impossible(self)
 
 
 _PLACE_AND_TIME = ("run_id", "workspace", "as_of", "backfilled", "dask_scheduler")
@@ -303,7 +366,7 @@ def _shown(value: Any) -> Any:
         return {
             each.name: _shown(getattr(value, each.name))
             for each in dataclasses.fields(value)
-            if not each.metadata.get("secret")
+            if not setting_of(each).secret
         }
     return [_shown(each) for each in value] if isinstance(value, list | tuple) else value
 

@@ -22,7 +22,6 @@ __all__ = [
     "STATUSES",
     "AsOf",
     "RunId",
-    "Session",
     "Ticker",
     "parse_ticker",
     "parse_tickers",
@@ -31,7 +30,6 @@ __all__ = [
 
 Ticker = NewType("Ticker", str)
 RunId = NewType("RunId", str)
-Session = dt.date
 
 MAX_HORIZON = 20
 MAX_BACKFILL = 250
@@ -41,7 +39,7 @@ QUANTILES = (0.005, 0.01, 0.025, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.975
 STATUSES = ("fresh", "last_good", "naive", "ended", "none")
 """How a ticker can stand after a run, the best first."""
 
-NOT_COMPARED = ("first", "universe", "version", "settings", "weights", "session", "width")
+NOT_COMPARED = ("first", "version", "settings", "weights", "session", "width")
 """Why the width of a forecast cannot be held against that of the run before (`forecast_drivers`)."""
 
 _TICKER_PATTERN = re.compile(r"[A-Z0-9^][A-Z0-9.\-=^]{0,14}", re.ASCII)

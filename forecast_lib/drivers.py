@@ -16,8 +16,9 @@ sessions*; *calibration* is that of `naive`, and *combination* what is left.
 
 Changes exchange one thing at a time, in this order: what was published, the same from the prices known by
 now (*revised prices*, those of other tickers among them as far as they are pooled), the covariates known by
-now (*new covariates*), tonight's model (*new weights*), and tonight's session, to which each driver's own
-change belongs. They add up to the change of the log width.
+now (*new covariates*), where the run before was asked for other tickers, those of tonight (*other tickers*,
+by what they have in common), tonight's model (*new weights*), and tonight's session, to which each driver's
+own change belongs. They add up to the change of the log width.
 """
 
 import functools
@@ -29,7 +30,7 @@ import pandas as pd
 
 from forecast_lib.calibration import COVERAGES, student_t_shape
 from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Combined, Forecasts, combined_at, head_at, with_scale
+from forecast_lib.forecast import Combined, Forecasts, combined_at, with_scale
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.models.heads import Standardised, standardised
 from forecast_lib.windows.features import log_mean_variance, session_features
@@ -72,6 +73,8 @@ class Before:
         same_model: tonight's model answered then.
         model: what answered then, where it was another; None: baselines only.
         covariates: by driver, (horizon,) the effects of covariates and events as published.
+        among: the ticker's history as it is known by now, but with what it had in common with the tickers
+            that were asked for then; None: with those of tonight.
     """
 
     cutoff: np.datetime64
@@ -79,6 +82,7 @@ class Before:
     same_model: bool = True
     model: Bundle | None = None
     covariates: Mapping[str, Array] = field(default_factory=dict)
+    among: TickerSeries | None = None
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,20 @@ def _of_inputs(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dic
     return found
 
 
-def _of_network(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> dict[str, Array]:
-    """By driver, (cutoffs, horizon): what a network's interval would be without calibration."""
+def _of_network(
+    bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray, head: Standardised
+) -> dict[str, Array]:
+    """By driver, (cutoffs, horizon): what a network's interval would be without calibration.
+
+    Args:
+        head: what the networks said from there.
+    """
     scale = bundle.scale
     usual = scale.coefficients[0] + (scale.usual * scale.coefficients[1:]).sum(axis=0)
     return {
         "usual level": np.tile(_always(bundle.horizon) + 0.5 * usual, (len(cutoffs), 1)),
         **_of_inputs(bundle, series, cutoffs),
-        "network": _own_reach(head_at(bundle, series, cutoffs)) - _untrained(),
+        "network": _own_reach(head) - _untrained(),
     }
 
 
@@ -194,7 +204,10 @@ def _whole(
         bundle: of the network that `own` is of; None: of `naive`.
     """
     cutoffs, steps = made.forecasts.cutoffs[places], made.weights.shape[2]
-    inner = _of_network(bundle, series, cutoffs) if bundle else _of_baselines(series, cutoffs, steps)
+    if bundle and own.head:
+        inner = _of_network(bundle, series, cutoffs, own.head.part(places))
+    else:
+        inner = _of_baselines(series, cutoffs, steps)
     said, width = sum(inner.values()), log_width(own.quantiles[places])
     width = np.where(np.isfinite(width), width, said)
     whole = log_width(made.forecasts.quantiles[places])
@@ -219,19 +232,21 @@ def drivers(bundle: Bundle | None, series: TickerSeries, made: Combined, before:
     if before.model is not None and before.model.horizon != steps:
         return _not_compared(found, "settings", steps)
 
-    def again(model: Bundle | None) -> tuple[Combined, Effects]:
+    def again(model: Bundle | None, history: TickerSeries = series) -> tuple[Combined, Effects]:
         """From the cutoff of then, as the prices are known by now."""
-        once_more = combined_at(model, series, steps, (at, at + 1))
-        return once_more, effects(model, series, once_more)[0]
+        once_more = combined_at(model, history, steps, (at, at + 1))
+        return once_more, effects(model, history, once_more)[0]
 
     place = at - int(made.forecasts.cutoffs[0])
     there = 0 <= place < len(every)
     then = (made.part(slice(place, place + 1)), every[place]) if there else again(bundle)
     model, was = (bundle, then) if before.same_model else (before.model, again(before.model))
+    among = was if before.among is None else again(model, before.among)
     with np.errstate(invalid="ignore"):  # where a width is not finite
         changes = {
             **_of_the_session(found, then[1], steps),
-            **_of_what_is_known(before, model, series, *was),
+            **_of_what_is_known(before, model, before.among or series, *among),
+            **({} if before.among is None else {"other tickers": _sum(was[1]) - _sum(among[1])}),
             "new weights": _sum(then[1]) - _sum(was[1]),
         }
     changed = np.stack([*changes.values()])

@@ -28,21 +28,23 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import Standardised, combined
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
+from forecast_lib.windows.pooled_shape import leaning
 from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import scale_inputs
 
 __all__ = [
     "COMBINED",
+    "LARGEST_DIVIDEND",
     "Combined",
     "Forecasts",
+    "announced_dividends",
     "combine",
     "combined_at",
     "combined_forecast",
     "forecast_rows",
     "forecast_with_baseline",
     "forecast_with_model",
-    "head_at",
     "known_actuals",
     "last_evenings",
     "relative_losses",
@@ -52,6 +54,8 @@ __all__ = [
 
 COMBINED = "combined"
 """In `made_by` and in the tables of backtests: all parts together."""
+LARGEST_DIVIDEND = 0.5
+"""Of the last close. What is said to pay more up to a step is taken for a slip, and moves nothing."""
 _SHOCK, _AFTER_SHOCK = 8.0, 5  # scales, sessions
 _OUTER = [QUANTILES.index(0.025), QUANTILES.index(0.975)]
 _EXCEEDANCES = CALIBRATION_SESSIONS * 2 * np.minimum(np.array(QUANTILES), 1 - np.array(QUANTILES))
@@ -73,16 +77,48 @@ class Forecasts:
         point: (n, horizon) prices.
         sigma: (n, horizon) standard deviation of the log return up to the step.
         quantiles: (n, horizon, len(QUANTILES)) prices, ascending, positive and finite.
+        head: what a model's networks said, before calibration; None of what no network made.
     """
 
     cutoffs: np.ndarray
     point: Array
     sigma: Array
     quantiles: Array
+    head: Standardised | None = None
 
     def part(self, chosen: slice) -> "Forecasts":
         """Those of some of the cutoffs."""
-        return Forecasts(self.cutoffs[chosen], self.point[chosen], self.sigma[chosen], self.quantiles[chosen])
+        return Forecasts(
+            self.cutoffs[chosen],
+            self.point[chosen],
+            self.sigma[chosen],
+            self.quantiles[chosen],
+            None if self.head is None else self.head.part(chosen),
+        )
+
+
+def _announced(series: TickerSeries, cutoffs: np.ndarray, horizon: int) -> Array:
+    """(cutoffs, horizon): the share of the last close that will have been paid up to each step, by dividends
+    that are announced at the cutoff.
+    """
+    if series.inputs is None or series.inputs.dividends is None:
+        return np.zeros((len(cutoffs), horizon))
+    paid = series.inputs.dividends.at(series.sessions[cutoffs], horizon) / series.close[cutoffs][:, None]
+    return np.where(paid < LARGEST_DIVIDEND, paid, 0.0)
+
+
+def _announced_falls(series: TickerSeries, cutoffs: np.ndarray, horizon: int) -> Array:
+    """(cutoffs, horizon): the log return that they cost the price up to each step: whatever it is by then, it
+    is lower by the share that was paid, so that a distribution keeps its width.
+    """
+    return np.log1p(-_announced(series, cutoffs, horizon))
+
+
+def announced_dividends(series: TickerSeries, horizon: int) -> Array:
+    """(horizon,): cash for a share that the forecast from the last session takes off the price at each
+    step.
+    """
+    return _announced(series, np.array([len(series) - 1]), horizon)[0] * series.close[-1]
 
 
 def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Array) -> Array:
@@ -103,12 +139,14 @@ def _forecasts(
     centre: Array,
     scale: Array,
     wanted: int,
-    df: Array | None = None,
+    head: Standardised | None = None,
 ) -> Forecasts:
-    """Calibrated forecasts at the last `wanted` cutoffs; `df` where the distribution is a Student-t."""
+    """Calibrated forecasts at the last `wanted` cutoffs; `head` where networks made them."""
+    head = None if head is None else head.part(slice(-wanted, None))
+    centre = centre + _announced_falls(series, cutoffs, centre.shape[1])
     scores = np.abs(future_log_returns(features.log_close, centre.shape[1])[cutoffs] - centre) / scale
     reach = (
-        multipliers(scores, wanted, None if df is None else student_t_shape(df[-wanted:]))
+        multipliers(scores, wanted, None if head is None else student_t_shape(head.df))
         * scale[-wanted:, :, None]
     )
     sigma = scale[-wanted:] * np.sqrt(variance_factor(_variance_ratios(features, cutoffs, scale), wanted))
@@ -119,16 +157,16 @@ def _forecasts(
     # Times the exponential, so that a centre of zero is the last close to the last bit.
     last = series.close[cutoffs][:, None]
     quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
-    return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles)
+    return Forecasts(cutoffs, last * np.exp(centre), np.minimum(sigma, _FARTHEST), quantiles, head)
 
 
 def _as_it_says(series: TickerSeries, cutoffs: np.ndarray, made: Prediction, returns: Array) -> Forecasts:
     """The forecasts of a baseline that has quantiles of its own."""
-    last = series.close[cutoffs][:, None]
-    quantiles = last[..., None] * np.exp(np.clip(returns, -_FARTHEST, _FARTHEST))
+    last, falls = series.close[cutoffs][:, None], _announced_falls(series, cutoffs, made.centre.shape[1])
+    quantiles = last[..., None] * np.exp(np.clip(returns + falls[..., None], -_FARTHEST, _FARTHEST))
     return Forecasts(
         cutoffs,
-        last * np.exp(np.clip(made.centre, -_FARTHEST, _FARTHEST)),
+        last * np.exp(np.clip(made.centre + falls, -_FARTHEST, _FARTHEST)),
         np.minimum(made.scale, _FARTHEST),
         quantiles,
     )
@@ -144,7 +182,7 @@ def _first_window(bundle: Bundle) -> int:
     return WARM_UP + bundle.network.lookback - 1
 
 
-def head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
+def _head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
     """What the model's networks say at these cutoffs, none of which is before its first whole window."""
     values, first = session_features(series).values, _first_window(bundle)
     every = [outputs(bundle.network, member, values, cutoffs, first=first) for member in bundle.members]
@@ -156,10 +194,10 @@ def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int
     only.
     """
     every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
-    features, head = session_features(series), head_at(bundle, series, every)
+    features, head = session_features(series), _head_at(bundle, series, every)
     sigma = bundle.scale.sigma(*scale_inputs(series, bundle.inputs, bundle.horizon))[every]
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
-    return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head.df)
+    return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head)
 
 
 def forecast_with_baseline(
@@ -225,14 +263,17 @@ def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:
         else made.part(slice(0))
     )
     usable = np.isfinite(own.point) & np.isfinite(own.sigma) & np.isfinite(own.quantiles).all(axis=2)
-    filled = []
-    for part in (own.point, own.sigma, own.quantiles):
+
+    def filled(part: Array) -> Array:
         whole = np.full((len(every), *part.shape[1:]), np.nan)
         whole[own.cutoffs - cutoffs[0]] = np.where(
             usable if part.ndim == 2 else usable[..., None], part, np.nan
         )
-        filled.append(whole)
-    return Forecasts(every, *filled)
+        return whole
+
+    said = own.head
+    head = Standardised(filled(said.location), filled(said.scale), filled(said.df)) if said else None
+    return Forecasts(every, filled(own.point), filled(own.sigma), filled(own.quantiles), head)
 
 
 def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
@@ -246,17 +287,17 @@ def _shocked(series: TickerSeries, cutoffs: np.ndarray) -> np.ndarray:
 
 
 def _as_pooled(returns: Array, series: TickerSeries, cutoffs: np.ndarray) -> Array:
-    """The quantiles of the log return, moved and reaching as those of all tickers do, as far as that is
-    known.
+    """The quantiles of the log return, leaning as the ticker's and all tickers' do, and reaching as those of
+    all tickers, as far as that is known.
     """
     if series.shape is None:
         return returns
-    middle, reach, share = series.shape.at(series.sessions[cutoffs])
+    lean, reach, known = leaning(series.shape, series, cutoffs)
     low, high = returns[..., _OUTER[:1]], returns[..., _OUTER[1:]]
-    half, known = (high - low) / 2, (share > 0)[..., None]
+    half = (high - low) / 2
     tails = np.where(_TAIL_SHARE < 1, (high + low) / 2 + half * reach, returns)
-    returns = np.where(known, _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails, returns)
-    return np.maximum.accumulate(returns + share[..., None] * middle * half, axis=-1)
+    moved = _TAIL_SHARE * returns + (1 - _TAIL_SHARE) * tails + lean * half
+    return np.maximum.accumulate(np.where(known[..., None], moved, returns), axis=-1)
 
 
 def combine(parts: Mapping[str, Forecasts], series: TickerSeries, cutoffs: tuple[int, int]) -> Combined:
@@ -300,12 +341,13 @@ def with_scale(made: Combined, series: TickerSeries, name: str, factor: Array) -
         name: of a part whose quantiles follow its volatility. factor: (cutoffs, horizon).
     """
     cutoffs, part = made.forecasts.cutoffs, made.parts[name]
-    last = series.close[cutoffs][:, None]
+    # What is left of the last close once announced dividends are paid: they do not grow with the volatility.
+    left = series.close[cutoffs][:, None] * np.exp(_announced_falls(series, cutoffs, factor.shape[1]))
     moved = Forecasts(
         cutoffs,
-        last * np.exp(np.log(part.point / last) * factor),
+        left * np.exp(np.log(part.point / left) * factor),
         part.sigma * factor,
-        last[..., None] * np.exp(np.log(part.quantiles / last[..., None]) * factor[..., None]),
+        left[..., None] * np.exp(np.log(part.quantiles / left[..., None]) * factor[..., None]),
     )
     parts = {**made.parts, name: moved}
     return Combined(_together(parts, made.weights, series, cutoffs), parts, made.weights)

@@ -41,6 +41,7 @@ _TABLES: Path | None = None
 
 def pytest_configure(config: pytest.Config) -> None:
     global _TABLES
+    config.pluginmanager.register(spread.Needed(config.getoption("markexpr")))
     _TABLES = Path(config.cache.mkdir("prefect")) / f"{version('prefect')}.db"
 
 

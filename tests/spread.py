@@ -1,5 +1,5 @@
 """How the tests are spread over the workers of `make test`: by file, the long ones first, and one server for
-all that need it.
+all that need it; and which files need not be looked at.
 """
 
 import functools
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-__all__ = ["ByFile", "long_first", "marked"]
+__all__ = ["ByFile", "Needed", "long_first", "marked"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _SHARED = ("prefect_server", "tickercast")
+_MARKED = re.compile(r"^pytestmark = .*", re.MULTILINE)
 _ASKS = re.compile(rf"def \w+\([^)]*\b({'|'.join(_SHARED)})\b")
 
 
@@ -30,6 +31,28 @@ class ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return "the server's" if _shares_the_server(file) else file
+
+
+class Needed:
+    """Leaves out files that would be imported for nothing: a module without an example in it, a file of tests
+    all of which are marked as what is not asked for. TensorFlow and Prefect take seconds, in every worker.
+    """
+
+    def __init__(self, asked: str) -> None:
+        """Args:
+        asked: the expression of `-m`.
+        """
+        self._asked = [mark for mark in ("slow", "prefect") if f"not {mark}" in asked]
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """True for such a file."""
+        if collection_path.suffix != ".py":
+            return None
+        text = collection_path.read_text(encoding="utf-8")
+        if not collection_path.name.startswith("test_"):
+            return ">>>" not in text or None
+        marks = " ".join(_MARKED.findall(text))
+        return any(f"mark.{mark}" in marks for mark in self._asked) or None
 
 
 def marked(items: list[pytest.Item]) -> None:

@@ -21,19 +21,43 @@ def reach(values: np.ndarray) -> np.ndarray:
     return multipliers(values, 1, NORMAL)[0, 0]
 
 
-def test_in_quiet_times_the_reach_is_half_the_shapes_and_half_the_outcomes():
+def factor_of(known: np.ndarray, step: int = 1) -> float:
+    """What the reach is multiplied by for what is true lately, written down once more."""
+    newest = known[::-1][:500]
+    weight = 0.5 ** (np.arange(len(newest)) / (30 * np.sqrt(step)))
+    x = np.log(np.average(np.minimum(newest, 5 * newest.mean()), weights=weight) / newest.mean())
+    chance = 0.84**2 * step * (weight**2).sum() / weight.sum() ** 2
+    return float(np.exp(x * x**2 / (x**2 + chance)))
+
+
+@pytest.mark.parametrize("lately", [3.0, 1.0, 0.3])
+def test_the_reach_is_half_the_shape_s_and_half_the_outcomes_times_what_is_true_lately(lately):
     values = scores(600)
-    conformal = multipliers(values, 1)[0, 0]
-    np.testing.assert_allclose(reach(values), np.sqrt(NORMAL.reach[0, 0] * conformal), rtol=1e-12)
+    values[-41:-1] *= lately
+    values[-20] *= 30  # a crash
+    known = values[:-1]  # the last outcome known at the last cutoff is that of the one before
+    wider = known[-500:].mean() / NORMAL.mean[0, 0]
+    own = NORMAL.reach[0, 0] * (wider if abs(np.log(wider)) > 0.15 else 1)
+    expected = np.sqrt(own * multipliers(values, 1)[0, 0]) * factor_of(known[:, 0])
+    np.testing.assert_allclose(reach(values), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.3])
 def test_after_a_break_of_forty_sessions_the_reach_follows_it(factor):
     calm = scores(600)
     broken = calm.copy()
-    broken[-41:-1] *= factor  # the last outcome known at the last cutoff is that of the cutoff before
+    broken[-41:-1] *= factor
     grown = reach(broken) / reach(calm)
-    assert (grown > 2).all() if factor > 1 else (grown < 0.6).all()
+    assert (grown > 1.8).all() if factor > 1 else (grown < 0.65).all()
+
+
+def test_no_evening_of_a_break_is_a_cliff():
+    values = scores(700)
+    values[-100:] *= 3
+    every = Shape(np.tile(NORMAL.reach, (100, 1, 1)), np.tile(NORMAL.mean, (100, 1)))
+    daily = multipliers(values, 100, every)
+    assert daily[-1, 0, 1] > 2 * daily[0, 0, 1]
+    assert np.abs(np.diff(np.log(daily[:, 0]), axis=0)).max() < 0.25
 
 
 def test_forty_sessions_within_chance_change_nothing():

@@ -232,7 +232,7 @@ def test_revised_covariates_are_told_from_revised_prices():
         (Before(SERIES.sessions[-2], np.zeros(2), False, lively(horizon=3)), "settings"),
         (Before(SERIES.sessions[-2], np.full(2, -np.inf)), "width"),
         (Before(SERIES.sessions[-2], np.full(2, np.nan)), "first"),
-        ("universe", "universe"),
+        ("version", "version"),
     ],
     ids=["no session", "later", "horizon", "no width", "no step", "as said"],
 )

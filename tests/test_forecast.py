@@ -2,16 +2,35 @@
 future.
 """
 
+import dataclasses
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from forecast_lib.domain import QUANTILES
-from forecast_lib.forecast import Forecasts, forecast_rows, forecast_with_baseline, forecast_with_model
+from forecast_lib.covariates.calendar import ALWAYS, NEVER
+from forecast_lib.covariates.inputs import EX_DIVIDEND, Dividends, Inputs
+from forecast_lib.domain import QUANTILES, Ticker
+from forecast_lib.drivers import log_width
+from forecast_lib.forecast import (
+    Forecasts,
+    announced_dividends,
+    combined_forecast,
+    forecast_rows,
+    forecast_with_baseline,
+    forecast_with_model,
+    relative_losses,
+    with_scale,
+)
+from forecast_lib.models.baselines import BASELINES
+from forecast_lib.prices.sources.simulated import ANNOUNCED, SimulatedMarket
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import session_features
+from forecast_lib.windows.series import series_of
 from tests import made_up
+from tests.prices.one_ticker import ask, split_adjusted
 
 FIRST_WINDOW = 31
 """The first cutoff that has a window: 22 sessions of warm-up and 10 of window, counted from 0."""
@@ -201,3 +220,98 @@ def test_prices_in_another_unit_give_the_same_forecast_in_that_unit():
     for maker in ("naive", "drift", "model"):
         here, there = evening(maker, series), evening(maker, made_up.times(series, 1e4))
         np.testing.assert_allclose(there.quantiles, here.quantiles * 1e4, rtol=1e-6)
+
+
+# --- announced dividends
+
+
+def paying(series, share: float, *, on: int, since: int | None = None):
+    """The series knowing of a dividend of that share of the last close, on a session after it (a weekday).
+
+    Args:
+        on: sessions after the last. since: how many before the last it was announced; None: ever.
+    """
+    days = np.concatenate([series.sessions, np.busday_offset(series.sessions[-1], np.arange(1, 30))])
+    told = ALWAYS if since is None else series.sessions[-1 - since]
+    spans = np.array([told]), np.array([NEVER])
+    cash = np.array([share * series.close[-1]])
+    dividends = Dividends(days, days[len(series) - 1 + on][None], *spans, cash)
+    return dataclasses.replace(series, inputs=Inputs(dividends=dividends))
+
+
+@pytest.mark.parametrize("maker", ["model", *BASELINES])
+def test_an_announced_dividend_comes_off_from_its_day_on_whoever_forecasts(maker):
+    """By hand: of 100, two are paid with the third session; what is left is 98 %, and its width the same."""
+    series = made_up.noisy(400)
+    plain, told = (by(maker, each, last(series), 5) for each in (series, paying(series, 0.02, on=3)))
+    left = np.array([1.0, 1.0, 0.98, 0.98, 0.98])
+    np.testing.assert_allclose(told.point, plain.point * left, rtol=1e-12)
+    np.testing.assert_allclose(told.quantiles, plain.quantiles * left[:, None], rtol=1e-12)
+    np.testing.assert_array_equal(told.sigma, plain.sigma)
+
+
+def test_what_answers_is_lower_by_the_dividend_and_as_wide():
+    series = made_up.noisy(400)
+    plain, told = (combined_forecast(None, each, 5) for each in (series, paying(series, 0.02, on=3)))
+    left = np.array([1.0, 1.0, 0.98, 0.98, 0.98])
+    np.testing.assert_allclose(told.forecasts.quantiles[0], plain.forecasts.quantiles[0] * left[:, None])
+    np.testing.assert_allclose(log_width(told.forecasts.quantiles), log_width(plain.forecasts.quantiles))
+    twice = np.full((1, 5), 2.0)
+    wider = with_scale(told, paying(series, 0.02, on=3), "naive", twice).parts["naive"]
+    alone = with_scale(plain, series, "naive", twice).parts["naive"]
+    np.testing.assert_allclose(wider.quantiles[0], alone.quantiles[0] * left[:, None])
+
+
+def test_nobody_knows_of_a_dividend_before_it_was_announced():
+    series = made_up.noisy(400)
+    told = paying(series, 0.02, on=1, since=2)
+    every = (len(series) - 6, len(series))
+    plain, known = (by("naive", each, every, 5) for each in (series, told))
+    np.testing.assert_array_equal(known.quantiles[:3], plain.quantiles[:3])  # bit by bit
+    assert (known.quantiles[3:, 4] < plain.quantiles[3:, 4]).all()
+    before = by("naive", told.until(len(series) - 3), (len(series) - 6, len(series) - 3), 5)
+    np.testing.assert_array_equal(before.quantiles, plain.quantiles[:3])
+
+
+@pytest.mark.parametrize("share", [0.5, 3.0])
+def test_a_dividend_of_half_the_price_is_a_slip_and_moves_nothing(share):
+    series = made_up.noisy(400)
+    plain, told = (evening("naive", each) for each in (series, paying(series, share, on=1)))
+    np.testing.assert_array_equal(told.quantiles, plain.quantiles)
+    assert announced_dividends(paying(series, share, on=1), 2).tolist() == [0.0, 0.0]
+    assert announced_dividends(paying(series, 0.4, on=2), 2) == pytest.approx([0, 0.4 * series.close[-1]])
+
+
+def announcing(number: int):
+    """A share of the simulated market that knows its dividends as they were announced, and their places."""
+    market, last = SimulatedMarket(), dt.date(2026, 11, 20)
+    offered = ask(market, f"SIMX{number}", None, last)
+    series = series_of(f"SIMX{number}", split_adjusted(offered.prices, offered.actions))
+    actions = offered.actions.set_index("session")
+    splits = actions.loc[actions["kind"] == "split", "value"]
+    told = market.events([Ticker(series.ticker)], last)[1].rows
+    told = told[(told["kind"] == EX_DIVIDEND) & (told["session"] <= pd.Timestamp(last))]
+    place = np.searchsorted(series.sessions, told["session"].to_numpy("datetime64[D]"))
+    later = [splits[splits.index > day].prod() for day in told["session"]]
+    cash = told["value"].to_numpy() / np.array(later)
+    spans = series.sessions[place - ANNOUNCED], np.full(len(place), NEVER)
+    dividends = Dividends(series.sessions, series.sessions[place], *spans, cash)
+    return dataclasses.replace(series, inputs=Inputs(dividends=dividends)), place
+
+
+def test_on_the_simulated_market_forecasts_of_ex_dividend_days_have_their_centre_where_the_truth_is():
+    """Within three standard errors with the announcements, beyond ten without; and the loss is lower."""
+    errors, blind, losses = [], [], []
+    for number in range(1, 31):
+        series, place = announcing(number)
+        place = place[place > 300]
+        every = [dataclasses.replace(series, inputs=inputs) for inputs in (series.inputs, None)]
+        both = [by("naive", each, (300, len(series) - 1), 1) for each in every]
+        points = [np.log(series.close[place] / made.point[place - 301, 0]) for made in both]
+        errors, blind = [*errors, *points[0]], [*blind, *points[1]]
+        own = [relative_losses(made, each)[place - 301, 0] for made, each in zip(both, every, strict=True)]
+        losses.append(np.sum(own, axis=1))
+    known, unknown = np.sum(losses, axis=0)
+    error = np.std(errors) / np.sqrt(len(errors))
+    assert len(errors) > 1000 and abs(np.mean(errors)) < 3 * error and np.mean(blind) < -10 * error
+    assert known < 0.97 * unknown

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from flows.commands.doctor import Patient, check_lock, check_tensorflow
+from flows.settings.commands import COMMANDS
 from flows.settings.layers import gather
-from flows.settings.options import COMMANDS, OPTIONS
+from flows.settings.options import OPTIONS
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs.forecast.tickers import FEWEST_SESSIONS
@@ -51,32 +52,38 @@ QUICK = {
 """A smaller network and a shorter backtest than usual: what is tested is that the commands run as written."""
 
 
+SETTINGS, RULES_PAGE = Path("flows/README.md"), Path("forecast_lib/prices/README.md")
+
+
 def settings_table() -> str:
     rows = ["| option | setting | default | meaning |", "|---|---|---|---|"]
     for option in OPTIONS.values():
-        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
-        rows.append(
-            f"| `{option.flag}` | `{option.variable}` | {option.default or ''} | {option.help}{choices} |"
-        )
+        some = "One or more" if option.kind == "choices" else "One"
+        told = option.said.help + (f" {some} of {', '.join(option.choices)}." if option.choices else "")
+        told += " Separated by commas." if option.kind in ("choices", "names") else ""
+        rows.append(f"| `{option.flag}` | `{option.variable}` | {option.default or ''} | {told} |")
     return "\n".join(rows)
 
 
-def test_every_setting_is_on_its_page_with_its_default():
-    between = COMMANDS_PAGE.partition("<!-- settings -->\n")[2].partition("<!-- end of settings -->")[0]
-    assert between.strip() == settings_table()
-
-
-def test_the_rules_are_on_their_page_as_they_are_defined():
-    between = (
-        PAGES[Path("forecast_lib/prices/README.md")]
-        .partition("<!-- rules -->\n")[2]
-        .partition("<!-- end of rules -->")[0]
-    )
-    lines = ["| rule | what breaks it | what happens | may also be |", "|---|---|---|---|"]
+def rules_table() -> str:
+    rows = ["| rule | what breaks it | what happens | may also be |", "|---|---|---|---|"]
     for rule in RULES.values():
         others = ", ".join(f"`{choice}`" for choice in rule.choices if choice != rule.severity)
-        lines.append(f"| `{rule.name}` | {rule.meaning} | `{rule.severity}` | {others} |")
-    assert between.splitlines() == lines
+        rows.append(f"| `{rule.name}` | {rule.meaning} | `{rule.severity}` | {others} |")
+    return "\n".join(rows)
+
+
+def with_tables(page: Path) -> str:
+    """The page with its tables as the code has them."""
+    name, table = {SETTINGS: ("settings", settings_table), RULES_PAGE: ("rules", rules_table)}[page]
+    before, _, rest = PAGES[page].partition(f"<!-- {name} -->\n")
+    after = rest.partition(f"<!-- end of {name} -->")[2]
+    return f"{before}<!-- {name} -->\n{table()}\n<!-- end of {name} -->{after}"
+
+
+@pytest.mark.parametrize("page", [SETTINGS, RULES_PAGE], ids=str)
+def test_what_is_generated_on_a_page_is_as_the_code_has_it(page):
+    assert PAGES[page] == with_tables(page), "renew it: python -m tests.test_readme"
 
 
 def test_every_command_is_on_a_page():
@@ -157,3 +164,8 @@ def test_the_fewest_sessions_are_as_the_readme_says():
 def test_each_file_that_a_page_links_is_there(page):
     for target in re.findall(r"\]\((?!#|https?:)([^)#]+)[^)]*\)", PAGES[page]):
         assert (ROOT / page.parent / target).exists(), target
+
+
+if __name__ == "__main__":
+    for page in (SETTINGS, RULES_PAGE):
+        (ROOT / page).write_text(with_tables(page), encoding="utf-8")

@@ -52,7 +52,7 @@ def test_it_runs_outside_the_repository(wheel, tmp_path):
         "import forecast_lib; print(all(getattr(forecast_lib, name) for name in forecast_lib.__all__))"
     )
     assert ran.stdout.split() == ["True"], ran.stderr
-    ran = python("from flows.settings.layers import profile_names; print(*profile_names())")
+    ran = python("from flows.settings.files import profile_names; print(*profile_names({}))")
     assert "demo" in ran.stdout.split()
     code = "import datetime as dt, pathlib; from forecast_lib.store.working import database"
     ran = python(

@@ -3,12 +3,15 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.output import format_of
-from flows.settings.layers import Settings
 
-__all__ = ["HANDLERS", "Outcome", "Request", "handler"]
+if TYPE_CHECKING:  # the process that answers a question needs no settings
+    from flows.settings.commands import Command
+    from flows.settings.layers import Settings
+
+__all__ = ["Outcome", "Request", "handler"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Request:
     """
 
     command: str
-    settings: Settings
+    settings: "Settings"
     overrides: Mapping[str, str]
     words: tuple[str, ...] = ()
 
@@ -31,7 +34,7 @@ class Request:
     def format(self) -> str:
         """How rows are written: as was asked for, else as the output file's name ends."""
         asked: str = self.settings["format"]
-        return asked if "format" in self.overrides else format_of(self.settings["output"], asked)
+        return asked if self.settings.asked("format") else format_of(self.settings["output"], asked)
 
 
 @dataclass(frozen=True)
@@ -42,30 +45,8 @@ class Outcome:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-HANDLERS = {
-    "nightly": "flows.commands.runs:nightly",
-    "ingest": "flows.commands.runs:ingest",
-    "backtest": "flows.commands.runs:backtest",
-    "recipe": "flows.commands.runs:recipe",
-    "forecasts": "flows.commands.readers:forecasts",
-    "sql": "flows.commands.readers:sql",
-    "risk": "flows.commands.readers:risk",
-    "tables": "flows.commands.readers:tables",
-    "report": "flows.commands.readers:report",
-    "status": "flows.commands.status:status",
-    "doctor": "flows.commands.doctor:doctor",
-    "serve": "flows.commands.serving:serve",
-    "deploy": "flows.commands.serving:deploy",
-    "quarantine": "flows.commands.prices:quarantine",
-    "gaps": "flows.commands.prices:gaps",
-    "restore": "flows.commands.upkeep:restore",
-    "verify": "flows.commands.verify:verify",
-    "maintain": "flows.commands.upkeep:maintain",
-}
-
-
-def handler(command: str) -> Callable[[Request], Outcome]:
+def handler(command: "Command") -> Callable[[Request], Outcome]:
     """The function that does the command."""
-    module, _, name = HANDLERS[command].partition(":")
-    function: Callable[[Request], Outcome] = getattr(importlib.import_module(module), name)
+    module = importlib.import_module(f"{__name__}.{command.module}")
+    function: Callable[[Request], Outcome] = getattr(module, command.name)
     return function

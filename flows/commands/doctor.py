@@ -30,16 +30,10 @@ from packaging.requirements import Requirement
 from flows.commands import Outcome, Request
 from flows.commands.advice import advised
 from flows.output import one_line
-from flows.settings.layers import (
-    DEPLOYMENTS,
-    Settings,
-    as_of_from,
-    prefect_address,
-    source_from,
-    source_tickers,
-    unknown_variables,
-    utc_now,
-)
+from flows.settings.files import DEPLOYMENTS
+from flows.settings.layers import Settings, prefect_address, unknown_variables, utc_now
+from flows.settings.run_config import as_of_from, source_tickers
+from forecast_lib.config import SourceConfig
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import SchemaTooNew, StoreDamaged, TickercastError
 
@@ -47,18 +41,7 @@ __all__ = ["CHECKS", "Finding", "doctor", "examine"]
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 MIN_FREE_BYTES = 1_000_000_000
-NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "fuse.sshfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-)
+NETWORK_FILE_SYSTEMS = "nfs nfs4 cifs smb3 smbfs fuse.sshfs 9p afs ceph glusterfs".split()
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)
 YAHOO = "https://query2.finance.yahoo.com"
 _PROBE_DAYS, _PATIENCE_S = 14, 5.0
@@ -392,7 +375,7 @@ def check_source(patient: Patient) -> Finding:
     from forecast_lib.prices import open_source
     from forecast_lib.store.parquet import ParquetFiles
 
-    source, as_of = source_from(patient.settings), as_of_from(patient.settings, patient.now)
+    source, as_of = patient.settings.made(SourceConfig), as_of_from(patient.settings, patient.now)
     named = parse_tickers(patient.settings["tickers"] or tuple(source_tickers(source, as_of)) or ("SPY",))
     cache = Path(_cache_of_yahoo().name)
     prices = open_source(source, as_of, tickers=named, cache_dir=cache, parquet=ParquetFiles(), once=True)

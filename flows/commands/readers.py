@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
 from flows.output import expected, show_file, write_rows
+from flows.settings.commands import Reports
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
 from forecast_lib.rows import Rows
@@ -173,14 +174,14 @@ def _asked(request: Request) -> tuple[str, ...]:
     """The tickers named after the command, or by --tickers; settings of the environment and the profile are
     for runs.
     """
-    if request.words and "tickers" in request.overrides:
+    if request.words and request.settings.asked("tickers"):
         raise UsageError("tickers were given twice: name them after `forecasts` or by --tickers")
-    if "universe" in request.overrides:
-        from flows.settings.layers import read_universe
+    if request.settings.asked("universe"):
+        from flows.settings.files import read_universe
 
-        return parse_tickers(read_universe(request.overrides["universe"]).tickers)
+        return parse_tickers(read_universe(request.settings["universe"]).tickers)
     return parse_tickers(
-        request.words or (request.settings["tickers"] if "tickers" in request.overrides else ())
+        request.words or (request.settings["tickers"] if request.settings.asked("tickers") else ())
     )
 
 
@@ -215,9 +216,7 @@ def _serve_reports(request: Request, folder: Path) -> Outcome:
     """Until it is stopped, which is the usual end."""
     from flows.service.served_reports import serving_reports
 
-    port = request.settings["reports_port"]
-    if not 0 <= port <= 65_535:
-        raise UsageError(f"reports-port {port} is out of range: expected 0 to 65535")
+    port = request.settings.made(Reports).reports_port
     with serving_reports({"": folder}, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}/  stop with Ctrl-C", flush=True)
         _open(request, address)

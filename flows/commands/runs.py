@@ -16,8 +16,9 @@ from flows.commands.readers import LATEST_FORECASTS, latest_report, published_pa
 from flows.output import as_table
 from flows.running.interruption import Terminated, mute, noted, signal_of
 from flows.running.temporary_server import TemporaryServer
-from flows.settings.layers import export, forget_prefect_address, prefect_address, prepare_process, resolve
-from flows.settings.options import COMMANDS
+from flows.settings.commands import COMMANDS, Plain
+from flows.settings.layers import forget_prefect_address, prefect_address, prepare_process
+from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import Interrupted, UsageError
 from forecast_lib.rows import Rows
@@ -27,19 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["backtest", "ingest", "nightly", "recipe"]
 
-_SHOWN = [
-    "ticker",
-    "cutoff",
-    "step",
-    "target_session",
-    "last_close",
-    "point",
-    "q025",
-    "q975",
-    "made_by",
-    "source",
-]
+_SHOWN = "ticker cutoff step target_session last_close point q025 q975 made_by source".split()
 _ROWS_SHOWN = 60
+
+
+def _say_beginning(kind: str, config: RunConfig, more: str = "") -> None:
+    """The first line of progress: what is going to be done, before anything that takes its time is loaded."""
+    tickers = f"{len(config.tickers)} ticker{'s' * (len(config.tickers) != 1)}"
+    print(f"{kind} of {tickers} as of {config.as_of.day}{more}", file=sys.stderr, flush=True)
 
 
 def _go_without_a_dead_server() -> None:
@@ -79,22 +75,30 @@ def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSum
 
 
 def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]) -> "RunSummary":
-    if request.settings["plain"] and "plain" in COMMANDS[request.command].groups:
+    if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
+        _say_beginning(request.command, config)
         prepare_process(quiet=True)
         from flows.running.plain import plain
 
-        return plain(request.command, config, request.overrides)
-    # So that the flow resolves this very run.
-    export(request.overrides, run=config)
+        return plain(request.command, config, request.settings)
     _go_without_a_dead_server()
+    _say_beginning(request.command, config, "; Prefect is starting")
     prepare_process(quiet=True)
     atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
     server = TemporaryServer()
     module, _, name = flow.partition(":")
     do = getattr(importlib.import_module(module), name)
+    _load_ahead(config)
     with server.in_use():
-        summary: RunSummary = do(*words, config)
+        summary: RunSummary = do(config, request.settings, *words)
         return summary
+
+
+def _load_ahead(config: RunConfig) -> None:
+    """What the run needs and Prefect does not, while its server comes up."""
+    from forecast_lib.jobs.ahead import load_ahead
+
+    load_ahead(config)
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
@@ -161,7 +165,7 @@ def _print_figures(summary: "RunSummary") -> None:
 
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
-    config = resolve(request.overrides)
+    config = resolve(request.settings)
     summary = _run(request, config, "flows.nightly:nightly_here")
     _print_run(summary, request.settings.repeated)
     if summary.published:
@@ -171,7 +175,7 @@ def nightly(request: Request) -> Outcome:
 
 def ingest(request: Request) -> Outcome:
     """Prices only."""
-    config = resolve(request.overrides)
+    config = resolve(request.settings)
     summary = _run(request, config, "flows.nightly:ingest_here")
     _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
@@ -181,7 +185,7 @@ def backtest(request: Request) -> Outcome:
     """Rolling-origin backtest, or a replay of the nights; ends with the models' scores as a table and the
     report's place.
     """
-    config = resolve(request.overrides)
+    config = resolve(request.settings)
     summary = _run(request, config, "flows.backtest:backtest_here")
     _print_run(summary, request.settings.repeated)
     if summary.figures:
@@ -194,7 +198,7 @@ def recipe(request: Request) -> Outcome:
     from flows.settings.recipe import recipe_config
 
     name = request.words[0]
-    config = recipe_config(name, request.overrides)
+    config = recipe_config(name, request.settings)
     summary = _run(request, config, "flows.recipe:recipe_here", name)
     _print_run(summary, request.settings.repeated)
     _print_figures(summary)

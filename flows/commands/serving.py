@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.commands import Outcome, Request
+from flows.settings.commands import Reports, Serving
 from flows.settings.layers import export, gather, prefect_address, prepare_process
 from forecast_lib.errors import FatalError, UsageError
 
@@ -31,12 +32,6 @@ def _server(port: int) -> Iterator[str]:
         raise FatalError(
             f"no Prefect server answers at {configured} (PREFECT_API_URL): start it, or unset the variable"
         )
-
-
-def _checked(name: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise UsageError(f"{name} {value} is out of range: expected {low} to {high}")
-    return value
 
 
 def _say_silent_runs() -> None:
@@ -64,7 +59,7 @@ def _reports(request: Request) -> Iterator[str | None]:
     """
     from flows.service.served_reports import serving_reports
 
-    port = _checked("reports-port", request.settings["reports_port"], 0, 65_535)
+    port = request.settings.made(Reports).reports_port
     with contextlib.ExitStack() as served:
         try:
             address = served.enter_context(serving_reports(_report_folders(request), port))
@@ -83,20 +78,19 @@ def serve(request: Request) -> Outcome:
     """
     from flows.service import deployments
 
-    port = _checked("port", request.settings["port"], 1, 65_535)
-    limit = _checked("limit", request.settings["limit"], 1, 1_000)
+    asked = request.settings.made(Serving)
     export(request.overrides)
     prepare_process(quiet=False)
     # Until Prefect listens to SIGTERM itself, it must not leave our server behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with _reports(request) as reports, _server(port) as address:
+    with _reports(request) as reports, _server(asked.port) as address:
         print(f"reports {reports}/" if reports else "the reports are not served", flush=True)
         print(
             f"Prefect server {address}, user interface {address.removesuffix('/api')}; stop with Ctrl-C",
             flush=True,
         )
         _say_silent_runs()
-        deployments.serve(deployments.build(), limit)
+        deployments.serve(deployments.build(), asked.limit)
     return Outcome(0, {"server": address})
 
 
@@ -114,7 +108,7 @@ def deploy(request: Request) -> Outcome:
     from flows.service import deployments
 
     variables: dict[str, str] = {}
-    export({name: text for name, text in request.overrides.items() if name == "workspace"}, environ=variables)
+    export({name: text for name, text in request.overrides.items() if name == "workspace"}, variables)
     with _server(0):
         names = deployments.deploy(request.settings["pool"], variables)
         _say_silent_runs()

@@ -5,7 +5,8 @@ removed.
 import dataclasses
 
 from flows.commands import Outcome, Request
-from flows.settings.layers import policy_from, utc_now
+from flows.settings.layers import utc_now
+from forecast_lib.config import Policy
 from forecast_lib.errors import UsageError
 
 __all__ = ["maintain", "restore"]
@@ -32,7 +33,7 @@ def maintain(request: Request) -> Outcome:
     from forecast_lib.jobs.upkeep.maintenance import maintain as prune
 
     settings = request.settings
-    done = prune(settings.workspace, policy_from(settings), utc_now(), dry_run=settings["dry_run"])
+    done = prune(settings.workspace, settings.made(Policy), utc_now(), dry_run=settings["dry_run"])
     for each in done.removed:
         print(f"{each.path}  {each.bytes} bytes: {each.why}")
     print(done.message)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.commands import Outcome, Request
-from flows.settings.layers import new_run_id, prepare_process, utc_now
+from flows.settings.layers import prepare_process, utc_now
 from flows.settings.options import OPTIONS
+from flows.settings.run_config import new_run_id
 from forecast_lib.errors import OutOfSpace
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ None of it can fail a run. What could not be done is a notice in the run's summa
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from flows.running.run_log import run_logger
 from flows.service.notify import message_of_run, tell
-from flows.settings.layers import Settings, gather, secret_texts, utc_now, without_secrets
+from flows.settings.layers import Settings, utc_now, without_secrets
 from forecast_lib.errors import TickercastError, WorkspaceBusy
 from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_metrics
 from forecast_lib.jobs.monitor.standing import Standing, standing
@@ -24,27 +24,26 @@ __all__ = ["follow"]
 
 def follow(
     kind: str,
-    overrides: Mapping[str, object],
+    settings: Settings | None,
     result: RunSummary | BaseException,
     message: str,
-    leave: Callable[[RunSummary | None, Settings | None, str], None] = lambda *_: None,
+    leave: Callable[[RunSummary | None, str], None] = lambda *_: None,
 ) -> tuple[str, ...]:
     """Do what follows every run; the notices of it, and what could not be done among them.
 
     Args:
         kind: of the run, for its ending and its metrics.
-        overrides: the run's settings, as `settings.gather` takes them.
+        settings: the run's; None where they are what is wrong.
         result: what it returned or raised.
         message: how it ended, in a sentence without secrets.
         leave: leaves what it left on its page, where it has one: the summary with all notices so far, or the
             message.
     """
-    hidden = secret_texts(overrides)
+    hidden = settings.hidden if settings else ()
     ending, summary = _ending(kind, result, message), result if isinstance(result, RunSummary) else None
     notices = [without_secrets(notice, hidden) for notice in (summary.notices if summary else ())]
     for notice in notices:
         run_logger().warning(notice)
-    settings = _settings(overrides)
 
     def attempt(what: str, step: Callable[[], str | None]) -> None:
         try:
@@ -62,16 +61,8 @@ def follow(
     if settings and settings["notify"] and ending.exit_code != 0:
         attempt("nobody was told", lambda: _tell(settings, ending, summary))
     said = dataclasses.replace(summary, notices=tuple(notices)) if summary else None
-    attempt("the artifacts were not left", lambda: leave(said, settings, ending.message))
+    attempt("the artifacts were not left", lambda: leave(said, ending.message))
     return tuple(notices)
-
-
-def _settings(overrides: Mapping[str, object]) -> Settings | None:
-    """None where the settings are what is wrong."""
-    try:
-        return gather(overrides)
-    except TickercastError:
-        return None
 
 
 def _ending(kind: str, result: RunSummary | BaseException, message: str) -> Ending:
@@ -94,7 +85,7 @@ def _note(settings: Settings, ending: Ending) -> str | None:
     endings = (
         recall(settings.workspace) if ending.status in NOTHING_DONE else remember(settings.workspace, ending)
     )
-    folder = Path(settings["metrics_dir"]).expanduser().absolute() if settings["metrics_dir"] else None
+    folder: Path | None = settings["metrics_dir"] and settings["metrics_dir"].absolute()
     text = exposition(settings.workspace, endings, utc_now(), settings["deadline"])
     write_metrics(metrics_path(settings.workspace, folder), text, shared=folder is not None)
     return None

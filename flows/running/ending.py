@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prefect import State, get_run_logger
+from prefect import State, flow, get_run_logger
 from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
@@ -16,11 +16,11 @@ from flows.running.aftermath import follow
 from flows.running.artifacts import leave_artifacts, leave_failure
 from flows.running.interruption import mute, noted
 from flows.service.served_reports import report_link
-from flows.settings.layers import Settings, secret_texts, without_secrets
+from flows.settings.layers import Settings, gather, secret_texts, without_secrets
 from forecast_lib.errors import FatalError, TickercastError
 from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["ended", "followed", "summary_of"]
+__all__ = ["ended", "followed", "from_parameters", "here"]
 
 
 class _SaidAlready(logging.Filter):
@@ -77,31 +77,60 @@ def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[An
     return State(type=kind, name=name, message=summary.message, data=summary)
 
 
-def followed(kind: str, overrides: Mapping[str, object], run: Callable[[], RunSummary]) -> State[Any]:
+def followed(
+    kind: str, settings: Settings | None, run: Callable[[], RunSummary], hidden: Sequence[str] = ()
+) -> State[Any]:
     """Do the run, then what follows every run; how it ended, as `ended` says it.
 
     Args:
         kind: of the run, for its ending and its metrics.
-        overrides: the flow's parameters, as `settings.gather` takes them.
+        settings: None where they are what is wrong.
+        hidden: secrets where there are no settings.
     """
 
-    def leave(summary: RunSummary | None, settings: Settings | None, message: str) -> None:
+    def leave(summary: RunSummary | None, message: str) -> None:
         address, market = (settings["reports_url"], settings["profile"]) if settings else (None, None)
         if summary:
             leave_artifacts(summary, report_link(summary.report, address, market))
         else:
             leave_failure(kind, message)
 
-    state = ended(run, secret_texts(overrides))
+    state = ended(run, settings.hidden if settings else hidden)
     message = state.message or "no reason given"
     result: Any = state.data
-    notices = follow(kind, overrides, result, message, leave)
+    notices = follow(kind, settings, result, message, leave)
     if isinstance(result, RunSummary):
         return state.model_copy(update={"data": dataclasses.replace(result, notices=notices)})
     return state.model_copy(update={"message": "; ".join([message, *notices])})
 
 
-def summary_of(state: State[Any]) -> RunSummary:
+def from_parameters(
+    kind: str, overrides: Mapping[str, object], run: Callable[[Settings], RunSummary]
+) -> State[Any]:
+    """Gather the settings of this process, the flow's parameters above them, and do the run with them."""
+    try:
+        settings = gather(overrides)
+    except TickercastError as error:
+        wrong = error
+
+        def refuse() -> RunSummary:
+            raise wrong
+
+        return followed(kind, None, refuse, secret_texts(overrides))
+    return followed(kind, settings, lambda: run(settings))
+
+
+def here(name: str, run: Callable[[], State[Any]], shown: str = "") -> RunSummary:
+    """Do a run as a flow in this process. What it needs it has as values: nothing goes through a server.
+
+    Args:
+        shown: name of the flow run, where it is not that of the flow.
+    """
+    as_flow = flow(name=name, flow_run_name=shown or name, retries=0)(run)
+    return _summary_of(as_flow(return_state=True))
+
+
+def _summary_of(state: State[Any]) -> RunSummary:
     """The summary that a flow's final state carries.
 
     Raises:

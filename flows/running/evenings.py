@@ -3,15 +3,17 @@ somebody asked for it, and nothing is done where no session is new.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from flows.running.progress import Progress
 from flows.running.run_log import run_logger
-from flows.settings.layers import gather, new_run_id, utc_now
+from flows.settings.commands import Night
+from flows.settings.layers import Settings, utc_now
+from flows.settings.run_config import new_run_id
 from forecast_lib.config import RunConfig
-from forecast_lib.domain import MAX_BACKFILL, AsOf
-from forecast_lib.errors import TickercastError, UsageError
+from forecast_lib.domain import AsOf
+from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.monitor.missed import due
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.jobs.record.takeover import hold
@@ -30,21 +32,19 @@ def say(sentence: str) -> None:
     run_logger().warning(sentence)
 
 
-def evening(
-    config: RunConfig, overrides: Mapping[str, object], run: Run, *, scheduled: bool = False
-) -> RunSummary:
+def evening(config: RunConfig, settings: Settings, run: Run, *, scheduled: bool = False) -> RunSummary:
     """A night: the missed ones first, in order, where a schedule started it; at once at its end where no
     session is new.
 
     Args:
-        overrides: the run's settings, as `settings.gather` takes them.
+        settings: those that `config` was resolved from.
         scheduled: a schedule started it, nobody by hand.
     """
-    most, asked_for = _most(overrides)
+    most, asked_for = settings.made(Night).backfill, "backfill" in settings.given
     if not scheduled and not asked_for:
         return run(config)
     found = due(config.workspace, config.tickers, config.as_of, most, from_nothing=asked_for)
-    if scheduled and not found.new and "strategy" not in overrides:
+    if scheduled and not found.new and not settings.asked("strategy"):
         return _no_new_session(config, str(found.stands))
     made_up = _made_up_for(config, found.missed, run)
     notes = [f"{found.beyond} missed nights before that were not made up for"] if found.beyond else []
@@ -78,15 +78,6 @@ def _knowing_them(config: RunConfig) -> RunConfig:
     """
     now = utc_now()
     return dataclasses.replace(config, as_of=AsOf(config.as_of.day, now, now))
-
-
-def _most(overrides: Mapping[str, object]) -> tuple[int, bool]:
-    """How many missed nights may be made up for, and whether anybody said so."""
-    settings = gather(overrides)
-    most = settings["backfill"]
-    if not 0 <= most <= MAX_BACKFILL:
-        raise UsageError(f"backfill {most} is out of range: expected 0 to {MAX_BACKFILL}")
-    return most, "backfill" in settings.given
 
 
 def _no_new_session(config: RunConfig, stands: str) -> RunSummary:

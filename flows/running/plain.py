@@ -4,14 +4,13 @@ record of it but the workspace's own.
 
 import dataclasses
 import traceback
-from collections.abc import Mapping
 
 from flows.running.aftermath import follow
 from flows.running.evenings import evening
 from flows.running.interruption import noted
 from flows.running.run_log import run_logger
 from flows.running.stages import SideBySide
-from flows.settings.layers import secret_texts, without_secrets
+from flows.settings.layers import Settings, without_secrets
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.night import run_backtest, run_ingest, run_night
@@ -22,12 +21,12 @@ __all__ = ["plain"]
 _JOBS = {"nightly": run_night, "ingest": run_ingest, "backtest": run_backtest}
 
 
-def plain(kind: str, config: RunConfig, overrides: Mapping[str, object]) -> RunSummary:
+def plain(kind: str, config: RunConfig, settings: Settings) -> RunSummary:
     """Do a run, and what follows it.
 
     Args:
         kind: nightly, ingest or backtest.
-        overrides: the settings that `config` was resolved from.
+        settings: those that `config` was resolved from.
 
     Raises:
         TickercastError: the one that ended the run; whatever else it raised is our own mistake.
@@ -37,15 +36,15 @@ def plain(kind: str, config: RunConfig, overrides: Mapping[str, object]) -> RunS
         with SideBySide(config) as stages:
             return _JOBS[kind](config, stages)
 
-    hidden = secret_texts(overrides)
+    hidden = settings.hidden
     try:
         with noted():
-            summary = evening(config, overrides, run) if kind == "nightly" else run(config)
+            summary = evening(config, settings, run) if kind == "nightly" else run(config)
     except TickercastError as error:
-        follow(kind, overrides, error, without_secrets(str(error), hidden))
+        follow(kind, settings, error, without_secrets(str(error), hidden))
         raise
     except Exception as error:
         run_logger().info("unexpected %s", without_secrets(traceback.format_exc(), hidden))
-        follow(kind, overrides, error, without_secrets(f"unexpected {type(error).__name__}: {error}", hidden))
+        follow(kind, settings, error, without_secrets(f"unexpected {type(error).__name__}: {error}", hidden))
         raise
-    return dataclasses.replace(summary, notices=follow(kind, overrides, summary, summary.message))
+    return dataclasses.replace(summary, notices=follow(kind, settings, summary, summary.message))

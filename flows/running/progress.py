@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from flows.streams import lasting
 from forecast_lib.jobs.stages import Stage, unseen
 
 __all__ = ["Progress"]
@@ -55,7 +56,7 @@ class Progress:
         stream: where to write; standard error when None.
         shown: False shows nothing.
         """
-        self._stream = stream or sys.stderr
+        self._stream = lasting(stream or sys.stderr, whatever_happens=True)
         self._shown = shown
 
     @contextmanager

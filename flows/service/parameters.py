@@ -1,78 +1,31 @@
 """What may be asked of a flow through a Prefect server: names and numbers, no path, no address, no SQL, no
 code.
 
-Whoever reaches the server can start a deployment, so parameters are an input surface. Everything else that a
-run needs comes from the settings of the process that runs it.
+Whoever reaches the server can start a deployment, so parameters are an input surface: those settings that
+have a title for the form, with their own ranges. Everything else that a run needs comes from the settings of
+the process that runs it.
 """
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from forecast_lib.config import VARIANTS, Arm, Strategy
-from forecast_lib.domain import MAX_BACKFILL, MAX_HORIZON, parse_tickers
+from flows.settings.commands import COMMANDS
+from flows.settings.files import NAME
+from flows.settings.options import Option, options_of
+from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import UsageError
 
-__all__ = ["MAX_TICKERS", "BacktestParameters", "MaintenanceParameters", "NightlyParameters"]
-
-MAX_TICKERS = 5_000
+__all__ = ["BacktestParameters", "MaintenanceParameters", "NightlyParameters"]
 
 
-class NightlyParameters(BaseModel):
-    """Parameters of the flows. What is left out is taken from the settings: environment, profile file,
-    default.
-    """
+class _Form(BaseModel):
+    """A form whose fields are all optional."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, title="What to forecast")
-
-    profile: str | None = Field(
-        None,
-        title="Profile",
-        description="Name of a profile file on the machine that runs the flow.",
-        pattern="^[a-z0-9][a-z0-9_-]{0,40}$",
-    )
-    tickers: Annotated[list[str], Field(min_length=1, max_length=MAX_TICKERS)] | None = Field(
-        None, title="Tickers", description="Instead of the profile's universe, for example AAPL or BTC-USD."
-    )
-    covariate_tickers: Annotated[list[str], Field(min_length=1, max_length=100)] | None = Field(
-        None,
-        title="Covariates",
-        description="Tickers of the source that serve as covariates, for example ^VIX.",
-    )
-    as_of: dt.date | None = Field(
-        None, title="As of", description="The evening to look from; today when left out."
-    )
-    horizon: int | None = Field(
-        None, title="Horizon", description="Sessions ahead to forecast.", ge=1, le=MAX_HORIZON
-    )
-    model: Literal[VARIANTS] | None = Field(  # type: ignore[valid-type]
-        None, title="Model", description="Network variant."
-    )
-    strategy: Strategy | None = Field(
-        None, title="Strategy", description="What to do with yesterday's models."
-    )
-    backfill: int | None = Field(
-        None,
-        title="Missed nights",
-        description="Make up for at most so many nights that were missed.",
-        ge=0,
-        le=MAX_BACKFILL,
-    )
-    seed: int | None = Field(
-        None, title="Seed", description="Seed of everything random in a run.", ge=0, le=2**31 - 1
-    )
-
-    @field_validator("tickers", "covariate_tickers")
-    @classmethod
-    def _checked(cls, names: list[str] | None) -> list[str] | None:
-        try:
-            return names and list(parse_tickers(names))
-        except UsageError as error:
-            raise ValueError(str(error)) from None
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def overrides(self) -> dict[str, Any]:
-        """What was given, as `settings.resolve` takes it.
+        """What was given, as `gather` takes it.
 
         >>> NightlyParameters(profile="demo", horizon=3).overrides()
         {'profile': 'demo', 'horizon': 3}
@@ -80,31 +33,48 @@ class NightlyParameters(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-class BacktestParameters(NightlyParameters):
-    """Parameters of the backtest flow."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, title="What to backtest")
-
-    arms: Annotated[list[Arm], Field(min_length=1, max_length=3)] | None = Field(
-        None,
-        title="Arms",
-        description="Replay the nights instead of folds, once for each of these schedules.",
-    )
+def _tickers(names: list[str]) -> list[str]:
+    try:
+        return list(parse_tickers(names))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
-class MaintenanceParameters(BaseModel):
+def _field(option: Option) -> Any:
+    """Type and description of one field; of `choices` that are one value in the config a form takes one."""
+    kind: Any = Literal[option.choices] if option.choices else option.of
+    if option.name == "profile":
+        kind = Annotated[kind, Field(pattern=f"^{NAME}$")]
+    elif option.several:
+        several = Field(min_length=1, max_length=option.said.most)
+        kind = Annotated[list[kind], several]
+        kind = kind if option.choices else Annotated[kind, AfterValidator(_tickers)]
+    elif option.said.within:
+        kind = Annotated[kind, Field(ge=option.said.within[0], le=option.said.within[1])]
+    return kind | None, Field(None, title=option.said.form, description=option.said.help)
+
+
+def _form(command: str) -> type[_Form]:
+    """Of the settings that the command takes."""
+    fields = {option.name: _field(option) for option in options_of(COMMANDS[command]) if option.said.form}
+    return create_model("Form", __base__=_Form, **fields)
+
+
+class NightlyParameters(_form("nightly")):  # type: ignore[misc]
+    """Parameters of a night. What is left out is taken from the settings: environment, profile file,
+    default.
+    """
+
+    model_config = ConfigDict(title="What to forecast")
+
+
+class BacktestParameters(_form("backtest")):  # type: ignore[misc]
+    """Parameters of the backtest flow, as those of a night."""
+
+    model_config = ConfigDict(title="What to backtest")
+
+
+class MaintenanceParameters(_form("maintain")):  # type: ignore[misc]
     """Parameters of the maintenance flow; the policy itself is in the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, title="What to maintain")
-
-    profile: str | None = Field(
-        None,
-        title="Profile",
-        description="Name of a profile file on the machine that runs the flow.",
-        pattern="^[a-z0-9][a-z0-9_-]{0,40}$",
-    )
-    dry_run: bool | None = Field(None, title="Dry run", description="Only list what would be removed.")
-
-    def overrides(self) -> dict[str, Any]:
-        """As for `NightlyParameters`."""
-        return self.model_dump(exclude_none=True)
+    model_config = ConfigDict(title="What to maintain")

@@ -2,9 +2,10 @@
 for.
 """
 
-from collections.abc import Mapping
+import dataclasses
 
-from flows.settings.layers import Settings, gather, resolve
+from flows.settings.layers import Settings
+from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.recipe.series import refuse_without_prices
@@ -13,6 +14,7 @@ from forecast_lib.recipes.catalogue import Asked, recipe_named, with_asked
 __all__ = ["asked_of", "recipe_config"]
 
 _NO_TICKER = "SINE"
+_NETWORK = ("layers", "units", "lookback", "dropout", "epochs")
 
 
 def asked_of(settings: Settings) -> Asked:
@@ -23,35 +25,22 @@ def asked_of(settings: Settings) -> Asked:
         raise UsageError(
             f"{settings.given['model']} names {len(settings['model'])} variants: recipe takes one"
         )
-    values = {
-        name: settings[name]
-        for name in ("layers", "units", "lookback", "dropout", "epochs")
-        if name in settings.given
-    }
+    values = {name: settings[name] for name in _NETWORK if name in settings.given}
     return Asked(variant=settings["model"][0] if "model" in settings.given else None, **values)
 
 
-def recipe_config(name: str, overrides: Mapping[str, object]) -> RunConfig:
+def recipe_config(name: str, settings: Settings) -> RunConfig:
     """The config of one run of the recipe `name`.
-
-    Args:
-        overrides: as for `settings.gather`.
 
     Raises:
         UsageError: an unknown recipe, sizes out of range, or no source for a recipe that needs prices.
     """
     own = recipe_named(name)
-    changed = with_asked(own, asked_of(gather(overrides)))
-    network = {
-        "model": changed.variant,
-        "layers": changed.layers,
-        "units": changed.units,
-        "lookback": changed.lookback,
-        "dropout": changed.dropout,
-        "epochs": changed.epochs,
-    }
+    changed = with_asked(own, asked_of(settings))
+    network = {"model": (changed.variant,)} | {name: getattr(changed, name) for name in _NETWORK}
     config = resolve(
-        {**overrides, **network}, default_tickers=lambda _source, _as_of: (own.ticker or _NO_TICKER,)
+        dataclasses.replace(settings, values={**settings.values, **network}),
+        default_tickers=lambda _source, _as_of: (own.ticker or _NO_TICKER,),
     )
     refuse_without_prices(own, config.source)
     return config

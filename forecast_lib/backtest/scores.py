@@ -30,75 +30,21 @@ __all__ = ["ArmCost", "arm_model", "scores_of_all", "ticker_scores"]
 _REFERENCE = "garch"
 """The baseline to which whole distributions are compared; point forecasts are compared to naive."""
 
-_COLUMNS = [
-    *("ticker", "model", "step"),
-    *(
-        "n",
-        "rmse",
-        "mae",
-        "mase",
-        "rmse_naive",
-        "rmse_ratio",
-        "direction_hit",
-        "up_share",
-        "pinball",
-        "winkler95",
-        "cov80",
-        "cov95",
-    ),
-    *(
-        "dm_stat",
-        "dm_pvalue",
-        "seconds",
-        "qlike",
-        "cov95_low_vol",
-        "cov95_mid_vol",
-        "cov95_high_vol",
-        "pit_pvalue",
-    ),
-    *(
-        "pinball_per_garch",
-        "winkler95_per_garch",
-        "dm_qvalue",
-        "dm_garch_stat",
-        "dm_garch_pvalue",
-        "dm_garch_qvalue",
-        "mcs_pvalue",
-    ),
-    *(
-        "arm",
-        "cpu_seconds",
-        "gain_over_none",
-        "gain_per_cpu_second",
-        "dm_none_stat",
-        "dm_none_pvalue",
-        "dm_none_qvalue",
-    ),
-    *("cov99", "below01", "below025", "joint01", "joint025"),
-    *("kupiec01_pvalue", "kupiec01_qvalue", "kupiec025_pvalue", "kupiec025_qvalue"),
-    *(
-        "christoffersen01_pvalue",
-        "christoffersen01_qvalue",
-        "christoffersen025_pvalue",
-        "christoffersen025_qvalue",
-    ),
-]
-_MEANS = [
-    *(
-        "rmse",
-        "mae",
-        "mase",
-        "rmse_naive",
-        "direction_hit",
-        "up_share",
-        "pinball",
-        "winkler95",
-        "cov80",
-        "cov95",
-    ),
-    *("qlike", "cov95_low_vol", "cov95_mid_vol", "cov95_high_vol"),
-    *("cov99", "below01", "below025", "joint01", "joint025"),
-]
+_COLUMNS = """
+    ticker model step
+    n rmse mae mase rmse_naive rmse_ratio direction_hit up_share pinball winkler95 cov80 cov95
+    dm_stat dm_pvalue seconds qlike cov95_low_vol cov95_mid_vol cov95_high_vol pit_pvalue
+    pinball_per_garch winkler95_per_garch dm_qvalue dm_garch_stat dm_garch_pvalue dm_garch_qvalue mcs_pvalue
+    arm cpu_seconds gain_over_none gain_per_cpu_second dm_none_stat dm_none_pvalue dm_none_qvalue
+    cov99 below01 below025 joint01 joint025
+    kupiec01_pvalue kupiec01_qvalue kupiec025_pvalue kupiec025_qvalue
+    christoffersen01_pvalue christoffersen01_qvalue christoffersen025_pvalue christoffersen025_qvalue
+""".split()
+_MEANS = """
+    rmse mae mase rmse_naive direction_hit up_share pinball winkler95 cov80 cov95
+    qlike cov95_low_vol cov95_mid_vol cov95_high_vol
+    cov99 below01 below025 joint01 joint025
+""".split()
 _RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
 _VALUES = ("cutoff", "actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
 _FEWEST = 30  # times below which no confidence set is worth its name

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ahead", "AtClose", "Inputs", "candidates", "is_ahead"]
+__all__ = ["EX_DIVIDEND", "SPLIT", "Ahead", "AtClose", "Dividends", "Inputs", "candidates", "is_ahead"]
 
 Array = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 
 COVARIATE, EVENT = "covariate ", "event "
+EX_DIVIDEND, SPLIT = "ex_dividend", "split"
+"""Kinds of events that move the price itself, where they come with a value: cash for a share of that day, and
+new shares for an old one.
+"""
 _FAMILIES = {"level": "", "mean": "", "change": "", "year": ", its year"}
 """The inputs of one covariate that are tried together, by what is said of them; all others are its ranges."""
 
@@ -107,14 +111,53 @@ class Ahead:
 def _falls(events: Ahead, horizon: int) -> NDArray[np.bool_]:
     """(days, names, horizon) of `Ahead.at`."""
     falls = np.zeros((len(events.days), len(events.names), horizon), dtype=bool)
-    place = np.searchsorted(events.days, events.on)
     for step in range(1, horizon + 1):
-        cutoff = place - step
-        fits = (cutoff >= 0) & (place < len(events.days))
-        evening = events.days[np.where(fits, cutoff, 0)]
-        fits &= (events.since <= evening) & (evening < events.until)
+        cutoff, fits = _expected(events, step)
         falls[cutoff[fits], events.kind[fits], step - 1] = True
     return falls
+
+
+def _expected(events: "Ahead | Dividends", step: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Of each event the place of the cutoff so many sessions before it, and whether it was expected there."""
+    place = np.searchsorted(events.days, events.on)
+    cutoff = place - step
+    fits = (cutoff >= 0) & (place < len(events.days))
+    evening = events.days[np.where(fits, cutoff, 0)]
+    return cutoff, fits & (events.since <= evening) & (evening < events.until)
+
+
+@dataclass(frozen=True, eq=False)
+class Dividends:
+    """Ex-dividend days of one ticker, past and to come, what each pays, and when it was expected.
+
+    Attributes:
+        days, on, since, until: as of `Ahead`.
+        cash: (n,) for one share, on the share basis of the ticker's series.
+    """
+
+    days: Days
+    on: Days
+    since: Days
+    until: Days
+    cash: Array
+
+    def at(self, sessions: Days, horizon: int) -> Array:
+        """(m, horizon): the cash that a share was expected at the cutoff to have paid by the session of each
+        step.
+
+        >>> days = np.arange("2024-06-03", "2024-06-08", dtype="datetime64[D]")
+        >>> always = np.array(["0001-01-01"], "M8[D]"), np.array(["9999-12-31"], "M8[D]")
+        >>> Dividends(days, days[2:3], *always, np.array([0.5])).at(days[:3], 2).tolist()
+        [[0.0, 0.5], [0.5, 0.5], [0.0, 0.0]]
+        """
+        if not len(self.days) or not len(self.on):
+            return np.zeros((len(sessions), horizon))
+        paid = np.zeros((len(self.days), horizon))
+        for step in range(1, horizon + 1):
+            cutoff, fits = _expected(self, step)
+            np.add.at(paid[:, step - 1], cutoff[fits], self.cash[fits])
+        place = np.searchsorted(self.days, sessions, side="right") - 1
+        return np.where((place >= 0)[:, None], paid.cumsum(axis=1)[np.maximum(place, 0)], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +168,12 @@ class Inputs:
     Attributes:
         at_close: of parts with an input of the same name the first counts.
         ahead: of parts with an event of the same name all count.
+        dividends: None: none is known.
     """
 
     at_close: tuple[AtClose, ...] = ()
     ahead: tuple[Ahead, ...] = ()
+    dividends: Dividends | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _with_inputs(market: Market, config: RunConfig) -> Market:
     """Each series knowing its gaps, what the tickers have in common, and what is known beside them."""
     market = dataclasses.replace(market, series=knowing_gaps(market.series, market.calendars))
     market = with_common_volatility(market, config.tickers, config.model, config.train)
-    return with_known_inputs(market, config.as_of)
+    return with_known_inputs(market, config.as_of, config.model.horizon)
 
 
 def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: bool = True) -> Market:
@@ -139,14 +139,14 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
         )
     stages.say_prices(market)
     market = dataclasses.replace(market, passed_over=source.passed_over())
-    listed = None
+    listed: Sequence[Listed] = ()
     if config.beside.calendars:
         with stages.single("events"):
             listed = source.events(config.tickers, day)
     return _asked_for(store, market, config, listed)
 
 
-def _asked_for(store: Store, market: Market, config: RunConfig, listed: Listed | None = None) -> Market:
+def _asked_for(store: Store, market: Market, config: RunConfig, listed: Sequence[Listed] = ()) -> Market:
     """The market of the tickers asked for, and what is known beside it."""
     market = beside.apart(market, config)
     known = beside.read_beside(store, config, market.beside, listed)
@@ -238,7 +238,7 @@ def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
 
 
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    asked = with_before(store, config, results.to_forecast(tonight, config))
+    asked = with_before(store, config, results.to_forecast(tonight, config), tonight.market)
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)

@@ -163,7 +163,7 @@ def with_forecasts(
     forecasts = [each.forecast for each in made]
     return dataclasses.replace(
         tonight,
-        forecasts=forecast_table(asked, forecasts, tonight.market, config.run_id),
+        forecasts=forecast_table(asked, forecasts, tonight.market, config.run_id, config.as_of.day),
         combination=weight_table(asked, forecasts, config.run_id),
         drivers=driver_table(asked, [each.drivers for each in made], config.run_id),
     )

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.prices import PriceSource, open_source
-from forecast_lib.store.parquet import ParquetFiles
+
+if TYPE_CHECKING:  # whoever only asks how a workspace stands needs no source
+    from forecast_lib.prices import PriceSource
 
 __all__ = ["models_folder", "price_source"]
 
@@ -18,7 +20,10 @@ def models_folder(workspace: Path) -> Path:
 
 def price_source(
     source: SourceConfig, as_of: AsOf, workspace: Path, tickers: Sequence[Ticker] = ()
-) -> PriceSource:
+) -> "PriceSource":
     """The source of a run; nothing is fetched yet."""
+    from forecast_lib.prices import open_source
+    from forecast_lib.store.parquet import ParquetFiles
+
     cache = workspace / "cache" / "yahoo"
     return open_source(source, as_of, tickers=tuple(tickers), cache_dir=cache, parquet=ParquetFiles())

@@ -41,6 +41,10 @@ class Standardised:
     scale: Array
     df: Array
 
+    def part(self, chosen: slice | NDArray[np.integer]) -> "Standardised":
+        """Those of some of the windows."""
+        return Standardised(self.location[chosen], self.scale[chosen], self.df[chosen])
+
 
 def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
     """Parameters of raw outputs (windows, 3 * horizon): locations, then log scales, then degrees of freedom.

@@ -11,6 +11,7 @@ from forecast_lib.windows.histories import Histories, key_of
 __all__ = [
     "INFERRED",
     "LARGEST_PRICE",
+    "SPLIT_RANGE",
     "WITHDRAWN",
     "new_actions",
     "overlaid_actions",
@@ -22,7 +23,7 @@ __all__ = [
 LARGEST_PRICE = 1e9
 """The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
 
-_SPLIT_RANGE = (1e-4, 1e4)
+SPLIT_RANGE = (1e-4, 1e4)
 """Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""
 
 WITHDRAWN = {"dividend": 0.0, "split": 1.0}
@@ -49,8 +50,8 @@ def unusable(actions: pd.DataFrame, rows: Histories, beside: Histories) -> tuple
         return actions, refused_frame(())
     value, is_split = actions["value"].to_numpy(), (actions["kind"] == "split").to_numpy()
     low, high = (
-        np.where(is_split, _SPLIT_RANGE[0], np.nextafter(0, 1)),
-        np.where(is_split, _SPLIT_RANGE[1], LARGEST_PRICE),
+        np.where(is_split, SPLIT_RANGE[0], np.nextafter(0, 1)),
+        np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE),
     )
     impossible = ~((value >= low) & (value <= high))
     rivals = actions.duplicated(_KEY, keep=False).to_numpy()

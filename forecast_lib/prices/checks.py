@@ -58,16 +58,18 @@ class Before:
         actions: ticker, session, kind, value and source.
         released: rows that a person released: ticker, session, row.
         verdicts: ticker, session, verdict, evidence.
+        announced: ticker, session, kind and value of splits that lists of events announced.
     """
 
     rows: Histories
     actions: pd.DataFrame = field(default_factory=lambda: empty("corporate_actions"))
     released: pd.DataFrame = field(default_factory=lambda: empty("quarantined_prices"))
     verdicts: pd.DataFrame = field(default_factory=lambda: empty("price_verdicts"))
+    announced: pd.DataFrame = field(default_factory=lambda: empty("events"))
 
     def about(self, tickers: Sequence[str]) -> Self:
         """What was known of some of the tickers; the rows stay as they are."""
-        names = ("actions", "released", "verdicts")
+        names = ("actions", "released", "verdicts", "announced")
         frames: dict[str, Any] = {
             name: frame[frame["ticker"].isin(tickers)] for name in names if len(frame := getattr(self, name))
         }
@@ -183,7 +185,15 @@ def check(
         released=before.released,
         refused=refused,
     )
-    moves = judged(screened.good(), np.flatnonzero(screened.kept), beside, splits, exchanges, said)
+    moves = judged(
+        screened.good(),
+        np.flatnonzero(screened.kept),
+        beside,
+        splits,
+        exchanges,
+        said,
+        splits_of(before.announced),
+    )
     screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
     breaches = _breaches(screened, offered.refused, bad_actions)
     doubts = [

@@ -6,6 +6,9 @@ the usual volume. A share that was split 2:1 opens at half the last close, to wi
 ordinary day with about twice the number of shares. A bad print has an ordinary day, the ordinary volume, and
 is taken back by the next close. What each of these stories makes of what was seen is in `hypotheses`.
 
+A split that was announced for these days, by a list of events, needs no probabilities: a move of about its
+ratio is that split, and what is left of it the day's own.
+
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after
 DECIDED_WITHIN of them the likeliest story is the verdict. A level that so many sessions in a row have kept is
 no bad print, however it came about: what is neither a split nor a unit is then real, though nobody saw it
@@ -33,9 +36,8 @@ from forecast_lib.prices.odd import (
     usual_moves,
 )
 
-__all__ = ["UNIT_STAYS", "VERDICTS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
+__all__ = ["UNIT_STAYS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
 
-VERDICTS = ("real", "split", "unit", "bad_print", "undecided")
 
 STANDS_OUT, LARGE = 8.0, float(np.log(1.4))
 """A real move is worth a word from so many usual days on, or from 40 % up or 29 % down: 6 in 10,000 moves."""
@@ -47,6 +49,9 @@ SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
 """Posterior probability from which a verdict is given before all is known. A split counts at once for the
 whole past: it must be surer.
 """
+
+_NEAR = np.timedelta64(5, "D")
+"""An announced split may take effect so much earlier or later: lists are often a few days wrong."""
 
 _NIGHT = 0.45
 """Of a usual day's move the part before the open."""
@@ -79,7 +84,7 @@ class Verdict:
 
     Attributes:
         session: the first one after the move.
-        verdict: one of VERDICTS.
+        verdict: as in the table `price_verdicts`.
         ratio: what prices before `session` are divided by to go with those after it: new shares for one old
             (`split`), 0.01 for a unit a hundred times as large that has stayed (`unit`); else 1. Both are
             stored as splits, so that volumes are multiplied by it.
@@ -100,6 +105,7 @@ def judge_moves(
     can_split: bool,
     market_move: Values | None = None,
     overruled: Mapping[np.datetime64, str] = MappingProxyType({}),
+    announced: Mapping[np.datetime64, float] = MappingProxyType({}),
 ) -> tuple[Verdict, ...]:
     """Verdicts on the odd moves of one ticker, oldest first, from what is known by the last row.
 
@@ -110,16 +116,23 @@ def judge_moves(
         market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN
             where unknown.
         overruled: sessions whose moves a person has called `real`.
+        announced: by day, new shares for an old one of the splits that were announced.
     """
     with np.errstate(all="ignore"):
-        return tuple(_Judge(bars, can_split, market_move, overruled).verdicts())
+        return tuple(_Judge(bars, can_split, market_move, overruled, announced).verdicts())
 
 
 class _Judge:
     def __init__(
-        self, bars: Bars, can_split: bool, market_move: Values | None, overruled: Mapping[np.datetime64, str]
+        self,
+        bars: Bars,
+        can_split: bool,
+        market_move: Values | None,
+        overruled: Mapping[np.datetime64, str],
+        announced: Mapping[np.datetime64, float],
     ) -> None:
         self.bars, self.can_split, self.overruled = bars, can_split, overruled
+        self.announced = announced if can_split else {}
         self.close = np.log(bars.close)  # on the basis of the newest split found so far
         self.volume = np.log(np.where(bars.volume > 0, bars.volume, np.nan))
         self.day = np.log(bars.close / bars.open)
@@ -161,6 +174,10 @@ class _Judge:
         if self.overruled.get(self.bars.sessions[at]) == "real":
             evidence["by"] = "person"
             return given("real")
+        if (ratio := self._announced(at, seen)) is not None:
+            evidence["by"] = "announcement"
+            self._split_before(at, -np.log(ratio))
+            return given("split", ratio=ratio)
         chances = posterior(seen, self.can_split)
         # A split or a unit, though neither is likelier than a real move alone.
         level_changed = seen.decided and chances["real"] < 0.5
@@ -178,10 +195,26 @@ class _Judge:
             0 if kind == "split" else self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
         )
         if kind == "split" or (kind == "unit" and waits > UNIT_STAYS):
-            self.close[:at] += level
-            self.volume[:at] -= level if kind == "split" else 0.0
+            self._split_before(at, level, shares=kind == "split")
             return given(kind, ratio=float(np.exp(-level)))
         return given(kind, waits=waits if kind == "unit" else min(waits, DECIDED_WITHIN))
+
+    def _announced(self, at: int, seen: Seen) -> float | None:
+        """The ratio of a split that was announced for about this session, if the move is that and either a
+        usual day or one that is small beside it.
+        """
+        for day, ratio in self.announced.items():
+            level = np.log(ratio)
+            left = abs(seen.beyond_market + level)
+            near = abs(self.bars.sessions[at] - day) <= _NEAR
+            fits = left <= max(ODD * seen.scale, abs(level) / 4) and left < abs(seen.beyond_market) / 2
+            if near and fits:
+                return ratio
+        return None
+
+    def _split_before(self, at: int, level: float, *, shares: bool = True) -> None:
+        self.close[:at] += level
+        self.volume[:at] -= level if shares else 0.0
 
     def _wrong_level(self, at: int, trusted: int, level: float) -> int:
         """How many rows from `at` on lie nearer to the wrong level than to the one before."""
@@ -295,7 +328,7 @@ def sentence(verdict: Verdict) -> str:
     ]
     words = _WORDS[verdict.verdict].format(
         ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}"
-    )
+    ) + (" yet, as it was announced" if seen.get("by") == "announcement" else "")
     return ", ".join(part for part in parts if part) + ": " + words
 
 

@@ -172,6 +172,7 @@ def judged(
     splits: Splits,
     exchanges: Exchanges,
     said: Mapping[str, Mapping[np.datetime64, str]],
+    announced: Splits,
 ) -> Judged:
     """The odd moves among the rows that the rules left, beside the stored ones.
 
@@ -180,6 +181,7 @@ def judged(
         stored: of the same tickers, without what a person refused.
         splits: by ticker, those that the source or a person has recorded.
         said: what persons said of moves.
+        announced: splits that were announced, whether or not they came.
     """
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     since: dict[str, np.datetime64] = {}
@@ -211,6 +213,7 @@ def judged(
                 can_split=can_split(ticker, calendar),
                 market_move=market[bounds[place] : bounds[place + 1]],
                 overruled=overruled,
+                announced=dict(zip(*announced.get(ticker, ((), ())), strict=True)),
             )
             open_ones = [each for each in found if each.session >= begin]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))

@@ -195,24 +195,25 @@ def one_by_one(
 
 @dataclass(frozen=True)
 class Listed:
-    """Dates of events that a source lists tonight.
+    """Dates of events of some kinds that a source lists tonight.
 
     Attributes:
-        rows: kind, ticker, session.
-        tickers: that the list is of.
+        rows: kind, ticker, session and value (NaN: it has none).
+        kinds, tickers: that the list is of.
         until: the last day that it is complete to: a date up to it that it does not have is given up.
         left_out: what it could not say, in sentences.
     """
 
     rows: pd.DataFrame = field(default_factory=lambda: dates_frame(()))
+    kinds: tuple[str, ...] = ()
     tickers: tuple[Ticker, ...] = ()
     until: dt.date = dt.date.min
     left_out: tuple[str, ...] = ()
 
 
 def dates_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Kind, ticker and session, typed, the parts one below the other."""
-    return _joined_frame(parts, {"kind": str, "ticker": str, "session": "datetime64[us]"})
+    """Kind, ticker, session and value, typed, the parts one below the other."""
+    return _joined_frame(parts, {"kind": str, "ticker": str, "session": "datetime64[us]", "value": float})
 
 
 class PriceSource(Protocol):
@@ -233,11 +234,11 @@ class PriceSource(Protocol):
         """
         return ()
 
-    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
-        """The dates that the source lists for these tickers, past and to come, on the evening of `day`; it
-        raises nothing. Nothing where it has no such list.
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> tuple[Listed, ...]:
+        """The dates that the source lists for these tickers, past and to come, on the evening of `day`, each
+        kind in one list; it raises nothing. Nothing where it has no such list.
         """
-        return Listed(left_out=(f"source {self.name!r} has no calendar of events",))
+        return (Listed(left_out=(f"source {self.name!r} has no calendar of events",)),)
 
     def fetch(self, asked: Asked, last: dt.date, done: Callable[[Ticker], None] = nobody) -> Offered:
         """Every row of each ticker from its first session (None: from the beginning) to `last`, both

@@ -8,12 +8,8 @@ and `show_latest` show them.
 from forecast_lib.report.frames import ReportInput
 from forecast_lib.report.pages import (
     INDEX,
-    IndexPage,
-    TickerPage,
-    index_page,
     render_recipe,
     report_pages,
-    ticker_pages,
 )
 from forecast_lib.report.plots import Plot, Series
 from forecast_lib.report.recipe import Figure, RecipeReport
@@ -22,16 +18,12 @@ from forecast_lib.report.writing import show_latest, write_report
 __all__ = [
     "INDEX",
     "Figure",
-    "IndexPage",
     "Plot",
     "RecipeReport",
     "ReportInput",
     "Series",
-    "TickerPage",
-    "index_page",
     "render_recipe",
     "report_pages",
     "show_latest",
-    "ticker_pages",
     "write_report",
 ]

@@ -37,6 +37,17 @@ GLOSSARY: dict[str, Term] = {
         "The single most reasonable price. For daily closes it is usually close to the last close:"
         " which way a price will go can hardly be known. What can be known is how far it may go.",
     ),
+    "ex_dividend": Term(
+        "ex-dividend day",
+        "From this session on a share is sold without its next dividend, and opens lower by about as much."
+        " Where that was announced, by a list of events, forecasts stand lower by it from that day on."
+        " Whoever holds the share has the cash instead: risk of holdings counts it.",
+    ),
+    "split": Term(
+        "split",
+        "One share becomes several, or several become one, each worth less or more to match. A forecast is"
+        " for one share of its cutoff and is settled for one, whatever it has become by then.",
+    ),
     "naive": Term(
         "naive",
         "“The price stays as it is.” Any forecast of the price has to be compared with it, and few do"

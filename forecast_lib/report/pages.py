@@ -45,7 +45,7 @@ from forecast_lib.report.sections.tickers import (
 from forecast_lib.report.sections.tonight import Tonight, tonight
 from forecast_lib.report.words import FILTERS, cell, page_name
 
-__all__ = ["INDEX", "IndexPage", "TickerPage", "index_page", "render_recipe", "report_pages", "ticker_pages"]
+__all__ = ["INDEX", "IndexPage", "TickerPage", "pages_of", "render_recipe", "report_pages"]
 
 INDEX = "index.html"
 _MOST_PAGES = 1000
@@ -121,15 +121,6 @@ def _known(report: ReportInput) -> _Known:
     )
 
 
-def index_page(report: ReportInput) -> IndexPage:
-    """The first page's values.
-
-    Raises:
-        ValueError: `run` is not exactly one row.
-    """
-    return _index(_known(report))
-
-
 def _index(known: _Known) -> IndexPage:
     report = known.report
     lines = ticker_lines(report, known.states, known.closes, known.past)
@@ -150,11 +141,17 @@ def _index(known: _Known) -> IndexPage:
     )
 
 
-def ticker_pages(report: ReportInput) -> Iterator[TickerPage]:
-    """The values of each ticker's page, by name."""
+def pages_of(report: ReportInput) -> tuple[IndexPage, list[TickerState], Iterator[TickerPage]]:
+    """The first page's values, the tickers that have a page of their own, and the values of each of them, by
+    name.
+
+    Raises:
+        ValueError: `run` is not exactly one row.
+    """
     known = _known(report)
     index = _index(known)
-    yield from _tickers(known, _with_pages(known, index), index.changes)
+    shown = _with_pages(known, index)
+    return index, shown, _tickers(known, shown, index.changes)
 
 
 def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> Iterator[TickerPage]:
@@ -214,14 +211,13 @@ def _with_pages(known: _Known, index: IndexPage) -> list[TickerState]:
 
 def report_pages(report: ReportInput) -> Iterator[tuple[str, str]]:
     """File names and HTML texts of a run's pages; links between them begin with `./`."""
-    known, environment = _known(report), _environment()
-    index = _index(known)
-    shown = _with_pages(known, index)
+    environment = _environment()
+    index, shown, tickers = pages_of(report)
     paged = {state.ticker for state in shown}
     yield INDEX, environment.get_template("index.html").render(s=index, run=index.run, paged=paged)
     yield "glossary.html", environment.get_template("glossary.html").render(terms=GLOSSARY)
     template = environment.get_template("ticker.html")
-    for page in _tickers(known, shown, index.changes):
+    for page in tickers:
         yield page_name(page.state.ticker), template.render(p=page, run=page.run)
 
 

@@ -10,24 +10,3 @@ nobody else; readers open `published.duckdb`, which is built beside, audited and
 
 The modules are imported one by one, so that a reader need not wait for what only a run needs.
 """
-
-__all__ = [
-    "audits",
-    "border",
-    "compaction",
-    "database",
-    "faults",
-    "files",
-    "hashing",
-    "holdings",
-    "ledger",
-    "lock",
-    "migrations",
-    "parquet",
-    "publication",
-    "reader",
-    "reads",
-    "restoration",
-    "revisions",
-    "store",
-]

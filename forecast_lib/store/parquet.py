@@ -5,7 +5,7 @@ It is counted first, for a few hundred kilobytes can hold sixty million rows.
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast_lib.errors import FileRefused
 from forecast_lib.store.disk.border import file_errors
 
-__all__ = ["MAX_PARQUET_ROWS", "ParquetFiles", "read_parquet"]
+__all__ = ["MAX_PARQUET_ROWS", "ParquetFiles"]
 
 MAX_PARQUET_ROWS = 20_000_000
 """500 tickers over a century are 13 million rows."""
@@ -34,21 +34,6 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
 }
-
-
-def read_parquet(path: Path, columns: Collection[str], *, max_rows: int = MAX_PARQUET_ROWS) -> pd.DataFrame:
-    """All rows of a Parquet file, in its order, under the names that its columns have there.
-
-    Args:
-        columns: which columns to read, as lower-case letters and digits (`Adj Close` is `adjclose`); others
-            are not even unpacked.
-
-    Raises:
-        FileRefused: as of `ParquetFiles`.
-    """
-    files = ParquetFiles(max_rows)
-    wanted = [name for name in files.header(path) if re.sub(r"[\W_]", "", name).lower() in columns]
-    return pd.DataFrame(dict(files.rows(path, {name: name for name in wanted}, None)[1]))
 
 
 class ParquetFiles:

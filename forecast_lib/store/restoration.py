@@ -1,9 +1,10 @@
 """Back to a good state after damage: a kept snapshot becomes the publication, and the working database is
 rebuilt where it must be.
 
-A publication holds every base table, so that the working database can be made from it. What the ledger
-records beyond it is lost, and said so: in the result and in the ledger. Damaged files are never deleted, only
-renamed.
+A publication holds every base table, so that the working database can be made from it. Its own snapshot is
+the same file and damaged with it: then it is made anew from the working database. What the ledger records
+beyond what is left is lost, and said so: in the result and in the ledger. Damaged files are never deleted,
+only renamed.
 """
 
 import datetime as dt
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast_lib.errors import StoreDamaged, UsageError
+from forecast_lib.errors import AuditFailed, StoreDamaged, UsageError
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import disk_errors
 from forecast_lib.store.disk.files import (
@@ -29,6 +30,7 @@ from forecast_lib.store.published.publication import (
     attached,
     fingerprints,
     list_snapshots,
+    publish,
     published_runs,
     snapshot_path,
 )
@@ -101,7 +103,7 @@ def restore(workspace: Path, snapshot: str | None, *, now: dt.datetime) -> Resto
 
     Args:
         snapshot: name as `list_snapshots` gives it; None keeps a sound publication and otherwise takes the
-            fullest readable snapshot.
+            newest snapshot, or, where that was damaged with it, publishes anew what is stored.
         now: UTC time, for the names of the damaged files and the line in the ledger.
 
     Raises:
@@ -115,7 +117,7 @@ def restore(workspace: Path, snapshot: str | None, *, now: dt.datetime) -> Resto
     with disk_errors(workspace):
         recorded = _recorded_runs(workspace, now, aside)
         working_from, lost = _restore_working(workspace, recorded, now, aside)
-        published_from = _restore_published(workspace, named, recorded, now, aside)
+        published_from = _restore_published(workspace, named, recorded, now, aside, working_from is None)
     return Restored(published_from, working_from, lost, tuple(aside))
 
 
@@ -165,17 +167,40 @@ def _restore_working(
 
 
 def _restore_published(
-    workspace: Path, named: Path | None, recorded: Recorded, now: dt.datetime, aside: list[Path]
+    workspace: Path,
+    named: Path | None,
+    recorded: Recorded,
+    now: dt.datetime,
+    aside: list[Path],
+    working_was_sound: bool,
 ) -> str | None:
     path = workspace / PUBLISHED
     sound = _read_whole(path) is not None
     if named is None and sound:
         return None
-    source = named or _fullest(_snapshots(workspace), recorded).path
     if not sound:
         _put_aside(path, now, aside)
+    if named is None and working_was_sound and _published_anew(workspace, now, aside):
+        return WORKING
+    source = named or _fullest(_snapshots(workspace), recorded).path
     copy_into_place(source, path, PUBLISHED_MODE)
     return source.name
+
+
+def _published_anew(workspace: Path, now: dt.datetime, aside: list[Path]) -> bool:
+    """Publish what is stored, where the newest snapshot cannot be read; whether that could be done."""
+    kept = _snapshots(workspace)
+    if not kept or _read_whole(kept[0]) is not None:
+        return False
+    if not any(kept[0].samefile(damaged) for damaged in aside):
+        _put_aside(kept[0], now, aside)
+    with attached(workspace / WORKING) as con:
+        runs = con.execute("SELECT run_id FROM runs ORDER BY finished_at, run_id").fetchall()
+    try:
+        publish(workspace, runs[-1][0], len(kept) + 1)
+    except AuditFailed:  # of a night without any forecast, for example, which is stored and not shown
+        return False
+    return True
 
 
 def _sound_working(workspace: Path, now: dt.datetime) -> _Copy | None:

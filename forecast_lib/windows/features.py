@@ -20,20 +20,9 @@ from forecast_lib.windows.series import Array, TickerSeries
 
 __all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "rises", "session_features"]
 
-FEATURES = (
-    "return_z",
-    "overnight_z",
-    "intraday_z",
-    "abs_return_z",
-    "log_var_1_22",
-    "log_var_5_22",
-    "log_var_22_66",
-    "log_var_66_long",
-    "close_in_range",
-    "log_volume_22",
-    "log_var_66_250",
-    "log_var_1_5",
-    "log_var_spread_22",
+FEATURES = tuple(
+    "return_z overnight_z intraday_z abs_return_z log_var_1_22 log_var_5_22 log_var_22_66 log_var_66_long"
+    " close_in_range log_volume_22 log_var_66_250 log_var_1_5 log_var_spread_22".split()
 )
 WARM_UP = 22
 """Sessions at the start whose features are not used: their averages stand on too little."""

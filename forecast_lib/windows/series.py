@@ -33,11 +33,9 @@ class PooledShape:
     reach: Array
     share: Array
 
-    def at(self, sessions: NDArray[np.datetime64]) -> tuple[Array, Array, Array]:
-        """Middle, reach and share as known on each of the sessions; a share of 0 before the first day."""
-        place = np.searchsorted(self.days, sessions, side="right") - 1
-        own = np.maximum(place, 0)
-        return self.middle[own], self.reach[own], np.where(place[:, None] >= 0, self.share[own], 0.0)
+    def place(self, sessions: NDArray[np.datetime64]) -> NDArray[np.intp]:
+        """Which estimate holds on each of the sessions; -1 before the first day."""
+        return np.searchsorted(self.days, sessions, side="right") - 1
 
 
 @dataclass(

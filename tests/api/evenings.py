@@ -4,7 +4,8 @@ import datetime as dt
 from pathlib import Path
 from unittest import mock
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.record import publish
 from forecast_lib.sessions import TickerCalendar
 from tests import plain_runs
@@ -28,8 +29,9 @@ def make(workspace: Path, count: int, tickers: int) -> None:
         }
         evening = dt.datetime.combine(session.date(), dt.time(22, 30), dt.UTC)
         config = resolve(
-            {**given, **settings, "workspace": str(workspace), "as_of": str(session.date())},
-            environ={},
+            gather(
+                {**given, **settings, "workspace": str(workspace), "as_of": str(session.date())}, environ={}
+            ),
             now=evening,
         )
         # Pages have tests of their own, and take their time.

@@ -50,7 +50,7 @@ def series() -> list[TickerSeries]:
         for each in (named(LEADING, days, leader.close), named("nothing", days, nothing))
     )
     planned = calendar_events(CALENDAR, dt.date(2010, 1, 4), LAST)
-    dates = MARKET.events(NAMES, LAST).rows
+    dates, _ = (listed.rows for listed in MARKET.events(NAMES, LAST))
     for ticker in NAMES:
         on = dates.loc[dates["ticker"] == ticker, "session"].to_numpy("datetime64[D]")
         always, never = np.full(len(on), ALWAYS), np.full(len(on), NEVER)

@@ -38,9 +38,9 @@ from forecast_lib.recipes.learning import learn, predict, run_free
 from forecast_lib.recipes.run import FREE_STEPS, Scaler, improved_pace, rmse
 from forecast_lib.recipes.series import sine_beyond, sine_series
 from forecast_lib.recipes.splits import held_out_parts
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.windows.common import common_volatility, sharing
 from forecast_lib.windows.series import TickerSeries, series_of
+from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev_prices.parquet"
 SINES = ("sine-small", "sine-unit")

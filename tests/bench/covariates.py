@@ -8,6 +8,10 @@ Printed for each period, of the candidate against without: QLIKE and pinball los
 better and the p-value of the test of all tickers by date (two-sided, neighbouring losses of a month alike).
 
 `--served` (minutes): the same of what is served, network and combination, one backtest each.
+
+`--names IXIC,OWN`: of other series on the same shares, without events: the Nasdaq composite, and an index
+made of the shares themselves, as any market has one. `--elsewhere`: the S&P 500 beside the few shares and the
+one index of other exchanges among the wild tickers, each known on its own evenings, 2014 to 2018.
 """
 
 import argparse
@@ -30,8 +34,7 @@ from forecast_lib.covariates.series import Covariate, as_known, level_of
 from forecast_lib.distribution import pinball
 from forecast_lib.jobs.evaluate import backtests
 from forecast_lib.models.training import first_cutoff
-from forecast_lib.sessions import TickerCalendar
-from forecast_lib.store.parquet import read_parquet
+from forecast_lib.sessions import TickerCalendar, calendar_for
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.beside import range_of
 from forecast_lib.windows.features import session_features
@@ -39,8 +42,12 @@ from forecast_lib.windows.scaling import Sample, fit_volatility_scale, future_lo
 from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 from tests.bench.goals import DATA, geometric, series_until
+from tests.whole_parquet import read_parquet
 
 ACTIONS = DATA.with_name("dev_actions.parquet")
+WILD = DATA.with_name("wild_prices.parquet")
+ELSEWHERE = ("005930.KS", "1301.T", "HDFCBANK.NS", "PETR4.SA", "TATAMOTORS.NS", "VALE3.SA", "^WIG20")
+"""The wild tickers whose exchange is not New York's."""
 MODEL = ModelConfig()
 STEPS = (1, 5)
 PERIODS = {
@@ -64,19 +71,40 @@ Losses = Callable[[Sequence[TickerSeries], Any, Years], dict[str, pd.DataFrame]]
 # --- what is known beside
 
 
-def _index(name: str, last: str) -> pd.DataFrame:
-    from arch.data import sp500, vix
+def _index(name: str, last: str, series: Sequence[TickerSeries]) -> pd.DataFrame:
+    from arch.data import nasdaq, sp500, vix
 
-    found = {"GSPC": sp500, "VIX": vix}[name].load().dropna()  # holidays are among its days
+    if name == "OWN":
+        return _own_index(series)
+    # Holidays are among their days.
+    found = {"GSPC": sp500, "VIX": vix, "IXIC": nasdaq}[name].load().dropna()
     return found[found.index <= pd.Timestamp(last)]
 
 
-def known_beside(series: Sequence[TickerSeries], names: Sequence[str], last: str) -> list[TickerSeries]:
-    """The series knowing the calendar's events and these indices."""
+def _own_index(series: Sequence[TickerSeries]) -> pd.DataFrame:
+    """Each session's mean log return and mean log distances from the close before, of all shares."""
+    moves = []
+    for each in series:
+        before = np.log(each.close[:-1])
+        figures = {"Open": each.open, "High": each.high, "Low": each.low, "Close": each.close}
+        made = {name: np.log(values[1:]) - before for name, values in figures.items()}
+        moves.append(pd.DataFrame(made, index=pd.DatetimeIndex(each.sessions[1:])))
+    mean = pd.concat(moves).groupby(level=0).mean()
+    level = mean["Close"].cumsum()
+    return np.exp(mean.add(level.shift(1).fillna(0.0), axis=0) + np.log(100)).assign(Volume=np.nan)
+
+
+def known_beside(
+    series: Sequence[TickerSeries],
+    names: Sequence[str],
+    last: str,
+    calendar: TickerCalendar = CALENDAR,
+) -> list[TickerSeries]:
+    """The series of an exchange knowing its calendar's events and these indices."""
     sessions = np.unique(np.concatenate([each.sessions for each in series]))
-    evenings, parts = CALENDAR.evenings(sessions), []
+    evenings, parts = calendar.evenings(sessions), []
     for name in names:
-        frame = _index(name, last)
+        frame = _index(name, last, series)
         days = frame.index.to_numpy("datetime64[D]")
         known = CALENDAR.evenings(days)
         if "Close" in frame:
@@ -84,7 +112,7 @@ def known_beside(series: Sequence[TickerSeries], names: Sequence[str], last: str
             parts.append(as_known(range_of(series_of(name, prices), known), sessions, evenings))
         closes = frame["Close" if "Close" in frame else "vix"].to_numpy(float)
         parts.append(as_known(level_of(Covariate(name, None, days, closes, known)), sessions, evenings))
-    planned = calendar_events(CALENDAR, pd.Timestamp(sessions[0]).date(), pd.Timestamp(last).date())
+    planned = calendar_events(calendar, pd.Timestamp(sessions[0]).date(), pd.Timestamp(last).date())
     actions = read_parquet(ACTIONS, ("ticker", "date", "dividend"))
     found = []
     for each in series:
@@ -240,15 +268,43 @@ def printed(losses: Losses, series: Sequence[TickerSeries], sets: Mapping[str, A
         )
 
 
+def elsewhere() -> None:
+    """The S&P 500 beside tickers of other exchanges, and what the selection would keep of it."""
+    first, last = 2014, 2018
+    prices = read_parquet(WILD, ("ticker", "date", "open", "high", "low", "close", "volume"))
+    prices = prices[prices["ticker"].isin(ELSEWHERE) & prices["close"].notna()]
+    series = []
+    for ticker, rows in prices[prices["date"] <= pd.Timestamp(f"{last}-12-31")].groupby("ticker"):
+        own = series_of(str(ticker), rows.rename(columns={"date": "session"}).sort_values("session"))
+        if len(own) > first_cutoff(MODEL.lookback) + FEWEST_TRAINED + 250:
+            series += known_beside([own], ("GSPC",), f"{last}-12-31", calendar_for(str(ticker)))
+    print(f"\nScale, elsewhere, {first} to {last}: {', '.join(each.ticker for each in series)}", flush=True)
+    sets = {label: inputs for label, inputs in sets_of(series).items() if not is_ahead(inputs[0])}
+    printed(scale_losses, series, sets, (first, last))
+    for tried in select(series, MODEL).tried:
+        if tried.name.startswith("covariate"):
+            print(f"  {tried.name}: p {tried.pvalue:.2g}, kept: {tried.kept}", flush=True)
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--served", action="store_true")
+    parser.add_argument("--elsewhere", action="store_true")
+    parser.add_argument("--names", default="")
     parser.add_argument("--periods", default=",".join(PERIODS))
     asked = parser.parse_args(list(arguments))
+    if asked.elsewhere:
+        elsewhere()
+        return
     for period in asked.periods.split(","):
         first, last, names = PERIODS[period]
+        names = tuple(asked.names.split(",")) if asked.names else names
         series = known_beside(series_until(f"{last}-12-31", ()), names, f"{last}-12-31")
         sets = sets_of(series)
+        if asked.names:
+            sets = {label: inputs for label, inputs in sets.items() if not is_ahead(inputs[0])}
+            kept = {each.name: each.kept for each in select(series, MODEL).tried}
+            print(f"  the selection at the end keeps {[each for each in kept if kept[each]] or 'nothing'}")
         print(f"\n{'Served' if asked.served else 'Scale'}, {period}", flush=True)
         if asked.served:
             covariates = {

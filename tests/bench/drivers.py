@@ -3,13 +3,16 @@ tests.bench.drivers`.
 
 Prices: `../shared/data/dev_prices.parquet` seen from the repository's root. Evenings of the development
 shares are forecast one after the other as nights do, each with what the one before had said. The networks
-were trained on what was known before the first evening; every 60 evenings each ticker's is fine-tuned.
+were trained on what was known before the first evening; every 60 evenings each ticker's is fine-tuned, and
+half-way between each is compared as if other tickers had been asked for.
+
 Printed: the largest difference between sums of effects and log widths, and between sums of changes and
 changes of log widths; the processor time of the forecast stage without and with drivers, measured in turn;
 and for three stretches what the report says of the tickers whose width moved by more than a tenth.
 """
 
 import argparse
+import dataclasses
 import datetime as dt
 import math
 import sys
@@ -31,7 +34,7 @@ from forecast_lib.windows.series import TickerSeries
 from tests.bench import goals
 
 MODEL, TRAIN, SEED = ModelConfig(), TrainConfig(), 0
-TUNE_EVERY = 60  # evenings
+TUNE_EVERY, OTHERS_AT = 60, 30  # evenings
 MEASURED = ("2020-12-31", 250)
 STRETCHES = {"2008": ("2008-10-17", 12), "2020": ("2020-03-20", 22), "quiet": ("2006-12-08", 8)}
 Evening = tuple[np.datetime64, list[Question], list[Answer]]
@@ -83,28 +86,41 @@ def evenings(
             if number % TUNE_EVERY == 0 and (made := tuned(each, start)):
                 models[name] = made, f"{name}-{number}"
             model, model_id = models.get(name, (None, None))
-            asked.append(Question(each, model, model_id, before_of(told.get(name), model_id)))
+            before = before_of(told.get(name), model_id)
+            if number % TUNE_EVERY == OTHERS_AT and isinstance(before, Before):
+                before = dataclasses.replace(before, among=each)
+            asked.append(Question(each, model, model_id, before))
         answers = answer(number, asked)
         told = {each.series.ticker: (each, said) for each, said in zip(asked, answers, strict=True)}
         yield day, asked, answers
 
 
 def forgotten(asked: Sequence[Question]) -> list[Question]:
-    """The same questions with histories of which nothing is remembered."""
+    """The same questions with histories of which nothing is remembered; the prices of the two of a ticker
+    are the same, as in a night.
+    """
+    fresh = [each.series.until(len(each.series)) for each in asked]
     return [
-        Question(each.series.until(len(each.series)), each.model, each.model_id, each.before)
-        for each in asked
+        dataclasses.replace(each, series=own, before=_among_others(each.before, own))
+        for each, own in zip(asked, fresh, strict=True)
     ]
+
+
+def _among_others(before: Before | str, own: TickerSeries) -> Before | str:
+    if isinstance(before, str) or before.among is None:
+        return before
+    return dataclasses.replace(before, among=dataclasses.replace(own))
 
 
 class Stopwatch:
     """Answers questions without and with drivers, in turn, and adds up the seconds."""
 
     def __init__(self) -> None:
-        self.seconds = {kind: [0.0, 0.0] for kind in ("same models", "new models")}
+        self.seconds = {kind: [0.0, 0.0] for kind in ("same models", "new models", "other tickers")}
 
     def __call__(self, number: int, asked: Sequence[Question]) -> list[Answer]:
-        kind = "new models" if number and number % TUNE_EVERY == 0 else "same models"
+        special = {0: "new models", OTHERS_AT: "other tickers"} if number else {}
+        kind = special.get(number % TUNE_EVERY, "same models")
         answers: list[Answer] = []
         for driven in (False, True) if number % 2 else (True, False):
             own = forgotten(asked)

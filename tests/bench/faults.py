@@ -31,10 +31,10 @@ from forecast_lib.prices.checks import Before, Checked, check, nothing_before
 from forecast_lib.prices.moves import can_split
 from forecast_lib.prices.source import Offered, Told, actions_frame, refused_frame
 from forecast_lib.sessions import TickerCalendar, calendar_for
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.windows.histories import Histories, series_from, splits_of
 from tests.bench._mutations import print_trials, run
 from tests.bench._plants import AFTER, BEFORE, FIGURES, PLANTERS, Shapes, shapes_of
+from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PERIODS = {"2006-2013": ("2006-01-01", "2013-12-31"), "2014-2021": ("2014-01-01", "2021-12-31")}

@@ -32,11 +32,11 @@ from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.distribution import pinball
 from forecast_lib.forecast import forecast_with_baseline
 from forecast_lib.models.baselines import BASELINES, PARTS
-from forecast_lib.store.parquet import read_parquet
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.common import common_volatility, sharing
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries, series_of
+from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev_prices.parquet"
 PERIODS = {"2006-2012": ("2006-01-01", "2012-12-31"), "2013-2021": ("2013-01-01", "2021-12-31")}

@@ -3,10 +3,10 @@ for the growth).
 
 A simulated market of so many tickers with five years of sessions is written to a Parquet file; then three
 nights run through `tickercast nightly`, with its own Prefect server: everything trained anew with a backtest
-of one fold, everything fine-tuned, and forecasts alone. Each prints its wall time, when its first line of
-progress came, the processor time of the process and its Prefect server, its peak memory, how busy the machine
-was, and its goal at 500 tickers. The growth exponent of the seconds over the tickers is 1 where the time per
-ticker does not grow.
+of one fold, everything fine-tuned, and forecasts alone. Each prints its wall time, when its first line came
+and when its first stage was done, the processor time of the process and its Prefect server, its peak memory,
+how busy the machine was, and its goal at 500 tickers. The growth exponent of the seconds over the tickers is
+1 where the time per ticker does not grow.
 """
 
 import datetime as dt
@@ -34,12 +34,13 @@ MEMORY_GIB = 3.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One night: seconds of wall time, of that before the first progress, and of processor time; peak GiB;
-    what the run says of itself.
+    """One night: seconds of wall time, of that before the first line and before the first stage was done, and
+    of processor time; peak GiB; what the run says of itself.
     """
 
     wall: float
     first_line: float
+    first_stage: float
     cpu: float
     peak_gib: float
     stages: dict[str, float]
@@ -101,6 +102,8 @@ def night(workspace: Path, prices: Path, evening: str, strategy: str) -> Measure
         assert process.stderr is not None
         process.stderr.readline()
         first_line = time.perf_counter() - began
+        process.stderr.readline()
+        first_stage = time.perf_counter() - began
         process.stderr.read()
         _, _, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
@@ -111,6 +114,7 @@ def night(workspace: Path, prices: Path, evening: str, strategy: str) -> Measure
     return Measured(
         wall,
         first_line,
+        first_stage,
         used.ru_utime + used.ru_stime,
         used.ru_maxrss / 2**20,
         ended["seconds"],
@@ -130,7 +134,8 @@ def nights(tickers: int) -> list[Measured]:
             goals = f"goal {goal:.0f} s, {MEMORY_GIB:.0f} GiB" if tickers == 500 else ""
             stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in made.stages.items())
             print(
-                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s (first line {made.first_line:.1f}) "
+                f"{tickers:5d} tickers  {strategy:9s}  {made.wall:7.1f} s (first line"
+                f" {made.first_line:.1f}, stage {made.first_stage:.1f}) "
                 f" {made.cpu:7.1f} CPU s  {made.peak_gib:5.2f} GiB  load {os.getloadavg()[0]:.1f}  {goals}",
                 flush=True,
             )

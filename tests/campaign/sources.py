@@ -22,7 +22,8 @@ from unittest import mock
 import duckdb
 import numpy as np
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs import night
 from forecast_lib.jobs.ingest import known
 from forecast_lib.jobs.record.summary import RunSummary
@@ -70,7 +71,7 @@ def _truth(chance: random.Random) -> Truth:
 def _ingest(workspace: Path, day: dt.date, hour: int = 22, **options: str) -> RunSummary:
     now = dt.datetime.combine(day, dt.time(hour), dt.UTC)
     given = {"workspace": str(workspace), "tickers": ",".join(TICKERS), **options}
-    return plain_runs.ingest(resolve(given, environ={}, now=now))
+    return plain_runs.ingest(resolve(gather(given, environ={}), now=now))
 
 
 def _whole(workspace: Path, day: dt.date, **options: str) -> RunSummary:

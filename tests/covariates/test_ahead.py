@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast_lib.covariates.calendar import ALWAYS, KINDS, NEVER, calendar_events
-from forecast_lib.covariates.inputs import Ahead, AtClose, Inputs, candidates
+from forecast_lib.covariates.inputs import Ahead, AtClose, Dividends, Inputs, candidates
 from forecast_lib.sessions import TickerCalendar
 
 DAYS = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")
@@ -89,6 +89,32 @@ def test_ranges_and_the_year_of_a_covariate_are_tried_apart_from_its_level():
         "covariate ^VIX, its range": ("covariate ^VIX/range_1_22", "covariate ^VIX/return"),
         "covariate ^VIX, its year": ("covariate ^VIX/year",),
     }
+
+
+# --- dividends
+
+
+def paid(day: str, *dividends: tuple[str, float], since=ALWAYS, until=NEVER) -> list[float]:
+    on = np.array([each for each, _ in dividends], "datetime64[D]")
+    spans = (np.full(len(on), np.datetime64(each, "D")) for each in (since, until))
+    made = Dividends(DAYS, on, *spans, np.array([cash for _, cash in dividends]))
+    return made.at(np.array([day], "datetime64[D]"), 4)[0].tolist()
+
+
+def test_dividends_add_up_from_their_day_on():
+    assert paid("2024-01-08", ("2024-01-09", 0.5), ("2024-01-11", 0.25)) == [0.5, 0.5, 0.75, 0.75]
+    assert paid("2024-01-09", ("2024-01-09", 0.5)) == [0.0] * 4
+    assert paid("2024-01-12", ("2024-01-13", 0.5)) == [0.5] * 4  # of a Saturday: the session after
+
+
+def test_only_a_dividend_that_was_announced_at_the_cutoff_is_paid():
+    """Announced on the 9th, given up on the 11th."""
+    told = [
+        paid(f"2024-01-{day:02d}", ("2024-01-12", 0.5), since="2024-01-09", until="2024-01-11")[3]
+        for day in (8, 9, 10, 11)
+    ]
+    assert told == [0.0, 0.5, 0.5, 0.0]
+    assert paid("2023-06-01", ("2024-01-02", 0.5)) == [0.0] * 4
 
 
 # --- the exchange's calendar

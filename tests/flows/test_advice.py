@@ -12,7 +12,8 @@ import pytest
 from flows import cli
 from flows.commands import runs
 from flows.commands.advice import command_line
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from tests.store import nights
 
 SCRIPT = Path(sys.executable).parent / "tickercast"
@@ -51,7 +52,7 @@ def test_the_line_at_the_end_of_a_night_answers(tmp_path, capsys, monkeypatch):
     (tmp_path / ".venv").symlink_to(SCRIPT.parent.parent)
     monkeypatch.setattr(sys, "argv", [".venv/bin/tickercast"])
     given = {"profile": "demo", "workspace": "my prices"}
-    config = resolve(given, environ={}, now=dt.datetime(2024, 5, 3, 22, tzinfo=dt.UTC))
+    config = resolve(gather(given, environ={}), now=dt.datetime(2024, 5, 3, 22, tzinfo=dt.UTC))
     runs._print_forecasts(config, given)
     said = capsys.readouterr().out.splitlines()
     assert said[1].startswith("It forecasts the risk, not the direction:")

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from flows.running import ending
+from flows.settings.layers import gather
 from forecast_lib.jobs.record.copies import LATEST
 from forecast_lib.jobs.record.summary import RunSummary
 from tests.store import nights
@@ -30,7 +31,7 @@ def run(tmp_path, monkeypatch):
         published=str(workspace / "published.duckdb"),
     )
     return lambda folder: ending.followed(
-        "nightly", {"workspace": str(workspace), "publish_to": str(folder)}, lambda: summary
+        "nightly", gather({"workspace": str(workspace), "publish_to": str(folder)}), lambda: summary
     )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.commands import HANDLERS
-from flows.settings.options import COMMANDS, options_of
+from flows.settings.commands import COMMANDS
+from flows.settings.options import options_of
 from tests.store import nights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,10 +74,9 @@ def test_every_command_of_the_contract_is_there_and_has_somebody_to_do_it():
         "nightly ingest backtest recipe forecasts sql risk tables report status doctor serve deploy"
         " quarantine gaps restore verify maintain"
     )
-    assert " ".join(COMMANDS) == contract == " ".join(HANDLERS)
-    for name in COMMANDS:
-        module, _, function = HANDLERS[name].partition(":")
-        assert f"def {function}(" in (ROOT / (module.replace(".", "/") + ".py")).read_text()
+    assert " ".join(COMMANDS) == contract
+    for name, command in COMMANDS.items():
+        assert f"def {name}(" in (ROOT / "flows" / "commands" / f"{command.module}.py").read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -86,7 +85,9 @@ def test_every_option_is_in_the_help_with_its_variable_and_its_default(command, 
     printed = " ".join(capsys.readouterr().out.split())
     for option in options_of(COMMANDS[command]):
         assert (
-            option.flag in printed and option.variable in printed and " ".join(option.help.split()) in printed
+            option.flag in printed
+            and option.variable in printed
+            and " ".join(option.said.help.split()) in printed
         )
         assert (
             option.default is None
@@ -320,6 +321,20 @@ def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
         text=True,
     )
     assert (ran.stdout, ran.stderr) == ("range\n", "")
+
+
+def test_a_result_that_finds_no_room_is_one_line(published):
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "tables", "--workspace", str(published)],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "tickercast: standard output cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (1, said)
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(monkeypatch, capsys, tmp_path):

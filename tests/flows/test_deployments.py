@@ -13,14 +13,14 @@ from flows.service import deployments
 from flows.service.deployments import PLANS, build
 from flows.service.parameters import BacktestParameters, MaintenanceParameters, NightlyParameters
 from flows.service.supervision import HEARTBEAT_VARIABLE, TAG, heartbeats
-from flows.settings import layers
+from flows.settings import files, layers
 
 UTC = dt.UTC
 
 
 @pytest.fixture(scope="module")
 def written():
-    return yaml.safe_load((layers.DEPLOYMENTS / "prefect.yaml").read_text())
+    return yaml.safe_load((files.DEPLOYMENTS / "prefect.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_no_deployment_has_a_lease_that_a_new_server_would_not_know(written, bui
 
 
 def test_the_yaml_names_every_queue_that_needs_its_limit():
-    text = (layers.DEPLOYMENTS / "prefect.yaml").read_text()
+    text = (files.DEPLOYMENTS / "prefect.yaml").read_text()
     [line] = [line for line in text.splitlines() if "set-concurrency-limit" in line]
     assert set(line.partition(" in ")[2].partition(";")[0].split()) == {plan.queue for plan in PLANS}
 
@@ -123,7 +123,7 @@ def test_the_parameters_of_every_schedule_are_ones_that_the_flow_takes():
         for timing in plan.timings:
             kind = kinds.get(plan.name, NightlyParameters)
             given = kind(**timing.parameters["parameters"])
-            assert given.profile in layers.profile_names({})
+            assert given.profile in files.profile_names({})
 
 
 def test_every_market_declares_a_deadline_that_its_schedule_can_keep():
@@ -196,7 +196,7 @@ def test_nobody_answers_at_a_wrong_address(address):
 
 
 def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_command():
-    runbook = (layers.DEPLOYMENTS / "RUNBOOK.md").read_text()
+    runbook = (files.DEPLOYMENTS / "RUNBOOK.md").read_text()
     assert runbook.splitlines()[2] == "## The run is red: look here first"
     for plan in PLANS:
         flow = plan.entrypoint.rpartition(".")[2]
@@ -208,7 +208,7 @@ def test_the_runbook_begins_with_the_red_run_and_names_every_deployment_and_comm
 
 
 def test_every_variable_of_the_example_environment_is_a_setting():
-    lines = (layers.DEPLOYMENTS / "env.example").read_text().splitlines()
+    lines = (files.DEPLOYMENTS / "env.example").read_text().splitlines()
     named = {
         line.removeprefix("# ").partition("=")[0]
         for line in lines

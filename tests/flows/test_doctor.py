@@ -67,7 +67,7 @@ def test_before_the_first_run_only_the_publication_is_missing(tmp_path):
     ("name", "version", "level"),
     [
         ("fastapi", "0.151.0", "FAIL"),  # Prefect's own bound
-        ("sqlalchemy", "2.1.9", "OK"),
+        ("sqlalchemy", "2.1.9", "OK"),  # Prefect schedules with it
         ("whenever", "0.10.5", "FAIL"),
         ("pandas", "2.3.3", "FAIL"),
         ("prefect", "3.8.8", "FAIL"),

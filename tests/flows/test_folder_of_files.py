@@ -7,7 +7,8 @@ import datetime as dt
 import duckdb
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.config import SourceConfig
 from forecast_lib.errors import UsageError
 from tests import plain_runs
@@ -58,8 +59,7 @@ def test_a_parquet_file_of_many_tickers_has_its_currency_from_a_column_or_the_se
     )
     given = {"files": str(path), "as_of": "2024-01-17", "workspace": str(tmp_path / "workspace")}
     config = resolve(
-        given if column else {**given, "currency": "EUR"},
-        environ={},
+        gather(given if column else {**given, "currency": "EUR"}, environ={}),
         now=dt.datetime(2024, 1, 18, tzinfo=dt.UTC),
     )
     market = plain_runs.market(config)

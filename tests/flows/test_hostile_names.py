@@ -10,7 +10,8 @@ import pytest
 
 from flows.cli import main
 from flows.service.parameters import NightlyParameters
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.domain import parse_ticker
 from forecast_lib.errors import UsageError
 
@@ -62,7 +63,7 @@ def test_good_names_among_them_do_not_help() -> None:
         UsageError,
         match=r"10000 of 10002 tickers are no ticker names: '\.\./\.\./etc/passwd', .* and 9990 more",
     ):
-        resolve({}, environ={}, default_tickers=lambda source, as_of: ["AAPL", *NAMES, "msft"])
+        resolve(gather({}, environ={}), default_tickers=lambda source, as_of: ["AAPL", *NAMES, "msft"])
 
 
 def test_a_file_of_them_ends_the_command_in_one_line_and_writes_nothing(

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from typing import NoReturn
 
 import duckdb
@@ -71,14 +70,14 @@ def test_a_library_that_makes_an_error_of_a_signal_ends_the_command_as_the_signa
 ) -> None:
     """As pandas' modules do, whose import is cut short: "numpy.core.multiarray failed to import"."""
 
-    def importing(argv: Sequence[str]) -> NoReturn:
+    def importing(call: object) -> NoReturn:
         try:
             signal.raise_signal(signal.SIGTERM)
         except BaseException:
             raise ImportError("numpy.core.multiarray failed to import") from None
         raise AssertionError("the signal did not come")
 
-    monkeypatch.setattr("flows.cli._do", importing)
+    monkeypatch.setattr("flows.cli._Call.do", importing)
     assert main(["nightly"]) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == (
         "tickercast: interrupted by SIGTERM; what was published before stays\n"

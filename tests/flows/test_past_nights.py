@@ -11,7 +11,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs import night as jobs
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.prices.sources.retrying import Retrying
@@ -109,7 +110,7 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "workspace": str(tmp_path / "workspace"),
             **options,
         }
-        config = resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00"))
+        config = resolve(gather(given, environ={}), now=dt.datetime.fromisoformat(now + "+00:00"))
         return plain_runs.night(config) if kind == "nightly" else plain_runs.ingest(config)
 
     return run

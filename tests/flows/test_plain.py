@@ -1,5 +1,6 @@
 """A run without Prefect makes the same rows as one with it, and loads nothing of Prefect."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,4 +104,39 @@ def test_a_plain_night_makes_up_for_missed_ones_where_somebody_asks(alone, tmp_p
     ended = alone(*words, "--as-of", "2024-05-06", "--backfill", "2", **BRIEF)
     assert ended.code == 0, ended.err
     assert "2024-05-03 back-filled" in ended.summary["message"]
-    assert ended.err.startswith("evenings done in ")
+    first, second, *_ = ended.err.splitlines()
+    assert first == "nightly of 1 ticker as of 2024-05-06" and second.startswith("evenings done in ")
+
+
+@pytest.mark.parametrize("way", [(), ("--plain",)], ids=["Prefect", "plain"])
+def test_a_night_goes_on_when_nobody_reads_what_it_says(way, tickercast, tmp_path):
+    """As `tickercast nightly | head -1` has it, or a terminal that was closed; one ticker has no prices."""
+    workspace = tmp_path / "w"
+    options = ("--workspace", str(workspace), *SMALL, "--tickers", "SIM1,NOSUCH", "--as-of", "2024-05-02")
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "nightly", *options, *way],
+        cwd=tmp_path,
+        env={**tickercast.env, **BRIEF},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as night:
+        assert night.stdout is not None
+        assert night.stdout.readline().startswith("nightly of 2 tickers as of 2024-05-02")
+        night.stdout.close()
+    assert night.returncode == EXIT_CODES["degraded"]
+    assert len(stored(workspace)["forecasts"]) > 0
+
+
+def test_a_full_disk_below_its_log_does_not_end_a_night(tickercast, tmp_path):
+    words = ("nightly", "--workspace", str(tmp_path / "w"), *WORDS, "--plain")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "flows.cli", *words],
+            cwd=tmp_path,
+            env={**tickercast.env, **BRIEF},
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert (ended.returncode, json.loads(ended.stdout.splitlines()[-1])["status"]) == (0, "fresh")

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from flows.cli import main
-from flows.settings import layers
+from flows.settings import layers, run_config
 from forecast_lib.config import RunConfig, SourceConfig, to_json
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import TransientError, UsageError
@@ -26,7 +26,7 @@ PROXY = f"http://user:{PASSWORD}@127.0.0.1:9"
 
 
 def resolved(environ: dict[str, str] | None = None, **options: str) -> RunConfig:
-    return layers.resolve({"tickers": "AAPL", **options}, environ=environ or {}, now=NOW)
+    return run_config.resolve(layers.gather({"tickers": "AAPL", **options}, environ=environ or {}), now=NOW)
 
 
 def test_the_proxy_reaches_the_source_and_no_text() -> None:
@@ -145,17 +145,19 @@ def test_an_evening_before_the_first_price_of_a_file_is_refused_with_that_day(tm
             " --as-of"
         ),
     ):
-        layers.resolve({**given, "as_of": "2019-03-03"}, environ={})
-    assert layers.resolve({**given, "as_of": "2019-03-04"}, environ={}).tickers[1] == "AAA"
+        run_config.resolve(layers.gather({**given, "as_of": "2019-03-03"}, environ={}))
+    assert run_config.resolve(layers.gather({**given, "as_of": "2019-03-04"}, environ={})).tickers[1] == "AAA"
     with pytest.raises(UsageError, match="of 2020-0"):
-        layers.resolve({**given, "tickers": "BBB", "as_of": "2019-12-31"}, environ={})
+        run_config.resolve(layers.gather({**given, "tickers": "BBB", "as_of": "2019-12-31"}, environ={}))
 
 
 def test_a_folder_is_read_no_further_than_to_the_first_ticker_that_has_a_price(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(files, "csv_cells", lambda path: read.append(path.name) or csv_cells(path))
-    layers.resolve(
-        {"files": str(_prices(tmp_path, "a folder")), "tickers": "BBB,AAA,BAD", "as_of": "2019-06-03"},
-        environ={},
+    run_config.resolve(
+        layers.gather(
+            {"files": str(_prices(tmp_path, "a folder")), "tickers": "BBB,AAA,BAD", "as_of": "2019-06-03"},
+            environ={},
+        )
     )
     assert read == ["BBB.csv", "AAA.csv"]

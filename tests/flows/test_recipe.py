@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from flows.cli import main
+from flows.settings.layers import gather
 from flows.settings.recipe import recipe_config
 from forecast_lib.errors import UsageError
 
@@ -88,13 +89,13 @@ def test_what_cannot_be_run_ends_with_2_and_one_line(words, message, tmp_path, c
 
 
 def test_recipe_takes_its_own_ticker_and_network_where_none_is_named(tmp_path):
-    config = recipe_config("google-deep", {"source": "yahoo", "as_of": dt.date(2024, 5, 3)})
+    config = recipe_config("google-deep", gather({"source": "yahoo", "as_of": dt.date(2024, 5, 3)}))
     assert config.tickers == ("GOOGL",)
     assert (config.model.layers, config.model.dropout, config.train.epochs) == (4, 0.2, 100)
 
 
 def test_nights_own_defaults_do_not_change_a_recipe():
-    config = recipe_config("sine-unit", {})
+    config = recipe_config("sine-unit", gather({}))
     assert (config.model.variant, config.model.units, config.model.lookback, config.train.epochs) == (
         "lstm",
         50,
@@ -107,4 +108,4 @@ def test_profile_with_a_bad_size_is_refused(tmp_path, monkeypatch):
     (tmp_path / "wide.toml").write_text("units = 5000\n")
     monkeypatch.setenv("TICKERCAST_PROFILES", str(tmp_path))
     with pytest.raises(UsageError, match="units 5000 is out of range"):
-        recipe_config("sine-unit", {"profile": "wide"})
+        recipe_config("sine-unit", gather({"profile": "wide"}))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.config import Rename
 from forecast_lib.errors import UsageError
 
@@ -17,12 +18,12 @@ META = 'FB = { now = "META", on = 2022-06-09 }'
 def renames(folder: Path, tickers: str, table: str) -> tuple[Rename, ...]:
     universe = folder / "mine.toml"
     universe.write_text(f"tickers = {tickers}\n[renames]\n{table}\n")
-    return resolve({"universe": str(universe)}, environ={}).renames
+    return resolve(gather({"universe": str(universe)}, environ={})).renames
 
 
 def test_a_rename_has_an_old_name_a_new_one_and_the_day(tmp_path: Path) -> None:
     assert renames(tmp_path, '["META"]', META) == (Rename("FB", "META", dt.date(2022, 6, 9)),)
-    assert resolve({"tickers": "META"}, environ={}).renames == ()
+    assert resolve(gather({"tickers": "META"}, environ={})).renames == ()
 
 
 def test_a_ticker_renamed_twice_is_a_chain_in_the_order_of_its_days(tmp_path: Path) -> None:
@@ -76,4 +77,4 @@ def test_renames_that_are_no_table_are_refused(tmp_path: Path) -> None:
     universe = tmp_path / "mine.toml"
     universe.write_text('tickers = ["META"]\nrenames = ["FB"]\n')
     with pytest.raises(UsageError, match="renames is no table"):
-        resolve({"universe": str(universe)}, environ={})
+        resolve(gather({"universe": str(universe)}, environ={}))

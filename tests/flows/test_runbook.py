@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings.options import COMMANDS, OPTIONS
+from flows.settings.commands import COMMANDS
+from flows.settings.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "deployments" / "RUNBOOK.md").read_text(encoding="utf-8")

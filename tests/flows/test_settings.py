@@ -2,6 +2,7 @@
 asked for.
 """
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +10,11 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 
+from flows import cli
 from flows.service.parameters import NightlyParameters
-from flows.settings import layers
-from flows.settings.options import COMMANDS, OPTIONS, known_keys, options_of
+from flows.settings import files, layers, run_config
+from flows.settings.commands import COMMANDS
+from flows.settings.options import OPTIONS, known_keys, options_of
 from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
@@ -28,7 +31,9 @@ def _no_list(source, as_of):
 def _resolve(
     overrides=None, environ=None, default_tickers=lambda source, as_of: ("SIM1", "SIM2")
 ) -> RunConfig:
-    return layers.resolve(overrides or {}, environ=environ or {}, now=NOW, default_tickers=default_tickers)
+    return run_config.resolve(
+        layers.gather(overrides or {}, environ=environ or {}), now=NOW, default_tickers=default_tickers
+    )
 
 
 @pytest.fixture
@@ -171,8 +176,8 @@ def test_universe_files(tmp_path, name, content, expected):
 
 
 def test_every_shipped_universe_and_profile_resolves():
-    assert {"demo", "new-york", "london", "tokyo", "crypto"} <= set(layers.profile_names({}))
-    for profile in layers.profile_names({}):
+    assert {"demo", "new-york", "london", "tokyo", "crypto"} <= set(files.profile_names({}))
+    for profile in files.profile_names({}):
         assert len(_resolve({"profile": profile}, default_tickers=_no_list).tickers) >= 4
     assert len(_resolve({"universe": "new-york"}).tickers) == 30
 
@@ -343,12 +348,22 @@ EXPORTED = [
     ],
     ids=["bare", "universe", "tickers", "files"],
 )
-def test_a_flow_in_this_process_resolves_the_very_same_config(overrides, environ):
+def test_a_process_that_is_started_for_a_run_resolves_the_very_same_config(overrides, environ):
     environ = dict(environ)
     config = _resolve(overrides, environ)
-    layers.export(overrides, environ=environ, run=config)
-    again = layers.resolve({}, environ=environ, default_tickers=lambda source, as_of: ("SIM1", "SIM2"))
-    assert again == config
+    layers.export(overrides, environ=environ)
+    again = _resolve({}, environ)
+    assert dataclasses.replace(again, run_id=config.run_id) == config
+
+
+@pytest.mark.slow
+def test_a_run_reads_its_settings_once(tmp_path, monkeypatch):
+    read, names = layers.read_profile, []
+    monkeypatch.setattr(layers, "read_profile", lambda name, *more: names.append(name) or read(name, *more))
+    (tmp_path / "mine.toml").write_text('tickers = ["SIM1"]\n')
+    monkeypatch.setenv("TICKERCAST_PROFILES", str(tmp_path))
+    assert cli.main(["ingest", "--plain", "--profile", "mine", "--workspace", str(tmp_path / "w")]) == 0
+    assert names == ["mine"]
 
 
 def test_exported_paths_hold_in_another_folder(tmp_path, monkeypatch):
@@ -408,7 +423,7 @@ def test_every_option_is_taken_by_a_command_and_has_a_setting_of_the_same_name()
     assert taken == set(OPTIONS)
     for option in OPTIONS.values():
         assert option.variable == "TICKERCAST_" + option.flag[2:].replace("-", "_").upper()
-        assert option.help.endswith(".") and (option.kind == "flag" or option.metavar)
+        assert option.said.help.endswith(".") and (option.kind == "flag" or option.said.metavar)
     assert set(known_keys()) >= {"workspace", "tickers", "horizon", "format"}
 
 

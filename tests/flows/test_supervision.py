@@ -14,6 +14,7 @@ from prefect.states import Completed, Pending, Running
 from flows.running import evenings
 from flows.service import scheduled, supervision
 from flows.service.supervision import TAG, crash_silent_runs, set_up, watching
+from flows.settings.layers import gather
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.monitor.missed import Due
 from forecast_lib.jobs.record.summary import EXIT_CODES, NOTHING_DONE, RunSummary
@@ -165,10 +166,13 @@ def test_the_watch_goes_on_after_a_server_that_did_not_answer(monkeypatch):
 
 @pytest.fixture
 def config(tmp_path):
-    from flows.settings.layers import resolve
+    from flows.settings.layers import gather
+    from flows.settings.run_config import resolve
 
     return resolve(
-        {"tickers": "AAPL", "as_of": "2024-05-28"}, environ={"TICKERCAST_WORKSPACE": str(tmp_path / "w")}
+        gather(
+            {"tickers": "AAPL", "as_of": "2024-05-28"}, environ={"TICKERCAST_WORKSPACE": str(tmp_path / "w")}
+        )
     )
 
 
@@ -187,7 +191,7 @@ def evening(monkeypatch, config):
             return RunSummary(asked.run_id, "nightly", "fresh", asked.as_of.day, "1 of 1 tickers fresh")
 
         monkeypatch.setattr(evenings, "due", lambda *given, from_nothing: found)
-        return evenings.evening(config, dict(overrides), night, scheduled=scheduled_run), ran
+        return evenings.evening(config, gather(dict(overrides)), night, scheduled=scheduled_run), ran
 
     return call
 
@@ -244,7 +248,7 @@ def test_a_run_by_hand_makes_up_for_missed_nights_only_where_it_is_told_to(eveni
 
 def test_the_demo_makes_up_for_two_weeks_though_it_is_run_by_hand(evening):
     """So its report has forecasts to hold against what came."""
-    assert evenings._most({"profile": "demo"}) == (10, True)
+    assert gather({"profile": "demo"}, environ={})["backfill"] == 10
     assert len(evening(Due(True, MISSED), {"profile": "demo"}, scheduled_run=False)[1]) == len(MISSED) + 1
 
 
@@ -268,7 +272,7 @@ def test_a_back_filled_night_has_the_same_settings_as_any_other(config):
 
 def test_too_many_nights_are_refused(config):
     with pytest.raises(UsageError, match="backfill 251 is out of range: expected 0 to 250"):
-        evenings.evening(config, {"backfill": 251}, lambda asked: pytest.fail("it ran"))
+        evenings.evening(config, gather({"backfill": 251}), lambda asked: pytest.fail("it ran"))
 
 
 def test_of_several_late_runs_of_a_schedule_only_the_newest_does_the_work(client, config, monkeypatch):

@@ -10,7 +10,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
@@ -111,15 +112,14 @@ class Evenings:
             "workspace": str(self.workspace),
             "as_of": day(place),
         }
-        return plain_runs.ingest(resolve({**given, "rules": rules}, environ={}, now=after(place)))
+        return plain_runs.ingest(resolve(gather({**given, "rules": rules}, environ={}), now=after(place)))
 
     def past(self, place: int, files: dict[str, pd.DataFrame], universe: Path | None = None) -> Market:
         """The market of an evening again, a month later, from what its ingest knew and stored."""
         asked = {"universe": str(universe)} if universe else {"tickers": ",".join(files)}
         given = {**asked, "source": "simulated", "workspace": str(self.workspace), "as_of": day(place)}
         config = resolve(
-            {**given, "known_at": after(place).isoformat()},
-            environ={},
+            gather({**given, "known_at": after(place).isoformat()}, environ={}),
             now=after(place) + dt.timedelta(days=30),
         )
         return plain_runs.market(config)

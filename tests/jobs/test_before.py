@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.upkeep import verify
 from forecast_lib.store.disk.files import WORKING
 from forecast_lib.store.published import reader
@@ -25,7 +26,7 @@ def night(workspace: Path, day: dt.date, strategy: str = "forecast", **options: 
     """Runs the night of that evening; its run id."""
     given = {**SMALL, "workspace": str(workspace), "tickers": "SIM1,SIM2", "source": "simulated", **options}
     now = dt.datetime.combine(day, dt.time(22, 30), dt.UTC)
-    config = resolve({**given, "as_of": str(day), "strategy": strategy}, environ={}, now=now)
+    config = resolve(gather({**given, "as_of": str(day), "strategy": strategy}, environ={}), now=now)
     return plain_runs.night(config).run_id
 
 
@@ -105,8 +106,28 @@ def test_the_view_names_the_largest_drivers_of_the_change(two_nights):
     assert 1 <= len(largest.split(", ")) <= 3 and largest.endswith(" %")
 
 
-def test_another_universe_is_not_compared_with(copy):
-    assert why(copy, night(copy, THIRD, tickers="SIM1,SIM2,SIM3")) == ["universe"]
+def test_another_universe_is_compared_for_the_tickers_of_both(copy):
+    """SIM2 is no longer asked for, SIM3 is new."""
+    third = night(copy, THIRD, tickers="SIM1,SIM3")
+    assert why(copy, third, "ticker = 'SIM1'") == [None] and why(copy, third, "ticker = 'SIM3'") == ["first"]
+    *_, (_, effects, changes) = rows(copy, ADDED)
+    assert max(effects, changes) < 1e-9
+
+
+def test_what_other_tickers_have_in_common_is_told_from_revised_prices(tmp_path):
+    """From five tickers on they have something in common. Of six one is exchanged for another and nothing
+    else changed: no price is revised, and what a width owes to the others is named.
+    """
+    six = ",".join(f"SIM{number}" for number in range(1, 7))
+    night(tmp_path / "w", FIRST, "retrain", tickers=six)
+    third = night(tmp_path / "w", SECOND, tickers=six.replace("SIM6", "SIM7"))
+    sql = "SELECT driver, max(abs(change)) FROM forecast_drivers WHERE run_id = $run GROUP BY ALL"
+    changes = {
+        driver: change for driver, change in rows(tmp_path / "w", sql, run=third) if change is not None
+    }
+    assert changes["revised prices"] < 1e-12 < changes["other tickers"]
+    *_, (_, effects, added) = rows(tmp_path / "w", ADDED)
+    assert max(effects, added) < 1e-9
 
 
 def test_another_version_is_not_compared_with(copy):

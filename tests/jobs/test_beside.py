@@ -10,7 +10,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from flows.settings.layers import resolve, utc_now
+from flows.settings.layers import gather, utc_now
+from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
@@ -20,6 +21,8 @@ from forecast_lib.models.bundle import load_pool
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.working.store import Store
 from tests import plain_runs
+
+pytestmark = pytest.mark.slow
 
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2024, 1, 2), dt.date(2024, 6, 28))
 SMALL = {"units": "4", "lookback": "10", "horizon": "2", "epochs": "1", "test_share": "0.01"}
@@ -33,7 +36,7 @@ def config(folder: Path, place: int, minutes: int = 0, **given: str) -> RunConfi
     """A run on the evening of one of SESSIONS."""
     now = dt.datetime.combine(SESSIONS[place].date(), dt.time(22, 30), dt.UTC) + dt.timedelta(minutes=minutes)
     same = {"workspace": str(folder / "workspace"), "as_of": day(place), "tickers": "SIM1,SIM2"}
-    return resolve({**same, **given}, environ={}, now=now)
+    return resolve(gather({**same, **given}, environ={}), now=now)
 
 
 def rows(folder: Path, sql: str) -> list[tuple]:
@@ -116,14 +119,14 @@ def test_a_file_that_is_missing_or_broken_tonight_leaves_what_was_stored(tmp_pat
     environ = {"TICKERCAST_COVARIATES": asked}
     given = {"workspace": str(tmp_path / "workspace"), "as_of": day(31), "tickers": "SIM1,SIM2"}
     now = dt.datetime.combine(SESSIONS[31].date(), dt.time(22, 30), dt.UTC)
-    summary = plain_runs.ingest(resolve(given, environ=environ, now=now))
+    summary = plain_runs.ingest(resolve(gather(given, environ=environ), now=now))
     assert summary.status == "fresh"
     assert summary.notices == (
         "covariates: covariates.csv: no column 'value': expected a header with name, session and value; found"
         " 'name', 'session'; what was stored before is used",
     )
     Path(asked).unlink()
-    again = plain_runs.market(resolve(given, environ=environ, now=now))
+    again = plain_runs.market(resolve(gather(given, environ=environ), now=now))
     assert len(again.beside.covariates) == 30 and "cannot be opened" in again.passed_over[0]
 
 

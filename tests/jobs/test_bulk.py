@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import AuditFailed
 from forecast_lib.jobs.ingest.known import read_known, with_whole_past
@@ -243,7 +244,7 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 **options,
             }
             now = dt.datetime.combine(day, dt.time(hour, 30), dt.UTC)
-            return plain_runs.ingest(resolve(given, environ={}, now=now))
+            return plain_runs.ingest(resolve(gather(given, environ={}), now=now))
 
     return run
 

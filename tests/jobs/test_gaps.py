@@ -6,7 +6,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.windows.series import TickerSeries
@@ -43,6 +44,7 @@ def test_a_price_on_no_session_hides_no_gap():
     assert told("2024-07-03", "2024-07-06", "2024-07-08").missing.tolist() == [0, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_nights_volatility_takes_a_move_over_missing_sessions_for_one_of_one(tmp_path):
     """Thirty closes that move by 1 %, three sessions missing, then one 2 % higher: over four sessions that is
     1 % in one. By hand: every variance is 0.01 squared but the first, which is not known (1e-8), so that the
@@ -54,7 +56,7 @@ def test_a_nights_volatility_takes_a_move_over_missing_sessions_for_one_of_one(t
     (tmp_path / "ACME.csv").write_text("\n".join(["Date,Close", *lines]) + "\n")
     given = {"workspace": str(tmp_path / "w"), "tickers": "ACME", "source": "files", "files": str(tmp_path)}
     now = dt.datetime.combine(sessions[-1].date(), dt.time(23), dt.UTC)
-    plain_runs.night(resolve(given, environ={}, now=now))
+    plain_runs.night(resolve(gather(given, environ={}), now=now))
     with duckdb.connect(str(tmp_path / "w" / "published.duckdb"), read_only=True) as con:
         sql = "SELECT sigma FROM forecast_weights WHERE model = 'naive' AND step = 1"
         [(sigma,)] = con.execute(sql).fetchall()

@@ -4,6 +4,7 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.jobs.forecast.joint import joint_tables
@@ -23,7 +24,7 @@ def forecasts(tickers: list[str], horizon: int = 2) -> pd.DataFrame:
     )
     frame[list(QUANTILE_COLUMNS)] = 100 * np.exp(0.01 * odds)
     sigma = frame["ticker"].map({"BBB": 0.03}).fillna(0.01)
-    return frame.assign(run_id="run", last_close=100.0, sigma=sigma, source="simulated")
+    return frame.assign(run_id="run", last_close=100.0, sigma=sigma, source="simulated", dividend=0.0)
 
 
 def made(series: list[TickerSeries], troubled: tuple[str, ...] = ()) -> dict[str, pd.DataFrame]:
@@ -51,6 +52,21 @@ def test_what_moves_against_each_other_is_safe_together_and_what_moves_alike_is_
     alone = np.exp(0.01 * np.log(0.01 / 0.99)) - 1
     assert lost[-0.95] > 0.4 * alone
     assert lost[0.95] < 0.9 * alone
+
+
+def test_a_dividend_that_is_announced_is_no_loss_of_who_holds_the_share() -> None:
+    """The price falls by the dividend, and the holder has it."""
+    series = correlated(0.5)
+    by_name, plain = {each.ticker: each for each in series}, forecasts([each.ticker for each in series])
+    paying = plain.assign(dividend=5.0)
+    paying[list(QUANTILE_COLUMNS)] -= 5.0
+    told, before = (
+        joint_tables(rows, by_name, (), CONFIG)["portfolio_forecasts"] for rows in (paying, plain)
+    )
+    # Between the quantiles the logarithm is what is straight, so not to the last digit.
+    np.testing.assert_allclose(told[["q01", "q50"]], before[["q01", "q50"]], atol=1e-4)
+    lost = joint_tables(paying.assign(dividend=0.0), by_name, (), CONFIG)["portfolio_forecasts"]
+    assert lost.set_index("portfolio")["q50"]["equal"].to_numpy() == pytest.approx(-0.05, abs=0.001)
 
 
 def test_a_ticker_in_trouble_is_in_no_portfolio_and_changes_nobody_s_rows() -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecast_lib.config import Policy
 from forecast_lib.errors import AuditFailed, UsageError, WorkspaceBusy
 from forecast_lib.jobs.refresh.decisions import lineages
-from forecast_lib.jobs.upkeep.maintenance import Policy, maintain, weights_to_keep
+from forecast_lib.jobs.upkeep.maintenance import maintain, weights_to_keep
 from forecast_lib.store.disk.lock import hold_workspace
 from forecast_lib.store.published import publication, reader
 from forecast_lib.store.working import database, reads

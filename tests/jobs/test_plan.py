@@ -143,7 +143,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
     market = made_up.market(SERIES, made_up.noisy(9, ticker="NINE"), made_up.noisy(10, ticker="TEN"))
     asked = questions(market, {"ACME": (BUNDLE, "m1")}, config.tickers)
     answers = [each.forecast for each in forecast_shard(asked, 2)]
-    made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1"))
+    made = made_up.stored("forecasts", forecast_table(asked, answers, market, "run-1", dt.date(2024, 6, 3)))
     assert (
         made[["ticker", "made_by"]].to_numpy().tolist()
         == [["ACME", "combined"]] * 2 + [["TEN", "combined"]] * 2
@@ -165,7 +165,7 @@ def test_forecasts_name_the_sessions_they_are_for(config):
 def test_forecasts_of_nobody_are_an_empty_table(config):
     market = made_up.market(also=("ACME",))
     assert questions(market, {}, config.tickers) == []
-    assert made_up.stored("forecasts", forecast_table([], [], market, "run-1")).empty
+    assert made_up.stored("forecasts", forecast_table([], [], market, "run-1", dt.date(2024, 6, 3))).empty
     assert made_up.stored("forecast_weights", weight_table([], [], "run-1")).empty
     assert made_up.stored("forecast_drivers", driver_table([], [], "run-1")).empty
 

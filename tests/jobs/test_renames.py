@@ -5,7 +5,8 @@ was not known.
 import numpy as np
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.config import Rename
 from forecast_lib.jobs.ingest.renames import to_ask
 from tests import plain_runs
@@ -32,7 +33,7 @@ def market(evenings, universe, place):
         "workspace": str(evenings.workspace),
         "as_of": day(place),
     }
-    config = resolve(given, environ={}, now=after(place, minutes=1))
+    config = resolve(gather(given, environ={}), now=after(place, minutes=1))
     return plain_runs.market(config)
 
 
@@ -98,7 +99,9 @@ def test_a_split_under_the_new_name_adjusts_the_past_under_the_old_one(tmp_path,
 
 def test_an_old_name_is_asked_for_only_while_something_of_it_may_be_missing(tmp_path, universe) -> None:
     def asked(place: int, stored: dict[str, int]) -> tuple[str, ...]:
-        config = resolve({"universe": str(universe), "as_of": day(place)}, environ={}, now=after(place))
+        config = resolve(
+            gather({"universe": str(universe), "as_of": day(place)}, environ={}), now=after(place)
+        )
         assert config.renames == (Rename("FB", "META", SESSIONS[ON].date()),)
         firsts = {name: SESSIONS[first].date() for name, first in stored.items()}
         return to_ask(config, ("META", "FB"), firsts.get)
@@ -108,7 +111,8 @@ def test_an_old_name_is_asked_for_only_while_something_of_it_may_be_missing(tmp_
     late = len(SESSIONS) - 1  # within a month still
     assert asked(late, {}) == ("META", "FB")
     config = resolve(
-        {"universe": str(universe), "as_of": "2024-12-31"}, environ={}, now=after(late).replace(year=2025)
+        gather({"universe": str(universe), "as_of": "2024-12-31"}, environ={}),
+        now=after(late).replace(year=2025),
     )
     assert to_ask(config, ("META", "FB"), {"FB": SESSIONS[0].date()}.get) == ("META",)
     # Nothing of the past is stored.

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from flows import cli
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.record.summary import RunSummary
@@ -59,7 +60,9 @@ def folder(_ingested: Path, tmp_path: Path) -> Path:
 
 def ingest(folder: Path, now: str) -> RunSummary:
     given = {"files": str(folder / "ACME.csv"), "workspace": str(folder / "workspace"), "as_of": now[:10]}
-    return plain_runs.ingest(resolve(given, environ={}, now=dt.datetime.fromisoformat(now + "+00:00")))
+    return plain_runs.ingest(
+        resolve(gather(given, environ={}), now=dt.datetime.fromisoformat(now + "+00:00"))
+    )
 
 
 def rows(folder: Path, sql: str) -> list[tuple]:

@@ -16,7 +16,8 @@ from unittest import mock
 
 import duckdb
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs import night
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
@@ -88,7 +89,7 @@ def _led_to(yahoo: FakeYahoo, cache: Path) -> Iterator[None]:
 def _ingest(workspace: Path, tickers: list[str], day: dt.date, minute: int = 0) -> str:
     now = dt.datetime.combine(day, dt.time(22, minute), dt.UTC)
     given = {"workspace": str(workspace), "tickers": ",".join(tickers), "source": "yahoo", "as_of": str(day)}
-    return plain_runs.ingest(resolve(given, environ={}, now=now)).run_id
+    return plain_runs.ingest(resolve(gather(given, environ={}), now=now)).run_id
 
 
 def failure_table(folder: Path) -> list[Row]:

@@ -221,6 +221,8 @@ class FakeYahoo:
         self.crumb_status = 200
         self.reports: list[tuple[str, str, str]] = []
         """Of the calendar of earnings: ticker, start in UTC, kind."""
+        self.splits: list[tuple[str, str, float, float]] = []
+        """Of the calendar of splits: ticker, start in UTC, what an old share is worth, and a new one."""
         self.calendar_reply: _Sent | None = None
 
     def __enter__(self) -> "FakeYahoo":
@@ -283,7 +285,7 @@ def _handler(yahoo: FakeYahoo) -> type[BaseHTTPRequestHandler]:
             elif yahoo.calendar_reply is not None:
                 self.send(yahoo.calendar_reply)
             else:
-                self.send(_Sent(200, json.dumps(_calendar(yahoo.reports, asked)).encode()))
+                self.send(_Sent(200, json.dumps(_calendar(yahoo, asked)).encode()))
 
         def answer(self, path: str, query: str) -> None:
             if path == "/v1/test/getcrumb":
@@ -375,20 +377,36 @@ opens (BMO), after it closes (AMC), not supplied (TNS).
 """
 
 
-def _calendar(reports: list[tuple[str, str, str]], asked: dict[str, Any]) -> dict[str, Any]:
-    """The reply to a question for a page of the calendar of earnings."""
+_SPLIT_COLUMNS = [
+    ("Symbol", "STRING"),
+    ("Company", "STRING"),
+    ("Payable On", "DATE"),
+    ("Optionable?", "BOOLEAN"),
+    ("Old Share Worth", "NUMBER"),
+    ("Share Worth", "NUMBER"),
+]
+"""Labels and types of the calendar of splits."""
+
+
+def _calendar(yahoo: FakeYahoo, asked: dict[str, Any]) -> dict[str, Any]:
+    """The reply to a question for a page of a calendar."""
     span = {
         each["operator"]: each["operands"][1]
         for each in asked["query"]["operands"]
         if "startdatetime" in each["operands"]
     }
-    inside = [each for each in reports if span["GTE"] <= each[1][:10] <= span["LTE"]]
+    of_splits = asked["entityIdType"] == "splits"
+    listed: list[Any] = yahoo.splits if of_splits else yahoo.reports
+    inside = [each for each in listed if span["GTE"] <= each[1][:10] <= span["LTE"]]
     page = inside[asked["offset"] : asked["offset"] + asked["size"]]
     rows = [
-        [ticker, f"{ticker} Inc.", 1e9, "Q1 Earnings Announcement", start, timing, 1.5, None, None]
-        for ticker, start, timing in page
+        [each[0], f"{each[0]} Inc.", each[1], True, *each[2:]]
+        if of_splits
+        else [each[0], f"{each[0]} Inc.", 1e9, "Q1 Earnings Announcement", *each[1:], 1.5, None, None]
+        for each in page
     ]
-    columns = [{"label": label, "type": kind} for label, kind in _CALENDAR_COLUMNS]
+    labels = _SPLIT_COLUMNS if of_splits else _CALENDAR_COLUMNS
+    columns = [{"label": label, "type": kind} for label, kind in labels]
     document = {"entityIdType": asked["entityIdType"], "columns": columns, "rows": rows}
     return {"finance": {"result": [{"total": len(inside), "documents": [document]}], "error": None}}
 

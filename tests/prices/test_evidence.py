@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import UNIT_STAYS, VERDICTS, Bars, Verdict, judge_moves, sentence
+from forecast_lib.prices.evidence import UNIT_STAYS, Bars, Verdict, judge_moves, sentence
 from forecast_lib.prices.hypotheses import DECIDED_WITHIN
 from forecast_lib.prices.odd import market_moves, odd_rows
-from forecast_lib.store.parquet import read_parquet
 from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
+from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -139,7 +139,7 @@ def test_nothing_is_undecided_after_three_sessions(seed):
         # Five sessions.
         late = [each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")]
         assert "undecided" not in [each.verdict for each in late]
-        assert {each.verdict for each in found} <= set(VERDICTS)
+        assert {each.verdict for each in found} <= {"real", "split", "unit", "bad_print", "undecided"}
 
 
 @pytest.mark.parametrize("factor", [0.55, 0.45, 1.8, 2.25])
@@ -206,6 +206,32 @@ def test_what_the_share_opened_at_tells_a_split_from_a_fall_overnight(opens_at, 
 def test_what_cannot_split_never_does():
     bars = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
     assert "split" not in {judged(upto(bars, BEFORE + rows), can_split=False).verdict for rows in (1, 2, 4)}
+
+
+@pytest.mark.parametrize("days", [-6, -3, 0, 4, 8])
+def test_a_split_that_was_announced_for_about_then_is_one_even_if_its_day_is_wild(days):
+    """A day of many times the usual range and volume: alone it would be undecided, or a real move."""
+    bars = scaled(shock(quiet_bars(), -0.04), slice(0, BEFORE), 2.0, 0.5)
+    wild = scaled(bars, slice(BEFORE, BEFORE + 1), 1.0, 8.0)
+    wild.high[BEFORE] *= 1.3
+    announced = {bars.sessions[BEFORE] + np.timedelta64(days, "D"): 2.0}
+    verdict = judged(upto(wild, BEFORE + 1), announced=announced)
+    if abs(days) <= 5:
+        assert (verdict.verdict, verdict.ratio, len(verdict.rows)) == ("split", 2.0, 0)
+        assert sentence(verdict).endswith(
+            "taken as a split of 2:1 that the source does not list yet, as it was announced"
+        )
+    else:
+        assert verdict.verdict != "split"
+
+
+def test_an_announced_split_is_not_made_of_another_move_nor_of_none():
+    announced = {quiet_bars().sessions[BEFORE]: 4.0}
+    assert judged(upto(quiet_bars(), BEFORE + 1), announced=announced) is None
+    halved = scaled(quiet_bars(), slice(0, BEFORE), 2.0, 0.5)
+    assert judged(upto(halved, BEFORE + 1), announced=announced).ratio == 2.0
+    crash = shock(quiet_bars(), np.log(0.7))
+    assert judged(upto(crash, BEFORE + 1), announced=announced).verdict != "split"
 
 
 def test_a_person_has_the_last_word():

@@ -173,6 +173,64 @@ def test_events_past_and_to_come(tmp_path):
     )
 
 
+def test_dividends_and_splits_come_with_a_value(tmp_path):
+    found = events(
+        tmp_path,
+        "2024-06-12,ex_dividend,ACME,0.55",
+        "2024-06-14,split,ACME,4",
+        "2024-06-14,ex_dividend,BOLT,",
+        "2024-06-20,earnings,ACME,1.2",
+        header="session,kind,ticker,amount",
+    )
+    rows = [(row.kind, row.ticker, row.value) for row in found.rows.fillna({"value": -1.0}).itertuples()]
+    assert found.left_out == ()
+    assert sorted(rows) == [
+        ("earnings", "ACME", -1.0),  # what this kind comes with is not read
+        ("ex_dividend", "ACME", 0.55),
+        ("ex_dividend", "BOLT", -1.0),  # a day without an amount
+        ("split", "ACME", 4.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (
+            "2024-06-12,ex_dividend,ACME,-1",
+            "the value of ex_dividend cannot be: expected cash for a share, above 0",
+        ),
+        (
+            "2024-06-12,ex_dividend,ACME,much",
+            "the value of ex_dividend cannot be: expected cash for a share, above 0",
+        ),
+        ("2024-06-12,ex_dividend,,0.5", "ex_dividend with a value is of one ticker: name it"),
+        (
+            "2024-06-12,split,ACME,0",
+            "the value of split cannot be: expected new shares for an old one, as 4 or 0.1",
+        ),
+        (
+            "2024-06-12,split,ACME,1",
+            "the value of split cannot be: expected new shares for an old one, as 4 or 0.1",
+        ),
+        (
+            "2024-06-12,split,ACME,inf",
+            "the value of split cannot be: expected new shares for an old one, as 4 or 0.1",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_leaves_its_row_out(tmp_path, row, why):
+    found = events(tmp_path, "2024-06-20,earnings,ACME,", row, header="session,kind,ticker,value")
+    assert found.rows["kind"].tolist() == ["earnings"]
+    assert found.left_out == (f"events.csv: 1 row left out, first line 3: {why}",)
+
+
+def test_two_amounts_for_a_day_are_both_left_out(tmp_path):
+    lines = ("2024-06-12,ex_dividend,ACME,0.5", "2024-06-12,ex_dividend,ACME,0.6")
+    found = events(tmp_path, *lines, "2024-06-20,earnings,ACME,", header="session,kind,ticker,value")
+    assert found.rows["kind"].tolist() == ["earnings"]
+    assert found.left_out == ("events.csv: 2 rows left out, first line 2: two values for one day",)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -9,7 +9,13 @@ from pandas.testing import assert_frame_equal
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import UnknownTicker
 from forecast_lib.prices.checks import check, nothing_before
-from forecast_lib.prices.sources.simulated import EVENT_EFFECT, FIRST_SESSION, LEADING, SimulatedMarket
+from forecast_lib.prices.sources.simulated import (
+    ANNOUNCED,
+    EVENT_EFFECT,
+    FIRST_SESSION,
+    LEADING,
+    SimulatedMarket,
+)
 from forecast_lib.sessions import TickerCalendar
 from tests.contracts.price_source import PriceSourceContract
 from tests.prices.one_ticker import OfferedTicker, ask, split_adjusted
@@ -186,14 +192,47 @@ def test_moved_tickers_are_others_than_the_plain_ones() -> None:
 
 def test_reports_come_once_a_quarter_and_are_known_a_hundred_days_ahead() -> None:
     day = dt.date(2024, 6, 3)
-    listed = SimulatedMarket().events([Ticker("SIMX1"), Ticker("SIM1"), Ticker("SIMX2")], day)
+    listed, _ = SimulatedMarket().events([Ticker("SIMX1"), Ticker("SIM1"), Ticker("SIMX2")], day)
     assert (listed.tickers, listed.until) == (("SIMX1", "SIMX2"), dt.date(2024, 9, 11))
     own = listed.rows.loc[listed.rows["ticker"] == "SIMX1", "session"]
     sessions = TickerCalendar("XNYS").sessions(FIRST_SESSION, listed.until)
     assert set(np.diff(sessions.get_indexer(own))) == {63}
     assert own.max() > pd.Timestamp(day)
-    later = SimulatedMarket().events([Ticker("SIMX1")], dt.date(2024, 7, 3)).rows["session"]
+    later = SimulatedMarket().events([Ticker("SIMX1")], dt.date(2024, 7, 3))[0].rows["session"]
     assert set(own) <= set(later)
+
+
+def test_dividends_and_splits_are_announced_a_month_ahead_and_come_as_they_were_announced() -> None:
+    day, names = dt.date(2024, 4, 22), [Ticker(f"SIMX{number}") for number in range(1, 61)]
+    told = SimulatedMarket().events(names, day)[1]
+    sessions = TickerCalendar("XNYS").sessions(day, told.until)
+    assert len(sessions) == 1 + ANNOUNCED and told.kinds == ("ex_dividend", "split")
+    to_come = told.rows[told.rows["session"] > pd.Timestamp(day)]
+    assert len(to_come) > 20
+    plain = told.rows.set_index(["ticker", "session"])["value"].to_dict()
+    for name in names[:20]:
+        actions = ask(SimulatedMarket(), name, None, told.until).actions
+        listed = {(name, row.session): row.value for row in actions.itertuples()}
+        assert listed == {key: value for key, value in plain.items() if key[0] == name}
+
+
+def test_on_an_ex_dividend_day_the_price_falls_by_what_was_announced() -> None:
+    """Against the plain ticker with the same shocks, of which the drift alone is left: over all ex-dividend
+    days the close is lower by the dividend, to a twentieth.
+    """
+    falls, shares = [], []
+    for number in range(1, 41):
+        offered = ask(SimulatedMarket(), f"SIMX{number}", None, LAST)
+        prices = split_adjusted(offered.prices, offered.actions).set_index("session")["close"]
+        splits = offered.actions[offered.actions["kind"] == "split"]
+        for row in offered.actions[offered.actions["kind"] == "dividend"].itertuples():
+            at = prices.index.get_loc(row.session)
+            later = splits.loc[splits["session"] > row.session, "value"].prod()
+            shares.append(row.value / later / prices.iloc[at - 1])
+            falls.append(np.log(prices.iloc[at] / prices.iloc[at - 1]))
+    error = np.array(falls) - np.log1p(-np.array(shares))
+    assert len(falls) > 1000 and abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
+    assert abs(np.mean(falls)) > 6 * error.std() / np.sqrt(len(error))  # so that it could have failed
 
 
 def test_the_leader_tells_the_next_session_and_reports_move_their_own() -> None:
@@ -202,7 +241,7 @@ def test_the_leader_tells_the_next_session_and_reports_move_their_own() -> None:
     """
     market, names = SimulatedMarket(), [Ticker(f"SIMX{number}") for number in range(1, 4)]
     weather = 2 * np.log(ask(market, LEADING, None, LAST).prices.set_index("session")["close"] / 20)
-    dates = market.events(names, LAST).rows
+    dates = market.events(names, LAST)[0].rows
     told, moved = [], []
 
     def returns_of(name: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""When companies report, by the real client from a Yahoo on the loopback."""
+"""When companies report and split their shares, by the real client from a Yahoo on the loopback."""
 
 import datetime as dt
 from pathlib import Path
@@ -27,8 +27,13 @@ def yahoo(server: FakeYahoo) -> FakeYahoo:
     return server
 
 
+def both(yahoo: FakeYahoo, folder: Path) -> tuple[Listed, Listed]:
+    reports, splits = YahooSource(folder, NOW, session=yahoo.session(timeout_s=5.0)).events(TICKERS, DAY)
+    return reports, splits
+
+
 def listed(yahoo: FakeYahoo, folder: Path) -> Listed:
-    return YahooSource(folder, NOW, session=yahoo.session(timeout_s=5.0)).events(TICKERS, DAY)
+    return both(yahoo, folder)[0]
 
 
 def dates(found: Listed) -> list[tuple[str, str, str]]:
@@ -55,7 +60,7 @@ def test_all_pages_are_read(yahoo, tmp_path):
     crowd = [(f"T{place}", "2024-05-01T11:00:00.000Z", "BMO") for place in range(250)]
     yahoo.reports = [*crowd, ("ACME", "2024-05-01T11:00:00.000Z", "BMO")]
     assert dates(listed(yahoo, tmp_path)) == [("earnings", "ACME", "2024-05-01")]
-    assert yahoo.tally.requests["/v1/finance/visualization"] == 3
+    assert yahoo.tally.requests["/v1/finance/visualization"] == 3 + 1  # and one of the splits
 
 
 def test_a_list_that_is_cut_gives_up_nothing_of_those_it_does_not_name(yahoo, tmp_path):
@@ -78,6 +83,25 @@ def test_an_empty_list_is_a_list(yahoo, tmp_path):
     assert (dates(found), found.tickers, found.left_out) == ([], TICKERS, ())
 
 
+def test_splits_to_come_with_their_ratio(yahoo, tmp_path):
+    """Midnight in New York, summer and winter, whatever the exchange; rows that say nothing are none."""
+    yahoo.splits = [
+        ("ACME", "2024-05-06T04:00:00.000Z", 1, 4),
+        ("BOLT", "2024-05-07T05:00:00.000Z", 10, 1),
+        ("BRK-B", "2024-05-08T04:00:00.000Z", 1, 1),
+        ("OTHER", "2024-05-08T04:00:00.000Z", 1, 2),
+    ]
+    _, found = both(yahoo, tmp_path)
+    assert dates(found) == [("split", "ACME", "2024-05-06"), ("split", "BOLT", "2024-05-07")]
+    assert found.rows["value"].tolist() == [4.0, 0.1]
+    assert (found.kinds, found.tickers, found.left_out) == (("split",), TICKERS, ())
+
+
+def test_two_ratios_for_a_day_are_none(yahoo, tmp_path):
+    yahoo.splits = [(name, "2024-05-06T04:00:00.000Z", 1, new) for name, new in (("ACME", 4), ("ACME", 5))]
+    assert dates(both(yahoo, tmp_path)[1]) == []
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -93,8 +117,8 @@ def test_an_empty_list_is_a_list(yahoo, tmp_path):
 )
 def test_whatever_else_comes_is_said_and_gives_up_nothing(yahoo, tmp_path, reply):
     yahoo.calendar_reply = reply
-    found = listed(yahoo, tmp_path)
-    assert dates(found) == [] and found.tickers == ()
-    (said,) = found.left_out
-    assert said.startswith("Yahoo's calendar of earnings could not be read (")
-    assert said.endswith("): dates of earlier nights are used")
+    for found, name in zip(both(yahoo, tmp_path), ("earnings", "splits"), strict=True):
+        assert dates(found) == [] and found.tickers == ()
+        (said,) = found.left_out
+        assert said.startswith(f"Yahoo's calendar of {name} could not be read (")
+        assert said.endswith("): dates of earlier nights are used")

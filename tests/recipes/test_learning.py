@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from forecast_lib.models.network import Network, first_weights
-from forecast_lib.models.tensorflow_quietly import tf
 from forecast_lib.recipes.learning import Learned, Pace, attention_of, batches_of, learn, predict, run_free
 
 NETWORK = Network("lstm", 1, 4, 1, 1, 10, zero_head=False)
@@ -21,6 +20,8 @@ def windows_in_order(order):
 
 def by_keras(epochs: int) -> list[list[np.ndarray]]:
     """The weights after each epoch."""
+    from forecast_lib.models.tensorflow_quietly import tf  # which takes seconds, where nothing else here does
+
     model = tf.keras.Sequential([tf.keras.Input((10, 1)), tf.keras.layers.LSTM(4), tf.keras.layers.Dense(1)])
     model.set_weights(list(first_weights(NETWORK, SEED).values()))
     model.compile(optimizer="adam", loss="mse", jit_compile=False)

@@ -94,6 +94,8 @@ def forecast_rows(ticker: str, last_close: float, **changes: Any) -> list[dict[s
             "es01": last_close - 11 * step,
             "es025": last_close - 10 * step,
             "currency": "USD",
+            "dividend": 0.0,
+            "split": 1.0,
         }
         | changes
         for step, target in enumerate(TARGETS, start=1)

@@ -6,9 +6,18 @@ import pandas as pd
 import pytest
 
 from forecast_lib.domain import NOT_COMPARED
-from forecast_lib.report import ReportInput, TickerPage, index_page, ticker_pages
-from forecast_lib.report.pages import report_pages
+from forecast_lib.report import ReportInput
+from forecast_lib.report.pages import IndexPage, TickerPage, pages_of, report_pages
+from forecast_lib.report.sections.tonight import tonight
 from tests.report import nights
+
+
+def index_page(report: ReportInput) -> IndexPage:
+    return pages_of(report)[0]
+
+
+def ticker_pages(report: ReportInput) -> list[TickerPage]:
+    return list(pages_of(report)[2])
 
 
 def page_of(ticker: str, **changes: object) -> TickerPage:
@@ -25,7 +34,7 @@ def test_first_night_needs_only_the_run_itself() -> None:
         None,
     )
     assert (index.skill.headline, index.skill.settled, index.attention.calm) == (None, (), True)
-    assert list(ticker_pages(ReportInput(run=nights.run_frame()))) == []
+    assert ticker_pages(ReportInput(run=nights.run_frame())) == []
 
 
 def test_a_run_frame_of_two_rows_is_refused() -> None:
@@ -356,6 +365,20 @@ def test_scores_of_a_ticker_name_what_is_published_first() -> None:
     ]
     scores = page_of("AAA", backtest_scores=nights.score_frame(*rows)).makers.scores
     assert [score.model for score in scores] == ["combined", "stacked", "garch"]
+
+
+def test_announced_dividends_and_splits_are_said_where_the_figures_are() -> None:
+    changes = [{"dividend": 0.0, "split": 1.0}, {"dividend": 0.5, "split": 4.0}]
+    rows = [row | more for row, more in zip(nights.forecast_rows("AAA", 100.0), changes, strict=True)]
+    found = tonight("AAA", rows)
+    day = "Tuesday, 24 November"
+    assert found is not None and found.announced == (
+        f"On {day} a dividend of 0.5 goes off the price: it is off these figures.",
+        f"By an announced split one share becomes 4 up to {day}: these figures stay for one share of"
+        " tonight.",
+    )
+    plain = tonight("AAA", nights.forecast_rows("AAA", 100.0))
+    assert plain is not None and plain.announced == ()
 
 
 def test_tonight_s_model_is_told_and_older_ones_are_not() -> None:

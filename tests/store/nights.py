@@ -16,7 +16,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import database
-from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.tables import QUANTILE_COLUMNS, TABLES
 
 FIRST_DAY = dt.date(2024, 1, 2)
 UTC = dt.UTC
@@ -77,6 +77,8 @@ def forecasts(
             "es01": 94.5,
             "es025": 95.0,
             "currency": "USD",
+            "dividend": 0.0,
+            "split": 1.0,
         }
         for ticker in tickers
         for step in range(1, horizon + 1)
@@ -99,7 +101,10 @@ def night(
         "models": pd.DataFrame([model_row(run_id, number)]),
         "forecasts": forecasts(run_id, number, tickers, horizon, f"model-{run_id}"),
     }
-    return {table: frame.assign(source="simulated") for table, frame in made.items()}
+    return {
+        table: frame.assign(source="simulated").reindex(columns=list(TABLES[table].columns))
+        for table, frame in made.items()
+    }
 
 
 def run_row(number: int, tickers: int) -> dict[str, Any]:

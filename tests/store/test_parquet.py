@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from forecast_lib.errors import FileRefused
-from forecast_lib.store.parquet import ParquetFiles, read_parquet
+from forecast_lib.store.parquet import ParquetFiles
+from tests.whole_parquet import read_parquet
 
 WANTED = {"date", "close", "adjclose"}
 

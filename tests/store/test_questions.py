@@ -14,7 +14,8 @@ from tests.store.test_joint import joint_night
 
 PAGE = (Path(reader.__file__).parents[1] / "QUESTIONS.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"\n([^\n]+)\n\n```sql\n(.*?)```", PAGE, re.DOTALL)
-EMPTY = ("Which tickers are not", "Which models answered")  # here nothing is wrong, and one model answers
+EMPTY = ("Which tickers are not", "Which models answered", "Which dividends and splits")
+"""Here nothing is wrong, one model answers, and nothing is announced."""
 
 
 def named(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -71,6 +72,7 @@ def tried(number: int) -> dict[str, pd.DataFrame]:
         "expected": True,
         "announced_at": pd.NaT,
         "known_at": stamp(now(0)),
+        "value": np.nan,
     }
     listed = {"events": pd.DataFrame([run | report])} if number == 0 else {}
     return {"covariate_trials": pd.DataFrame([run | trial]), **listed}

@@ -123,7 +123,7 @@ def event_row(**changed: object) -> pd.DataFrame:
     """A date a year ahead."""
     row = {"kind": "fomc", "ticker": "*", "session": stamp(day(365)), "revision": 0, "expected": True}
     same = {"announced_at": pd.NaT, "source": "files", "known_at": stamp(now(2)), "run_id": "run-2"}
-    return pd.DataFrame([row | same | changed])
+    return pd.DataFrame([row | same | {"value": np.nan} | changed])
 
 
 def test_values_of_tonight_and_dates_to_come_are_stored(tmp_path: Path) -> None:

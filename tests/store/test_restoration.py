@@ -1,6 +1,7 @@
 """`restore` brings back what can be brought back, says what cannot, and the next night works."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from forecast_lib.errors import StoreDamaged, UsageError
 from forecast_lib.store import restoration
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.published import publication, reader
-from tests.store.nights import now, store_and_publish, store_night
+from tests.store.nights import night, now, store_and_publish, store_night
 
 pytestmark = pytest.mark.slow
 
@@ -105,12 +106,43 @@ def test_a_log_beside_a_damaged_file_is_not_replayed_into_the_new_one(workspace:
     store_and_publish(workspace, 2)
 
 
-def test_a_damaged_publication_comes_back_from_its_snapshot(workspace: Path) -> None:
+def test_a_damaged_publication_whose_snapshot_is_damaged_with_it_is_published_anew(workspace: Path) -> None:
+    """They are one file under two names; the working database has the same rows in another."""
+    publication.publish(workspace, "run-1", 7)
     damage(workspace / "published.duckdb")
     with pytest.raises(StoreDamaged, match="tickercast restore"):
         runs(workspace)
+    done = restoration.restore(workspace, None, now=NOW)
+    assert (done.published_from, done.working_from, done.lost_runs) == ("working.duckdb", None, ())
+    assert [path.name for path in done.put_aside] == ["published.duckdb.damaged-20240111T220000Z"]
+    assert runs(workspace) == ["run-0", "run-1"]
+    assert publication.list_snapshots(workspace) == (SECOND, FIRST)
+    assert (workspace / "published.duckdb").samefile(publication.snapshot_path(workspace, SECOND))
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, damage])
+def test_a_publication_comes_back_from_its_snapshot_where_that_is_sound(
+    workspace: Path, harm: Callable[[Path], None]
+) -> None:
+    harm(workspace / "published.duckdb")
     assert restoration.restore(workspace, None, now=NOW).published_from == f"{SECOND}.duckdb"
     assert runs(workspace) == ["run-0", "run-1"]
+    damage(workspace / "published.duckdb")  # a file of its own from now on
+    assert reader.query(publication.snapshot_path(workspace, SECOND), "FROM runs").shape[0] == 2
+
+
+def test_a_stored_night_that_must_not_be_shown_is_not_published_by_restore(workspace: Path) -> None:
+    """It has no forecast. The newest publication that can be read is of the night before the damaged one."""
+    publication.publish(workspace, "run-1", 7)
+    frames = night(2, status="degraded")
+    frames["run_tickers"]["status"] = "none"
+    store_night(workspace, 2, {table: frames[table] for table in ("runs", "run_tickers")})
+    damage(workspace / "published.duckdb")
+    done = restoration.restore(workspace, None, now=NOW)
+    assert (done.published_from, done.lost_runs) == (f"{FIRST}.duckdb", ())
+    assert runs(workspace) == ["run-0"]
+    store_and_publish(workspace, 3)
+    assert runs(workspace) == ["run-0", "run-1", "run-2", "run-3"]
 
 
 def test_a_damaged_ledger_is_put_aside_and_written_again(workspace: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from forecast_lib.domain import QUANTILES
 from forecast_lib.forecast import combine, combined_forecast, forecast_with_baseline, weighing
 from forecast_lib.models.baselines import PARTS
-from forecast_lib.windows.pooled_shape import pooled_shape
+from forecast_lib.windows.pooled_shape import leaning, pooled_shape
 from forecast_lib.windows.series import PooledShape
 from tests import made_up
 
@@ -19,7 +19,7 @@ SINCE = MEMBERS[0].sessions[-100]
 MEDIAN = QUANTILES.index(0.5)
 
 
-def leaning(seed: int):
+def lopsided(seed: int):
     """Nine of ten returns a little above zero, one far below: the median is above the last close, the lower
     tail the longer one.
     """
@@ -36,7 +36,7 @@ def test_symmetric_returns_have_their_middle_at_the_last_close():
 
 
 def test_returns_that_lean_show_it_on_the_right_side():
-    shape = pooled_shape([leaning(seed) for seed in range(4)], 1, SINCE)
+    shape = pooled_shape([lopsided(seed) for seed in range(4)], 1, SINCE)
     assert shape.middle[-1, 0, MEDIAN] > 0.05 and shape.middle[-1, 0, 0] < -0.1
 
 
@@ -68,9 +68,31 @@ def test_another_future_moves_no_earlier_shape():
 
 
 def test_before_its_first_day_a_shape_says_nothing():
-    shape = pooled_shape(MEMBERS, 2, SINCE)
-    *_, share = shape.at(np.array([shape.days[0] - np.timedelta64(1, "D"), shape.days[0]]))
-    assert (share[0] == 0).all() and (share[1] > 0).all()
+    shape, series = pooled_shape(MEMBERS, 2, SINCE), MEMBERS[0]
+    first = int(np.searchsorted(series.sessions, shape.days[0]))
+    *_, known = leaning(shape, series, np.array([first - 1, first]))
+    assert known.tolist() == [[False, False], [True, True]]
+
+
+def test_a_ticker_leans_as_all_do_and_as_its_own_outcomes_did_as_far_as_they_can_say():
+    own = lopsided(0)
+    shape = pooled_shape(MEMBERS, 1, SINCE)
+    lean, *_ = leaning(shape, own, np.array([len(own) - 1]))
+    alone = pooled_shape([own], 1, SINCE)
+    days = alone.share[-1, 0] * 250 / (1 - alone.share[-1, 0])  # share = days / (days + 250)
+    counts = days / (days + 1000)
+    expected = (1 - counts) * shape.share[-1, 0] * shape.middle[-1] + counts * alone.middle[-1]
+    np.testing.assert_allclose(lean[0], expected, atol=1e-12)
+    assert 0.4 < counts < 0.6 and lean[0, 0, MEDIAN] > 0.02
+
+
+def test_what_comes_later_moves_nobody_s_lean():
+    shape, series = pooled_shape(MEMBERS, 2, SINCE), MEMBERS[0]
+    cut = int(np.searchsorted(series.sessions, shape.days[-1])) - 1
+    here, there = (
+        leaning(shape, each, np.array([cut]))[0] for each in (series, made_up.scrambled(series, cut))
+    )
+    assert here.tobytes() == there.tobytes()
 
 
 def shape_of(middle: float, share: float, horizon: int = 2) -> PooledShape:

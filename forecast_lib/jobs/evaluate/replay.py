@@ -187,7 +187,8 @@ class _Served:
 
     def forecasts(self) -> Forecasts:
         """All of them."""
-        return Forecasts(np.arange(self._first, self._end), *self._made)
+        point, sigma, quantiles = self._made
+        return Forecasts(np.arange(self._first, self._end), point, sigma, quantiles)
 
 
 class _Registry:

@@ -46,11 +46,14 @@ def _portfolios(forecasts: pd.DataFrame, prices: np.ndarray, sound: np.ndarray, 
     tickers, sigma = first["ticker"].tolist(), first["sigma"].to_numpy(np.float64)
     weights = portfolios.reference_portfolios(tickers, sigma)
     last_close = first["last_close"].to_numpy(np.float64)
+    paid = forecasts["dividend"].to_numpy(np.float64).reshape(len(prices), -1)[sound]
     held = np.stack(list(weights.values()))
     names = np.array(tickers, dtype=object)
     parts = []
     for step in range(prices.shape[1]):
-        returns = held @ (prices[sound, step].astype(np.float64) / last_close[:, None] - 1)
+        returns = held @ (
+            (prices[sound, step].astype(np.float64) + paid[:, [step]]) / last_close[:, None] - 1
+        )
         parts.append(
             pd.DataFrame(
                 {

@@ -5,6 +5,7 @@ A shard is a few tickers' questions; like every shard it opens no database, and 
 depends on that one alone.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from forecast_lib.distribution import expected_shortfalls
 from forecast_lib.drivers import Before, Drivers, driver_rows, drivers
-from forecast_lib.forecast import COMBINED, Combined, last_evenings
+from forecast_lib.forecast import COMBINED, Combined, announced_dividends, last_evenings
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS, empty
@@ -91,10 +92,13 @@ def _model_id(question: Question, made: Combined) -> str | None:
 
 
 def forecast_table(
-    asked: Sequence[Question], made: Sequence[Combined], market: Market, run_id: str
+    asked: Sequence[Question], made: Sequence[Combined], market: Market, run_id: str, day: dt.date
 ) -> pd.DataFrame:
     """Columns of `forecasts` but the source: of each question's answer one row a step, in the order of the
     questions.
+
+    Args:
+        day: of the run's evening.
     """
     columns = list(empty("forecasts").columns.drop("source"))
     if not asked:
@@ -106,6 +110,7 @@ def forecast_table(
         for each, cutoff in zip(asked, cutoffs, strict=True)
     ]
     quantiles = np.concatenate([each.forecasts.quantiles[0] for each in made])
+    splits = market.beside.splits_to_come(day)
     same = pd.DataFrame(
         {
             "run_id": run_id,
@@ -125,7 +130,22 @@ def forecast_table(
         sigma=np.concatenate([each.forecasts.sigma[0] for each in made]),
         **dict(zip(QUANTILE_COLUMNS, quantiles.T, strict=True)),
         **dict(zip(SHORTFALL_COLUMNS, expected_shortfalls(quantiles), strict=True)),
+        dividend=np.concatenate([announced_dividends(each.series, horizon) for each in asked]),
+        split=np.concatenate(
+            [
+                _announced_splits(splits.get(each.series.ticker), days)
+                for each, days in zip(asked, targets, strict=True)
+            ]
+        ),
     )[columns]
+
+
+def _announced_splits(to_come: pd.DataFrame | None, targets: pd.DatetimeIndex) -> np.ndarray:
+    """(targets,) shares that one share of tonight will have become by each of them."""
+    if to_come is None:
+        return np.ones(len(targets))
+    by_then = to_come["session"].to_numpy("datetime64[D]") <= targets.to_numpy("datetime64[D]")[:, None]
+    return np.where(by_then, to_come["value"].to_numpy(np.float64), 1.0).prod(axis=1)
 
 
 def weight_table(asked: Sequence[Question], made: Sequence[Combined], run_id: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ said, and what was stored before serves.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
-from forecast_lib.covariates.inputs import COVARIATE, EVENT
+from forecast_lib.covariates.inputs import COVARIATE, EVENT, EX_DIVIDEND, SPLIT
 from forecast_lib.covariates.series import Covariate
 from forecast_lib.errors import FileRefused
 from forecast_lib.prices.source import Listed
@@ -78,6 +78,15 @@ class Beside:
             for name, (series, calendar) in self.tickers.items()
         ]
 
+    def splits_to_come(self, day: dt.date) -> dict[str, pd.DataFrame]:
+        """By ticker, session and value of the splits that are announced for sessions after `day`; of tickers
+        that have any.
+        """
+        ahead = self.events[(self.events["kind"] == SPLIT) & (self.events["session"] > pd.Timestamp(day))]
+        newest = ahead.sort_values("revision").drop_duplicates(["ticker", "session"], keep="last")
+        standing = newest[newest["expected"] & newest["value"].notna()].sort_values("session")
+        return {str(ticker): rows[["session", "value"]] for ticker, rows in standing.groupby("ticker")}
+
 
 def apart(market: "Market", config: RunConfig) -> "Market":
     """The market of the tickers asked for, and beside it those that serve as covariates."""
@@ -103,7 +112,7 @@ def apart(market: "Market", config: RunConfig) -> "Market":
 
 
 def read_beside(
-    store: Store, config: RunConfig, known: Beside = Beside(), listed: Listed | None = None
+    store: Store, config: RunConfig, known: Beside = Beside(), listed: Sequence[Listed] = ()
 ) -> Beside:
     """What is stored of covariates and events that are asked for, and what files and the source have anew.
 
@@ -111,7 +120,7 @@ def read_beside(
 
     Args:
         known: already, the tickers that serve as covariates.
-        listed: the dates that the source lists; None where it was not asked.
+        listed: the dates that the source lists; none where it was not asked.
     """
     if config.beside.covariates is not None:
         known = _with_covariates(store, config, config.beside.covariates, known)
@@ -144,7 +153,7 @@ def _with_covariates(store: Store, config: RunConfig, path: Path, known: Beside)
     )
 
 
-def _with_events(store: Store, config: RunConfig, listed: Listed | None, known: Beside) -> Beside:
+def _with_events(store: Store, config: RunConfig, listed: Sequence[Listed], known: Beside) -> Beside:
     asked, as_of, said = config.beside, config.as_of, list(known.left_out)
     sources = {_FILES} if asked.events is not None else set[str]()
     sources |= {config.source.name} if asked.calendars else set()
@@ -158,11 +167,11 @@ def _with_events(store: Store, config: RunConfig, listed: Listed | None, known: 
             told.append(_with_given_up(found.rows, stored[stored["source"] == _FILES], as_of.day, _FILES))
         except FileRefused as error:
             said.append(f"events: {error}; what was stored before is used")
-    if listed is not None:
-        said += listed.left_out
-        rows = listed.rows.assign(announced_at=np.datetime64("NaT", "us"))
-        mine = stored[(stored["source"] == config.source.name) & stored["ticker"].isin(listed.tickers)]
-        mine = mine[mine["session"] <= pd.Timestamp(listed.until)]
+    for each in listed:
+        said += each.left_out
+        rows = each.rows.assign(announced_at=np.datetime64("NaT", "us"))
+        mine = stored[(stored["source"] == config.source.name) & stored["ticker"].isin(each.tickers)]
+        mine = mine[mine["kind"].isin(each.kinds) & (mine["session"] <= pd.Timestamp(each.until))]
         told.append(_with_given_up(rows, mine, as_of.day, config.source.name))
     new = known.new_events
     if told:
@@ -188,11 +197,13 @@ def _with_given_up(listed: pd.DataFrame, stored: pd.DataFrame, day: dt.date, sou
 
 def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:
     """The covariates and events that the run is asked to try, sorted: a model that knew others is of another
-    kind. What an exchange's calendar knows is always tried, and not among them.
+    kind. What an exchange's calendar knows is always tried, and not among them; nor are dividends and splits,
+    of which one that is announced for one ticker shall not have all models fitted anew.
     """
     day = pd.Timestamp(config.as_of.day)
     newest = beside.covariates.groupby("name")["session"].max()
-    dates = beside.events[beside.events["expected"]].groupby("kind")["session"].max()
+    asked = beside.events["expected"] & ~beside.events["kind"].isin([EX_DIVIDEND, SPLIT])
+    dates = beside.events[asked].groupby("kind")["session"].max()
     return tuple(
         sorted(
             {

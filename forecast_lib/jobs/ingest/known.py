@@ -131,6 +131,7 @@ def read_known(store: Store, tickers: Sequence[Ticker], as_of: AsOf, *, tails: b
         reads.read_actions(con, names, as_of),
         reads.read_released(con, names, as_of),
         reads.read_verdicts(con, names, as_of),
+        reads.read_announced_splits(con, names, as_of),
         reads.read_gaps(con, names, as_of),
         reads.read_telling_statuses(con, names, as_of, SAID_BEFORE),
         ends_only=tails,

@@ -218,6 +218,11 @@ def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None)
         UsageError: nothing is published there.
         StoreDamaged: the published file cannot be read.
     """
+    with reader.open_published(workspace):  # beside it a further connection takes no time
+        return _standing(workspace, now, deadline)
+
+
+def _standing(workspace: Path, now: dt.datetime, deadline: dt.time | None) -> Standing:
     tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
     ages = [
         None if pd.isna(last) or status == "ended" else sessions_behind(name, last, now)

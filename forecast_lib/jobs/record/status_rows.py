@@ -38,18 +38,7 @@ __all__ = [
     "trial_rows",
 ]
 
-_LIBRARIES = (
-    "duckdb",
-    "exchange-calendars",
-    "keras",
-    "numba",
-    "numpy",
-    "pandas",
-    "prefect",
-    "scipy",
-    "tensorflow",
-    "yfinance",
-)
+_LIBRARIES = "duckdb exchange-calendars keras numba numpy pandas prefect scipy tensorflow yfinance".split()
 
 
 def code_version() -> str:

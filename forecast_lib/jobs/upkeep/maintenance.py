@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from forecast_lib.config import Policy
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.store.disk.files import WORKING
@@ -21,28 +22,9 @@ from forecast_lib.store.published import publication
 from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.compaction import Compacted, compact
 
-__all__ = ["Maintained", "Policy", "Removal", "maintain", "weights_to_keep"]
+__all__ = ["Maintained", "Removal", "maintain", "weights_to_keep"]
 
 REPORTS = "reports"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How much is kept.
-
-    Attributes:
-        reports: pages of so many runs, besides those of the kept snapshots.
-        models_days: days within which every model stays, and every evening can be run again with the models
-            of its time.
-    """
-
-    reports: int = 60
-    models_days: int = 90
-
-    def __post_init__(self) -> None:
-        for name, value in (("keep_reports", self.reports), ("keep_models_days", self.models_days)):
-            if not 1 <= value <= 100_000:
-                raise UsageError(f"{name} {value} is out of range: expected 1 to 100000")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
-"""The price sources: one file each, and a case here. Nothing is imported before its source is asked for: some
-take a second.
+"""The price sources: one file each, whose name is in `config.SourceName` and whose `opened` makes the source
+of the settings. Nothing is imported before its source is asked for: some take a second.
 """
 
+import importlib
 from pathlib import Path
 
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.errors import UsageError
 from forecast_lib.prices.source import PriceSource
-from forecast_lib.prices.sources.files import FilesSource, ParquetFiles
+from forecast_lib.prices.sources.files import ParquetFiles
 
 __all__ = ["open_source"]
 
@@ -35,31 +35,7 @@ def open_source(
     Raises:
         UsageError: a setting that the source needs is missing.
     """
-    match config.name:
-        case "files":
-            assert config.path is not None  # the settings have seen to it
-            return FilesSource(
-                config.path,
-                tickers,
-                allow_mixed_dates=config.mixed_dates,
-                currency=config.currency,
-                parquet=parquet,
-            )
-        case "simulated":
-            from forecast_lib.prices.sources.simulated import SimulatedMarket
-
-            return SimulatedMarket(config.market_seed)
-        case "yahoo" if cache_dir is None:
-            raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
-        case "yahoo":
-            from forecast_lib.prices.sources.retrying import Retrying
-            from forecast_lib.prices.sources.yahoo import YahooSource
-
-            return YahooSource(
-                cache_dir,
-                as_of.now,
-                proxy=config.proxy,
-                requests_at_once=config.requests_at_once,
-                pause_s=config.pause_s,
-                retrying=Retrying(attempts=1) if once else Retrying(),
-            )
+    source: PriceSource = importlib.import_module(f"{__name__}.{config.name}").opened(
+        config, as_of=as_of, tickers=tickers, cache_dir=cache_dir, parquet=parquet, once=once
+    )
+    return source

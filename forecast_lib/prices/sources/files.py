@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.config import SourceConfig
 from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
 from forecast_lib.errors import FileRefused, TickerError, TickerHeld, UnknownTicker, UsageError
 from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
@@ -32,7 +33,7 @@ from forecast_lib.prices.sources.file_cells import (
 from forecast_lib.prices.sources.file_tables import part_of, understood
 from forecast_lib.sessions import EARLIEST_SESSION
 
-__all__ = ["FilesSource", "ParquetFiles"]
+__all__ = ["FilesSource", "ParquetFiles", "opened"]
 
 _READ = (".csv", ".parquet")
 _OTHERS = "that are neither CSV nor Parquet"
@@ -331,3 +332,17 @@ def _refuse_link_out_of(folder: Path, path: Path) -> None:
         ) from None
     if not inside:
         raise FileRefused(f"{path.name} is a link out of the folder: expected a file; copy the file there")
+
+
+def opened(
+    config: SourceConfig, *, tickers: tuple[Ticker, ...], parquet: ParquetFiles | None, **_: Any
+) -> FilesSource:
+    """Of the file or folder that the settings name."""
+    assert config.path is not None  # the settings have seen to it
+    return FilesSource(
+        config.path,
+        tickers,
+        allow_mixed_dates=config.mixed_dates,
+        currency=config.currency,
+        parquet=parquet,
+    )

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.covariates.inputs import EX_DIVIDEND, SPLIT
 from forecast_lib.domain import AsOf, parse_ticker
 from forecast_lib.errors import FileRefused, UsageError
+from forecast_lib.prices.actions import LARGEST_PRICE, SPLIT_RANGE
 from forecast_lib.prices.sources.file_cells import (
     Cells,
     Roles,
@@ -44,10 +46,21 @@ _COVARIATES = Roles(
     ("value",),
     "name, session and value",
 )
-_EVENTS = Roles({"name": ("kind", "event", "name"), **_COMMON}, ("date", "name"), (), "session and kind")
+_EVENTS = Roles(
+    {"name": ("kind", "event", "name"), "value": ("value", "amount", "ratio"), **_COMMON},
+    ("date", "name"),
+    ("value",),
+    "session and kind",
+)
 _LONGEST_NAME = 60
 _FARTHEST = dt.timedelta(days=1100)
 """Events beyond it are slips of a file."""
+
+_WITH_VALUE = {
+    EX_DIVIDEND: ((1e-9, LARGEST_PRICE), "cash for a share, above 0"),
+    SPLIT: (SPLIT_RANGE, "new shares for an old one, as 4 or 0.1"),
+}
+"""Kinds of events whose value is read, where a value may lie, and what it is."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +68,8 @@ class Found:
     """What a file holds.
 
     Attributes:
-        rows: name (of events: kind), ticker (`*`: all), session, announced_at and, of covariates, value;
-            each day of a name and ticker once.
+        rows: name (of events: kind), ticker (`*`: all), session, announced_at and value (of most events
+            NaN); each day of a name and ticker once.
         left_out: sentences on rows that could not be used.
     """
 
@@ -142,8 +155,27 @@ def read_events(path: Path, as_of: AsOf, tickers: Collection[str], parquet: Parq
     rows, frame = _read(cells, tickers)
     far = frame["session"].to_numpy("datetime64[D]") > np.datetime64(as_of.day + _FARTHEST, "D")
     rows.leave_out(far, "the session is more than three years away")
-    frame = _once(rows, frame, [])
+    frame = _once(rows, frame.assign(value=_event_values(cells, rows, frame)), ["value"])
     return Found(frame.rename(columns={"name": "kind"}), tuple(rows.said))
+
+
+def _event_values(cells: Cells, rows: _Rows, frame: pd.DataFrame) -> NDArray[np.float64]:
+    """What the events come with, NaN where nothing is said; rows that say what cannot be are left out."""
+    found = np.full(len(frame), np.nan)
+    if "value" not in cells.columns:
+        return found
+    values, unreadable = _values(cells)
+    odd = np.isin(np.arange(len(values)), unreadable) | np.isinf(values)
+    for kind, ((low, high), meaning) in _WITH_VALUE.items():
+        own = (frame["name"] == kind).to_numpy()
+        rows.leave_out(
+            own & (frame["ticker"] == MARKET).to_numpy() & ~np.isnan(values),
+            f"{kind} with a value is of one ticker: name it",
+        )
+        wrong = odd | (values < low) | (values > high) | ((kind == SPLIT) & (values == 1))
+        rows.leave_out(own & wrong, f"the value of {kind} cannot be: expected {meaning}")
+        found[own] = values[own]
+    return found
 
 
 def _cells(path: Path, roles: Roles, parquet: ParquetFiles) -> Cells:

@@ -5,7 +5,8 @@ Prices follow what real daily prices are known for: calm and wild weeks (GARCH),
 York's holidays, splits, quarterly dividends. They hold nothing that could be forecast beyond a small
 drift and the volatility. SIMX1, SIMX2, ... do: they also report on days that are known ahead, on which their
 log variance is larger by EVENT_EFFECT, and share a weather that SIMVIX, which is no share, tells a session
-ahead.
+ahead. Their dividends and splits are announced ANNOUNCED sessions ahead: on an ex-dividend day the price
+falls by the cash that was announced.
 
 Every ticker draws from its own streams of random numbers, one for each quantity, from the same first session
 on. So a series is the same however many tickers there are, and a later `last` appends rows without changing
@@ -15,11 +16,14 @@ one.
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.config import SourceConfig
+from forecast_lib.covariates.inputs import EX_DIVIDEND, SPLIT
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
 from forecast_lib.prices.source import (
@@ -35,10 +39,13 @@ from forecast_lib.prices.source import (
 )
 from forecast_lib.sessions import TickerCalendar
 
-__all__ = ["EVENT_EFFECT", "FIRST_SESSION", "LEADING", "SimulatedMarket"]
+__all__ = ["ANNOUNCED", "EVENT_EFFECT", "FIRST_SESSION", "LEADING", "SimulatedMarket", "opened"]
 
 EVENT_EFFECT = 1.0
 """By so much the log variance of SIMX1 and the like is larger on a day on which they report."""
+
+ANNOUNCED = 20
+"""Sessions from the announcement of a dividend or split of theirs to the day on which it counts."""
 
 LEADING = Ticker("SIMVIX")
 """Twice the logarithm of its close, less that of 20, is what the weather adds to theirs on the next
@@ -96,8 +103,8 @@ class SimulatedMarket(PriceSource):
         """
         return one_by_one(asked, lambda ticker, first: self._offered(ticker, first, last), done)
 
-    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
-        """When SIMX1 and the like report, to a hundred days ahead."""
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> tuple[Listed, ...]:
+        """When SIMX1 and the like report, to a hundred days ahead, and what they announced by then."""
         until = day + _REPORT_KNOWN
         sessions = _CALENDAR.sessions(FIRST_SESSION, until)
         numbers = {
@@ -105,11 +112,26 @@ class SimulatedMarket(PriceSource):
         }
         rows = [
             pd.DataFrame(
-                {"kind": "earnings", "ticker": ticker, "session": sessions[_reports(len(sessions), number)]}
+                {
+                    "kind": "earnings",
+                    "ticker": ticker,
+                    "session": sessions[_reports(len(sessions), number)],
+                    "value": None,
+                }
             )
             for ticker, number in numbers.items()
         ]
-        return Listed(dates_frame(rows), tuple(numbers), until)
+        known = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
+        told = sessions[: known + ANNOUNCED]
+        announced = [
+            _announcements(ticker, told, _path(told, known, self._seed, number, moved=True))
+            for ticker, number in numbers.items()
+            if known
+        ]
+        actions = Listed(
+            dates_frame(announced), (EX_DIVIDEND, SPLIT), tuple(numbers), pd.Timestamp(told[-1]).date()
+        )
+        return Listed(dates_frame(rows), ("earnings",), tuple(numbers), until), actions
 
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
@@ -138,17 +160,35 @@ class SimulatedMarket(PriceSource):
         )
 
 
-def _history(
-    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int, *, moved: bool
-) -> tuple[dict[str, Values], pd.DataFrame]:
-    """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
+class _Path(NamedTuple):
+    """One ticker's way through the market.
 
-    Args:
-        sessions: from the market's first one on: each depends on those before.
-        wanted: the place of the first session that is handed out.
-        moved: by the weather, and on the days on which it reports.
+    Attributes:
+        close: (known,) as traded, not rounded; before: the close before each on the same share basis.
+        deviations: (known,) the standard deviation of each log return.
+        dividends, splits: (sessions,) of each session, 0 and 1 for none; those to come are announced.
+        shares: (known,) of each session for one of the first.
+        volume, volatility: what is usual.
+        streams: of random numbers, for what else is drawn.
     """
-    character_rng, shock_rng, gap_rng, range_rng, volume_rng = (
+
+    close: Values
+    before: Values
+    deviations: Values
+    dividends: Values
+    splits: Values
+    shares: Values
+    volume: float
+    volatility: float
+    streams: Sequence[np.random.Generator]
+
+
+def _path(sessions: pd.DatetimeIndex, known: int, seed: int, number: int, *, moved: bool) -> _Path:
+    """Args:
+    sessions: from the market's first one on: each depends on those before; those from `known` on are to come.
+    moved: by the weather, and on the days on which it reports; dividends and splits are announced.
+    """
+    character_rng, shock_rng, *streams = (
         np.random.Generator(np.random.PCG64(stream))
         for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
@@ -164,39 +204,92 @@ def _history(
     quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
     due = sessions.month.isin(_DIVIDEND_MONTHS) & (sessions.day >= _DIVIDEND_DAY)
     pays = due & ~np.append(True, due[:-1]) & (quarterly > 0)
-    more = np.zeros(len(sessions))
+    more = np.zeros(known)
     if moved:
         volatility *= _MOVED_LESS
-        more = np.append(0.0, _weather(len(sessions), seed)[:-1])
-        more += EVENT_EFFECT * _reports(len(sessions), number)
-    shocks = shock_rng.standard_t(_DEGREES_OF_FREEDOM, len(sessions))
+        more = np.append(0.0, _weather(known, seed)[:-1])
+        more += EVENT_EFFECT * _reports(known, number)
+    shocks = shock_rng.standard_t(_DEGREES_OF_FREEDOM, known)
     returns, deviations = _garch(shocks, volatility, drift, more)
-    log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
-    splits = _splits(np.exp(log_close))
-    shares = np.cumprod(splits)
-    close = np.exp(log_close) / shares
+    if moved:
+        log_close, cash = _paying(np.log(price) + np.cumsum(returns), pays, quarterly)
+    else:
+        log_close = np.log(price) + np.cumsum(returns + np.where(pays, np.log1p(-quarterly), 0.0))
+    splits = _splits(np.exp(log_close), len(sessions), ANNOUNCED if moved else 1)
+    shares = np.cumprod(splits, dtype=np.float64)
+    close = np.exp(log_close) / shares[:known]
+    before = np.append(price, close[:-1]) / splits[:known]
+    paid = cash / shares if moved else before * quarterly
+    return _Path(
+        close,
+        before,
+        deviations,
+        np.where(pays & (paid > 0), np.maximum(np.round(paid, 2), 0.01), 0.0),
+        splits,
+        shares[:known],
+        float(volume),
+        volatility,
+        streams,
+    )
 
-    before = np.append(price, close[:-1]) / splits  # yesterday's close on today's share basis
-    open_ = before * np.exp(gap_rng.standard_normal(len(close)) * deviations * 0.3)
+
+def _paying(log_close: Values, pays: NDArray[np.bool_], quarterly: float) -> tuple[Values, Values]:
+    """What is left of the closes when dividends are paid, and their cash (sessions,): a share of the close
+    ANNOUNCED sessions before, 0 where that is still to come.
+    """
+    left, cash = log_close.copy(), np.zeros(len(pays))
+    for place in np.flatnonzero(pays).tolist():
+        told = max(place - ANNOUNCED, 0)
+        if told < len(left):
+            cash[place] = quarterly * np.exp(left[told])
+        if place < len(left):
+            left[place:] += np.log1p(-cash[place] / np.exp(left[place - 1]))
+    return left, cash
+
+
+def _announcements(ticker: Ticker, sessions: pd.DatetimeIndex, path: _Path) -> pd.DataFrame:
+    """kind, ticker, session and value of its dividends and splits."""
+    found = [(EX_DIVIDEND, path.dividends, path.dividends > 0), (SPLIT, path.splits, path.splits != 1)]
+    return pd.concat(
+        [
+            pd.DataFrame({"kind": kind, "ticker": ticker, "session": sessions[at], "value": values[at]})
+            for kind, values, at in found
+        ]
+    )
+
+
+def _history(
+    sessions: pd.DatetimeIndex, seed: int, number: int, wanted: int, *, moved: bool
+) -> tuple[dict[str, Values], pd.DataFrame]:
+    """Figures by name, and actions (ACTION_COLUMNS), of one ticker.
+
+    Args:
+        sessions: from the market's first one on.
+        wanted: the place of the first session that is handed out.
+        moved: as of `_path`.
+    """
+    path = _path(sessions, len(sessions), seed, number, moved=moved)
+    gap_rng, range_rng, volume_rng = path.streams
+    close, deviations = path.close, path.deviations
+    open_ = path.before * np.exp(gap_rng.standard_normal(len(close)) * deviations * 0.3)
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
     bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
-        deviations * np.sqrt(_SESSIONS_PER_YEAR) / volatility
+        deviations * np.sqrt(_SESSIONS_PER_YEAR) / path.volatility
     )
     cents = {
         name: np.round(values, 2)
         for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()
     }
-    traded = np.round(float(volume) * np.exp(bustle) * shares)
+    traded = np.round(path.volume * np.exp(bustle) * path.shares)
     figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": traded}
-    dividends = np.where(pays, np.maximum(np.round(before * quarterly, 2), 0.01), 0.0)
     handed_out = {name: values[wanted:] for name, values in figures.items()}
     return handed_out, listed_actions(
         f"SIM{'X' if moved else ''}{number}",
         sessions[wanted:].to_numpy(),
-        dividends[wanted:],
-        splits[wanted:],
+        path.dividends[wanted:],
+        path.splits[wanted:],
     )
 
 
@@ -252,16 +345,23 @@ def _garch(shocks: Values, volatility: float, yearly_drift: float, more: Values)
     return drift + deviations * unit, deviations
 
 
-def _splits(close: Values) -> Values:
-    """(n,) the split that takes effect on each session, 1 for none: it follows a close beyond the bounds."""
-    splits, start, shares = np.ones(len(close)), 0, 1.0
+def _splits(close: Values, sessions: int, after: int) -> Values:
+    """(sessions,) the split that takes effect on each session, 1 for none: it follows so many sessions after
+    a close beyond the bounds.
+    """
+    splits, start, shares = np.ones(sessions), 0, 1.0
     while True:
-        traded = close[start:-1] / shares
+        traded = close[start : sessions - after] / shares
         beyond = (traded > _SPLIT_ABOVE) | (traded < _MERGE_BELOW)
         if not beyond.any():
             return splits
         at = int(np.argmax(beyond))
         ratio = _SPLIT_RATIO if traded[at] > _SPLIT_ABOVE else _MERGE_RATIO
-        start += at + 1
+        start += at + after
         splits[start] = ratio
         shares *= ratio
+
+
+def opened(config: SourceConfig, **_: Any) -> SimulatedMarket:
+    """The market of that seed."""
+    return SimulatedMarket(config.market_seed)

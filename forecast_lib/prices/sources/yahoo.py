@@ -42,7 +42,8 @@ import yfinance as yf
 from numpy.typing import NDArray
 from yfinance.data import YfData
 
-from forecast_lib.domain import Ticker
+from forecast_lib.config import SourceConfig
+from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.errors import (
     BadReply,
     FatalError,
@@ -51,6 +52,7 @@ from forecast_lib.errors import (
     TickercastError,
     TransientError,
     UnknownTicker,
+    UsageError,
 )
 from forecast_lib.prices.source import (
     Asked,
@@ -66,7 +68,7 @@ from forecast_lib.prices.source import (
 from forecast_lib.prices.sources.breaker import CircuitBreaker
 from forecast_lib.prices.sources.own_folder import own_folder
 from forecast_lib.prices.sources.retrying import Retrying
-from forecast_lib.prices.sources.yahoo_calendar import listed_earnings
+from forecast_lib.prices.sources.yahoo_calendar import listed_events
 from forecast_lib.prices.sources.yahoo_replies import (
     Reply,
     YahooSession,
@@ -77,7 +79,7 @@ from forecast_lib.prices.sources.yahoo_replies import (
 from forecast_lib.prices.traded import as_traded
 from forecast_lib.windows.histories import shares_since
 
-__all__ = ["YahooSource"]
+__all__ = ["YahooSource", "opened"]
 
 _BEGINNING = dt.date(1900, 1, 1)
 _COLUMNS = {
@@ -161,14 +163,14 @@ class YahooSource(PriceSource):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def events(self, tickers: Sequence[Ticker], day: dt.date) -> Listed:
-        """When companies report, of the American ones."""
+    def events(self, tickers: Sequence[Ticker], day: dt.date) -> tuple[Listed, ...]:
+        """When companies report, of the American ones, and splits to come."""
 
         def calendars(first: dt.date, last: dt.date) -> yf.Calendars:
             _prepare_client(self._cache_dir)
             return yf.Calendars(first, last, session=self._session)
 
-        return listed_earnings(calendars, tickers, day)
+        return listed_events(calendars, tickers, day)
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
@@ -348,3 +350,17 @@ def _contradicting_days(body: bytes, zone: str) -> pd.DatetimeIndex:
     distinct = quotes.drop_duplicates()
     twice = distinct.loc[distinct["day"].duplicated(), "day"]
     return pd.DatetimeIndex(twice[twice < quotes["day"].max()].unique())
+
+
+def opened(config: SourceConfig, *, as_of: AsOf, cache_dir: Path | None, once: bool, **_: Any) -> YahooSource:
+    """With the client's folder in the workspace."""
+    if cache_dir is None:
+        raise UsageError("source 'yahoo' needs a folder for its cache: give one inside the workspace")
+    return YahooSource(
+        cache_dir,
+        as_of.now,
+        proxy=config.proxy,
+        requests_at_once=config.requests_at_once,
+        pause_s=config.pause_s,
+        retrying=Retrying(attempts=1) if once else Retrying(),
+    )

@@ -36,6 +36,7 @@ _WORDS = {
     "calibration": ("its ranges were too narrow of late", "its ranges held better of late"),
     "combination": ("the other models say more", "the other models say less"),
     "revised prices": ("revised prices", "revised prices"),
+    "other tickers": ("other tickers are asked for", "other tickers are asked for"),
     "new weights": ("a new model", "a new model"),
 }
 _EVENTS = {
@@ -50,7 +51,6 @@ _EVENTS = {
 """Those that the calendar knows; others stand by their own names."""
 _WHY_NOT = {
     "first": "there was no forecast before",
-    "universe": "the run before was asked for other tickers",
     "version": "the run before was made by another version of Tickercast or of a library",
     "settings": "the run before looked another number of sessions ahead",
     "weights": "the model that answered then is no longer there",

@@ -1,6 +1,6 @@
 """Tonight's distribution of one ticker: its intervals at every step, drawn and in figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from forecast_lib.domain import quantile_column
@@ -21,6 +21,7 @@ class Tonight:
         steps: each step's point and intervals, as prices.
         falls: for one in so many, the price that the first and the last step fall below, and that as a share
             of the last close.
+        announced: what dividends and splits do to the figures, in sentences.
     """
 
     made_by: str
@@ -30,6 +31,7 @@ class Tonight:
     steps: tuple[StepValue, ...]
     drawing: Drawing
     falls: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+    announced: tuple[str, ...]
 
 
 def tonight(ticker: str, rows: Sequence[Record]) -> Tonight | None:
@@ -56,7 +58,24 @@ def tonight(ticker: str, rows: Sequence[Record]) -> Tonight | None:
             f"{ticker}: tonight's distribution by target session", ranges, width=720, css="wide"
         ),
         falls=tuple(falls),
+        announced=tuple(_announced(steps, rows)),
     )
+
+
+def _announced(steps: Sequence[StepValue], rows: Sequence[Record]) -> Iterator[str]:
+    """A sentence for each step at which an announced dividend is paid or an announced split counts."""
+    paid, shares = 0.0, 1.0
+    for step, row in zip(steps, rows, strict=True):
+        by_then, become = row.get("dividend") or 0.0, row.get("split") or 1.0
+        day = f"{step.target_session:%A}, {step.target_session.day} {step.target_session:%B}"
+        if by_then > paid:
+            yield f"On {day} a dividend of {by_then - paid:,.4g} goes off the price: it is off these figures."
+        if become != shares:
+            yield (
+                f"By an announced split one share becomes {become / shares:,.4g} up to {day}: these figures"
+                " stay for one share of tonight."
+            )
+        paid, shares = by_then, become
 
 
 def _range(step: StepValue, row: Record) -> Range:

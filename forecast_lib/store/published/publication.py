@@ -6,19 +6,20 @@ working database; it is closed, synced, opened again and held against the origin
 gets the new one. (Within one process DuckDB hands out an open file again by its path: a program that stays on
 must close its connection to see the next publication.)
 
-A copy of each publication is kept among the snapshots, as a file of its own, so that damage to one does not
-reach the other.
+Rows are written once: the snapshot of a publication is the same file under a second name, which stays when
+the next publication takes the first one. Damage to the published file reaches its snapshot, but neither the
+snapshots before it nor the working database, which holds the same rows in a file of its own.
 """
 
 import contextlib
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
-from forecast_lib.errors import AuditFailed, FatalError, UsageError
+from forecast_lib.errors import AuditFailed, FatalError, StoreDamaged, UsageError
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import database_errors, disk_errors
 from forecast_lib.store.disk.faults import Reached, go_on
@@ -28,7 +29,8 @@ from forecast_lib.store.disk.files import (
     SNAPSHOTS,
     STORAGE_VERSION,
     WORKING,
-    copy_into_place,
+    copy_bytes,
+    link_into_place,
     move_into_place,
     remove_leftovers,
     sync_folder,
@@ -54,6 +56,9 @@ _OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload
 
 _AT_ONCE = 4 << 20
 """Bytes."""
+
+_HEADERS, _BLOCK = 3 * 4096, 256 << 10
+"""Bytes at the beginning of a database file, and of each block after them."""
 
 Fingerprints = dict[str, tuple[int, int, int]]
 
@@ -86,7 +91,8 @@ def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on
         with disk_errors(target):
             originals = _build(built, workspace / WORKING)
             reached("built")
-            snapshot = _audit(built, workspace / WORKING, originals, run_id)
+            known_good = _read_before(workspace, run_id)
+            snapshot = _audit(built, workspace / WORKING, originals, run_id, known_good)
             reached("audited")
             _keep_snapshot(workspace, built, snapshot)
             reached("before replace")
@@ -110,13 +116,20 @@ def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def fingerprints(con: duckdb.DuckDBPyConnection, database: str) -> Fingerprints:
+def fingerprints(
+    con: duckdb.DuckDBPyConnection, database: str, besides: Collection[str] = ()
+) -> Fingerprints:
     """Row count and two order-free hashes of each table of an attached database; reads every block of every
     table.
+
+    Args:
+        besides: tables that are left out.
     """
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = $database ORDER BY 1"
     sums: Fingerprints = {}
     for (table,) in con.execute(tables, {"database": database}).fetchall():
+        if table in besides:
+            continue
         sql = (
             "SELECT count(*), coalesce(bit_xor(hash(t)), 0), coalesce(sum(hash(t)), 0) FROM"
             f' {database}."{table}" AS t'
@@ -182,7 +195,7 @@ def _build(built: Path, working: Path) -> Fingerprints | None:
     row.
     """
     if not wal_of(working).exists() and has_our_format(working):
-        shutil.copyfile(working, built)
+        copy_bytes(working, built)
         return None
     return copy_rows(working, built)
 
@@ -226,19 +239,55 @@ def _same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def _audit(built: Path, working: Path, originals: Fingerprints | None, run_id: str) -> str:
+def _blocks_are_whole(path: Path) -> bool:
+    """Whether each block of a database file is what DuckDB wrote: it begins with the checksum of the rest.
+
+    Should another release of DuckDB count in another way, no block is whole by this.
+    """
+    with open(path, "rb") as file:
+        file.seek(_HEADERS)
+        while block := file.read(_BLOCK):
+            if len(block) != _BLOCK:
+                return False
+            words = np.frombuffer(block, "<u8")
+            checksum = np.bitwise_xor.reduce(words[1:] * np.uint64(0xBF58476D1CE4E5B9)) ^ np.uint64(5381)
+            if checksum != words[0]:
+                return False
+    return True
+
+
+def _read_before(workspace: Path, run_id: str) -> set[str]:
+    """The tables in which no run wrote since the last publication: when that was made they were read to
+    their end. None of them where the ledger, which would tell, does not.
+    """
+    try:
+        recorded = ledger.read(workspace).runs()
+    except StoreDamaged:
+        return set()
+    if run_id not in recorded:
+        return set()
+    shown = published_runs(workspace)
+    old = {table for run in recorded if run in shown for table in recorded[run]["rows"]}
+    return old - {table for run in recorded if run not in shown for table in recorded[run]["rows"]}
+
+
+def _audit(
+    built: Path, working: Path, originals: Fingerprints | None, run_id: str, known_good: Collection[str]
+) -> str:
     """Open the finished file as a reader would, read it to its end and hold it against the original; name its
     snapshot.
 
     What is the same to the byte, and whole by DuckDB's checksum of every block, needs no second look at the
-    original.
+    original, and of the tables that are known to be good no further one.
 
     Args:
         originals: where the file is a copy row by row.
+        known_good: see `_read_before`.
     """
     exact = originals is None and _same_bytes(working, built)
+    besides = known_good if exact and _blocks_are_whole(built) else ()
     with attached(built) as con:
-        copies = fingerprints(con, "looked_at")
+        copies = fingerprints(con, "looked_at", besides)
         if not exact and originals is None:
             with attached(working) as other:
                 originals = fingerprints(other, "looked_at")
@@ -282,7 +331,7 @@ def _keep_snapshot(workspace: Path, built: Path, name: str) -> None:
     folder = workspace / SNAPSHOTS
     folder.mkdir(exist_ok=True)
     remove_leftovers(folder)
-    copy_into_place(built, folder / f"{name}.duckdb", PUBLISHED_MODE)
+    link_into_place(built, folder / f"{name}.duckdb", PUBLISHED_MODE)
 
 
 def _prune(workspace: Path, keep: int) -> None:

@@ -531,7 +531,7 @@ settled AS (
         h.run_id,
         h.portfolio,
         h.step,
-        sum(h.weight * (o.actual / f.last_close - 1)) AS actual,
+        sum(h.weight * ((o.actual + coalesce(f.dividend, 0)) / f.last_close - 1)) AS actual,
         max(o.settled_at) AS settled_at
     FROM held AS h
     JOIN forecasts AS f USING (run_id, ticker, step)
@@ -551,7 +551,7 @@ FROM portfolio_forecasts AS p
 JOIN settled AS s USING (run_id, portfolio, step)
 JOIN runs AS r USING (run_id);
 COMMENT ON VIEW portfolio_outcomes IS 'The joint forecasts of the reference portfolios whose tickers are all settled, with the return that came true: one row per run, portfolio and step. Over many nights the share of below01 must be near 1 %, and so on.';
-COMMENT ON COLUMN portfolio_outcomes.actual IS 'Return of the portfolio to the target sessions, as a share of the money held or sold short';
+COMMENT ON COLUMN portfolio_outcomes.actual IS 'Return of the portfolio to the target sessions, dividends that were announced included, as a share of the money held or sold short';
 COMMENT ON COLUMN portfolio_outcomes.below01 IS 'True where the return was below q01: a breach of the value at risk';
 COMMENT ON COLUMN portfolio_outcomes.below025 IS 'True where the return was below q025';
 COMMENT ON COLUMN portfolio_outcomes.below05 IS 'True where the return was below q05';
@@ -602,7 +602,13 @@ WITH held AS (
     SELECT unnest(map_keys(holdings)) AS ticker, unnest(map_values(holdings))::DOUBLE AS shares
 ),
 priced AS (
-    SELECT h.ticker, h.shares, f.last_close, coalesce(f.currency, 'an unnamed currency') AS currency, s.prices
+    SELECT
+        h.ticker,
+        h.shares,
+        f.last_close,
+        coalesce(f.dividend, 0) AS dividend,
+        coalesce(f.currency, 'an unnamed currency') AS currency,
+        s.prices
     FROM held AS h
     LEFT JOIN latest_forecasts AS f ON f.ticker = h.ticker AND f.step = step
     LEFT JOIN scenarios AS s ON s.run_id = f.run_id AND s.ticker = f.ticker AND s.step = f.step
@@ -631,12 +637,12 @@ checked AS (
     FROM priced
 ),
 worlds AS (
-    SELECT shares, last_close, unnest(prices)::DOUBLE AS price, generate_subscripts(prices, 1) AS world
+    SELECT shares, last_close, dividend, unnest(prices)::DOUBLE AS price, generate_subscripts(prices, 1) AS world
     FROM priced
 ),
 gained AS (
     SELECT list(gain ORDER BY gain) AS gains
-    FROM (SELECT sum(shares * (price - last_close)) AS gain FROM worlds GROUP BY world)
+    FROM (SELECT sum(shares * (price + dividend - last_close)) AS gain FROM worlds GROUP BY world)
 )
 SELECT
     c.tickers,
@@ -653,7 +659,7 @@ SELECT
     len(g.gains) AS worlds
 FROM checked AS c, gained AS g
 WHERE c.sound;
-COMMENT ON MACRO TABLE portfolio_risk IS 'Risk of holdings, a MAP of tickers to numbers of shares (below 0: sold short), over step sessions, from the scenarios of the latest forecasts: value now, mean gain and its standard deviation, value at risk (the loss that is exceeded with a probability of 5, 2.5 and 1 %) and expected shortfall (the mean loss in the worst 5, 2.5 and 1 % of the worlds), in the currency of the holdings, of which there must be one. Example: SELECT * FROM portfolio_risk(MAP {''AAPL'': 100, ''MSFT'': -50}, 5)';
+COMMENT ON MACRO TABLE portfolio_risk IS 'Risk of holdings, a MAP of tickers to numbers of shares (below 0: sold short), over step sessions, from the scenarios of the latest forecasts, with the dividends that are announced: value now, mean gain and its standard deviation, value at risk (the loss that is exceeded with a probability of 5, 2.5 and 1 %) and expected shortfall (the mean loss in the worst 5, 2.5 and 1 % of the worlds), in the currency of the holdings, of which there must be one. Example: SELECT * FROM portfolio_risk(MAP {''AAPL'': 100, ''MSFT'': -50}, 5)';
 
 CREATE VIEW forecast_changes AS
 WITH nights AS (
@@ -759,7 +765,9 @@ COMMENT ON VIEW latest_backtest_scores IS 'The scores of each ticker, model and 
 CREATE VIEW event_track_record AS
 WITH told AS (
     SELECT kind, ticker, session, source, arg_max(expected, revision) AS stood,
-        min(known_at) FILTER (WHERE expected AND known_at < session) AS first_told
+        min(known_at) FILTER (WHERE expected AND known_at < session) AS first_told,
+        arg_min(value, revision) FILTER (WHERE expected AND known_at < session) AS first_value,
+        arg_max(value, revision) FILTER (WHERE expected) AS last_value
     FROM events
     GROUP BY kind, ticker, session, source
 ),
@@ -768,7 +776,8 @@ past AS (
     FROM told
     WHERE first_told IS NOT NULL AND session <= (SELECT max(as_of) FROM runs)
 )
-SELECT kind, source, count(*) AS dates, avg(stood::INTEGER) AS stood, median(days_ahead) AS days_ahead
+SELECT kind, source, count(*) AS dates, avg(stood::INTEGER) AS stood, median(days_ahead) AS days_ahead,
+    avg((abs(first_value - last_value) <= 1e-6 * last_value)::INTEGER) AS value_stood
 FROM past
 GROUP BY kind, source;
 COMMENT ON VIEW event_track_record IS 'How often a date that was told ahead still stood when it came: one row per kind of event and source, of the dates that are past.';
@@ -777,3 +786,4 @@ COMMENT ON COLUMN event_track_record.source IS 'Who listed the dates: files or y
 COMMENT ON COLUMN event_track_record.dates IS 'Past dates that had been listed before they came';
 COMMENT ON COLUMN event_track_record.stood IS 'Share of them that had not been given up for another by then';
 COMMENT ON COLUMN event_track_record.days_ahead IS 'Median of how many days before they were first listed';
+COMMENT ON COLUMN event_track_record.value_stood IS 'Of those with a value (ex_dividend, split), the share whose value stayed as it was first listed; NULL where none has one';

@@ -17,6 +17,7 @@ from forecast_lib.tables import TABLES, empty
 __all__ = [
     "quarantine_keys",
     "read_actions",
+    "read_announced_splits",
     "read_covariates",
     "read_coverage",
     "read_drivers",
@@ -224,6 +225,17 @@ def read_events(con: Connection, as_of: AsOf) -> pd.DataFrame:
     """
     sql = "SELECT * FROM events WHERE known_at <= $known_at ORDER BY kind, ticker, session, revision"
     return _frame(con, "events", sql, {"known_at": as_of.known_at.replace(tzinfo=None)})
+
+
+def read_announced_splits(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:
+    """Splits that were expected by what was stored up to `as_of.known_at`: columns of `events`."""
+    sql = f"""
+        SELECT * FROM events WHERE {_ASKED} AND kind = 'split' AND known_at <= $known_at
+        QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY revision DESC) = 1
+    """
+    known_at = as_of.known_at.replace(tzinfo=None)
+    found = _frame(con, "events", sql, {"tickers": list(tickers), "known_at": known_at})
+    return found[found["expected"] & found["value"].notna()]
 
 
 def read_released(con: Connection, tickers: Sequence[str], as_of: AsOf) -> pd.DataFrame:

@@ -104,17 +104,20 @@ def diff_covariates(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: 
 
 
 def diff_events(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
-    """The dates that are new, given up, listed again, or were announced at another time.
+    """The dates that are new, given up, listed again, or were announced at another time or with another
+    value.
 
     Args:
-        found: kind, ticker, session, expected, announced_at and source; one row per kind, ticker and
+        found: kind, ticker, session, expected, announced_at, value and source; one row per kind, ticker and
             session.
         as_of: its `now` becomes `known_at`.
 
     Returns:
         Columns of `events` without run_id, ordered by kind, ticker and session.
     """
-    same = "f.expected = s.expected AND f.announced_at IS NOT DISTINCT FROM s.announced_at"
+    same = (
+        f"f.expected = s.expected AND f.announced_at IS NOT DISTINCT FROM s.announced_at AND {_same('value')}"
+    )
     return _diff_named(con, "events", "kind", found, same, as_of)
 
 
