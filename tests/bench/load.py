@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs import night
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
@@ -151,7 +152,7 @@ def slow_source(folder: Path) -> None:
                 yahoo.script(ticker, "drip")
             workspace = folder / f"slow-{len(slow)}"
             given = {"workspace": str(workspace), "tickers": ",".join(tickers), "source": "yahoo"}
-            config = resolve(given, environ={}, now=dt.datetime.combine(LAST, dt.time(22), dt.UTC))
+            config = resolve(gather(given, environ={}), now=dt.datetime.combine(LAST, dt.time(22), dt.UTC))
             began = time.monotonic()
             with mock.patch.object(night, "price_source", source):
                 run = plain_runs.ingest(config)

@@ -5,7 +5,8 @@ import datetime as dt
 import duckdb
 import pytest
 
-from flows.settings.layers import resolve
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs.night import run_ingest
 from forecast_lib.jobs.stages import InOrder
 from tests import plain_runs
@@ -15,7 +16,7 @@ MINUTE = dt.timedelta(minutes=1)
 
 
 def config(workspace, now):
-    return resolve({"workspace": str(workspace), "tickers": "SIM1,SIM2"}, environ={}, now=now)
+    return resolve(gather({"workspace": str(workspace), "tickers": "SIM1,SIM2"}, environ={}), now=now)
 
 
 def known_at(workspace, run):
