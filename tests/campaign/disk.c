@@ -19,7 +19,7 @@ enum { OFF, KILL_BEFORE, KILL_AFTER, TORN, FULL, BROKEN, SHORT, POWER };
 
 typedef struct change {
     struct change *before;
-    int kind; /* 'w' bytes were written or cut, 'm' a file was moved, 'u' one was removed */
+    int kind; /* 'w' bytes were written or cut, 'm' a file was moved, 'u' one was removed, 'l' one got another name */
     char path[1024], other[1024], kept[1024];
     ino_t inode, folder, other_folder;
     off_t at, size;
@@ -41,6 +41,16 @@ static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int real_rename(const char *from, const char *to) {
     REAL(int, "rename", const char *, const char *);
     return real(from, to);
+}
+
+static int real_link(const char *from, const char *to) {
+    REAL(int, "link", const char *, const char *);
+    return real(from, to);
+}
+
+static int real_unlink(const char *path) {
+    REAL(int, "unlink", const char *);
+    return real(path);
 }
 
 static ssize_t real_pwrite(int fd, const void *bytes, size_t length, off_t at) {
@@ -79,7 +89,7 @@ static change *remember(int kind, const char *path) {
 
 static void keep(change *made, const char *path) {
     snprintf(made->kept, sizeof made->kept, "%.900s-lost-%d-%d", root, getpid(), kept_files++);
-    if (link(path, made->kept)) made->kept[0] = 0;
+    if (real_link(path, made->kept)) made->kept[0] = 0;
 }
 
 static void remember_bytes(int fd, const char *path, off_t at, size_t length) {
@@ -101,7 +111,7 @@ static void forget(ino_t inode, int is_folder) {
         change *each = *place;
         int synced = is_folder ? each->kind != 'w' && (each->folder == inode || each->other_folder == inode) : each->kind == 'w' && each->inode == inode;
         if (!synced) { place = &each->before; continue; }
-        if (each->kept[0]) unlink(each->kept);
+        if (each->kept[0]) real_unlink(each->kept);
         *place = each->before;
         free(each->bytes), free(each);
     }
@@ -113,6 +123,8 @@ static void take_back(change *each, int all) {
         if (each->kept[0]) real_rename(each->kept, each->other);
     } else if (each->kind == 'u') {
         if (each->kept[0]) real_rename(each->kept, each->path);
+    } else if (each->kind == 'l') {
+        real_unlink(each->path);
     } else {
         int fd = open(each->path, O_WRONLY);
         if (fd < 0) return;
@@ -131,7 +143,7 @@ static void lose_power(void) {
     mode = OFF;
     int all = rand_r(&seed) % 2;
     for (change *each = unsynced; each; each = each->before) if (all || rand_r(&seed) % 2) take_back(each, all);
-    for (change *each = unsynced; each; each = each->before) if (each->kept[0]) unlink(each->kept);
+    for (change *each = unsynced; each; each = each->before) if (each->kept[0]) real_unlink(each->kept);
     die();
 }
 
@@ -244,13 +256,28 @@ int rename(const char *from, const char *to) {
     return done;
 }
 
+int link(const char *from, const char *to) {
+    if (!mode || !below(to)) return real_link(from, to);
+    pthread_mutex_lock(&lock);
+    int hit = now(), done = -1;
+    if ((mode == FULL && calls >= wanted) || (mode == BROKEN && hit)) errno = mode == FULL ? ENOSPC : EIO;
+    else {
+        done = real_link(from, to);
+        if (mode == POWER && !done) remember('l', to);
+        if (hit && mode == KILL_AFTER) die();
+    }
+    int problem = errno;
+    pthread_mutex_unlock(&lock);
+    errno = problem;
+    return done;
+}
+
 int unlink(const char *path) {
-    REAL(int, "unlink", const char *);
-    if (!mode || !below(path) || strstr(path, "-lost-")) return real(path);
+    if (!mode || !below(path) || strstr(path, "-lost-")) return real_unlink(path);
     pthread_mutex_lock(&lock);
     int hit = now();
     if (mode == POWER) keep(remember('u', path), path);
-    int done = real(path);
+    int done = real_unlink(path);
     if (hit && mode == KILL_AFTER) die();
     pthread_mutex_unlock(&lock);
     return done;
