@@ -37,6 +37,11 @@ _RECENT, _FEWEST_REFUSED = 20, 5
 and five rows.
 """
 
+_CURRENCY_STAYS = 10
+"""New sessions in another currency, after which it is taken for the ticker's: neither a reply with a slipped
+label nor a company that changes its currency holds it for good.
+"""
+
 _MOST_SENTENCES = 3
 """About a ticker's moves, in its flags."""
 
@@ -196,8 +201,9 @@ def check(
     )
     screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
     breaches = _breaches(screened, offered.refused, bad_actions)
+    currencies = list(_other_currencies(rows, before.rows))
     doubts = [
-        *_other_currency(rows, before.rows),
+        *((ticker, _in_another_currency(words)) for ticker, words, stays in currencies if not stays),
         *_without_rows(screened, breaches, beside),
         *_doubtful(screened, breaches, beside),
     ]
@@ -226,7 +232,7 @@ def check(
         ),
         _counted(breaches, doubts, severities),
         holds,
-        _flags(screened, moves),
+        _flags(screened, moves, {ticker: words for ticker, words, stays in currencies if stays}),
         own,
         frozenset(new_actions(actions, before.actions) | set(gone["ticker"])),
     )
@@ -302,13 +308,19 @@ def _breaches(screened: Screened, *refused: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _other_currency(rows: Histories, stored: Histories) -> Iterator[tuple[str, Hold]]:
-    """The source quotes another currency than the newest stored row that has one."""
-    then = stored.newest_currencies()
-    for ticker, code in rows.newest_currencies().items():
-        if then.get(ticker, code) != code:
-            reason = f"the currency came as {code}, stored rows have {then[ticker]}; check the listing"
-            yield ticker, Hold("currency_changed", reason)
+def _other_currencies(rows: Histories, stored: Histories) -> Iterator[tuple[str, str, bool]]:
+    """Tickers whose source quotes another currency than the newest stored row that has one, both codes in
+    words, and whether it has done so for long enough.
+    """
+    then, bounds = stored.newest_currencies(), stored.bounds()
+    now = rows.newest_currencies()
+    for ticker, low, high in rows.spans():
+        code, known = now.get(ticker), then.get(ticker)
+        if code is None or known is None or code == known:
+            continue
+        newest = stored.sessions[bounds[stored.tickers.index(ticker) + 1] - 1]
+        stays = np.count_nonzero(rows.sessions[low:high] > newest) >= _CURRENCY_STAYS
+        yield ticker, f"came as {code}, stored rows have {known}", bool(stays)
 
 
 def _without_rows(
@@ -383,9 +395,16 @@ def _counted(
     return counted.sort_values(["ticker", "order"], ignore_index=True)[list(types)].astype(types)
 
 
-def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
-    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were
-    refused.
+def _in_another_currency(words: str) -> Hold:
+    return Hold(
+        "currency_changed",
+        f"the currency {words}; check the listing (it is believed if it stays so for two weeks)",
+    )
+
+
+def _flags(screened: Screened, moves: Judged, currencies: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What is odd about a ticker and holds nobody: real moves and inferred splits, values that were refused,
+    another currency that has stayed.
     """
     flags: dict[str, list[str]] = defaultdict(list)
     for ticker, verdicts in moves.verdicts.items():
@@ -403,4 +422,6 @@ def _flags(screened: Screened, moves: Judged) -> dict[str, tuple[str, ...]]:
             )
     for ticker, told in screened.offered.told.items():
         flags[ticker] += [text for text in (told.assumption, told.torn) if text is not None]
+    for ticker, words in currencies.items():
+        flags[ticker].append(f"the currency {words}, for two weeks already")
     return {ticker: tuple(texts) for ticker, texts in flags.items() if texts}

@@ -216,3 +216,20 @@ def test_what_is_taken_for_granted_about_a_small_split_is_counted_or_holds_as_th
     assert evenings.has_all_of("CLEAR", times(CLEAN, 1.25, slice(None, -60)), -2)
     found = "SELECT ticker, severity, rows FROM quality_counts WHERE rule = 'assumed_split_basis' ORDER BY 2"
     assert evenings.rows(found) == [("SPUN", "hold_ticker", 1), ("SPUN", "warn", 1)]
+
+
+def test_a_currency_that_was_first_named_wrongly_holds_for_two_weeks_and_no_longer(
+    evenings: Evenings,
+) -> None:
+    wrong, right = (CLEAN.assign(Currency=code) for code in ("GBp", "GBP"))
+    assert evenings.ingest(-21, {"ACME": wrong}) == {}
+    assert evenings.ingest(-20, {"ACME": right}) == {"ACME": "currency_changed"}
+    assert evenings.ingest(-12, {"ACME": right}) == {"ACME": "currency_changed"}
+    believed = evenings.summary(-11, {"ACME": right})
+    assert not believed.degraded
+    assert [row["flags"] for row in believed.flags] == [
+        "the currency came as GBP, stored rows have GBp, for two weeks already"
+    ]
+    stored = "SELECT currency, count(*) FROM prices_as_of(TIMESTAMP '2030-01-01') GROUP BY 1"
+    assert evenings.rows(stored) == [("GBP", len(SESSIONS) - 10)]
+    assert evenings.ingest(-10, {"ACME": right}) == {}

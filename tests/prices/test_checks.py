@@ -557,6 +557,15 @@ def test_a_changed_currency_holds() -> None:
     assert "came as GBp, stored rows have GBP" in str(result.hold)
 
 
+@pytest.mark.parametrize(("new", "held"), [(9, True), (10, False)])
+def test_a_changed_currency_is_believed_after_ten_sessions(new: int, held: bool) -> None:
+    stored = prices().iloc[:-new].assign(currency="GBp")
+    result = checked(prices().tail(new + 10), currency="GBP", known=stored)
+    assert (rule_of(result) == "currency_changed") == held
+    said = "the currency came as GBP, stored rows have GBp, for two weeks already"
+    assert (said in result.checked.flags.get("ACME", ())) != held
+
+
 # -- actions
 
 

@@ -64,7 +64,10 @@ _WHOLE = (
         "closes around the splits that fit neither traded nor split-adjusted prices: only the rows since the"
         " last split are used",
     ),
-    Rule("currency_changed", "hold_ticker", HOLD, "the source quotes another currency than before"),
+    Rule(
+        "currency_changed", "hold_ticker", HOLD,
+        "the source quotes another currency than before, for less than two weeks",
+    ),
     Rule("rescaled", "hold_ticker", HOLD_OR_WARN,
     "the stored past comes with all prices times a factor that no split or unit explains"),
     Rule("no_rows", "hold_ticker", HOLD, "not one usable row came"),
