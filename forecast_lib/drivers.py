@@ -17,8 +17,8 @@ sessions*; *calibration* is that of `naive`, and *combination* what is left.
 Changes exchange one thing at a time, in this order: what was published, the same from the prices known by
 now (*revised prices*, those of other tickers among them as far as they are pooled), the covariates known by
 now (*new covariates*), where the run before was asked for other tickers, those of tonight (*other tickers*,
-by what they have in common), tonight's model (*new weights*), and tonight's session, to which each driver's
-own change belongs. They add up to the change of the log width.
+by what they have in common; where the model is new too, it counts with it), tonight's model (*new weights*),
+and tonight's session, to which each driver's own change belongs. They add up to the change of the log width.
 """
 
 import functools
@@ -240,8 +240,9 @@ def drivers(bundle: Bundle | None, series: TickerSeries, made: Combined, before:
     place = at - int(made.forecasts.cutoffs[0])
     there = 0 <= place < len(every)
     then = (made.part(slice(place, place + 1)), every[place]) if there else again(bundle)
-    model, was = (bundle, then) if before.same_model else (before.model, again(before.model))
-    among = was if before.among is None else again(model, before.among)
+    model, was = (bundle, then) if before.same_model else (before.model, None)
+    among = again(model, before.among or series) if before.among or was is None else was
+    was = was or among  # a model that is new learned with those of tonight: one exchange for both
     with np.errstate(invalid="ignore"):  # where a width is not finite
         changes = {
             **_of_the_session(found, then[1], steps),
