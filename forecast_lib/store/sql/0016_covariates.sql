@@ -40,7 +40,7 @@ COMMENT ON COLUMN events.session IS 'Day on which it happens, or the first sessi
 COMMENT ON COLUMN events.revision IS '0 when the date is first listed, one more for each time it is given up or listed again';
 COMMENT ON COLUMN events.expected IS 'Whether the date is listed; false: it no longer is';
 COMMENT ON COLUMN events.announced_at IS 'When the date became known in the world, UTC, as the file says; NULL: ever since where it was past when first stored, else from known_at on';
-COMMENT ON COLUMN events.source IS 'Where the date came from: files, or the source that lists it, yahoo or simulated';
+COMMENT ON COLUMN events.source IS 'Where the date came from: files or yahoo';
 COMMENT ON COLUMN events.known_at IS 'When the run that stored it started, UTC: from then on it is known here';
 COMMENT ON COLUMN events.run_id IS 'Run that stored it';
 

@@ -2,6 +2,7 @@
 
 ALTER TABLE events ADD COLUMN value DOUBLE;
 COMMENT ON COLUMN events.value IS 'Of ex_dividend the cash for a share of that day, in the ticker''s currency; of split the new shares for an old one. NULL where it was not said, and for all other kinds';
+COMMENT ON COLUMN events.source IS 'Where the date came from: files, or the source that lists it, yahoo or simulated';
 
 ALTER TABLE forecasts ADD COLUMN dividend DOUBLE;
 ALTER TABLE forecasts ADD COLUMN split DOUBLE;
