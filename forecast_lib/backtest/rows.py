@@ -5,7 +5,7 @@ and an outcome was worth.
 import numpy as np
 import pandas as pd
 
-from forecast_lib.forecast import Forecasts, forecast_rows
+from forecast_lib.forecast import Forecasts, forecast_columns
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import TickerSeries
 
@@ -22,17 +22,24 @@ def backtest_rows(
             `realised_variance` the sum of its variances measured from open, high, low and close of the
             sessions after the cutoff up to the target.
     """
-    rows = forecast_rows(forecasts, series)
+    made = forecast_columns(forecasts, series)
     cutoff = np.repeat(forecasts.cutoffs, forecasts.point.shape[1])
-    target = cutoff + rows["step"].to_numpy()
+    target = cutoff + made["step"]
     known = target < len(series)
-    rows, cutoff, target = rows[known].copy(), cutoff[known], target[known]
-    rows.insert(0, "ticker", series.ticker)
-    rows.insert(1, "model", model)
+    cutoff, target = cutoff[known], target[known]
     total = np.cumsum(features.variance)
-    rows["target_session"] = series.sessions[target].astype("datetime64[us]")
-    rows["actual"] = series.close[target]
-    rows["naive"] = rows["last_close"]
-    rows["trailing_sigma"] = features.ewma_sigma[cutoff]
-    rows["realised_variance"] = total[target] - total[cutoff]
-    return rows.drop(columns="last_close")
+    columns = {name: values[known] for name, values in made.items()}
+    naive = columns.pop("last_close")
+    return pd.DataFrame(
+        {
+            "ticker": series.ticker,
+            "model": model,
+            **columns,
+            "target_session": series.sessions[target].astype("datetime64[us]"),
+            "actual": series.close[target],
+            "naive": naive,
+            "trailing_sigma": features.ewma_sigma[cutoff],
+            "realised_variance": total[target] - total[cutoff],
+        },
+        copy=False,
+    )

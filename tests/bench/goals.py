@@ -155,7 +155,7 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
     )
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
-    return Tested(rows, scores_of_all(rows, scores), time.perf_counter() - began)
+    return Tested(rows, scores_of_all([rows], scores), time.perf_counter() - began)
 
 
 # --- figures
