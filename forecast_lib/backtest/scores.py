@@ -7,7 +7,7 @@ with what the difference cost.
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -198,7 +198,8 @@ def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[
         return dict.fromkeys(
             ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan
         )
-    _, ours, theirs = np.intersect1d(part.cutoff, reference.cutoff, assume_unique=True, return_indices=True)
+    common = _common([part.cutoff, reference.cutoff])
+    ours, theirs = (np.searchsorted(each.cutoff, common) for each in (part, reference))
     stat, pvalue = compare_losses(part.pinball[ours], reference.pinball[theirs], step)
     return {
         "pinball_per_garch": _ratio(part.pinball[ours].sum(), reference.pinball[theirs].sum()),
@@ -228,11 +229,19 @@ def _against_none(
     }
 
 
+def _common(cutoffs: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
+    """Those that are in all of them, each of which is ascending."""
+    first, *others = cutoffs
+    if all(np.array_equal(first, each) for each in others):
+        return first
+    return functools.reduce(np.intersect1d, cutoffs)
+
+
 def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
     """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that
     all have.
     """
-    common = functools.reduce(np.intersect1d, [cutoff for cutoff, _ in losses.values()])
+    common = _common([cutoff for cutoff, _ in losses.values()])
     if len(losses) < 2 or len(common) < _FEWEST:
         return dict.fromkeys(losses, math.nan)
     table = np.column_stack([values[np.searchsorted(cutoff, common)] for cutoff, values in losses.values()])

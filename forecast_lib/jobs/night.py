@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
@@ -168,7 +169,7 @@ def _pool(
     selection = select(series, config.model)
     shards = [(member,) for member in range(config.train.members)] if series else []
     names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {
+    arguments: dict[str, Any] = {
         "series": series,
         "model": config.model,
         "train": config.train,
@@ -189,7 +190,7 @@ def _refresh(store: Store, config: RunConfig, market: Market, stages: Stages) ->
     work = plan.with_pool(work, kept)
     shards = plan.shards(work, config, light=all(each.start is None for each in work))
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
-    arguments = {"model": config.model, "train": config.train, "seed": config.seed}
+    arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     refreshed = stages.spread("models", models.refresh_shard, shards, names, **arguments)
     return results.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
 
@@ -212,7 +213,12 @@ def _backtested(
         return backtests.without_rows(made)
 
     series = backtests.shaped(series, variants, config.train, config.backtest)
-    same = {"models": variants, "train": config.train, "config": config.backtest, "seed": config.seed}
+    same: dict[str, Any] = {
+        "models": variants,
+        "train": config.train,
+        "config": config.backtest,
+        "seed": config.seed,
+    }
     members = backtests.members(series, variants, config.train, config.backtest)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
     trained = stages.spread(

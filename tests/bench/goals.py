@@ -103,7 +103,7 @@ def baselines_of(series: TickerSeries, first: str) -> tuple[pd.DataFrame, dict[s
         began = time.perf_counter()
         made = forecast_with_baseline(name, series, HORIZON, cutoffs)
         seconds[name] = time.perf_counter() - began
-        rows = backtest_rows(name, made, series, features)
+        rows = backtest_rows([(name, made)], series, features)
         parts.append(rows[rows["step"].isin(STEPS)])
     return pd.concat(parts, ignore_index=True), seconds
 

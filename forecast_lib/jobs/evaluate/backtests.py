@@ -171,18 +171,18 @@ def join_pools(
 
 @dataclass
 class _Tested:
-    """A ticker's rows as they come: forecasts by model, wall seconds by model, what its arms cost, and the
-    splits.
+    """A ticker's forecasts as they come, each with its model; wall seconds by model, what its arms cost, and
+    the splits.
     """
 
     series: TickerSeries
-    parts: list[pd.DataFrame]
+    made: list[tuple[str, Forecasts]]
     seconds: dict[str, float]
     arms: dict[str, ArmCost]
     splits: list[dict[str, object]]
 
     def add(self, model: str, forecasts: Forecasts, seconds: float = 0.0) -> None:
-        self.parts.append(backtest_rows(model, forecasts, self.series, session_features(self.series)))
+        self.made.append((model, forecasts))
         self.seconds[model] = self.seconds.get(model, 0.0) + seconds
 
     def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
@@ -281,7 +281,7 @@ def backtest_ticker(
                 parts: dict[str, Forecasts] = {model.variant: own} if own is not None else {}
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
-    forecasts = pd.concat(tested.parts, ignore_index=True)
+    forecasts = backtest_rows(tested.made, series, session_features(series))
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)
     return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,11 @@ __all__ = ["Spool"]
 
 @dataclass(frozen=True)
 class _Column:
-    """`words`: of a column of text, in which the file has places."""
+    """`words`: of a column of text, in which the file has places; the last one is none."""
 
     name: str
-    dtype: np.dtype
-    words: tuple[str, ...] = ()
+    dtype: "np.dtype[Any]"
+    words: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Spool:
         with disk_errors(self._folder):
             begin = self._file.seek(0, 2)
             for name in frame:
-                values, words = frame[name].to_numpy(), ()
+                values, words = frame[name].to_numpy(), tuple[str | None, ...]()
                 if frame[name].dtype == "str":
                     values, found = pd.factorize(frame[name])
-                    values, words = values.astype(np.int32), tuple(found)
+                    words = (*found, None)
                 columns.append(_Column(str(name), values.dtype, words))
                 self._file.write(np.ascontiguousarray(values).view(np.uint8).data)
         self._parts[place] = _Part(begin, len(frame), tuple(columns))
@@ -80,10 +80,10 @@ class Spool:
             self._file.seek(part.begin)
             yield pd.DataFrame({each.name: self._read(each, part.rows) for each in part.columns}, copy=False)
 
-    def _read(self, column: _Column, rows: int) -> "np.ndarray | pd.Series":
+    def _read(self, column: _Column, rows: int) -> Any:
         values = np.empty(rows, column.dtype)
         with disk_errors(self._folder):
-            self._file.readinto(values.view(np.uint8).data)  # type: ignore[attr-defined]
+            self._file.readinto(values.view(np.uint8).data)
         if not column.words:
             return values
         return pd.Series(np.array(column.words, dtype=object)[values], dtype="str")
