@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
-from flows.output import expected, show_file, write_rows
+from flows.output import expected, is_stream, pour, show_file, write_rows
 from flows.settings.commands import Reports
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
@@ -94,15 +94,18 @@ def sql(request: Request) -> Outcome:
         request.format,
     )
     refuse_bytes(request)
+    named = Path(output).expanduser().absolute() if output else None
     with tempfile.TemporaryDirectory() as folder:
-        where = Path(output).expanduser().absolute() if output else Path(folder) / "rows"
+        where = named if named and not is_stream(named) else Path(folder) / "rows"
         rows, more = ask(
             Question(
                 str(path), _statement(request.words[0]), format, str(where), None if output else MOST_ROWS
             )
         )
-        if output is None:
+        if named is None:
             show_file(where)
+        elif where != named:
+            pour(where, named)  # a pipe of this process is none of the one that answers
     if more:
         print(
             f"tickercast: only the first {rows} rows are shown; --output FILE writes all of them",
