@@ -230,24 +230,23 @@ _FEW = 5
 _ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "table"}
 
 
-def format_of(output: str | None, otherwise: str) -> str:
+def format_of(output: Path | None, otherwise: str) -> str:
     """The format that a file's name asks for.
 
-    >>> format_of("rows.parquet", "table"), format_of("rows", "table"), format_of(None, "csv")
+    >>> format_of(Path("rows.parquet"), "table"), format_of(Path("rows"), "table"), format_of(None, "csv")
     ('parquet', 'table', 'csv')
     """
-    return _ENDINGS.get(Path(output).suffix.lower(), otherwise) if output else otherwise
+    return _ENDINGS.get(output.suffix.lower(), otherwise) if output else otherwise
 
 
-def write_rows(answer: "Rows | pd.DataFrame", format: str, output: str | None) -> None:
+def write_rows(answer: "Rows | pd.DataFrame", format: str, output: Path | None) -> None:
     """The rows in the format asked for, to the file or to standard output; a frame keeps its types in
     Parquet.
     """
-    path = Path(output).expanduser() if output is not None else None
-    if path and not is_stream(path):
-        _write_file(answer, format, path)
-    elif path or format == "parquet":
+    if output and not is_stream(output):
+        _write_file(answer, format, output)
+    elif output or format == "parquet":
         with _built(answer, format) as rows:
-            pour(rows, path) if path else show_file(rows)
+            pour(rows, output) if output else show_file(rows)
     else:
         sys.stdout.write(_TEXT[format](Rows.of(answer)))

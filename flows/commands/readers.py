@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flows.commands import Outcome, Request
 from flows.output import expected, is_stream, pour, show_file, write_rows
 from flows.settings.commands import Reports
+from flows.settings.texts import path_of
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
 from forecast_lib.rows import Rows
@@ -94,7 +95,7 @@ def sql(request: Request) -> Outcome:
         request.format,
     )
     refuse_bytes(request)
-    named = Path(output).expanduser().absolute() if output else None
+    named = output.absolute() if output else None
     with tempfile.TemporaryDirectory() as folder:
         where = named if named and not is_stream(named) else Path(folder) / "rows"
         rows, more = ask(
@@ -121,7 +122,7 @@ def _statement(word: str) -> str:
     if not word.lower().endswith(".sql"):
         return word
     try:
-        return Path(word).expanduser().read_text(encoding="utf-8-sig")
+        return path_of(word, "the file of the query").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{word} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a file"
@@ -137,7 +138,7 @@ def risk(request: Request) -> Outcome:
         raise UsageError(
             "risk needs --holdings FILE: CSV, Parquet or JSON with the columns ticker and shares"
         )
-    holdings = read_holdings(Path(request.settings["holdings"]))
+    holdings = read_holdings(request.settings["holdings"])
     frame = portfolio_risk(published_path(request.settings.workspace), holdings, request.settings["step"])
     return _write(request, frame, **frame.iloc[0][["var01", "es01", "currency"]].to_dict())
 
