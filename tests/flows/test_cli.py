@@ -144,6 +144,11 @@ BAD = [
         ["sql", "SELECT 1", "--format", "xml"],
         "--format 'xml' is not known: expected one of table, csv, json, parquet",
     ),
+    (["forecasts", "AAA", "--tickers", "BBB"], "tickers were given twice: name them after `forecasts` or by"),
+    (
+        ["forecasts", "AAA", "--universe", "u.txt"],
+        "tickers were given twice: name them after `forecasts` or by",
+    ),
     (["serve", "--port", "0"], "port 0 is out of range: expected 1 to 65535"),
     (["deploy"], "no Prefect server is configured: set PREFECT_API_URL"),
     (["restore", "--workspace", "/nowhere/at/all"], "workspace /nowhere/at/all does not exist"),
