@@ -59,7 +59,7 @@ tests:
 """
 
 
-# Two workspaces after the Thursday before Easter; of the one with a deadline the next night is that of Tuesday.
+# Two workspaces after the Thursday before Easter; the deadline of one of them is that of Tuesday's night.
 MISSING = "'count(ALERTS{alertname=\"TickercastNightMissing\"}) by (workspace)'"
 EASTER = f"""
 rule_files: [{RULES}]
@@ -80,7 +80,9 @@ tests:
         exp_samples: [{{labels: '{{workspace="without"}}', value: 1}}]
       - expr: {MISSING}
         eval_time: 122h
-        exp_samples: [{{labels: '{{workspace="london"}}', value: 1}}, {{labels: '{{workspace="without"}}', value: 1}}]
+        exp_samples:
+          - {{labels: '{{workspace="london"}}', value: 1}}
+          - {{labels: '{{workspace="without"}}', value: 1}}
 """
 
 
