@@ -44,7 +44,8 @@ class TemporaryServer:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this does
         if prefect_address() is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.running.temporary_server"],
+                # -P: a folder of the user's named flows is not ours.
+                [sys.executable, "-P", "-m", "flows.running.temporary_server"],
                 env={**environment(), "PREFECT_UI_ENABLED": "0"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
