@@ -360,6 +360,8 @@ def recipe_page(
 ) -> RecipeReport:
     """The page's content."""
     published, improved = answers.published, answers.improved
+    other = read.series.name if recipe.ticker not in (None, read.series.name) else None
+    changes = ({"ticker": other} if other else {}) | changes
     if improved is not None:
         figures, honest = (
             _published_sine(recipe, read, published),
@@ -371,7 +373,7 @@ def recipe_page(
         plots = _price_plots(recipe, read, answers)
     return RecipeReport(
         name=recipe.name,
-        title=recipe.title,
+        title=f"{recipe.title}, here {other}'s" if other else recipe.title,
         figures=figures,
         honest=honest,
         flattery=recipe.flattery,
