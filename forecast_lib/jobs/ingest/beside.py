@@ -164,7 +164,8 @@ def _with_events(store: Store, config: RunConfig, listed: Sequence[Listed], know
         try:
             found = read_events(asked.events, as_of, config.tickers, ParquetFiles())
             said += found.left_out
-            told.append(_with_given_up(found.rows, stored[stored["source"] == _FILES], as_of.day, _FILES))
+            mine = stored[(stored["source"] == _FILES) & stored["ticker"].isin([MARKET, *config.tickers])]
+            told.append(_with_given_up(found.rows, mine, as_of.day, _FILES))
         except FileRefused as error:
             said.append(f"events: {error}; what was stored before is used")
     for each in listed:
