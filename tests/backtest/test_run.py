@@ -16,7 +16,7 @@ from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.forecast import COMBINED, combined_forecast
 from forecast_lib.jobs.evaluate import backtests
-from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables, backtest_ticker
+from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables, backtest_ticker, rows_of
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Work, refresh_shard
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
@@ -170,7 +170,9 @@ def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fit
 
 def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
-    tables = backtest_tables([result], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    rows = rows_of([result], "run-1")
+    tables = backtest_tables([result], [rows], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    tables["backtest_forecasts"] = rows
     for name, frame in tables.items():
         assert len(made_up.stored(name, frame)) > 0
     assert set(tables["backtest_scores"]["ticker"]) == {Ticker("ACME"), "*"}
@@ -179,13 +181,10 @@ def test_tables_are_those_of_the_store(result):
 
 def test_nothing_tested_gives_empty_tables():
     tables = backtest_tables(
-        [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
+        [], [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
     )
-    assert {name: len(frame) for name, frame in tables.items()} == {
-        "backtests": 0,
-        "backtest_forecasts": 0,
-        "backtest_scores": 0,
-    }
+    assert {name: len(frame) for name, frame in tables.items()} == {"backtests": 0, "backtest_scores": 0}
+    assert rows_of([], "run-1") is None
 
 
 # --- what else was known

@@ -1,9 +1,10 @@
 """Backtests: shards of tickers rolled through their past, and the tables that come of it."""
 
+import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +58,11 @@ __all__ = [
     "join_pools",
     "members",
     "problems",
+    "rows_of",
     "shaped",
     "tested",
     "train_pool_shard",
+    "without_rows",
 ]
 
 _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to learn from")
@@ -168,18 +171,18 @@ def join_pools(
 
 @dataclass
 class _Tested:
-    """A ticker's rows as they come: forecasts by model, wall seconds by model, what its arms cost, and the
-    splits.
+    """A ticker's forecasts as they come, each with its model; wall seconds by model, what its arms cost, and
+    the splits.
     """
 
     series: TickerSeries
-    parts: list[pd.DataFrame]
+    made: list[tuple[str, Forecasts]]
     seconds: dict[str, float]
     arms: dict[str, ArmCost]
     splits: list[dict[str, object]]
 
     def add(self, model: str, forecasts: Forecasts, seconds: float = 0.0) -> None:
-        self.parts.append(backtest_rows(model, forecasts, self.series, session_features(self.series)))
+        self.made.append((model, forecasts))
         self.seconds[model] = self.seconds.get(model, 0.0) + seconds
 
     def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
@@ -278,7 +281,7 @@ def backtest_ticker(
                 parts: dict[str, Forecasts] = {model.variant: own} if own is not None else {}
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
-    forecasts = pd.concat(tested.parts, ignore_index=True)
+    forecasts = backtest_rows(tested.made, series, session_features(series))
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)
     return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
 
@@ -344,8 +347,25 @@ def problems(results: Sequence[Result]) -> dict[str, Problem]:
     return {result[0]: result[1] for result in results if not isinstance(result, TickerBacktest)}
 
 
+def without_rows(results: Sequence[Result]) -> list[Result]:
+    """The same without the forecasts, which somebody else has."""
+    return [
+        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy())
+        if isinstance(result, TickerBacktest)
+        else result
+        for result in results
+    ]
+
+
+def rows_of(results: Sequence[Result], backtest_id: str) -> pd.DataFrame | None:
+    """Rows of `backtest_forecasts`; None where no ticker could be tested."""
+    rows = [result.forecasts for result in tested(results)]
+    return pd.concat(rows, ignore_index=True).assign(backtest_id=backtest_id) if rows else None
+
+
 def backtest_tables(
     results: Sequence[TickerBacktest],
+    rows: Iterable[pd.DataFrame],
     models: tuple[ModelConfig, ...],
     config: BacktestConfig,
     *,
@@ -353,15 +373,15 @@ def backtest_tables(
     as_of: pd.Timestamp,
     seconds: float,
 ) -> dict[str, pd.DataFrame]:
-    """Frames of `backtests`, `backtest_forecasts` and `backtest_scores`; empty ones where no ticker could be
-    tested.
+    """Frames of `backtests` and `backtest_scores`; empty ones where no ticker could be tested.
+
+    Args:
+        rows: `rows_of` the results, in frames of whole tickers, in the order of the results.
     """
-    tables = ("backtests", "backtest_forecasts", "backtest_scores")
     if not results:
-        return {table: empty(table) for table in tables}
-    forecasts = pd.concat([result.forecasts for result in results], ignore_index=True)
+        return {table: empty(table) for table in ("backtests", "backtest_scores")}
     scores = pd.concat([result.scores for result in results], ignore_index=True)
-    scores = scores_of_all(forecasts, scores)
+    scores = scores_of_all(rows, scores)
     settings = {
         "backtest": json.loads(to_json(config)),
         "models": [json.loads(to_json(model)) for model in models],
@@ -378,7 +398,6 @@ def backtest_tables(
     )
     return {
         "backtests": head,
-        "backtest_forecasts": forecasts.assign(backtest_id=run_id),
         "backtest_scores": scores.assign(backtest_id=run_id),
     }
 
