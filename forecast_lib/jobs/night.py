@@ -227,12 +227,11 @@ def _backtested(
         backtests.train_pool_shard,
         [(each,) for each in members],
         names,
-        series=series,
-        **same,
+        models=variants,
+        train=config.train,
+        seed=config.seed,
     )
-    pools = backtests.join_pools(
-        members, trained, series, variants, config.train, config.backtest, config.seed
-    )
+    pools = backtests.join_pools(members, trained, variants, config.train, config.seed, len(series))
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
     return stages.spread(

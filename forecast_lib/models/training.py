@@ -10,7 +10,7 @@ fine-tuning is better than the pooled weights, and the shrinkage of the location
 keeps every training target's sessions out of it.
 """
 
-import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -195,7 +195,13 @@ def _slopes(
     names: tuple[str, ...],
 ) -> Array:
     """Of the volatility scale, from the same tickers whichever member asks."""
-    chosen = drawn(series, ticker_seed(seed, POOL))
+    return _panel(tuple(drawn(series, ticker_seed(seed, POOL))), config, train_config, names)
+
+
+@functools.lru_cache(maxsize=2)  # of one pool each member asks, and who joins them
+def _panel(
+    chosen: tuple[TickerSeries, ...], config: ModelConfig, train_config: TrainConfig, names: tuple[str, ...]
+) -> Array:
     splits = [split_cutoffs(len(each), config, train_config, each.ticker) for each in chosen]
     samples = [
         _scale_sample(each, split, names, config.horizon) for each, split in zip(chosen, splits, strict=True)
@@ -244,7 +250,7 @@ def _fit(
     network: Network,
     start: Weights,
     training: Corpus,
-    held_out: Batches,
+    held_out: Batches | None,
     schedule: engine.Schedule,
     shape: tuple[int, int],
     seed: int,
@@ -337,21 +343,33 @@ def join_pool(
 
 
 def _tuned(
-    prepared: _Prepared, start: Bundle | Pool, members: int, config: TrainConfig, seed: int, ticker: str
+    prepared: _Prepared,
+    network: Network,
+    members: Sequence[Weights],
+    config: TrainConfig,
+    seed: int,
+    ticker: str,
 ) -> list[engine.Fit]:
-    """The first so many members, fine-tuned."""
-    network = start.network
+    """All members, each with the epoch that is best on the validation."""
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
     training, validation = _corpora([prepared])
     schedule = engine.Schedule(
         config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0
     )
-    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
-    held_out = tile(validation, framing)
+    shape, held_out = (config.fine_tune_steps, config.fine_tune_batch_size), tile(validation, framing)
     return [
         _fit(network, weights, training, held_out, schedule, shape, seed + member, 1, ticker)
-        for member, weights in enumerate(start.members[:members])
+        for member, weights in enumerate(members)
     ]
+
+
+def _tried(
+    prepared: _Prepared, network: Network, first: Weights, config: TrainConfig, seed: int, ticker: str
+) -> engine.Fit:
+    """The first member after the first epoch, whatever the validation says."""
+    schedule = engine.Schedule(1, config.fine_tune_learning_rate, clip_norm=1.0)
+    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
+    return _fit(network, first, _corpora([prepared])[0], None, schedule, shape, seed, 1, ticker)
 
 
 @dataclass(frozen=True)
@@ -419,15 +437,14 @@ def train(
     parent = start if isinstance(start, Bundle) else None
     prepared = _prepared(series, config, train_config, start.slopes, start.inputs)
     own_seed = ticker_seed(seed, series.ticker)
-    before = served = _held_out(start.network, start.members, prepared, config.horizon)
-    fits = _tuned(
-        prepared, start, 1, dataclasses.replace(train_config, fine_tune_epochs=1), own_seed, series.ticker
-    )
-    tried = _held_out(start.network, [fits[0].weights], prepared, config.horizon)
+    network, members = start.network, start.members
+    before = served = _held_out(network, members, prepared, config.horizon)
+    fits = [_tried(prepared, network, members[0], train_config, own_seed, series.ticker)]
+    tried = _held_out(network, [fits[0].weights], prepared, config.horizon)
     losses, seconds = [before.loss], fits[0].seconds
     if _clearly_better(tried.loss, before.first_loss):
-        fits = _tuned(prepared, start, len(start.members), train_config, own_seed, series.ticker)
-        after = _held_out(start.network, [fit.weights for fit in fits], prepared, config.horizon)
+        fits = _tuned(prepared, network, members, train_config, own_seed, series.ticker)
+        after = _held_out(network, [fit.weights for fit in fits], prepared, config.horizon)
         losses.append(after.loss)
         seconds += sum(fit.seconds for fit in fits)
         served = after if _clearly_better(after.loss, before.loss) else before
@@ -435,9 +452,9 @@ def train(
     cutoffs = np.arange(*prepared.split.validation)
     shrinkage = shrinkage_of(served.location, prepared.scores[cutoffs])
     bundle = Bundle(
-        network=start.network,
+        network=network,
         horizon=config.horizon,
-        members=tuple(fit.weights for fit in fits) if better else start.members,
+        members=tuple(fit.weights for fit in fits) if better else members,
         slopes=start.slopes,
         pool_sha256=None if better else parent.pool_sha256 if parent else pool_sha256,
         scale=prepared.scale,

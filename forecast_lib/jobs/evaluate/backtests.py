@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -71,35 +72,42 @@ Result = TickerBacktest | tuple[str, Problem]
 
 @dataclass(frozen=True)
 class Member:
-    """One pooled network to train for a backtest: of which day, model and place."""
+    """One pooled network to train for a backtest: of which day, model and place.
+
+    Attributes:
+        series: what it may learn from: of its day, the same for all members of a day and model.
+        inputs: what their volatility scale reads beside the usual.
+        cpu_seconds: its share of the choice of these.
+    """
 
     day: np.datetime64
     model: int
     member: int
+    series: Sequence[TickerSeries]
+    inputs: tuple[str, ...]
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """The network, or why there is none, the CPU seconds of its training, and what its volatility scale reads
-    beside the usual.
-    """
+    """The network, or why there is none, and the CPU seconds of its training."""
 
     fit: TrainedPool
     cpu_seconds: float
-    inputs: tuple[str, ...] = ()
 
 
 def members(
     series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig
 ) -> list[Member]:
     """Every pooled network that a backtest of these series needs."""
-    days = pool_days(series, config, train)
-    return [
-        Member(day, model, member)
-        for day in days
-        for model in range(len(models))
-        for member in range(train.members)
-    ]
+    wanted = []
+    for day, (place, model) in itertools.product(pool_days(series, config, train), enumerate(models)):
+        known = tuple(fold_pool_series(series, day, model, train, config))
+        began = time.thread_time()
+        inputs = select(known, model).inputs if known else ()
+        share = (time.thread_time() - began) / train.members
+        wanted += [Member(day, place, member, known, inputs, share) for member in range(train.members)]
+    return wanted
 
 
 def shaped(
@@ -112,40 +120,36 @@ def shaped(
 
 
 def train_pool_shard(
-    shard: Sequence[Member],
-    series: Sequence[TickerSeries],
-    models: tuple[ModelConfig, ...],
-    train: TrainConfig,
-    config: BacktestConfig,
-    seed: int,
+    shard: Sequence[Member], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
 ) -> list[TrainedMember]:
     """Train the networks of a shard, each on what its day may know; or why not."""
     results = []
     for each in shard:
         model = models[each.model]
-        known = fold_pool_series(series, each.day, model, train, config)
         clock = cpu_clock(model)
         began = clock()
-        # The members of a day select alike: each looks at the same series.
-        inputs = select(known, model).inputs if known else ()
-        (fit,) = (
-            train_members((each.member,), known, model, train, seed, inputs) if known else [_NOTHING_TO_LEARN]
-        )
-        results.append(TrainedMember(fit, clock() - began, inputs))
+        fit: TrainedPool = _NOTHING_TO_LEARN
+        if each.series:
+            (fit,) = train_members((each.member,), each.series, model, train, seed, each.inputs)
+        results.append(TrainedMember(fit, clock() - began + each.cpu_seconds))
     return results
 
 
 def join_pools(
     wanted: Sequence[Member],
     trained: Sequence[TrainedMember],
-    series: Sequence[TickerSeries],
     models: tuple[ModelConfig, ...],
     train: TrainConfig,
-    config: BacktestConfig,
     seed: int,
+    tickers: int,
 ) -> list[list[DayPool]]:
-    """For each model its pools, in the order of their days."""
+    """For each model its pools, in the order of their days.
+
+    Args:
+        tickers: how many are tested, and share what the pools' training took.
+    """
     made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
+    learned = {(each.model, each.day): each for each in wanted}
     for each, member in zip(wanted, trained, strict=True):
         made.setdefault((each.model, each.day), []).append(member)
 
@@ -153,16 +157,14 @@ def join_pools(
         fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
         if not fits:
             return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
-        known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, made[place, day][0].inputs)
+        of_day = learned[place, day]
+        pool = join_pool(fits, of_day.series, models[place], train, seed, of_day.inputs)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
     return [
         [
-            DayPool(
-                day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / len(series)
-            )
+            DayPool(day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / tickers)
             for day in days
         ]
         for place in range(len(models))
@@ -246,7 +248,8 @@ def backtest_ticker(
     made = dict[str, Forecasts]()
     for name in dict.fromkeys([*baselines, *PARTS]):
         began = time.perf_counter()
-        made[name] = forecast_with_baseline(name, series, models[0].horizon, weighing(span))
+        cutoffs = weighing(span) if name in PARTS else span
+        made[name] = forecast_with_baseline(name, series, models[0].horizon, cutoffs)
         if name in baselines:
             tested.add(name, made[name].part(slice(span[0] - span[1], None)), time.perf_counter() - began)
     for place, (model, own_pools) in enumerate(zip(models, pools, strict=True)):
@@ -305,8 +308,8 @@ def backtest_pool(
     """
     series = shaped(series, models, train, config)
     wanted = members(series, models, train, config)
-    trained = train_pool_shard(wanted, series, models, train, config, seed)
-    pools = join_pools(wanted, trained, series, models, train, config, seed)
+    trained = train_pool_shard(wanted, models, train, seed)
+    pools = join_pools(wanted, trained, models, train, seed, len(series))
     return [
         backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
     ]
