@@ -462,6 +462,14 @@ def test_a_query_that_takes_too_much_memory_is_one_sentence(query, published):
         _asked(published, query, most_bytes=900_000_000)
 
 
+@pytest.mark.slow
+def test_a_question_is_answered_where_the_machine_grants_less_memory(published):
+    """`ulimit -d`: a limit that only the administrator may raise."""
+    asked = f"{sys.executable} -m flows.cli sql 'SELECT 1 AS x' --format csv --workspace {published}"
+    ran = subprocess.run(f"ulimit -d 1800000; {asked}", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("x\n1\n", "")
+
+
 def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(published, capsys, tmp_path):
     query = "SELECT range FROM range(100001)"
     assert cli.main(["sql", query, "--format", "csv", "--workspace", str(published)]) == 0
