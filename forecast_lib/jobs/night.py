@@ -165,15 +165,10 @@ def _pool(
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
     selection = select(series, config.model)
-    shards = [(member,) for member in range(config.train.members)] if series else []
-    names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {
-        "series": series,
-        "model": config.model,
-        "train": config.train,
-        "seed": config.seed,
-        "inputs": selection.inputs,
-    }
+    members = pool.pool_members(series, config.model, config.train, config.seed, selection.inputs)
+    shards = [(member,) for member in members]
+    names = [f"network {member.place + 1} of {len(shards)}" for member in members]
+    arguments = {"model": config.model, "train": config.train, "seed": config.seed}
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
     folder = models_folder(config.workspace)
     return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
@@ -205,15 +200,16 @@ def _backtested(
     """
     series = backtests.shaped(series, variants, config.train, config.backtest)
     same = {"models": variants, "train": config.train, "config": config.backtest, "seed": config.seed}
-    members = backtests.members(series, variants, config.train, config.backtest)
+    members = backtests.members(series, variants, config.train, config.backtest, config.seed)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
     trained = stages.spread(
         "backtest pool",
         backtests.train_pool_shard,
         [(each,) for each in members],
         names,
-        series=series,
-        **same,
+        models=variants,
+        train=config.train,
+        seed=config.seed,
     )
     pools = backtests.join_pools(
         members, trained, series, variants, config.train, config.backtest, config.seed

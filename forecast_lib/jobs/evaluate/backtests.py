@@ -36,7 +36,13 @@ from forecast_lib.jobs.evaluate.replay import (
 from forecast_lib.jobs.forecast.commonality import with_pooled_shape
 from forecast_lib.jobs.ingest.new_prices import Problem
 from forecast_lib.jobs.refresh.decisions import Decision
-from forecast_lib.jobs.refresh.pool import KeptPool, TrainedPool, train_members
+from forecast_lib.jobs.refresh.pool import (
+    KeptPool,
+    PoolMember,
+    TrainedPool,
+    pool_members,
+    train_members,
+)
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
@@ -66,37 +72,49 @@ _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to l
 Result = TickerBacktest | tuple[str, Problem]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
-    """One pooled network to train for a backtest: of which day, model and place."""
+    """One pooled network to train for a backtest.
+
+    Attributes:
+        day, model: of which day and model.
+        member: what it is trained on, known on that day; None where there is nothing.
+        cpu_seconds: its share of what it took to find that.
+    """
 
     day: np.datetime64
     model: int
-    member: int
+    member: PoolMember | None
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """The network, or why there is none, the CPU seconds of its training, and what its volatility scale reads
-    beside the usual.
-    """
+    """The network, or why there is none, and the CPU seconds of its training."""
 
     fit: TrainedPool
     cpu_seconds: float
-    inputs: tuple[str, ...] = ()
 
 
 def members(
-    series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig
+    series: Sequence[TickerSeries],
+    models: Sequence[ModelConfig],
+    train: TrainConfig,
+    config: BacktestConfig,
+    seed: int,
 ) -> list[Member]:
-    """Every pooled network that a backtest of these series needs."""
-    days = pool_days(series, config, train)
-    return [
-        Member(day, model, member)
-        for day in days
-        for model in range(len(models))
-        for member in range(train.members)
-    ]
+    """Every pooled network that a backtest of these series needs, each with what its day may know."""
+    found: list[Member] = []
+    for day in pool_days(series, config, train):
+        for place, model in enumerate(models):
+            clock = cpu_clock(model)
+            began = clock()
+            known = fold_pool_series(series, day, model, train, config)
+            inputs = select(known, model).inputs if known else ()
+            drawn: list[PoolMember | None] = [*pool_members(known, model, train, seed, inputs)]
+            share = (clock() - began) / train.members
+            found += [Member(day, place, each, share) for each in drawn or [None] * train.members]
+    return found
 
 
 def shaped(
@@ -109,26 +127,19 @@ def shaped(
 
 
 def train_pool_shard(
-    shard: Sequence[Member],
-    series: Sequence[TickerSeries],
-    models: tuple[ModelConfig, ...],
-    train: TrainConfig,
-    config: BacktestConfig,
-    seed: int,
+    shard: Sequence[Member], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
 ) -> list[TrainedMember]:
-    """Train the networks of a shard, each on what its day may know; or why not."""
+    """Train the networks of a shard; or why not."""
     results = []
     for each in shard:
-        model = models[each.model]
-        known = fold_pool_series(series, each.day, model, train, config)
-        clock = cpu_clock(model)
+        clock = cpu_clock(models[each.model])
         began = clock()
-        # The members of a day select alike: each looks at the same series.
-        inputs = select(known, model).inputs if known else ()
         (fit,) = (
-            train_members((each.member,), known, model, train, seed, inputs) if known else [_NOTHING_TO_LEARN]
+            train_members((each.member,), models[each.model], train, seed)
+            if each.member is not None
+            else [_NOTHING_TO_LEARN]
         )
-        results.append(TrainedMember(fit, clock() - began, inputs))
+        results.append(TrainedMember(fit, each.cpu_seconds + clock() - began))
     return results
 
 
@@ -143,15 +154,17 @@ def join_pools(
 ) -> list[list[DayPool]]:
     """For each model its pools, in the order of their days."""
     made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
+    inputs: dict[tuple[int, np.datetime64], tuple[str, ...]] = {}
     for each, member in zip(wanted, trained, strict=True):
         made.setdefault((each.model, each.day), []).append(member)
+        inputs[each.model, each.day] = each.member.inputs if each.member is not None else ()
 
     def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
         fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
         if not fits:
             return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
         known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, made[place, day][0].inputs)
+        pool = join_pool(fits, known, models[place], train, seed, inputs[place, day])
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
@@ -301,8 +314,8 @@ def backtest_pool(
         TooFewSessions: a history is too short for a test part.
     """
     series = shaped(series, models, train, config)
-    wanted = members(series, models, train, config)
-    trained = train_pool_shard(wanted, series, models, train, config, seed)
+    wanted = members(series, models, train, config, seed)
+    trained = train_pool_shard(wanted, models, train, seed)
     pools = join_pools(wanted, trained, series, models, train, config, seed)
     return [
         backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
