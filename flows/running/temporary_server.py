@@ -94,7 +94,7 @@ class TemporaryServer:
             {
                 PREFECT_API_URL: address,
                 PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,  # it is this very one
-                # It ends with this process, so nobody misses its heartbeats; their thread would be waited for,
+                # It ends with this process, so nobody misses its heartbeats; whoever sends them is waited for,
                 # up to a second.
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             }
