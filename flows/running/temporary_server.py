@@ -94,8 +94,8 @@ class TemporaryServer:
             {
                 PREFECT_API_URL: address,
                 PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,  # it is this very one
-                # It ends with this process, so nobody misses its heartbeats; whoever sends them is waited for,
-                # up to a second.
+                # It ends with this process, so nobody misses its heartbeats; whoever sends them would be
+                # waited for, up to a second.
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             }
         ):

@@ -435,8 +435,8 @@ def test_forecasts_of_a_backtest_in_rising_blocks_need_no_grouping_and_anything_
     figures = ("point", "q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975", "actual", "naive")
     with database.open_working(workspace, nights.now(3)) as con:
         con.execute(
-            "INSERT INTO backtests BY NAME SELECT 'b' AS backtest_id, 'x' AS run_id, DATE '2024-02-03' AS as_of,"
-            " '{}' AS config, '[]' AS splits, 1 AS seconds, 'files' AS source"
+            "INSERT INTO backtests BY NAME SELECT 'b' AS backtest_id, 'x' AS run_id,"
+            " DATE '2024-02-03' AS as_of, '{}' AS config, '[]' AS splits, 1 AS seconds, 'files' AS source"
         )
         for insert, proven in (
             ("('AAA', 'garch', 1, 1), ('AAA', 'garch', 1, 2), ('AAA', 'naive', 1, 1)", True),
