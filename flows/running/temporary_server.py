@@ -87,12 +87,18 @@ class TemporaryServer:
         from prefect.settings import (
             PREFECT_API_URL,
             PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
             temporary_settings,
         )
 
-        # It is this very one.
         with temporary_settings(
-            {PREFECT_API_URL: address, PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
+            {
+                PREFECT_API_URL: address,
+                PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,  # it is this very one
+                # It ends with this process, so nobody misses its heartbeats; whoever sends them would be
+                # waited for, up to a second.
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            }
         ):
             yield
 
