@@ -21,6 +21,7 @@ from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
 from forecast_lib.jobs.results import Night
+from forecast_lib.store.working.store import Store
 from tests import made_up
 from tests.conftest import free_port
 from tests.loopback import receiver
@@ -363,7 +364,8 @@ def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselve
     monkeypatch.setattr(
         night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
     )
-    night._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
+    with Store(tmp_path / "w", NOW) as store:
+        night._backtest(store, config, Night(made_up.market()), SimpleNamespace(seconds={}))
     assert asked == [()]
 
 
