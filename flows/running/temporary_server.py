@@ -94,8 +94,8 @@ class TemporaryServer:
             {
                 PREFECT_API_URL: address,
                 PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,  # it is this very one
-                # It ends with this process, so that nobody misses its heartbeats; the thread that sends them is
-                # waited for, up to a second.
+                # It ends with this process, so that nobody misses its heartbeats; the thread that sends them
+                # is waited for, up to a second.
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             }
         ):

@@ -79,8 +79,8 @@ def result():
 def pools():
     config, series = REPLAY, [SERIES]
     wanted = backtests.members(series, (MODEL,), SCHEDULE, config, 1)
-    trained = backtests.train_pool_shard(wanted, (MODEL,), SCHEDULE, 1)
-    return backtests.join_pools(wanted, trained, series, (MODEL,), SCHEDULE, config, 1)[0]
+    trained = backtests.train_pool_shard([each.work for each in wanted], (MODEL,), SCHEDULE, 1)
+    return backtests.join_pools(wanted, trained, (MODEL,), SCHEDULE, 1, len(series))[0]
 
 
 def replayed(arm, pools):
@@ -201,7 +201,13 @@ def test_cost_and_gain_of_every_arm_are_recorded(result):
 
 def test_tables_of_a_replay_are_those_of_the_store_and_its_figures_have_no_nan(result):
     tables = backtests.backtest_tables(
-        [result], (MODEL,), REPLAY, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=1.0
+        [result],
+        [result.forecasts],
+        (MODEL,),
+        REPLAY,
+        run_id="run-1",
+        as_of=pd.Timestamp("2021-03-01"),
+        seconds=1.0,
     )
     scores = made_up.stored("backtest_scores", tables["backtest_scores"])
     assert set(scores.loc[scores["ticker"] == "*", "arm"].dropna()) == {"fine_tune", "retrain", "none"}

@@ -105,6 +105,16 @@ def test_options_that_the_contract_names_for_runs_are_taken_by_nightly():
     assert set(named.split()) <= flags
 
 
+def test_a_command_takes_no_option_that_it_does_nothing_with():
+    """What follows a run follows no recipe, and a look at the status writes nothing."""
+    taken = {name: {option.flag for option in options_of(command)} for name, command in COMMANDS.items()}
+    after = {"--notify", "--deadline", "--metrics-dir", "--publish-to", "--reports-url"}
+    assert all(after <= taken[name] for name in ("nightly", "ingest", "backtest", "serve"))
+    assert taken["recipe"] & after == {"--reports-url"}
+    assert taken["status"] & after == {"--notify", "--deadline"}
+    assert taken["maintain"] & after == {"--notify", "--deadline", "--metrics-dir"}
+
+
 def test_without_a_command_the_help_is_printed(capsys):
     assert cli.main([]) == 0
     printed = capsys.readouterr().out
@@ -143,6 +153,11 @@ BAD = [
     (
         ["sql", "SELECT 1", "--format", "xml"],
         "--format 'xml' is not known: expected one of table, csv, json, parquet",
+    ),
+    (["forecasts", "AAA", "--tickers", "BBB"], "tickers were given twice: name them after `forecasts` or by"),
+    (
+        ["forecasts", "AAA", "--universe", "u.txt"],
+        "tickers were given twice: name them after `forecasts` or by",
     ),
     (["serve", "--port", "0"], "port 0 is out of range: expected 1 to 65535"),
     (["deploy"], "no Prefect server is configured: set PREFECT_API_URL"),
@@ -445,6 +460,14 @@ def test_a_query_that_takes_too_much_memory_is_one_sentence(query, published):
 
     with pytest.raises(UsageError, match="the query needs more memory than"):
         _asked(published, query, most_bytes=900_000_000)
+
+
+@pytest.mark.slow
+def test_a_question_is_answered_where_the_machine_grants_less_memory(published):
+    """`ulimit -d`: a limit that only the administrator may raise."""
+    asked = f"{sys.executable} -m flows.cli sql 'SELECT 1 AS x' --format csv --workspace {published}"
+    ran = subprocess.run(f"ulimit -d 1800000; {asked}", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("x\n1\n", "")
 
 
 def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(published, capsys, tmp_path):

@@ -1,9 +1,11 @@
 """Backtests: shards of tickers rolled through their past, and the tables that come of it."""
 
+import dataclasses
 import hashlib
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,29 +65,43 @@ __all__ = [
     "join_pools",
     "members",
     "problems",
+    "rows_of",
     "shaped",
     "tested",
     "train_pool_shard",
+    "without_rows",
 ]
 
 _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to learn from")
 Result = TickerBacktest | tuple[str, Problem]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Member:
-    """One pooled network to train for a backtest.
+    """One pooled network to train for a backtest: of which day and model.
 
     Attributes:
-        day, model: of which day and model.
-        member: what it is trained on, known on that day; None where there is nothing.
-        cpu_seconds: its share of what it took to find that.
+        series: what its pool may learn from: of its day, the same for all members of a day and model.
+        inputs: what their volatility scale reads beside the usual.
+        cpu_seconds: its share of the choice of these.
+        learner: what it needs itself; None where there is nothing to learn from.
     """
 
     day: np.datetime64
     model: int
-    member: PoolMember | None
-    cpu_seconds: float = 0.0
+    series: Sequence[TickerSeries]
+    inputs: tuple[str, ...]
+    cpu_seconds: float
+    learner: PoolMember | None
+
+    @property
+    def work(self) -> "MemberWork":
+        """What is sent to whoever trains it."""
+        return self.model, self.learner
+
+
+MemberWork = tuple[int, PoolMember | None]
+"""The place of its model, and what is to be trained."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +119,17 @@ def members(
     config: BacktestConfig,
     seed: int,
 ) -> list[Member]:
-    """Every pooled network that a backtest of these series needs, each with what its day may know."""
-    found: list[Member] = []
-    for day in pool_days(series, config, train):
-        for place, model in enumerate(models):
-            clock = cpu_clock(model)
-            began = clock()
-            known = fold_pool_series(series, day, model, train, config)
-            inputs = select(known, model).inputs if known else ()
-            drawn: list[PoolMember | None] = [*pool_members(known, model, train, seed, inputs)]
-            share = (clock() - began) / train.members
-            found += [Member(day, place, each, share) for each in drawn or [None] * train.members]
-    return found
+    """Every pooled network that a backtest of these series needs."""
+    wanted = []
+    for day, (place, model) in itertools.product(pool_days(series, config, train), enumerate(models)):
+        known = tuple(fold_pool_series(series, day, model, train, config))
+        began = time.thread_time()
+        inputs = select(known, model).inputs if known else ()
+        share = (time.thread_time() - began) / train.members
+        learners: list[PoolMember | None] = [*pool_members(known, model, train, seed, inputs)]
+        each_of = learners or [None] * train.members
+        wanted += [Member(day, place, known, inputs, share, each) for each in each_of]
+    return wanted
 
 
 def shaped(
@@ -127,72 +142,69 @@ def shaped(
 
 
 def train_pool_shard(
-    shard: Sequence[Member], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
+    shard: Sequence[MemberWork], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
 ) -> list[TrainedMember]:
-    """Train the networks of a shard; or why not."""
+    """Train the networks of a shard, each on what its day may know; or why not."""
     results = []
-    for each in shard:
-        clock = cpu_clock(models[each.model])
+    for place, learner in shard:
+        clock = cpu_clock(models[place])
         began = clock()
-        (fit,) = (
-            train_members((each.member,), models[each.model], train, seed)
-            if each.member is not None
-            else [_NOTHING_TO_LEARN]
-        )
-        results.append(TrainedMember(fit, each.cpu_seconds + clock() - began))
+        fit: TrainedPool = _NOTHING_TO_LEARN
+        if learner is not None:
+            (fit,) = train_members((learner,), models[place], train, seed)
+        results.append(TrainedMember(fit, clock() - began))
     return results
 
 
 def join_pools(
     wanted: Sequence[Member],
     trained: Sequence[TrainedMember],
-    series: Sequence[TickerSeries],
     models: tuple[ModelConfig, ...],
     train: TrainConfig,
-    config: BacktestConfig,
     seed: int,
+    tickers: int,
 ) -> list[list[DayPool]]:
-    """For each model its pools, in the order of their days."""
+    """For each model its pools, in the order of their days.
+
+    Args:
+        tickers: how many are tested, and share what the pools' training took.
+    """
     made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
-    inputs: dict[tuple[int, np.datetime64], tuple[str, ...]] = {}
+    learned = {(each.model, each.day): each for each in wanted}
+    seconds = dict.fromkeys(learned, 0.0)
     for each, member in zip(wanted, trained, strict=True):
         made.setdefault((each.model, each.day), []).append(member)
-        inputs[each.model, each.day] = each.member.inputs if each.member is not None else ()
+        seconds[each.model, each.day] += each.cpu_seconds + member.cpu_seconds
 
     def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
         fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
         if not fits:
             return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
-        known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, inputs[place, day])
+        of_day = learned[place, day]
+        pool = join_pool(fits, of_day.series, models[place], train, seed, of_day.inputs)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
     return [
-        [
-            DayPool(
-                day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / len(series)
-            )
-            for day in days
-        ]
+        [DayPool(day, joined(place, day), seconds[place, day] / tickers) for day in days]
         for place in range(len(models))
     ]
 
 
 @dataclass
 class _Tested:
-    """A ticker's rows as they come: forecasts by model, wall seconds by model, what its arms cost, and the
-    splits.
+    """A ticker's forecasts as they come, each with its model; wall seconds by model, what its arms cost, and
+    the splits.
     """
 
     series: TickerSeries
-    parts: list[pd.DataFrame]
+    made: list[tuple[str, Forecasts]]
     seconds: dict[str, float]
     arms: dict[str, ArmCost]
     splits: list[dict[str, object]]
 
     def add(self, model: str, forecasts: Forecasts, seconds: float = 0.0) -> None:
-        self.parts.append(backtest_rows(model, forecasts, self.series, session_features(self.series)))
+        self.made.append((model, forecasts))
         self.seconds[model] = self.seconds.get(model, 0.0) + seconds
 
     def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
@@ -256,7 +268,8 @@ def backtest_ticker(
     made = dict[str, Forecasts]()
     for name in dict.fromkeys([*baselines, *PARTS]):
         began = time.perf_counter()
-        made[name] = forecast_with_baseline(name, series, models[0].horizon, weighing(span))
+        cutoffs = weighing(span) if name in PARTS else span
+        made[name] = forecast_with_baseline(name, series, models[0].horizon, cutoffs)
         if name in baselines:
             tested.add(name, made[name].part(slice(span[0] - span[1], None)), time.perf_counter() - began)
     for place, (model, own_pools) in enumerate(zip(models, pools, strict=True)):
@@ -291,7 +304,7 @@ def backtest_ticker(
                 parts: dict[str, Forecasts] = {model.variant: own} if own is not None else {}
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
-    forecasts = pd.concat(tested.parts, ignore_index=True)
+    forecasts = backtest_rows(tested.made, series, session_features(series))
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)
     return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
 
@@ -315,8 +328,8 @@ def backtest_pool(
     """
     series = shaped(series, models, train, config)
     wanted = members(series, models, train, config, seed)
-    trained = train_pool_shard(wanted, models, train, seed)
-    pools = join_pools(wanted, trained, series, models, train, config, seed)
+    trained = train_pool_shard([each.work for each in wanted], models, train, seed)
+    pools = join_pools(wanted, trained, models, train, seed, len(series))
     return [
         backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
     ]
@@ -357,8 +370,25 @@ def problems(results: Sequence[Result]) -> dict[str, Problem]:
     return {result[0]: result[1] for result in results if not isinstance(result, TickerBacktest)}
 
 
+def without_rows(results: Sequence[Result]) -> list[Result]:
+    """The same without the forecasts, which somebody else has."""
+    return [
+        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy())
+        if isinstance(result, TickerBacktest)
+        else result
+        for result in results
+    ]
+
+
+def rows_of(results: Sequence[Result], backtest_id: str) -> pd.DataFrame | None:
+    """Rows of `backtest_forecasts`; None where no ticker could be tested."""
+    rows = [result.forecasts for result in tested(results)]
+    return pd.concat(rows, ignore_index=True).assign(backtest_id=backtest_id) if rows else None
+
+
 def backtest_tables(
     results: Sequence[TickerBacktest],
+    rows: Iterable[pd.DataFrame],
     models: tuple[ModelConfig, ...],
     config: BacktestConfig,
     *,
@@ -366,15 +396,15 @@ def backtest_tables(
     as_of: pd.Timestamp,
     seconds: float,
 ) -> dict[str, pd.DataFrame]:
-    """Frames of `backtests`, `backtest_forecasts` and `backtest_scores`; empty ones where no ticker could be
-    tested.
+    """Frames of `backtests` and `backtest_scores`; empty ones where no ticker could be tested.
+
+    Args:
+        rows: `rows_of` the results, in frames of whole tickers, in the order of the results.
     """
-    tables = ("backtests", "backtest_forecasts", "backtest_scores")
     if not results:
-        return {table: empty(table) for table in tables}
-    forecasts = pd.concat([result.forecasts for result in results], ignore_index=True)
+        return {table: empty(table) for table in ("backtests", "backtest_scores")}
     scores = pd.concat([result.scores for result in results], ignore_index=True)
-    scores = scores_of_all(forecasts, scores)
+    scores = scores_of_all(rows, scores)
     settings = {
         "backtest": json.loads(to_json(config)),
         "models": [json.loads(to_json(model)) for model in models],
@@ -391,7 +421,6 @@ def backtest_tables(
     )
     return {
         "backtests": head,
-        "backtest_forecasts": forecasts.assign(backtest_id=run_id),
         "backtest_scores": scores.assign(backtest_id=run_id),
     }
 
