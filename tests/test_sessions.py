@@ -252,7 +252,7 @@ def test_every_calendar_in_the_tables_can_be_built() -> None:
         assert 200 < len(calendar.sessions(dt.date(2025, 1, 1), dt.date(2025, 12, 31))) < 262, suffix
 
 
-@pytest.mark.parametrize("name", ["XNYS", "XTKS", "XLON"])
+@pytest.mark.parametrize("name", ["XNYS", "XETR", "XLON"])
 def test_sessions_are_those_that_the_library_has_by_itself(name):
     """Ours are made from the holidays of their span alone."""
     first, last = pd.Timestamp(1990, 1, 1), pd.Timestamp(2035, 12, 31)
