@@ -37,7 +37,7 @@ def column(series, name):
 
 
 def test_every_input_has_a_name():
-    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 23)
+    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 24)
 
 
 def test_weekdays_are_those_of_the_calendar():
@@ -107,6 +107,25 @@ def test_common_part_is_the_mean_over_the_tickers():
     assert common.sessions.tolist() == members[0].sessions[WARM_UP:].tolist()
 
 
+def test_the_common_return_forgets_half_in_sixteen_sessions():
+    members = several(6)
+    returns = np.mean([np.diff(np.log(each.close), prepend=np.nan) for each in members], axis=0)[WARM_UP:]
+    ages = np.arange(len(returns))[:, None] - np.arange(len(returns))
+    weights = np.where(ages < 0, 0.0, 0.5 ** (np.maximum(ages, 0) / 16))
+    np.testing.assert_allclose(common_volatility(members).values[:, 3], 10 * weights @ returns, atol=1e-12)
+
+
+def test_one_tickers_jump_is_no_move_of_the_market():
+    """A share that is bought for twice its price: it counts as six times its volatility before."""
+    quiet, *others = several(6)
+    close = quiet.close * np.where(np.arange(300) < 200, 1.0, 2.0)
+    bought = dataclasses.replace(quiet, close=close)
+    here, there = (common_volatility([each, *others]).values[200 - WARM_UP, 3] for each in (quiet, bought))
+    sigma = session_features(quiet).ewma_sigma[199]
+    moved = np.log(quiet.close[200] / quiet.close[199])
+    assert there - here == pytest.approx(10 * (6 * sigma - moved) / 6) and 6 * sigma < np.log(2) / 3
+
+
 def test_the_order_of_the_tickers_moves_no_bit():
     members = several(6)
     assert common_volatility(members).values.tobytes() == common_volatility(members[::-1]).values.tobytes()
@@ -117,9 +136,10 @@ def test_too_few_tickers_have_nothing_in_common():
     assert common_volatility(members[1:]) is None
     shorter = [members[0].until(200), *members[1:]]
     common = common_volatility(shorter)
-    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all() and (
-        common.values[200 - WARM_UP :] == 0
-    ).all()
+    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all()
+    assert not common.values[200 - WARM_UP :, :3].any()
+    of_before = common.values[199 - WARM_UP, 3] * 0.5 ** (np.arange(1, 101) / 16)
+    np.testing.assert_allclose(common.values[200 - WARM_UP :, 3], of_before, atol=1e-12)
 
 
 def test_common_part_knows_no_future():
@@ -133,11 +153,11 @@ def test_common_part_knows_no_future():
 def test_a_ticker_reads_the_common_part_of_its_own_sessions():
     series = made_up.noisy(60)
     days = series.sessions[10:50:2]
-    common = AtClose(COMMON, days, np.arange(60.0).reshape(20, 3))
-    read = volatility_inputs(dataclasses.replace(series, inputs=Inputs((common,))))[:, -3:]
+    common = AtClose(COMMON, days, np.arange(80.0).reshape(20, 4))
+    read = volatility_inputs(dataclasses.replace(series, inputs=Inputs((common,))))[:, -4:]
     assert read[10:50:2].tolist() == common.values.tolist()
     assert not read[11:50:2].any() and not read[50:].any()
-    assert not volatility_inputs(series)[:, -3:].any()
+    assert not volatility_inputs(series)[:, -4:].any()
 
 
 # --- slopes of many tickers
