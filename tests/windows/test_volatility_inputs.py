@@ -37,7 +37,7 @@ def column(series, name):
 
 
 def test_every_input_has_a_name():
-    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 24)
+    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 25)
 
 
 def test_weekdays_are_those_of_the_calendar():
@@ -53,6 +53,23 @@ def test_falls_count_as_falls_and_rises_not():
         column(series, "fall_z")[-2] == 0
         and column(series, "fall_z")[-1] == column(series, "return_z")[-1] < 0
     )
+
+
+def test_the_share_of_a_sessions_variance_after_its_open():
+    """The day opens a hundredth higher, and its price goes up two more and back to the open: by Garman and
+    Klass its range measures half the square of log(1.03 / 1.01).
+    """
+    flat = np.full(30, 100.0)
+    day = {"open": 101.0, "high": 103.0, "low": 101.0, "close": 101.0}
+    of_day = {name: np.where(np.arange(30) == 29, price, flat) for name, price in day.items()}
+    series = dataclasses.replace(made_up.closes_only(flat), **of_day)
+    range_, gap = 0.5 * np.log(103 / 101) ** 2, np.log(1.01) ** 2
+    assert column(series, "intraday_share")[-1] == pytest.approx(np.log(range_ / (range_ + gap)))
+    hardly_a_range = dataclasses.replace(series, high=of_day["close"] + 0.01)
+    assert column(hardly_a_range, "intraday_share")[-1] == pytest.approx(np.log(0.05))
+    without_range = dataclasses.replace(series, high=of_day["close"])
+    assert column(without_range, "intraday_share")[-1] == 0.0
+    assert not column(made_up.closes_only([100.0, 101.0] * 30), "intraday_share").any()
 
 
 def test_a_shock_is_remembered_thirteen_weeks_later_on_the_evening_before():
