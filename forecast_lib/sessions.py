@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 
-__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "WEEKDAYS", "Plan", "TickerCalendar", "calendar_for"]
+__all__ = [
+    "EARLIEST_SESSION",
+    "SETTLING_TIME",
+    "WEEKDAYS",
+    "Plan",
+    "TickerCalendar",
+    "calendar_for",
+    "calendar_used",
+]
 
 EARLIEST_SESSION = dt.date(1800, 1, 1)
 """Rows dated before it are slips of a file; no calendar has sessions before it, or after 2199."""
@@ -316,6 +324,22 @@ def calendar_for(ticker: str, exchange_timezone: str | None = None) -> TickerCal
     """
     name = _name_from_ticker(ticker) or _MIC_OF_TIMEZONE.get(exchange_timezone or "")
     return TickerCalendar(name) if name else TickerCalendar(WEEKDAYS, recorded_fallback=True)
+
+
+def calendar_used(ticker: str, recorded: object) -> TickerCalendar:
+    """The calendar that a run used for the ticker, its source's time zone considered; the one that its name
+    points to where none is recorded.
+
+    Args:
+        recorded: `run_tickers.calendar`, maybe missing.
+
+    >>> calendar_used("^OSEAX", "XOSL").name, calendar_used("^OSEAX", None).name
+    ('XOSL', 'weekdays')
+    """
+    usual = calendar_for(ticker)
+    if not isinstance(recorded, str) or recorded == usual.name:
+        return usual
+    return TickerCalendar(recorded, recorded_fallback=recorded == WEEKDAYS)
 
 
 def _name_from_ticker(ticker: str) -> str | None:

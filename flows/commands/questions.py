@@ -102,7 +102,7 @@ def _write(question: Question) -> dict[str, Any]:
     )
     more = most is not None and len(answer) > most
     shown = answer.head(most) if most is not None else answer
-    write_rows(shown, question.format, question.output)
+    write_rows(shown, question.format, Path(question.output))
     return {"rows": len(shown), "more": more}
 
 

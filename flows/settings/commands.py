@@ -193,7 +193,7 @@ class Output:
         " .parquet.",
         "FORMAT",
     )
-    output: str | None = setting(
+    output: Path | None = setting(
         None, "Write the rows to this file; to standard output when not given.", "FILE", in_profiles=False
     )
 
@@ -202,7 +202,7 @@ class Output:
 class Risk:
     """Whose risk, and over how long."""
 
-    holdings: str | None = setting(
+    holdings: Path | None = setting(
         None,
         "CSV, Parquet or JSON file with the columns ticker and shares (below 0: sold short).",
         "FILE",

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from flows.settings.files import PROFILES, is_name, read_profile, refuse_unknown
 from flows.settings.options import OPTIONS, PREFIX
-from flows.settings.texts import as_text
+from flows.settings.texts import as_text, path_of
 from forecast_lib.errors import UsageError
 
 __all__ = [
@@ -322,7 +322,7 @@ def export(overrides: Mapping[str, object], environ: MutableMapping[str, str] = 
             or (kind == "place" and "://" not in text)
             or (name == "universe" and not is_name(text))
         ):
-            given[name] = str(Path(text).expanduser().absolute())
+            given[name] = str(path_of(text, OPTIONS[name].flag).absolute())
     said = {name: (text, OPTIONS[name].flag) for name, text in given.items()}
     implied = {key: text for name in said for key, (text, _) in _implied(name, said).items()}
     for name, text in {**implied, **given}.items():

@@ -48,16 +48,15 @@ def score_long(
     Raises:
         UsageError: `y`, a model or its columns are missing.
     """
-    known = pandas_of(frame)
+    known = pandas_of(frame, ("unique_id", "ds", "y"))
     found = models_in(known)
-    if missing := [name for name in ("unique_id", "ds", "y") if name not in known]:
-        raise UsageError(
-            f"the frame has no column {', '.join(missing)}: came {', '.join(map(str, known.columns))}"
-        )
     if unknown := [name for name in (against, *models) if name not in found]:
         raise UsageError(f"the frame has no model {unknown[0]!r}: it has {', '.join(found) or 'none'}")
-    known = known.dropna(subset=["y"]).sort_values(["unique_id", "ds"])
+    # Steps are counted before a forecast without an outcome is left out: those after it stay where they are.
     known = known.assign(step=_steps(known), by=known["cutoff"] if "cutoff" in known else known["ds"])
+    known = known.dropna(subset=["y"]).sort_values(["unique_id", "ds"])
+    if known.empty:
+        raise UsageError("no row has an outcome y: there is nothing to score")
     rows = [
         {
             "model": name,

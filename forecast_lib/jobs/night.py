@@ -49,6 +49,7 @@ def run_night(config: RunConfig, stages: Stages) -> RunSummary:
         with stages.single("settle"):
             unsettled = reads.read_unsettled(store.con, config.as_of)
             tonight = results.with_outcomes(tonight, config, unsettled, stages.now())
+        tonight = results.with_absent(store, tonight, config)
         return _store_and_publish(store, config, "nightly", tonight, stages)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.trailing import expanding_mean, fading_mean, trailing_mean
 
 __all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "rises", "session_features"]
 
@@ -59,13 +60,9 @@ class SessionFeatures:
     ewma_sigma: Array
 
 
-def _trailing_mean(values: Array, sessions: int) -> Array:
-    return pd.Series(values).rolling(sessions, min_periods=1).mean().to_numpy()
-
-
 def log_mean_variance(variance: Array, sessions: int) -> Array:
     """(sessions,): logarithm of the mean variance over the last so many sessions, of fewer at the start."""
-    return np.log(np.maximum(_trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
+    return np.log(np.maximum(trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
 
 
 def rises(log_variances: Array) -> Array:
@@ -148,15 +145,15 @@ def _features(prices: _Prices) -> SessionFeatures:
         in_range = (series.close - series.low) / (series.high - series.low) - 0.5
         volume = np.log(series.volume)
     variance = _session_variance(series, overnight, returns)
-    ewma = pd.Series(variance).ewm(alpha=1 - _EWMA_DECAY, adjust=True).mean().to_numpy()
-    means = np.stack([_trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
+    ewma = fading_mean(variance, _EWMA_DECAY)
+    means = np.stack([trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
     # A frozen session's tiny variance would be an outlier of many log units: floor it by 2 % of its last 66
     # sessions' mean.
     logs = np.log(np.maximum(means, 0.02 * means[:, 3:]))
-    long_run = pd.Series(logs[:, 3]).expanding().mean().to_numpy()
+    long_run = expanding_mean(logs[:, 3])
     sigma_before = np.sqrt(np.concatenate([ewma[:1], ewma[:-1]]))
     volume = np.where(np.isfinite(volume), volume, np.nan)
-    log_volume = volume - pd.Series(volume).rolling(22, min_periods=5).mean().to_numpy()
+    log_volume = volume - trailing_mean(volume, 22, fewest=5)
     columns = [
         returns / sigma_before,
         overnight / sigma_before,

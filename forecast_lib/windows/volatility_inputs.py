@@ -13,13 +13,13 @@ was expected at t.
 import functools
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.covariates.inputs import is_ahead
 from forecast_lib.windows.common import COMMON
 from forecast_lib.windows.features import FEATURES, SessionFeatures, log_mean_variance, session_features
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.trailing import trailing_sum
 
 __all__ = ["VOLATILITY_INPUTS", "scale_inputs", "volatility_inputs"]
 
@@ -37,10 +37,6 @@ VOLATILITY_INPUTS = (
 _LOWEST_SHOCK, _HIGHEST_SHOCK = -2.0, 5.0  # log units
 _SMALLEST_SHARE = 0.05
 _RETURN_Z = FEATURES.index("return_z")
-
-
-def _trailing_sum(values: Array, sessions: int) -> Array:
-    return pd.Series(values).rolling(sessions, min_periods=1).sum().to_numpy()
 
 
 def _shocks(features: SessionFeatures) -> Array:
@@ -85,8 +81,8 @@ def volatility_inputs(series: TickerSeries) -> Array:
         *features.log_variances.T,
         z,
         np.minimum(z, 0.0),
-        _trailing_sum(z, 5),
-        _trailing_sum(z, 22),
+        trailing_sum(z, 5),
+        trailing_sum(z, 22),
         *(weekday[None] == np.arange(4)[:, None]).astype(np.float64),
         log_mean_variance(features.variance, 250),
         log_mean_variance(features.variance, 3),

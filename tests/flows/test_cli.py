@@ -311,6 +311,33 @@ def test_output_that_cannot_be_written_is_one_line(published, capsys):
     assert "/nowhere/f.csv cannot be written: No such file or directory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", [["sql", "SELECT 1 AS x"], ["forecasts", "AAA"]], ids=["sql", "forecasts"])
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_output_that_is_a_pipe_gets_the_rows_and_stays_a_pipe(asked, format, published, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "got").open("wb") as got:
+        reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=got)
+        options = ["--output", "pipe", "--format", format, "--workspace", str(published)]
+        assert cli.main([*asked, *options]) == 0
+        assert reader.wait(timeout=20) == 0
+    assert cli.main([*asked, "--output", "file", *options[2:]]) == 0
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "got").read_bytes() == (tmp_path / "file").read_bytes() != b""
+
+
+def test_output_that_is_a_device_or_a_link_stays_one(published, tmp_path):
+    (tmp_path / "target.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    assert cli.main(["sql", "SELECT 1 AS x", "--output", "link.csv", "--workspace", str(published)]) == 0
+    assert ((tmp_path / "link.csv").is_symlink(), (tmp_path / "target.csv").read_text()) == (True, "x\n1\n")
+    said = subprocess.run(
+        f"{sys.executable} -m flows.cli sql 'SELECT 1 AS x' --format csv --workspace {published}"
+        " --output /dev/fd/2 2>&1 | cat",
+        shell=True, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout == "x\n1\n"
+
+
 def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
     ran = subprocess.run(
         f'{sys.executable} -m flows.cli sql "SELECT range FROM range(100000)" --workspace {published} |'

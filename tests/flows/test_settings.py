@@ -228,6 +228,12 @@ BAD = [
     ({"profile": "nobody"}, "profile 'nobody' is not known: expected one of crypto, demo"),
     ({"profile": "../demo"}, "profile '../demo' is not known"),
     ({"workspace": ""}, "--workspace '' is empty"),
+    ({"workspace": "~nobody-here/w"}, "--workspace '~nobody-here/w': the home folder of ~nobody-here is not"),
+    (
+        {"universe": "~nobody-here/u"},
+        "universe '~nobody-here/u': the home folder of ~nobody-here is not known",
+    ),
+    ({"output": "~nobody-here/f.csv"}, "--output '~nobody-here/f.csv': the home folder of ~nobody-here"),
     ({"workspace": "a\0b"}, "--workspace 'a\\x00b' is empty or not printable"),
     ({"colour": "red"}, "the call sets 'colour', which is not known: expected for example "),
     ({"seed": "-1"}, "seed -1 is out of range"),
@@ -240,6 +246,16 @@ def test_what_cannot_be_done_is_refused_in_one_line(overrides, message):
         _resolve(overrides)
     assert message in str(refused.value) and "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    """A shell leaves it alone in `--output=~/rows.csv`, and an environment file always does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "thin.toml").write_text('tickers = ["AAA"]\n')
+    environ = {"TICKERCAST_PROFILES": "~", "TICKERCAST_PROFILE": "thin", "TICKERCAST_HOLDINGS": "~/h.csv"}
+    settings = layers.gather({"output": "~/rows.csv"}, environ=environ)
+    assert settings["tickers"] == ("AAA",)
+    assert [settings["output"], settings["holdings"]] == [tmp_path / "rows.csv", tmp_path / "h.csv"]
 
 
 def test_a_source_without_a_list_of_its_own_needs_tickers():

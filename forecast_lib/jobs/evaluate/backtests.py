@@ -386,6 +386,7 @@ def backtest_tables(
 _SHOWN = {
     "rmse_ratio": "rmse/naive",
     "pinball_per_garch": "pinball/garch",
+    "dm_garch_pvalue": "p of that",
     "cov80": "cov80",
     "cov95": "cov95",
     "gain_over_none": "gain over none",

@@ -66,7 +66,8 @@ class Market:
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
         ended: by ticker, of those whose prices have come to an end (`night.with_ends`).
-        passed_over: what the source holds and could not hand out, in sentences.
+        passed_over: what may be expected in the run and is not: what the source could not hand out, tickers
+            of the night before, in sentences.
         prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
         flags: by ticker, what is odd about its prices and holds nobody, in short texts.

@@ -272,7 +272,8 @@ def _instants(cells: Cells, count: int) -> tuple[NDArray[np.datetime64], NDArray
             raise FileRefused(
                 f"{cells.file}: column {cells.names['known_at']!r} is {column.dtype}: expected times"
             )
-        return column.astype("datetime64[D]").astype("datetime64[us]") + _TO_ITS_END, wrong
+        is_day = np.datetime_data(column.dtype)[0] == "D"
+        return column.astype("datetime64[us]") + (_TO_ITS_END if is_day else np.timedelta64(0, "us")), wrong
     for place, text in enumerate(column):
         try:
             found[place] = _instant(text.strip())
