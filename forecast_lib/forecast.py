@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_t_shape, variance_factor
 from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
@@ -42,7 +41,7 @@ __all__ = [
     "combine",
     "combined_at",
     "combined_forecast",
-    "forecast_rows",
+    "forecast_columns",
     "forecast_with_baseline",
     "forecast_with_model",
     "known_actuals",
@@ -383,19 +382,18 @@ def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int)
     return last_evenings(bundle, series, horizon).part(slice(-1, None))
 
 
-def forecast_rows(forecasts: Forecasts, series: TickerSeries) -> pd.DataFrame:
-    """One row a cutoff and step: cutoff, step, last_close, point, sigma, the quantiles and shortfalls;
-    sessions as datetime64[us].
+def forecast_columns(forecasts: Forecasts, series: TickerSeries) -> dict[str, np.ndarray]:
+    """One entry a cutoff and step, by name: cutoff (datetime64[us]), step, last_close, point, sigma, the
+    quantiles and shortfalls.
     """
     count, horizon = forecasts.point.shape
-    rows = pd.DataFrame(
-        forecasts.quantiles.reshape(count * horizon, len(QUANTILES)), columns=list(QUANTILE_COLUMNS)
-    )
-    sessions = series.sessions[forecasts.cutoffs].astype("datetime64[us]")
-    rows[list(SHORTFALL_COLUMNS)] = np.stack(expected_shortfalls(rows.to_numpy()), axis=1)
-    rows.insert(0, "cutoff", np.repeat(sessions, horizon))
-    rows.insert(1, "step", np.tile(np.arange(1, horizon + 1), count))
-    rows.insert(2, "last_close", np.repeat(series.close[forecasts.cutoffs], horizon))
-    rows.insert(3, "point", forecasts.point.ravel())
-    rows.insert(4, "sigma", forecasts.sigma.ravel())
-    return rows
+    levels = np.ascontiguousarray(forecasts.quantiles.reshape(count * horizon, len(QUANTILES)).T)
+    return {
+        "cutoff": np.repeat(series.sessions[forecasts.cutoffs].astype("datetime64[us]"), horizon),
+        "step": np.tile(np.arange(1, horizon + 1), count),
+        "last_close": np.repeat(series.close[forecasts.cutoffs], horizon),
+        "point": forecasts.point.ravel(),
+        "sigma": forecasts.sigma.ravel(),
+        **dict(zip(QUANTILE_COLUMNS, levels, strict=True)),
+        **dict(zip(SHORTFALL_COLUMNS, expected_shortfalls(levels.T), strict=True)),
+    }

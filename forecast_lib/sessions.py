@@ -12,9 +12,11 @@ subject:
   `recorded_fallback`.
 """
 
+import contextlib
 import datetime as dt
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -23,6 +25,7 @@ import exchange_calendars as ec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.holiday import AbstractHolidayCalendar
 
 from forecast_lib.domain import AsOf
 
@@ -412,12 +415,28 @@ def _unplanned(calendar: ec.ExchangeCalendar) -> Times:
     return inside if len(inside) <= 2 * max(years, 1.0) else inside[:0]
 
 
+@contextlib.contextmanager
+def _holidays_within(first: pd.Timestamp, last: pd.Timestamp) -> Iterator[None]:
+    """Let pandas reckon a calendar's holidays for its span, and a year around it: whatever the span,
+    `exchange_calendars` asks for those of 1970 to 2200, which is most of what building one takes.
+    """
+    usual = AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date
+    year = pd.Timedelta(days=366)
+    AbstractHolidayCalendar.start_date = max(usual[0], first - year)
+    AbstractHolidayCalendar.end_date = min(usual[1], last + year)
+    try:
+        yield
+    finally:
+        AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date = usual
+
+
 def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.ExchangeCalendar:
     """The library's calendar for as much of the span as it can answer for."""
     if name in _RELIABLE_FROM:
         first = max(first, pd.Timestamp(_RELIABLE_FROM[name]))
     try:
-        return ec.get_calendar(name, start=first, end=last)
+        with _holidays_within(first, last):
+            return ec.get_calendar(name, start=first, end=last)
     except ValueError:  # the span leaves the calendar's reach, which it tells only once built
         probe = ec.get_calendar(name, start=pd.Timestamp(2025, 1, 1), end=pd.Timestamp(2025, 12, 31))
         earliest, latest = probe.bound_min() or first, probe.bound_max() or last

@@ -5,13 +5,39 @@ timestamps at midnight without a zone (the exchange's own date), instants are UT
 microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import pandas as pd
 import pandera.pandas as pa
 
 from forecast_lib.config import ARMS
 from forecast_lib.domain import NOT_COMPARED, QUANTILES, STATUSES, quantile_column
 
-__all__ = ["PRICE_VALUES", "QUANTILE_COLUMNS", "REPLACED", "SHORTFALL_COLUMNS", "TABLES", "empty", "validate"]
+__all__ = [
+    "PRICE_VALUES",
+    "QUANTILE_COLUMNS",
+    "REPLACED",
+    "SHORTFALL_COLUMNS",
+    "TABLES",
+    "Parts",
+    "Rows",
+    "empty",
+    "validate",
+]
+
+
+class Parts(Protocol):
+    """Rows of a table, more than are held at once: frames, one after the other."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+        ...
+
+    def __iter__(self) -> Iterator[pd.DataFrame]: ...
+
+
+Rows = pd.DataFrame | Parts
 
 QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
 SHORTFALL_COLUMNS = ("es01", "es025")

@@ -18,7 +18,7 @@ from forecast_lib.forecast import (
     Forecasts,
     announced_dividends,
     combined_forecast,
-    forecast_rows,
+    forecast_columns,
     forecast_with_baseline,
     forecast_with_model,
     relative_losses,
@@ -198,7 +198,7 @@ def test_first_and_last_window_are_answered():
 
 def test_rows_name_cutoff_and_step():
     series = made_up.noisy(300)
-    rows = forecast_rows(by("naive", series, (298, 300)), series)
+    rows = pd.DataFrame(forecast_columns(by("naive", series, (298, 300)), series))
     assert rows["step"].tolist() == [1, 2, 1, 2]
     # 300 weekdays from Monday, 6 January 2020: the last is a Friday
     assert rows["cutoff"].tolist() == [pd.Timestamp("2021-02-25")] * 2 + [pd.Timestamp("2021-02-26")] * 2

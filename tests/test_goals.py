@@ -17,7 +17,7 @@ def tested() -> goals.Tested:
     ]
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
-    return goals.Tested(rows, scores_of_all(rows, scores), 1.0)
+    return goals.Tested(rows, scores_of_all([rows], scores), 1.0)
 
 
 def test_only_cutoffs_of_the_period_are_scored(tested):

@@ -178,8 +178,9 @@ def _asked(request: Request) -> tuple[str, ...]:
     """The tickers named after the command, or by --tickers; settings of the environment and the profile are
     for runs.
     """
-    if request.words and request.settings.asked("tickers"):
-        raise UsageError("tickers were given twice: name them after `forecasts` or by --tickers")
+    for option in ("tickers", "universe"):
+        if request.words and request.settings.asked(option):
+            raise UsageError(f"tickers were given twice: name them after `forecasts` or by --{option}")
     if request.settings.asked("universe"):
         from flows.settings.files import read_universe
 
@@ -193,7 +194,7 @@ def forecasts(request: Request) -> Outcome:
     """The published run's forecasts, of all tickers or of those named."""
     from forecast_lib.store.published import reader
 
-    path, asked = published_path(request.settings.workspace), _asked(request)
+    asked, path = _asked(request), published_path(request.settings.workspace)
     if asked:
         _refuse_absent(path, asked)
     read = reader.query if request.format == "parquet" else reader.read_rows

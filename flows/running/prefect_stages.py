@@ -73,22 +73,27 @@ class PrefectStages(SideBySide):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As without Prefect, each shard a task run."""
+        """As without Prefect, each shard a task run; what it became goes past Prefect, which would hold it
+        until the flow's end.
+        """
+        made: dict[int, list[Any]] = {}
 
-        @functools.wraps(work)
-        def elsewhere(*positional: Any, **named: Any) -> Any:
-            return self.place.call(work, positional, named)
+        def task_of(at: int) -> Task[..., Any]:
+            @functools.wraps(work)
+            def elsewhere(*positional: Any, **named: Any) -> None:
+                made[at] = self.place.call(work, positional, named)
+
+            return _task(elsewhere, name.replace(" ", "-"), names[at])
 
         futures: list[PrefectFuture[Any]] = [
-            self.submit(_task(elsewhere, name.replace(" ", "-"), each), {"shard": shard, **arguments})
-            for shard, each in zip(shards, names, strict=True)
+            self.submit(task_of(at), {"shard": shard, **arguments}) for at, shard in enumerate(shards)
         ]
         places = {id(future): at for at, future in enumerate(futures)}
         for future in as_completed(futures):
             # Not `future.state`: the server may not have heard of its end yet.
-            made = future.result(raise_on_failure=False)
-            if isinstance(made, list):
-                yield places[id(future)], made
+            future.result(raise_on_failure=False)
+            if places[id(future)] in made:
+                yield (at := places[id(future)]), made.pop(at)
         for future in futures:
             future.result()
 

@@ -78,10 +78,17 @@ class SideBySide(ShownInOrder):
         """Each shard's place and what was made of it, as they are done; where some fail, the first of them is
         raised at the end.
         """
-        futures = [self.submit(self.place.call, work, (shard,), dict(arguments)) for shard in shards]
-        places = {future: at for at, future in enumerate(futures)}
-        for future in as_completed(futures):
+        # Nobody but the caller holds what a shard became once it is told.
+        places = {
+            self.submit(self.place.call, work, (shard,), dict(arguments)): at
+            for at, shard in enumerate(shards)
+        }
+        failed: dict[int, Future[Any]] = {}
+        for future in as_completed(places):
+            at = places.pop(future)
             if future.exception() is None:
-                yield places[future], future.result()
-        for future in futures:
-            future.result()
+                yield at, future.result()
+            else:
+                failed[at] = future
+        for at in sorted(failed):
+            failed[at].result()

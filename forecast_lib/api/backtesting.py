@@ -131,7 +131,7 @@ def _span(folds: Sequence[Fold]) -> tuple[int, int]:
 
 
 def _rows(name: str, made: Forecasts, series: TickerSeries) -> pd.DataFrame:
-    return backtest_rows(name, made, series, session_features(series))
+    return backtest_rows([(name, made)], series, session_features(series))
 
 
 def _own(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.api.frames import pandas_of
+from forecast_lib.api.long import refuse_nameless
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
@@ -33,9 +34,7 @@ def series_in(frame: Any) -> dict[Hashable, TickerSeries]:
     known = pandas_of(frame, ("unique_id", "ds", "y"))
     if known.empty:
         raise UsageError("the frame has no rows: expected the past of one series or more")
-    for column in ("unique_id", "ds"):
-        if nameless := int(known[column].isna().sum()):
-            raise UsageError(f"{nameless} of {len(known)} rows have no {column}: expected one in each")
+    refuse_nameless(known, ("unique_id", "ds"))
     return {
         name: _series(name, rows)
         for name, rows in known.assign(ds=_sessions(known["ds"])).groupby("unique_id", sort=True)

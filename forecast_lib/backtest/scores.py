@@ -7,7 +7,7 @@ with what the difference cost.
 import functools
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -198,7 +198,8 @@ def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[
         return dict.fromkeys(
             ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan
         )
-    _, ours, theirs = np.intersect1d(part.cutoff, reference.cutoff, assume_unique=True, return_indices=True)
+    common = _common([part.cutoff, reference.cutoff])
+    ours, theirs = (np.searchsorted(each.cutoff, common) for each in (part, reference))
     stat, pvalue = compare_losses(part.pinball[ours], reference.pinball[theirs], step)
     return {
         "pinball_per_garch": _ratio(part.pinball[ours].sum(), reference.pinball[theirs].sum()),
@@ -228,11 +229,19 @@ def _against_none(
     }
 
 
+def _common(cutoffs: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
+    """Those that are in all of them, each of which is ascending."""
+    first, *others = cutoffs
+    if all(np.array_equal(first, each) for each in others):
+        return first
+    return functools.reduce(np.intersect1d, cutoffs)
+
+
 def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
     """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that
     all have.
     """
-    common = functools.reduce(np.intersect1d, [cutoff for cutoff, _ in losses.values()])
+    common = _common([cutoff for cutoff, _ in losses.values()])
     if len(losses) < 2 or len(common) < _FEWEST:
         return dict.fromkeys(losses, math.nan)
     table = np.column_stack([values[np.searchsorted(cutoff, common)] for cutoff, values in losses.values()])
@@ -286,20 +295,38 @@ def ticker_scores(
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
 
 
-def _panel(rows: pd.DataFrame) -> pd.DataFrame:
+class _Panel:
     """Losses by cutoff, averaged over tickers, each in units of what its price usually moves: squared,
-    naive's squared, pinball.
+    naive's squared, pinball. They are added ticker by ticker, so that never all rows are held at once.
     """
-    moves = (rows["naive"] - rows["actual"]).abs()
-    pinballs = pinball(rows["actual"].to_numpy(), rows[list(QUANTILE_COLUMNS)].to_numpy())
-    squared = (rows["point"] - rows["actual"]) ** 2
-    losses = pd.DataFrame({"squared": squared, "naive": moves**2, "pinball": pinballs})
-    unit = (
-        pd.DataFrame({"squared": moves**2, "naive": moves**2, "pinball": moves})
-        .groupby(rows["ticker"])
-        .transform("mean")
-    )
-    return losses.div(unit.where(unit > 0)).groupby(rows["cutoff"]).mean().dropna().sort_index()
+
+    def __init__(self) -> None:
+        self._days = np.empty(0, "datetime64[us]")
+        self._sums, self._counts = np.empty((0, 3)), np.empty(0)
+
+    def add(self, part: _Part) -> None:
+        """One ticker's; nothing of one whose price never moves."""
+        moves = np.abs(part.naive - part.actual)
+        units = np.array([part.squared_naive.mean(), part.squared_naive.mean(), moves.mean()])
+        if not units.all():
+            return
+        if not np.array_equal(self._days, part.cutoff):
+            self._widen(part.cutoff)
+        at = np.searchsorted(self._days, part.cutoff)
+        self._sums[at] += np.stack([part.squared, part.squared_naive, part.pinball], axis=1) / units
+        self._counts[at] += 1
+
+    def _widen(self, cutoff: NDArray[np.datetime64]) -> None:
+        days = np.union1d(self._days, cutoff)
+        at, sums, counts = np.searchsorted(days, self._days), np.zeros((len(days), 3)), np.zeros(len(days))
+        sums[at], counts[at] = self._sums, self._counts
+        self._days, self._sums, self._counts = days, sums, counts
+
+    def means(self) -> pd.DataFrame:
+        """Columns squared, naive and pinball by cutoff, ascending."""
+        return pd.DataFrame(
+            self._sums / self._counts[:, None], self._days, columns=["squared", "naive", "pinball"]
+        )
 
 
 def _compared(panel: pd.DataFrame, other: pd.DataFrame | None, step: int) -> tuple[float, float]:
@@ -353,11 +380,18 @@ def _none_of(model: str, own: pd.DataFrame) -> str:
     return f"{model.removesuffix(arm)}none" if isinstance(arm, str) else ""
 
 
-def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    panels = {
-        (str(model), int(step)): _panel(part)
-        for (model, step), part in forecasts.groupby(["model", "step"], sort=True)
-    }
+def _panels(forecasts: Iterable[pd.DataFrame]) -> dict[tuple[str, int], pd.DataFrame]:
+    """By model and step."""
+    panels: dict[tuple[str, int], _Panel] = {}
+    for rows in forecasts:
+        for _, own in rows.groupby("ticker", sort=False):
+            for key, part in _parts(own).items():
+                panels.setdefault(key, _Panel()).add(part)
+    return {key: panels[key].means() for key in sorted(panels)}
+
+
+def _pooled_scores(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
+    panels = _panels(forecasts)
     tickers = {
         (str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)
     }
@@ -376,7 +410,7 @@ def _pooled_scores(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
 
 
-def scores_of_all(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def scores_of_all(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
     """The tickers' scores with their q-values, and rows for all tickers together (`ticker` is `*`).
 
     There `n` and the seconds are sums over tickers, ratios and gains geometric means over tickers, the other
@@ -384,8 +418,8 @@ def scores_of_all(forecasts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame
     averaged by date. A q-value has no meaning there.
 
     Args:
-        forecasts: `backtest_forecasts` rows of all tickers. scores: what `ticker_scores` made of them, one
-            ticker after the other.
+        forecasts: `backtest_forecasts` rows, in frames of one or more whole tickers. scores: what
+            `ticker_scores` made of them, one ticker after the other.
     """
     by_model = scores.groupby(["model", "step"])
     for test in _TESTS:

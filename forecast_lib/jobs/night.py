@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
@@ -35,6 +36,7 @@ from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL
 from forecast_lib.prices.source import Listed
+from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.store import Store
 from forecast_lib.windows.series import TickerSeries
@@ -66,10 +68,11 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     with _held(config, stages) as (store, config):
         market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
-        tested = _backtested(config, series, variants, BASELINES, stages)
+        rows = store.spool()
+        tested = _backtested(config, series, variants, BASELINES, rows, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
         tonight = results.with_backtest(
-            tonight, config, backtests.tested(tested), _seconds_of_backtest(stages), variants
+            tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages), variants
         )
         summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
@@ -97,7 +100,7 @@ def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
     market = _with_inputs(read_market(store, config, stages), config)
     tonight = _refresh(store, config, market, stages)
-    tonight = _backtest(config, tonight, stages)
+    tonight = _backtest(store, config, tonight, stages)
     tonight = _forecast(store, config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
@@ -165,15 +168,10 @@ def _pool(
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
     selection = select(series, config.model)
-    shards = [(member,) for member in range(config.train.members)] if series else []
-    names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments = {
-        "series": series,
-        "model": config.model,
-        "train": config.train,
-        "seed": config.seed,
-        "inputs": selection.inputs,
-    }
+    members = pool.pool_members(series, config.model, config.train, config.seed, selection.inputs)
+    shards = [(member,) for member in members]
+    names = [f"network {member.place + 1} of {len(shards)}" for member in members]
+    arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
     folder = models_folder(config.workspace)
     return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
@@ -188,7 +186,7 @@ def _refresh(store: Store, config: RunConfig, market: Market, stages: Stages) ->
     work = plan.with_pool(work, kept)
     shards = plan.shards(work, config, light=all(each.start is None for each in work))
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
-    arguments = {"model": config.model, "train": config.train, "seed": config.seed}
+    arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     refreshed = stages.spread("models", models.refresh_shard, shards, names, **arguments)
     return results.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
 
@@ -198,22 +196,35 @@ def _backtested(
     series: Sequence[TickerSeries],
     variants: tuple[ModelConfig, ...],
     baselines: Sequence[str],
+    rows: Spool,
     stages: Stages,
 ) -> list[backtests.Result]:
     """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in
-    shards.
+    shards, whose forecasts go to `rows`.
     """
+
+    def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
+        if (found := backtests.rows_of(made, config.run_id)) is not None:
+            rows.add(place, found)
+        return backtests.without_rows(made)
+
     series = backtests.shaped(series, variants, config.train, config.backtest)
-    same = {"models": variants, "train": config.train, "config": config.backtest, "seed": config.seed}
-    members = backtests.members(series, variants, config.train, config.backtest)
+    same: dict[str, Any] = {
+        "models": variants,
+        "train": config.train,
+        "config": config.backtest,
+        "seed": config.seed,
+    }
+    members = backtests.members(series, variants, config.train, config.backtest, config.seed)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
     trained = stages.spread(
         "backtest pool",
         backtests.train_pool_shard,
         [(each,) for each in members],
         names,
-        series=series,
-        **same,
+        models=variants,
+        train=config.train,
+        seed=config.seed,
     )
     pools = backtests.join_pools(
         members, trained, series, variants, config.train, config.backtest, config.seed
@@ -221,7 +232,7 @@ def _backtested(
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
     return stages.spread(
-        "backtest", backtests.backtest_shard, shards, names, pools=pools, baselines=baselines, **same
+        "backtest", backtests.backtest_shard, shards, names, keep, pools=pools, baselines=baselines, **same
     )
 
 
@@ -229,13 +240,14 @@ def _seconds_of_backtest(stages: Stages) -> float:
     return sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
 
 
-def _backtest(config: RunConfig, tonight: Night, stages: Stages) -> Night:
+def _backtest(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
     """Without a replay of schedules, which takes longer than a night has."""
     config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))
-    tested = _backtested(
-        config, results.to_backtest(tonight), (config.model,), ("drift", "garch", *PARTS), stages
+    rows, baselines = store.spool(), ("drift", "garch", *PARTS)
+    tested = _backtested(config, results.to_backtest(tonight), (config.model,), baselines, rows, stages)
+    return results.with_backtest(
+        tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages)
     )
-    return results.with_backtest(tonight, config, backtests.tested(tested), _seconds_of_backtest(stages))
 
 
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:

@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -36,7 +37,7 @@ from forecast_lib.models.bundle import Bundle, save
 from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
 from forecast_lib.store.working.store import Store
-from forecast_lib.tables import empty
+from forecast_lib.tables import Parts, Rows, empty
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = [
@@ -70,7 +71,7 @@ class Night:
         combination: columns of `forecast_weights`.
         drivers: columns of `forecast_drivers`.
         settled: columns of `forecast_outcomes`, and `made_by`.
-        backtest: frames of the three backtest tables.
+        backtest: rows of the three backtest tables.
         tested_by: what trained the models of the backtest, in words.
         joint: frames of `scenarios` and `portfolio_forecasts`.
     """
@@ -84,7 +85,7 @@ class Night:
     combination: pd.DataFrame = field(default_factory=lambda: empty("forecast_weights"))
     drivers: pd.DataFrame = field(default_factory=lambda: empty("forecast_drivers"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
-    backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    backtest: Mapping[str, Rows] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
     joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -138,12 +139,19 @@ def with_backtest(
     tonight: Night,
     config: RunConfig,
     results: Sequence[TickerBacktest],
+    rows: Parts,
     seconds: float,
     models: tuple[ModelConfig, ...] = (),
 ) -> Night:
-    """Add the backtest's tables; `models` where others than the night's own were tested."""
+    """Add the backtest's tables.
+
+    Args:
+        rows: of `backtest_forecasts`, in the order of the results.
+        models: where others than the night's own were tested.
+    """
     tables = backtest_tables(
         results,
+        rows,
         models or (config.model,),
         config.backtest,
         run_id=config.run_id,
@@ -151,7 +159,7 @@ def with_backtest(
         seconds=seconds,
     )
     tested_by = frozenset[str]().union(*(result.trained_by for result in results))
-    return dataclasses.replace(tonight, backtest=tables, tested_by=tested_by)
+    return dataclasses.replace(tonight, backtest={**tables, "backtest_forecasts": rows}, tested_by=tested_by)
 
 
 def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:
@@ -206,8 +214,8 @@ def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, no
 
 def frames(
     config: RunConfig, kind: str, tonight: Night, now: dt.datetime, seconds: Mapping[str, float]
-) -> dict[str, pd.DataFrame]:
-    """Every table's new rows, the run's own row last known at `now`."""
+) -> dict[str, Any]:
+    """Every table's new rows, the run's own row last known at `now`; of `backtest_forecasts` in parts."""
     market = tonight.market
     answered = frozenset(tonight.forecasts["ticker"]) if kind == "nightly" else frozenset(market.series)
     refreshed = {each.ticker: each for each in tonight.refreshed}
@@ -252,14 +260,14 @@ def frames(
     }
 
 
-def failed(made: Mapping[str, pd.DataFrame]) -> bool:
+def failed(made: Mapping[str, Any]) -> bool:
     """Whether there is nothing to publish."""
     return bool(made["runs"]["status"].iloc[0] == "failed")
 
 
 def summary(
     config: RunConfig,
-    made: Mapping[str, pd.DataFrame],
+    made: Mapping[str, Any],
     seconds: Mapping[str, float],
     *,
     published: Path | None = None,

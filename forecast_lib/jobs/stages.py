@@ -16,12 +16,20 @@ from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.run_log import line_of, line_of_status, lines_of_prices
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
-__all__ = ["InOrder", "ShardFunction", "Stage", "Stages", "unseen"]
+__all__ = ["InOrder", "Kept", "ShardFunction", "Stage", "Stages", "unseen"]
 
 ShardFunction = Callable[..., list[Any]]
 """A function of the library that makes something of each item of a shard; it opens no database, so it may run
 anywhere.
 """
+
+
+Kept = Callable[[int, list[Any]], list[Any]]
+
+
+def as_made(place: int, made: list[Any]) -> list[Any]:
+    """All of it is kept."""
+    return made
 
 
 class Stage(Protocol):
@@ -57,12 +65,15 @@ class Stages(Protocol):
         work: ShardFunction,
         shards: Sequence[Sequence[Any]],
         names: Sequence[str],
+        keep: Kept = as_made,
         **arguments: Any,
     ) -> list[Any]:
         """Do the work on every shard, and join what it returns, in the order of the shards.
 
         Args:
             names: of each shard, to be shown.
+            keep: called with each shard's place and what was made of it, as soon as it is: what of it is held
+                from then on.
             arguments: of the work beside its shard, the same for all.
         """
         ...
@@ -136,13 +147,14 @@ class InOrder:
         work: ShardFunction,
         shards: Sequence[Sequence[Any]],
         names: Sequence[str],
+        keep: Kept = as_made,
         **arguments: Any,
     ) -> list[Any]:
         """Do the work on every shard, wherever shards are `worked`, and say what was made of each ticker."""
         made: dict[int, list[Any]] = {}
         with self.counted(name, sum(map(len, shards))) as stage:
             for at, items in self.worked(name, work, shards, names, arguments):
-                made[at] = items
+                made[at] = items = keep(at, items)
                 stage.advance(names[at], len(shards[at]))
                 self.log(line_of(self.config.run_id, name, item) for item in items)
         return [item for at in range(len(shards)) for item in made[at]]

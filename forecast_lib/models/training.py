@@ -10,6 +10,7 @@ fine-tuning is better than the pooled weights, and the shrinkage of the location
 keeps every training target's sessions out of it.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,13 @@ from forecast_lib.errors import TickerError, TooFewSessions
 from forecast_lib.models import engine
 from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.forward import outputs
-from forecast_lib.models.heads import OUTPUTS_PER_STEP, combined, negative_log_likelihood, shrinkage_of
+from forecast_lib.models.heads import (
+    OUTPUTS_PER_STEP,
+    Standardised,
+    combined,
+    negative_log_likelihood,
+    shrinkage_of,
+)
 from forecast_lib.models.network import Network, first_weights
 from forecast_lib.models.weights import Weights
 from forecast_lib.windows.common import COMMON
@@ -83,7 +90,8 @@ class Trained:
     Attributes:
         bundle: the model.
         own: its weights are its own, not the pool's.
-        validation_loss: before and after fine-tuning.
+        epochs: of the member that took the most; 1 where the first one's first epoch gained nothing.
+        validation_loss: before, and after fine-tuning where that went on.
         trained_by: what did the arithmetic, in words (`engine.Fit.trained_by`).
     """
 
@@ -179,15 +187,21 @@ def _scale_sample(series: TickerSeries, split: Split, names: tuple[str, ...], ho
     return Sample(inputs, session_features(series), *split.training, ahead)
 
 
-def _slopes(
+def pool_slopes(
     series: Sequence[TickerSeries],
     config: ModelConfig,
     train_config: TrainConfig,
     seed: int,
     names: tuple[str, ...],
 ) -> Array:
-    """Of the volatility scale, from the same tickers whichever member asks."""
-    chosen = drawn(series, ticker_seed(seed, POOL))
+    """(inputs, horizon) of the volatility scale, the same for all members of a pool of these series."""
+    return _panel(tuple(drawn(series, ticker_seed(seed, POOL))), config, train_config, names)
+
+
+@functools.lru_cache(maxsize=2)  # its members ask, and who joins them
+def _panel(
+    chosen: tuple[TickerSeries, ...], config: ModelConfig, train_config: TrainConfig, names: tuple[str, ...]
+) -> Array:
     splits = [split_cutoffs(len(each), config, train_config, each.ticker) for each in chosen]
     samples = [
         _scale_sample(each, split, names, config.horizon) for each, split in zip(chosen, splits, strict=True)
@@ -236,7 +250,7 @@ def _fit(
     network: Network,
     start: Weights,
     training: Corpus,
-    held_out: Batches,
+    held_out: Batches | None,
     schedule: engine.Schedule,
     shape: tuple[int, int],
     seed: int,
@@ -268,6 +282,13 @@ def drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
     return sorted(series, key=lambda each: (ticker_seed(seed, each.ticker), each.ticker))[:_POOL_TICKERS]
 
 
+def drawn_by(member: int, series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
+    """What one of a pool's networks learns from: 256 of the series, drawn for it, or all where there are no
+    more.
+    """
+    return drawn(series, ticker_seed(seed, f"{POOL}{member}"))
+
+
 def train_member(
     series: Sequence[TickerSeries],
     config: ModelConfig,
@@ -276,19 +297,24 @@ def train_member(
     seed: int,
     member: int,
     inputs: tuple[str, ...] = (),
+    slopes: Array | None = None,
 ) -> engine.Fit:
-    """Train one of a pool's networks on every ticker given, or on 256 of them where there are more.
+    """Train one of a pool's networks on what it draws of the series.
 
     Args:
+        series: those of the pool, or `drawn_by` the member.
         member: 0, 1, ...: its place in the pool; each has a seed of its own.
         inputs: what the volatility scale reads beside the usual, by name.
+        slopes: `pool_slopes`, where the series are not all of the pool's; None: made of the series.
 
     Raises:
         TrainingDiverged: the network became NaN or infinite.
     """
     own_seed = ticker_seed(seed, f"{POOL}{member}")
-    slopes = _slopes(series, config, train_config, seed, inputs)
-    chosen = [_prepared(each, config, train_config, slopes, inputs) for each in drawn(series, own_seed)]
+    if slopes is None:
+        slopes = pool_slopes(series, config, train_config, seed, inputs)
+    own = drawn_by(member, series, seed)
+    chosen = [_prepared(each, config, train_config, slopes, inputs) for each in own]
     training, validation = _corpora(chosen)
     network = network_of(config)
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
@@ -315,7 +341,7 @@ def join_pool(
         network=network_of(config),
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
-        slopes=_slopes(series, config, train_config, seed, inputs),
+        slopes=pool_slopes(series, config, train_config, seed, inputs),
         trained_through=str(max(each.sessions[-1] for each in series)),
         data_sha256=_data_sha256(
             # whatever the order they were asked for in
@@ -329,34 +355,60 @@ def join_pool(
 
 
 def _tuned(
-    prepared: _Prepared, start: Bundle | Pool, config: TrainConfig, seed: int, ticker: str
+    prepared: _Prepared,
+    network: Network,
+    members: Sequence[Weights],
+    config: TrainConfig,
+    seed: int,
+    ticker: str,
 ) -> list[engine.Fit]:
-    network = start.network
+    """All members, each with the epoch that is best on the validation."""
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
     training, validation = _corpora([prepared])
     schedule = engine.Schedule(
         config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0
     )
-    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
-    held_out = tile(validation, framing)
+    shape, held_out = (config.fine_tune_steps, config.fine_tune_batch_size), tile(validation, framing)
     return [
         _fit(network, weights, training, held_out, schedule, shape, seed + member, 1, ticker)
-        for member, weights in enumerate(start.members)
+        for member, weights in enumerate(members)
     ]
 
 
-def _losses(
-    network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int
-) -> tuple[Array, Array]:
-    """Of the combined members on validation: (cutoffs,) mean loss over the known steps, (cutoffs, horizon)
-    location.
+def _tried(
+    prepared: _Prepared, network: Network, first: Weights, config: TrainConfig, seed: int, ticker: str
+) -> engine.Fit:
+    """The first member after the first epoch, whatever the validation says."""
+    schedule = engine.Schedule(1, config.fine_tune_learning_rate, clip_norm=1.0)
+    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
+    return _fit(network, first, _corpora([prepared])[0], None, schedule, shape, seed, 1, ticker)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What members say on the validation.
+
+    Attributes:
+        loss: (cutoffs,) of all of them combined, mean over the known steps.
+        first_loss: of the first of them alone.
+        location: (cutoffs, horizon) of all.
     """
+
+    loss: Array
+    first_loss: Array
+    location: Array
+
+
+def _held_out(network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int) -> _Held:
     cutoffs = np.arange(*prepared.split.validation)
-    first = first_cutoff(network.lookback)
-    raw = [outputs(network, weights, prepared.features.values, cutoffs, first=first) for weights in members]
+    first, values = first_cutoff(network.lookback), prepared.features.values
+    raw = [outputs(network, weights, values, cutoffs, first=first) for weights in members]
+
+    def loss_of(head: Standardised) -> Array:
+        return np.asarray(np.nanmean(negative_log_likelihood(head, prepared.scores[cutoffs]), axis=1))
+
     head = combined(raw, horizon)
-    losses = negative_log_likelihood(head, prepared.scores[cutoffs])
-    return np.nanmean(losses, axis=1), head.location
+    return _Held(loss_of(head), loss_of(combined(raw[:1], horizon)), head.location)
 
 
 def _clearly_better(tuned: Array, pooled: Array) -> bool:
@@ -379,6 +431,9 @@ def train(
     """A ticker's model: fine-tuned from `start` on everything in `series`, or `start` itself where that is as
     good.
 
+    The first member tries: where one epoch does not make it clearly better on the validation, no more is
+    spent on the ticker (a race, Maron and Moore 1994).
+
     Args:
         start: the pool, or the ticker's last model.
         seed: the run's; the ticker's own is derived from it.
@@ -394,17 +449,24 @@ def train(
     parent = start if isinstance(start, Bundle) else None
     prepared = _prepared(series, config, train_config, start.slopes, start.inputs)
     own_seed = ticker_seed(seed, series.ticker)
-    fits = _tuned(prepared, start, train_config, own_seed, series.ticker)
-    before, location = _losses(start.network, start.members, prepared, config.horizon)
-    tuned = tuple(fit.weights for fit in fits)
-    after, tuned_location = _losses(start.network, tuned, prepared, config.horizon)
-    better = _clearly_better(after, before)
+    network, members = start.network, start.members
+    before = served = _held_out(network, members, prepared, config.horizon)
+    fits = [_tried(prepared, network, members[0], train_config, own_seed, series.ticker)]
+    tried = _held_out(network, [fits[0].weights], prepared, config.horizon)
+    losses, seconds = [before.loss], fits[0].seconds
+    if _clearly_better(tried.loss, before.first_loss):
+        fits = _tuned(prepared, network, members, train_config, own_seed, series.ticker)
+        after = _held_out(network, [fit.weights for fit in fits], prepared, config.horizon)
+        losses.append(after.loss)
+        seconds += sum(fit.seconds for fit in fits)
+        served = after if _clearly_better(after.loss, before.loss) else before
+    better = served is not before
     cutoffs = np.arange(*prepared.split.validation)
-    shrinkage = shrinkage_of(tuned_location if better else location, prepared.scores[cutoffs])
+    shrinkage = shrinkage_of(served.location, prepared.scores[cutoffs])
     bundle = Bundle(
-        network=start.network,
+        network=network,
         horizon=config.horizon,
-        members=tuned if better else start.members,
+        members=tuple(fit.weights for fit in fits) if better else members,
         slopes=start.slopes,
         pool_sha256=None if better else parent.pool_sha256 if parent else pool_sha256,
         scale=prepared.scale,
@@ -414,9 +476,8 @@ def train(
         seed=own_seed,
         inputs=start.inputs,
     )
-    seconds = sum(fit.seconds for fit in fits)
     own = bundle.pool_sha256 is None
-    validation_loss = float(before.mean()), float(after.mean())
+    validation_loss = tuple(float(loss.mean()) for loss in losses)
     epochs = max(fit.epochs for fit in fits)
     return Trained(bundle, prepared.split, own, epochs, validation_loss, seconds, fits[0].trained_by)
 

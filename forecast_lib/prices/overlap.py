@@ -7,7 +7,7 @@ list, changed its unit, begun to take dividends out of its prices, or delivers s
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,18 +61,22 @@ class Factor:
     since: np.datetime64 | None = None
 
 
-def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, str]) -> Checked:
+def beside_the_past(
+    checked: Checked, before: Before, tickers: Collection[str], severities: Mapping[str, str]
+) -> Checked:
     """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
     explains; of those whose past has become dividend-adjusted only the new rows.
 
     Args:
-        checked: whole histories.
-        before: of these tickers and maybe more.
+        before: of the same tickers and maybe more.
+        tickers: those that are looked at, of which whole histories came.
     """
     holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
-    actions = before.about(checked.good.tickers).actions
+    actions = before.about(list(tickers)).actions
     paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
+        if ticker not in tickers:
+            continue
         rows, stored = checked.good.part(place), before.rows.part(before.rows.tickers.index(ticker))
         common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])

@@ -142,9 +142,9 @@ for kind, frame_of in (("polars", pl.DataFrame), ("arrow", pa.Table)):
 frame = walk(1)
 days = frame["ds"].dt.date.tolist()
 table = pa.table({"unique_id": frame["unique_id"].tolist(), "ds": days, "y": frame["y"].to_numpy()})
+there = table.set_column(1, "ds", pa.array(frame["ds"].dt.tz_localize("Asia/Tokyo")))
 with pytest.raises(UsageError, match="ds has the time zone Asia/Tokyo"):
-    zoned = pa.array(frame["ds"].dt.tz_localize("Asia/Tokyo"))
-    forecast_long(table.set_column(1, "ds", zoned), model="naive")
+    forecast_long(there, model="naive")
 made, same = forecast_long(table, model="naive"), forecast_long(frame, model="naive")
 assert isinstance(made, pa.Table) and made.schema.field("ds").type == pa.date32()
 assert made["naive-lo-80"].to_pylist() == same["naive-lo-80"].tolist()

@@ -143,6 +143,16 @@ def test_steps_are_told_apart_by_their_cutoff(made: pd.DataFrame) -> None:
     [
         (walk(1), "garch", "the frame has no model 'garch': it has none"),
         (walk(1).assign(garch=1.0), "theta", "the frame has no model 'theta': it has garch"),
+        (
+            walk(1).assign(garch=1.0, sector="shipping"),
+            "garch",
+            "column sector holds no numbers: name the models",
+        ),
+        (
+            walk(1).assign(garch=1.0, cutoff=walk(1)["ds"].where(walk(1).index > 3)),
+            "garch",
+            "4 of 400 rows have no cutoff",
+        ),
         (walk(1).assign(y=np.nan, garch=1.0), "garch", "no row has an outcome y"),
         (walk(1).drop(columns="y"), "garch", "the frame has no column y: expected unique_id, ds, y, came"),
     ],

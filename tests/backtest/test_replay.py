@@ -78,8 +78,8 @@ def result():
 @pytest.fixture(scope="module")
 def pools():
     config, series = REPLAY, [SERIES]
-    wanted = backtests.members(series, (MODEL,), SCHEDULE, config)
-    trained = backtests.train_pool_shard(wanted, series, (MODEL,), SCHEDULE, config, 1)
+    wanted = backtests.members(series, (MODEL,), SCHEDULE, config, 1)
+    trained = backtests.train_pool_shard(wanted, (MODEL,), SCHEDULE, 1)
     return backtests.join_pools(wanted, trained, series, (MODEL,), SCHEDULE, config, 1)[0]
 
 
@@ -151,7 +151,7 @@ def test_nights_have_the_models_that_their_replay_has(tmp_path, pools, monkeypat
         work = plan.plan_refresh(config, market, known)
         anew, kept = [each.decision for each in work if each.decision.action == "retrain"], None
         if anew and (kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew)) is None:
-            fits = pool.train_members(range(SCHEDULE.members), [series], MODEL, SCHEDULE, 1)
+            fits = pool.train_members(pool.pool_members([series], MODEL, SCHEDULE, 1), MODEL, SCHEDULE, 1)
             kept = pool.keep_pool(fits, [series], MODEL, SCHEDULE, 1, models_folder(tmp_path))
         refreshed = refresh_shard(plan.with_pool(work, kept), MODEL, SCHEDULE, 1)
         night = keep_models(config, market, refreshed, kept)
@@ -201,7 +201,13 @@ def test_cost_and_gain_of_every_arm_are_recorded(result):
 
 def test_tables_of_a_replay_are_those_of_the_store_and_its_figures_have_no_nan(result):
     tables = backtests.backtest_tables(
-        [result], (MODEL,), REPLAY, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=1.0
+        [result],
+        [result.forecasts],
+        (MODEL,),
+        REPLAY,
+        run_id="run-1",
+        as_of=pd.Timestamp("2021-03-01"),
+        seconds=1.0,
     )
     scores = made_up.stored("backtest_scores", tables["backtest_scores"])
     assert set(scores.loc[scores["ticker"] == "*", "arm"].dropna()) == {"fine_tune", "retrain", "none"}

@@ -16,7 +16,7 @@ from forecast_lib.domain import Ticker
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.forecast import COMBINED, combined_forecast
 from forecast_lib.jobs.evaluate import backtests
-from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables, backtest_ticker
+from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables, backtest_ticker, rows_of
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Work, refresh_shard
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
@@ -70,8 +70,8 @@ def test_combined_is_what_the_nights_would_have_published(result):
         & (result.forecasts["cutoff"] == pd.Timestamp(SERIES.sessions[239]))
     ]
     seen = SERIES.until(240)
-    wanted = backtests.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS)
-    trained = backtests.train_pool_shard(wanted, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    wanted = backtests.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
+    trained = backtests.train_pool_shard(wanted, (MODEL,), TRAIN, 1)
     pool = backtests.join_pools(wanted, trained, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)[0][0].kept
     (made,) = refresh_shard(
         [Work(seen, Decision("retrain", "no_model"), start=pool.pool, pool_sha256=pool.sha256)],
@@ -139,8 +139,8 @@ def spread(shard):
     """As the flow does it: the networks of every fold, one task each, then the tickers."""
     same = ((MODEL,), TRAIN, TWO_FOLDS)
     shard = backtests.shaped(shard, *same)
-    wanted = backtests.members(shard, *same)
-    trained = [fit for each in wanted for fit in backtests.train_pool_shard((each,), shard, *same, 1)]
+    wanted = backtests.members(shard, *same, 1)
+    trained = [fit for each in wanted for fit in backtests.train_pool_shard((each,), (MODEL,), TRAIN, 1)]
     pools = backtests.join_pools(wanted, trained, shard, *same, 1)
     return backtests.backtest_shard(shard, (MODEL,), pools, TRAIN, TWO_FOLDS, 1, BASELINES)
 
@@ -170,7 +170,9 @@ def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fit
 
 def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
-    tables = backtest_tables([result], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    rows = rows_of([result], "run-1")
+    tables = backtest_tables([result], [rows], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    tables["backtest_forecasts"] = rows
     for name, frame in tables.items():
         assert len(made_up.stored(name, frame)) > 0
     assert set(tables["backtest_scores"]["ticker"]) == {Ticker("ACME"), "*"}
@@ -179,13 +181,10 @@ def test_tables_are_those_of_the_store(result):
 
 def test_nothing_tested_gives_empty_tables():
     tables = backtest_tables(
-        [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
+        [], [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
     )
-    assert {name: len(frame) for name, frame in tables.items()} == {
-        "backtests": 0,
-        "backtest_forecasts": 0,
-        "backtest_scores": 0,
-    }
+    assert {name: len(frame) for name, frame in tables.items()} == {"backtests": 0, "backtest_scores": 0}
+    assert rows_of([], "run-1") is None
 
 
 # --- what else was known

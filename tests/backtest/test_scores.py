@@ -109,7 +109,7 @@ def test_each_model_and_step_has_its_row():
 def all_scores(parts: list[pd.DataFrame]) -> pd.DataFrame:
     by_ticker = pd.concat(parts).groupby("ticker", sort=False)
     scores = pd.concat([ticker_scores(part, {}) for _, part in by_ticker], ignore_index=True)
-    return scores_of_all(pd.concat(parts, ignore_index=True), scores)
+    return scores_of_all(parts, scores)
 
 
 def pooled(parts: list[pd.DataFrame]) -> pd.Series:
@@ -320,7 +320,7 @@ def test_arm_without_none_beside_it_has_a_cost_and_no_gain():
     rows, _ = arms_of("A", 1, half_width=2.5, cpu_seconds=7.0)
     alone = rows[rows["model"] == "lstm_retrain"].reset_index(drop=True)
     scores = ticker_scores(alone, {}, {"lstm_retrain": ArmCost("retrain", "lstm_none", 7.0)})
-    everything = scores_of_all(alone, scores)
+    everything = scores_of_all([alone], scores)
     assert everything["cpu_seconds"].tolist() == [7.0, 7.0]
     assert everything[["gain_over_none", "gain_per_cpu_second", "dm_none_pvalue"]].isna().all(axis=None)
 
@@ -330,7 +330,8 @@ def test_gain_of_all_tickers_is_geometric_and_their_seconds_add_up():
         arms_of("A", 1, half_width=2.5, cpu_seconds=7.0),
         arms_of("B", 2, half_width=9.0, cpu_seconds=3.0),
     ]
-    everything = scores_of_all(*(pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True)))
+    rows, scores = zip(*parts, strict=True)
+    everything = scores_of_all(rows, pd.concat(scores, ignore_index=True))
     arms = everything[everything["model"] == "lstm_retrain"].set_index("ticker")
     kept = 1 - arms["gain_over_none"]
     assert kept["*"] == pytest.approx(math.sqrt(kept["A"] * kept["B"]))

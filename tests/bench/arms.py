@@ -92,7 +92,13 @@ def main(words: Sequence[str]) -> None:
     made = backtest_pool(series, (ModelConfig(),), TrainConfig(), config, seed=0)
     wall, used = time.perf_counter() - began, time.process_time() - cpu
     tables = backtest_tables(
-        made, (ModelConfig(),), config, run_id="bench", as_of=pd.Timestamp(asked.until), seconds=wall
+        made,
+        [each.forecasts for each in made],
+        (ModelConfig(),),
+        config,
+        run_id="bench",
+        as_of=pd.Timestamp(asked.until),
+        seconds=wall,
     )
     scores = tables["backtest_scores"]
     print(

@@ -103,7 +103,7 @@ def baselines_of(series: TickerSeries, first: str) -> tuple[pd.DataFrame, dict[s
         began = time.perf_counter()
         made = forecast_with_baseline(name, series, HORIZON, cutoffs)
         seconds[name] = time.perf_counter() - began
-        rows = backtest_rows(name, made, series, features)
+        rows = backtest_rows([(name, made)], series, features)
         parts.append(rows[rows["step"].isin(STEPS)])
     return pd.concat(parts, ignore_index=True), seconds
 
@@ -155,7 +155,7 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
     )
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
-    return Tested(rows, scores_of_all(rows, scores), time.perf_counter() - began)
+    return Tested(rows, scores_of_all([rows], scores), time.perf_counter() - began)
 
 
 # --- figures

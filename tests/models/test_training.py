@@ -265,6 +265,50 @@ def test_model_has_its_own_weights_or_refers_to_its_pool(monkeypatch, better):
     assert same_weights(made.bundle.members, pool.members) is not better
 
 
+def pool_of(many):
+    fits = [train_member(many, MODEL, TRAIN, seed=1, member=member) for member in range(TRAIN.members)]
+    return join_pool(fits, many, MODEL, TRAIN, 1)
+
+
+def test_ticker_whose_first_epoch_gains_nothing_costs_one_epoch_of_one_member(monkeypatch):
+    from forecast_lib.models import engine
+
+    asked, fit = [], engine.fit
+
+    def counted(network, framing, start, batches, validation, schedule, **more):
+        asked.append(schedule.epochs)
+        return fit(network, framing, start, batches, validation, schedule, **more)
+
+    pool = pool_of([made_up.noisy(300)])
+    monkeypatch.setattr(engine, "fit", counted)
+    judged = iter([False, True, True, True, False])
+    monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: next(judged))
+    no = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
+    assert (asked, no.epochs, no.own, len(no.validation_loss)) == ([1], 1, False, 1)
+    assert same_weights(no.bundle.members, pool.members)
+    asked.clear()
+    yes = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
+    assert asked == [1] + [TRAIN.fine_tune_epochs] * TRAIN.members
+    assert yes.own and len(yes.validation_loss) == 2 and yes.validation_loss[0] == no.validation_loss[0]
+    # What the first epoch promised, the rest did not keep.
+    not_after_all = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
+    assert not not_after_all.own and same_weights(not_after_all.bundle.members, pool.members)
+
+
+def test_what_the_first_member_is_judged_by_is_its_own_loss(monkeypatch):
+    pool = pool_of([made_up.noisy(300, seed, ticker=f"T{seed}") for seed in range(2)])
+    series, judged = made_up.noisy(300, 5), []
+    monkeypatch.setattr(
+        training, "_clearly_better", lambda tuned, pooled: judged.append((tuned, pooled)) or False
+    )
+    first_alone = dataclasses.replace(pool, members=pool.members[:1])
+    train(series, MODEL, TRAIN, start=pool, seed=1)
+    alone = train(series, MODEL, TRAIN, start=first_alone, seed=1)
+    (tuned, before), (tuned_alone, before_alone) = judged
+    assert tuned.tobytes() == tuned_alone.tobytes() and before.tobytes() == before_alone.tobytes()
+    assert before.mean() == alone.validation_loss[0] and not np.array_equal(tuned, before)
+
+
 def test_fine_tuning_goes_on_from_the_parent(monkeypatch):
     monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: True)
     series = made_up.noisy(320)

@@ -10,6 +10,7 @@ import pytest
 
 from forecast_lib.errors import AuditFailed
 from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database
 from forecast_lib.store.working.reads import read_table
 from forecast_lib.tables import TABLES, validate
@@ -45,6 +46,29 @@ def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:
     with database.open_working(tmp_path, now(1)) as con:
         for table, frame in frames.items():
             pd.testing.assert_frame_equal(read_table(con, table), validate(table, frame), check_dtype=True)
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (1, 3), (4,), (3, 0, 1)])
+def test_what_comes_in_parts_is_stored_as_if_it_came_whole(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    whole, frames = night(0)["forecasts"], night(0)
+    with Spool(tmp_path) as spool:
+        for place, size in enumerate(sizes):
+            spool.add(place, whole.iloc[sum(sizes[:place]) :][:size])
+        entry = store_night(tmp_path, 0, frames | {"forecasts": spool})
+    assert entry["rows"]["forecasts"] == 4
+    with database.open_working(tmp_path, now(1)) as con:
+        pd.testing.assert_frame_equal(read_table(con, "forecasts"), validate("forecasts", whole))
+
+
+def test_a_part_that_breaks_a_rule_leaves_nothing_of_the_run(tmp_path: Path) -> None:
+    frames = night(0)
+    good, bad = frames["forecasts"].iloc[:2], frames["forecasts"].iloc[2:].assign(point=-1.0)
+    with Spool(tmp_path) as spool:
+        spool.add(0, good)
+        spool.add(1, bad)
+        with pytest.raises(AuditFailed, match=r"nothing was stored: forecasts.point breaks"):
+            store_night(tmp_path, 0, frames | {"forecasts": spool})
+    assert set(counts(tmp_path).values()) == {0}
 
 
 def spoil(table: str, column: str, value: object, rows: object = 0) -> Callable[[Frames], None]:

@@ -1,9 +1,11 @@
 """Backtests: shards of tickers rolled through their past, and the tables that come of it."""
 
+import dataclasses
 import hashlib
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +38,13 @@ from forecast_lib.jobs.evaluate.replay import (
 from forecast_lib.jobs.forecast.commonality import with_pooled_shape
 from forecast_lib.jobs.ingest.new_prices import Problem
 from forecast_lib.jobs.refresh.decisions import Decision
-from forecast_lib.jobs.refresh.pool import KeptPool, TrainedPool, train_members
+from forecast_lib.jobs.refresh.pool import (
+    KeptPool,
+    PoolMember,
+    TrainedPool,
+    pool_members,
+    train_members,
+)
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
@@ -57,46 +65,58 @@ __all__ = [
     "join_pools",
     "members",
     "problems",
+    "rows_of",
     "shaped",
     "tested",
     "train_pool_shard",
+    "without_rows",
 ]
 
 _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to learn from")
 Result = TickerBacktest | tuple[str, Problem]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
-    """One pooled network to train for a backtest: of which day, model and place."""
+    """One pooled network to train for a backtest.
+
+    Attributes:
+        day, model: of which day and model.
+        member: what it is trained on, known on that day; None where there is nothing.
+        cpu_seconds: its share of what it took to find that.
+    """
 
     day: np.datetime64
     model: int
-    member: int
+    member: PoolMember | None
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """The network, or why there is none, the CPU seconds of its training, and what its volatility scale reads
-    beside the usual.
-    """
+    """The network, or why there is none, and the CPU seconds of its training."""
 
     fit: TrainedPool
     cpu_seconds: float
-    inputs: tuple[str, ...] = ()
 
 
 def members(
-    series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig
+    series: Sequence[TickerSeries],
+    models: Sequence[ModelConfig],
+    train: TrainConfig,
+    config: BacktestConfig,
+    seed: int,
 ) -> list[Member]:
-    """Every pooled network that a backtest of these series needs."""
-    days = pool_days(series, config, train)
-    return [
-        Member(day, model, member)
-        for day in days
-        for model in range(len(models))
-        for member in range(train.members)
-    ]
+    """Every pooled network that a backtest of these series needs, each with what its day may know."""
+    found: list[Member] = []
+    for day, (place, model) in itertools.product(pool_days(series, config, train), enumerate(models)):
+        began = time.thread_time()
+        known = fold_pool_series(series, day, model, train, config)
+        inputs = select(known, model).inputs if known else ()
+        drawn: list[PoolMember | None] = [*pool_members(known, model, train, seed, inputs)]
+        share = (time.thread_time() - began) / train.members
+        found += [Member(day, place, each, share) for each in drawn or [None] * train.members]
+    return found
 
 
 def shaped(
@@ -109,26 +129,17 @@ def shaped(
 
 
 def train_pool_shard(
-    shard: Sequence[Member],
-    series: Sequence[TickerSeries],
-    models: tuple[ModelConfig, ...],
-    train: TrainConfig,
-    config: BacktestConfig,
-    seed: int,
+    shard: Sequence[Member], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
 ) -> list[TrainedMember]:
-    """Train the networks of a shard, each on what its day may know; or why not."""
+    """Train the networks of a shard; or why not."""
     results = []
     for each in shard:
-        model = models[each.model]
-        known = fold_pool_series(series, each.day, model, train, config)
-        clock = cpu_clock(model)
+        clock = cpu_clock(models[each.model])
         began = clock()
-        # The members of a day select alike: each looks at the same series.
-        inputs = select(known, model).inputs if known else ()
-        (fit,) = (
-            train_members((each.member,), known, model, train, seed, inputs) if known else [_NOTHING_TO_LEARN]
-        )
-        results.append(TrainedMember(fit, clock() - began, inputs))
+        fit: TrainedPool = _NOTHING_TO_LEARN
+        if each.member is not None:
+            (fit,) = train_members((each.member,), models[each.model], train, seed)
+        results.append(TrainedMember(fit, clock() - began + each.cpu_seconds))
     return results
 
 
@@ -143,15 +154,19 @@ def join_pools(
 ) -> list[list[DayPool]]:
     """For each model its pools, in the order of their days."""
     made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
+    taught = {(each.model, each.day): each.member for each in wanted}
     for each, member in zip(wanted, trained, strict=True):
         made.setdefault((each.model, each.day), []).append(member)
 
     def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
-        fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
-        if not fits:
-            return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
+        fits, member = (
+            [each.fit for each in made[place, day] if isinstance(each.fit, Fit)],
+            taught[place, day],
+        )
+        if not fits or member is None:
+            return next(each.fit for each in made[place, day] if isinstance(each.fit, Problem))
         known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, made[place, day][0].inputs)
+        pool = join_pool(fits, known, models[place], train, seed, member.inputs)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
@@ -168,18 +183,18 @@ def join_pools(
 
 @dataclass
 class _Tested:
-    """A ticker's rows as they come: forecasts by model, wall seconds by model, what its arms cost, and the
-    splits.
+    """A ticker's forecasts as they come, each with its model; wall seconds by model, what its arms cost, and
+    the splits.
     """
 
     series: TickerSeries
-    parts: list[pd.DataFrame]
+    made: list[tuple[str, Forecasts]]
     seconds: dict[str, float]
     arms: dict[str, ArmCost]
     splits: list[dict[str, object]]
 
     def add(self, model: str, forecasts: Forecasts, seconds: float = 0.0) -> None:
-        self.parts.append(backtest_rows(model, forecasts, self.series, session_features(self.series)))
+        self.made.append((model, forecasts))
         self.seconds[model] = self.seconds.get(model, 0.0) + seconds
 
     def split(self, model: str, point: Point, end: int, config: BacktestConfig) -> None:
@@ -243,7 +258,8 @@ def backtest_ticker(
     made = dict[str, Forecasts]()
     for name in dict.fromkeys([*baselines, *PARTS]):
         began = time.perf_counter()
-        made[name] = forecast_with_baseline(name, series, models[0].horizon, weighing(span))
+        cutoffs = weighing(span) if name in PARTS else span
+        made[name] = forecast_with_baseline(name, series, models[0].horizon, cutoffs)
         if name in baselines:
             tested.add(name, made[name].part(slice(span[0] - span[1], None)), time.perf_counter() - began)
     for place, (model, own_pools) in enumerate(zip(models, pools, strict=True)):
@@ -278,7 +294,7 @@ def backtest_ticker(
                 parts: dict[str, Forecasts] = {model.variant: own} if own is not None else {}
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
-    forecasts = pd.concat(tested.parts, ignore_index=True)
+    forecasts = backtest_rows(tested.made, series, session_features(series))
     scores = ticker_scores(forecasts, tested.seconds, tested.arms)
     return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
 
@@ -301,8 +317,8 @@ def backtest_pool(
         TooFewSessions: a history is too short for a test part.
     """
     series = shaped(series, models, train, config)
-    wanted = members(series, models, train, config)
-    trained = train_pool_shard(wanted, series, models, train, config, seed)
+    wanted = members(series, models, train, config, seed)
+    trained = train_pool_shard(wanted, models, train, seed)
     pools = join_pools(wanted, trained, series, models, train, config, seed)
     return [
         backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
@@ -344,8 +360,25 @@ def problems(results: Sequence[Result]) -> dict[str, Problem]:
     return {result[0]: result[1] for result in results if not isinstance(result, TickerBacktest)}
 
 
+def without_rows(results: Sequence[Result]) -> list[Result]:
+    """The same without the forecasts, which somebody else has."""
+    return [
+        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy())
+        if isinstance(result, TickerBacktest)
+        else result
+        for result in results
+    ]
+
+
+def rows_of(results: Sequence[Result], backtest_id: str) -> pd.DataFrame | None:
+    """Rows of `backtest_forecasts`; None where no ticker could be tested."""
+    rows = [result.forecasts for result in tested(results)]
+    return pd.concat(rows, ignore_index=True).assign(backtest_id=backtest_id) if rows else None
+
+
 def backtest_tables(
     results: Sequence[TickerBacktest],
+    rows: Iterable[pd.DataFrame],
     models: tuple[ModelConfig, ...],
     config: BacktestConfig,
     *,
@@ -353,15 +386,15 @@ def backtest_tables(
     as_of: pd.Timestamp,
     seconds: float,
 ) -> dict[str, pd.DataFrame]:
-    """Frames of `backtests`, `backtest_forecasts` and `backtest_scores`; empty ones where no ticker could be
-    tested.
+    """Frames of `backtests` and `backtest_scores`; empty ones where no ticker could be tested.
+
+    Args:
+        rows: `rows_of` the results, in frames of whole tickers, in the order of the results.
     """
-    tables = ("backtests", "backtest_forecasts", "backtest_scores")
     if not results:
-        return {table: empty(table) for table in tables}
-    forecasts = pd.concat([result.forecasts for result in results], ignore_index=True)
+        return {table: empty(table) for table in ("backtests", "backtest_scores")}
     scores = pd.concat([result.scores for result in results], ignore_index=True)
-    scores = scores_of_all(forecasts, scores)
+    scores = scores_of_all(rows, scores)
     settings = {
         "backtest": json.loads(to_json(config)),
         "models": [json.loads(to_json(model)) for model in models],
@@ -378,7 +411,6 @@ def backtest_tables(
     )
     return {
         "backtests": head,
-        "backtest_forecasts": forecasts.assign(backtest_id=run_id),
         "backtest_scores": scores.assign(backtest_id=run_id),
     }
 

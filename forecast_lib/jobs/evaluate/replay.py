@@ -267,9 +267,8 @@ def trained_at(
 ) -> Point:
     """The night of the cutoff `at`, as far as the ticker's model goes."""
     known, first = known_at(series, at + 1 - config.embargo, config)
-    (made,) = refresh_shard(
-        with_pool([Work(known, decision, parent, parent_id)], pool.kept), model, train, seed
-    )
+    work = Work(known, decision, parent, parent_id, scored=False)
+    (made,) = refresh_shard(with_pool([work], pool.kept), model, train, seed)
     return Point(at, first, made)
 
 

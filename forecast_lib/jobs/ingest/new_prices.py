@@ -146,11 +146,15 @@ def take_in(
     asked = known.asked(tickers)
     known = with_whole_past(store, known, known.asked_beyond(asked), config.as_of)
     found = checked(ask(asked))
-    again = {ticker for ticker in _to_ask_again(found, known) if asked[Ticker(ticker)] is not None}
+    rewritten = _to_ask_again(found, known)
+    again = {ticker for ticker in rewritten if asked[Ticker(ticker)] is not None}
     if again:
         known = with_whole_past(store, known, again, config.as_of)
-        offered = ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again))
-        found = found.overruled_by(beside_the_past(checked(offered), known, severities))
+        found = found.overruled_by(
+            checked(ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again)))
+        )
+    if rewritten:
+        found = beside_the_past(found, known, rewritten, severities)
     with stage("compare"):
         return _joined(store, config, known, found, digests)
 

@@ -87,7 +87,7 @@ class Decision:
 
 
 def chunks_of(train: TrainConfig, tickers: int) -> dict[str, float]:
-    """Chunks that a ticker's training of each kind learns from, its share of the pool's in them."""
+    """Chunks that a ticker's training of each kind learns from at most, its share of the pool's in them."""
     own = train.members * train.fine_tune_epochs * train.fine_tune_steps * train.fine_tune_batch_size
     pool = train.members * train.epochs * train.steps_per_epoch * train.batch_size / tickers
     return {"fine_tune": own, "retrain": own + pool}

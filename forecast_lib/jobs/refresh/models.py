@@ -35,6 +35,7 @@ class Work:
     Attributes:
         start: what tonight's training goes on from, and its id: the pool for a retrain, the ticker's last
             good model for a fine-tune; None where nothing is trained, or `problem` says why nothing can be.
+        scored: somebody asks for the scores of a model that has no last one to be compared with.
     """
 
     series: TickerSeries
@@ -45,6 +46,7 @@ class Work:
     start_id: str | None = None
     pool_sha256: str | None = None
     problem: Problem | None = None
+    scored: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Refreshed:
         served_new: it was trained tonight.
         start_id: of the model that tonight's training went on from.
         trained: tonight's training, where there was one and it succeeded.
-        validation: of tonight's model.
+        validation: of tonight's model, where somebody asks for it or it was compared.
         gain: share of the last model's pinball loss that tonight's saves on the validation, below 0 where it
             loses; None without both.
         problem: why the decision could not be carried out, or why no model answers.
@@ -101,9 +103,13 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
             problem = _DAMAGED if work.decision.trigger == "model_damaged" else _NO_MODEL
         made = Refreshed(series.ticker, work.decision, parent, parent_id=work.parent_id, problem=problem)
         return dataclasses.replace(made, seconds=time.perf_counter() - began)
-    new = validated(trained.bundle, series, trained.split.validation)
-    old = validated(parent, series, trained.split.validation) if parent else None
-    better = old is None or not old.pinball < new.pinball
+    new, gain, better = None, None, True
+    if work.scored or parent:
+        new = validated(trained.bundle, series, trained.split.validation)
+    if new and parent:
+        old = validated(parent, series, trained.split.validation)
+        better = not old.pinball < new.pinball
+        gain = 1 - new.pinball / old.pinball if old.pinball > 0 else None
     return Refreshed(
         series.ticker,
         work.decision,
@@ -113,7 +119,7 @@ def _refresh(work: Work, model: ModelConfig, config: TrainConfig, seed: int) -> 
         work.start_id,
         trained,
         new,
-        gain=1 - new.pinball / old.pinball if old and old.pinball > 0 else None,
+        gain=gain,
         seconds=time.perf_counter() - began,
     )
 

@@ -39,7 +39,7 @@ from forecast_lib.store.disk.files import (
 )
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import audits, migrations, new_rows
-from forecast_lib.tables import REPLACED, TABLES, validate
+from forecast_lib.tables import REPLACED, TABLES, Rows, validate
 
 __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later", "open_working", "record_run"]
 
@@ -47,7 +47,7 @@ Connection = duckdb.DuckDBPyConnection
 
 _SETTINGS: Mapping[str, str | int | bool] = {
     "storage_compatibility_version": STORAGE_VERSION,
-    "memory_limit": "2GB",  # then DuckDB spills to disk
+    "memory_limit": "768MB",  # then DuckDB spills to disk
     "threads": 2,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -91,7 +91,7 @@ def open_working(workspace: Path, now: dt.datetime) -> Iterator[Connection]:
 
 def record_run(
     con: Connection,
-    frames: Mapping[str, pd.DataFrame],
+    frames: Mapping[str, Rows],
     *,
     clean: new_rows.CleanRows | None = None,
     reached: Reached = go_on,
@@ -103,7 +103,7 @@ def record_run(
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was
             written by that run. Where `source` is left out, it is the run's: no row is without a word on
-            whether its prices are real.
+            whether its prices are real. What comes in parts is checked and appended part by part.
         clean: prices that were found to be clean without a frame, for the same transaction, beside those of
             the frames.
         reached: called at the named points of the write.
@@ -115,25 +115,27 @@ def record_run(
     Raises:
         AuditFailed: a table or a rule is broken; nothing was stored.
     """
-    sourced = (
-        {table: _with_source(table, frame, frames["runs"]) for table, frame in frames.items()}
-        if "runs" in frames
-        else frames
-    )
-    in_order = dict.fromkeys([*(table for table in TABLES if table in sourced), *sourced])
-    checked = {table: _checked(table, sourced[table]) for table in in_order}
-    run_id = _only_run(checked)
+    run = _only_run(frames)
+    in_order = dict.fromkeys([*(table for table in TABLES if table in frames), *frames])
+    checked: dict[str, Rows] = {
+        table: _checked(table, rows, run) if isinstance(rows := frames[table], pd.DataFrame) else rows
+        for table in in_order
+    }
+    run_id = str(run["run_id"].iloc[0])
     with migrations.transaction(con):
-        expected = {table: len(frame) for table, frame in checked.items() if table not in REPLACED}
+        expected = {table: len(rows) for table, rows in checked.items() if table not in REPLACED}
         # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that
         # follows an empty one.
         if clean is not None:
             expected["prices"] = expected.get("prices", 0) + new_rows.insert_clean(con, clean, run_id)
-        for table, frame in checked.items():
-            if len(frame):
-                if table in REPLACED:
-                    con.execute(f"DELETE FROM {table}")
-                _append(con, table, frame)
+        for table, rows in checked.items():
+            if len(rows) and table in REPLACED:
+                con.execute(f"DELETE FROM {table}")
+            if isinstance(rows, pd.DataFrame):
+                _append(con, table, rows)
+            else:
+                for part in rows:
+                    _append(con, table, _checked(table, part, run))
             reached(f"appended {table}")
         written = _check_writer(con, run_id, expected)
         audits.check_run(con, run_id, written)
@@ -145,15 +147,10 @@ def record_run(
     return entry
 
 
-def _with_source(table: str, frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    if (
-        table in ("prices", "runs")
-        or table not in TABLES
-        or "source" not in TABLES[table].columns
-        or runs.empty
-    ):
+def _with_source(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame:
+    if table in ("prices", "runs") or "source" not in TABLES[table].columns:
         return frame
-    source = runs["source"].iloc[0]
+    source = run["source"].iloc[0]
     return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
 
 
@@ -296,13 +293,13 @@ def _ledger_entry(con: Connection, run_id: str, rows: Mapping[str, int]) -> dict
     }
 
 
-def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+def _checked(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame:
     if table not in TABLES:
         raise AuditFailed(f"{table} is not a table: expected one of {', '.join(TABLES)}")
     if frame.empty:
         return frame
     try:
-        checked = validate(table, frame)
+        checked = validate(table, _with_source(table, frame, run))
     except pandera.errors.SchemaErrors as error:
         case = error.failure_cases.iloc[0]
         raise AuditFailed(
@@ -316,17 +313,21 @@ def _checked(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return checked
 
 
-def _only_run(frames: Mapping[str, pd.DataFrame]) -> str:
-    rows = len(frames["runs"]) if "runs" in frames else 0
-    if rows != 1:
-        raise AuditFailed(f"nothing was stored: expected one row of runs, got {rows}")
-    return str(frames["runs"]["run_id"].iloc[0])
+def _only_run(frames: Mapping[str, Rows]) -> pd.DataFrame:
+    run = frames.get("runs")
+    if not isinstance(run, pd.DataFrame) or len(run) != 1:
+        raise AuditFailed(
+            f"nothing was stored: expected one row of runs, got {0 if run is None else len(run)}"
+        )
+    return run
 
 
 def _append(con: Connection, table: str, frame: pd.DataFrame) -> None:
     """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
     not cut.
     """
+    if frame.empty:
+        return
     con.register("arriving", frame)
     try:
         for column in _dates(con, table):

@@ -5,12 +5,12 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import database
 from forecast_lib.store.working.new_rows import CleanRows
+from forecast_lib.tables import Rows
 
 __all__ = ["Store"]
 
@@ -28,7 +28,13 @@ class Store(contextlib.ExitStack):
         self.workspace = workspace
         self.con = self.enter_context(database.open_working(workspace, now))
 
-    def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+    def spool(self) -> Spool:
+        """Room on the disk for rows that are too many to be held until they are recorded; it goes when the
+        tables are published, or the block ends.
+        """
+        return self.enter_context(Spool(self.workspace))
+
+    def record(self, frames: Mapping[str, Rows], clean: CleanRows | None = None) -> None:
         """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
         ledger.append(self.workspace, database.record_run(self.con, frames, clean=clean))
 
