@@ -427,7 +427,7 @@ def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_pat
             con.rollback()
 
 
-def test_forecasts_of_a_backtest_in_rising_blocks_need_no_grouping_and_anything_else_does(
+def test_forecasts_of_a_backtest_in_rising_blocks_need_no_grouping_and_others_do(
     tmp_path: Path,
 ) -> None:
     workspace = tmp_path / "workspace"
