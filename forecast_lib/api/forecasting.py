@@ -69,7 +69,7 @@ class Networks:
         Raises:
             UsageError: nothing can be written there; says why.
         """
-        where = Path(folder)
+        where = Path(folder).expanduser()
         try:
             index = {
                 "format": _FORMAT,
@@ -91,7 +91,7 @@ class Networks:
             UsageError: there are none, or they are not what this version reads; says what is wrong.
             ModelDamaged: a file of weights is missing, or not what was written.
         """
-        where = Path(folder)
+        where = Path(folder).expanduser()
         try:
             index = json.loads((where / _INDEX).read_text(encoding="utf-8"))
             if index["format"] != _FORMAT:

@@ -220,13 +220,15 @@ def _backtested(
     trained = stages.spread(
         "backtest pool",
         backtests.train_pool_shard,
-        [(each.work,) for each in members],
+        [(each,) for each in members],
         names,
         models=variants,
         train=config.train,
         seed=config.seed,
     )
-    pools = backtests.join_pools(members, trained, variants, config.train, config.seed, len(series))
+    pools = backtests.join_pools(
+        members, trained, series, variants, config.train, config.backtest, config.seed
+    )
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
     return stages.spread(

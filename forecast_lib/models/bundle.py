@@ -29,7 +29,7 @@ from forecast_lib.windows.series import Array
 
 __all__ = ["Bundle", "Pool", "load_bundle", "load_pool", "save", "sha256", "to_bytes"]
 
-_FORMAT = 4
+_FORMAT = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first instant: no clock in the bytes
 Arrays = dict[str, np.ndarray]
 

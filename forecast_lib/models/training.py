@@ -198,7 +198,7 @@ def pool_slopes(
     return _panel(tuple(drawn(series, ticker_seed(seed, POOL))), config, train_config, names)
 
 
-@functools.lru_cache(maxsize=2)  # of one pool who trains its members asks, and who joins them
+@functools.lru_cache(maxsize=2)  # its members ask, and who joins them
 def _panel(
     chosen: tuple[TickerSeries, ...], config: ModelConfig, train_config: TrainConfig, names: tuple[str, ...]
 ) -> Array:

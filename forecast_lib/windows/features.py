@@ -46,6 +46,8 @@ class SessionFeatures:
         log_close: (sessions,), with steps over missing sessions made as small as those of one session: only
             differences of it mean anything.
         variance: (sessions,) estimate of the session's own variance of the log return, positive.
+        overnight_variance: (sessions,) the part of it that came before the open; zero where open or range is
+            not known.
         log_variances: (sessions, 4) logarithms of the mean variance over the last 1, 5, 22 and 66 sessions.
         ewma_sigma: (sessions,) daily volatility known at the close, exponentially weighted.
     """
@@ -53,6 +55,7 @@ class SessionFeatures:
     values: np.ndarray
     log_close: Array
     variance: Array
+    overnight_variance: Array
     log_variances: Array
     ewma_sigma: Array
 
@@ -169,4 +172,5 @@ def _features(prices: _Prices) -> SessionFeatures:
     values = np.clip(
         np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP
     )
-    return SessionFeatures(values.astype(np.float32), log_close, variance, logs, np.sqrt(ewma))
+    before_open = np.where(np.isfinite(overnight) & (series.high > series.low), overnight**2, 0.0)
+    return SessionFeatures(values.astype(np.float32), log_close, variance, before_open, logs, np.sqrt(ewma))

@@ -70,10 +70,13 @@ def test_networks_go_on_with_newer_rows_and_with_series_that_they_do_not_know(ne
     }
 
 
-def test_networks_that_were_saved_forecast_the_same_bit_for_bit(networks: Networks, tmp_path: Path) -> None:
-    networks.save(tmp_path / "kept")
+def test_networks_that_were_saved_forecast_the_same_bit_for_bit(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    networks.save("~/kept")
     files = {path.suffix for path in (tmp_path / "kept").iterdir()}
-    again = Networks.load(str(tmp_path / "kept"))
+    again = Networks.load("~/kept")
     frame = pd.concat([walk(1, 420), walk(2), walk(3, 30)])
     pd.testing.assert_frame_equal(again.forecast(frame), networks.forecast(frame), rtol=0, atol=0)
     assert (repr(again), files) == (repr(networks), {".npz", ".json"})

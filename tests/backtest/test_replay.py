@@ -79,8 +79,8 @@ def result():
 def pools():
     config, series = REPLAY, [SERIES]
     wanted = backtests.members(series, (MODEL,), SCHEDULE, config, 1)
-    trained = backtests.train_pool_shard([each.work for each in wanted], (MODEL,), SCHEDULE, 1)
-    return backtests.join_pools(wanted, trained, (MODEL,), SCHEDULE, 1, len(series))[0]
+    trained = backtests.train_pool_shard(wanted, (MODEL,), SCHEDULE, 1)
+    return backtests.join_pools(wanted, trained, series, (MODEL,), SCHEDULE, config, 1)[0]
 
 
 def replayed(arm, pools):

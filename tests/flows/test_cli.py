@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows import cli
+from flows.commands import serving
 from flows.settings.commands import COMMANDS
 from flows.settings.options import options_of
 from tests.store import nights
@@ -174,6 +175,20 @@ def test_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys, monkeypa
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith("tickercast: ") and captured.err.count("\n") == 1
     assert message in captured.err
+
+
+@pytest.mark.parametrize("command", ["serve", "deploy"])
+@pytest.mark.parametrize("name", ["flows.py", "flows/__init__.py"])
+def test_nothing_is_served_from_a_folder_whose_flows_prefect_would_take_for_ours(
+    command, name, tmp_path, monkeypatch, capsys
+):
+    """As in many a project that uses Prefect; a folder of that name alone is no package."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    (tmp_path / "flows").mkdir()
+    serving._refuse_another_flows()  # does not raise
+    (tmp_path / name).touch()
+    assert cli.main([command]) == 2
+    assert f"tickercast: {tmp_path / name} has the name of our own package" in capsys.readouterr().err
 
 
 def test_a_universe_nested_too_deeply_is_wrong_usage_and_nothing_is_made(capsys, tmp_path):

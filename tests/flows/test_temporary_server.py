@@ -53,6 +53,21 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
     assert get_current_settings().api.url != address
 
 
+def test_a_package_named_flows_where_the_user_stands_is_not_taken_for_ours(alone, monkeypatch, tmp_path):
+    """As in many a project that uses Prefect."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").touch()
+    environ(monkeypatch, alone.env)
+    monkeypatch.chdir(tmp_path)
+    server = TemporaryServer()
+    assert server._process is not None
+    try:
+        assert is_up(server._address())
+    finally:
+        TemporaryServer._stop(server._process)
+        server._process.wait(30)
+
+
 def test_server_that_prefects_own_settings_name_is_left_to_prefect(home):
     (home / "profiles.toml").write_text(
         'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'

@@ -181,6 +181,19 @@ def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(
     assert evenings.ingest(-2, rescaled) == {ticker: "rescaled"}
     assert evenings.has_all_of(ticker, CLEAN, -3)
     assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
+    counted = "SELECT ticker, severity, rows FROM quality_counts WHERE rule = 'rescaled'"
+    assert evenings.rows(counted) == [(ticker, "hold_ticker", 1)]
+
+
+def test_another_scale_that_a_universe_takes_is_counted_and_said_as_what_it_is(evenings: Evenings) -> None:
+    assert evenings.ingest(-3, {"ACME": CLEAN}) == {}
+    rescaled = {"ACME": times(CLEAN, 1.2, slice(None))}
+    tonight = evenings.summary(-2, rescaled, rules="rescaled=warn")
+    assert [row["flags"].partition(",")[0] for row in tonight.flags] == [
+        "its whole past comes 1.2 times as high as it is stored"
+    ]
+    assert evenings.has_all_of("ACME", rescaled["ACME"], -2)
+    assert evenings.rows("SELECT rule, severity FROM quality_counts") == [("rescaled", "warn")]
 
 
 def test_a_dividend_above_the_price_is_refused_by_name(evenings: Evenings) -> None:

@@ -423,7 +423,36 @@ def test_prices_in_rising_blocks_need_no_grouping_and_anything_else_does(tmp_pat
                 "INSERT INTO prices SELECT ticker, day::DATE, NULL, NULL, NULL, 1, NULL, NULL, NULL,"
                 f" 'files', 0, TIMESTAMP '2024-02-03', 'x' FROM (VALUES {insert}) AS v(ticker, day)"
             )
-            assert audits._prices_are_new_and_in_order(con, "x") == proven, insert
+            assert audits._new_and_in_order(con, "x", "prices") == proven, insert
+            con.rollback()
+
+
+def test_forecasts_of_a_backtest_in_rising_blocks_need_no_grouping_and_anything_else_does(
+    tmp_path: Path,
+) -> None:
+    workspace = tmp_path / "workspace"
+    nights.store_night(workspace, 0)
+    figures = ("point", "q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975", "actual", "naive")
+    with database.open_working(workspace, nights.now(3)) as con:
+        con.execute(
+            "INSERT INTO backtests BY NAME SELECT 'b' AS backtest_id, 'x' AS run_id,"
+            " DATE '2024-02-03' AS as_of, '{}' AS config, '[]' AS splits, 1 AS seconds, 'files' AS source"
+        )
+        for insert, proven in (
+            ("('AAA', 'garch', 1, 1), ('AAA', 'garch', 1, 2), ('AAA', 'naive', 1, 1)", True),
+            ("('AAA', 'garch', 1, 2), ('AAA', 'naive', 1, 1), ('AAA', 'garch', 2, 1)", True),
+            ("('AAA', 'garch', 1, 1), ('AAA', 'garch', 1, 1)", False),
+            ("('AAA', 'garch', 1, 2), ('AAA', 'garch', 1, 1)", False),
+            ("('AAA', 'garch', 1, 1), ('BBB', 'garch', 1, 1), ('AAA', 'garch', 1, 1)", False),
+        ):
+            con.begin()
+            con.execute(
+                "INSERT INTO backtest_forecasts BY NAME SELECT 'b' AS backtest_id, ticker, model,"
+                " DATE '2024-01-01' + cutoff AS cutoff, step, DATE '2024-02-01' AS target_session,"
+                f" {', '.join(f'1.0 AS {name}' for name in figures)}, 'files' AS source"
+                f" FROM (VALUES {insert}) AS v(ticker, model, cutoff, step)"
+            )
+            assert audits._new_and_in_order(con, "x", "backtest_forecasts") == proven, insert
             con.rollback()
 
 

@@ -34,7 +34,7 @@ COMMENT ON MACRO TABLE prices_as_of IS 'What was known at the instant t: the new
 -- With F(t) the product of all splits after session t:
 --     split_adjusted_close(t) = close(t) / F(t)
 --     total_return_close(t)   = split_adjusted_close(t) * product over later dividends of (1 - d / p)
--- where p is the close before the ex-date, on the ex-date's share basis. forecast_lib/prices/adjust.py says the same in Python.
+-- where p is the close before the ex-date, on the ex-date's share basis.
 CREATE MACRO adjusted_prices_as_of(t) AS TABLE
 WITH actions AS (
     SELECT ticker, session, kind, value

@@ -47,7 +47,7 @@ Connection = duckdb.DuckDBPyConnection
 
 _SETTINGS: Mapping[str, str | int | bool] = {
     "storage_compatibility_version": STORAGE_VERSION,
-    "memory_limit": "2GB",  # then DuckDB spills to disk
+    "memory_limit": "768MB",  # then DuckDB spills to disk
     "threads": 2,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
