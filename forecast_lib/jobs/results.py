@@ -193,7 +193,7 @@ def with_absent(store: Store, tonight: Night, config: RunConfig) -> Night:
     """Say which tickers had a forecast the night before and are not asked for tonight: a file that was
     mislaid, a line that fell out of a universe.
     """
-    before = reads.read_run_before(store.con, config.as_of)
+    before = reads.read_run_before(store.con, config.as_of, config.tickers)
     if before.empty:
         return tonight
     then = reads.read_of_run(store.con, "run_tickers", before["run_id"].iloc[0])
