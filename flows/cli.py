@@ -26,6 +26,7 @@ from flows.settings.commands import COMMANDS, Command
 from flows.settings.layers import (
     Settings,
     gather,
+    reach_loopback_directly,
     secret_texts,
     unknown_variables,
     utc_now,
@@ -150,6 +151,7 @@ class _Call:
         """Read it, once, and do what it says."""
         command, self.overrides, words = parse(self.argv)
         self.settings = gather(self.overrides)
+        reach_loopback_directly()
         for name, meant in unknown_variables().items():
             print(
                 f"tickercast: {name} is set, but there is no such setting: did you mean {meant}?",

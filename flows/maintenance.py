@@ -7,22 +7,19 @@ from prefect import State, flow
 
 from flows.running.artifacts import leave_removals
 from flows.running.ending import from_parameters
+from flows.running.maintained import maintained
 from flows.service.parameters import MaintenanceParameters
-from flows.settings.layers import Settings, utc_now
-from flows.settings.run_config import new_run_id
-from forecast_lib.config import Policy
+from flows.settings.layers import Settings
 from forecast_lib.jobs.record.summary import RunSummary
-from forecast_lib.jobs.upkeep.maintenance import maintain
 
 __all__ = ["maintenance"]
 
 
 def _maintain(settings: Settings) -> RunSummary:
-    now = utc_now()
-    done = maintain(settings.workspace, settings.made(Policy), now, dry_run=settings["dry_run"])
+    done, summary = maintained(settings)
     with contextlib.suppress(Exception):  # the page is for people; what was done is done
         leave_removals([dataclasses.asdict(each) for each in done.removed])
-    return RunSummary(new_run_id(now), "maintenance", "fresh", now.date(), done.message)
+    return summary
 
 
 @flow(name="maintenance", flow_run_name="maintenance", retries=0)

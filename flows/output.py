@@ -2,6 +2,7 @@
 a file.
 """
 
+import contextlib
 import csv
 import datetime as dt
 import decimal
@@ -13,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,18 @@ from forecast_lib.rows import Rows
 if TYPE_CHECKING:  # pandas is slow to import: it is needed for Parquet alone
     import pandas as pd
 
-__all__ = ["as_csv", "as_json", "as_table", "expected", "format_of", "one_line", "show_file", "write_rows"]
+__all__ = [
+    "as_csv",
+    "as_json",
+    "as_table",
+    "expected",
+    "format_of",
+    "is_stream",
+    "one_line",
+    "pour",
+    "show_file",
+    "write_rows",
+]
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 """A spreadsheet takes a text cell that starts so for a formula (OWASP ASVS 1.2.10)."""
@@ -145,6 +157,21 @@ def as_json(rows: Rows) -> str:
 _TEXT = {"table": as_table, "csv": as_csv, "json": as_json}
 
 
+def is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device: rows are written into it, and it stays what it is."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def pour(rows: Path, stream: Path) -> None:
+    """The bytes of a file into a pipe or a device.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with _written(stream), rows.open("rb") as source, stream.open("wb") as sink:
+        shutil.copyfileobj(source, sink)
+
+
 def show_file(path: Path) -> None:
     """The bytes of a file on standard output; a stream that takes text only gets the text."""
     with path.open("rb") as rows:
@@ -156,30 +183,44 @@ def show_file(path: Path) -> None:
             sys.stdout.write(rows.read().decode())
 
 
-def _parquet_to_stdout(answer: "Rows | pd.DataFrame") -> None:
-    from forecast_lib.store.published.reader import write_parquet
+def _build(answer: "Rows | pd.DataFrame", format: str, path: Path) -> None:
+    if format == "parquet":
+        from forecast_lib.store.published.reader import write_parquet
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
         write_parquet(answer, path)
-        show_file(path)
+    else:
+        path.write_text(_TEXT[format](Rows.of(answer)), encoding="utf-8")
 
 
-def _write_file(answer: "Rows | pd.DataFrame", format: str, path: Path) -> None:
-    """The whole file or none: written beside, then moved into place."""
-    built = path.with_name(f"{path.name}.next-{os.getpid()}")
+@contextlib.contextmanager
+def _built(answer: "Rows | pd.DataFrame", format: str) -> Iterator[Path]:
+    """A file of the rows for the length of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows"
+        _build(answer, format, rows)
+        yield rows
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
     try:
-        if format == "parquet":
-            from forecast_lib.store.published.reader import write_parquet
-
-            write_parquet(answer, built)
-        else:
-            built.write_text(_TEXT[format](Rows.of(answer)), encoding="utf-8")
-        built.replace(path)
+        yield
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}; give another --output FILE"
         ) from None
+
+
+def _write_file(answer: "Rows | pd.DataFrame", format: str, path: Path) -> None:
+    """The whole file or none: written beside, then moved into place; of a link, into the place of what it
+    names.
+    """
+    place = path.resolve()
+    built = place.with_name(f"{place.name}.next-{os.getpid()}")
+    try:
+        with _written(path):
+            _build(answer, format, built)
+            built.replace(place)
     finally:
         built.unlink(missing_ok=True)
 
@@ -189,22 +230,23 @@ _FEW = 5
 _ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".pq": "parquet", ".txt": "table"}
 
 
-def format_of(output: str | None, otherwise: str) -> str:
+def format_of(output: Path | None, otherwise: str) -> str:
     """The format that a file's name asks for.
 
-    >>> format_of("rows.parquet", "table"), format_of("rows", "table"), format_of(None, "csv")
+    >>> format_of(Path("rows.parquet"), "table"), format_of(Path("rows"), "table"), format_of(None, "csv")
     ('parquet', 'table', 'csv')
     """
-    return _ENDINGS.get(Path(output).suffix.lower(), otherwise) if output else otherwise
+    return _ENDINGS.get(output.suffix.lower(), otherwise) if output else otherwise
 
 
-def write_rows(answer: "Rows | pd.DataFrame", format: str, output: str | None) -> None:
+def write_rows(answer: "Rows | pd.DataFrame", format: str, output: Path | None) -> None:
     """The rows in the format asked for, to the file or to standard output; a frame keeps its types in
     Parquet.
     """
-    if output is not None:
-        _write_file(answer, format, Path(output).expanduser())
-    elif format == "parquet":
-        _parquet_to_stdout(answer)
+    if output and not is_stream(output):
+        _write_file(answer, format, output)
+    elif output or format == "parquet":
+        with _built(answer, format) as rows:
+            pour(rows, output) if output else show_file(rows)
     else:
         sys.stdout.write(_TEXT[format](Rows.of(answer)))

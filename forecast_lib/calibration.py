@@ -66,13 +66,11 @@ _RANKS = _ranks()
 
 
 @numba.njit(cache=True, nogil=True)
-def _rolling_quantiles(
-    scores: Array, lag: int, window: int, ranks: np.ndarray, start: int, out: Array, counts: np.ndarray
-) -> None:
-    """Fill `out` and `counts` from `start` on: at i the quantiles and the number of finite scores[i - lag -
-    window + 1 : i - lag + 1].
+def _rolling_quantiles(scores: Array, lag: int, window: int, ranks: np.ndarray, out: Array) -> None:
+    """Fill `out` of the last places i: the quantiles of the finite scores[i - lag - window + 1 : i - lag +
+    1].
     """
-    ordered = np.empty(window)
+    ordered, start = np.empty(window), len(scores) - len(out)
     before = scores[max(start - lag - window, 0) : max(start - lag, 0)]
     count = int(np.isfinite(before).sum())
     ordered[:count] = np.sort(before[np.isfinite(before)])
@@ -97,69 +95,96 @@ def _rolling_quantiles(
         else:
             for place in range(hole, count):
                 ordered[place] = ordered[place + 1]
-        counts[i - start] = count
         for at in range(ranks.shape[1]):
             out[i - start, at] = ordered[ranks[count, at]] if count else 0.0
 
 
-def _rolling_mean(values: Array, lag: int, window: int, wanted: int) -> tuple[Array, np.ndarray]:
-    """For the last `wanted` places i: mean and number of the finite values[i - lag - window + 1 : i - lag +
-    1].
+@numba.njit(cache=True, nogil=True)
+def _rolling_means(values: Array, window: int, wanted: int) -> tuple[Array, np.ndarray]:
+    """(wanted, steps) at each of the last `wanted` places i, of the column of step s: mean and number of the
+    finite values[i - s - window + 1 : i - s + 1].
     """
-    known = np.isfinite(values)
-    totals = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
-    ends = np.maximum(np.arange(len(values) - wanted, len(values)) - lag + 1, 0)
-    starts = np.maximum(ends - window, 0)
-    number = counts[ends] - counts[starts]
-    return (totals[ends] - totals[starts]) / np.maximum(number, 1), number
+    length, steps = values.shape
+    means, numbers = np.empty((wanted, steps)), np.empty((wanted, steps), np.int64)
+    totals, counts = np.zeros(length + 1), np.zeros(length + 1, np.int64)
+    for column in range(steps):
+        for i in range(length):
+            known = np.isfinite(values[i, column])
+            totals[i + 1] = totals[i] + (values[i, column] if known else 0.0)
+            counts[i + 1] = counts[i] + known
+        for k in range(wanted):
+            end = max(length - wanted + k - column, 0)
+            start = max(end - window, 0)
+            number = counts[end] - counts[start]
+            means[k, column] = (totals[end] - totals[start]) / max(number, 1)
+            numbers[k, column] = number
+    return means, numbers
+
+
+# Loops from zero over few arrays: what LLVM turns into vector code.
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(totals: Array, weight: float, values: Array) -> None:
+    for n in range(len(totals)):
+        totals[n] += weight * values[n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_up(totals: Array, weight: float, values: Array, largest: Array) -> None:
+    for n in range(len(totals)):
+        totals[n] += weight * (values[n] if values[n] < largest[n] else largest[n])
 
 
 @numba.njit(cache=True, nogil=True)
 def _forgetting_means(
-    scores: Array, lag: int, half_life: float, largest: Array, out: Array, counts: Array
+    scores: Array, lag: int, window: int, half_life: float, largest: Array, out: Array, counts: Array
 ) -> None:
-    """Fill `out` and `counts` of the last places i: the mean of the finite scores[: i - lag + 1], at most
-    `largest`, that forgets, and the number of scores without weights whose mean is as sure.
+    """Fill `out` and `counts` of the last places i: the mean of the finite ones of the last `window`
+    scores[: i - lag + 1], at most `largest`, that forgets, and the number of scores without weights whose
+    mean is as sure.
+
+    Place by place inside, so that each sum has its order, and the processor adds up several at once.
     """
-    keeps = 0.5 ** (1 / half_life)
-    for k in range(len(out)):
-        newest = len(scores) - len(out) + k - lag
-        total, weights, squares, weight = 0.0, 0.0, 0.0, 1.0
-        for j in range(newest, max(newest - CALIBRATION_SESSIONS, -1), -1):
-            if np.isfinite(scores[j]):
-                total += weight * min(scores[j], largest[k])
-                weights += weight
-                squares += weight * weight
-            weight *= keeps
-        out[k] = total / weights if weights > 0 else np.nan
-        counts[k] = weights * weights / squares if squares > 0 else 0.0
+    wanted, keeps, weight = len(out), 0.5 ** (1 / half_life), 1.0
+    finite = np.isfinite(scores)
+    there, known = np.where(finite, 1.0, 0.0), np.where(finite, scores, 0.0)
+    totals, weights, squares = np.zeros(wanted), np.zeros(wanted), np.zeros(wanted)
+    first = len(scores) - wanted - lag  # the newest score of the first place
+    for ago in range(window):
+        begin = min(max(ago - first, 0), wanted)
+        places, newest = slice(begin, wanted), slice(first + begin - ago, first + wanted - ago)
+        _add_up(totals[places], weight, known[newest], largest[places])
+        _add(weights[places], weight, there[newest])
+        _add(squares[places], weight * weight, there[newest])
+        weight *= keeps
+    for k in range(wanted):
+        out[k] = totals[k] / weights[k] if weights[k] > 0 else np.nan
+        counts[k] = weights[k] * weights[k] / squares[k] if squares[k] > 0 else 0.0
 
 
-def _lately(scores: Array, step: int, wanted: int) -> Array:
-    """(wanted,): by how much scores are larger lately than over the last 500 cutoffs, as far as it is not
-    chance.
+def _lately(recent: Array, usual: Array, sure: Array) -> Array:
+    """(wanted, horizon): by how much scores are larger lately than over the last 500 cutoffs, as far as it is
+    not chance; one where nothing is told.
+
+    Args:
+        recent, usual: means of scores. sure: how many scores `recent` is as good as.
     """
-    usual, number = _rolling_mean(scores, step, CALIBRATION_SESSIONS, wanted)
-    recent, counts = np.empty(wanted), np.empty(wanted)
-    _forgetting_means(scores, step, _HALF_LIFE * np.sqrt(step), _LARGEST_SCORE * usual, recent, counts)
-    told = (number >= _MIN_SCORES) & (usual > 0) & (recent > 0)
+    told = (usual > 0) & (recent > 0)
     log = np.log(np.clip(np.where(told, recent, 1.0) / np.where(told, usual, 1.0), 0.2, 5.0))
-    chance = _NOISE**2 * step / np.maximum(counts, 1.0)
-    shrunk: Array = np.exp(log**3 / (log**2 + chance))
+    steps = np.arange(1, log.shape[1] + 1)
+    shrunk: Array = np.exp(log**3 / (log**2 + _NOISE**2 * steps / np.maximum(sure, 1.0)))
     return shrunk
 
 
-def _righted(own: Shape, scores: Array, step: int, wanted: int) -> Array:
-    """(wanted, coverages): the shape's reach of a step, with its scale put right where the scores contradict
+def _righted(own: Shape, usual: Array) -> Array:
+    """(wanted, horizon, coverages): the shape's reach, with its scale put right where the scores contradict
     it.
     """
-    mean, number = _rolling_mean(scores, step, CALIBRATION_SESSIONS, wanted)
-    factor = np.where(mean > 0, mean, 1.0) / own.mean[:, step - 1]
-    wrong = (
-        (number >= _MIN_SCORES) & (mean > 0) & (np.abs(np.log(factor)) > _WRONG_SCALE * np.sqrt(min(step, 5)))
-    )
-    return own.reach[:, step - 1] * np.where(wrong, factor, 1.0)[:, None]
+    factor = np.where(usual > 0, usual, 1.0) / own.mean
+    steps = np.minimum(np.arange(1, factor.shape[1] + 1), 5)
+    wrong = (usual > 0) & (np.abs(np.log(factor)) > _WRONG_SCALE * np.sqrt(steps))
+    return own.reach * np.where(wrong, factor, 1.0)[..., None]
 
 
 def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
@@ -172,19 +197,23 @@ def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
         own: of the last `wanted` cutoffs, (wanted, horizon, ...); None: conformal alone.
     """
     horizon = scores.shape[1]
-    reach = np.tile(_PRIOR, (wanted, horizon, 1)) if own is None else own.reach.copy()
-    found, counts = np.empty((wanted, len(COVERAGES))), np.empty(wanted, np.int64)
+    usual, number = _rolling_means(scores, CALIBRATION_SESSIONS, wanted)
+    enough = number >= _MIN_SCORES
+    conformal, recent = np.empty((horizon, wanted, len(COVERAGES))), np.ones((horizon, wanted))
+    sure = np.ones((horizon, wanted))
     for step in range(1, horizon + 1):  # at cutoff c the outcome of cutoff c - step has just become known
-        column = np.ascontiguousarray(scores[:, step - 1])
-        _rolling_quantiles(column, step, CALIBRATION_SESSIONS, _RANKS, len(column) - wanted, found, counts)
-        enough = counts >= _MIN_SCORES
-        conformal = np.maximum(found[enough], _NARROWEST * _PRIOR)
-        if own is None:
-            reach[enough, step - 1] = conformal
-        else:
-            reach[enough, step - 1] = np.sqrt(_righted(own, column, step, wanted)[enough] * conformal)
-            reach[:, step - 1] *= _lately(column, step, wanted)[:, None]
-    return reach
+        column, at = np.ascontiguousarray(scores[:, step - 1]), step - 1
+        _rolling_quantiles(column, step, CALIBRATION_SESSIONS, _RANKS, conformal[at])
+        if own is not None:
+            largest = _LARGEST_SCORE * usual[:, at]
+            half_life = _HALF_LIFE * np.sqrt(step)
+            _forgetting_means(column, step, CALIBRATION_SESSIONS, half_life, largest, recent[at], sure[at])
+    reach = np.maximum(conformal.swapaxes(0, 1), _NARROWEST * _PRIOR)
+    if own is None:
+        return np.where(enough[..., None], reach, _PRIOR)
+    told = np.where(enough, usual, 0.0)
+    met = np.sqrt(_righted(own, told) * reach)
+    return np.where(enough[..., None], met, own.reach) * _lately(recent.T, told, sure.T)[..., None]
 
 
 def variance_factor(ratios: Array, wanted: int) -> Array:
@@ -194,14 +223,8 @@ def variance_factor(ratios: Array, wanted: int) -> Array:
     Args:
         ratios: (cutoffs, horizon) realised over forecast variance, NaN where not known.
     """
-    factors = np.ones((wanted, ratios.shape[1]))
-    for step in range(1, ratios.shape[1] + 1):
-        mean, number = _rolling_mean(
-            np.minimum(ratios[:, step - 1], _LARGEST_RATIO), step, CALIBRATION_SESSIONS, wanted
-        )
-        enough = (number >= _MIN_SCORES) & (mean > 0)
-        factors[enough, step - 1] = mean[enough]
-    return factors
+    mean, number = _rolling_means(np.minimum(ratios, _LARGEST_RATIO), CALIBRATION_SESSIONS, wanted)
+    return np.where((number >= _MIN_SCORES) & (mean > 0), mean, 1.0)
 
 
 @lru_cache(maxsize=1)

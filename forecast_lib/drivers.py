@@ -42,6 +42,7 @@ __all__ = ["Before", "Drivers", "driver_of", "driver_rows", "drivers", "effects"
 
 _DRIVER_OF = {
     "log_var_1": "last session",
+    "intraday_share": "last session",
     "log_var_3": "last week",
     "log_var_5": "last week",
     "log_var_22": "last months",

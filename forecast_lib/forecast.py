@@ -194,7 +194,8 @@ def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int
     """
     every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
     features, head = session_features(series), _head_at(bundle, series, every)
-    sigma = bundle.scale.sigma(*scale_inputs(series, bundle.inputs, bundle.horizon))[every]
+    inputs, ahead = scale_inputs(series, bundle.inputs, bundle.horizon)
+    sigma = bundle.scale.sigma(inputs[every], None if ahead is None else ahead[every])
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
     return _forecasts(series, features, every, centre, scale, cutoffs[1] - cutoffs[0], head)
 

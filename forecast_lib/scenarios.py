@@ -92,11 +92,11 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
             for name in tickers
         ]
     )
+    moves = moves + _TIE_BREAK * chance[:, None, :]
     lacking = np.isnan(moves).any(axis=(1, 2))
     if lacking.any():
-        moves = moves.copy()
         moves[lacking] = _filled(moves[lacking], moves[trusted & ~lacking], chance[lacking])
-    return ranked(moves + _TIE_BREAK * chance[:, None, :])
+    return ranked(moves)
 
 
 def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -127,8 +127,8 @@ def _filled(moves: Array, complete: Array, chance: Array) -> Array:
     """Moves in normal scores, without gaps: (lacking, steps, worlds).
 
     A gap gets b m + sqrt(1 - b^2) e, where m is what the complete tickers had in common in that world, b the
-    correlation with it, the ticker's own as far as it has evenings, else theirs, and e chance, the same at
-    all steps.
+    correlation with it, the ticker's own as far as it has evenings, else that of one like them, and e chance,
+    the same at all steps.
     """
     common, bond = _common(complete, moves.shape[1:])
     filled = np.empty_like(moves)
@@ -146,12 +146,16 @@ def _filled(moves: Array, complete: Array, chance: Array) -> Array:
 
 
 def _common(complete: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """(steps, worlds) what complete tickers had in common, of variance 1, and (steps,) their mean correlation
-    with it; 0 without any.
+    """(steps, worlds) what complete tickers had in common, of variance 1, and (steps,) the correlation that
+    one more ticker has with it, were it like them: where two of n have one of r, r sqrt(n / (1 + (n - 1) r)).
+    0 where there are not two, or they have nothing in common.
     """
-    if not len(complete):
+    count = len(complete)
+    if not count:
         return np.zeros(shape), np.zeros(shape[0])
     normal = normal_scores(complete)
     mean = normal.mean(axis=0)
-    common = mean / mean.std(axis=-1, keepdims=True)
-    return common, (normal * common).mean(axis=(0, -1)) / normal.std(axis=-1).mean()
+    deviation = np.maximum(mean.std(axis=-1), _SMALLEST)
+    shared = (deviation / normal.std(axis=-1).mean(axis=0)) ** 2  # of one's variance
+    pair = np.maximum((count * shared - 1) / max(count - 1, 1), 0.0) if count > 1 else np.zeros(shape[0])
+    return mean / deviation[:, None], pair * np.sqrt(count / (1 + (count - 1) * pair))

@@ -12,9 +12,11 @@ subject:
   `recorded_fallback`.
 """
 
+import contextlib
 import datetime as dt
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -23,10 +25,19 @@ import exchange_calendars as ec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.holiday import AbstractHolidayCalendar
 
 from forecast_lib.domain import AsOf
 
-__all__ = ["EARLIEST_SESSION", "SETTLING_TIME", "WEEKDAYS", "Plan", "TickerCalendar", "calendar_for"]
+__all__ = [
+    "EARLIEST_SESSION",
+    "SETTLING_TIME",
+    "WEEKDAYS",
+    "Plan",
+    "TickerCalendar",
+    "calendar_for",
+    "calendar_used",
+]
 
 EARLIEST_SESSION = dt.date(1800, 1, 1)
 """Rows dated before it are slips of a file; no calendar has sessions before it, or after 2199."""
@@ -318,6 +329,22 @@ def calendar_for(ticker: str, exchange_timezone: str | None = None) -> TickerCal
     return TickerCalendar(name) if name else TickerCalendar(WEEKDAYS, recorded_fallback=True)
 
 
+def calendar_used(ticker: str, recorded: object) -> TickerCalendar:
+    """The calendar that a run used for the ticker, its source's time zone considered; the one that its name
+    points to where none is recorded.
+
+    Args:
+        recorded: `run_tickers.calendar`, maybe missing.
+
+    >>> calendar_used("^OSEAX", "XOSL").name, calendar_used("^OSEAX", None).name
+    ('XOSL', 'weekdays')
+    """
+    usual = calendar_for(ticker)
+    if not isinstance(recorded, str) or recorded == usual.name:
+        return usual
+    return TickerCalendar(recorded, recorded_fallback=recorded == WEEKDAYS)
+
+
 def _name_from_ticker(ticker: str) -> str | None:
     if ticker.startswith("^"):
         return _MIC_OF_INDEX.get(ticker[1:])
@@ -388,12 +415,28 @@ def _unplanned(calendar: ec.ExchangeCalendar) -> Times:
     return inside if len(inside) <= 2 * max(years, 1.0) else inside[:0]
 
 
+@contextlib.contextmanager
+def _holidays_within(first: pd.Timestamp, last: pd.Timestamp) -> Iterator[None]:
+    """Let pandas reckon a calendar's holidays for its span, and a year around it: whatever the span,
+    `exchange_calendars` asks for those of 1970 to 2200, which is most of what building one takes.
+    """
+    usual = AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date
+    year = pd.Timedelta(days=366)
+    AbstractHolidayCalendar.start_date = max(usual[0], first - year)
+    AbstractHolidayCalendar.end_date = min(usual[1], last + year)
+    try:
+        yield
+    finally:
+        AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date = usual
+
+
 def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.ExchangeCalendar:
     """The library's calendar for as much of the span as it can answer for."""
     if name in _RELIABLE_FROM:
         first = max(first, pd.Timestamp(_RELIABLE_FROM[name]))
     try:
-        return ec.get_calendar(name, start=first, end=last)
+        with _holidays_within(first, last):
+            return ec.get_calendar(name, start=first, end=last)
     except ValueError:  # the span leaves the calendar's reach, which it tells only once built
         probe = ec.get_calendar(name, start=pd.Timestamp(2025, 1, 1), end=pd.Timestamp(2025, 12, 31))
         earliest, latest = probe.bound_min() or first, probe.bound_max() or last

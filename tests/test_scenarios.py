@@ -104,6 +104,32 @@ def test_a_short_history_gets_the_bond_it_showed_and_the_bond_of_the_others() ->
     assert sorted(places[0, 0]) == list(range(WORLDS))
 
 
+@pytest.mark.parametrize("beside", [1, 2, 5])
+def test_a_new_ticker_has_no_bond_with_tickers_that_have_none_with_each_other(beside: int) -> None:
+    """Nor where there is one only, which tells nothing of how tickers go together."""
+    chance = np.random.default_rng(3).standard_normal((beside + 1, 1500))
+    others = [walk(f"OLD{number}", 0.01 * each) for number, each in enumerate(chance[1:])]
+    new = walk("NEW", 0.01 * chance[0]).since(1470)
+    found = ranks([new, *others])[:, 0]
+    assert np.abs(np.corrcoef(found)[0, 1:]).max() < 0.15
+
+
+@pytest.mark.parametrize("beside", [2, 10])
+def test_a_new_ticker_goes_with_the_others_as_they_go_with_each_other(beside: int) -> None:
+    """Returns that have half their variance in common: a correlation of 0.5 between any two."""
+    chance = np.random.default_rng(4).standard_normal((beside + 1, 1500))
+    others = [walk(f"OLD{number}", 0.01 * (chance[0] + each)) for number, each in enumerate(chance[1:])]
+    new = walk("NEW", np.zeros(40))
+    found = ranks([new.since(19), *others])[:, 0]
+    assert np.corrcoef(found)[0, 1:].mean() == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_new_ticker_takes_no_order_of_time_from_prices_that_never_move() -> None:
+    still = [walk("AAA", np.zeros(1500)), walk("BBB", np.zeros(1500))]
+    found = ranks([*still, walk("NEW", np.zeros(15)), walk("NEWER", np.zeros(15))])[:, 0]
+    assert np.abs(np.corrcoef(found)[2:, :2]).max() < 0.1 and abs(np.corrcoef(found)[2, 3]) < 0.1
+
+
 def test_a_short_history_beside_none_that_is_trusted_is_on_its_own() -> None:
     first, second = correlated(0.9)
     short = second.since(len(second) - 40)

@@ -3,6 +3,7 @@
 import datetime as dt
 import warnings
 
+import exchange_calendars as ec
 import pandas as pd
 import pytest
 
@@ -249,3 +250,13 @@ def test_every_calendar_in_the_tables_can_be_built() -> None:
         calendar = calendar_for(f"ABC.{suffix}")
         assert not calendar.recorded_fallback, suffix
         assert 200 < len(calendar.sessions(dt.date(2025, 1, 1), dt.date(2025, 12, 31))) < 262, suffix
+
+
+@pytest.mark.parametrize("name", ["XNYS", "XETR", "XLON"])
+def test_sessions_are_those_that_the_library_has_by_itself(name):
+    """Ours are made from the holidays of their span alone."""
+    first, last = pd.Timestamp(1990, 1, 1), pd.Timestamp(2035, 12, 31)
+    theirs = ec.get_calendar(name, start=first, end=last)
+    ours = TickerCalendar(name).sessions(first, last)
+    assert ours.tolist() == theirs.sessions.tolist()
+    assert TickerCalendar(name).close(ours[-1]) == theirs.closes.iloc[-1].tz_localize(None)

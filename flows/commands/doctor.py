@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
@@ -196,14 +197,15 @@ def check_workspace(patient: Patient) -> Finding:
             f"{folder} is not writable: {error.strerror}",
             "give --workspace DIR, or the rights",
         )
+    quoted = shlex.quote(str(folder))
     if folder.stat().st_mode & stat.S_IWOTH:
         return Finding(
-            WARN, "workspace", f"{folder} can be changed by every user of this machine", f"chmod o-w {folder}"
+            WARN, "workspace", f"{folder} can be changed by every user of this machine", f"chmod o-w {quoted}"
         )
     foreign = _foreign(folder)
     if foreign:
         shown = ", ".join(path.name for path in foreign[:5])
-        cure = f"chown -R --reference={folder} {folder}, and run it as that user only"
+        cure = f"chown -R --reference={quoted} {quoted}, and run it as that user only"
         return Finding(
             FAIL,
             "workspace",
@@ -251,13 +253,18 @@ def check_disk(patient: Patient) -> Finding:
     return Finding(OK, "disk", text)
 
 
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""A space in the name of a mount point, as the kernel lists it."""
+
+
 def check_file_system(patient: Patient) -> Finding:
     """File locks do not hold on network file systems."""
     folder, mounts = _existing(patient.workspace).resolve(), Path("/proc/mounts")
     if not mounts.is_file():
         return Finding(OK, "file system", "unknown on this system; the workspace must lie on a local disk")
     entries = [line.split()[1:3] for line in mounts.read_text().splitlines()]
-    inside = [(Path(point), kind) for point, kind in entries if folder.is_relative_to(point)]
+    places = [(_ESCAPED.sub(lambda found: chr(int(found[1], 8)), point), kind) for point, kind in entries]
+    inside = [(Path(point), kind) for point, kind in places if folder.is_relative_to(point)]
     kind = max(inside, key=lambda entry: len(entry[0].parts), default=(Path("/"), "unknown"))[1]
     if kind in NETWORK_FILE_SYSTEMS:
         return Finding(

@@ -102,14 +102,17 @@ def _write(question: Question) -> dict[str, Any]:
     )
     more = most is not None and len(answer) > most
     shown = answer.head(most) if most is not None else answer
-    write_rows(shown, question.format, question.output)
+    write_rows(shown, question.format, Path(question.output))
     return {"rows": len(shown), "more": more}
 
 
 def main() -> None:
     """Read a question from standard input, write its rows, and say on standard output how that went."""
     question = Question(**json.load(sys.stdin))
-    resource.setrlimit(resource.RLIMIT_DATA, (question.most_bytes, question.most_bytes))
+    most, granted = question.most_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if granted != resource.RLIM_INFINITY:  # it may be lowered only
+        most = min(most, granted)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         said = _write(question)

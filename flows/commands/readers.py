@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.commands import Outcome, Request
-from flows.output import expected, show_file, write_rows
+from flows.output import expected, is_stream, pour, show_file, write_rows
 from flows.settings.commands import Reports
+from flows.settings.texts import path_of
 from forecast_lib.domain import parse_tickers
 from forecast_lib.errors import FatalError, UsageError
 from forecast_lib.rows import Rows
@@ -94,15 +95,18 @@ def sql(request: Request) -> Outcome:
         request.format,
     )
     refuse_bytes(request)
+    named = output.absolute() if output else None
     with tempfile.TemporaryDirectory() as folder:
-        where = Path(output).expanduser().absolute() if output else Path(folder) / "rows"
+        where = named if named and not is_stream(named) else Path(folder) / "rows"
         rows, more = ask(
             Question(
                 str(path), _statement(request.words[0]), format, str(where), None if output else MOST_ROWS
             )
         )
-        if output is None:
+        if named is None:
             show_file(where)
+        elif where != named:
+            pour(where, named)  # a pipe of this process is none of the one that answers
     if more:
         print(
             f"tickercast: only the first {rows} rows are shown; --output FILE writes all of them",
@@ -118,7 +122,7 @@ def _statement(word: str) -> str:
     if not word.lower().endswith(".sql"):
         return word
     try:
-        return Path(word).expanduser().read_text(encoding="utf-8-sig")
+        return path_of(word, "the file of the query").read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{word} cannot be read: {getattr(error, 'strerror', None) or error}; give the path of a file"
@@ -134,7 +138,7 @@ def risk(request: Request) -> Outcome:
         raise UsageError(
             "risk needs --holdings FILE: CSV, Parquet or JSON with the columns ticker and shares"
         )
-    holdings = read_holdings(Path(request.settings["holdings"]))
+    holdings = read_holdings(request.settings["holdings"])
     frame = portfolio_risk(published_path(request.settings.workspace), holdings, request.settings["step"])
     return _write(request, frame, **frame.iloc[0][["var01", "es01", "currency"]].to_dict())
 
@@ -174,8 +178,9 @@ def _asked(request: Request) -> tuple[str, ...]:
     """The tickers named after the command, or by --tickers; settings of the environment and the profile are
     for runs.
     """
-    if request.words and request.settings.asked("tickers"):
-        raise UsageError("tickers were given twice: name them after `forecasts` or by --tickers")
+    for option in ("tickers", "universe"):
+        if request.words and request.settings.asked(option):
+            raise UsageError(f"tickers were given twice: name them after `forecasts` or by --{option}")
     if request.settings.asked("universe"):
         from flows.settings.files import read_universe
 
@@ -189,7 +194,7 @@ def forecasts(request: Request) -> Outcome:
     """The published run's forecasts, of all tickers or of those named."""
     from forecast_lib.store.published import reader
 
-    path, asked = published_path(request.settings.workspace), _asked(request)
+    asked, path = _asked(request), published_path(request.settings.workspace)
     if asked:
         _refuse_absent(path, asked)
     read = reader.query if request.format == "parquet" else reader.read_rows

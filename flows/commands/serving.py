@@ -4,8 +4,10 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
+import flows
 from flows.commands import Outcome, Request
 from flows.settings.commands import Reports, Serving
 from flows.settings.layers import export, gather, prefect_address, prepare_process
@@ -72,12 +74,27 @@ def _reports(request: Request) -> Iterator[str | None]:
         yield address
 
 
+def _refuse_another_flows() -> None:
+    """Prefect looks for flows where it stands first: there nothing of ours would be found.
+
+    Raises:
+        UsageError: the folder has a package or a module of our name.
+    """
+    found = PathFinder.find_spec("flows", [str(Path.cwd())])
+    if found and found.origin and Path(found.origin).resolve() != Path(flows.__file__).resolve():
+        raise UsageError(
+            f"{found.origin} has the name of our own package, and Prefect would load it in its place: start"
+            " in another folder"
+        )
+
+
 def serve(request: Request) -> Outcome:
     """Runs until it is stopped. Options of the command line hold for every run, above what a market's profile
     says.
     """
     from flows.service import deployments
 
+    _refuse_another_flows()
     asked = request.settings.made(Serving)
     export(request.overrides)
     prepare_process(quiet=False)
@@ -104,6 +121,7 @@ def deploy(request: Request) -> Outcome:
             "no Prefect server is configured: set PREFECT_API_URL, for example http://127.0.0.1:4200/api; or"
             " use `tickercast serve`"
         )
+    _refuse_another_flows()
     prepare_process(quiet=True)
     from flows.service import deployments
 

@@ -9,7 +9,7 @@ from flows.commands.advice import advised
 from flows.commands.readers import published_path
 from flows.output import as_table, one_line
 from flows.settings.layers import utc_now
-from forecast_lib.errors import FatalError, UsageError
+from forecast_lib.errors import FatalError, TickercastError, UsageError
 from forecast_lib.rows import Rows
 
 if TYPE_CHECKING:
@@ -85,23 +85,40 @@ def _published(workspace: Path) -> Path:
         raise FatalError(f"{error}; the last try: {last.message}{named}") from None
 
 
-def _tell(request: Request, stands: "Standing") -> None:
-    """For a timer: whoever is to be told of a bad night is told of a night that did not come, too."""
-    from flows.service.notify import message_of_standing, tell
+def _tell(request: Request, found: "Standing | TickercastError") -> None:
+    """For a timer: whoever is to be told of a bad night is told of a night that did not come, too; of the
+    first one, or of a publication that cannot be read, by the sentence that says so.
+    """
+    from flows.service.notify import message_of_standing, message_of_trouble, tell
 
     if not request.settings["notify"]:
         raise UsageError("--tell has nobody to tell: set TICKERCAST_NOTIFY, or give --notify ADDRESSES")
-    if stands.verdict != "fresh":
-        problem = tell(request.settings["notify"], *message_of_standing(stands, request.settings.workspace))
-        print(f"told          {problem or 'the notify addresses'}")
+    workspace = request.settings.workspace
+    if isinstance(found, TickercastError):
+        message = message_of_trouble(advised(str(found), request.settings.repeated), workspace)
+    elif found.verdict != "fresh":
+        message = message_of_standing(found, workspace)
+    else:
+        return
+    print(f"told          {tell(request.settings['notify'], *message) or 'the notify addresses'}")
+
+
+def _found(request: Request) -> tuple[Path, "Standing"]:
+    """Where the publication is, and how the workspace stands."""
+    from forecast_lib.jobs.monitor.standing import standing
+
+    path = _published(request.settings.workspace)
+    return path, standing(request.settings.workspace, utc_now(), request.settings["deadline"])
 
 
 def status(request: Request) -> Outcome:
     """Exit code 0 fresh, 10 some tickers degraded, 1 failed, dead, stale or late."""
-    from forecast_lib.jobs.monitor.standing import standing
-
-    path = _published(request.settings.workspace)
-    stands = standing(request.settings.workspace, utc_now(), request.settings["deadline"])
+    try:
+        path, stands = _found(request)
+    except TickercastError as error:
+        if request.settings["tell"]:
+            _tell(request, error)
+        raise
     print(f"{stands.verdict}: {path}")
     for line in _lines(stands):
         print(advised(one_line(line), request.settings.repeated))

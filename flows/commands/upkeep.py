@@ -5,9 +5,8 @@ removed.
 import dataclasses
 
 from flows.commands import Outcome, Request
-from flows.settings.layers import utc_now
-from forecast_lib.config import Policy
-from forecast_lib.errors import UsageError
+from flows.settings.layers import utc_now, without_secrets
+from forecast_lib.errors import TickercastError, UsageError
 
 __all__ = ["maintain", "restore"]
 
@@ -29,12 +28,23 @@ def restore(request: Request) -> Outcome:
 
 
 def maintain(request: Request) -> Outcome:
-    """Prunes by policy and compacts, while nobody else holds the workspace; lists what goes."""
-    from forecast_lib.jobs.upkeep.maintenance import maintain as prune
+    """Prunes by policy and compacts, while nobody else holds the workspace; lists what goes. It is noted and
+    told of as every run is, but for a dry run.
+    """
+    from flows.running.aftermath import follow
+    from flows.running.maintained import maintained
 
     settings = request.settings
-    done = prune(settings.workspace, settings.made(Policy), utc_now(), dry_run=settings["dry_run"])
+    try:
+        done, summary = maintained(settings)
+    except TickercastError as error:
+        if not isinstance(error, UsageError):
+            follow("maintenance", settings, error, without_secrets(str(error), settings.hidden))
+        raise
     for each in done.removed:
         print(f"{each.path}  {each.bytes} bytes: {each.why}")
     print(done.message)
+    if not done.dry_run:
+        for notice in follow("maintenance", settings, summary, done.message):
+            print(f"  {notice}")
     return Outcome(0, {"message": done.message, **dataclasses.asdict(done)})

@@ -50,7 +50,10 @@ def evening(config: RunConfig, settings: Settings, run: Run, *, scheduled: bool 
     notes = [f"{found.beyond} missed nights before that were not made up for"] if found.beyond else []
     notes += [f"{day} not made up for" for day, done in made_up.items() if not done]
     notes += _said([day for day, done in made_up.items() if done])
-    summary = run(_knowing_them(config) if found.missed else config)
+    if found.missed:
+        # What the nights made up for have stored is known to it.
+        config = dataclasses.replace(config, as_of=_from_now(config, config.as_of.day))
+    summary = run(config)
     return dataclasses.replace(summary, message="; ".join([summary.message, *notes]))
 
 
@@ -72,12 +75,10 @@ def _said(days: Sequence["dt.date"]) -> list[str]:
     return [f"{len(days)} nights back-filled, {days[0]} to {days[-1]}"]
 
 
-def _knowing_them(config: RunConfig) -> RunConfig:
-    """The same evening, seen from now: what the nights made up for have stored since the start is known to
-    it.
-    """
-    now = utc_now()
-    return dataclasses.replace(config, as_of=AsOf(config.as_of.day, now, now))
+def _from_now(config: RunConfig, day: "dt.date") -> AsOf:
+    """An evening seen from now: what was stored since the start is known, unless less was to be known."""
+    now, asked = utc_now(), config.as_of
+    return AsOf(day, now, now if asked.known_at == asked.now else asked.known_at)
 
 
 def _no_new_session(config: RunConfig, stands: str) -> RunSummary:
@@ -103,9 +104,9 @@ def nothing_done(status: str, kind: str, config: RunConfig, message: str) -> Run
 
 def _backfilled(config: RunConfig, day: "dt.date", run: Run) -> bool:
     """Do a missed night from the prices known now, cut at its evening; whether it was done."""
-    now = utc_now()
-    missed = AsOf(day, now, now)
-    past = dataclasses.replace(config, run_id=new_run_id(day), as_of=missed, strategy="auto", backfilled=True)
+    past = dataclasses.replace(
+        config, run_id=new_run_id(day), as_of=_from_now(config, day), strategy="auto", backfilled=True
+    )
     try:
         summary = run(past)
     except TickercastError as error:

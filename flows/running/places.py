@@ -146,9 +146,11 @@ class _Dask:
         from distributed import CancelledError, KilledWorker
         from distributed.comm import CommClosedError
 
-        content = shards.parcel(shards.pack((function, positional, named)))
+        pieces: list[Any] = shards.parcels(shards.pack((function, positional, named)))
         try:
-            future = self._client.submit(shards.checked_work, content, self._installation, pure=False)
+            if len(pieces) > 1:
+                pieces = [self._client.submit(shards.piece, each, pure=False) for each in pieces]
+            future = self._client.submit(shards.checked_work, pieces, self._installation, pure=False)
             return shards.unpack(self._wait(future))
         except KilledWorker as error:
             raise FatalError(

@@ -16,7 +16,7 @@ import os
 import pickle
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,22 @@ from numpy.typing import NDArray
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.record.status_rows import library_version
 
-__all__ = ["check", "checked_work", "end_with_parent", "installation", "pack", "parcel", "unpack", "work"]
+__all__ = [
+    "check",
+    "checked_work",
+    "end_with_parent",
+    "installation",
+    "pack",
+    "parcels",
+    "piece",
+    "unpack",
+    "work",
+]
 
 Parcel = NDArray[np.uint8]
+
+_LARGEST = 32 << 20
+"""Bytes of one message to or from a Dask worker."""
 
 _LIBRARIES = ("keras", "numba", "numpy", "pandas", "scipy", "tensorflow")
 _ROOT = Path(__file__).resolve().parents[2]
@@ -82,9 +95,19 @@ def check(expected: Mapping[str, str]) -> None:
         )
 
 
-def parcel(content: bytes) -> Parcel:
-    """The same bytes as an array, which Dask sends as they are; bytes it would copy several times."""
-    return np.frombuffer(content, np.uint8)
+def parcels(content: bytes) -> list[Parcel]:
+    """The same bytes as arrays, which Dask sends as they are; bytes it would copy several times. In pieces:
+    scheduler and workers hold several messages whole at once.
+    """
+    whole = np.frombuffer(content, np.uint8)
+    return [whole[start : start + _LARGEST] for start in range(0, max(len(whole), 1), _LARGEST)]
+
+
+def piece(content: Parcel) -> Parcel:
+    """A part of a shard that is larger than one message: a task of its own, so that Dask brings it anew where
+    its worker is lost.
+    """
+    return content
 
 
 def work(content: bytes | Parcel) -> bytes:
@@ -93,10 +116,11 @@ def work(content: bytes | Parcel) -> bytes:
     return pack(function(*positional, **named))
 
 
-def checked_work(content: Parcel, expected: Mapping[str, str]) -> Parcel:
-    """As `work`, after `check`: a worker may have joined since the run began."""
+def checked_work(pieces: Sequence[Parcel], expected: Mapping[str, str]) -> Parcel:
+    """As `work` on what `parcels` cut, after `check`: a worker may have joined since the run began."""
     check(expected)
-    return parcel(work(content))
+    content = pieces[0] if len(pieces) == 1 else b"".join(each.data for each in pieces)
+    return np.frombuffer(work(content), np.uint8)
 
 
 def end_with_parent() -> None:

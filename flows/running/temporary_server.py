@@ -44,7 +44,8 @@ class TemporaryServer:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this does
         if prefect_address() is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.running.temporary_server"],
+                # -P: a folder of the user's named flows is not ours.
+                [sys.executable, "-P", "-m", "flows.running.temporary_server"],
                 env={**environment(), "PREFECT_UI_ENABLED": "0"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -86,12 +87,18 @@ class TemporaryServer:
         from prefect.settings import (
             PREFECT_API_URL,
             PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
             temporary_settings,
         )
 
-        # It is this very one.
         with temporary_settings(
-            {PREFECT_API_URL: address, PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
+            {
+                PREFECT_API_URL: address,
+                PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,  # it is this very one
+                # It ends with this process, so nobody misses its heartbeats; whoever sends them would be
+                # waited for, up to a second.
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            }
         ):
             yield
 

@@ -259,7 +259,8 @@ def is_up(address: str) -> bool:
 
 
 def _start(port: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    # -P: as in `temporary_server`.
+    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     address = f"http://{HOST}:{port}/api"
     return subprocess.Popen(
         command,

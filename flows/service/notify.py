@@ -8,6 +8,7 @@ server is down.
 import asyncio
 import inspect
 import logging
+import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from forecast_lib.jobs.record.endings import Ending
     from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["message_of_run", "message_of_standing", "tell"]
+__all__ = ["message_of_run", "message_of_standing", "message_of_trouble", "tell"]
 
 TIMEOUT_S = 45.0
 _TICKERS_TOLD = 10
@@ -52,11 +53,11 @@ def _sent(addresses: list[str], title: str, body: str) -> list[str]:
 
 
 def _to_apprise(address: str, title: str, body: str) -> str:
-    import apprise
-
-    _silence()
-    service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Tickercast", app_desc="Tickercast"))
     try:
+        import apprise
+
+        _silence()
+        service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Tickercast", app_desc="Tickercast"))
         if not service.add(address):
             return "is none that Apprise understands"
         return (
@@ -69,11 +70,11 @@ def _to_apprise(address: str, title: str, body: str) -> str:
 
 
 def _to_block(address: str, title: str, body: str) -> str:
-    from prefect.blocks.abstract import NotificationBlock
-    from prefect.blocks.core import Block
-
-    _silence()
     try:
+        from prefect.blocks.abstract import NotificationBlock
+        from prefect.blocks.core import Block
+
+        _silence()
         block = Block.load(address.removeprefix(_BLOCK))
         if not isinstance(block, NotificationBlock):
             return "names a block of Prefect that is not for notifications"
@@ -143,9 +144,16 @@ def message_of_standing(stands: "Standing", workspace: Path) -> tuple[str, str]:
     return f"Tickercast {workspace.name}: {stands.verdict}", "\n".join(lines)
 
 
+def message_of_trouble(said: str, workspace: Path) -> tuple[str, str]:
+    """Title and text for a workspace of which nothing can be told but why: nothing was published, or it
+    cannot be read.
+    """
+    return f"Tickercast {workspace.name}: failed", f"{said}\n{_look_at(workspace)}"
+
+
 def _deadline(stands: "Standing | None") -> list[str]:
     return [f"the next night {stands.due_in_words}"] if stands and stands.due else []
 
 
 def _look_at(workspace: Path) -> str:
-    return f"look with: tickercast status --workspace {workspace}"
+    return f"look with: tickercast status --workspace {shlex.quote(str(workspace))}"

@@ -97,7 +97,7 @@ def _handler(folders: Mapping[str, Path]) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, *, with_body: bool) -> None:
             path = self.path.partition("?")[0]
-            host = self.headers.get("Host", "").rpartition(":")[0]
+            host = self.headers.get("Host", "").partition(":")[0]
             if host not in (HOST, "localhost"):
                 self._send(HTTPStatus.FORBIDDEN, _said("Reports are served under 127.0.0.1 only."), with_body)
             elif path == "/" and "" in folders:

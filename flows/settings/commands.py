@@ -124,8 +124,8 @@ class RecipeFiles:
 
 
 @dataclass(frozen=True)
-class After:
-    """What follows a run."""
+class Told:
+    """Who is told how a run ended, and from when on a night is late."""
 
     notify: str | None = setting(
         None,
@@ -136,12 +136,30 @@ class After:
         kind="addresses",
         secret=True,
     )
+    deadline: dt.time | None = setting(
+        None,
+        "When a night is to be published at the latest, by the exchange's own clock, for example 20:00:"
+        " status, metrics and notifications then know whether it is late.",
+        "HH:MM",
+    )
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Where a run's metrics are written."""
+
     metrics_dir: Path | None = setting(
         None,
         "Folder for the metrics in Prometheus's text format, for example node exporter's; metrics.prom in the"
         " workspace when not given.",
         "DIR",
     )
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Where a run's publication is copied to."""
+
     publish_to: str | None = setting(
         None,
         "Where other machines read: a copy of published.duckdb and latest_forecasts.parquet are put there"
@@ -150,12 +168,12 @@ class After:
         "FOLDER",
         kind="place",
     )
-    deadline: dt.time | None = setting(
-        None,
-        "When a night is to be published at the latest, by the exchange's own clock, for example 20:00:"
-        " status, metrics and notifications then know whether it is late.",
-        "HH:MM",
-    )
+
+
+@dataclass(frozen=True)
+class Linked:
+    """How a run's page links its report."""
+
     reports_url: str | None = setting(
         None,
         "Address under which reports are served, for the links on Prefect's page; `tickercast serve` sets it"
@@ -193,7 +211,7 @@ class Output:
         " .parquet.",
         "FORMAT",
     )
-    output: str | None = setting(
+    output: Path | None = setting(
         None, "Write the rows to this file; to standard output when not given.", "FILE", in_profiles=False
     )
 
@@ -202,7 +220,7 @@ class Output:
 class Risk:
     """Whose risk, and over how long."""
 
-    holdings: str | None = setting(
+    holdings: Path | None = setting(
         None,
         "CSV, Parquet or JSON file with the columns ticker and shares (below 0: sold short).",
         "FILE",
@@ -287,7 +305,8 @@ class Command:
     positional: Positional | None = None
 
 
-_RUN = (Names, SourceConfig, When, RunConfig, After)
+_ASKED = (Names, SourceConfig, When, RunConfig)
+_RUN = (*_ASKED, Told, Metrics, Copies, Linked)
 _NETWORKS = (BesideConfig, ModelConfig, TrainConfig)
 COMMANDS: dict[str, Command] = {
     command.name: command
@@ -314,7 +333,7 @@ COMMANDS: dict[str, Command] = {
             "recipe",
             "runs",
             "One of the named walkthrough recipes, with its report.",
-            (*_RUN, ModelConfig, TrainConfig, RecipeFiles),
+            (*_ASKED, Linked, ModelConfig, TrainConfig, RecipeFiles),
             Positional("name", "one", "Name of the recipe, for example tsla-stacked."),
         ),
         Command(
@@ -359,7 +378,7 @@ COMMANDS: dict[str, Command] = {
             "status",
             "Last run, age of the data in sessions, degraded tickers. Exit code 0 fresh, 10 degraded, 1"
             " failed, stale, late or died.",
-            (After, Tell),
+            (Told, Tell),
         ),
         Command(
             "doctor",
@@ -422,7 +441,7 @@ COMMANDS: dict[str, Command] = {
             "maintain",
             "upkeep",
             "Removes old models and reports that nothing needs, and compacts the working database.",
-            (After, Policy, Removing),
+            (Told, Metrics, Policy, Removing),
         ),
     )
 }

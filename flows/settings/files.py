@@ -10,7 +10,7 @@ from typing import Any
 from flows.output import expected
 from flows.settings.options import PREFIX, known_keys
 from flows.settings.renames import renames_from
-from flows.settings.texts import as_text
+from flows.settings.texts import as_text, path_of
 from forecast_lib.config import Rename
 from forecast_lib.errors import UsageError
 
@@ -74,7 +74,8 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> Non
 
 
 def _profiles_folder(environ: Mapping[str, str]) -> Path:
-    return Path(environ[PROFILES]) if environ.get(PROFILES) else DEPLOYMENTS / "profiles"
+    named = environ.get(PROFILES)
+    return path_of(named, PROFILES) if named else DEPLOYMENTS / "profiles"
 
 
 def profile_names(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ def read_universe(name: str) -> Universe:
     path = (
         shipped
         if is_name(name) and shipped.is_file() and not Path(name).is_file()
-        else Path(name).expanduser()
+        else path_of(name, "universe")
     )
     if path.suffix != ".toml":
         lines = (line.partition("#")[0].strip() for line in _read_text(path, "universe").splitlines())

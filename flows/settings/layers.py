@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from flows.settings.files import PROFILES, is_name, read_profile, refuse_unknown
 from flows.settings.options import OPTIONS, PREFIX
-from flows.settings.texts import as_text
+from flows.settings.texts import as_text, path_of
 from forecast_lib.errors import UsageError
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "gather",
     "prefect_address",
     "prepare_process",
+    "reach_loopback_directly",
     "secret_texts",
     "unknown_variables",
     "utc_now",
@@ -136,6 +137,19 @@ def prefect_address(use: str | None = None) -> str | None:
 def forget_prefect_address() -> None:
     """Name no server in the environment any more: a flow in this process starts one for its own length."""
     os.environ.pop("PREFECT_API_URL", None)
+
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def reach_loopback_directly(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Name loopback in `no_proxy` where it is not: a machine's `http_proxy` would be asked for the Prefect
+    server on this machine too, by Prefect and by us.
+    """
+    named = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    if "*" not in hosts:
+        environ["no_proxy"] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
 
 
 def prepare_process(*, quiet: bool, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -322,7 +336,7 @@ def export(overrides: Mapping[str, object], environ: MutableMapping[str, str] = 
             or (kind == "place" and "://" not in text)
             or (name == "universe" and not is_name(text))
         ):
-            given[name] = str(Path(text).expanduser().absolute())
+            given[name] = str(path_of(text, OPTIONS[name].flag).absolute())
     said = {name: (text, OPTIONS[name].flag) for name, text in given.items()}
     implied = {key: text for name in said for key, (text, _) in _implied(name, said).items()}
     for name, text in {**implied, **given}.items():

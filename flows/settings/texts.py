@@ -13,7 +13,7 @@ from typing import Any
 
 from forecast_lib.errors import UsageError
 
-__all__ = ["PARSERS", "as_text", "one_of"]
+__all__ = ["PARSERS", "as_text", "one_of", "path_of"]
 
 
 def one_of(text: str, called: str, choices: tuple[str, ...]) -> str:
@@ -113,6 +113,21 @@ def _url(text: str, called: str) -> str:
     return text
 
 
+def path_of(text: str, called: str) -> Path:
+    """The path, with the home folder that a `~` stands for.
+
+    Raises:
+        UsageError: it is empty or not printable, or there is no such user.
+    """
+    path = Path(_text(text, called))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{called} {_shown(text)}: the home folder of {path.parts[0]} is not known: give the whole path"
+        ) from None
+
+
 _FLAGS = {
     "true": True,
     "1": True,
@@ -160,7 +175,7 @@ def _names(text: str, called: str) -> tuple[str, ...]:
 
 PARSERS: dict[str, Callable[[str, str], Any]] = {
     "text": _text,
-    "path": lambda text, called: Path(_text(text, called)).expanduser(),
+    "path": path_of,
     "proxy": _proxy,
     "addresses": _notify,
     "scheduler": _scheduler,

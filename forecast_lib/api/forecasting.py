@@ -16,7 +16,7 @@ from forecast_lib.api.panel import coming_sessions, market_of, series_in
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TickerError, UsageError
 from forecast_lib.forecast import COMBINED, Forecasts, combined_forecast, forecast_with_baseline
-from forecast_lib.jobs.refresh.pool import train_members
+from forecast_lib.jobs.refresh.pool import pool_members, train_members
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.models.bundle import Bundle, Pool, load_bundle, load_pool, save, sha256
 from forecast_lib.models.engine import Fit
@@ -69,7 +69,7 @@ class Networks:
         Raises:
             UsageError: nothing can be written there; says why.
         """
-        where = Path(folder)
+        where = Path(folder).expanduser()
         try:
             index = {
                 "format": _FORMAT,
@@ -91,7 +91,7 @@ class Networks:
             UsageError: there are none, or they are not what this version reads; says what is wrong.
             ModelDamaged: a file of weights is missing, or not what was written.
         """
-        where = Path(folder)
+        where = Path(folder).expanduser()
         try:
             index = json.loads((where / _INDEX).read_text(encoding="utf-8"))
             if index["format"] != _FORMAT:
@@ -158,7 +158,7 @@ def train_long(
     if not taught:
         name, said = next(iter(problems.items()))
         raise UsageError(f"no series can be learned from: {name}: {said}; forecast_long asks the baselines")
-    members = train_members(range(training.members), taught, model, training, seed)
+    members = train_members(pool_members(taught, model, training, seed), model, training, seed)
     fits = [each for each in members if isinstance(each, Fit)]
     if not fits:
         raise UsageError("; ".join(each.reason for each in members if not isinstance(each, Fit)))

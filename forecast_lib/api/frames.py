@@ -2,7 +2,7 @@
 
 import importlib
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Literal
 
@@ -57,6 +57,8 @@ def reading_as(kind: Kind) -> Callable[[Any], Any]:
 def _known(frame: Any) -> nw.DataFrame[Any]:
     try:
         return nw.from_native(frame, eager_only=True)
+    except nw.exceptions.DuplicateError as error:
+        raise UsageError(f"{' '.join(str(error).split())}: expected each column once") from error
     except TypeError as error:
         came = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
         raise UsageError(
@@ -64,16 +66,31 @@ def _known(frame: Any) -> nw.DataFrame[Any]:
         ) from error
 
 
-def pandas_of(frame: Any) -> pd.DataFrame:
+def pandas_of(frame: Any, needed: Sequence[str] = ()) -> pd.DataFrame:
     """The same frame of pandas; one of pandas as it is.
 
+    Args:
+        needed: columns that it must have.
+
     Raises:
-        UsageError: it is no frame.
+        UsageError: it is no frame, has a column twice, or lacks one.
     """
     known = _known(frame)
+    if missing := [name for name in needed if name not in known.columns]:
+        came = ", ".join(map(str, known.columns))
+        raise UsageError(
+            f"the frame has no column {', '.join(missing)}: expected {', '.join(needed)}, came {came}"
+        )
     if known.implementation.is_pandas():
         return known.to_native()
-    return pd.DataFrame({name: known[name].to_numpy() for name in known.columns})
+    return pd.DataFrame({name: _column(known[name]) for name in known.columns})
+
+
+def _column(series: nw.Series[Any]) -> Any:
+    """Its values; times with a zone keep it."""
+    zone = getattr(series.dtype, "time_zone", None)
+    values = series.to_numpy()
+    return values if zone is None else pd.DatetimeIndex(values, tz="UTC").tz_convert(zone)
 
 
 def like(frame: pd.DataFrame, given: Any) -> Any:

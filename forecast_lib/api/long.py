@@ -5,14 +5,15 @@ A model called `har` has the columns `har` (the point), `har-lo-80`, `har-hi-80`
 last `ds` that a forecast knew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from forecast_lib.domain import quantile_column
+from forecast_lib.errors import UsageError
 
-__all__ = ["LEVELS", "OURS", "Bounds", "long_columns", "models_in"]
+__all__ = ["LEVELS", "OURS", "Bounds", "long_columns", "models_in", "refuse_nameless"]
 
 LEVELS = (50, 80, 90, 95, 98, 99)
 """Per cent of the central intervals that are published."""
@@ -30,6 +31,17 @@ def long_columns(model: str, point: Any, quantiles: pd.DataFrame) -> dict[str, A
         low, high = (quantile_column(round(0.5 + side * level / 200, 4)) for side in (-1, 1))
         bounds |= {f"{model}-lo-{level}": quantiles[low], f"{model}-hi-{level}": quantiles[high]}
     return {model: point, **bounds}
+
+
+def refuse_nameless(frame: pd.DataFrame, keys: Iterable[str]) -> None:
+    """Each row must have its keys; a row without one would be dropped in silence.
+
+    Raises:
+        UsageError: says how many rows have none.
+    """
+    for key in keys:
+        if nameless := int(frame[key].isna().sum()):
+            raise UsageError(f"{nameless} of {len(frame)} rows have no {key}: expected one in each")
 
 
 def models_in(frame: pd.DataFrame) -> dict[str, dict[float, tuple[str, str]]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.api.frames import pandas_of
+from forecast_lib.api.long import refuse_nameless
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
@@ -27,17 +28,13 @@ def series_in(frame: Any) -> dict[Hashable, TickerSeries]:
     """Each series of a long frame by its `unique_id`; open, high, low and volume may be there beside `y`.
 
     Raises:
-        UsageError: a column is missing, `ds` is no date, a date comes twice, a value is no positive number, a
-            series is too short.
+        UsageError: a column is missing, a row has no name or no date, `ds` is no date or has a time zone, a
+            date comes twice, a value is no positive number, a series is too short.
     """
-    known = pandas_of(frame)
-    if missing := [name for name in ("unique_id", "ds", "y") if name not in known.columns]:
-        came = ", ".join(map(str, known.columns))
-        raise UsageError(
-            f"the frame has no column {', '.join(missing)}: expected unique_id, ds and y, came {came}"
-        )
+    known = pandas_of(frame, ("unique_id", "ds", "y"))
     if known.empty:
         raise UsageError("the frame has no rows: expected the past of one series or more")
+    refuse_nameless(known, ("unique_id", "ds"))
     return {
         name: _series(name, rows)
         for name, rows in known.assign(ds=_sessions(known["ds"])).groupby("unique_id", sort=True)
@@ -47,29 +44,36 @@ def series_in(frame: Any) -> dict[Hashable, TickerSeries]:
 def _sessions(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype):
         raise UsageError(f"ds holds numbers ({column.iloc[0] if len(column) else 'none'}): expected dates")
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        zone = f"ds has the time zone {column.dt.tz}"
-        raise UsageError(f"{zone}: expected the exchange's own dates; drop it with .dt.tz_localize(None)")
     try:
-        return pd.to_datetime(column)
+        sessions = pd.to_datetime(column)
     except (ValueError, TypeError) as error:
         raise UsageError(f"ds cannot be read as dates: {error}".splitlines()[0]) from error
+    if isinstance(sessions.dtype, pd.DatetimeTZDtype):
+        zone = f"ds has the time zone {sessions.dt.tz}"
+        raise UsageError(f"{zone}: expected the exchange's own dates; take its zone off")
+    return sessions
 
 
 def _series(name: Hashable, rows: pd.DataFrame) -> TickerSeries:
     rows = rows.sort_values("ds")
     try:
-        prices = {column: rows[column].astype(float) if column in rows else np.nan for column in _BARS}
+        prices = {column: _numbers(rows[column]) if column in rows else np.nan for column in _BARS}
         series = series_of(
-            str(name), pd.DataFrame({"session": rows["ds"], "close": rows["y"].astype(float), **prices})
+            str(name), pd.DataFrame({"session": rows["ds"], "close": _numbers(rows["y"]), **prices})
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(
             f"unique_id {name!r} of the frame: {str(error).removeprefix(f'{name}: ')}"
         ) from error
     if len(series) < FEWEST_SESSIONS:
         raise UsageError(f"unique_id {name!r} has {len(series)} rows: expected {FEWEST_SESSIONS} or more")
     return series
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """As floats, every kind of missing value as NaN."""
+    known = column.where(column.notna(), np.nan) if column.dtype == object else column
+    return known.astype(float)
 
 
 def frame_of(series: Mapping[Hashable, TickerSeries]) -> pd.DataFrame:

@@ -43,9 +43,10 @@ def plot_long(
         The `matplotlib.axes.Axes`; a notebook shows the figure by itself, `ax.figure.savefig` keeps it.
 
     Raises:
-        UsageError: it is not clear which series or model is meant, or matplotlib is not installed.
+        UsageError: it is not clear which series or model is meant, a column is missing, or matplotlib is not
+            installed.
     """
-    known, made = pandas_of(frame), pandas_of(forecasts)
+    known, made = pandas_of(frame, ("unique_id", "ds", "y")), pandas_of(forecasts, ("unique_id", "ds"))
     name = _only("unique_id", unique_id, list(known["unique_id"].unique()))
     found = models_in(made)
     chosen = _only("model", model, list(found))

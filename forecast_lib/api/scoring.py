@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.api.frames import like, pandas_of
-from forecast_lib.api.long import Bounds, models_in
+from forecast_lib.api.long import Bounds, models_in, refuse_nameless
 from forecast_lib.backtest.significance import compare_losses
 from forecast_lib.distribution import pinball_at
 from forecast_lib.errors import UsageError
@@ -46,18 +46,23 @@ def score_long(
         - `cov80`, `cov95`: the share of outcomes inside these intervals.
 
     Raises:
-        UsageError: `y`, a model or its columns are missing.
+        UsageError: `y`, a model or its columns are missing, a row has no name or date, or a column holds no
+            numbers.
     """
-    known = pandas_of(frame)
+    known = pandas_of(frame, ("unique_id", "ds", "y"))
     found = models_in(known)
-    if missing := [name for name in ("unique_id", "ds", "y") if name not in known]:
-        raise UsageError(
-            f"the frame has no column {', '.join(missing)}: came {', '.join(map(str, known.columns))}"
-        )
     if unknown := [name for name in (against, *models) if name not in found]:
         raise UsageError(f"the frame has no model {unknown[0]!r}: it has {', '.join(found) or 'none'}")
-    known = known.dropna(subset=["y"]).sort_values(["unique_id", "ds"])
+    if worded := [name for name in models or found if not pd.api.types.is_numeric_dtype(known[name])]:
+        raise UsageError(
+            f"column {worded[0]} holds no numbers: name the models that are meant, models=[...], or drop it"
+        )
+    refuse_nameless(known, [name for name in ("unique_id", "ds", "cutoff") if name in known])
+    # Steps are counted before a forecast without an outcome is left out: those after it stay where they are.
     known = known.assign(step=_steps(known), by=known["cutoff"] if "cutoff" in known else known["ds"])
+    known = known.dropna(subset=["y"]).sort_values(["unique_id", "ds"])
+    if known.empty:
+        raise UsageError("no row has an outcome y: there is nothing to score")
     rows = [
         {
             "model": name,

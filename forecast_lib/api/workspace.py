@@ -58,7 +58,9 @@ class Workspace:
         return self.sql(_select(_HISTORY, tickers, "ticker, step, target_session"))
 
     def prices(self, *tickers: str, known_at: str | None = None) -> Any:
-        """Prices, the newest revision, or as they were known at an instant (UTC where it has no offset)."""
+        """Prices, the newest revision, or as they were known at an instant: UTC where it has no offset, and a
+        date alone is its last moment, as of `--known-at`.
+        """
         return self.sql(_select(f"prices_as_of({_instant(known_at)})", tickers, "ticker, session"))
 
     def backtests(self, *tickers: str) -> Any:
@@ -130,6 +132,8 @@ def _instant(known_at: str | None) -> str:
 
     >>> _instant("2024-05-01 22:00+02:00")
     "TIMESTAMP '2024-05-01 20:00:00.000000'"
+    >>> _instant("2024-05-01")
+    "TIMESTAMP '2024-05-01 23:59:59.999999'"
 
     Raises:
         UsageError: it is no instant.
@@ -138,10 +142,12 @@ def _instant(known_at: str | None) -> str:
         return "TIMESTAMP 'infinity'"
     try:
         instant = pd.Timestamp(known_at)
-    except ValueError as error:
-        raise UsageError(
-            f"known_at {known_at!r} is no instant: expected for example '2024-05-01 22:00'"
-        ) from error
+    except ValueError:
+        instant = pd.NaT
+    if pd.isna(instant):
+        raise UsageError(f"known_at {known_at!r} is no instant: expected for example '2024-05-01 22:00'")
+    if len(known_at) == len("YYYY-MM-DD"):
+        instant += pd.Timedelta(days=1) - pd.Timedelta(microseconds=1)
     moment = instant.tz_localize("UTC") if instant.tz is None else instant.tz_convert("UTC")
     return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}'"
 

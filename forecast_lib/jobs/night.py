@@ -51,6 +51,7 @@ def run_night(config: RunConfig, stages: Stages) -> RunSummary:
         with stages.single("settle"):
             unsettled = reads.read_unsettled(store.con, config.as_of)
             tonight = results.with_outcomes(tonight, config, unsettled, stages.now())
+        tonight = results.with_absent(store, tonight, config)
         return _store_and_publish(store, config, "nightly", tonight, stages)
 
 
@@ -167,15 +168,10 @@ def _pool(
         return kept
     series = pool.learners(market, config.tickers, config.model, config.train)
     selection = select(series, config.model)
-    shards = [(member,) for member in range(config.train.members)] if series else []
-    names = [f"network {member + 1} of {len(shards)}" for (member,) in shards]
-    arguments: dict[str, Any] = {
-        "series": series,
-        "model": config.model,
-        "train": config.train,
-        "seed": config.seed,
-        "inputs": selection.inputs,
-    }
+    members = pool.pool_members(series, config.model, config.train, config.seed, selection.inputs)
+    shards = [(member,) for member in members]
+    names = [f"network {member.place + 1} of {len(shards)}" for member in members]
+    arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
     folder = models_folder(config.workspace)
     return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
@@ -219,7 +215,7 @@ def _backtested(
         "config": config.backtest,
         "seed": config.seed,
     }
-    members = backtests.members(series, variants, config.train, config.backtest)
+    members = backtests.members(series, variants, config.train, config.backtest, config.seed)
     names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
     trained = stages.spread(
         "backtest pool",
@@ -230,7 +226,9 @@ def _backtested(
         train=config.train,
         seed=config.seed,
     )
-    pools = backtests.join_pools(members, trained, variants, config.train, config.seed, len(series))
+    pools = backtests.join_pools(
+        members, trained, series, variants, config.train, config.backtest, config.seed
+    )
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
     return stages.spread(

@@ -48,6 +48,7 @@ __all__ = [
     "summary",
     "to_backtest",
     "to_forecast",
+    "with_absent",
     "with_backtest",
     "with_ends",
     "with_forecasts",
@@ -55,6 +56,8 @@ __all__ = [
     "with_problems",
     "with_scenarios",
 ]
+
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,24 @@ def with_scenarios(tonight: Night, config: RunConfig) -> Night:
     return dataclasses.replace(
         tonight, joint=joint_tables(tonight.forecasts, tonight.market.series, troubled, config)
     )
+
+
+def with_absent(store: Store, tonight: Night, config: RunConfig) -> Night:
+    """Say which tickers had a forecast the night before and are not asked for tonight: a file that was
+    mislaid, a line that fell out of a universe.
+    """
+    before = reads.read_run_before(store.con, config.as_of, config.tickers)
+    if before.empty:
+        return tonight
+    then = reads.read_of_run(store.con, "run_tickers", before["run_id"].iloc[0])
+    here = {*config.tickers, *(rename.was for rename in config.renames)}
+    gone = sorted(set(then.loc[~then["status"].isin(["ended", "none"]), "ticker"]) - here)
+    if not gone:
+        return tonight
+    names = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else "")
+    sentence = f"forecast on {before['as_of'].iloc[0]:%Y-%m-%d} and not asked for now: {names}"
+    market = dataclasses.replace(tonight.market, passed_over=(*tonight.market.passed_over, sentence))
+    return dataclasses.replace(tonight, market=market)
 
 
 def with_outcomes(tonight: Night, config: RunConfig, unsettled: pd.DataFrame, now: dt.datetime) -> Night:

@@ -187,18 +187,18 @@ def _scale_sample(series: TickerSeries, split: Split, names: tuple[str, ...], ho
     return Sample(inputs, session_features(series), *split.training, ahead)
 
 
-def _slopes(
+def pool_slopes(
     series: Sequence[TickerSeries],
     config: ModelConfig,
     train_config: TrainConfig,
     seed: int,
     names: tuple[str, ...],
 ) -> Array:
-    """Of the volatility scale, from the same tickers whichever member asks."""
+    """(inputs, horizon) of the volatility scale, the same for all members of a pool of these series."""
     return _panel(tuple(drawn(series, ticker_seed(seed, POOL))), config, train_config, names)
 
 
-@functools.lru_cache(maxsize=2)  # of one pool each member asks, and who joins them
+@functools.lru_cache(maxsize=2)  # its members ask, and who joins them
 def _panel(
     chosen: tuple[TickerSeries, ...], config: ModelConfig, train_config: TrainConfig, names: tuple[str, ...]
 ) -> Array:
@@ -282,6 +282,13 @@ def drawn(series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
     return sorted(series, key=lambda each: (ticker_seed(seed, each.ticker), each.ticker))[:_POOL_TICKERS]
 
 
+def drawn_by(member: int, series: Sequence[TickerSeries], seed: int) -> list[TickerSeries]:
+    """What one of a pool's networks learns from: 256 of the series, drawn for it, or all where there are no
+    more.
+    """
+    return drawn(series, ticker_seed(seed, f"{POOL}{member}"))
+
+
 def train_member(
     series: Sequence[TickerSeries],
     config: ModelConfig,
@@ -290,19 +297,24 @@ def train_member(
     seed: int,
     member: int,
     inputs: tuple[str, ...] = (),
+    slopes: Array | None = None,
 ) -> engine.Fit:
-    """Train one of a pool's networks on every ticker given, or on 256 of them where there are more.
+    """Train one of a pool's networks on what it draws of the series.
 
     Args:
+        series: those of the pool, or `drawn_by` the member.
         member: 0, 1, ...: its place in the pool; each has a seed of its own.
         inputs: what the volatility scale reads beside the usual, by name.
+        slopes: `pool_slopes`, where the series are not all of the pool's; None: made of the series.
 
     Raises:
         TrainingDiverged: the network became NaN or infinite.
     """
     own_seed = ticker_seed(seed, f"{POOL}{member}")
-    slopes = _slopes(series, config, train_config, seed, inputs)
-    chosen = [_prepared(each, config, train_config, slopes, inputs) for each in drawn(series, own_seed)]
+    if slopes is None:
+        slopes = pool_slopes(series, config, train_config, seed, inputs)
+    own = drawn_by(member, series, seed)
+    chosen = [_prepared(each, config, train_config, slopes, inputs) for each in own]
     training, validation = _corpora(chosen)
     network = network_of(config)
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
@@ -329,7 +341,7 @@ def join_pool(
         network=network_of(config),
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
-        slopes=_slopes(series, config, train_config, seed, inputs),
+        slopes=pool_slopes(series, config, train_config, seed, inputs),
         trained_through=str(max(each.sessions[-1] for each in series)),
         data_sha256=_data_sha256(
             # whatever the order they were asked for in

@@ -20,8 +20,8 @@ __all__ = [
     "withdrawn",
 ]
 
-LARGEST_PRICE = 1e9
-"""The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, indices and won prices stay under 1e7."""
+LARGEST_PRICE = 1e12
+"""The dearest share (Berkshire Hathaway A) costs under 1e6 dollars, a bitcoin some 1e9 rupiah or dong."""
 
 SPLIT_RANGE = (1e-4, 1e4)
 """Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""

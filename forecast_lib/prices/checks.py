@@ -37,6 +37,9 @@ _RECENT, _FEWEST_REFUSED = 20, 5
 and five rows.
 """
 
+_APART, _STEPS_APART = np.timedelta64(5, "D"), 20
+"""Daily prices never lie so many times in a row so far apart; those of weeks and months always do."""
+
 _CURRENCY_STAYS = 10
 """New sessions in another currency, after which it is taken for the ticker's: neither a reply with a slipped
 label nor a company that changes its currency holds it for good.
@@ -206,6 +209,7 @@ def check(
         *((ticker, _in_another_currency(words)) for ticker, words, stays in currencies if not stays),
         *_without_rows(screened, breaches, beside),
         *_doubtful(screened, breaches, beside),
+        *_not_daily(screened.good(), beside),
     ]
     doubts += [
         (ticker, Hold("assumed_split_basis", told.assumption))
@@ -361,6 +365,28 @@ def _doubtful(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> 
                 f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
             )
             yield str(ticker), Hold("too_many_refused", reason, wrong[0])
+
+
+def _not_daily(good: Histories, beside: Histories) -> Iterator[tuple[str, Hold]]:
+    """Tickers whose newest rows lie days apart each time, as those of weeks and months do."""
+    if not len(good):
+        return
+    first, end = good.bounds()[:-1], good.bounds()[1:]
+    near = (np.diff(good.sessions) < _APART) & (np.diff(good.of) == 0)
+    nears = np.concatenate([[0], np.cumsum(near)])  # up to each row
+    newest = np.maximum(end - 1, 0)
+    recent = np.maximum(newest - _STEPS_APART, np.minimum(first, newest))
+    apart = (end > first) & (nears[newest] == nears[recent])
+    for place in np.flatnonzero(apart).tolist():
+        days = np.union1d(good.sessions[first[place] : end[place]], beside.sessions[beside.of == place])
+        before = np.flatnonzero(np.diff(days) < _APART)
+        begin = int(before[-1]) + 1 if len(before) else 0  # the last row that is one of a day
+        if len(days) - 1 - begin >= _STEPS_APART:
+            reason = (
+                f"its last {len(days) - begin} rows lie {_APART.astype(int)} days or more apart: expected one"
+                " for each session, not each week or month"
+            )
+            yield good.tickers[place], Hold("not_daily", reason, days[begin + 1] if len(before) else None)
 
 
 def _by_choice(breaches: pd.DataFrame, severities: Mapping[str, str]) -> Iterator[tuple[str, Hold]]:

@@ -7,10 +7,11 @@ list, changed its unit, begun to take dividends out of its prices, or delivers s
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.checks import Before, Checked, Hold
@@ -61,18 +62,23 @@ class Factor:
     since: np.datetime64 | None = None
 
 
-def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, str]) -> Checked:
+def beside_the_past(
+    checked: Checked, before: Before, tickers: Collection[str], severities: Mapping[str, str]
+) -> Checked:
     """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
     explains; of those whose past has become dividend-adjusted only the new rows.
 
     Args:
-        checked: whole histories.
-        before: of these tickers and maybe more.
+        before: of the same tickers and maybe more.
+        tickers: those that are looked at, of which whole histories came.
     """
     holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
-    actions = before.about(checked.good.tickers).actions
+    struck: list[str] = []
+    actions = before.about(list(tickers)).actions
     paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
+        if ticker not in tickers:
+            continue
         rows, stored = checked.good.part(place), before.rows.part(before.rows.tickers.index(ticker))
         common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
@@ -94,18 +100,31 @@ def beside_the_past(checked: Checked, before: Before, severities: Mapping[str, s
                 else "changed its past, and not its newest prices"
             )
             says = f"the source has {why}; what is stored stays"
-        elif np.count_nonzero(new) >= _RESCALED_STAYS or severities["rescaled"] != "hold_ticker":
+        elif np.count_nonzero(new) >= _RESCALED_STAYS:
             says = f"{times} before, for two weeks already"
         else:
-            stays[low:high] = False
-            reason = (
-                f"{times} it is stored, and neither a split nor a dividend explains it: nothing of it is"
-                " taken; look at the source (it is believed if it stays so for two weeks)"
-            )
-            holds.setdefault(ticker, Hold("rescaled", reason))
-            continue
+            struck.append(ticker)
+            says = f"{times} it is stored, and neither a split nor a dividend explains it"
+            if severities["rescaled"] == "hold_ticker":
+                stays[low:high] = False
+                reason = (
+                    f"{says}: nothing of it is taken; look at the source (it is believed if it stays so for"
+                    " two weeks)"
+                )
+                holds.setdefault(ticker, Hold("rescaled", reason))
+                continue
         flags[ticker] = (*flags.get(ticker, ()), says)
-    return dataclasses.replace(checked, good=checked.good.rows(stays), holds=holds, flags=flags)
+    more = pd.DataFrame({"ticker": struck, "rule": "rescaled", "severity": severities["rescaled"], "rows": 1})
+    findings = (
+        pd.concat([checked.findings, more], ignore_index=True)[list(checked.findings)].astype(
+            checked.findings.dtypes.to_dict()
+        )
+        if struck
+        else checked.findings
+    )
+    return dataclasses.replace(
+        checked, good=checked.good.rows(stays), holds=holds, flags=flags, findings=findings
+    )
 
 
 def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tuple[Days, Values]) -> Factor:

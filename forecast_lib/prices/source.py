@@ -244,9 +244,9 @@ class PriceSource(Protocol):
         """Every row of each ticker from its first session (None: from the beginning) to `last`, both
         inclusive.
 
-        What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices where there is
-        nothing, TransientError where it may come later, FileRefused and TickerHeld where it cannot be
-        read without guessing.
+        What stands in the way of one ticker is its `Told.problem`: UnknownTicker or NoPrices (of the rule
+        `no_rows`) where there is nothing, TransientError where it may come later, FileRefused and TickerHeld
+        where it cannot be read without guessing.
 
         Args:
             done: hears of each ticker that is answered, from any thread.

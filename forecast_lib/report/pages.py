@@ -43,7 +43,7 @@ from forecast_lib.report.sections.tickers import (
     ticker_lines,
 )
 from forecast_lib.report.sections.tonight import Tonight, tonight
-from forecast_lib.report.words import FILTERS, cell, page_name
+from forecast_lib.report.words import FILTERS, cells, page_name
 
 __all__ = ["INDEX", "IndexPage", "TickerPage", "pages_of", "render_recipe", "report_pages"]
 
@@ -244,7 +244,7 @@ def _environment() -> Environment:
     script = _source(environment, "tickers.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals.update(
-        cell=cell, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'")
+        cells=cells, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'")
     )
     return environment
 

@@ -32,7 +32,7 @@ __all__ = [
     "nice_ticks",
 ]
 
-Style = Literal["actual", "forecast", "baseline", "points"]
+Style = Literal["actual", "forecast", "baseline"]
 
 # A horizon of 5 after 120 closes would get 4 % of the width: too little to see a band in.
 _FORECAST_SHARE, _FORECAST_SHARE_WIDE = 0.32, 0.2
@@ -515,22 +515,10 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
     ticks = tuple(
         Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True)
     )
-    shapes = tuple(
-        Shape(series.style, frame.line(xs, series.values))
-        for series in plot.series
-        if series.style != "points"
-    )
-    marks = tuple(
-        Mark(round(x, 1), round(frame.y(value), 1), "points")
-        for series in plot.series
-        if series.style == "points"
-        for x, value in zip(xs, series.values, strict=True)
-        if value is not None and math.isfinite(value)
-    )
+    shapes = tuple(Shape(series.style, frame.line(xs, series.values)) for series in plot.series)
     return Drawing(
         plot.title, width, height, frame.left, frame.right, frame.top, frame.bottom, ticks, frame.y_ticks,
-        shapes, marks,
-        legend=tuple((series.style, series.name) for series in plot.series), css="wide",
+        shapes, legend=tuple((series.style, series.name) for series in plot.series), css="wide",
     )  # fmt: skip
 
 

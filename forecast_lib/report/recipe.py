@@ -33,7 +33,6 @@ class RecipeReport:
         flattery: sentences that say plainly what flatters `figures`.
         plots: drawn in this order.
         about: series, window, network and training in a sentence or two.
-        simulated: the series is made up by the simulated market; the page says so loudly.
         origin: label and text pairs for the page's foot: run, code version, source file and the like.
     """
 
@@ -44,5 +43,4 @@ class RecipeReport:
     flattery: tuple[str, ...] = ()
     plots: tuple[Plot, ...] = ()
     about: str = ""
-    simulated: bool = False
     origin: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "cell", "page_name", "percent_of", "severity"]
+__all__ = ["FILTERS", "MISSING", "cells", "page_name", "percent_of", "severity"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -48,17 +48,20 @@ def page_name(ticker: str) -> str:
     return f"{'_' if taken else ''}{safe}.html"
 
 
-def cell(label: str, value: object, css: str = "n") -> Markup:
-    """A table's cell that names itself where the table is stacked, on a phone.
+def cells(*parts: tuple[Any, ...]) -> Markup:
+    """Cells of a table's row, each of which names itself where the table is stacked, on a phone.
 
-    >>> cell("From", "a < b", "")
-    Markup('<td data-label="From">a &lt; b</td>')
+    Args:
+        parts: of each its label, its value, and its class where it is no figure.
+
+    >>> cells(("From", "a < b", ""), ("n", 3))
+    Markup('<td data-label="From">a &lt; b</td><td class="n" data-label="n">3</td>')
     """
-    return Markup(f"{_opened(label, css)}{escape(value)}</td>")
+    return Markup("".join([f"{_opened(label, *css)}{escape(value)}</td>" for label, value, *css in parts]))
 
 
 @functools.cache
-def _opened(label: str, css: str) -> str:
+def _opened(label: str, css: str = "n") -> str:
     named = f' class="{css}"' if css else ""
     return f'<td{named} data-label="{escape(label)}">'
 

@@ -28,6 +28,9 @@ _NUMBERS = re.compile(r"FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|U?(?:TINY|SMALL|BIG|HUGE
 # A time with a zone is stored as an instant: the exchange's own date, which was meant, cannot be told from it
 # any more.
 _DAYS = re.compile(r"DATE|TIMESTAMP(?:_\w+)?")
+_INSTANTS = ("known_at",)
+"""Roles of which the time of the day counts too, UTC, a zone or none."""
+
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "2GB",
     "threads": "2",
@@ -41,8 +44,8 @@ class ParquetFiles:
     column's own name.
 
     Every method raises FileRefused: no Parquet file, damaged, more than `max_rows` rows, or a wanted column
-    of lists, structures or times with a zone; or a name with `* ? [ ] { }`, which DuckDB would read as a
-    pattern for several files.
+    of lists, structures or (unless it is `known_at`) times with a zone; or a name with `* ? [ ] { }`, which
+    DuckDB would read as a pattern for several files.
     """
 
     def __init__(self, max_rows: int = MAX_PARQUET_ROWS) -> None:
@@ -80,14 +83,15 @@ class ParquetFiles:
         self, path: Path, columns: Mapping[str, str], since: Mapping[str, dt.date | None] | None
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         """Places in the file, from 0, and by role the columns: texts as objects (tickers maybe as
-        categories), numbers and days as arrays.
+        categories), numbers, days and instants (UTC) as arrays.
 
         Args:
             since: by name in the ticker column the first day that is wanted, None for all; earlier rows come
                 where they have an action or no day. None for the whole file.
         """
         with _opened(path) as con:
-            given = _selected(columns, _types(con, path), path)
+            types = _types(con, path)
+            given = _selected(columns, types, path)
             wanted, values = "true", dict[str, Any](path=str(path))
             if since is not None:
                 # Names as an enumeration: unlike a join, looking them up keeps the file's order, which is
@@ -105,6 +109,9 @@ class ParquetFiles:
                 f" WHERE {wanted}"
             )
             found = {role: _plain(column) for role, column in con.execute(sql, values).fetchnumpy().items()}
+            for role in given:
+                if _is_day(role, types[columns[role]]):
+                    found[role] = found[role].astype("datetime64[D]")
         if since is not None:
             found["ticker"] = pd.Categorical.from_codes(found["ticker"], categories=list(since))
         return found.pop("place"), found
@@ -128,8 +135,10 @@ def _selected(columns: Mapping[str, str], types: Mapping[str, str], path: Path) 
     given = {}
     for role, name in columns.items():
         kind, column = types[name], _quoted(name)
-        if _DAYS.fullmatch(kind):
+        if _is_day(role, kind):
             given[role] = f"CASE WHEN isfinite({column}) THEN {column}::DATE END"
+        elif role in _INSTANTS and kind.startswith("TIMESTAMP"):
+            given[role] = f"CASE WHEN isfinite({column}) THEN make_timestamp(epoch_us({column})) END"
         elif kind == "VARCHAR" or _NUMBERS.fullmatch(kind):
             given[role] = column if kind == "VARCHAR" else f"{column}::DOUBLE"
         else:
@@ -138,6 +147,10 @@ def _selected(columns: Mapping[str, str], types: Mapping[str, str], path: Path) 
                 " zone"
             )
     return given
+
+
+def _is_day(role: str, kind: str) -> bool:
+    return bool(_DAYS.fullmatch(kind)) and (role not in _INSTANTS or kind == "DATE")
 
 
 def _has_action(given: Mapping[str, str], kind: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.trailing import expanding_mean, fading_mean, trailing_mean
 
 __all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "rises", "session_features"]
 
@@ -45,6 +46,8 @@ class SessionFeatures:
         log_close: (sessions,), with steps over missing sessions made as small as those of one session: only
             differences of it mean anything.
         variance: (sessions,) estimate of the session's own variance of the log return, positive.
+        overnight_variance: (sessions,) the part of it that came before the open; zero where open or range is
+            not known.
         log_variances: (sessions, 4) logarithms of the mean variance over the last 1, 5, 22 and 66 sessions.
         ewma_sigma: (sessions,) daily volatility known at the close, exponentially weighted.
     """
@@ -52,17 +55,14 @@ class SessionFeatures:
     values: np.ndarray
     log_close: Array
     variance: Array
+    overnight_variance: Array
     log_variances: Array
     ewma_sigma: Array
 
 
-def _trailing_mean(values: Array, sessions: int) -> Array:
-    return pd.Series(values).rolling(sessions, min_periods=1).mean().to_numpy()
-
-
 def log_mean_variance(variance: Array, sessions: int) -> Array:
     """(sessions,): logarithm of the mean variance over the last so many sessions, of fewer at the start."""
-    return np.log(np.maximum(_trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
+    return np.log(np.maximum(trailing_mean(variance, sessions), _SMALLEST_VARIANCE))
 
 
 def rises(log_variances: Array) -> Array:
@@ -145,15 +145,15 @@ def _features(prices: _Prices) -> SessionFeatures:
         in_range = (series.close - series.low) / (series.high - series.low) - 0.5
         volume = np.log(series.volume)
     variance = _session_variance(series, overnight, returns)
-    ewma = pd.Series(variance).ewm(alpha=1 - _EWMA_DECAY, adjust=True).mean().to_numpy()
-    means = np.stack([_trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
+    ewma = fading_mean(variance, _EWMA_DECAY)
+    means = np.stack([trailing_mean(variance, n) for n in (1, 5, 22, 66)], axis=1)
     # A frozen session's tiny variance would be an outlier of many log units: floor it by 2 % of its last 66
     # sessions' mean.
     logs = np.log(np.maximum(means, 0.02 * means[:, 3:]))
-    long_run = pd.Series(logs[:, 3]).expanding().mean().to_numpy()
+    long_run = expanding_mean(logs[:, 3])
     sigma_before = np.sqrt(np.concatenate([ewma[:1], ewma[:-1]]))
     volume = np.where(np.isfinite(volume), volume, np.nan)
-    log_volume = volume - pd.Series(volume).rolling(22, min_periods=5).mean().to_numpy()
+    log_volume = volume - trailing_mean(volume, 22, fewest=5)
     columns = [
         returns / sigma_before,
         overnight / sigma_before,
@@ -172,4 +172,5 @@ def _features(prices: _Prices) -> SessionFeatures:
     values = np.clip(
         np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP
     )
-    return SessionFeatures(values.astype(np.float32), log_close, variance, logs, np.sqrt(ewma))
+    before_open = np.where(np.isfinite(overnight) & (series.high > series.low), overnight**2, 0.0)
+    return SessionFeatures(values.astype(np.float32), log_close, variance, before_open, logs, np.sqrt(ewma))

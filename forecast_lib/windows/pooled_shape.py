@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.features import WARM_UP, session_features
-from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, PooledShape, TickerSeries
 
 __all__ = ["leaning", "pooled_shape"]
@@ -30,6 +29,7 @@ _PRIOR_DAYS = 250
 _OWN_PRIOR_DAYS = 1000
 _MOST_OVERLAP = 5  # of neighbouring cutoffs every fifth at most is left in: the others hardly say more
 _OUTER = QUANTILES.index(0.975)
+_LEVELS = np.array(QUANTILES)
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,13 @@ def _scores(members: Sequence[TickerSeries], step: int) -> _Scores:
     parts = []
     for series in members:
         features = session_features(series)
-        scores = future_log_returns(features.log_close, step)[:, step - 1] / (
-            features.ewma_sigma * np.sqrt(step)
+        weekday = _weekday(series.sessions[:-step])
+        at = np.flatnonzero(weekday % min(step, _MOST_OVERLAP) == 0)
+        at = at[np.searchsorted(at, WARM_UP) :]
+        moves = features.log_close[at + step] - features.log_close[at]
+        parts.append(
+            (weekday[at], series.sessions[at + step], moves / (features.ewma_sigma[at] * np.sqrt(step)))
         )
-        weekday = _weekday(series.sessions)
-        chosen = (weekday[:-step] % min(step, _MOST_OVERLAP) == 0) & (
-            np.arange(len(series) - step) >= WARM_UP
-        )
-        parts.append((weekday[:-step][chosen], series.sessions[step:][chosen], scores[:-step][chosen]))
     return _Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -96,14 +95,27 @@ def _lying(scores: _Scores, day: np.datetime64, step: int) -> tuple[Array, Array
     many independent days they are from; None where those are too few.
     """
     window = (scores.known < day) & (scores.known >= day - _YEARS)
-    count = len(np.unique(scores.weekday[window])) * min(step, _MOST_OVERLAP)
+    weekdays = scores.weekday[window]
+    if not len(weekdays):
+        return None
+    count = np.count_nonzero(np.bincount(weekdays - weekdays.min())) * min(step, _MOST_OVERLAP)
     if count < _FEWEST_DAYS:
         return None
-    quantiles = np.quantile(scores.values[window], QUANTILES)
+    quantiles = _quantiles(scores.values[window])
     half = (quantiles - quantiles[::-1]) / 2
     if not half[_OUTER] > 0:
         return None
     return (quantiles + quantiles[::-1]) / 2 / half[_OUTER], half / half[_OUTER], count / step
+
+
+def _quantiles(values: Array) -> Array:
+    """(len(QUANTILES),) as `np.quantile` has them, by sorting once."""
+    ordered = np.sort(values)
+    place = _LEVELS * (len(ordered) - 1)
+    below = place.astype(np.int64)
+    low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    share, apart = place - below, high - low
+    return np.where(share < 0.5, low + apart * share, high - apart * (1 - share))
 
 
 def leaning(

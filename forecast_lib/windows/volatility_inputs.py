@@ -1,23 +1,25 @@
 """What is known at each close about the variance of the sessions to come: the inputs of a model's volatility
 scale.
 
-Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls; the
-day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters
-before and a year before, as companies report their results on much the same days; and what all tickers
-have in common (`windows.common`). Where they pay, covariates and events come on top (`covariates`).
-Everything is causal: row t uses sessions up to t, and of later ones what was expected at t.
+Besides the variances of the last 1, 5, 22 and 66 sessions: returns, as volatility rises more after falls;
+the day of the week; the variance of 3 and of 250 sessions; what happened at the same time in the quarters
+before and a year before, as companies report their results on much the same days; how much of the last
+session's variance came while the exchange was open, for a gap before its open is mostly one piece of news,
+and sooner over; and what all tickers have in common (`windows.common`). Where they pay, covariates and
+events come on top (`covariates`). Everything is causal: row t uses sessions up to t, and of later ones what
+was expected at t.
 """
 
 import functools
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.covariates.inputs import is_ahead
 from forecast_lib.windows.common import COMMON
 from forecast_lib.windows.features import FEATURES, SessionFeatures, log_mean_variance, session_features
 from forecast_lib.windows.series import Array, TickerSeries
+from forecast_lib.windows.trailing import trailing_sum
 
 __all__ = ["VOLATILITY_INPUTS", "scale_inputs", "volatility_inputs"]
 
@@ -29,14 +31,12 @@ VOLATILITY_INPUTS = (
     *("log_var_250", "log_var_3"),
     *(f"shock_{days}_days_ago" for days in _QUARTERS),
     *("largest_shock_quarter_ago", "largest_shock_year_ago"),
+    "intraday_share",
     *COMMON,
 )
 _LOWEST_SHOCK, _HIGHEST_SHOCK = -2.0, 5.0  # log units
+_SMALLEST_SHARE = 0.05
 _RETURN_Z = FEATURES.index("return_z")
-
-
-def _trailing_sum(values: Array, sessions: int) -> Array:
-    return pd.Series(values).rolling(sessions, min_periods=1).sum().to_numpy()
 
 
 def _shocks(features: SessionFeatures) -> Array:
@@ -45,6 +45,12 @@ def _shocks(features: SessionFeatures) -> Array:
     return np.clip(
         np.log(features.variance) - np.concatenate([usual[:1], usual[:-1]]), _LOWEST_SHOCK, _HIGHEST_SHOCK
     )
+
+
+def _intraday_share(features: SessionFeatures) -> Array:
+    """(sessions,): log share of each session's variance that came after its open."""
+    share = 1 - features.overnight_variance / features.variance
+    return np.log(np.clip(share, _SMALLEST_SHARE, 1.0))
 
 
 def _mean_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
@@ -75,14 +81,15 @@ def volatility_inputs(series: TickerSeries) -> Array:
         *features.log_variances.T,
         z,
         np.minimum(z, 0.0),
-        _trailing_sum(z, 5),
-        _trailing_sum(z, 22),
+        trailing_sum(z, 5),
+        trailing_sum(z, 22),
         *(weekday[None] == np.arange(4)[:, None]).astype(np.float64),
         log_mean_variance(features.variance, 250),
         log_mean_variance(features.variance, 3),
         *(_mean_around(days, shocks, following - ago, 1) for ago in _QUARTERS),
         _largest_around(days, shocks, following - _QUARTERS[0], 3),
         _largest_around(days, shocks, following - _QUARTERS[-1], 3),
+        _intraday_share(features),
     ]
     beside = np.full((len(series), len(COMMON)), np.nan)
     if series.inputs is not None:

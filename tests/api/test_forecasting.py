@@ -70,10 +70,13 @@ def test_networks_go_on_with_newer_rows_and_with_series_that_they_do_not_know(ne
     }
 
 
-def test_networks_that_were_saved_forecast_the_same_bit_for_bit(networks: Networks, tmp_path: Path) -> None:
-    networks.save(tmp_path / "kept")
+def test_networks_that_were_saved_forecast_the_same_bit_for_bit(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    networks.save("~/kept")
     files = {path.suffix for path in (tmp_path / "kept").iterdir()}
-    again = Networks.load(str(tmp_path / "kept"))
+    again = Networks.load("~/kept")
     frame = pd.concat([walk(1, 420), walk(2), walk(3, 30)])
     pd.testing.assert_frame_equal(again.forecast(frame), networks.forecast(frame), rtol=0, atol=0)
     assert (repr(again), files) == (repr(networks), {".npz", ".json"})
@@ -147,7 +150,7 @@ def test_a_frame_that_nothing_can_be_learned_from_is_refused() -> None:
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
-        (walk(1).rename(columns={"y": "close"}), "the frame has no column y: expected unique_id, ds and y"),
+        (walk(1).rename(columns={"y": "close"}), "the frame has no column y: expected unique_id, ds, y"),
         (walk(1).head(0), "the frame has no rows"),
         (walk(1).head(9), "unique_id 'S1' has 9 rows: expected 10 or more"),
         (
@@ -161,13 +164,29 @@ def test_a_frame_that_nothing_can_be_learned_from_is_refused() -> None:
             walk(1).assign(ds=walk(1)["ds"].dt.tz_localize("America/New_York")),
             "ds has the time zone America/New_York",
         ),
+        (
+            walk(1).assign(ds=walk(1)["ds"].dt.strftime("%Y-%m-%dT00:00:00+09:00")),
+            r"ds has the time zone UTC\+09:00: expected the exchange's own dates",
+        ),
         (walk(1).assign(ds="yesterday"), "ds cannot be read as dates"),
+        (walk(1).assign(ds=walk(1)["ds"].where(walk(1).index != 5)), "1 of 400 rows have no ds"),
+        (pd.concat([walk(1), walk(2).assign(unique_id=None)]), "400 of 800 rows have no unique_id"),
+        (pd.concat([walk(1), walk(1)["y"]], axis=1), "'y' 2 times: expected each column once"),
         ([1, 2], "expected a frame of pandas, polars or Arrow, came builtins.list"),
     ],
 )
 def test_a_wrong_frame_is_refused_by_name(frame: pd.DataFrame, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         forecast_long(frame)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_volume_that_is_missing_is_not_known_however_it_is_written(missing: object) -> None:
+    volume = np.full(400, 5.0)
+    volume[0] = np.nan
+    given = walk(1).assign(volume=pd.Series([missing, *[5] * 399], dtype=object))
+    made, same = (forecast_long(frame, model="har") for frame in (given, walk(1).assign(volume=volume)))
+    pd.testing.assert_frame_equal(made, same)
 
 
 def test_a_model_that_is_not_known_is_refused() -> None:

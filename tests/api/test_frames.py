@@ -68,6 +68,15 @@ def test_a_model_that_learns_is_given_the_kind_of_frame_that_came() -> None:
     )
 
 
+def test_dates_with_a_time_zone_are_refused_and_not_moved_to_another_day() -> None:
+    """A midnight in Tokyo is the afternoon of the day before in UTC."""
+    there = DATES.with_columns(pl.col("ds").cast(pl.Datetime("us")).dt.replace_time_zone("Asia/Tokyo"))
+    with pytest.raises(
+        UsageError, match="ds has the time zone Asia/Tokyo: expected the exchange's own dates"
+    ):
+        forecast_long(there)
+
+
 def test_a_lazy_frame_is_refused() -> None:
     with pytest.raises(UsageError, match=r"came polars\.LazyFrame: collect a lazy one first"):
         forecast_long(DATES.lazy())
@@ -133,6 +142,9 @@ for kind, frame_of in (("polars", pl.DataFrame), ("arrow", pa.Table)):
 frame = walk(1)
 days = frame["ds"].dt.date.tolist()
 table = pa.table({"unique_id": frame["unique_id"].tolist(), "ds": days, "y": frame["y"].to_numpy()})
+there = table.set_column(1, "ds", pa.array(frame["ds"].dt.tz_localize("Asia/Tokyo")))
+with pytest.raises(UsageError, match="ds has the time zone Asia/Tokyo"):
+    forecast_long(there, model="naive")
 made, same = forecast_long(table, model="naive"), forecast_long(frame, model="naive")
 assert isinstance(made, pa.Table) and made.schema.field("ds").type == pa.date32()
 assert made["naive-lo-80"].to_pylist() == same["naive-lo-80"].tolist()

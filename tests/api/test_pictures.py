@@ -70,6 +70,11 @@ def test_what_is_not_clear_is_asked_for(given: dict, said: str) -> None:
         plot_long(frame, forecast_long(frame, model="naive"), **given)
 
 
+def test_a_frame_that_cannot_be_drawn_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="the frame has no column unique_id: expected unique_id, ds, y"):
+        plot_long(walk(1).drop(columns="unique_id"), forecast_long(walk(1), model="naive"))
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two nights. The close that came is 100; of what had been said for it q025 is 96, q975 104."""

@@ -132,6 +132,10 @@ def test_steps_are_told_apart_by_their_cutoff(made: pd.DataFrame) -> None:
     assert table[["model", "step", "n"]].to_numpy().tolist() == [["naive", 1, 80], ["naive", 2, 79]]
     assert list(table)[-1] == "cov90"
     assert set(score_long(made.drop(columns="cutoff"), "garch")["step"]) == {1}
+    # A first day that has no price: the second is still the second.
+    first = two.groupby("cutoff")["ds"].transform("min") == two["ds"]
+    gone = score_long(two.assign(y=two["y"].where(~first)), "garch", models=["naive"], coverage=[90])
+    pd.testing.assert_frame_equal(gone, table[table["step"] == 2].reset_index(drop=True))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,18 @@ def test_steps_are_told_apart_by_their_cutoff(made: pd.DataFrame) -> None:
     [
         (walk(1), "garch", "the frame has no model 'garch': it has none"),
         (walk(1).assign(garch=1.0), "theta", "the frame has no model 'theta': it has garch"),
-        (walk(1).drop(columns="y"), "garch", "the frame has no column y: came unique_id, ds"),
+        (
+            walk(1).assign(garch=1.0, sector="shipping"),
+            "garch",
+            "column sector holds no numbers: name the models",
+        ),
+        (
+            walk(1).assign(garch=1.0, cutoff=walk(1)["ds"].where(walk(1).index > 3)),
+            "garch",
+            "4 of 400 rows have no cutoff",
+        ),
+        (walk(1).assign(y=np.nan, garch=1.0), "garch", "no row has an outcome y"),
+        (walk(1).drop(columns="y"), "garch", "the frame has no column y: expected unique_id, ds, y, came"),
     ],
 )
 def test_a_frame_without_outcomes_or_models_is_refused(frame: pd.DataFrame, against: str, said: str) -> None:

@@ -31,6 +31,7 @@ def test_a_workspace_gives_forecasts_history_prices_and_any_query(workspace: Wor
     assert (len(history), history["actual"].notna().sum()) == (4, 1)
     assert len(workspace.prices("AAA")) == 2
     assert len(workspace.prices("AAA", known_at=str(nights.now(0)))) == 1
+    assert len(workspace.prices("AAA", known_at=f"{nights.now(0):%Y-%m-%d}")) == 1  # the whole of that day
     assert workspace.backtests().empty
     assert workspace.sql("SELECT count(*) AS n FROM runs")["n"].tolist() == [2]
 
@@ -78,8 +79,9 @@ def test_prices_come_out_in_the_long_layout_on_the_newest_share_basis(tmp_path: 
 
 
 def test_an_instant_that_is_none_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(UsageError, match="known_at 'last week' is no instant"):
-        workspace.prices("AAA", known_at="last week")
+    for said in ("last week", "", "NaT"):
+        with pytest.raises(UsageError, match=f"known_at '{said}' is no instant"):
+            workspace.prices("AAA", known_at=said)
 
 
 def test_a_folder_without_a_publication_is_refused(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def result():
 @pytest.fixture(scope="module")
 def pools():
     config, series = REPLAY, [SERIES]
-    wanted = backtests.members(series, (MODEL,), SCHEDULE, config)
+    wanted = backtests.members(series, (MODEL,), SCHEDULE, config, 1)
     trained = backtests.train_pool_shard(wanted, (MODEL,), SCHEDULE, 1)
-    return backtests.join_pools(wanted, trained, (MODEL,), SCHEDULE, 1, len(series))[0]
+    return backtests.join_pools(wanted, trained, series, (MODEL,), SCHEDULE, config, 1)[0]
 
 
 def replayed(arm, pools):
@@ -151,7 +151,7 @@ def test_nights_have_the_models_that_their_replay_has(tmp_path, pools, monkeypat
         work = plan.plan_refresh(config, market, known)
         anew, kept = [each.decision for each in work if each.decision.action == "retrain"], None
         if anew and (kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew)) is None:
-            fits = pool.train_members(range(SCHEDULE.members), [series], MODEL, SCHEDULE, 1)
+            fits = pool.train_members(pool.pool_members([series], MODEL, SCHEDULE, 1), MODEL, SCHEDULE, 1)
             kept = pool.keep_pool(fits, [series], MODEL, SCHEDULE, 1, models_folder(tmp_path))
         refreshed = refresh_shard(plan.with_pool(work, kept), MODEL, SCHEDULE, 1)
         night = keep_models(config, market, refreshed, kept)

@@ -70,9 +70,9 @@ def test_combined_is_what_the_nights_would_have_published(result):
         & (result.forecasts["cutoff"] == pd.Timestamp(SERIES.sessions[239]))
     ]
     seen = SERIES.until(240)
-    wanted = backtests.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS)
+    wanted = backtests.members([SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)
     trained = backtests.train_pool_shard(wanted, (MODEL,), TRAIN, 1)
-    pool = backtests.join_pools(wanted, trained, (MODEL,), TRAIN, 1, 1)[0][0].kept
+    pool = backtests.join_pools(wanted, trained, [SERIES], (MODEL,), TRAIN, TWO_FOLDS, 1)[0][0].kept
     (made,) = refresh_shard(
         [Work(seen, Decision("retrain", "no_model"), start=pool.pool, pool_sha256=pool.sha256)],
         MODEL,
@@ -139,9 +139,9 @@ def spread(shard):
     """As the flow does it: the networks of every fold, one task each, then the tickers."""
     same = ((MODEL,), TRAIN, TWO_FOLDS)
     shard = backtests.shaped(shard, *same)
-    wanted = backtests.members(shard, *same)
+    wanted = backtests.members(shard, *same, 1)
     trained = [fit for each in wanted for fit in backtests.train_pool_shard((each,), (MODEL,), TRAIN, 1)]
-    pools = backtests.join_pools(wanted, trained, (MODEL,), TRAIN, 1, len(shard))
+    pools = backtests.join_pools(wanted, trained, shard, *same, 1)
     return backtests.backtest_shard(shard, (MODEL,), pools, TRAIN, TWO_FOLDS, 1, BASELINES)
 
 

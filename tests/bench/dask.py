@@ -5,6 +5,11 @@ makes of 50,000 tickers.
 `SIZES` tickers with each of `WAYS`, and for the writer second nights of `WRITER_SIZES` tickers that train
 nothing. Each night is a `tickercast nightly` in a process of its own, with a Prefect server for all of them;
 bytes are counted where shards are packed and results unpacked, processor time is the operating system's.
+
+`python -m tests.bench.dask messages [TICKERS]` is a first night of 20,000 tickers with short histories, the
+least network and a short backtest on two Dask workers: the largest messages, and what the flow's process,
+which alone writes, does beside the workers.
+
 Beyond the sizes measured the figures are straight lines through the two.
 """
 
@@ -25,7 +30,7 @@ from typing import Any
 from flows import cli
 from flows.running import shards
 from flows.service.deployments import local_server
-from tests.conftest import clean_environment, free_port
+from tests.bench.night import EVENINGS, write_market
 
 SIZES = (8, 32)
 WAYS = (("threads", 2), ("processes", 2), ("dask", 1), ("dask", 2))
@@ -34,6 +39,9 @@ MODELLED = (5_000, 50_000)
 WORKERS_MODELLED = (2, 16, 128)
 WORKED, WRITER = ("pool", "models", "backtest pool", "backtest"), ("compare", "forecast", "store", "publish")
 FIRST, SECOND = "2024-05-02", "2024-05-03"
+MANY, SHORT = 20_000, 200
+LEAST, BRIEF = "--units 4 --lookback 10 --horizon 2 --epochs 1".split(), {"TICKERCAST_TEST_SHARE": "0.05"}
+LARGEST_MB = 50
 
 
 @dataclass(frozen=True)
@@ -43,15 +51,19 @@ class Night:
     Attributes:
         seconds: by stage.
         sent, back: bytes by the function that was called elsewhere.
+        largest: bytes of the largest message to a worker, and from one, by function.
         own, workers: seconds of processor time, of the flow's process and of its children.
+        peak_gib: memory of the flow's process.
     """
 
     wall: float
     seconds: dict[str, float]
     sent: dict[str, int]
     back: dict[str, int]
+    largest: dict[str, tuple[int, int]]
     own: float
     workers: float
+    peak_gib: float
     forecasts_hash: str
 
     def stages(self, names: tuple[str, ...]) -> float:
@@ -62,7 +74,12 @@ class Night:
 def _counted(report: dict[str, Any]) -> None:
     """Count what is packed and unpacked; a shard's call does both in one thread."""
     sent, back, here = Counter[str](), Counter[str](), threading.local()
-    pack, unpack = shards.pack, shards.unpack
+    largest: dict[str, tuple[int, int]] = {}
+    pack, unpack, parcels = shards.pack, shards.unpack, shards.parcels
+
+    def seen(out: int, home: int) -> None:
+        before = largest.get(here.name, (0, 0))
+        largest[here.name] = max(before[0], out), max(before[1], home)
 
     def packing(value: Any) -> bytes:
         content = pack(value)
@@ -70,12 +87,18 @@ def _counted(report: dict[str, Any]) -> None:
         sent[here.name] += len(content)
         return content
 
+    def cutting(content: bytes) -> list[shards.Parcel]:
+        pieces = parcels(content)
+        seen(max(map(len, pieces)), 0)
+        return pieces
+
     def unpacking(content: bytes) -> Any:
         back[here.name] += len(content)
+        seen(0, len(content))
         return unpack(content)
 
-    shards.pack, shards.unpack = packing, unpacking
-    report.update(sent=sent, back=back)
+    shards.pack, shards.unpack, shards.parcels = packing, unpacking, cutting
+    report.update(sent=sent, back=back, largest=largest)
 
 
 def _night(path: str, words: list[str]) -> int:
@@ -85,13 +108,18 @@ def _night(path: str, words: list[str]) -> int:
     code = cli.main(words)
     own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     report.update(own=own.ru_utime + own.ru_stime, workers=workers.ru_utime + workers.ru_stime)
+    report.update(peak_gib=own.ru_maxrss / 2**20)
     Path(path).write_text(json.dumps(report))
     return code
 
 
-def night(folder: Path, name: str, address: str, *words: str) -> Night:
+def night(folder: Path, name: str, variables: dict[str, str], *words: str) -> Night:
     """One night in the workspace of that name."""
-    env = {**clean_environment(folder / "home"), "PREFECT_API_URL": address}
+    from tests.conftest import (
+        clean_environment,
+    )  # which forgets every setting of the process: not the night's
+
+    env = {**clean_environment(folder / "home"), **variables}
     command = [
         sys.executable,
         "-m",
@@ -126,7 +154,7 @@ def _megabytes(count: float) -> str:
     return f"{count / 1e6:9.1f} MB"
 
 
-def compare(folder: Path, address: str) -> dict[tuple[str, int, int], Night]:
+def compare(folder: Path, at: dict[str, str]) -> dict[tuple[str, int, int], Night]:
     """First nights, by runner, workers and tickers; printed as they come."""
     made: dict[tuple[str, int, int], Night] = {}
     print(
@@ -145,7 +173,7 @@ def compare(folder: Path, address: str) -> dict[tuple[str, int, int], Night]:
                 "--workers",
                 str(workers),
             )
-            each = made[runner, workers, count] = night(folder, f"{runner}{workers}-{count}", address, *words)
+            each = made[runner, workers, count] = night(folder, f"{runner}{workers}-{count}", at, *words)
             sent, back = (_megabytes(sum(counts.values())) for counts in (each.sent, each.back))
             figures = f"{each.wall:8.1f} {each.stages(WORKED):25.1f} {each.own:12.1f} {each.workers:10.1f}"
             print(
@@ -157,7 +185,7 @@ def compare(folder: Path, address: str) -> dict[tuple[str, int, int], Night]:
     return made
 
 
-def writer(folder: Path, address: str) -> dict[int, Night]:
+def writer(folder: Path, at: dict[str, str]) -> dict[int, Night]:
     """Second nights that train nothing, by tickers: what the flow's own process does for each ticker every
     night.
     """
@@ -165,7 +193,7 @@ def writer(folder: Path, address: str) -> dict[int, Night]:
     for count in WRITER_SIZES:
         words = ("--tickers", names(count), "--strategy", "forecast")
         for day in (FIRST, SECOND):
-            made[count] = night(folder, f"writer-{count}", address, *words, "--as-of", day)
+            made[count] = night(folder, f"writer-{count}", at, *words, "--as-of", day)
         stages = ", ".join(f"{name} {made[count].seconds.get(name, 0.0):.1f}" for name in ("ingest", *WRITER))
         print(
             f"{count} tickers, second night, seconds in the flow's process: {stages}; {made[count].own:.1f} s"
@@ -173,6 +201,27 @@ def writer(folder: Path, address: str) -> dict[int, Night]:
             flush=True,
         )
     return made
+
+
+def messages(folder: Path, tickers: int = MANY) -> None:
+    """A first night of so many tickers on two Dask workers of its own, without Prefect: the largest messages,
+    and who works how long.
+    """
+    market = folder / "prices.parquet"
+    write_market(market, tickers, SHORT)
+    words = ("--files", str(market), "--as-of", EVENINGS[-1], "--runner", "dask", "--workers", "2", "--plain")
+    made = night(folder, "many", BRIEF, *words, *LEAST)
+    print(
+        f"{tickers} tickers of {SHORT} sessions, {made.wall:.0f} s; processor seconds here {made.own:.0f}, of"
+    )
+    print(f"both workers {made.workers:.0f}; stages: {made.seconds}")
+    for name, (out, home) in made.largest.items():
+        print(
+            f"{name:20s} sent {_megabytes(made.sent[name])}, back {_megabytes(made.back[name])}; largest"
+            f" message {_megabytes(out)}, {_megabytes(home)}"
+        )
+    worst = max(max(pair) for pair in made.largest.values()) / 1e6
+    print(f"largest message {worst:.1f} MB (goal {LARGEST_MB}), peak memory here {made.peak_gib:.2f} GiB")
 
 
 Line = Callable[[int], float]
@@ -208,13 +257,20 @@ def model(nights: dict[tuple[str, int, int], Night], writers: dict[int, Night]) 
 
 
 def main(arguments: list[str]) -> int:
-    """Print the tables; with arguments, one night as a child process."""
+    """Print the tables; with arguments, those of `messages`, or one night as a child process."""
+    if arguments[:1] == ["messages"]:
+        with tempfile.TemporaryDirectory() as folder:
+            messages(Path(folder), *map(int, arguments[1:]))
+        return 0
     if arguments:
         return _night(arguments[0], arguments[1:])
+    from tests.conftest import clean_environment, free_port
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(clean_environment(Path(folder) / "home"))
         with local_server(free_port()) as address:
-            model(compare(Path(folder), address), writer(Path(folder), address))
+            at = {"PREFECT_API_URL": address}
+            model(compare(Path(folder), at), writer(Path(folder), at))
     return 0
 
 

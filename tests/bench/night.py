@@ -47,24 +47,28 @@ class Measured:
     statuses: dict[str, int]
 
 
-def write_market(path: Path, tickers: int) -> None:
-    """Stochastic volatility, fat tails, ranges and volumes; each ticker from a seed of its own."""
+def write_market(path: Path, tickers: int, count: int = SESSIONS) -> None:
+    """Stochastic volatility, fat tails, ranges and volumes; each ticker from a seed of its own.
+
+    Args:
+        count: of sessions, up to the last of `EVENINGS`.
+    """
     sessions = TickerCalendar("XNYS").sessions(dt.date(2018, 1, 1), dt.date.fromisoformat(EVENINGS[-1]))[
-        -SESSIONS:
+        -count:
     ]
     parts = []
     for ticker in range(tickers):
         random = np.random.default_rng(ticker)
-        log_sigma = np.zeros(SESSIONS)
-        for at in range(1, SESSIONS):
+        log_sigma = np.zeros(count)
+        for at in range(1, count):
             log_sigma[at] = 0.97 * log_sigma[at - 1] + 0.12 * random.standard_normal()
         sigma = 0.015 * np.exp(log_sigma)
-        close = 50.0 * np.exp(np.cumsum(sigma * random.standard_t(6, SESSIONS) * 0.8165))
-        opened = np.concatenate([[50.0], close[:-1]]) * np.exp(0.3 * sigma * random.standard_normal(SESSIONS))
-        high = np.maximum(opened, close) * np.exp(0.4 * sigma * np.abs(random.standard_normal(SESSIONS)))
-        low = np.minimum(opened, close) * np.exp(-0.4 * sigma * np.abs(random.standard_normal(SESSIONS)))
+        close = 50.0 * np.exp(np.cumsum(sigma * random.standard_t(6, count) * 0.8165))
+        opened = np.concatenate([[50.0], close[:-1]]) * np.exp(0.3 * sigma * random.standard_normal(count))
+        high = np.maximum(opened, close) * np.exp(0.4 * sigma * np.abs(random.standard_normal(count)))
+        low = np.minimum(opened, close) * np.exp(-0.4 * sigma * np.abs(random.standard_normal(count)))
         prices = {"open": opened, "high": high, "low": low, "close": close}
-        volume = np.round(np.exp(12 + 0.3 * random.standard_normal(SESSIONS)))
+        volume = np.round(np.exp(12 + 0.3 * random.standard_normal(count)))
         parts.append(
             pd.DataFrame(
                 {

@@ -155,8 +155,9 @@ class PriceSourceContract:
             self.fetch(source, None, self.first - ONE_DAY)
 
     def test_a_range_that_ends_before_it_begins_is_an_error(self, source: PriceSource) -> None:
-        with pytest.raises(NoPrices):
+        with pytest.raises(NoPrices) as caught:
             self.fetch(source, self.last, self.middle)
+        assert caught.value.rule == "no_rows"  # by which a ticker's end is known
 
     def test_the_same_question_has_the_same_answer(self, source: PriceSource) -> None:
         one, two = self.fetch(source, None, self.last), self.fetch(source, None, self.last)

@@ -5,11 +5,15 @@ degrades nothing.
 import logging
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from flows import cli
 from flows.running import ending
 from flows.settings.layers import gather
 from forecast_lib.jobs.record.copies import LATEST
 from forecast_lib.jobs.record.summary import RunSummary
+from forecast_lib.store.disk.lock import hold_workspace
+from tests.loopback import receiver
 from tests.store import nights
 
 
@@ -50,3 +54,35 @@ def test_a_copy_that_failed_is_a_notice_and_degrades_nothing(run, tmp_path, capl
         and notice in caplog.text
     )
     assert (state.name, state.data.status, state.data.exit_code) == ("Fresh", "fresh", 0)
+
+
+@pytest.mark.slow
+def test_maintenance_by_hand_is_noted_and_told_of_as_that_of_the_schedule(tmp_path, monkeypatch, capsys):
+    workspace, metrics = tmp_path / "w", tmp_path / "collected"
+    nights.store_and_publish(workspace, 0)
+    asked = ["maintain", "--workspace", str(workspace), "--metrics-dir", str(metrics)]
+    with receiver() as told:
+        monkeypatch.setenv("TICKERCAST_NOTIFY", f"json://127.0.0.1:{told.port}")
+        assert cli.main([*asked, "--dry-run"]) == 0 and not metrics.exists()
+        assert cli.main(asked) == 0
+        assert ended(metrics / "tickercast-w.prom") == 0
+        with hold_workspace(workspace, "run-9"):
+            assert cli.main(asked) == 75
+        (workspace / "working.duckdb").write_bytes(b"no database")
+        assert cli.main(asked) == 1
+        assert ended(metrics / "tickercast-w.prom") == 1
+        (workspace / "working.duckdb").unlink()
+        assert cli.main(asked) == 2  # said to whoever typed it, and to nobody else
+    titles = [body["title"] for body in told.bodies]
+    assert titles == ["Tickercast w: maintenance failed"] * 2
+
+
+def ended(metrics) -> float:
+    """The exit code of the last maintenance, as Prometheus reads it."""
+    [found] = [
+        sample.value
+        for family in text_string_to_metric_families(metrics.read_text())
+        for sample in family.samples
+        if sample.name == "tickercast_last_run_exit_code" and sample.labels["kind"] == "maintenance"
+    ]
+    return found

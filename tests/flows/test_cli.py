@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows import cli
+from flows.commands import serving
 from flows.settings.commands import COMMANDS
 from flows.settings.options import options_of
 from tests.store import nights
@@ -105,6 +106,16 @@ def test_options_that_the_contract_names_for_runs_are_taken_by_nightly():
     assert set(named.split()) <= flags
 
 
+def test_a_command_takes_no_option_that_it_does_nothing_with():
+    """What follows a run follows no recipe, and a look at the status writes nothing."""
+    taken = {name: {option.flag for option in options_of(command)} for name, command in COMMANDS.items()}
+    after = {"--notify", "--deadline", "--metrics-dir", "--publish-to", "--reports-url"}
+    assert all(after <= taken[name] for name in ("nightly", "ingest", "backtest", "serve"))
+    assert taken["recipe"] & after == {"--reports-url"}
+    assert taken["status"] & after == {"--notify", "--deadline"}
+    assert taken["maintain"] & after == {"--notify", "--deadline", "--metrics-dir"}
+
+
 def test_without_a_command_the_help_is_printed(capsys):
     assert cli.main([]) == 0
     printed = capsys.readouterr().out
@@ -144,6 +155,11 @@ BAD = [
         ["sql", "SELECT 1", "--format", "xml"],
         "--format 'xml' is not known: expected one of table, csv, json, parquet",
     ),
+    (["forecasts", "AAA", "--tickers", "BBB"], "tickers were given twice: name them after `forecasts` or by"),
+    (
+        ["forecasts", "AAA", "--universe", "u.txt"],
+        "tickers were given twice: name them after `forecasts` or by",
+    ),
     (["serve", "--port", "0"], "port 0 is out of range: expected 1 to 65535"),
     (["deploy"], "no Prefect server is configured: set PREFECT_API_URL"),
     (["restore", "--workspace", "/nowhere/at/all"], "workspace /nowhere/at/all does not exist"),
@@ -159,6 +175,20 @@ def test_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys, monkeypa
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith("tickercast: ") and captured.err.count("\n") == 1
     assert message in captured.err
+
+
+@pytest.mark.parametrize("command", ["serve", "deploy"])
+@pytest.mark.parametrize("name", ["flows.py", "flows/__init__.py"])
+def test_nothing_is_served_from_a_folder_whose_flows_prefect_would_take_for_ours(
+    command, name, tmp_path, monkeypatch, capsys
+):
+    """As in many a project that uses Prefect; a folder of that name alone is no package."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    (tmp_path / "flows").mkdir()
+    serving._refuse_another_flows()  # does not raise
+    (tmp_path / name).touch()
+    assert cli.main([command]) == 2
+    assert f"tickercast: {tmp_path / name} has the name of our own package" in capsys.readouterr().err
 
 
 def test_a_universe_nested_too_deeply_is_wrong_usage_and_nothing_is_made(capsys, tmp_path):
@@ -311,6 +341,33 @@ def test_output_that_cannot_be_written_is_one_line(published, capsys):
     assert "/nowhere/f.csv cannot be written: No such file or directory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", [["sql", "SELECT 1 AS x"], ["forecasts", "AAA"]], ids=["sql", "forecasts"])
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_output_that_is_a_pipe_gets_the_rows_and_stays_a_pipe(asked, format, published, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "got").open("wb") as got:
+        reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=got)
+        options = ["--output", "pipe", "--format", format, "--workspace", str(published)]
+        assert cli.main([*asked, *options]) == 0
+        assert reader.wait(timeout=20) == 0
+    assert cli.main([*asked, "--output", "file", *options[2:]]) == 0
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "got").read_bytes() == (tmp_path / "file").read_bytes() != b""
+
+
+def test_output_that_is_a_device_or_a_link_stays_one(published, tmp_path):
+    (tmp_path / "target.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    assert cli.main(["sql", "SELECT 1 AS x", "--output", "link.csv", "--workspace", str(published)]) == 0
+    assert ((tmp_path / "link.csv").is_symlink(), (tmp_path / "target.csv").read_text()) == (True, "x\n1\n")
+    said = subprocess.run(
+        f"{sys.executable} -m flows.cli sql 'SELECT 1 AS x' --format csv --workspace {published}"
+        " --output /dev/fd/2 2>&1 | cat",
+        shell=True, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout == "x\n1\n"
+
+
 def test_a_reader_that_leaves_early_is_no_error(published, tmp_path):
     ran = subprocess.run(
         f'{sys.executable} -m flows.cli sql "SELECT range FROM range(100000)" --workspace {published} |'
@@ -418,6 +475,14 @@ def test_a_query_that_takes_too_much_memory_is_one_sentence(query, published):
 
     with pytest.raises(UsageError, match="the query needs more memory than"):
         _asked(published, query, most_bytes=900_000_000)
+
+
+@pytest.mark.slow
+def test_a_question_is_answered_where_the_machine_grants_less_memory(published):
+    """`ulimit -d`: a limit that only the administrator may raise."""
+    asked = f"{sys.executable} -m flows.cli sql 'SELECT 1 AS x' --format csv --workspace {published}"
+    ran = subprocess.run(f"ulimit -d 1800000; {asked}", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("x\n1\n", "")
 
 
 def test_rows_beyond_the_limit_are_cut_with_a_sentence_unless_written_to_a_file(published, capsys, tmp_path):

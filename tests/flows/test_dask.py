@@ -185,6 +185,18 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
         place_of(config)
 
 
+def test_a_shard_larger_than_a_message_comes_in_pieces(cluster, monkeypatch, tmp_path):
+    monkeypatch.setattr(shards, "_LARGEST", 1000)
+    content = os.urandom(123_456)
+    assert max(map(len, shards.parcels(content))) == 1000
+    config = made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address)
+    place = place_of(config)
+    try:
+        assert place.call(lambda sent: sent[::-1], (content,), {}) == content[::-1]
+    finally:
+        place.close()
+
+
 def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp_path):
     other = {**shards.installation(), "numpy": "1.0"}
     monkeypatch.setattr(shards, "installation", lambda: other)

@@ -4,7 +4,9 @@ runbook says.
 
 import datetime as dt
 import inspect
+import re
 import zoneinfo
+from pathlib import Path
 
 import pytest
 import yaml
@@ -215,3 +217,17 @@ def test_every_variable_of_the_example_environment_is_a_setting():
         if line.removeprefix("# ").startswith("TICKERCAST_")
     }
     assert len(named) >= 4 and layers.unknown_variables(dict.fromkeys(named, "x")) == {}
+
+
+def test_the_units_may_write_where_the_example_environment_puts_things():
+    """`ProtectSystem=strict` leaves a service no other folder than those that its unit names."""
+    lines = (files.DEPLOYMENTS / "env.example").read_text().splitlines()
+    values = dict(line.removeprefix("# ").partition("=")[::2] for line in lines if "=/" in line)
+    folders = [Path(values[name]) for name in ("TICKERCAST_METRICS_DIR", "TICKERCAST_PUBLISH_TO")]
+    units = {path.name: path.read_text() for path in (files.DEPLOYMENTS / "systemd").glob("*.service")}
+    for unit in ("tickercast.service", "tickercast-worker.service"):
+        [line] = re.findall(r"^ReadWritePaths=(.*)$", units[unit], re.MULTILINE)
+        named = [Path(path.removeprefix("-")) for path in line.split()]
+        assert all(any(folder.is_relative_to(path) for path in named) for folder in folders), unit
+    for unit, text in units.items():
+        assert "ProtectSystem=strict" in text and "StateDirectory=tickercast" in text, unit

@@ -56,6 +56,21 @@ def test_a_sound_workspace_has_nothing_to_mend_and_is_not_touched(workspace):
     }
 
 
+def test_a_disk_whose_name_has_a_space_is_found_among_the_mounts(tmp_path):
+    disk = tmp_path / "my disk"
+    disk.mkdir()
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], check=False).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        (disk / "w").mkdir()
+        (disk / "w").chmod(0o777)
+        findings = _findings(disk / "w")
+        assert findings["file system"].detail == "tmpfs"
+        assert findings["workspace"].cure == f"chmod o-w '{disk}/w'"
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
 def test_before_the_first_run_only_the_publication_is_missing(tmp_path):
     findings = _findings(tmp_path / "none")
     assert _levels(findings) - {"lock"} == {"published"}

@@ -5,6 +5,7 @@ error.
 import datetime as dt
 import json
 import logging
+import sys
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_what_cannot_be_sent_is_said_without_the_address(address, problem, caplo
     captured = capfd.readouterr()
     assert said == problem
     assert SECRET not in said + caplog.text + captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("address", "module", "said"),
+    [
+        ("json://127.0.0.1:1", "apprise", "failed"),
+        ("prefect:slack-webhook/x", "prefect", "is a block of Prefect"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_tells_nobody_and_that_is_said(address, module, said, monkeypatch):
+    """Prefect, for example, where one of its own settings is no value."""
+    for name in [name for name in sys.modules if name == module or name.startswith(f"{module}.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert tell(address, "t", "b").startswith(f"address 1 of 1 {said}")
 
 
 def test_an_address_that_never_answers_is_not_waited_for():
@@ -114,6 +130,25 @@ def test_a_message_has_the_summary_and_says_where_to_look(tmp_path):
 
 
 @pytest.mark.slow
+def test_status_tells_that_nothing_was_ever_published_and_that_it_cannot_be_read(
+    tmp_path, monkeypatch, capsys
+):
+    """Of a first night that never came no run tells anybody."""
+    workspace = tmp_path / "far east" / "tokyo"
+    with receiver() as told:
+        monkeypatch.setenv("TICKERCAST_NOTIFY", f"json://127.0.0.1:{told.port}/{SECRET}")
+        assert cli.main(["status", "--tell", "--workspace", str(workspace)]) == 1
+        assert capsys.readouterr().out == "told          the notify addresses\n"
+        workspace.mkdir(parents=True)
+        (workspace / "published.duckdb").write_bytes(b"no database")
+        assert cli.main(["status", "--tell", "--workspace", str(workspace)]) == 1
+    assert [body["title"] for body in told.bodies] == ["Tickercast tokyo: failed"] * 2
+    never, damaged = (body["message"].splitlines() for body in told.bodies)
+    assert never[0].startswith(f"{workspace}/published.duckdb does not exist: nothing was published yet; run")
+    assert "is damaged" in damaged[0]
+    assert never[1] == damaged[1] == f"look with: tickercast status --workspace '{workspace}'"
+
+
 def test_status_tells_of_stale_data_where_it_is_asked_to(tmp_path, monkeypatch, capsys):
     """For a timer: a night that never came sends no message itself."""
     nights.store_and_publish(tmp_path / "tokyo", 0)

@@ -2,14 +2,18 @@
 anything starts.
 """
 
+import contextlib
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from flows.cli import main
 from flows.settings.layers import gather
-from flows.settings.recipe import recipe_config
+from flows.settings.recipe import asked_of, recipe_config
 from forecast_lib.errors import UsageError
+from forecast_lib.jobs.recipe.run import run_recipe
+from forecast_lib.recipes.catalogue import recipe_named, with_asked
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,36 @@ def test_page_says_what_was_changed_what_flatters_and_what_attention_weighs(ende
     assert "changed by you: variant attention, units 2, epochs 1" in page
     assert "An off-by-one in the loop leaves out the last complete window." in page
     assert "how much the decoder weighs each value of the window" in page
+
+
+def _run(tmp_path, closes):
+    """The page of the recipe for Tesla, its network made small, on ACME's closes."""
+    lines = [f"2024-{1 + at // 28:02}-{1 + at % 28:02},{close}" for at, close in enumerate(closes)]
+    (tmp_path / "ACME.csv").write_text("\n".join(["Date,Close", *lines]))
+    asked = {"files": str(tmp_path / "ACME.csv"), "tickers": "ACME", "workspace": str(tmp_path / "w")}
+    settings = gather({**asked, "lookback": 5, "units": 2, "epochs": 1}, environ={})
+    config, changed = recipe_config("tsla-stacked", settings), asked_of(settings)
+    recipe = with_asked(recipe_named("tsla-stacked"), changed)
+    summary = run_recipe(recipe, changed.changes, config, None, lambda name: contextlib.nullcontext())
+    return summary, Path(summary.report).read_text()
+
+
+def test_a_recipe_of_another_ticker_says_whose_prices_they_are(tmp_path):
+    _, page = _run(tmp_path, [100 + at % 7 for at in range(90)])
+    assert "<h1>Two stacked LSTM layers on Tesla&#39;s closes, here ACME&#39;s</h1>" in page
+    assert "changed by you: ticker ACME, units 2, lookback 5, epochs 1." in page
+
+
+def test_prices_that_never_move_leave_nothing_to_divide_by(tmp_path):
+    """A fund whose share is worth 1.00 every day."""
+    summary, _ = _run(tmp_path, ["1.00"] * 90)
+    ratios = [figure for figure in summary.figures if figure["label"].endswith("RMSE ÷ naive RMSE")]
+    assert len(ratios) >= 2
+    for ratio in ratios:
+        assert (ratio["value"], ratio["note"]) == (
+            None,
+            "below 1 is better than naive; naive is exact: the price never moved",
+        )
 
 
 def test_latest_report_of_the_night_is_left_alone(ended):

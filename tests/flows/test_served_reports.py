@@ -82,6 +82,8 @@ def test_a_foreign_name_that_points_here_gets_nothing(reports: Path) -> None:
     with serving_reports({"": reports}, 0) as address:
         assert get(address, "/latest.html", host="evil.example:80")[0] == 403
         assert get(address, "/latest.html", host="localhost:1")[0] == 200
+        assert get(address, "/latest.html", host="127.0.0.1")[0] == 200  # as browsers name port 80
+        assert get(address, "/latest.html", host="evil.example")[0] == 403
         assert get(address, "/latest.html", method="POST")[0] == 501
 
 

@@ -7,10 +7,12 @@ import datetime as dt
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pydantic
 import pytest
 
 from flows import cli
+from flows.service.deployments import is_up
 from flows.service.parameters import NightlyParameters
 from flows.settings import files, layers, run_config
 from flows.settings.commands import COMMANDS
@@ -19,7 +21,10 @@ from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
 from forecast_lib.jobs.results import Night
+from forecast_lib.store.working.store import Store
 from tests import made_up
+from tests.conftest import free_port
+from tests.loopback import receiver
 
 NOW = dt.datetime(2024, 5, 30, 22, 15, tzinfo=dt.UTC)
 
@@ -228,6 +233,12 @@ BAD = [
     ({"profile": "nobody"}, "profile 'nobody' is not known: expected one of crypto, demo"),
     ({"profile": "../demo"}, "profile '../demo' is not known"),
     ({"workspace": ""}, "--workspace '' is empty"),
+    ({"workspace": "~nobody-here/w"}, "--workspace '~nobody-here/w': the home folder of ~nobody-here is not"),
+    (
+        {"universe": "~nobody-here/u"},
+        "universe '~nobody-here/u': the home folder of ~nobody-here is not known",
+    ),
+    ({"output": "~nobody-here/f.csv"}, "--output '~nobody-here/f.csv': the home folder of ~nobody-here"),
     ({"workspace": "a\0b"}, "--workspace 'a\\x00b' is empty or not printable"),
     ({"colour": "red"}, "the call sets 'colour', which is not known: expected for example "),
     ({"seed": "-1"}, "seed -1 is out of range"),
@@ -240,6 +251,45 @@ def test_what_cannot_be_done_is_refused_in_one_line(overrides, message):
         _resolve(overrides)
     assert message in str(refused.value) and "\n" not in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    """A shell leaves it alone in `--output=~/rows.csv`, and an environment file always does."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "thin.toml").write_text('tickers = ["AAA"]\n')
+    environ = {"TICKERCAST_PROFILES": "~", "TICKERCAST_PROFILE": "thin", "TICKERCAST_HOLDINGS": "~/h.csv"}
+    settings = layers.gather({"output": "~/rows.csv"}, environ=environ)
+    assert settings["tickers"] == ("AAA",)
+    assert [settings["output"], settings["holdings"]] == [tmp_path / "rows.csv", tmp_path / "h.csv"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "intranet, localhost"}, "intranet,localhost,127.0.0.1"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, "a,127.0.0.1,localhost"),
+    ],
+)
+def test_loopback_is_never_reached_by_a_proxy(environ, expected):
+    layers.reach_loopback_directly(environ)
+    assert environ["no_proxy"] == expected
+
+
+def test_a_proxy_of_the_machine_is_not_asked_for_the_server_on_it(monkeypatch):
+    """Neither by us nor by httpx, which Prefect's client is made of."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with receiver() as server:
+        address = f"http://127.0.0.1:{server.port}"
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address)
+        assert not is_up(address)
+        monkeypatch.setenv("no_proxy", "")
+        layers.reach_loopback_directly()
+        assert is_up(address) and httpx.get(address).status_code == 200
 
 
 def test_a_source_without_a_list_of_its_own_needs_tickers():
@@ -314,7 +364,8 @@ def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselve
     monkeypatch.setattr(
         night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
     )
-    night._backtest(config, Night(made_up.market()), SimpleNamespace(seconds={}))
+    with Store(tmp_path / "w", NOW) as store:
+        night._backtest(store, config, Night(made_up.market()), SimpleNamespace(seconds={}))
     assert asked == [()]
 
 

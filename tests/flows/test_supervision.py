@@ -1,5 +1,6 @@
 """Deaths become visible: by the automations on a real server, and by whoever starts next."""
 
+import dataclasses
 import datetime as dt
 import threading
 import time
@@ -183,7 +184,7 @@ def evening(monkeypatch, config):
     """
     monkeypatch.setattr(evenings, "say", print)
 
-    def call(found: Due, overrides=(), scheduled_run=True):
+    def call(found: Due, overrides=(), scheduled_run=True, config=config):
         ran = []
 
         def night(asked):
@@ -239,6 +240,14 @@ def test_missed_nights_are_done_before_tonight_in_order_and_marked(evening, conf
         == "1 of 1 tickers fresh; 3 missed nights before that were not made up for; 2024-05-23 back-filled;"
         " 2024-05-24 back-filled"
     )
+
+
+def test_nights_that_are_made_up_for_know_no_more_than_was_asked_for(evening, config):
+    """`--known-at`: price revisions that were stored later do not count, for any of them."""
+    asked = dt.datetime(2024, 5, 27, 12, tzinfo=dt.UTC)
+    known_then = dataclasses.replace(config, as_of=dataclasses.replace(config.as_of, known_at=asked))
+    _, ran = evening(Due(True, MISSED), {"backfill": 5}, scheduled_run=False, config=known_then)
+    assert [night.as_of.known_at for night in ran] == [asked] * 3
 
 
 def test_a_run_by_hand_makes_up_for_missed_nights_only_where_it_is_told_to(evening):

@@ -5,8 +5,10 @@ another's place.
 import contextlib
 import os
 import sqlite3
+import threading
 
 import pytest
+from prefect import flow
 from prefect.settings import get_current_settings
 
 from flows.running.temporary_server import TemporaryServer
@@ -32,6 +34,11 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+def waited_for():
+    """Threads that send heartbeats: a flow's end waits for them, up to a second."""
+    return [each for each in threading.enumerate() if "heartbeat" in repr(getattr(each, "_args", ""))]
+
+
 def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkeypatch):
     environ(monkeypatch, alone.env)  # the home of other runs: a new one's database takes seconds to make
     server = TemporaryServer()
@@ -40,9 +47,25 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
     with server.in_use():
         address = str(get_current_settings().api.url)
         assert address.startswith("http://127.0.0.1:") and is_up(address)
+        assert flow(waited_for, name="looking")() == []
     TemporaryServer._stop(process)
     assert process.wait(30) is not None and not is_up(address)
     assert get_current_settings().api.url != address
+
+
+def test_a_package_named_flows_where_the_user_stands_is_not_taken_for_ours(alone, monkeypatch, tmp_path):
+    """As in many a project that uses Prefect."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").touch()
+    environ(monkeypatch, alone.env)
+    monkeypatch.chdir(tmp_path)
+    server = TemporaryServer()
+    assert server._process is not None
+    try:
+        assert is_up(server._address())
+    finally:
+        TemporaryServer._stop(server._process)
+        server._process.wait(30)
 
 
 def test_server_that_prefects_own_settings_name_is_left_to_prefect(home):

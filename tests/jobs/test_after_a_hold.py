@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from forecast_lib.jobs.ingest.known import _is_its_turn
 from forecast_lib.jobs.upkeep import overrules
 from tests.jobs.evenings import SESSIONS, Evenings, after, day, prices, times, without
 
@@ -13,6 +14,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("evenings", ["parquet"],
 
 OPEN_GAPS = "SELECT session::VARCHAR FROM open_price_gaps WHERE ticker = '{}' ORDER BY 1"
 CLEAN = prices()
+TURN = next(
+    name for name in map("TURN{}".format, range(1000)) if _is_its_turn(name, SESSIONS.to_numpy("M8[D]")[-3])
+)
+"""A ticker of which all is asked for once more after that session."""
 
 
 def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complete_it(
@@ -165,15 +170,30 @@ def test_a_step_that_stays_waits_and_is_let_in_by_itself_within_three_sessions(e
 # --- a past on another scale
 
 
+@pytest.mark.parametrize("ticker", ["ACME", TURN])
 @pytest.mark.parametrize("factor", [100.0, 1.2, 0.999])
 def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(
-    evenings: Evenings, factor: float
+    evenings: Evenings, factor: float, ticker: str
 ) -> None:
-    rescaled = {"ACME": times(CLEAN, factor, slice(None)), "BOLT": prices(1)}
-    assert evenings.ingest(-3, {"ACME": CLEAN, "BOLT": prices(1)}) == {}
-    assert evenings.ingest(-2, rescaled) == {"ACME": "rescaled"}
-    assert evenings.has_all_of("ACME", CLEAN, -3)
+    """Nor on the evening on which the whole past is asked for anyway."""
+    rescaled = {ticker: times(CLEAN, factor, slice(None)), "BOLT": prices(1)}
+    assert evenings.ingest(-3, {ticker: CLEAN, "BOLT": prices(1)}) == {}
+    assert evenings.ingest(-2, rescaled) == {ticker: "rescaled"}
+    assert evenings.has_all_of(ticker, CLEAN, -3)
     assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
+    counted = "SELECT ticker, severity, rows FROM quality_counts WHERE rule = 'rescaled'"
+    assert evenings.rows(counted) == [(ticker, "hold_ticker", 1)]
+
+
+def test_another_scale_that_a_universe_takes_is_counted_and_said_as_what_it_is(evenings: Evenings) -> None:
+    assert evenings.ingest(-3, {"ACME": CLEAN}) == {}
+    rescaled = {"ACME": times(CLEAN, 1.2, slice(None))}
+    tonight = evenings.summary(-2, rescaled, rules="rescaled=warn")
+    assert [row["flags"].partition(",")[0] for row in tonight.flags] == [
+        "its whole past comes 1.2 times as high as it is stored"
+    ]
+    assert evenings.has_all_of("ACME", rescaled["ACME"], -2)
+    assert evenings.rows("SELECT rule, severity FROM quality_counts") == [("rescaled", "warn")]
 
 
 def test_a_dividend_above_the_price_is_refused_by_name(evenings: Evenings) -> None:

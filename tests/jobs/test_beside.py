@@ -112,6 +112,28 @@ def test_a_date_that_moves_is_given_up_and_its_track_record_says_so(tmp_path):
     np.testing.assert_allclose(seen, expected)
 
 
+def test_a_run_of_fewer_tickers_gives_up_nothing_of_the_others(tmp_path):
+    asked = {"events": dates(tmp_path, f"{day(8)},earnings,SIM1", f"{day(9)},earnings,SIM2")}
+    for place, tickers in ((1, "SIM1,SIM2"), (2, "SIM1"), (3, "SIM1,SIM2")):
+        plain_runs.ingest(config(tmp_path, place, **asked, tickers=tickers))
+    sql = "SELECT ticker, session::VARCHAR, revision, expected FROM events ORDER BY ALL"
+    assert rows(tmp_path, sql) == [("SIM1", day(8), 0, True), ("SIM2", day(9), 0, True)]
+
+
+def test_a_date_that_another_source_lists_from_now_on_counts_on(tmp_path):
+    """SIMX1 reports on 2024-04-01, its source says. The file that said so before is asked for no more."""
+    asked = {"tickers": "SIMX1", "events": dates(tmp_path, "2024-04-01,earnings,SIMX1")}
+    plain_runs.ingest(config(tmp_path, 1, **asked))
+    for place in (2, 3):
+        plain_runs.ingest(config(tmp_path, place, tickers="SIMX1", calendars="true"))
+    sql = "SELECT revision, source, expected FROM events WHERE session = DATE '2024-04-01' ORDER BY ALL"
+    assert rows(tmp_path, sql) == [(0, "files", True), (1, "simulated", True)]
+    tonight = plain_runs.market(config(tmp_path, 4, tickers="SIMX1", calendars="true")).beside.events
+    assert tonight.loc[tonight["session"] == "2024-04-01", "source"].tolist() == ["files", "simulated"]
+    back = plain_runs.market(config(tmp_path, 4, **asked)).beside.events
+    assert back["source"].unique().tolist() == ["files", "simulated"]
+
+
 def test_a_file_that_is_missing_or_broken_tonight_leaves_what_was_stored(tmp_path):
     asked = values(tmp_path, *(f"vix,{day(place)},{13 + place}" for place in range(30)))
     plain_runs.ingest(config(tmp_path, 30, covariates=asked))

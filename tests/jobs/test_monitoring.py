@@ -59,6 +59,33 @@ tests:
 """
 
 
+# Two workspaces after the Thursday before Easter; the deadline of one of them is that of Tuesday's night.
+MISSING = "'count(ALERTS{alertname=\"TickercastNightMissing\"}) by (workspace)'"
+EASTER = f"""
+rule_files: [{RULES}]
+evaluation_interval: 1h
+tests:
+  - interval: 1h
+    input_series:
+      - series: tickercast_last_success_timestamp_seconds{{workspace="london", kind="nightly"}}
+        values: 0x140
+      - series: tickercast_deadline_timestamp_seconds{{workspace="london"}}
+        values: {121 * 3600}x140
+      - series: tickercast_last_success_timestamp_seconds{{workspace="without", kind="nightly"}}
+        values: 0x140
+    promql_expr_test:
+      - {{expr: {MISSING}, eval_time: 96h, exp_samples: []}}
+      - expr: {MISSING}
+        eval_time: 120h
+        exp_samples: [{{labels: '{{workspace="without"}}', value: 1}}]
+      - expr: {MISSING}
+        eval_time: 122h
+        exp_samples:
+          - {{labels: '{{workspace="london"}}', value: 1}}
+          - {{labels: '{{workspace="without"}}', value: 1}}
+"""
+
+
 @NEEDED
 def test_prometheus_takes_the_rules():
     checked = subprocess.run([PROMTOOL, "check", "rules", str(RULES)], capture_output=True, text=True)
@@ -66,8 +93,9 @@ def test_prometheus_takes_the_rules():
 
 
 @NEEDED
-def test_a_late_and_a_failed_night_raise_their_alarms_when_they_are_due(tmp_path):
-    (tmp_path / "alerts.yml").write_text(ALERTS)
+@pytest.mark.parametrize("alerts", [ALERTS, EASTER], ids=["late and failed", "missing, but not over Easter"])
+def test_nights_raise_their_alarms_when_they_are_due(alerts, tmp_path):
+    (tmp_path / "alerts.yml").write_text(alerts)
     tested = subprocess.run(
         [PROMTOOL, "test", "rules", str(tmp_path / "alerts.yml")], capture_output=True, text=True
     )

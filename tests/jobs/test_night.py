@@ -1,11 +1,15 @@
-"""What a night's results lead to: who is backtested."""
+"""What a night's results lead to: who is backtested, and who is missed."""
 
+import datetime as dt
+
+from flows.settings.layers import gather
+from flows.settings.run_config import resolve
 from forecast_lib.jobs import results
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.jobs.results import Night
 from forecast_lib.models.training import Split, Trained
-from tests import made_up
+from tests import made_up, plain_runs
 
 TRAINED = Trained(made_up.bundle(), Split((31, 237), (239, 299)), False, 1, (1.0, 0.9), 0.5, "Numba CPU")
 DECISIONS = {
@@ -24,3 +28,21 @@ def test_tickers_trained_anew_are_backtested():
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
     assert [series.ticker for series in results.to_backtest(tonight)] == ["NEW", "AGED"]
+
+
+def night(workspace, day, tickers, universe=""):
+    given = {"workspace": str(workspace), "strategy": "forecast", "as_of": f"2024-05-0{day}"}
+    path = workspace.with_suffix(".toml")
+    path.write_text(f"tickers = {tickers}\n{universe}")
+    now = dt.datetime(2024, 5, day, 23, tzinfo=dt.UTC)
+    return plain_runs.night(resolve(gather({**given, "universe": str(path)}, environ={}), now=now))
+
+
+def test_a_ticker_that_is_no_longer_asked_for_is_named_on_the_first_evening(tmp_path):
+    """Its file may have been mislaid, or its line lost; one that goes on under another name is not."""
+    assert night(tmp_path / "w", 1, ["SIM1", "SIM2", "SIM3"]).notices == ()
+    renamed = '[renames]\nSIM2 = { now = "SIM9", on = 2024-05-02 }'
+    assert night(tmp_path / "w", 2, ["SIM1", "SIM9"], renamed).notices == (
+        "forecast on 2024-05-01 and not asked for now: SIM3",
+    )
+    assert night(tmp_path / "w", 3, ["SIM1", "SIM9"], renamed).notices == ()

@@ -15,6 +15,7 @@ from flows.commands import status
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs.monitor.standing import read_holder, sessions_behind, standing
 from forecast_lib.jobs.record.endings import Ending, remember
+from forecast_lib.sessions import calendar_for
 from forecast_lib.store.disk.lock import hold_workspace
 from tests.store import nights
 
@@ -41,14 +42,27 @@ def workspace(tmp_path):
     ],
 )
 def test_age_is_counted_in_closed_sessions_of_the_exchange(now, behind):
-    assert sessions_behind("AAPL", pd.Timestamp("2024-01-02"), now.replace(tzinfo=dt.UTC)) == behind
+    assert (
+        sessions_behind(calendar_for("AAPL"), pd.Timestamp("2024-01-02"), now.replace(tzinfo=dt.UTC))
+        == behind
+    )
 
 
 def test_a_session_that_is_already_tomorrow_counts_where_it_has_closed():
     """Tokyo closes at 06:00 UTC (15:00 until November 2024) of its own date."""
-    assert (
-        sessions_behind("7203.T", pd.Timestamp("2024-01-04"), dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)) == 1
-    )
+    now = dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)
+    assert sessions_behind(calendar_for("7203.T"), pd.Timestamp("2024-01-04"), now) == 1
+
+
+def test_age_is_counted_by_the_calendar_that_the_run_used(tmp_path):
+    """Of an index whose name points to no exchange, and whose source says that it is Tokyo's: closed on the
+    second Monday of January.
+    """
+    made = nights.night(3, ("^TOPX",))  # of a Friday
+    made["run_tickers"]["calendar"] = "XTKS"
+    nights.store_and_publish(tmp_path, 3, made)
+    tuesday = dt.datetime(2024, 1, 9, 2, tzinfo=dt.UTC)
+    assert standing(tmp_path, tuesday).sessions_behind == 0
 
 
 def test_a_night_that_has_just_ended_is_fresh(workspace):

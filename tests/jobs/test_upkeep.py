@@ -345,3 +345,10 @@ def test_the_command_line_refuses_and_releases_in_one_line_each(
             == 2
         )
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["quarantine", "gaps"])
+def test_a_look_into_a_folder_that_is_no_workspace_leaves_nothing_there(command, tmp_path, capsys) -> None:
+    assert cli.main([command, "--workspace", str(tmp_path)]) == 2
+    said = f"tickercast: nothing was ever stored in {tmp_path}: give --workspace DIR\n"
+    assert capsys.readouterr().err == said and list(tmp_path.iterdir()) == []

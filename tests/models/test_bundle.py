@@ -113,7 +113,7 @@ def repacked(content: bytes, **meta) -> bytes:
     ("content", "reason"),
     [
         (b"not an archive", "not understood"),
-        (repacked(to_bytes(made_up.bundle()), format=5), "format 5, expected 4"),
+        (repacked(to_bytes(made_up.bundle()), format=6), "format 6, expected 5"),
         (repacked(to_bytes(made_up.bundle()), network={"variant": "lstm"}), "not understood"),
         (
             repacked(

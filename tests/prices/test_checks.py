@@ -131,7 +131,7 @@ def test_nothing_warns() -> None:
         ({"low": -1.0, "close": -0.5, "open": -0.5}, "not_positive",
             "a close that is zero or negative; a open that is zero or negative;"
             " a low that is zero or negative"),
-        ({"close": 1e308, "high": 1e308}, "too_large", "a close above 1e+09; a high above 1e+09"),
+        ({"close": 1e308, "high": 1e308}, "too_large", "a close above 1e+12; a high above 1e+12"),
         ({"close": 663.59}, "close_contradicted",
         "close 663.59 contradicts low 98 to high 102 and the sessions beside it"),
         ({"session": pd.Timestamp("2024-06-22")}, "weekend_session", "a weekend, no session of XNYS"),
@@ -334,6 +334,32 @@ def test_more_than_half_of_the_last_twenty_rows_refused_is_a_bad_table(bad: int,
             result.hold.reason == "11 of the last 20 rows refused, most by not_positive; first on"
             f" {frame['session'][289].date()}"
         )
+
+
+@pytest.mark.parametrize(("every", "rule"), [(1, None), (2, None), (5, "not_daily"), (21, "not_daily")])
+def test_rows_of_weeks_and_months_are_no_daily_prices(every: int, rule: str | None) -> None:
+    frame = prices(600)[::-1][::every][::-1].reset_index(drop=True)
+    result = checked(frame)
+    assert (rule_of(result), len(result.good)) == (rule, 0 if rule else len(frame))
+    if result.hold:
+        assert (
+            result.hold.reason
+            == f"its last {len(frame)} rows lie 5 days or more apart: expected one for each"
+            " session, not each week or month"
+        )
+
+
+@pytest.mark.parametrize(("weeks", "rule"), [(19, None), (20, "not_daily")])
+def test_what_was_daily_before_stays_when_weeks_follow(weeks: int, rule: str | None) -> None:
+    frame = prices(300)
+    daily, weekly = frame[: 300 - 5 * weeks], frame[300 - 5 * weeks :][4::5]
+    result = checked(pd.concat([daily, weekly], ignore_index=True))
+    assert (rule_of(result), len(result.good)) == (rule, len(daily) + (0 if rule else weeks))
+
+
+def test_stored_rows_beside_the_offered_ones_tell_too() -> None:
+    frame = prices(300)[4::5].reset_index(drop=True)
+    assert rule_of(checked(frame[-5:], known=frame[:-5])) == "not_daily"
 
 
 def test_bars_on_days_that_are_no_session_count_for_nothing() -> None:
@@ -588,7 +614,7 @@ def test_unusable_actions_are_quarantined() -> None:
     absurd = [
         ("2024-06-03", "split", 5e16),
         ("2024-06-04", "split", 1e-9),
-        ("2024-06-05", "dividend", 1e12),
+        ("2024-06-05", "dividend", 1e13),
         ("2024-06-06", "split", np.inf),
     ]
     assert refused_rules(checked(prices(), *absurd)) == ["bad_action"] * 4

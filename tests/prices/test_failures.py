@@ -47,7 +47,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "elsewhere": (BAD, ""),
     "its own spelling": (FINE, ""),
     "404": ("no_data_yet", ""),
-    "400 no data": ("no_prices", ""),
+    "400 no data": ("no_rows", ""),
     "pence": ("currency_changed", ""),
     "nan row": (FINE, "empty_row"),
     "negative": (FINE, "not_positive"),

@@ -146,6 +146,32 @@ def test_a_parquet_file_says_the_same(tmp_path):
     assert read(found) == read(covariates(tmp_path, *GOOD))
 
 
+@pytest.mark.parametrize(
+    ("kind", "cell", "text"),
+    [
+        ("DATE", "2024-06-01", "2024-06-01"),
+        ("TIMESTAMP", "2024-06-01", "2024-06-01"),
+        ("VARCHAR", "20240601", "2024-06-01"),
+        ("TIMESTAMP", "2024-06-01 18:30:00", "2024-06-01T18:30:00"),
+        ("TIMESTAMP_MS", "2024-06-01 18:30:00", "2024-06-01T18:30:00"),
+        ("TIMESTAMPTZ", "2024-06-01 14:30:00-04", "2024-06-01T14:30:00-04:00"),
+    ],
+)
+def test_when_something_became_known_is_the_same_of_a_parquet_file(tmp_path, kind, cell, text):
+    path = tmp_path / "events.parquet"
+    duckdb.sql(
+        f"""
+        SELECT session, 'earnings' AS kind, CAST(known AS {kind}) AS known_at
+        FROM (VALUES (DATE '2024-07-25', '{cell}'), (DATE '2024-10-24', NULL)) AS t (session, known)
+        """
+    ).write_parquet(str(path))
+    found = read_events(path, AS_OF, TICKERS, ParquetFiles())
+    header = "session,kind,known_at"
+    said = events(tmp_path, f"2024-07-25,earnings,{text}", "2024-10-24,earnings,", header=header)
+    assert said.rows["announced_at"].notna().tolist() == [True, False]
+    pd.testing.assert_frame_equal(found.rows, said.rows)
+
+
 def test_events_past_and_to_come(tmp_path):
     found = events(
         tmp_path,

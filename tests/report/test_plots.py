@@ -104,12 +104,6 @@ def test_gaps_in_a_series_break_its_line() -> None:
     assert drawing.shapes[0].path.count("M") == 2
 
 
-def test_points_are_dots_and_not_a_line() -> None:
-    drawing = draw_lines(Plot("closes", ["a", "b"], [Series("next", [None, 2.0], "points")]))
-    assert drawing is not None
-    assert (len(drawing.shapes), len(drawing.marks)) == (0, 1)
-
-
 def test_a_plot_without_any_value_is_no_drawing() -> None:
     assert draw_lines(Plot("nothing", ["a"], [Series("close", [None])])) is None
     assert draw_lines(Plot("nothing", [], [])) is None

@@ -1,6 +1,7 @@
 """The frames of one night become plain values, section by section."""
 
 import datetime as dt
+import time
 
 import pandas as pd
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from forecast_lib.domain import NOT_COMPARED
 from forecast_lib.report import ReportInput
 from forecast_lib.report.pages import IndexPage, TickerPage, pages_of, report_pages
+from forecast_lib.report.sections.lately import chosen
+from forecast_lib.report.sections.tickers import states
 from forecast_lib.report.sections.tonight import tonight
 from tests.report import nights
 
@@ -124,6 +127,20 @@ def test_bands_of_the_past_follow_a_later_split() -> None:
     assert [mark.text for mark in picture.drawing.marks if mark.css == "miss"] == [
         "Fri 2026-11-20: 60 came, outside 46 to 54"
     ]
+
+
+def test_the_pictures_of_a_large_outage_are_chosen_at_once() -> None:
+    """Ten thousand tickers, half of them not fresh, where comparing each with each took seconds."""
+    rows = [nights.ticker_row(f"T{at:05}", ("fresh", "last_good")[at % 2]) for at in range(10_000)]
+    found = states(ReportInput(run=nights.run_frame(), run_tickers=nights.ticker_frame(*rows)))
+    began = time.process_time()
+    assert [state.ticker for state in chosen(found, ["T00004"])][:4] == [
+        "T00001",
+        "T00003",
+        "T00004",
+        "T00005",
+    ]
+    assert time.process_time() - began < 1.0
 
 
 def test_pictures_show_the_last_60_closes_and_the_page_of_the_ticker_the_last_250() -> None:

@@ -48,6 +48,7 @@ def test_parquet_and_json_are_read_alike(tmp_path: Path) -> None:
         ("ticker,shares\nAAA,1\nBBB,inf\n", "row 2: shares of BBB are 'inf', not a number"),
         ("ticker,shares\nAAA,\n", "row 1: shares of AAA are"),
         ("ticker,shares\n../etc,1\n", "row 1: ticker '../etc' is not a ticker name"),
+        ("ticker,shares\nAAA,1\n,2\n", "row 2: ticker '' is not a ticker name"),
         ("ticker,amount\nAAA,1\n", "has no column shares: expected ticker and shares, got ticker, amount"),
         ("ticker,shares\n", "has no rows"),
         ("", "has no column ticker|cannot be read"),

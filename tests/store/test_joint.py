@@ -12,9 +12,9 @@ from forecast_lib.distribution import expected_shortfalls, price_at, probability
 from forecast_lib.domain import QUANTILES
 from forecast_lib.errors import AuditFailed, UsageError
 from forecast_lib.store.published import reader
-from forecast_lib.store.working import database
+from forecast_lib.store.working import database, reads
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
-from tests.store.nights import night, now, outcomes, store_and_publish
+from tests.store.nights import as_of, day, night, now, outcomes, stamp, store_and_publish
 
 pytestmark = pytest.mark.slow
 
@@ -198,6 +198,24 @@ def test_changes_are_those_since_the_night_before(published: Path) -> None:
     row = found.iloc[0]
     assert (row["ticker"], row["run_id"], row["run_id_before"]) == ("AAA", "run-1", "run-0")
     assert (row["log_return"], row["sigma_change"], row["q05_change"]) == pytest.approx((0.0, 0.0, 0.0))
+
+
+def test_a_run_of_one_ticker_does_not_stand_for_the_night_before(tmp_path: Path) -> None:
+    """Somebody asks for AAA alone on the evening of night 0, after it: night 1 of both is held against
+    night 0.
+    """
+    later = stamp(day(0)) + pd.Timedelta(hours=23)
+    alone = night(0, ("AAA",), run_id="alone", started_at=later, known_at=later, finished_at=later)
+    store_and_publish(tmp_path, 0)
+    store_and_publish(tmp_path, 0, {**alone, "prices": alone["prices"].iloc[:0]})
+    store_and_publish(tmp_path, 1, night(1))
+    found = reader.query(tmp_path, "SELECT ticker, step, run_id_before FROM forecast_changes ORDER BY ALL")
+    assert found.to_numpy().tolist() == [
+        [ticker, step, "run-0"] for ticker in ("AAA", "BBB") for step in (1, 2)
+    ]
+    with database.open_working(tmp_path, now(2)) as con:
+        before = [reads.read_run_before(con, as_of(1), each) for each in (["AAA", "BBB"], ["AAA"])]
+    assert [each["run_id"].tolist() for each in before] == [["run-0"], ["alone"]]
 
 
 def test_surprises_are_outcomes_that_their_forecast_called_rare(tmp_path: Path) -> None:

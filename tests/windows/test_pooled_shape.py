@@ -10,6 +10,7 @@ import pytest
 from forecast_lib.domain import QUANTILES
 from forecast_lib.forecast import combine, combined_forecast, forecast_with_baseline, weighing
 from forecast_lib.models.baselines import PARTS
+from forecast_lib.windows.features import WARM_UP, session_features
 from forecast_lib.windows.pooled_shape import leaning, pooled_shape
 from forecast_lib.windows.series import PooledShape
 from tests import made_up
@@ -33,6 +34,18 @@ def test_symmetric_returns_have_their_middle_at_the_last_close():
     assert np.abs(shape.middle[-1, :, 2:11]).max() < 0.05
     np.testing.assert_allclose(shape.middle, shape.middle[..., ::-1])
     assert (np.diff(shape.reach, axis=2) > 0).all() and shape.reach[0, 0, QUANTILES.index(0.975)] == 1.0
+
+
+def test_middle_and_reach_are_those_of_numpys_quantiles():
+    series, shape = MEMBERS[0], pooled_shape(MEMBERS[:1], 1, SINCE)
+    features, day = session_features(series), shape.days[-1]
+    scores = np.diff(features.log_close) / features.ewma_sigma[:-1]
+    known = (series.sessions[1:] < day) & (series.sessions[1:] >= day - np.timedelta64(4 * 365 + 1, "D"))
+    known[:WARM_UP] = False
+    quantiles = np.quantile(scores[known], QUANTILES)
+    half = (quantiles[QUANTILES.index(0.975)] - quantiles[QUANTILES.index(0.025)]) / 2
+    np.testing.assert_array_equal(shape.middle[-1, 0], (quantiles + quantiles[::-1]) / 2 / half)
+    np.testing.assert_array_equal(shape.reach[-1, 0], (quantiles - quantiles[::-1]) / 2 / half)
 
 
 def test_returns_that_lean_show_it_on_the_right_side():

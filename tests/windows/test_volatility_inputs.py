@@ -37,7 +37,7 @@ def column(series, name):
 
 
 def test_every_input_has_a_name():
-    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 23)
+    assert volatility_inputs(made_up.noisy(100)).shape == (100, len(VOLATILITY_INPUTS)) == (100, 25)
 
 
 def test_weekdays_are_those_of_the_calendar():
@@ -53,6 +53,23 @@ def test_falls_count_as_falls_and_rises_not():
         column(series, "fall_z")[-2] == 0
         and column(series, "fall_z")[-1] == column(series, "return_z")[-1] < 0
     )
+
+
+def test_the_share_of_a_sessions_variance_after_its_open():
+    """The day opens a hundredth higher, and its price goes up two more and back to the open: by Garman and
+    Klass its range measures half the square of log(1.03 / 1.01).
+    """
+    flat = np.full(30, 100.0)
+    day = {"open": 101.0, "high": 103.0, "low": 101.0, "close": 101.0}
+    of_day = {name: np.where(np.arange(30) == 29, price, flat) for name, price in day.items()}
+    series = dataclasses.replace(made_up.closes_only(flat), **of_day)
+    range_, gap = 0.5 * np.log(103 / 101) ** 2, np.log(1.01) ** 2
+    assert column(series, "intraday_share")[-1] == pytest.approx(np.log(range_ / (range_ + gap)))
+    hardly_a_range = dataclasses.replace(series, high=of_day["close"] + 0.01)
+    assert column(hardly_a_range, "intraday_share")[-1] == pytest.approx(np.log(0.05))
+    without_range = dataclasses.replace(series, high=of_day["close"])
+    assert column(without_range, "intraday_share")[-1] == 0.0
+    assert not column(made_up.closes_only([100.0, 101.0] * 30), "intraday_share").any()
 
 
 def test_a_shock_is_remembered_thirteen_weeks_later_on_the_evening_before():
@@ -107,6 +124,25 @@ def test_common_part_is_the_mean_over_the_tickers():
     assert common.sessions.tolist() == members[0].sessions[WARM_UP:].tolist()
 
 
+def test_the_common_return_forgets_half_in_sixteen_sessions():
+    members = several(6)
+    returns = np.mean([np.diff(np.log(each.close), prepend=np.nan) for each in members], axis=0)[WARM_UP:]
+    ages = np.arange(len(returns))[:, None] - np.arange(len(returns))
+    weights = np.where(ages < 0, 0.0, 0.5 ** (np.maximum(ages, 0) / 16))
+    np.testing.assert_allclose(common_volatility(members).values[:, 3], 10 * weights @ returns, atol=1e-12)
+
+
+def test_one_tickers_jump_is_no_move_of_the_market():
+    """A share that is bought for twice its price: it counts as six times its volatility before."""
+    quiet, *others = several(6)
+    close = quiet.close * np.where(np.arange(300) < 200, 1.0, 2.0)
+    bought = dataclasses.replace(quiet, close=close)
+    here, there = (common_volatility([each, *others]).values[200 - WARM_UP, 3] for each in (quiet, bought))
+    sigma = session_features(quiet).ewma_sigma[199]
+    moved = np.log(quiet.close[200] / quiet.close[199])
+    assert there - here == pytest.approx(10 * (6 * sigma - moved) / 6) and 6 * sigma < np.log(2) / 3
+
+
 def test_the_order_of_the_tickers_moves_no_bit():
     members = several(6)
     assert common_volatility(members).values.tobytes() == common_volatility(members[::-1]).values.tobytes()
@@ -117,9 +153,10 @@ def test_too_few_tickers_have_nothing_in_common():
     assert common_volatility(members[1:]) is None
     shorter = [members[0].until(200), *members[1:]]
     common = common_volatility(shorter)
-    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all() and (
-        common.values[200 - WARM_UP :] == 0
-    ).all()
+    assert (common.values[: 200 - WARM_UP] != 0).any(axis=1).all()
+    assert not common.values[200 - WARM_UP :, :3].any()
+    of_before = common.values[199 - WARM_UP, 3] * 0.5 ** (np.arange(1, 101) / 16)
+    np.testing.assert_allclose(common.values[200 - WARM_UP :, 3], of_before, atol=1e-12)
 
 
 def test_common_part_knows_no_future():
@@ -133,11 +170,11 @@ def test_common_part_knows_no_future():
 def test_a_ticker_reads_the_common_part_of_its_own_sessions():
     series = made_up.noisy(60)
     days = series.sessions[10:50:2]
-    common = AtClose(COMMON, days, np.arange(60.0).reshape(20, 3))
-    read = volatility_inputs(dataclasses.replace(series, inputs=Inputs((common,))))[:, -3:]
+    common = AtClose(COMMON, days, np.arange(80.0).reshape(20, 4))
+    read = volatility_inputs(dataclasses.replace(series, inputs=Inputs((common,))))[:, -4:]
     assert read[10:50:2].tolist() == common.values.tolist()
     assert not read[11:50:2].any() and not read[50:].any()
-    assert not volatility_inputs(series)[:, -3:].any()
+    assert not volatility_inputs(series)[:, -4:].any()
 
 
 # --- slopes of many tickers

@@ -38,7 +38,13 @@ from forecast_lib.jobs.evaluate.replay import (
 from forecast_lib.jobs.forecast.commonality import with_pooled_shape
 from forecast_lib.jobs.ingest.new_prices import Problem
 from forecast_lib.jobs.refresh.decisions import Decision
-from forecast_lib.jobs.refresh.pool import KeptPool, TrainedPool, train_members
+from forecast_lib.jobs.refresh.pool import (
+    KeptPool,
+    PoolMember,
+    TrainedPool,
+    pool_members,
+    train_members,
+)
 from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK, PARTS
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.engine import Fit
@@ -70,22 +76,20 @@ _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to l
 Result = TickerBacktest | tuple[str, Problem]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
-    """One pooled network to train for a backtest: of which day, model and place.
+    """One pooled network to train for a backtest.
 
     Attributes:
-        series: what it may learn from: of its day, the same for all members of a day and model.
-        inputs: what their volatility scale reads beside the usual.
-        cpu_seconds: its share of the choice of these.
+        day, model: of which day and model.
+        member: what it is trained on, known on that day; None where there is nothing.
+        cpu_seconds: its share of what it took to find that.
     """
 
     day: np.datetime64
     model: int
-    member: int
-    series: Sequence[TickerSeries]
-    inputs: tuple[str, ...]
-    cpu_seconds: float
+    member: PoolMember | None
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,17 +101,22 @@ class TrainedMember:
 
 
 def members(
-    series: Sequence[TickerSeries], models: Sequence[ModelConfig], train: TrainConfig, config: BacktestConfig
+    series: Sequence[TickerSeries],
+    models: Sequence[ModelConfig],
+    train: TrainConfig,
+    config: BacktestConfig,
+    seed: int,
 ) -> list[Member]:
-    """Every pooled network that a backtest of these series needs."""
-    wanted = []
+    """Every pooled network that a backtest of these series needs, each with what its day may know."""
+    found: list[Member] = []
     for day, (place, model) in itertools.product(pool_days(series, config, train), enumerate(models)):
-        known = tuple(fold_pool_series(series, day, model, train, config))
         began = time.thread_time()
+        known = fold_pool_series(series, day, model, train, config)
         inputs = select(known, model).inputs if known else ()
+        drawn: list[PoolMember | None] = [*pool_members(known, model, train, seed, inputs)]
         share = (time.thread_time() - began) / train.members
-        wanted += [Member(day, place, member, known, inputs, share) for member in range(train.members)]
-    return wanted
+        found += [Member(day, place, each, share) for each in drawn or [None] * train.members]
+    return found
 
 
 def shaped(
@@ -122,15 +131,14 @@ def shaped(
 def train_pool_shard(
     shard: Sequence[Member], models: tuple[ModelConfig, ...], train: TrainConfig, seed: int
 ) -> list[TrainedMember]:
-    """Train the networks of a shard, each on what its day may know; or why not."""
+    """Train the networks of a shard; or why not."""
     results = []
     for each in shard:
-        model = models[each.model]
-        clock = cpu_clock(model)
+        clock = cpu_clock(models[each.model])
         began = clock()
         fit: TrainedPool = _NOTHING_TO_LEARN
-        if each.series:
-            (fit,) = train_members((each.member,), each.series, model, train, seed, each.inputs)
+        if each.member is not None:
+            (fit,) = train_members((each.member,), models[each.model], train, seed)
         results.append(TrainedMember(fit, clock() - began + each.cpu_seconds))
     return results
 
@@ -138,33 +146,35 @@ def train_pool_shard(
 def join_pools(
     wanted: Sequence[Member],
     trained: Sequence[TrainedMember],
+    series: Sequence[TickerSeries],
     models: tuple[ModelConfig, ...],
     train: TrainConfig,
+    config: BacktestConfig,
     seed: int,
-    tickers: int,
 ) -> list[list[DayPool]]:
-    """For each model its pools, in the order of their days.
-
-    Args:
-        tickers: how many are tested, and share what the pools' training took.
-    """
+    """For each model its pools, in the order of their days."""
     made: dict[tuple[int, np.datetime64], list[TrainedMember]] = {}
-    learned = {(each.model, each.day): each for each in wanted}
+    taught = {(each.model, each.day): each.member for each in wanted}
     for each, member in zip(wanted, trained, strict=True):
         made.setdefault((each.model, each.day), []).append(member)
 
     def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
-        fits = [member.fit for member in made[place, day] if isinstance(member.fit, Fit)]
-        if not fits:
-            return next(member.fit for member in made[place, day] if isinstance(member.fit, Problem))
-        of_day = learned[place, day]
-        pool = join_pool(fits, of_day.series, models[place], train, seed, of_day.inputs)
+        fits, member = (
+            [each.fit for each in made[place, day] if isinstance(each.fit, Fit)],
+            taught[place, day],
+        )
+        if not fits or member is None:
+            return next(each.fit for each in made[place, day] if isinstance(each.fit, Problem))
+        known = fold_pool_series(series, day, models[place], train, config)
+        pool = join_pool(fits, known, models[place], train, seed, member.inputs)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
     return [
         [
-            DayPool(day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / tickers)
+            DayPool(
+                day, joined(place, day), sum(member.cpu_seconds for member in made[place, day]) / len(series)
+            )
             for day in days
         ]
         for place in range(len(models))
@@ -307,9 +317,9 @@ def backtest_pool(
         TooFewSessions: a history is too short for a test part.
     """
     series = shaped(series, models, train, config)
-    wanted = members(series, models, train, config)
+    wanted = members(series, models, train, config, seed)
     trained = train_pool_shard(wanted, models, train, seed)
-    pools = join_pools(wanted, trained, models, train, seed, len(series))
+    pools = join_pools(wanted, trained, series, models, train, config, seed)
     return [
         backtest_ticker(each, models, pools, train, config, seed=seed, baselines=baselines) for each in series
     ]
@@ -408,6 +418,7 @@ def backtest_tables(
 _SHOWN = {
     "rmse_ratio": "rmse/naive",
     "pinball_per_garch": "pinball/garch",
+    "dm_garch_pvalue": "p of that",
     "cov80": "cov80",
     "cov95": "cov95",
     "gain_over_none": "gain over none",

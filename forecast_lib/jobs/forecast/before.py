@@ -95,7 +95,7 @@ def read_answered(store: Store, config: RunConfig) -> dict[str, tuple[str, str]]
 
 
 def _read(store: Store, config: RunConfig) -> _Published | str:
-    found = reads.read_run_before(store.con, config.as_of)
+    found = reads.read_run_before(store.con, config.as_of, config.tickers)
     if found.empty:
         return "first"
     run = found.iloc[0]

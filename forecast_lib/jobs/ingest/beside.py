@@ -6,7 +6,7 @@ said, and what was stored before serves.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ _NO_MORE = dt.timedelta(days=400)
 """Nor is a kind of event without a date for so long: what happens once a year is kept."""
 
 _FILES = "files"
+_DATE = ["kind", "ticker", "session"]
+"""What names a date of an event."""
 
 
 @dataclass(frozen=True)
@@ -158,37 +160,43 @@ def _with_events(store: Store, config: RunConfig, listed: Sequence[Listed], know
     sources = {_FILES} if asked.events is not None else set[str]()
     sources |= {config.source.name} if asked.calendars else set()
     stored = reads.read_events(store.con, as_of)
-    stored = stored[stored["source"].isin(sources)]
+    standing = _of_sources(stored, sources).sort_values("revision").drop_duplicates(_DATE, keep="last")
+    standing = standing[standing["expected"] & (standing["session"] > pd.Timestamp(as_of.day))]
     told = []
     if asked.events is not None and _asks_files(config):
         try:
             found = read_events(asked.events, as_of, config.tickers, ParquetFiles())
             said += found.left_out
-            told.append(_with_given_up(found.rows, stored[stored["source"] == _FILES], as_of.day, _FILES))
+            mine = standing[
+                (standing["source"] == _FILES) & standing["ticker"].isin([MARKET, *config.tickers])
+            ]
+            told.append(_with_given_up(found.rows, mine, _FILES))
         except FileRefused as error:
             said.append(f"events: {error}; what was stored before is used")
     for each in listed:
         said += each.left_out
         rows = each.rows.assign(announced_at=np.datetime64("NaT", "us"))
-        mine = stored[(stored["source"] == config.source.name) & stored["ticker"].isin(each.tickers)]
+        mine = standing[(standing["source"] == config.source.name) & standing["ticker"].isin(each.tickers)]
         mine = mine[mine["kind"].isin(each.kinds) & (mine["session"] <= pd.Timestamp(each.until))]
-        told.append(_with_given_up(rows, mine, as_of.day, config.source.name))
+        told.append(_with_given_up(rows, mine, config.source.name))
     new = known.new_events
     if told:
-        key = ["kind", "ticker", "session"]
         both = pd.concat(told, ignore_index=True).sort_values("expected", ascending=False, kind="stable")
-        new = revisions.diff_events(store.con, both.drop_duplicates(key), as_of)
-    return dataclasses.replace(
-        known, events=pd.concat([stored, new], ignore_index=True), new_events=new, left_out=tuple(said)
-    )
+        new = revisions.diff_events(store.con, both.drop_duplicates(_DATE), as_of, sources)
+    events = _of_sources(pd.concat([stored, new], ignore_index=True), sources)
+    return dataclasses.replace(known, events=events, new_events=new, left_out=tuple(said))
 
 
-def _with_given_up(listed: pd.DataFrame, stored: pd.DataFrame, day: dt.date, source: str) -> pd.DataFrame:
-    """The dates that are listed, and those to come that no longer are."""
-    key = ["kind", "ticker", "session"]
-    newest = stored.sort_values("revision").drop_duplicates(key, keep="last")
-    standing = newest[newest["expected"] & (newest["session"] > pd.Timestamp(day))]
-    gone = standing[~pd.MultiIndex.from_frame(standing[key]).isin(pd.MultiIndex.from_frame(listed[key]))]
+def _of_sources(events: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+    """All that was said of the dates of which one of the sources had the last word."""
+    newest = events.sort_values("revision").drop_duplicates(_DATE, keep="last")
+    theirs = pd.MultiIndex.from_frame(newest.loc[newest["source"].isin(sources), _DATE])
+    return events[pd.MultiIndex.from_frame(events[_DATE]).isin(theirs)]
+
+
+def _with_given_up(listed: pd.DataFrame, standing: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The dates that are listed, and those that stand and no longer are."""
+    gone = standing[~pd.MultiIndex.from_frame(standing[_DATE]).isin(pd.MultiIndex.from_frame(listed[_DATE]))]
     both = [listed.assign(expected=True), gone[listed.columns].assign(expected=False)]
     return pd.concat([each for each in both if len(each)] or both[:1], ignore_index=True).assign(
         source=source

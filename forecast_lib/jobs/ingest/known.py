@@ -16,7 +16,7 @@ from forecast_lib.jobs.ingest.absence import SAID_BEFORE
 from forecast_lib.prices.checks import Before
 from forecast_lib.prices.screen import TAIL_SESSIONS
 from forecast_lib.prices.source import Asked
-from forecast_lib.sessions import TickerCalendar, calendar_for
+from forecast_lib.sessions import TickerCalendar, calendar_used
 from forecast_lib.store.working import database, reads
 from forecast_lib.store.working.columns import read_histories
 from forecast_lib.store.working.store import Store
@@ -36,8 +36,6 @@ of old prices are found too.
 
 _TAIL = dt.timedelta(days=190)
 """TAIL_SESSIONS of every calendar, with some to spare."""
-
-_NO_CALENDAR = "weekdays"
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,8 @@ class Known(Before):
         return next((day.item() for day in self.sessions[ticker][:1]), None)
 
     def calendar_of(self, ticker: str) -> TickerCalendar:
-        """The calendar that the ticker's newest run used, the source's time zone considered; else the one its
-        name tells.
-        """
-        usual = calendar_for(ticker)
-        name = self._calendars.get(ticker, usual.name)
-        return usual if name == usual.name else TickerCalendar(name, recorded_fallback=name == _NO_CALENDAR)
+        """The calendar that the ticker's newest run used; else the one its name tells."""
+        return calendar_used(ticker, self._calendars.get(ticker))
 
     @functools.cached_property
     def _calendars(self) -> dict[str, str]:

@@ -66,7 +66,8 @@ class Market:
         missing: by ticker, how many sessions lack a price and were not declared closed.
         clean: more new rows of `prices`, that need no frame.
         ended: by ticker, of those whose prices have come to an end (`night.with_ends`).
-        passed_over: what the source holds and could not hand out, in sentences.
+        passed_over: what may be expected in the run and is not: what the source could not hand out, tickers
+            of the night before, in sentences.
         prices_hash: over every price row that the run looked at, stored and new; None where it saw none.
         problems: by ticker, why its newest prices are not here.
         flags: by ticker, what is odd about its prices and holds nobody, in short texts.
@@ -145,11 +146,15 @@ def take_in(
     asked = known.asked(tickers)
     known = with_whole_past(store, known, known.asked_beyond(asked), config.as_of)
     found = checked(ask(asked))
-    again = {ticker for ticker in _to_ask_again(found, known) if asked[Ticker(ticker)] is not None}
+    rewritten = _to_ask_again(found, known)
+    again = {ticker for ticker in rewritten if asked[Ticker(ticker)] is not None}
     if again:
         known = with_whole_past(store, known, again, config.as_of)
-        offered = ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again))
-        found = found.overruled_by(beside_the_past(checked(offered), known, severities))
+        found = found.overruled_by(
+            checked(ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again)))
+        )
+    if rewritten:
+        found = beside_the_past(found, known, rewritten, severities)
     with stage("compare"):
         return _joined(store, config, known, found, digests)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from forecast_lib.domain import AsOf, Ticker
-from forecast_lib.sessions import TickerCalendar, calendar_for
+from forecast_lib.sessions import TickerCalendar, calendar_for, calendar_used
 from forecast_lib.store.disk.files import PUBLISHED
 from forecast_lib.store.published import reader
 
@@ -63,7 +63,7 @@ def due(
     if not (workspace / PUBLISHED).is_file() or (newest := reader.query(workspace, _NEWEST)).empty:
         return Due(missed=_before(tickers, as_of, most)) if from_nothing else Due()
     recorded = dict(reader.query(workspace, _CALENDARS).itertuples(index=False))
-    calendars = Counter(_calendar(ticker, recorded.get(ticker)) for ticker in tickers)
+    calendars = Counter(calendar_used(ticker, recorded.get(ticker)) for ticker in tickers)
     then = _as_of(newest.iloc[0])
     new = not set(tickers) <= set(recorded) or any(
         each.last_known(as_of) > each.last_known(then) for each in calendars
@@ -80,11 +80,6 @@ def _before(tickers: Sequence[Ticker], as_of: AsOf, most: int) -> tuple[dt.date,
     long_ago = as_of.now - dt.timedelta(days=2 * most + 14)
     missed = _missed(calendars, AsOf(as_of.day - dt.timedelta(days=2 * most + 14), long_ago, long_ago), as_of)
     return tuple(missed[len(missed) - min(most, len(missed)) :])
-
-
-def _calendar(ticker: str, recorded: object) -> TickerCalendar:
-    usual = calendar_for(ticker)
-    return TickerCalendar(recorded) if isinstance(recorded, str) and recorded != usual.name else usual
 
 
 def _as_of(night: pd.Series) -> AsOf:

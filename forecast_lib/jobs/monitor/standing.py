@@ -17,7 +17,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.jobs.record.endings import Ending, recall
 from forecast_lib.jobs.record.statuses import degraded as degraded_rows
 from forecast_lib.jobs.record.takeover import ledger_loss
-from forecast_lib.sessions import WEEKDAYS, TickerCalendar, calendar_for
+from forecast_lib.sessions import WEEKDAYS, TickerCalendar, calendar_used
 from forecast_lib.store.disk.lock import is_held
 from forecast_lib.store.published import reader
 
@@ -46,6 +46,7 @@ _LAST_PUBLISHED = """
 SELECT as_of, started_at FROM runs WHERE kind = 'nightly' AND status <> 'failed'
 ORDER BY finished_at DESC, run_id DESC LIMIT 1
 """
+_AGED = ["ticker", "status", "last_session", "calendar"]
 _TICKERS = """
 SELECT * FROM run_tickers
 WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
@@ -133,9 +134,8 @@ def read_holder(workspace: Path) -> Holder | None:
         return None
 
 
-def sessions_behind(ticker: str, last_session: pd.Timestamp, now: dt.datetime) -> int:
-    """How many sessions of the ticker's exchange have closed after `last_session`; `now` is in UTC."""
-    calendar = calendar_for(ticker)
+def sessions_behind(calendar: TickerCalendar, last_session: pd.Timestamp, now: dt.datetime) -> int:
+    """How many sessions of the exchange have closed after `last_session`; `now` is in UTC."""
     # The day may be tomorrow already where the exchange is; what has not closed by `now` does not count.
     newest = calendar.last_known(AsOf(day=now.date() + dt.timedelta(days=1), now=now, known_at=now))
     return max(0, int(calendar.count_between(last_session, newest)))
@@ -225,8 +225,10 @@ def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None)
 def _standing(workspace: Path, now: dt.datetime, deadline: dt.time | None) -> Standing:
     tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
     ages = [
-        None if pd.isna(last) or status == "ended" else sessions_behind(name, last, now)
-        for name, status, last in zip(tickers.ticker, tickers.status, tickers.last_session, strict=True)
+        None
+        if pd.isna(last) or status == "ended"
+        else sessions_behind(calendar_used(name, calendar), last, now)
+        for name, status, last, calendar in tickers[_AGED].itertuples(index=False)
     ]
     rows = zip(tickers.ticker, tickers.status, tickers.reason, degraded_rows(tickers), ages, strict=True)
     degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)

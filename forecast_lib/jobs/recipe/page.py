@@ -91,12 +91,14 @@ def _beside_naive(
     test = f"Diebold–Mariano p = {pvalue:.2g}" if np.isfinite(pvalue) else "too few targets for a test"
     if np.array_equal(predicted, stays):
         test = "the same as naive: it found nothing to add"
-    error = rmse(predicted, actual)
+    error, of_naive = rmse(predicted, actual), rmse(stays, actual)
+    if not of_naive:
+        test = "naive is exact: the price never moved"
     return (
         Figure(f"{label}: RMSE", error, _PRICE, where),
         Figure(
             f"{label}: RMSE ÷ naive RMSE",
-            error / rmse(stays, actual),
+            error / of_naive if of_naive else None,
             "",
             f"below 1 is better than naive; {test}",
         ),
@@ -360,6 +362,8 @@ def recipe_page(
 ) -> RecipeReport:
     """The page's content."""
     published, improved = answers.published, answers.improved
+    other = read.series.name if recipe.ticker not in (None, read.series.name) else None
+    changes = ({"ticker": other} if other else {}) | changes
     if improved is not None:
         figures, honest = (
             _published_sine(recipe, read, published),
@@ -371,7 +375,7 @@ def recipe_page(
         plots = _price_plots(recipe, read, answers)
     return RecipeReport(
         name=recipe.name,
-        title=recipe.title,
+        title=f"{recipe.title}, here {other}'s" if other else recipe.title,
         figures=figures,
         honest=honest,
         flattery=recipe.flattery,

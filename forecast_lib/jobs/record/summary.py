@@ -28,7 +28,7 @@ class RunSummary:
         figures: of a recipe: label, value, unit and note, in the order of its report; of a backtest: a row a
             model.
         notices: what was passed over in the run, or could not be done after it: files that are no price
-            tables, or that nobody was told.
+            tables, tickers that are no longer asked for, or that nobody was told.
     """
 
     run_id: str

@@ -16,11 +16,21 @@ from forecast_lib.jobs.refresh.decisions import Decision, Lineage
 from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import Pool, load_pool, save
 from forecast_lib.models.engine import Fit
-from forecast_lib.models.training import POOL, join_pool, poolable, train_member
+from forecast_lib.models.training import POOL, drawn_by, join_pool, pool_slopes, poolable, train_member
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.windows.series import TickerSeries
+from forecast_lib.windows.series import Array, TickerSeries
 
-__all__ = ["KeptPool", "TrainedPool", "keep_pool", "learners", "outgrown", "stored_pool", "train_members"]
+__all__ = [
+    "KeptPool",
+    "PoolMember",
+    "TrainedPool",
+    "keep_pool",
+    "learners",
+    "outgrown",
+    "pool_members",
+    "stored_pool",
+    "train_members",
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,40 @@ class KeptPool:
 
 
 TrainedPool = Fit | Problem
+
+
+@dataclass(frozen=True, eq=False)
+class PoolMember:
+    """One pooled network to train, wherever that is done: what it needs, and no more.
+
+    Attributes:
+        place: in the pool.
+        series: those that it learns from.
+        slopes: (inputs, horizon) of the pool's volatility scale.
+        inputs: what that reads beside the usual, by name.
+    """
+
+    place: int
+    series: tuple[TickerSeries, ...]
+    slopes: Array
+    inputs: tuple[str, ...] = ()
+
+
+def pool_members(
+    series: Sequence[TickerSeries],
+    model: ModelConfig,
+    train: TrainConfig,
+    seed: int,
+    inputs: tuple[str, ...] = (),
+) -> list[PoolMember]:
+    """The members of a pool of these series, each with those that it draws; none without series."""
+    if not series:
+        return []
+    slopes = pool_slopes(series, model, train, seed, inputs)
+    return [
+        PoolMember(place, tuple(drawn_by(place, series, seed)), slopes, inputs)
+        for place in range(train.members)
+    ]
 
 
 def learners(
@@ -91,22 +135,23 @@ def stored_pool(
 
 
 def train_members(
-    shard: Sequence[int],
-    series: Sequence[TickerSeries],
-    model: ModelConfig,
-    train: TrainConfig,
-    seed: int,
-    inputs: tuple[str, ...] = (),
+    shard: Sequence[PoolMember], model: ModelConfig, train: TrainConfig, seed: int
 ) -> list[TrainedPool]:
-    """Train the members of a shard; what goes wrong with one is returned in its place.
-
-    Args:
-        inputs: what their volatility scale reads beside the usual, by name.
-    """
+    """Train the members of a shard; what goes wrong with one is returned in its place."""
     trained: list[TrainedPool] = []
-    for member in shard:
+    for each in shard:
         try:
-            trained.append(train_member(series, model, train, seed=seed, member=member, inputs=inputs))
+            trained.append(
+                train_member(
+                    each.series,
+                    model,
+                    train,
+                    seed=seed,
+                    member=each.place,
+                    inputs=each.inputs,
+                    slopes=each.slopes,
+                )
+            )
         except TickerError as error:
             trained.append(Problem(error.rule, f"the pooled network could not be trained: {error.reason}"))
         except Exception as error:  # the last good models answer then

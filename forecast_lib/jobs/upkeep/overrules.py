@@ -25,6 +25,7 @@ from forecast_lib.errors import UsageError
 from forecast_lib.jobs.record.status_rows import code_version, libraries
 from forecast_lib.prices.rules import HARMLESS_RULES
 from forecast_lib.prices.source import as_json
+from forecast_lib.store.disk.files import LEDGER, PUBLISHED, WORKING
 from forecast_lib.store.disk.lock import hold_workspace
 from forecast_lib.store.working import reads, revisions
 from forecast_lib.store.working.store import Store
@@ -222,6 +223,8 @@ def close_gap(
 def _held(workspace: Path, what: str, now: dt.datetime) -> Iterator[Store]:
     if not workspace.is_dir():
         raise UsageError(f"workspace {workspace} does not exist: give --workspace DIR")
+    if not any((workspace / name).exists() for name in (WORKING, PUBLISHED, LEDGER)):
+        raise UsageError(f"nothing was ever stored in {workspace}: give --workspace DIR")
     with hold_workspace(workspace, f"upkeep {what}", started=now), Store(workspace, now) as store:
         yield store
 

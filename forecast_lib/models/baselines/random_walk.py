@@ -5,10 +5,10 @@ with the square root of the step; their intervals are calibrated by what came tr
 """
 
 import numpy as np
-import pandas as pd
 
 from forecast_lib.models.baselines.prediction import Prediction, ewma_scale, steps_to
 from forecast_lib.windows.features import SessionFeatures
+from forecast_lib.windows.trailing import trailing_mean
 
 __all__ = ["drift", "naive"]
 
@@ -25,6 +25,6 @@ def drift(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Predi
     """The random walk with the mean log return of the sessions up to the cutoff; zero while fewer than twenty
     are known.
     """
-    returns = pd.Series(np.diff(features.log_close, prepend=np.nan))
-    mean = returns.rolling(_DRIFT_SESSIONS, min_periods=20).mean().fillna(0.0).to_numpy()
+    returns = np.diff(features.log_close, prepend=np.nan)
+    mean = np.nan_to_num(trailing_mean(returns, _DRIFT_SESSIONS, fewest=20), nan=0.0)
     return Prediction(mean[cutoffs, None] * steps_to(horizon), ewma_scale(features, cutoffs, horizon))

@@ -3,12 +3,12 @@ quantiles around the last price.
 """
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtri
 
 from forecast_lib.models.baselines.prediction import LEVELS, Prediction, session_returns, steps_to
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.trailing import fading_mean
 
 __all__ = ["ewma", "ewma_variance"]
 
@@ -19,8 +19,8 @@ _GAUSSIAN = ndtri(LEVELS)
 
 def ewma_variance(features: SessionFeatures) -> Array:
     """(sessions,) variance of the next log return as known at each close."""
-    squares = pd.Series(np.concatenate([[np.nan], session_returns(features) ** 2]))
-    return np.maximum(squares.ewm(alpha=1 - _DECAY).mean().fillna(0.0).to_numpy(), _SMALLEST_VARIANCE)
+    squares = np.concatenate([[np.nan], session_returns(features) ** 2])
+    return np.maximum(np.nan_to_num(fading_mean(squares, _DECAY), nan=0.0), _SMALLEST_VARIANCE)
 
 
 def ewma(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:

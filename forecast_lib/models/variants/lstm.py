@@ -5,7 +5,7 @@ has it.
 import numba
 import numpy as np
 
-from forecast_lib.models.variant import Float32, Layer, Variant, projected
+from forecast_lib.models.variant import Float32, Layer, Variant
 from forecast_lib.models.weights import Weights
 
 __all__ = ["LSTM", "VARIANT"]
@@ -32,22 +32,25 @@ def _rational_tanh(x: np.float32) -> np.float32:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _lstm_states(projected: Float32, recurrent: Float32) -> Float32:
-    """(time, windows, units): the states of an LSTM layer whose input, projected on the gates, is (time,
-    windows, 4 units).
+def _lstm_states(x: Float32, kernel: Float32, recurrent: Float32, bias: Float32) -> Float32:
+    """(time, windows, units): the states of an LSTM layer whose input is (time, windows, inputs).
+
+    The inputs meet the gates session by session: those of all sessions at once are a megabyte that leaves the
+    cache, and that the system takes back and gives again, page by page, for every ticker.
     """
     half, one = np.float32(0.5), np.float32(1.0)
-    length, windows, units = projected.shape[0], projected.shape[1], recurrent.shape[0]
+    length, windows, units = x.shape[0], x.shape[1], recurrent.shape[0]
     states = np.zeros((length + 1, windows, units), np.float32)
     cell = np.zeros((windows, units), np.float32)
-    z = np.empty((windows, 4 * units), np.float32)
+    on_gates, z = np.empty((windows, 4 * units), np.float32), np.empty((windows, 4 * units), np.float32)
     for t in range(length):
+        np.dot(x[t], kernel, on_gates)
         np.dot(states[t], recurrent, z)
         for w in range(windows):
             for k in range(4 * units):
-                x = z[w, k] + projected[t, w, k]
+                y = z[w, k] + (on_gates[w, k] + bias[k])
                 gate = k < 2 * units or k >= 3 * units  # a sigmoid is a tanh of half the argument
-                y = _rational_tanh(half * x if gate else x)
+                y = _rational_tanh(half * y if gate else y)
                 z[w, k] = half * (y + one) if gate else y
             for k in range(units):
                 cell[w, k] = z[w, units + k] * cell[w, k] + z[w, k] * z[w, 2 * units + k]
@@ -71,8 +74,8 @@ class LSTM(Variant):
 
     def states(self, weights: Weights, prefix: str, x: Float32, last: bool) -> Float32:
         """By the loop above."""
-        on_gates, recurrent = projected(weights, prefix, x)
-        return _lstm_states(np.ascontiguousarray(on_gates), np.ascontiguousarray(recurrent))
+        parts = (weights[f"{prefix}/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
+        return _lstm_states(np.ascontiguousarray(x), *(np.ascontiguousarray(part) for part in parts))
 
 
 VARIANT = LSTM()

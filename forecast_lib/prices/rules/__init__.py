@@ -72,6 +72,8 @@ _WHOLE = (
     "the stored past comes with all prices times a factor that no split or unit explains"),
     Rule("no_rows", "hold_ticker", HOLD, "not one usable row came"),
     Rule("too_many_refused", "hold_ticker", HOLD_OR_WARN, "more than half of the last 20 rows refused"),
+    Rule("not_daily", "hold_ticker", HOLD_OR_WARN,
+    "rows of weeks or months: of the last 21 each lies five days or more after the one before"),
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {

@@ -4,6 +4,7 @@ A row that cannot be used is left out, and a sentence says how many there are, w
 stands; the others stay. A file without the columns that are needed is refused.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -261,7 +262,7 @@ def _values(cells: Cells) -> tuple[NDArray[np.float64], Sequence[int]]:
 
 def _instants(cells: Cells, count: int) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
     """When each row became known, UTC, NaT where it does not say; and where it says what is no time. A date
-    alone is its last moment.
+    alone is its last moment; a column of nothing but midnights is one of dates, as pandas keeps them.
     """
     found, wrong = np.full(count, "NaT", "datetime64[us]"), np.zeros(count, dtype=bool)
     if "known_at" not in cells.columns:
@@ -272,7 +273,10 @@ def _instants(cells: Cells, count: int) -> tuple[NDArray[np.datetime64], NDArray
             raise FileRefused(
                 f"{cells.file}: column {cells.names['known_at']!r} is {column.dtype}: expected times"
             )
-        return column.astype("datetime64[D]").astype("datetime64[us]") + _TO_ITS_END, wrong
+        times = column.astype("datetime64[us]")
+        days = times.astype("datetime64[D]").astype("datetime64[us]")
+        are_dates = np.array_equal(times, days, equal_nan=True)
+        return times + (_TO_ITS_END if are_dates else np.timedelta64(0, "us")), wrong
     for place, text in enumerate(column):
         try:
             found[place] = _instant(text.strip())
@@ -287,7 +291,7 @@ _TO_ITS_END = np.timedelta64(1, "D") - np.timedelta64(1, "us")
 def _instant(text: str) -> np.datetime64:
     if not text:
         return np.datetime64("NaT", "us")
-    if len(text) == len("YYYY-MM-DD"):
+    with contextlib.suppress(ValueError):
         return np.datetime64(dt.date.fromisoformat(text), "us") + _TO_ITS_END
     value = dt.datetime.fromisoformat(text)
     plain = value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)

@@ -177,7 +177,7 @@ class YahooSource(PriceSource):
             raise NoPrices(
                 ticker,
                 f"no session lies between {first} and {last}: the first is after the last",
-                rule="no_prices",
+                rule="no_rows",
             )
         if _ISIN.fullmatch(ticker):
             raise UnknownTicker(
@@ -245,7 +245,7 @@ class YahooSource(PriceSource):
         table = table.set_axis(_plain_sessions(table.index), axis="index").sort_index(kind="stable")
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
-            raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_prices")
+            raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_rows")
         days = table.index.to_numpy("datetime64[D]")
         splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
         shares = shares_since(days, days[splits != 0], splits[splits != 0])

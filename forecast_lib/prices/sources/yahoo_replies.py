@@ -229,7 +229,7 @@ def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
                 )
             if said.startswith("Data doesn't exist for startDate"):
                 return NoPrices(
-                    ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_prices"
+                    ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_rows"
                 )
             return _bad(ticker, reply, "it is an error")
         case {"chart": {"result": [{"meta": {"symbol": symbol}}, *_]}} if other := other_symbol(
@@ -242,7 +242,7 @@ def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
             if "timestamp" in first or any(quotes):
                 return None
             return NoPrices(
-                ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_prices"
+                ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_rows"
             )
         case {"chart": {"result": [dict(), *_]}}:
             return None

@@ -39,10 +39,9 @@ def chosen(states: Sequence[TickerState], missed: Sequence[str]) -> tuple[Ticker
     Args:
         missed: tickers whose last close came outside the 95 % interval.
     """
-    first = [state for state in states if state.status != "fresh" or state.ticker in missed]
-    rest = [state for state in states if state not in first]
-    picked = states if len(states) <= _CARDS else [*first, *rest][:_CARDS]
-    return tuple(sorted(picked, key=lambda state: state.ticker))
+    surprised = {*missed}
+    ordered = sorted(states, key=lambda state: state.status == "fresh" and state.ticker not in surprised)
+    return tuple(sorted(ordered[:_CARDS], key=lambda state: state.ticker))
 
 
 def picture(

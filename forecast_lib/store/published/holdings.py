@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -41,7 +42,7 @@ def read_holdings(path: Path) -> dict[str, float]:
     for number, (ticker, shares, said) in enumerate(rows, 1):
         where = f"{path} row {number}"
         try:
-            name = parse_ticker(str(ticker))
+            name = parse_ticker("" if pd.isna(ticker) else str(ticker))
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
         if shares is None:
@@ -52,7 +53,7 @@ def read_holdings(path: Path) -> dict[str, float]:
     return holdings
 
 
-def _rows(path: Path) -> list[tuple[object, float | None, object]]:
+def _rows(path: Path) -> list[tuple[Any, float | None, object]]:
     """Ticker, number of shares (None: none that is finite) and what stands there, of each row."""
     source = _READERS[path.suffix.lower()]
     with disk_errors(path), contextlib.closing(duckdb.connect(config=dict(_OFFLINE))) as con:

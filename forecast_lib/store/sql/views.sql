@@ -34,7 +34,7 @@ COMMENT ON MACRO TABLE prices_as_of IS 'What was known at the instant t: the new
 -- With F(t) the product of all splits after session t:
 --     split_adjusted_close(t) = close(t) / F(t)
 --     total_return_close(t)   = split_adjusted_close(t) * product over later dividends of (1 - d / p)
--- where p is the close before the ex-date, on the ex-date's share basis. forecast_lib/prices/adjust.py says the same in Python.
+-- where p is the close before the ex-date, on the ex-date's share basis.
 CREATE MACRO adjusted_prices_as_of(t) AS TABLE
 WITH actions AS (
     SELECT ticker, session, kind, value
@@ -662,13 +662,24 @@ WHERE c.sound;
 COMMENT ON MACRO TABLE portfolio_risk IS 'Risk of holdings, a MAP of tickers to numbers of shares (below 0: sold short), over step sessions, from the scenarios of the latest forecasts, with the dividends that are announced: value now, mean gain and its standard deviation, value at risk (the loss that is exceeded with a probability of 5, 2.5 and 1 %) and expected shortfall (the mean loss in the worst 5, 2.5 and 1 % of the worlds), in the currency of the holdings, of which there must be one. Example: SELECT * FROM portfolio_risk(MAP {''AAPL'': 100, ''MSFT'': -50}, 5)';
 
 CREATE VIEW forecast_changes AS
-WITH nights AS (
-    SELECT run_id, as_of
-    FROM runs
-    WHERE kind = 'nightly' AND status <> 'failed' AND as_of < (
+WITH shared AS (
+    SELECT t.run_id, count(*) AS shared
+    FROM run_tickers AS t
+    SEMI JOIN (
+        SELECT ticker FROM run_tickers WHERE run_id IN (SELECT run_id FROM latest_forecasts)
+    ) AS asked ON asked.ticker = t.ticker
+    GROUP BY t.run_id
+),
+nights AS (
+    SELECT r.run_id
+    FROM runs AS r
+    LEFT JOIN shared AS s ON s.run_id = r.run_id
+    WHERE r.kind = 'nightly' AND r.status <> 'failed' AND r.as_of < (
         SELECT max(as_of) FROM runs WHERE run_id IN (SELECT run_id FROM latest_forecasts)
     )
-    QUALIFY row_number() OVER (ORDER BY as_of DESC, finished_at DESC, run_id DESC) = 1
+    QUALIFY row_number() OVER (
+        ORDER BY r.as_of DESC, coalesce(s.shared, 0) DESC, r.finished_at DESC, r.run_id DESC
+    ) = 1
 ),
 before AS (
     SELECT * FROM forecasts WHERE run_id = (SELECT run_id FROM nights)
@@ -709,7 +720,7 @@ SELECT
 FROM latest_forecasts AS f
 FULL JOIN before AS b ON b.ticker = f.ticker AND b.step = f.step
 LEFT JOIN driven AS d ON d.run_id = f.run_id AND d.ticker = f.ticker AND d.step = f.step;
-COMMENT ON VIEW forecast_changes IS 'What changed since the nightly run before, that of an earlier evening: one row per ticker and step of either. NULL on the side where a ticker has no forecast. Closes are each on the share basis of its night: after a split log_return shows it.';
+COMMENT ON VIEW forecast_changes IS 'What changed since the nightly run before, that of an earlier evening, of several the one that was asked for most of the same tickers: one row per ticker and step of either. NULL on the side where a ticker has no forecast. Closes are each on the share basis of its night: after a split log_return shows it.';
 COMMENT ON COLUMN forecast_changes.run_id_before IS 'The nightly run before';
 COMMENT ON COLUMN forecast_changes.last_close_before IS 'Close that the forecast before started from';
 COMMENT ON COLUMN forecast_changes.log_return IS 'Natural log of last_close / last_close_before';

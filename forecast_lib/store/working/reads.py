@@ -78,20 +78,25 @@ def read_drivers(con: Connection, run_id: str, kinds: Sequence[str]) -> pd.DataF
     return _frame(con, "forecast_drivers", sql, {"run": run_id, "kinds": list(kinds)})
 
 
-def read_run_before(con: Connection, as_of: AsOf) -> pd.DataFrame:
-    """The nightly run before that of this evening, as it was known: of the last evening before it that has
-    any, the newest that did not fail and was started up to `as_of.known_at`.
+def read_run_before(con: Connection, as_of: AsOf, tickers: Sequence[str]) -> pd.DataFrame:
+    """The nightly run before that of this evening, as it was known: of those of the last evening before it
+    that has any, which did not fail and were started up to `as_of.known_at`, the one that was asked for most
+    of these tickers, and of several the newest.
 
     Returns:
         Columns of `runs`: one row, or none.
     """
-    sql = """
-        SELECT * FROM runs
-        WHERE kind = 'nightly' AND status <> 'failed' AND as_of < $day AND started_at <= $known_at
-        ORDER BY as_of DESC, finished_at DESC, run_id DESC
+    sql = f"""
+        WITH earlier AS (
+            SELECT * FROM runs
+            WHERE kind = 'nightly' AND status <> 'failed' AND as_of < $day AND started_at <= $known_at
+        ),
+        shared AS (SELECT run_id, count(*) AS shared FROM run_tickers WHERE {_ASKED} GROUP BY run_id)
+        SELECT e.* FROM earlier AS e LEFT JOIN shared AS s ON s.run_id = e.run_id
+        ORDER BY e.as_of DESC, coalesce(s.shared, 0) DESC, e.finished_at DESC, e.run_id DESC
         LIMIT 1
     """
-    return _frame(con, "runs", sql, {"day": as_of.day, "known_at": as_of.known_at.replace(tzinfo=None)})
+    return _frame(con, "runs", sql, _known(tickers, as_of))
 
 
 def read_weights_of(con: Connection, model_ids: Sequence[str]) -> dict[str, str]:

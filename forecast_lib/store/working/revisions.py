@@ -4,7 +4,7 @@ A past that changed is never written over: it is appended, under the next revisi
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import duckdb
 import pandas as pd
@@ -103,34 +103,44 @@ def diff_covariates(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: 
     return _diff_named(con, "covariates", "name", found, same, as_of)
 
 
-def diff_events(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
+def diff_events(
+    con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf, sources: Collection[str]
+) -> pd.DataFrame:
     """The dates that are new, given up, listed again, or were announced at another time or with another
-    value.
+    value; and those that no source said before that still counts.
 
     Args:
         found: kind, ticker, session, expected, announced_at, value and source; one row per kind, ticker and
             session.
         as_of: its `now` becomes `known_at`.
+        sources: that count.
 
     Returns:
         Columns of `events` without run_id, ordered by kind, ticker and session.
     """
     same = (
         f"f.expected = s.expected AND f.announced_at IS NOT DISTINCT FROM s.announced_at AND {_same('value')}"
+        " AND s.source IN (SELECT unnest($sources::VARCHAR[]))"
     )
-    return _diff_named(con, "events", "kind", found, same, as_of)
+    return _diff_named(con, "events", "kind", found, same, as_of, sources=sorted(sources))
 
 
 def _diff_named(
-    con: duckdb.DuckDBPyConnection, table: str, name: str, found: pd.DataFrame, same: str, as_of: AsOf
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    name: str,
+    found: pd.DataFrame,
+    same: str,
+    as_of: AsOf,
+    **values: object,
 ) -> pd.DataFrame:
-    values = [column for column in TABLES[table].columns if column not in ("revision", "known_at", "run_id")]
+    columns = [column for column in TABLES[table].columns if column not in ("revision", "known_at", "run_id")]
     sql = f"""
         WITH stored AS (
             SELECT * FROM {table} SEMI JOIN (SELECT DISTINCT {name} FROM fetched) USING ({name})
             QUALIFY row_number() OVER (PARTITION BY {name}, ticker, session ORDER BY revision DESC) = 1
         )
-        SELECT {", ".join(f"f.{column}" for column in values)}, coalesce(s.revision + 1, 0) AS revision,
+        SELECT {", ".join(f"f.{column}" for column in columns)}, coalesce(s.revision + 1, 0) AS revision,
             $now AS known_at
         FROM fetched AS f LEFT JOIN stored AS s
             ON s.{name} = f.{name} AND s.ticker = f.ticker AND s.session = f.session::DATE
@@ -138,7 +148,7 @@ def _diff_named(
         ORDER BY f.{name}, f.ticker, f.session
     """
     with _registered(con, found):
-        return _typed(table, con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
+        return _typed(table, con.execute(sql, {"now": as_of.now.replace(tzinfo=None), **values}).df())
 
 
 def _same(column: str) -> str:
