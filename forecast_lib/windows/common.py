@@ -12,12 +12,12 @@ that session and earlier ones only.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from forecast_lib.covariates.inputs import AtClose, Inputs
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, rises, session_features
@@ -72,7 +72,10 @@ def common_volatility(members: Sequence[TickerSeries]) -> AtClose | None:
         [np.bincount(place, weights=column, minlength=len(sessions)) for column in every.T], axis=1
     )
     values = np.where(count[:, None] >= FEWEST_TICKERS, sums / np.maximum(count, 1)[:, None], 0.0)
-    values[:, -1] = lfilter([1.0], [1.0, -(0.5 ** (1 / _HALF_LIFE))], values[:, -1])
+    keeps = 0.5 ** (1 / _HALF_LIFE)
+    values[:, -1] = list(
+        itertools.accumulate(values[:, -1].tolist(), lambda before, new: keeps * before + new)
+    )
     return AtClose(COMMON, sessions, values)
 
 

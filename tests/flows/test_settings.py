@@ -278,6 +278,7 @@ def test_loopback_is_never_reached_by_a_proxy(environ, expected):
 
 def test_a_proxy_of_the_machine_is_not_asked_for_the_server_on_it(monkeypatch):
     """Neither by us nor by httpx, which Prefect's client is made of."""
+    monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first use
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
