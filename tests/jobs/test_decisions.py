@@ -197,6 +197,6 @@ def test_fine_tuning_goes_on_where_the_log_of_past_gains_pays_for_its_seconds(pa
 
 
 def test_work_is_counted_in_chunks_by_hand():
-    # 3 networks * 3 epochs * 4 steps * 16 chunks = 576; the pool: 3 * 30 * 20 * 32 = 57,600, for a hundred
+    # 3 networks * 2 epochs * 2 steps * 16 chunks = 192; the pool: 3 * 30 * 20 * 32 = 57,600, for a hundred
     # tickers 576 each
-    assert chunks_of(TrainConfig(), 100) == {"fine_tune": 576, "retrain": 1152}
+    assert chunks_of(TrainConfig(), 100) == {"fine_tune": 192, "retrain": 768}
