@@ -76,17 +76,18 @@ def beside_the_past(
     struck: list[str] = []
     actions = before.about(list(tickers)).actions
     paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
+    past = {ticker: at for at, (ticker, begin, end) in enumerate(before.rows.spans()) if end > begin}
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
-        if ticker not in tickers:
+        if ticker not in tickers or ticker not in past:
             continue
-        rows, stored = checked.good.part(place), before.rows.part(before.rows.tickers.index(ticker))
+        rows, stored = checked.good.part(place), before.rows.part(past[ticker])
         common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
         dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
         found = judge_factor(
             rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends
         )
-        new = rows.sessions > (stored.sessions[-1] if len(stored) else np.datetime64("0001-01-01"))
+        new = rows.sessions > stored.sessions[-1]
         times = f"its whole past comes {1 / found.ratio:g} times as high as"
         if found.kind == "none":
             continue

@@ -142,7 +142,8 @@ class Histories:
 
     def part(self, place: int) -> "Histories":
         """One ticker's rows, by themselves."""
-        low, high = np.searchsorted(self.of, [place, place + 1]).tolist()
+        # with numbers of another kind NumPy would copy the whole column first
+        low, high = np.searchsorted(self.of, np.array([place, place + 1], dtype=self.of.dtype)).tolist()
         rows = self.rows(slice(low, high))
         return dataclasses.replace(
             rows, tickers=(self.tickers[place],), of=np.zeros(len(rows), dtype=np.int32)
