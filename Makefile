@@ -39,11 +39,11 @@ run: $(READY)
 	@$(BIN)/tickercast nightly --profile demo
 
 test: $(TESTED)
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # What needs no Prefect server and is quick: within a minute.
 quick: $(TESTED)
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not prefect and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not prefect and not slow" $(ARGS)
 
 lint: $(TESTED)
 	$(BIN)/ruff check .
