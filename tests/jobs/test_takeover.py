@@ -37,7 +37,8 @@ def died(tmp_path):
         f"published.duckdb.next-{dead}",
         f"snapshots/x.duckdb.next-{dead}",
         f"models/.abc.{dead}.tmp",
-        "reports/run-9/.x.new",
+        "reports/.x.new/index.html",
+        "reports/.y.new",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def test_the_dead_run_is_named_and_written_down_and_its_half_built_files_go(died
     with hold(died, "run-10", NOW, said.append):
         assert read_holder(died).run == "run-10"
     assert said == [
-        f"run run-9, process {dead.pid}, died before it ended; 4 half-built files removed; this run goes on"
+        f"run run-9, process {dead.pid}, died before it ended; 5 half-built files removed; this run goes on"
         " from what was stored"
     ]
     line = ledger.read(died).entries[-1]
@@ -63,6 +64,7 @@ def test_the_dead_run_is_named_and_written_down_and_its_half_built_files_go(died
     )
     assert [path for path in died.rglob("*") if "half" in path.name or path.name.startswith(".abc")] == []
     assert not [path for path in died.rglob("*") if ".next-" in path.name or path.suffix in (".tmp", ".new")]
+    assert [path for path in (died / "reports").iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_death_in_the_ledger_is_no_run_that_the_tables_must_hold(died):

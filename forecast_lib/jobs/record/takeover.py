@@ -6,6 +6,7 @@ tables, its weights are named by nothing, and readers kept the publication befor
 
 import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def take_over(workspace: Path, left: Left, now: dt.datetime) -> str:
     """
     before = _half_built(workspace)
     for path in _named_by_nobody(workspace):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     for folder in (workspace, workspace / SNAPSHOTS):
         remove_leftovers(folder)
     removed = sum(not path.exists() for path in before)
@@ -91,5 +95,6 @@ def _half_built(workspace: Path) -> list[Path]:
 
 
 def _named_by_nobody(workspace: Path) -> list[Path]:
-    """Weights and pages that were being written."""
-    return [*models_folder(workspace).glob(".*.tmp"), *(workspace / "reports").rglob(".*.new")]
+    """Weights, and folders of pages, that were being written or replaced."""
+    reports = workspace / "reports"
+    return [*models_folder(workspace).glob(".*.tmp"), *reports.glob(".*.new"), *reports.glob(".*.old")]
