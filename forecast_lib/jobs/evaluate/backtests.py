@@ -159,10 +159,8 @@ def join_pools(
         made.setdefault((each.model, each.day), []).append(member)
 
     def joined(place: int, day: np.datetime64) -> KeptPool | Problem:
-        fits, member = (
-            [each.fit for each in made[place, day] if isinstance(each.fit, Fit)],
-            taught[place, day],
-        )
+        member = taught[place, day]
+        fits = [each.fit for each in made[place, day] if isinstance(each.fit, Fit)]
         if not fits or member is None:
             return next(each.fit for each in made[place, day] if isinstance(each.fit, Problem))
         known = fold_pool_series(series, day, models[place], train, config)
