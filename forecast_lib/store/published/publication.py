@@ -52,7 +52,12 @@ __all__ = [
 ]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
-_OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_SETTINGS: Mapping[str, str | int | bool] = {
+    "memory_limit": "512MB",  # else what was read stays in memory, most of the machine's
+    "threads": 2,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 _AT_ONCE = 4 << 20
 """Bytes."""
@@ -108,9 +113,10 @@ def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on
 @contextlib.contextmanager
 def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that has the file attached read-only, as the database in use; DuckDB's errors inside the
-    block come out as ours.
+    block come out as ours. Nothing is written beside it.
     """
-    with database_errors(path), contextlib.closing(duckdb.connect(config=dict(_OFFLINE))) as con:
+    config = {**_SETTINGS, "temp_directory": ""}
+    with database_errors(path), contextlib.closing(duckdb.connect(config=config)) as con:
         con.execute("ATTACH $path AS looked_at (READ_ONLY)", {"path": str(path)})
         con.execute("USE looked_at")
         yield con
@@ -211,10 +217,7 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
     """Write every row of a working database, in its order, into a new file; the fingerprints of the
     originals.
     """
-    config: dict[str, str | bool | int | float | list[str]] = {
-        **_OFFLINE,
-        "storage_compatibility_version": STORAGE_VERSION,
-    }
+    config = {**_SETTINGS, "storage_compatibility_version": STORAGE_VERSION}
     with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=config)) as con:
         with database_errors(working):
             con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})
