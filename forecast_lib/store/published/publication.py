@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
-_SETTINGS: Mapping[str, str | int | bool] = {
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "512MB",  # else what was read stays in memory, most of the machine's
     "threads": 2,
     "autoinstall_known_extensions": False,
