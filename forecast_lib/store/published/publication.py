@@ -13,7 +13,7 @@ snapshots before it nor the working database, which holds the same rows in a fil
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import duckdb
