@@ -43,8 +43,8 @@ _FEATURES = llvm.get_host_cpu_features()
 # One vector of 16 floats where the processor has them, else two of 8, else four of 4: more columns would only
 # fill small batches up.
 _TILE_COLUMNS = 16 if _FEATURES.get("avx2") else 8
-# Enough running sums to hide a multiply-add's latency: eight vectors, for processors that add to two of them at
-# once, or ten of the shorter ones, which with two more and a factor still are in 16 registers.
+# Enough running sums to hide a multiply-add's latency: eight vectors, for processors that add to two of them
+# at once, or ten of the shorter ones, which with two more and a factor still are in 16 registers.
 _TILE_ROWS = 8 if _FEATURES.get("avx512f") else 5
 _SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multiple of it
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
@@ -91,8 +91,8 @@ class _Work(NamedTuple):
 
     Attributes:
         read: (layers, length + 1, R, columns): [1; h; x] of each time step; the last has h only.
-        gates: (layers, length, 5 * units * columns and more): input, forget, cell, output, tanh of the cell; on the
-            way back the gradients.
+        gates: (layers, length, 5 * units * columns and more): input, forget, cell, output, tanh of the cell;
+            on the way back the gradients.
         cells: (layers, length + 1, units * columns): the cell before each step.
         back: (length + 1, S, columns): gradients of the state before the step, from later, and of the input,
             for the layer below.
