@@ -19,28 +19,28 @@ __all__ = ["compare_losses", "false_discovery_rates"]
 _FEWEST = 30
 
 
-def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple[float, float]:
-    """Statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where it
-    cannot be tested.
+def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple[Array, Array]:
+    """(...,) statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where
+    it cannot be tested.
 
     The statistic is negative where `losses` are smaller than the baseline's.
 
     Args:
-        losses, baseline_losses: (n,) in the order of time.
+        losses, baseline_losses: (..., n) in the order of time.
         horizon: steps ahead; outcomes of neighbouring cutoffs overlap by one less.
     """
     difference = losses - baseline_losses
-    count = len(difference)
-    if count < max(_FEWEST, 3 * horizon) or np.ptp(difference) == 0.0:
-        return math.nan, math.nan
-    mean = difference.mean()
-    deviation = difference - mean
-    variance = deviation @ deviation
+    count = difference.shape[-1]
+    if count < max(_FEWEST, 3 * horizon):
+        return np.full(difference.shape[:-1], math.nan), np.full(difference.shape[:-1], math.nan)
+    mean = difference.mean(axis=-1)
+    deviation = difference - mean[..., None]
+    variance = np.where(np.ptp(difference, axis=-1) == 0.0, math.nan, (deviation**2).sum(axis=-1))
     for lag in range(1, horizon):
-        variance += 2 * (1 - lag / horizon) * (deviation[lag:] @ deviation[:-lag])
+        variance += 2 * (1 - lag / horizon) * (deviation[..., lag:] * deviation[..., :-lag]).sum(axis=-1)
     small_sample = math.sqrt((count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count)
-    statistic = small_sample * mean * count / math.sqrt(variance)
-    return float(statistic), float(2 * stdtr(count - 1, -abs(statistic)))
+    statistic = small_sample * mean * count / np.sqrt(variance)
+    return statistic, 2 * stdtr(count - 1, -np.abs(statistic))
 
 
 def false_discovery_rates(pvalues: Array) -> Array:
