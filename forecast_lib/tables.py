@@ -128,7 +128,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "ticker": _text(),
             "session": _time(),
-            "kind": _text("dividend", "split"),
+            "kind": _text("dividend", "split", "unit"),
             "value": _number(pa.Check.ge(0), _FINITE),
             "known_at": _time(),
             "run_id": _text(),

@@ -201,6 +201,10 @@ def check(
         exchanges,
         said,
         splits_of(before.announced),
+        {
+            *before.verdicts.loc[before.verdicts["verdict"] != "real", "ticker"],
+            *before.actions.loc[before.actions["source"] == INFERRED, "ticker"],
+        },
     )
     screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
     breaches = _breaches(screened, offered.refused, bad_actions)
@@ -228,7 +232,7 @@ def check(
         moves,
         moves.changed(before.verdicts),
         _good(screened, holds, before.rows),
-        pd.concat([actions, gone, moves.inferred(before.actions)], ignore_index=True).astype(
+        pd.concat([actions, gone, moves.inferred(before.actions, actions)], ignore_index=True).astype(
             {"source": "str"}
         ),
         pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype(

@@ -7,7 +7,7 @@ it.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
+from forecast_lib.prices.actions import INFERRED, WITHDRAWN, among, standing
 from forecast_lib.prices.evidence import Verdict, judge_moves, sentence
 from forecast_lib.prices.odd import market_moves, odd_rows
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
 from forecast_lib.prices.screen import Strike, portions
+from forecast_lib.prices.source import actions_frame
 from forecast_lib.windows.histories import Histories, Splits
 
 __all__ = ["Judged", "can_split", "judged", "set_aside", "word_of_person"]
 
 _STILL_OPEN = 30
-"""Sessions: what is judged anew each night, besides all that is new; a unit is decided within ten."""
+"""Sessions: what is judged anew each night, besides all that is new."""
 
 _NO_SPLITS = frozenset({"24/7", "24/5", "us_futures"})
 
@@ -47,28 +48,30 @@ class Judged:
     since: Mapping[str, np.datetime64]
     strikes: tuple[Strike, ...]
 
-    def inferred(self, known: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session, kind, value and source: splits that the prices show and no source lists; known
-        ones that they no longer show are taken back.
+    def inferred(self, known: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
+        """Ticker, session, kind, value and source: splits and changes of unit that the prices show and no
+        source lists; known ones that they no longer show are taken back.
+
+        Args:
+            known: actions, with their `source`.
+            listed: tonight by the source: ticker, session, kind and value.
         """
         found = [
-            (ticker, verdict.session, verdict.ratio)
+            (ticker, verdict.session, verdict.verdict, verdict.ratio)
             for ticker, verdicts in self.verdicts.items()
             for verdict in verdicts
-            if verdict.verdict in ("split", "unit") and verdict.ratio != 1
+            if verdict.ratio != 1
         ]
-        shown = {(ticker, session.astype("M8[D]")) for ticker, session, _ in found}
+        shown = actions_frame([pd.DataFrame(found, columns=list(listed))])
         before = standing(known[known["source"] == INFERRED])
-        gone = [
-            (row.ticker, row.session, WITHDRAWN["split"])
-            for row in before.itertuples()
-            if row.ticker in self.since
-            and np.datetime64(row.session, "D") >= self.since[row.ticker]
-            and (row.ticker, np.datetime64(row.session, "D")) not in shown
-        ]
-        frame = pd.DataFrame([*found, *gone], columns=["ticker", "session", "value"])
-        types = {"ticker": "str", "session": "datetime64[us]", "value": float}
-        return frame.astype(types).assign(kind=pd.array(["split"] * len(frame), dtype="str"), source=INFERRED)
+        before = before[~among(before, shown) & ~among(before, listed)]
+        judged = [self._judged(row.ticker, row.session) for row in before.itertuples()]
+        gone = before[np.array(judged, dtype=bool)]
+        gone = gone.assign(value=gone["kind"].map(WITHDRAWN))
+        return actions_frame([shown, gone]).assign(source=INFERRED)
+
+    def _judged(self, ticker: str, session: Any) -> bool:
+        return ticker in self.since and bool(np.datetime64(session, "D") >= self.since[ticker])
 
     def changed(self, known: pd.DataFrame) -> pd.DataFrame:
         """Ticker, session, verdict and evidence (JSON) of what is judged otherwise than before.
@@ -90,10 +93,8 @@ class Judged:
             if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
                 rows.append((ticker, session, each.verdict, json.dumps(evidence)))
         for (ticker, session), old in before.items():
-            judged = (
-                ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight
-            )
-            if judged and waiting(old) and not _by_person(old.evidence):
+            gone = self._judged(ticker, session) and (ticker, session) not in tonight
+            if gone and (waiting(old) or old.verdict == "unit") and not _by_person(old.evidence):
                 rows.append(
                     (
                         ticker,
@@ -173,6 +174,7 @@ def judged(
     exchanges: Exchanges,
     said: Mapping[str, Mapping[np.datetime64, str]],
     announced: Splits,
+    remembered: Collection[str],
 ) -> Judged:
     """The odd moves among the rows that the rules left, beside the stored ones.
 
@@ -182,6 +184,8 @@ def judged(
         splits: by ticker, those that the source or a person has recorded.
         said: what persons said of moves.
         announced: splits that were announced, whether or not they came.
+        remembered: tickers of which a verdict or an inferred action stands that tonight's rows may take back,
+            though nothing odd be left.
     """
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     since: dict[str, np.datetime64] = {}
@@ -200,9 +204,11 @@ def judged(
             odd = odd_rows(rows.of, close)
         bounds, ends = rows.bounds(), beside.bounds()
         market = market_moves(exchanges.of[rows.of], rows.of, rows.sessions, close) if odd.any() else close
-        for place in np.unique(rows.of[odd]).tolist():
+        again = np.isin(rows.of, np.flatnonzero(np.isin(rows.tickers, list(remembered))))
+        for place in np.unique(rows.of[odd | again]).tolist():
             ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
-            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]])
+            kept = _otherwise_stored(part, beside, place)
+            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]], kept)
             since[ticker] = begin
             if not (part.sessions[odd[bounds[place] : bounds[place + 1]]] >= begin).any():
                 continue
@@ -217,20 +223,18 @@ def judged(
             )
             open_ones = [each for each in found if each.session >= begin]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
-            kept = _otherwise_stored(part, beside, place)
             verdicts[ticker] = tuple(
                 dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones
             )
     return Judged(verdicts, since, tuple(strikes))
 
 
-def _open_since(rows: Histories, stored: Days) -> np.datetime64:
+def _open_since(rows: Histories, stored: Days, otherwise: Days) -> np.datetime64:
     """From which session on moves are judged: the newest _STILL_OPEN, and all from the first on that is not
-    stored yet.
+    stored yet, or with another close.
     """
-    new = rows.sessions[~np.isin(rows.sessions, stored)][:1]
-    recent = rows.sessions[-_STILL_OPEN:][0]
-    return min(recent, new[0]) if len(new) else recent
+    new = rows.sessions[~np.isin(rows.sessions, stored)]
+    return np.concatenate([rows.sessions[-_STILL_OPEN:][:1], new[:1], otherwise[:1]]).min()
 
 
 def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.prices.actions import INFERRED
 from forecast_lib.prices.checks import Before, Checked, Hold
-from forecast_lib.prices.hypotheses import LEVELS
+from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS
 from forecast_lib.prices.moves import can_split
 
 __all__ = ["Factor", "beside_the_past", "judge_factor"]
@@ -40,9 +41,9 @@ _CENT = 0.005
 
 _LARGEST_DIVIDEND = 0.2
 
-_RESCALED_STAYS = 10
-"""Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have
-come with it.
+_STAYS = {"unit": DECIDED_WITHIN + 1, "split": 10, "unexplained": 10}
+"""Sessions by the kind of the factor: a past on another scale is taken for what it is once so many new rows
+have come with it (a split of what cannot split is no sooner).
 """
 
 
@@ -65,8 +66,9 @@ class Factor:
 def beside_the_past(
     checked: Checked, before: Before, tickers: Collection[str], severities: Mapping[str, str]
 ) -> Checked:
-    """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
-    explains; of those whose past has become dividend-adjusted only the new rows.
+    """Without the rows of tickers whose whole past comes on another scale that neither a split, a change of
+    unit nor time explains; of those whose past has become dividend-adjusted only the new rows. What such a
+    past says of moves counts for nothing.
 
     Args:
         before: of the same tickers and maybe more.
@@ -74,16 +76,17 @@ def beside_the_past(
     """
     holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
     struck: list[str] = []
+    unbelieved: list[str] = []
     actions = before.about(list(tickers)).actions
-    paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
+    known = dict(iter(actions.groupby("ticker")))
     past = {ticker: at for at, (ticker, begin, end) in enumerate(before.rows.spans()) if end > begin}
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
         if ticker not in tickers or ticker not in past:
             continue
         rows, stored = checked.good.part(place), before.rows.part(past[ticker])
-        common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
+        common, mine = rows.is_among(stored), known.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
-        dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
+        dividends = _days_of(mine, "dividend"), mine.loc[mine["kind"] == "dividend", "value"].to_numpy(float)
         found = judge_factor(
             rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends
         )
@@ -93,24 +96,28 @@ def beside_the_past(
             continue
         if found.kind == "split" and can_split(ticker, checked.calendars[ticker].name):
             says = f"the source has divided its past by {found.ratio:g} and lists no such split"
+        elif found.kind == "unit" and found.since in _days_of(mine, "unit"):
+            says = f"the source has brought its past to the unit that it quotes since {found.since}"
         elif found.kind == "dividends" or (found.kind == "unexplained" and found.since is not None):
             stays[low:high] = new
+            unbelieved.append(ticker)
             why = (
                 "begun to adjust its past for dividends"
                 if found.kind == "dividends"
                 else "changed its past, and not its newest prices"
             )
             says = f"the source has {why}; what is stored stays"
-        elif np.count_nonzero(new) >= _RESCALED_STAYS:
-            says = f"{times} before, for two weeks already"
+        elif np.count_nonzero(new) >= (least := _STAYS[found.kind]):
+            says = f"{times} before, for {least} sessions already"
         else:
             struck.append(ticker)
             says = f"{times} it is stored, and neither a split nor a dividend explains it"
             if severities["rescaled"] == "hold_ticker":
                 stays[low:high] = False
+                unbelieved.append(ticker)
                 reason = (
                     f"{says}: nothing of it is taken; look at the source (it is believed if it stays so for"
-                    " two weeks)"
+                    f" {least} sessions)"
                 )
                 holds.setdefault(ticker, Hold("rescaled", reason))
                 continue
@@ -123,9 +130,20 @@ def beside_the_past(
         if struck
         else checked.findings
     )
+    actions, verdicts = checked.actions, checked.verdicts
     return dataclasses.replace(
-        checked, good=checked.good.rows(stays), holds=holds, flags=flags, findings=findings
+        checked,
+        good=checked.good.rows(stays),
+        actions=actions[~(actions["ticker"].isin(unbelieved) & (actions["source"] == INFERRED))],
+        verdicts=verdicts[~verdicts["ticker"].isin(unbelieved)],
+        holds=holds,
+        flags=flags,
+        findings=findings,
     )
+
+
+def _days_of(actions: pd.DataFrame, kind: str) -> Days:
+    return actions.loc[actions["kind"] == kind, "session"].to_numpy("datetime64[D]")
 
 
 def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tuple[Days, Values]) -> Factor:

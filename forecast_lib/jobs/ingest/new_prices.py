@@ -295,7 +295,8 @@ def _problem_of(
 def _market(
     seen: Histories, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], **more: Any
 ) -> Market:
-    series, codes = series_from(seen, splits_of(all_actions)), (*seen.currencies, None)
+    series = series_from(seen, splits_of(all_actions), splits_of(all_actions, "unit"))
+    codes = (*seen.currencies, None)
     currencies = {ticker: codes[seen.currency[high - 1]] for ticker, low, high in seen.spans() if high > low}
     return Market(series, dict(calendars), currencies, **more)
 
