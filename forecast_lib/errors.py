@@ -4,6 +4,8 @@ Every message says which thing, what came, what was expected and what to do, in 
 become ours at the border where they arise, once.
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "AuditFailed",
     "BadReply",
@@ -28,7 +30,23 @@ __all__ = [
     "UnknownTicker",
     "UsageError",
     "WorkspaceBusy",
+    "shown",
+    "some_of",
 ]
+
+
+def shown(text: str) -> str:
+    """A text from outside, in a message: printable and not too long."""
+    return ascii(text if len(text) <= 40 else text[:37] + "...")
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many there are beside them.
+
+    >>> some_of(["a", "b", "c"], most=1)
+    'a and 2 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 class TickercastError(Exception):

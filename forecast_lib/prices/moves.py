@@ -22,7 +22,8 @@ from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
 from forecast_lib.prices.screen import Strike, portions
 from forecast_lib.prices.source import actions_frame
-from forecast_lib.windows.histories import Histories, Splits
+from forecast_lib.tables import typed
+from forecast_lib.windows.histories import Histories, Splits, key_of
 
 __all__ = ["Judged", "can_split", "judged", "set_aside", "word_of_person"]
 
@@ -90,43 +91,26 @@ class Judged:
             waits = [str(day) for day in each.rows.astype("M8[D]")]
             evidence = {**each.evidence, "ratio": each.ratio, "rows": waits, "sentence": sentence(each)}
             old = before.get((ticker, session))
-            if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
+            then = {} if old is None else {"verdict": old.verdict, **json.loads(old.evidence)}
+            now = {"verdict": each.verdict, **evidence}
+            same = all(then.get(name) == now[name] for name in ("verdict", "ratio", "rows"))
+            if then.get("by") != "person" and not same:
                 rows.append((ticker, session, each.verdict, json.dumps(evidence)))
         for (ticker, session), old in before.items():
             gone = self._judged(ticker, session) and (ticker, session) not in tonight
             if gone and (waiting(old) or old.verdict == "unit") and not _by_person(old.evidence):
-                rows.append(
-                    (
-                        ticker,
-                        session,
-                        "real",
-                        json.dumps({"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"}),
-                    )
-                )
-        frame = pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
-        return frame.astype(
-            {"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"}
+                evidence = {"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"}
+                rows.append((ticker, session, "real", json.dumps(evidence)))
+        return typed(
+            "price_verdicts", pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
         )
 
 
-def waiting(verdict: object) -> list[str]:
-    """The sessions of a stored verdict whose rows wait."""
-    if _by_person(verdict.evidence) and verdict.verdict == "real":  # type: ignore[attr-defined]  # a row of the table
-        return []
-    rows = json.loads(verdict.evidence).get("rows", [])  # type: ignore[attr-defined]
-    return [str(day) for day in rows]
-
-
-def _the_same(old: Any, verdict: str, evidence: Mapping[str, object]) -> bool:
-    """Args:
-    old: a row of the table.
-    """
-    then = json.loads(old.evidence)
-    return (old.verdict, then.get("ratio"), then.get("rows")) == (
-        verdict,
-        evidence["ratio"],
-        evidence["rows"],
-    )
+def waiting(verdict: Any) -> list[str]:
+    """The sessions of a row of `price_verdicts` whose rows wait."""
+    evidence = json.loads(verdict.evidence)
+    let_in = evidence.get("by") == "person" and verdict.verdict == "real"
+    return [] if let_in else [str(day) for day in evidence.get("rows", [])]
 
 
 def _by_person(evidence: str) -> bool:
@@ -149,12 +133,9 @@ def word_of_person(verdicts: pd.DataFrame, released: pd.DataFrame) -> dict[str, 
 def set_aside(verdicts: pd.DataFrame, tickers: Sequence[str]) -> NDArray[np.int64]:
     """Keys (`Histories.keys`) of the stored rows that count for nothing by the newest verdicts on them."""
     listed = [(row.ticker, day) for row in verdicts.itertuples() for day in waiting(row)]
-    if not listed:
-        return np.empty(0, np.int64)
     rows = pd.DataFrame(listed, columns=["ticker", "session"])
-    from_names = pd.Index(tickers).get_indexer(rows["ticker"]).astype(np.int64)
-    keys = (from_names << 32) + rows["session"].to_numpy("datetime64[D]").astype(np.int64)
-    return np.sort(keys[from_names >= 0])
+    of = pd.Index(tickers).get_indexer(rows["ticker"]).astype(np.int32)
+    return np.sort(key_of(of, rows["session"].to_numpy("datetime64[D]"))[of >= 0])
 
 
 def can_split(ticker: str, calendar: str) -> bool:
@@ -250,9 +231,9 @@ def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:
 def _waiting(
     verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.intp], mine: slice
 ) -> list[Strike]:
-    strikes = []
-    for verdict in verdicts:
-        at = np.flatnonzero(np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))) + mine.start
-        if len(at):
-            strikes.append(Strike(verdict.verdict, ROW, places[at], sentence(verdict)))
-    return strikes
+    waits = [places[mine][np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))] for verdict in verdicts]
+    return [
+        Strike(verdict.verdict, ROW, at, sentence(verdict))
+        for verdict, at in zip(verdicts, waits, strict=True)
+        if len(at)
+    ]
