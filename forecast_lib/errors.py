@@ -77,14 +77,16 @@ class BadReply(TransientError):
 
 class TickerError(TickercastError):
     """This ticker cannot go on tonight; the others can. `ticker` and `reason` are fields, `rule` a stable
-    short name.
+    short name, that of the class where none is given.
     """
 
-    def __init__(self, ticker: str, reason: str, *, rule: str = "ticker_error") -> None:
+    usual_rule = "ticker_error"
+
+    def __init__(self, ticker: str, reason: str, *, rule: str | None = None) -> None:
         super().__init__(f"{ticker}: {reason}")
         self.ticker = ticker
         self.reason = reason
-        self.rule = rule
+        self.rule = rule or self.usual_rule
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders: rebuild from the fields, not from the message."""
@@ -98,9 +100,13 @@ def _rebuild(kind: type[TickerError], ticker: str, reason: str, rule: str) -> Ti
 class UnknownTicker(TickerError):
     """The source has no such ticker."""
 
+    usual_rule = "unknown_ticker"
+
 
 class NoPrices(TickerError):
     """The source knows the ticker but has no usable row for the sessions asked for."""
+
+    usual_rule = "no_rows"
 
 
 class TooFewSessions(TickerError):

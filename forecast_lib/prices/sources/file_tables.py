@@ -66,14 +66,14 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
             begins = said.actions_from
             having = "the file has none" if begins is None else f"its rows begin on {begins}"
             reason = f"no row from {first or 'the beginning'} to {last}: {having}"
-            told[ticker] = dataclasses.replace(said, problem=NoPrices(ticker, reason, rule="no_rows"))
+            told[ticker] = dataclasses.replace(said, problem=NoPrices(ticker, reason))
     actions = actions_frame([actions[actions["session"] <= pd.Timestamp(last)]])
     return Offered(found, actions, refused, told, lambda at: whole.origins(chosen[at]))
 
 
 def _unknown(ticker: Ticker, whole: Offered, file: str) -> UnknownTicker:
     holds = f"{file} holds {some_of(sorted(whole.told))}"
-    return UnknownTicker(ticker, f"{holds}; name one of these, or rename the file", rule="unknown_ticker")
+    return UnknownTicker(ticker, f"{holds}; name one of these, or rename the file")
 
 
 def understood(

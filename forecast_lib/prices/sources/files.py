@@ -197,14 +197,10 @@ class FilesSource(PriceSource):
         if paths is None:
             paths = [path for path in _excel_in(self._path) if _ticker_of(path) == ticker][:1]
         if not paths:
-            raise UnknownTicker(
-                ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker"
-            )
+            raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}")
         if len(paths) > 1:
-            raise FileRefused(
-                f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove"
-                " the other"
-            )
+            both = " and ".join(path.name for path in paths)
+            raise FileRefused(f"{both} both hold {ticker}: expected one file; remove the other")
         _refuse_link_out_of(self._path, paths[0])
         return paths[0]
 
