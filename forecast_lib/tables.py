@@ -23,6 +23,7 @@ __all__ = [
     "Parts",
     "Rows",
     "empty",
+    "typed",
     "validate",
 ]
 
@@ -128,7 +129,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "ticker": _text(),
             "session": _time(),
-            "kind": _text("dividend", "split"),
+            "kind": _text("dividend", "split", "unit"),
             "value": _number(pa.Check.ge(0), _FINITE),
             "known_at": _time(),
             "run_id": _text(),
@@ -501,6 +502,12 @@ def empty(table: str) -> pd.DataFrame:
     """A frame without rows that has the table's columns and types."""
     columns = TABLES[table].columns
     return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
+
+
+def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame's own columns, in the types that the table has them in."""
+    types = empty(table).dtypes
+    return frame.astype({name: types[name] for name in frame.columns})
 
 
 def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
