@@ -24,7 +24,7 @@ from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
 from forecast_lib.store.working import reads, revisions
 from forecast_lib.store.working.store import Store
-from forecast_lib.tables import empty
+from forecast_lib.tables import empty, stacked
 from forecast_lib.windows.series import TickerSeries
 
 if TYPE_CHECKING:
@@ -181,8 +181,7 @@ def _with_given_up(listed: pd.DataFrame, standing: pd.DataFrame, source: str) ->
     """The dates that are listed, and those that stand and no longer are."""
     gone = standing[~pd.MultiIndex.from_frame(standing[_DATE]).isin(pd.MultiIndex.from_frame(listed[_DATE]))]
     both = [listed.assign(expected=True), gone[listed.columns].assign(expected=False)]
-    parts = [each for each in both if len(each)] or both[:1]
-    return pd.concat(parts, ignore_index=True).assign(source=source)
+    return stacked(both).assign(source=source)
 
 
 def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:
