@@ -5,6 +5,7 @@ timestamps at midnight without a zone (the exchange's own date), instants are UT
 microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -499,6 +500,11 @@ ledger does not count them.
 
 def empty(table: str) -> pd.DataFrame:
     """A frame without rows that has the table's columns and types."""
+    return _empty(table).copy()
+
+
+@functools.cache
+def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
 
