@@ -7,7 +7,7 @@ microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 
 import functools
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -522,15 +522,16 @@ def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         SchemaErrors: pandera's, naming every breach.
         TypeError: a column has values of another type.
     """
-    schema, types = TABLES[table], _empty(table).dtypes
+    schema = TABLES[table]
+    known = {name: column.metadata["dtype"] for name, column in schema.columns.items() if name in frame}
     unknown = [name for name in frame.columns if name not in schema.columns]
-    cast = {name: _cast(frame[name], dtype) for name, dtype in types.items() if name in frame}
+    cast = {name: _cast(frame[name], dtype) for name, dtype in known.items()}
     ordered = pd.DataFrame({**cast, **{name: frame[name] for name in unknown}}, index=frame.index)
     ordered = ordered.reset_index(drop=True)
     return ordered if _is_sound(schema, ordered) else schema.validate(ordered, lazy=True, inplace=True)
 
 
-def _cast(column: pd.Series, dtype: Any) -> pd.Series:
+def _cast(column: pd.Series, dtype: str) -> pd.Series:
     try:
         return column if column.dtype == dtype else column.astype(dtype)
     except (TypeError, ValueError) as error:

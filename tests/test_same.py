@@ -62,10 +62,11 @@ def test_how_a_run_ended_and_what_it_said_count_but_not_how_long_it_took() -> No
     other = {
         **SUMMARY,
         "forecasts_hash": "3",
-        "figures": [{"label": "RMSE", "value": 0.6, "unit": ""}],
+        "figures": [{"label": "RMSE", "value": 0.6, "unit": ""}, {"model": "har", "pinball": 0.9}],
     }
     assert differences(Done(10, other, None), Done(0, SUMMARY, None)) == [
         "exit code 10, was 0",
         "forecasts_hash 3, was 2",
         "RMSE 0.6, was 0.5",
+        "har {'model': 'har', 'pinball': 0.9}, was None",
     ]

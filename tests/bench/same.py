@@ -52,10 +52,16 @@ class Done:
     summary: dict[str, Any]
     published: Path | None
 
-    def figures(self) -> dict[str, float | None]:
-        """What the run said beside its hashes, by label; without durations."""
+    def figures(self) -> dict[str, Any]:
+        """What it said beside its hashes: a recipe's values, a backtest's rows, by label or model; no
+        durations.
+        """
         said = self.summary.get("figures") or ()
-        return {figure["label"]: figure["value"] for figure in said if figure["unit"] != "s"}
+        return {
+            row.get("label", row.get("model")): row.get("value", row)
+            for row in said
+            if row.get("unit") != "s"
+        }
 
 
 def write_market(folder: Path) -> None:
