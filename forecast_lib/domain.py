@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NewType
 
-from forecast_lib.errors import UsageError
+from forecast_lib.errors import UsageError, shown
 
 __all__ = [
     "MAX_BACKFILL",
@@ -69,10 +69,9 @@ def parse_ticker(text: str) -> Ticker:
     """
     candidate = text.strip(" ").upper() if text.isascii() else text
     if not _TICKER_PATTERN.fullmatch(candidate):
-        shown = ascii(text if len(text) <= 40 else text[:37] + "...")
         raise UsageError(
-            f"ticker {shown} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or"
-            " BTC-USD"
+            f"ticker {shown(text)} is not a ticker name: expected 1 to 15 of A-Z 0-9 . - = ^, for example"
+            " AAPL or BTC-USD"
         )
     return Ticker(candidate)
 

@@ -4,6 +4,8 @@ Every message says which thing, what came, what was expected and what to do, in 
 become ours at the border where they arise, once.
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "AuditFailed",
     "BadReply",
@@ -28,7 +30,23 @@ __all__ = [
     "UnknownTicker",
     "UsageError",
     "WorkspaceBusy",
+    "shown",
+    "some_of",
 ]
+
+
+def shown(text: str) -> str:
+    """A text from outside, in a message: printable and not too long."""
+    return ascii(text if len(text) <= 40 else text[:37] + "...")
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many there are beside them.
+
+    >>> some_of(["a", "b", "c"], most=1)
+    'a and 2 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 class TickercastError(Exception):
@@ -59,14 +77,16 @@ class BadReply(TransientError):
 
 class TickerError(TickercastError):
     """This ticker cannot go on tonight; the others can. `ticker` and `reason` are fields, `rule` a stable
-    short name.
+    short name, that of the class where none is given.
     """
 
-    def __init__(self, ticker: str, reason: str, *, rule: str = "ticker_error") -> None:
+    usual_rule = "ticker_error"
+
+    def __init__(self, ticker: str, reason: str, *, rule: str | None = None) -> None:
         super().__init__(f"{ticker}: {reason}")
         self.ticker = ticker
         self.reason = reason
-        self.rule = rule
+        self.rule = rule or self.usual_rule
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders: rebuild from the fields, not from the message."""
@@ -80,9 +100,13 @@ def _rebuild(kind: type[TickerError], ticker: str, reason: str, rule: str) -> Ti
 class UnknownTicker(TickerError):
     """The source has no such ticker."""
 
+    usual_rule = "unknown_ticker"
+
 
 class NoPrices(TickerError):
     """The source knows the ticker but has no usable row for the sessions asked for."""
+
+    usual_rule = "no_rows"
 
 
 class TooFewSessions(TickerError):

@@ -25,6 +25,7 @@ __all__ = [
     "Parts",
     "Rows",
     "empty",
+    "typed",
     "validate",
 ]
 
@@ -133,7 +134,7 @@ TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "ticker": _text(),
             "session": _time(),
-            "kind": _text("dividend", "split"),
+            "kind": _text("dividend", "split", "unit"),
             "value": _number(_NOT_NEGATIVE, _FINITE),
             "known_at": _time(),
             "run_id": _text(),
@@ -511,6 +512,12 @@ def empty(table: str) -> pd.DataFrame:
 def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
+
+
+def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame's own columns, in the types that the table has them in."""
+    types = empty(table).dtypes
+    return frame.astype({name: types[name] for name in frame.columns})
 
 
 def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -150,8 +150,9 @@ class Metrics:
 
     metrics_dir: Path | None = setting(
         None,
-        "Folder for the metrics in Prometheus's text format, for example node exporter's; metrics.prom in the"
-        " workspace when not given.",
+        "Folder for the metrics in Prometheus's text format, for example node exporter's; the file there has"
+        " the name of the workspace's folder, so give each workspace its own. metrics.prom in the workspace"
+        " when not given.",
         "DIR",
     )
 

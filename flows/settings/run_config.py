@@ -16,7 +16,7 @@ from forecast_lib.config import (
     TrainConfig,
 )
 from forecast_lib.domain import AsOf, RunId, Ticker, parse_ticker
-from forecast_lib.errors import FileRefused, UsageError
+from forecast_lib.errors import FileRefused, UsageError, shown, some_of
 
 __all__ = ["as_of_from", "new_run_id", "resolve", "source_tickers"]
 
@@ -31,11 +31,10 @@ def _tickers(names: Iterable[str]) -> tuple[Ticker, ...]:
         try:
             good[parse_ticker(name)] = None
         except UsageError:
-            bad.append(ascii(name if len(name) <= 40 else name[:37] + "..."))
+            bad.append(shown(name))
     if bad:
-        more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
         raise UsageError(
-            f"{len(bad)} of {len(good) + len(bad)} tickers are no ticker names: {', '.join(bad[:10])}{more}; "
+            f"{len(bad)} of {len(good) + len(bad)} tickers are no ticker names: {some_of(bad, 10)}; "
             "expected 1 to 15 of A-Z 0-9 . - = ^, for example AAPL or BTC-USD"
         )
     return tuple(good)

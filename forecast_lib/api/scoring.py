@@ -127,7 +127,7 @@ def _pvalue(rows: pd.DataFrame, losses: Array, base: Array, step: int) -> float:
     table = pd.DataFrame({"own": losses, "base": base})
     unit = table["base"].groupby(rows["unique_id"].to_numpy()).transform("mean")
     daily = table.div(unit.where(unit > 0), axis=0).groupby(rows["by"].to_numpy()).mean().dropna()
-    return compare_losses(daily["own"].to_numpy(), daily["base"].to_numpy(), step)[1]
+    return float(compare_losses(daily["own"].to_numpy(), daily["base"].to_numpy(), step)[1])
 
 
 def _coverage(part: pd.DataFrame, bounds: Bounds, coverage: Sequence[float]) -> dict[str, float]:

@@ -16,8 +16,9 @@ from forecast_lib.store.published import reader
 __all__ = ["Workspace"]
 
 _SERIES = """(
-    SELECT p.ticker, p.session, a.split_adjusted_close AS y, p.open / a.split_factor AS open,
-        p.high / a.split_factor AS high, p.low / a.split_factor AS low, p.volume * a.split_factor AS volume
+    SELECT p.ticker, p.session, a.split_adjusted_close AS y,
+        p.open / (a.split_factor * a.unit_factor) AS open, p.high / (a.split_factor * a.unit_factor) AS high,
+        p.low / (a.split_factor * a.unit_factor) AS low, p.volume * a.split_factor AS volume
     FROM adjusted_prices_as_of({instant}) AS a JOIN prices_as_of({instant}) AS p USING (ticker, session)
 )"""
 _HISTORY = "(SELECT * FROM forecast_history WHERE NOT superseded)"

@@ -72,28 +72,30 @@ def qlike(sigma: Array, realised_variance: Array) -> Array:
     return ratio - np.log(ratio) - 1
 
 
-def uniform_pvalue(values: Array) -> float:
-    """p-value of the Kolmogorov-Smirnov test that independent `values` (n,) are uniform on 0 to 1; NaN for
-    fewer than thirty.
+def uniform_pvalue(values: Array) -> Array:
+    """(...,) p-value of the Kolmogorov-Smirnov test that independent `values` (..., n) are uniform on 0 to 1;
+    NaN for fewer than thirty.
 
     The limit distribution with Stephens' (1970) correction for n, good to the second digit from ten values
     on.
     """
-    count = len(values)
+    count = values.shape[-1]
     if count < _FEWEST:
-        return float("nan")
-    ordered, steps = np.sort(values), np.arange(count + 1) / count
-    distance = max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max())
-    return float(kolmogorov((np.sqrt(count) + 0.12 + 0.11 / np.sqrt(count)) * distance))
+        return np.full(values.shape[:-1], np.nan)
+    ordered, steps = np.sort(values, axis=-1), np.arange(count + 1) / count
+    distance = np.maximum((steps[1:] - ordered).max(axis=-1), (ordered - steps[:-1]).max(axis=-1))
+    pvalue: Array = kolmogorov((np.sqrt(count) + 0.12 + 0.11 / np.sqrt(count)) * distance)
+    return pvalue
 
 
 def thirds(values: Array) -> NDArray[np.int64]:
-    """(n,) 0, 1 or 2: the lowest, the middle and the highest third of `values` (n,), of the same size but for
-    one.
+    """(..., n) 0, 1 or 2: the lowest, the middle and the highest third of `values` (..., n), of the same size
+    but for one.
 
     >>> thirds(np.array([5.0, 1.0, 3.0, 2.0, 9.0, 8.0])).tolist()
     [1, 0, 1, 0, 2, 2]
     """
-    place = np.empty(len(values), dtype=np.int64)
-    place[np.argsort(values, kind="stable")] = np.arange(len(values)) * 3 // max(len(values), 1)
+    place, count = np.empty(values.shape, dtype=np.int64), values.shape[-1]
+    third = np.broadcast_to(np.arange(count) * 3 // max(count, 1), values.shape)
+    np.put_along_axis(place, np.argsort(values, axis=-1, kind="stable"), third, axis=-1)
     return place

@@ -7,9 +7,10 @@ with what the difference cost.
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ _MEANS = """
     cov99 below01 below025 joint01 joint025
 """.split()
 _RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
-_VALUES = ("cutoff", "actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
+_VALUES = ("actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
 _FEWEST = 30  # times below which no confidence set is worth its name
 _TESTS = ("dm", "dm_garch", "dm_none", "kupiec01", "kupiec025", "christoffersen01", "christoffersen025")
 
@@ -75,11 +76,19 @@ class ArmCost:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The forecasts of one ticker by one model at one step, in the order of time: each (n,), quantiles (n,
-    len(QUANTILES)).
+class _Block:
+    """The forecasts of one ticker at one step by the models that forecast from the same cutoffs, in the order
+    of time.
+
+    Attributes:
+        models: (m,) names, ascending.
+        cutoff: (n,), the same for all of them.
+        actual, point, naive, sigma, trailing_sigma, realised_variance: (m, n).
+        quantiles: (m, n, len(QUANTILES)).
     """
 
+    step: int
+    models: tuple[str, ...]
     cutoff: NDArray[np.datetime64]
     actual: Array
     point: Array
@@ -106,119 +115,131 @@ class _Part:
         return winkler(self.actual, self.quantiles, 0.95)
 
 
-Parts = Mapping[tuple[str, int], _Part]
+Scores = dict[str, Array]
+"""By name (m,): one of each model of a block."""
 
 
-def _parts(forecasts: pd.DataFrame) -> Parts:
-    """One ticker's rows by model and step. As arrays: frames of so many small groups would take longer than
-    their scores.
+def _blocks(forecasts: pd.DataFrame) -> list[_Block]:
+    """One ticker's rows, by step. As arrays of several models: frames of so many small groups, or arrays of
+    one model each, would take longer than their scores.
     """
     model, names = pd.factorize(forecasts["model"], sort=True)
-    step = forecasts["step"].to_numpy()
-    order = np.lexsort((forecasts["cutoff"].to_numpy(), step, model))
-    model, step = model[order], step[order]
-    values = {name: forecasts[name].to_numpy()[order] for name in _VALUES}
-    quantiles = forecasts[list(QUANTILE_COLUMNS)].to_numpy()[order]
-    starts = np.flatnonzero(np.diff(model, prepend=-1) | np.diff(step, prepend=-1))
-    return {
-        (str(names[model[first]]), int(step[first])): _Part(
-            **{name: each[first:end] for name, each in values.items()}, quantiles=quantiles[first:end]
-        )
-        for first, end in itertools.pairwise([*starts.tolist(), len(order)])
-    }
+    step, cutoff = forecasts["step"].to_numpy(), forecasts["cutoff"].to_numpy()
+    order = np.lexsort((cutoff, model, step))
+    changes = np.diff(model[order], prepend=-1) | np.diff(step[order], prepend=-1)
+    same: dict[tuple[int, bytes], list[NDArray[np.intp]]] = {}
+    for rows in np.split(order, np.flatnonzero(changes)[1:]):
+        same.setdefault((int(step[rows[0]]), cutoff[rows].tobytes()), []).append(rows)
+    values = {name: forecasts[name].to_numpy() for name in _VALUES}
+    quantiles = np.stack([forecasts[name].to_numpy() for name in QUANTILE_COLUMNS], axis=-1)
+    blocks = []
+    for (at, _), parts in same.items():
+        rows = np.stack(parts)
+        models = tuple(str(names[each]) for each in model[rows[:, 0]])
+        own = {name: each[rows] for name, each in values.items()}
+        blocks.append(_Block(at, models, cutoff[rows[0]], **own, quantiles=quantiles[rows]))
+    return blocks
 
 
 def _ratio(value: float, base: float) -> float:
     return value / base if base > 0 else math.nan
 
 
-def _point_scores(part: _Part, step: int) -> dict[str, float]:
-    actual, point, naive = part.actual, part.point, part.naive
+def _ratios(values: Array, bases: Array) -> Array:
+    return np.divide(values, bases, out=np.full(values.shape, math.nan), where=bases > 0)
+
+
+def _shares(hits: NDArray[np.bool_], of: NDArray[np.bool_]) -> Array:
+    """(m,): of the places that count, the share of hits; NaN where none counts."""
+    return _ratios((hits & of).sum(axis=1).astype(float), of.sum(axis=1).astype(float))
+
+
+def _point_scores(block: _Block) -> Scores:
+    actual, point, naive = block.actual, block.point, block.naive
     moved = actual != naive
     called = moved & (point != naive)  # a forecast of "no change" calls no direction
-    stat, pvalue = compare_losses(part.squared, part.squared_naive, step)
-    rmse, rmse_naive = math.sqrt(part.squared.mean()), math.sqrt(part.squared_naive.mean())
-    mae = float(np.abs(point - actual).mean())
+    stat, pvalue = compare_losses(block.squared, block.squared_naive, block.step)
+    rmse, rmse_naive = np.sqrt(block.squared.mean(axis=1)), np.sqrt(block.squared_naive.mean(axis=1))
+    mae = np.abs(point - actual).mean(axis=1)
     return {
-        "n": len(actual),
+        "n": np.full(len(actual), actual.shape[1]),
         "rmse": rmse,
         "mae": mae,
-        "mase": _ratio(mae, float(np.abs(naive - actual).mean())),
+        "mase": _ratios(mae, np.abs(naive - actual).mean(axis=1)),
         "rmse_naive": rmse_naive,
-        "rmse_ratio": _ratio(rmse, rmse_naive),
-        "direction_hit": (np.sign(point - naive) == np.sign(actual - naive))[called].mean()
-        if called.any()
-        else math.nan,
-        "up_share": (actual > naive)[moved].mean() if moved.any() else math.nan,
+        "rmse_ratio": _ratios(rmse, rmse_naive),
+        "direction_hit": _shares(np.sign(point - naive) == np.sign(actual - naive), called),
+        "up_share": _shares(actual > naive, moved),
         "dm_stat": stat,
         "dm_pvalue": pvalue,
     }
 
 
-def _interval_scores(part: _Part, step: int) -> dict[str, float]:
-    inside95, third = inside(part.actual, part.quantiles, 0.95), thirds(part.trailing_sigma)
-    low, mid, high = (inside95[third == at].mean() if (third == at).any() else math.nan for at in range(3))
+def _interval_scores(block: _Block) -> Scores:
+    actual, quantiles, step = block.actual, block.quantiles, block.step
+    inside95, third = inside(actual, quantiles, 0.95), thirds(block.trailing_sigma)
+    low, mid, high = (_shares(inside95, third == at) for at in range(3))
     return {
-        "pinball": part.pinball.mean(),
-        "winkler95": part.winkler95.mean(),
-        "cov80": inside(part.actual, part.quantiles, 0.8).mean(),
-        "cov95": inside95.mean(),
-        "qlike": qlike(part.sigma, part.realised_variance).mean(),
+        "pinball": block.pinball.mean(axis=1),
+        "winkler95": block.winkler95.mean(axis=1),
+        "cov80": inside(actual, quantiles, 0.8).mean(axis=1),
+        "cov95": inside95.mean(axis=1),
+        "qlike": qlike(block.sigma, block.realised_variance).mean(axis=1),
         "cov95_low_vol": low,
         "cov95_mid_vol": mid,
         "cov95_high_vol": high,
-        "pit_pvalue": uniform_pvalue(
-            probability_below(part.quantiles[::step], part.actual[::step])
-        ),  # outcomes that do not overlap
+        # of outcomes that do not overlap
+        "pit_pvalue": uniform_pvalue(probability_below(quantiles[:, ::step], actual[:, ::step])),
     }
 
 
-def _tail_scores(part: _Part, step: int) -> dict[str, float]:
+def _tail_scores(block: _Block) -> Scores:
     """How the lower tail held; the tests on outcomes that do not overlap."""
-    scores = {"cov99": inside(part.actual, part.quantiles, 0.99).mean()}
-    returns = part.actual / part.naive - 1
-    for level, shortfall in zip((0.01, 0.025), expected_shortfalls(part.quantiles), strict=True):
+    scores = {"cov99": inside(block.actual, block.quantiles, 0.99).mean(axis=1)}
+    returns = block.actual / block.naive - 1
+    for level, shortfall in zip((0.01, 0.025), expected_shortfalls(block.quantiles), strict=True):
         name = f"{level:g}"[2:]
-        quantile = part.quantiles[:, QUANTILES.index(level)]
-        passed = part.actual < quantile
+        quantile = block.quantiles[..., QUANTILES.index(level)]
+        passed = block.actual < quantile
+        apart = passed[:, :: block.step]
+        losses = joint_loss(returns, quantile / block.naive - 1, shortfall / block.naive - 1, level)
         scores |= {
-            f"below{name}": passed.mean(),
-            f"joint{name}": joint_loss(
-                returns, quantile / part.naive - 1, shortfall / part.naive - 1, level
-            ).mean(),
-            f"kupiec{name}_pvalue": kupiec(passed[::step], level),
-            f"christoffersen{name}_pvalue": christoffersen(passed[::step], level),
+            f"below{name}": passed.mean(axis=1),
+            f"joint{name}": losses.mean(axis=1),
+            f"kupiec{name}_pvalue": kupiec(apart, level),
+            f"christoffersen{name}_pvalue": christoffersen(apart, level),
         }
     return scores
 
 
-def _against_reference(part: _Part, reference: _Part | None, step: int) -> dict[str, float]:
+def _against_reference(block: _Block, reference: _Block | None) -> Scores:
     """Ratios to GARCH on the cutoffs of both, and the test of the pinball loss."""
     if reference is None:
-        return dict.fromkeys(
-            ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue"), math.nan
-        )
-    common = _common([part.cutoff, reference.cutoff])
-    ours, theirs = (np.searchsorted(each.cutoff, common) for each in (part, reference))
-    stat, pvalue = compare_losses(part.pinball[ours], reference.pinball[theirs], step)
+        names = ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue")
+        return {name: np.full(len(block.models), math.nan) for name in names}
+    common, at = _common([block.cutoff, reference.cutoff]), reference.models.index(_REFERENCE)
+    ours, theirs = (np.searchsorted(each.cutoff, common) for each in (block, reference))
+    own, other = block.pinball.take(ours, axis=1), reference.pinball[at, theirs]
+    winklers = block.winkler95.take(ours, axis=1).sum(axis=1), reference.winkler95[at, theirs].sum()
+    stat, pvalue = compare_losses(own, other, block.step)
     return {
-        "pinball_per_garch": _ratio(part.pinball[ours].sum(), reference.pinball[theirs].sum()),
-        "winkler95_per_garch": _ratio(part.winkler95[ours].sum(), reference.winkler95[theirs].sum()),
+        "pinball_per_garch": _ratios(own.sum(axis=1), other.sum()),
+        "winkler95_per_garch": _ratios(*winklers),
         "dm_garch_stat": stat,
         "dm_garch_pvalue": pvalue,
     }
 
 
 def _against_none(
-    part: _Part, none: _Part | None, cost: ArmCost, none_seconds: float, step: int
+    pinball: Array, none: Array | None, cost: ArmCost, none_seconds: float, step: int
 ) -> dict[str, object]:
     """The share of `none`'s pinball loss that the arm saves, the test of it, and the share saved by each CPU
     second more.
     """
     gain, stat, pvalue = math.nan, math.nan, math.nan
     if none is not None:
-        gain = 1 - _ratio(part.pinball.sum(), none.pinball.sum())
-        stat, pvalue = compare_losses(part.pinball, none.pinball, step)
+        gain = 1 - _ratio(pinball.sum(), none.sum())
+        stat, pvalue = map(float, compare_losses(pinball, none, step))
     return {
         "arm": cost.arm.replace("-", "_"),
         "cpu_seconds": cost.cpu_seconds,
@@ -249,13 +270,18 @@ def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> d
 
 
 def _arm_scores(
-    model: str, own: Mapping[str, _Part], arms: Mapping[str, ArmCost], step: int
-) -> dict[str, object]:
-    if model not in arms:
-        return {}
-    cost = arms[model]
-    none_seconds = arms[cost.against].cpu_seconds if cost.against in arms else math.nan
-    return _against_none(own[model], own.get(cost.against), cost, none_seconds, step)
+    models: Sequence[str], losses: Mapping[str, tuple[Any, Array]], arms: Mapping[str, ArmCost], step: int
+) -> dict[str, list[object]]:
+    """Of the models that are arms; nothing where none is."""
+    scores = dict[str, list[object]]()
+    for place, model in enumerate(models):
+        if model in arms:
+            cost = arms[model]
+            none_seconds = arms[cost.against].cpu_seconds if cost.against in arms else math.nan
+            _, none = losses.get(cost.against, (None, None))
+            for name, value in _against_none(losses[model][1], none, cost, none_seconds, step).items():
+                scores.setdefault(name, [math.nan] * len(models))[place] = value
+    return scores
 
 
 def ticker_scores(
@@ -268,31 +294,38 @@ def ticker_scores(
     Args:
         arms: of the models that are arms of a replay, all at the same cutoffs.
     """
-    parts = _parts(forecasts)
+    blocks = _blocks(forecasts)
     # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
-    times = min(len(part.cutoff) for part in parts.values())
-    rows = []
-    for step in sorted({step for _, step in parts}):
-        own = {model: part for (model, at), part in parts.items() if at == step}
+    times = min(len(block.cutoff) for block in blocks)
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    for step, found in itertools.groupby(blocks, lambda block: block.step):
+        own = list(found)
+        losses = {
+            model: (block.cutoff, values)
+            for block in own
+            for model, values in zip(block.models, block.pinball, strict=True)
+        }
         in_set = _in_the_set(
-            {model: (part.cutoff[:times], part.pinball[:times]) for model, part in own.items()}
+            {model: (losses[model][0][:times], losses[model][1][:times]) for model in sorted(losses)}
         )
-        rows += [
-            {
-                "ticker": forecasts["ticker"].iloc[0],
-                "model": model,
-                "step": step,
-                **_point_scores(part, step),
-                **_interval_scores(part, step),
-                **_tail_scores(part, step),
-                **_against_reference(part, own.get(_REFERENCE), step),
-                "seconds": seconds.get(model, 0.0),
-                "mcs_pvalue": in_set[model],
-                **_arm_scores(model, own, arms, step),
+        reference = next((block for block in own if _REFERENCE in block.models), None)
+        for block in own:
+            count = len(block.models)
+            scores: dict[str, Iterable[Any]] = {
+                "ticker": [forecasts["ticker"].iloc[0]] * count,
+                "model": block.models,
+                "step": [step] * count,
+                **_point_scores(block),
+                **_interval_scores(block),
+                **_tail_scores(block),
+                **_against_reference(block, reference),
+                "seconds": [seconds.get(model, 0.0) for model in block.models],
+                "mcs_pvalue": [in_set[model] for model in block.models],
+                **_arm_scores(block.models, losses, arms, step),
             }
-            for model, part in own.items()
-        ]
-    return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
+            for name, column in columns.items():
+                column.extend(scores.get(name, [math.nan] * count))
+    return pd.DataFrame(columns).sort_values(["model", "step"], ignore_index=True)
 
 
 class _Panel:
@@ -304,16 +337,12 @@ class _Panel:
         self._days = np.empty(0, "datetime64[us]")
         self._sums, self._counts = np.empty((0, 3)), np.empty(0)
 
-    def add(self, part: _Part) -> None:
-        """One ticker's; nothing of one whose price never moves."""
-        moves = np.abs(part.naive - part.actual)
-        units = np.array([part.squared_naive.mean(), part.squared_naive.mean(), moves.mean()])
-        if not units.all():
-            return
-        if not np.array_equal(self._days, part.cutoff):
-            self._widen(part.cutoff)
-        at = np.searchsorted(self._days, part.cutoff)
-        self._sums[at] += np.stack([part.squared, part.squared_naive, part.pinball], axis=1) / units
+    def add(self, cutoff: NDArray[np.datetime64], losses: Array) -> None:
+        """One ticker's, (n, 3)."""
+        if not np.array_equal(self._days, cutoff):
+            self._widen(cutoff)
+        at = np.searchsorted(self._days, cutoff)
+        self._sums[at] += losses
         self._counts[at] += 1
 
     def _widen(self, cutoff: NDArray[np.datetime64]) -> None:
@@ -334,7 +363,8 @@ def _compared(panel: pd.DataFrame, other: pd.DataFrame | None, step: int) -> tup
     if other is None:
         return math.nan, math.nan
     both = panel.join(other["pinball"].rename("other"), how="inner")
-    return compare_losses(both["pinball"].to_numpy(), both["other"].to_numpy(), step)
+    stat, pvalue = compare_losses(both["pinball"].to_numpy(), both["other"].to_numpy(), step)
+    return float(stat), float(pvalue)
 
 
 def _pooled_arm(
@@ -381,13 +411,27 @@ def _none_of(model: str, own: pd.DataFrame) -> str:
 
 
 def _panels(forecasts: Iterable[pd.DataFrame]) -> dict[tuple[str, int], pd.DataFrame]:
-    """By model and step."""
+    """By model and step; nothing of a ticker whose price never moves."""
     panels: dict[tuple[str, int], _Panel] = {}
     for rows in forecasts:
-        for _, own in rows.groupby("ticker", sort=False):
-            for key, part in _parts(own).items():
-                panels.setdefault(key, _Panel()).add(part)
+        for own in _by_ticker(rows):
+            for block in _blocks(own):
+                moves = np.abs(block.naive - block.actual).mean(axis=1)
+                usual = block.squared_naive.mean(axis=1)
+                units = np.stack([usual, usual, moves], axis=1)
+                losses = np.stack([block.squared, block.squared_naive, block.pinball], axis=2)
+                for model, each, unit in zip(block.models, losses, units, strict=True):
+                    panel = panels.setdefault((model, block.step), _Panel())
+                    if unit.all():
+                        panel.add(block.cutoff, each / unit)
     return {key: panels[key].means() for key in sorted(panels)}
+
+
+def _by_ticker(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of each ticker, which lie together."""
+    places, _ = pd.factorize(rows["ticker"])
+    for first, end in itertools.pairwise([*np.flatnonzero(np.diff(places, prepend=-1)), len(rows)]):
+        yield rows.iloc[first:end]
 
 
 def _pooled_scores(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:

@@ -19,28 +19,28 @@ __all__ = ["compare_losses", "false_discovery_rates"]
 _FEWEST = 30
 
 
-def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple[float, float]:
-    """Statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where it
-    cannot be tested.
+def compare_losses(losses: Array, baseline_losses: Array, horizon: int) -> tuple[Array, Array]:
+    """(...,) statistic and two-sided p-value of the test that both losses have the same mean; NaN, NaN where
+    it cannot be tested.
 
     The statistic is negative where `losses` are smaller than the baseline's.
 
     Args:
-        losses, baseline_losses: (n,) in the order of time.
+        losses, baseline_losses: (..., n) in the order of time.
         horizon: steps ahead; outcomes of neighbouring cutoffs overlap by one less.
     """
     difference = losses - baseline_losses
-    count = len(difference)
-    if count < max(_FEWEST, 3 * horizon) or np.ptp(difference) == 0.0:
-        return math.nan, math.nan
-    mean = difference.mean()
-    deviation = difference - mean
-    variance = deviation @ deviation
+    count = difference.shape[-1]
+    if count < max(_FEWEST, 3 * horizon):
+        return np.full(difference.shape[:-1], math.nan), np.full(difference.shape[:-1], math.nan)
+    mean = difference.mean(axis=-1)
+    deviation = difference - mean[..., None]
+    variance = np.where(np.ptp(difference, axis=-1) == 0.0, math.nan, (deviation**2).sum(axis=-1))
     for lag in range(1, horizon):
-        variance += 2 * (1 - lag / horizon) * (deviation[lag:] @ deviation[:-lag])
+        variance += 2 * (1 - lag / horizon) * (deviation[..., lag:] * deviation[..., :-lag]).sum(axis=-1)
     small_sample = math.sqrt((count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count)
-    statistic = small_sample * mean * count / math.sqrt(variance)
-    return float(statistic), float(2 * stdtr(count - 1, -abs(statistic)))
+    statistic = small_sample * mean * count / np.sqrt(variance)
+    return statistic, 2 * stdtr(count - 1, -np.abs(statistic))
 
 
 def false_discovery_rates(pvalues: Array) -> Array:
@@ -50,9 +50,9 @@ def false_discovery_rates(pvalues: Array) -> Array:
     >>> false_discovery_rates(np.array([0.01, np.nan, 0.04])).tolist()
     [0.02, nan, 0.04]
     """
-    from scipy.stats import false_discovery_control  # half a second that only a backtest's end waits for
-
-    rates, known = np.full(len(pvalues), math.nan), np.isfinite(pvalues)
-    if known.any():
-        rates[known] = false_discovery_control(pvalues[known], method="bh")
+    rates, known = np.full(len(pvalues), math.nan), np.flatnonzero(np.isfinite(pvalues))
+    from_largest = known[np.argsort(pvalues[known], kind="stable")][::-1]
+    # Each p-value times the number of tests over its rank from below, at most what the next larger one has.
+    adjusted = pvalues[from_largest] * (len(known) / np.arange(len(known), 0, -1))
+    rates[from_largest] = np.minimum(np.minimum.accumulate(adjusted), 1.0)
     return rates

@@ -37,44 +37,47 @@ def joint_loss(returns: Array, value_at_risk: Array, shortfall: Array, level: fl
     )
 
 
-def _log_likelihood(ones: float, count: float, rate: float) -> float:
-    return float(xlogy(ones, rate) + xlogy(count - ones, 1 - rate))
+def _log_likelihood(ones: Array, count: Array, level: float | None = None) -> Array:
+    """Of so many ones among so many; with the rate at which they came where no other is given."""
+    rate = ones / np.maximum(count, 1) if level is None else level
+    likelihood: Array = xlogy(ones, rate) + xlogy(count - ones, 1 - rate)
+    return likelihood
 
 
-def kupiec(passed: NDArray[np.bool_], level: float) -> float:
-    """p-value of the test that the forecasts were passed with the probability that they gave.
+def _pvalue(own: Array, expected: Array, freedom: int, count: int) -> Array:
+    """Of a likelihood ratio; NaN where nothing is counted."""
+    ratio = np.maximum(2 * (own - expected), 0.0)
+    return np.where(count > 0, chdtrc(freedom, ratio), np.nan)
+
+
+def kupiec(passed: NDArray[np.bool_], level: float) -> Array:
+    """(...,) p-value of the test that the forecasts were passed with the probability that they gave.
 
     Args:
-        passed: (n,) whether the actual lay below, of outcomes that do not overlap.
+        passed: (..., n) whether the actual lay below, of outcomes that do not overlap.
 
-    >>> round(kupiec(np.arange(1000) < 20, 0.01), 4)
+    >>> kupiec(np.arange(1000) < 20, 0.01).round(4).item()
     0.0051
     """
-    count, ones = len(passed), float(passed.sum())
-    if not count:
-        return float("nan")
-    ratio = 2 * (_log_likelihood(ones, count, ones / count) - _log_likelihood(ones, count, level))
-    return float(chdtrc(1, max(ratio, 0.0)))
+    count, ones = passed.shape[-1], passed.sum(axis=-1).astype(float)
+    every = np.asarray(float(count))
+    return _pvalue(_log_likelihood(ones, every), _log_likelihood(ones, every, level), 1, count)
 
 
-def christoffersen(passed: NDArray[np.bool_], level: float) -> float:
-    """p-value of the test that they were, and independently of whether the one before was.
+def christoffersen(passed: NDArray[np.bool_], level: float) -> Array:
+    """(...,) p-value of the test that they were, and independently of whether the one before was.
 
     Args:
-        passed: (n,) in the order of time.
+        passed: (..., n) in the order of time.
 
     >>> in_a_row = np.arange(1000) % 500 < 5
-    >>> kupiec(in_a_row, 0.01), christoffersen(in_a_row, 0.01) < 1e-9
+    >>> kupiec(in_a_row, 0.01).item(), (christoffersen(in_a_row, 0.01) < 1e-9).item()
     (1.0, True)
     """
-    before, after = passed[:-1], passed[1:]
-    if not len(after):
-        return float("nan")
-    own = 0.0
-    for state in (False, True):
-        following = after[before == state]
-        own += _log_likelihood(
-            float(following.sum()), len(following), float(following.mean()) if len(following) else 0.0
-        )
-    ratio = 2 * (own - _log_likelihood(float(after.sum()), len(after), level))
-    return float(chdtrc(2, max(ratio, 0.0)))
+    before, after = passed[..., :-1], passed[..., 1:]
+    own = sum(
+        _log_likelihood((after & state).sum(axis=-1).astype(float), state.sum(axis=-1).astype(float))
+        for state in (~before, before)
+    )
+    ones, count = after.sum(axis=-1).astype(float), after.shape[-1]
+    return _pvalue(np.asarray(own), _log_likelihood(ones, np.asarray(float(count)), level), 2, count)

@@ -12,6 +12,7 @@ import pandas as pd
 from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
+from forecast_lib.errors import some_of
 from forecast_lib.jobs.evaluate.backtests import backtest_tables
 from forecast_lib.jobs.forecast.joint import joint_tables
 from forecast_lib.jobs.forecast.tickers import (
@@ -201,8 +202,9 @@ def with_absent(store: Store, tonight: Night, config: RunConfig) -> Night:
     gone = sorted(set(then.loc[~then["status"].isin(["ended", "none"]), "ticker"]) - here)
     if not gone:
         return tonight
-    names = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else "")
-    sentence = f"forecast on {before['as_of'].iloc[0]:%Y-%m-%d} and not asked for now: {names}"
+    sentence = (
+        f"forecast on {before['as_of'].iloc[0]:%Y-%m-%d} and not asked for now: {some_of(gone, _NAMED)}"
+    )
     market = dataclasses.replace(tonight.market, passed_over=(*tonight.market.passed_over, sentence))
     return dataclasses.replace(tonight, market=market)
 

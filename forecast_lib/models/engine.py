@@ -156,6 +156,7 @@ def fit(
     loss: Loss,
     seed: int,
     ticker: str,
+    goes_on: Callable[[Weights], bool] = lambda _: True,
 ) -> Fit:
     """Train from the weights `start`; the same arguments give the same bits.
 
@@ -164,14 +165,17 @@ def fit(
         validation: one step of batches on which the best epoch is chosen; None with `patience=None` only.
         seed: of the dropout.
         ticker: named in errors.
+        goes_on: asked with the first epoch's weights whether to train on; where it says no, they are the
+            result, and no epoch is chosen.
 
     Raises:
         TrainingDiverged: the loss or a weight became NaN or infinite.
     """
     began = time.perf_counter()
-    trainer = _trainer(network, framing, start, loss, schedule.clip_norm, seed)
+    beginner = functools.partial(_trainer, network, framing, start, loss, schedule.clip_norm, seed)
+    trainer = beginner()
     training_losses: list[float] = []
-    losses = [trainer.evaluate(validation)] if validation is not None else []
+    losses: list[float] = []
     best, best_epoch = trainer.weights(), 0
     for epoch in range(schedule.epochs):
         training_losses.append(trainer.epoch(schedule.rate(epoch), training(epoch)))
@@ -179,9 +183,14 @@ def fit(
             raise TrainingDiverged(
                 ticker, f"training loss became {training_losses[-1]} in epoch {epoch + 1}", rule="diverged"
             )
+        if epoch == 0 and not goes_on(trainer.weights()):
+            validation, best_epoch = None, 1
+            break
         if validation is None or schedule.patience is None:
             best_epoch = epoch + 1
             continue
+        if not losses:
+            losses.append(beginner().evaluate(validation))
         losses.append(trainer.evaluate(validation))
         if losses[-1] < min(losses[:-1]):
             best, best_epoch = trainer.weights(), epoch + 1

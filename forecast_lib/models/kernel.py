@@ -2,7 +2,7 @@
 side in threads.
 
 A small network's training time goes into matrix products too small for a library's blocking, and into the
-passes between them. Here a product is made of register tiles, `_TILE_ROWS` rows by two vectors of the
+passes between them. Here a product is made of register tiles, `_TILE_ROWS` rows by one or two vectors of the
 processor, written as LLVM code; arrays are laid out so that no operand is ever packed, and what a time step
 works on stays in the core's own cache.
 
@@ -39,12 +39,13 @@ __all__ = ["Kernel", "supports"]
 Float32 = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Two vectors of 8 floats where the processor has them, else of 4. Those of 16 gain nothing where they are
-# worked on in halves (AMD's Zen 4), and fill small batches up with twice as many columns.
-_TILE_COLUMNS = 16 if llvm.get_host_cpu_features().get("avx2") else 8
-# ten running sums: enough to hide a multiply-add's latency, and with two vectors and a factor still in 16
-# registers
-_TILE_ROWS = 5
+_FEATURES = llvm.get_host_cpu_features()
+# One vector of 16 floats where the processor has them, else two of 8, else four of 4: more columns would only
+# fill small batches up.
+_TILE_COLUMNS = 16 if _FEATURES.get("avx2") else 8
+# Enough running sums to hide a multiply-add's latency: eight vectors, for processors that add to two of them
+# at once, or ten of the shorter ones, which with two more and a factor still are in 16 registers.
+_TILE_ROWS = 8 if _FEATURES.get("avx512f") else 5
 _SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multiple of it
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
 _FUSED = ("contract",)
@@ -90,8 +91,8 @@ class _Work(NamedTuple):
 
     Attributes:
         read: (layers, length + 1, R, columns): [1; h; x] of each time step; the last has h only.
-        gates: (layers, length, 5 * units * columns): input, forget, cell, output, tanh of the cell; on the
-            way back the gradients.
+        gates: (layers, length, 5 * units * columns and more): input, forget, cell, output, tanh of the cell;
+            on the way back the gradients.
         cells: (layers, length + 1, units * columns): the cell before each step.
         back: (length + 1, S, columns): gradients of the state before the step, from later, and of the input,
             for the layer below.
@@ -785,7 +786,7 @@ class Kernel:
                     _up(1 + units + max(units * (layers > 1), network.inputs), _TILE_ROWS),
                     columns,
                 ),
-                gates=_aligned(layers, length, 5 * units * columns),
+                gates=_aligned(layers, length, _up(5 * units, _TILE_ROWS) * columns),
                 cells=_aligned(layers, length + 1, units * columns),
                 back=_aligned(
                     length + 1, max(units + _up(units, _TILE_ROWS), _up(2 * units, _TILE_ROWS)), columns

@@ -12,7 +12,7 @@ keeps every training target's sessions out of it.
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -256,6 +256,7 @@ def _fit(
     seed: int,
     purpose: int,
     ticker: str,
+    goes_on: Callable[[Weights], bool] = lambda _: True,
 ) -> engine.Fit:
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
     steps, batch = shape if framing.positions > 1 else (shape[0], _WINDOW_BATCH)
@@ -264,7 +265,16 @@ def _fit(
         return sample(training, framing, (steps, batch), np.random.default_rng([seed, epoch, purpose]))
 
     return engine.fit(
-        network, framing, start, epoch_batches, held_out, schedule, loss="student_t", seed=seed, ticker=ticker
+        network,
+        framing,
+        start,
+        epoch_batches,
+        held_out,
+        schedule,
+        loss="student_t",
+        seed=seed,
+        ticker=ticker,
+        goes_on=goes_on,
     )
 
 
@@ -361,27 +371,24 @@ def _tuned(
     config: TrainConfig,
     seed: int,
     ticker: str,
+    goes_on: Callable[[Weights], bool],
 ) -> list[engine.Fit]:
-    """All members, each with the epoch that is best on the validation."""
+    """All members, each with the epoch that is best on the validation; the first alone, after an epoch, where
+    `goes_on` says no.
+    """
     framing = framing_for(network.lookback, looks_back=network.reads_backwards)
     training, validation = _corpora([prepared])
     schedule = engine.Schedule(
         config.fine_tune_epochs, config.fine_tune_learning_rate, config.patience, clip_norm=1.0
     )
     shape, held_out = (config.fine_tune_steps, config.fine_tune_batch_size), tile(validation, framing)
-    return [
-        _fit(network, weights, training, held_out, schedule, shape, seed + member, 1, ticker)
-        for member, weights in enumerate(members)
-    ]
 
+    def tuned(member: int, goes_on: Callable[[Weights], bool] = lambda _: True) -> engine.Fit:
+        start, own_seed = members[member], seed + member
+        return _fit(network, start, training, held_out, schedule, shape, own_seed, 1, ticker, goes_on=goes_on)
 
-def _tried(
-    prepared: _Prepared, network: Network, first: Weights, config: TrainConfig, seed: int, ticker: str
-) -> engine.Fit:
-    """The first member after the first epoch, whatever the validation says."""
-    schedule = engine.Schedule(1, config.fine_tune_learning_rate, clip_norm=1.0)
-    shape = (config.fine_tune_steps, config.fine_tune_batch_size)
-    return _fit(network, first, _corpora([prepared])[0], None, schedule, shape, seed, 1, ticker)
+    first = tuned(0, goes_on)
+    return [first, *map(tuned, range(1, len(members) if first.validation_loss else 1))]
 
 
 @dataclass(frozen=True)
@@ -451,14 +458,16 @@ def train(
     own_seed = ticker_seed(seed, series.ticker)
     network, members = start.network, start.members
     before = served = _held_out(network, members, prepared, config.horizon)
-    fits = [_tried(prepared, network, members[0], train_config, own_seed, series.ticker)]
-    tried = _held_out(network, [fits[0].weights], prepared, config.horizon)
-    losses, seconds = [before.loss], fits[0].seconds
-    if _clearly_better(tried.loss, before.first_loss):
-        fits = _tuned(prepared, network, members, train_config, own_seed, series.ticker)
+    losses = [before.loss]
+
+    def goes_on(first: Weights) -> bool:
+        tried = _held_out(network, [first], prepared, config.horizon)
+        return _clearly_better(tried.loss, before.first_loss)
+
+    fits = _tuned(prepared, network, members, train_config, own_seed, series.ticker, goes_on)
+    if fits[0].validation_loss:
         after = _held_out(network, [fit.weights for fit in fits], prepared, config.horizon)
         losses.append(after.loss)
-        seconds += sum(fit.seconds for fit in fits)
         served = after if _clearly_better(after.loss, before.loss) else before
     better = served is not before
     cutoffs = np.arange(*prepared.split.validation)
@@ -479,6 +488,7 @@ def train(
     own = bundle.pool_sha256 is None
     validation_loss = tuple(float(loss.mean()) for loss in losses)
     epochs = max(fit.epochs for fit in fits)
+    seconds = sum(fit.seconds for fit in fits)
     return Trained(bundle, prepared.split, own, epochs, validation_loss, seconds, fits[0].trained_by)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "LARGEST_PRICE",
     "SPLIT_RANGE",
     "WITHDRAWN",
+    "among",
     "new_actions",
     "overlaid_actions",
     "standing",
@@ -26,13 +27,13 @@ LARGEST_PRICE = 1e12
 SPLIT_RANGE = (1e-4, 1e4)
 """Ratios beyond are slips of a file or a source; the largest real ones are reverse splits of 1:1000 or so."""
 
-WITHDRAWN = {"dividend": 0.0, "split": 1.0}
+WITHDRAWN = {"dividend": 0.0, "split": 1.0, "unit": 1.0}
 """By kind, the value under which an action is stored anew when its source no longer lists it: it changes no
 price.
 """
 
 INFERRED = "inferred"
-"""Stands as the source of a split that no source lists."""
+"""Stands as the source of a split that no source lists, and of a change of unit."""
 
 _KEY = ["ticker", "session", "kind"]
 _COLUMNS = ["ticker", *ACTION_COLUMNS]
@@ -95,7 +96,7 @@ def _close_before(actions: pd.DataFrame, rows: Histories, beside: Histories) -> 
 
 def new_actions(actions: pd.DataFrame, known: pd.DataFrame) -> set[str]:
     """Tickers with an action of a kind and session of which none was known."""
-    return set(actions.loc[~_among(actions, standing(known)), "ticker"])
+    return set(actions.loc[~among(actions, standing(known)), "ticker"])
 
 
 def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> p
         known: with their `source`; what was inferred is not for a source to take back.
     """
     before = standing(known[known["source"] != INFERRED])
-    lost = before.loc[~_among(before, actions), _COLUMNS] if len(before) else before[_COLUMNS]
+    lost = before.loc[~among(before, actions), _COLUMNS] if len(before) else before[_COLUMNS]
     if lost.empty:
         return lost
     spoken = [
@@ -139,15 +140,14 @@ def standing(actions: pd.DataFrame) -> pd.DataFrame:
     return actions[actions["value"] != actions["kind"].map(WITHDRAWN)]
 
 
-def _among(actions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+def among(actions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
     """(actions,) whether the others have one of the same ticker, session and kind."""
     names = pd.Index(pd.unique(pd.concat([actions["ticker"], others["ticker"]])))
 
     def keys(frame: pd.DataFrame) -> NDArray[np.int64]:
         of = names.get_indexer(frame["ticker"]).astype(np.int32)
-        return 2 * key_of(of, frame["session"].to_numpy("datetime64[D]")) + (
-            frame["kind"] == "split"
-        ).to_numpy(np.int64)
+        kind = pd.Index(WITHDRAWN).get_indexer(frame["kind"])
+        return len(WITHDRAWN) * key_of(of, frame["session"].to_numpy("datetime64[D]")) + kind
 
     found: NDArray[np.bool_] = np.isin(keys(actions), keys(others))
     return found

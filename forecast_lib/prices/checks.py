@@ -26,7 +26,7 @@ from forecast_lib.prices.rules.view import Exchanges
 from forecast_lib.prices.screen import Screened, rows_beside, screen
 from forecast_lib.prices.source import Offered, Told, actions_frame
 from forecast_lib.sessions import TickerCalendar, calendar_for
-from forecast_lib.tables import empty
+from forecast_lib.tables import empty, typed
 from forecast_lib.windows.histories import Histories, splits_of
 
 __all__ = ["Before", "Checked", "Hold", "check", "counting", "nothing_before"]
@@ -44,6 +44,8 @@ _CURRENCY_STAYS = 10
 """New sessions in another currency, after which it is taken for the ticker's: neither a reply with a slipped
 label nor a company that changes its currency holds it for good.
 """
+
+_CHECK = "the currency {}; check the listing (it is believed if it stays so for two weeks)"
 
 _MOST_SENTENCES = 3
 """About a ticker's moves, in its flags."""
@@ -201,22 +203,30 @@ def check(
         exchanges,
         said,
         splits_of(before.announced),
+        {
+            *before.verdicts.loc[before.verdicts["verdict"] != "real", "ticker"],
+            *before.actions.loc[before.actions["source"] == INFERRED, "ticker"],
+        },
     )
     screened = screened.with_strikes(moves.strikes) if moves.strikes else screened
     breaches = _breaches(screened, offered.refused, bad_actions)
     currencies = list(_other_currencies(rows, before.rows))
     doubts = [
-        *((ticker, _in_another_currency(words)) for ticker, words, stays in currencies if not stays),
+        *(
+            (ticker, Hold("currency_changed", _CHECK.format(words)))
+            for ticker, words, stays in currencies
+            if not stays
+        ),
         *_without_rows(screened, breaches, beside),
         *_doubtful(screened, breaches, beside),
         *_not_daily(screened.good(), beside),
+        *(
+            (each, Hold("assumed_split_basis", told.assumption))
+            for each, told in offered.told.items()
+            if told.assumption
+        ),
+        *((each, Hold("split_basis", told.torn)) for each, told in offered.told.items() if told.torn),
     ]
-    doubts += [
-        (ticker, Hold("assumed_split_basis", told.assumption))
-        for ticker, told in offered.told.items()
-        if told.assumption
-    ]
-    doubts += [(ticker, Hold("split_basis", told.torn)) for ticker, told in offered.told.items() if told.torn]
     holds: dict[str, Hold] = {}
     for ticker, hold in [*doubts, *_by_choice(breaches, severities)]:
         if severities[hold.rule] == "hold_ticker":
@@ -228,7 +238,7 @@ def check(
         moves,
         moves.changed(before.verdicts),
         _good(screened, holds, before.rows),
-        pd.concat([actions, gone, moves.inferred(before.actions)], ignore_index=True).astype(
+        pd.concat([actions, gone, moves.inferred(before.actions, actions)], ignore_index=True).astype(
             {"source": "str"}
         ),
         pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype(
@@ -271,14 +281,12 @@ def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> H
     source names none.
     """
     good = screened.good()
-    since = np.array([_from(holds.get(ticker)) for ticker in good.tickers], dtype="datetime64[D]")
-    return (good.rows(good.sessions < since[good.of]) if holds else good).with_currencies_of(stored)
-
-
-def _from(hold: Hold | None) -> np.datetime64:
-    """The first session that is kept out."""
-    never, always = np.datetime64("9999-12-31"), np.datetime64("-9999-01-01")
-    return never if hold is None else always if hold.since is None else hold.since
+    if holds:
+        since = np.full(len(good.tickers), np.datetime64("9999-12-31"))
+        for ticker, hold in holds.items():
+            since[good.tickers.index(ticker)] = hold.since or np.datetime64("-9999-01-01")
+        good = good.rows(good.sessions < since[good.of])
+    return good.with_currencies_of(stored)
 
 
 # --- whole tickers
@@ -360,10 +368,8 @@ def _doubtful(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> 
         recent = np.union1d(bad, fine)[-_RECENT:]
         wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
         if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
-            most = lost["rule"].value_counts().index[0]
-            reason = (
-                f"{len(wrong)} of the last {len(recent)} rows refused, most by {most}; first on {wrong[0]}"
-            )
+            share, most = f"{len(wrong)} of the last {len(recent)} rows", lost["rule"].value_counts().index[0]
+            reason = f"{share} refused, most by {most}; first on {wrong[0]}"
             yield str(ticker), Hold("too_many_refused", reason, wrong[0])
 
 
@@ -393,12 +399,8 @@ def _by_choice(breaches: pd.DataFrame, severities: Mapping[str, str]) -> Iterato
     """What a rule about rows holds back because a universe says so."""
     chosen = breaches[breaches["rule"].map(severities) == "hold_ticker"]
     for (rule, ticker), rows in chosen.groupby(["rule", "ticker"], sort=False):
-        reason = "; ".join(
-            filter(
-                None, [f"{len(rows)} rows refused by a rule that holds the ticker", rows["reason"].iloc[0]]
-            )
-        )
-        yield ticker, Hold(rule, reason)
+        reason = [f"{len(rows)} rows refused by a rule that holds the ticker", rows["reason"].iloc[0]]
+        yield ticker, Hold(rule, "; ".join(filter(None, reason)))
 
 
 def _counted(
@@ -417,15 +419,8 @@ def _counted(
         rows=("rule", "size"), session=("session", "min")
     )
     counted = counted.assign(severity=counted["rule"].map(severities), order=counted["rule"].map(RULE_ORDER))
-    types = {"ticker": "str", "rule": "str", "severity": "str", "rows": "int64", "session": "datetime64[us]"}
-    return counted.sort_values(["ticker", "order"], ignore_index=True)[list(types)].astype(types)
-
-
-def _in_another_currency(words: str) -> Hold:
-    return Hold(
-        "currency_changed",
-        f"the currency {words}; check the listing (it is believed if it stays so for two weeks)",
-    )
+    counted = counted.sort_values(["ticker", "order"], ignore_index=True)
+    return typed("quality_counts", counted[["ticker", "rule", "severity", "rows", "session"]])
 
 
 def _flags(screened: Screened, moves: Judged, currencies: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,8 @@ ratio is that split, and what is left of it the day's own.
 What is not clear the same evening is `undecided`; the next sessions are observations too, and after
 DECIDED_WITHIN of them the likeliest story is the verdict. A level that so many sessions in a row have kept is
 no bad print, however it came about: what is neither a split nor a unit is then real, though nobody saw it
-traded (a spin-off, a payout, the price of a bid). The judge has no memory: the same rows give the same
+traded (a spin-off, a payout, the price of a bid). Another unit that so many have kept is the unit from then
+on; the way back to the one before is believed at once. The judge has no memory: the same rows give the same
 verdicts.
 """
 
@@ -36,14 +37,11 @@ from forecast_lib.prices.odd import (
     usual_moves,
 )
 
-__all__ = ["UNIT_STAYS", "Bars", "Verdict", "judge_moves", "sentence", "split_words"]
+__all__ = ["Bars", "Verdict", "judge_moves", "sentence", "split_words"]
 
 
 STANDS_OUT, LARGE = 8.0, float(np.log(1.4))
 """A real move is worth a word from so many usual days on, or from 40 % up or 29 % down: 6 in 10,000 moves."""
-
-UNIT_STAYS = 10
-"""Sessions. A source mends a wrong unit within days; one that stays for two weeks is the unit from now on."""
 
 SURE = {"real": 0.95, "split": 0.99, "unit": 0.95, "bad_print": 0.95}
 """Posterior probability from which a verdict is given before all is known. A split counts at once for the
@@ -86,9 +84,8 @@ class Verdict:
         session: the first one after the move.
         verdict: as in the table `price_verdicts`.
         ratio: what prices before `session` are divided by to go with those after it: new shares for one old
-            (`split`), 0.01 for a unit a hundred times as large that has stayed (`unit`); else 1. Both are
-            stored as splits, so that volumes are multiplied by it.
-        rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that has stayed.
+            (`split`), 0.01 where prices are a hundred times as high in a unit that stays (`unit`); else 1.
+        rows: sessions whose rows wait tonight; none for a real move, a split, and a unit that stays.
         evidence: what the judge saw, in plain numbers, and the probabilities it came to.
     """
 
@@ -133,7 +130,8 @@ class _Judge:
     ) -> None:
         self.bars, self.can_split, self.overruled = bars, can_split, overruled
         self.announced = announced if can_split else {}
-        self.close = np.log(bars.close)  # on the basis of the newest split found so far
+        self.close = np.log(bars.close)  # on the basis of the newest split and unit found so far
+        self.unit = 0.0  # log factor of that unit to the first row's
         self.volume = np.log(np.where(bars.volume > 0, bars.volume, np.nan))
         self.day = np.log(bars.close / bars.open)
         self.span = np.log(bars.high / bars.low)
@@ -191,13 +189,16 @@ class _Judge:
             return given("undecided", waits=len(self.bars) - at)
         if kind == "real":
             return given(kind) if size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE else None
-        waits = (
-            0 if kind == "split" else self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
-        )
-        if kind == "split" or (kind == "unit" and waits > UNIT_STAYS):
-            self._split_before(at, level, shares=kind == "split")
+        if kind == "split":
+            self._split_before(at, level)
             return given(kind, ratio=float(np.exp(-level)))
-        return given(kind, waits=waits if kind == "unit" else min(waits, DECIDED_WITHIN))
+        waits = self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
+        back = self.unit != 0 and abs(self.unit + level) < SMALLEST_SCALE
+        if kind == "unit" and (back or waits > DECIDED_WITHIN):
+            self.unit = 0.0 if back else self.unit + level
+            self.close[:at] += level
+            return given(kind, ratio=round(float(np.exp(-level)), 6))
+        return given(kind, waits=min(waits, DECIDED_WITHIN))
 
     def _announced(self, at: int, seen: Seen) -> float | None:
         """The ratio of a split that was announced for about this session, if the move is that and either a
@@ -212,25 +213,21 @@ class _Judge:
                 return ratio
         return None
 
-    def _split_before(self, at: int, level: float, *, shares: bool = True) -> None:
+    def _split_before(self, at: int, level: float) -> None:
         self.close[:at] += level
-        self.volume[:at] -= level if shares else 0.0
+        self.volume[:at] -= level
 
     def _wrong_level(self, at: int, trusted: int, level: float) -> int:
         """How many rows from `at` on lie nearer to the wrong level than to the one before."""
-        away = (self.close[at : at + UNIT_STAYS + 1] - self.close[trusted]) / level
+        away = (self.close[at : at + DECIDED_WITHIN + 1] - self.close[trusted]) / level
         back = np.flatnonzero(away < 0.5)
         return int(back[0]) if len(back) else len(away)
 
     def _seen(self, at: int, trusted: int) -> Seen:
         before, after = slice(max(0, at - WINDOW), max(at, 1)), slice(at + 1, at + 1 + DECIDED_WITHIN)
         move = self.close[at] - self.close[trusted] if trusted >= 0 else np.nan
-        days = (
-            (self.bars.sessions[at] - self.bars.sessions[trusted]) / np.timedelta64(1, "D")
-            if trusted >= 0
-            else 1.0
-        )
-        longer = np.sqrt(max(1.0, days * 5 / 7)) if days > 5 else 1.0  # a long weekend counts as a night
+        days = np.busday_count(*self.bars.sessions[[trusted, at]].astype("M8[D]")) if trusted >= 0 else 1
+        longer = np.sqrt(days) if days > 2 else 1.0  # a long weekend counts as a night
         scale = float(self.usual[at]) * longer
         lately = slice(max(0, at - FEWEST), max(at, 1))
         usual_span, usual_volume = _median(self.span[lately]), _median(self.volume[lately])
@@ -328,7 +325,11 @@ def sentence(verdict: Verdict) -> str:
     ]
     words = _WORDS[verdict.verdict].format(
         ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}"
-    ) + (" yet, as it was announced" if seen.get("by") == "announcement" else "")
+    )
+    if seen.get("by") == "announcement":
+        words += " yet, as it was announced"
+    elif verdict.verdict == "unit" and verdict.ratio != 1:
+        words += ", from then on"
     return ", ".join(part for part in parts if part) + ": " + words
 
 

@@ -7,7 +7,7 @@ it.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.prices.actions import INFERRED, WITHDRAWN, standing
+from forecast_lib.prices.actions import INFERRED, WITHDRAWN, among, standing
 from forecast_lib.prices.evidence import Verdict, judge_moves, sentence
 from forecast_lib.prices.odd import market_moves, odd_rows
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
 from forecast_lib.prices.screen import Strike, portions
-from forecast_lib.windows.histories import Histories, Splits
+from forecast_lib.prices.source import actions_frame
+from forecast_lib.tables import typed
+from forecast_lib.windows.histories import Histories, Splits, key_of
 
 __all__ = ["Judged", "can_split", "judged", "set_aside", "word_of_person"]
 
 _STILL_OPEN = 30
-"""Sessions: what is judged anew each night, besides all that is new; a unit is decided within ten."""
+"""Sessions: what is judged anew each night, besides all that is new."""
 
 _NO_SPLITS = frozenset({"24/7", "24/5", "us_futures"})
 
@@ -47,28 +49,30 @@ class Judged:
     since: Mapping[str, np.datetime64]
     strikes: tuple[Strike, ...]
 
-    def inferred(self, known: pd.DataFrame) -> pd.DataFrame:
-        """Ticker, session, kind, value and source: splits that the prices show and no source lists; known
-        ones that they no longer show are taken back.
+    def inferred(self, known: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
+        """Ticker, session, kind, value and source: splits and changes of unit that the prices show and no
+        source lists; known ones that they no longer show are taken back.
+
+        Args:
+            known: actions, with their `source`.
+            listed: tonight by the source: ticker, session, kind and value.
         """
         found = [
-            (ticker, verdict.session, verdict.ratio)
+            (ticker, verdict.session, verdict.verdict, verdict.ratio)
             for ticker, verdicts in self.verdicts.items()
             for verdict in verdicts
-            if verdict.verdict in ("split", "unit") and verdict.ratio != 1
+            if verdict.ratio != 1
         ]
-        shown = {(ticker, session.astype("M8[D]")) for ticker, session, _ in found}
+        shown = actions_frame([pd.DataFrame(found, columns=list(listed))])
         before = standing(known[known["source"] == INFERRED])
-        gone = [
-            (row.ticker, row.session, WITHDRAWN["split"])
-            for row in before.itertuples()
-            if row.ticker in self.since
-            and np.datetime64(row.session, "D") >= self.since[row.ticker]
-            and (row.ticker, np.datetime64(row.session, "D")) not in shown
-        ]
-        frame = pd.DataFrame([*found, *gone], columns=["ticker", "session", "value"])
-        types = {"ticker": "str", "session": "datetime64[us]", "value": float}
-        return frame.astype(types).assign(kind=pd.array(["split"] * len(frame), dtype="str"), source=INFERRED)
+        before = before[~among(before, shown) & ~among(before, listed)]
+        judged = [self._judged(row.ticker, row.session) for row in before.itertuples()]
+        gone = before[np.array(judged, dtype=bool)]
+        gone = gone.assign(value=gone["kind"].map(WITHDRAWN))
+        return actions_frame([shown, gone]).assign(source=INFERRED)
+
+    def _judged(self, ticker: str, session: Any) -> bool:
+        return ticker in self.since and bool(np.datetime64(session, "D") >= self.since[ticker])
 
     def changed(self, known: pd.DataFrame) -> pd.DataFrame:
         """Ticker, session, verdict and evidence (JSON) of what is judged otherwise than before.
@@ -87,45 +91,26 @@ class Judged:
             waits = [str(day) for day in each.rows.astype("M8[D]")]
             evidence = {**each.evidence, "ratio": each.ratio, "rows": waits, "sentence": sentence(each)}
             old = before.get((ticker, session))
-            if old is None or (not _by_person(old.evidence) and not _the_same(old, each.verdict, evidence)):
+            then = {} if old is None else {"verdict": old.verdict, **json.loads(old.evidence)}
+            now = {"verdict": each.verdict, **evidence}
+            same = all(then.get(name) == now[name] for name in ("verdict", "ratio", "rows"))
+            if then.get("by") != "person" and not same:
                 rows.append((ticker, session, each.verdict, json.dumps(evidence)))
         for (ticker, session), old in before.items():
-            judged = (
-                ticker in self.since and session >= self.since[ticker] and (ticker, session) not in tonight
-            )
-            if judged and waiting(old) and not _by_person(old.evidence):
-                rows.append(
-                    (
-                        ticker,
-                        session,
-                        "real",
-                        json.dumps({"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"}),
-                    )
-                )
-        frame = pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
-        return frame.astype(
-            {"ticker": "str", "session": "datetime64[us]", "verdict": "str", "evidence": "str"}
+            gone = self._judged(ticker, session) and (ticker, session) not in tonight
+            if gone and (waiting(old) or old.verdict == "unit") and not _by_person(old.evidence):
+                evidence = {"ratio": 1.0, "rows": [], "sentence": "nothing odd is left of it"}
+                rows.append((ticker, session, "real", json.dumps(evidence)))
+        return typed(
+            "price_verdicts", pd.DataFrame(rows, columns=["ticker", "session", "verdict", "evidence"])
         )
 
 
-def waiting(verdict: object) -> list[str]:
-    """The sessions of a stored verdict whose rows wait."""
-    if _by_person(verdict.evidence) and verdict.verdict == "real":  # type: ignore[attr-defined]  # a row of the table
-        return []
-    rows = json.loads(verdict.evidence).get("rows", [])  # type: ignore[attr-defined]
-    return [str(day) for day in rows]
-
-
-def _the_same(old: Any, verdict: str, evidence: Mapping[str, object]) -> bool:
-    """Args:
-    old: a row of the table.
-    """
-    then = json.loads(old.evidence)
-    return (old.verdict, then.get("ratio"), then.get("rows")) == (
-        verdict,
-        evidence["ratio"],
-        evidence["rows"],
-    )
+def waiting(verdict: Any) -> list[str]:
+    """The sessions of a row of `price_verdicts` whose rows wait."""
+    evidence = json.loads(verdict.evidence)
+    let_in = evidence.get("by") == "person" and verdict.verdict == "real"
+    return [] if let_in else [str(day) for day in evidence.get("rows", [])]
 
 
 def _by_person(evidence: str) -> bool:
@@ -148,12 +133,9 @@ def word_of_person(verdicts: pd.DataFrame, released: pd.DataFrame) -> dict[str, 
 def set_aside(verdicts: pd.DataFrame, tickers: Sequence[str]) -> NDArray[np.int64]:
     """Keys (`Histories.keys`) of the stored rows that count for nothing by the newest verdicts on them."""
     listed = [(row.ticker, day) for row in verdicts.itertuples() for day in waiting(row)]
-    if not listed:
-        return np.empty(0, np.int64)
     rows = pd.DataFrame(listed, columns=["ticker", "session"])
-    from_names = pd.Index(tickers).get_indexer(rows["ticker"]).astype(np.int64)
-    keys = (from_names << 32) + rows["session"].to_numpy("datetime64[D]").astype(np.int64)
-    return np.sort(keys[from_names >= 0])
+    of = pd.Index(tickers).get_indexer(rows["ticker"]).astype(np.int32)
+    return np.sort(key_of(of, rows["session"].to_numpy("datetime64[D]"))[of >= 0])
 
 
 def can_split(ticker: str, calendar: str) -> bool:
@@ -173,6 +155,7 @@ def judged(
     exchanges: Exchanges,
     said: Mapping[str, Mapping[np.datetime64, str]],
     announced: Splits,
+    remembered: Collection[str],
 ) -> Judged:
     """The odd moves among the rows that the rules left, beside the stored ones.
 
@@ -182,6 +165,8 @@ def judged(
         splits: by ticker, those that the source or a person has recorded.
         said: what persons said of moves.
         announced: splits that were announced, whether or not they came.
+        remembered: tickers of which a verdict or an inferred action stands that tonight's rows may take back,
+            though nothing odd be left.
     """
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     since: dict[str, np.datetime64] = {}
@@ -200,9 +185,11 @@ def judged(
             odd = odd_rows(rows.of, close)
         bounds, ends = rows.bounds(), beside.bounds()
         market = market_moves(exchanges.of[rows.of], rows.of, rows.sessions, close) if odd.any() else close
-        for place in np.unique(rows.of[odd]).tolist():
+        again = np.isin(rows.of, np.flatnonzero(np.isin(rows.tickers, list(remembered))))
+        for place in np.unique(rows.of[odd | again]).tolist():
             ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
-            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]])
+            kept = _otherwise_stored(part, beside, place)
+            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]], kept)
             since[ticker] = begin
             if not (part.sessions[odd[bounds[place] : bounds[place + 1]]] >= begin).any():
                 continue
@@ -217,20 +204,18 @@ def judged(
             )
             open_ones = [each for each in found if each.session >= begin]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
-            kept = _otherwise_stored(part, beside, place)
             verdicts[ticker] = tuple(
                 dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones
             )
     return Judged(verdicts, since, tuple(strikes))
 
 
-def _open_since(rows: Histories, stored: Days) -> np.datetime64:
+def _open_since(rows: Histories, stored: Days, otherwise: Days) -> np.datetime64:
     """From which session on moves are judged: the newest _STILL_OPEN, and all from the first on that is not
-    stored yet.
+    stored yet, or with another close.
     """
-    new = rows.sessions[~np.isin(rows.sessions, stored)][:1]
-    recent = rows.sessions[-_STILL_OPEN:][0]
-    return min(recent, new[0]) if len(new) else recent
+    new = rows.sessions[~np.isin(rows.sessions, stored)]
+    return np.concatenate([rows.sessions[-_STILL_OPEN:][:1], new[:1], otherwise[:1]]).min()
 
 
 def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:
@@ -246,9 +231,9 @@ def _otherwise_stored(rows: Histories, stored: Histories, place: int) -> Days:
 def _waiting(
     verdicts: Sequence[Verdict], good: Histories, places: NDArray[np.intp], mine: slice
 ) -> list[Strike]:
-    strikes = []
-    for verdict in verdicts:
-        at = np.flatnonzero(np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))) + mine.start
-        if len(at):
-            strikes.append(Strike(verdict.verdict, ROW, places[at], sentence(verdict)))
-    return strikes
+    waits = [places[mine][np.isin(good.sessions[mine], verdict.rows.astype("M8[D]"))] for verdict in verdicts]
+    return [
+        Strike(verdict.verdict, ROW, at, sentence(verdict))
+        for verdict, at in zip(verdicts, waits, strict=True)
+        if len(at)
+    ]

@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast_lib.prices.actions import INFERRED
 from forecast_lib.prices.checks import Before, Checked, Hold
-from forecast_lib.prices.hypotheses import LEVELS
+from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS
 from forecast_lib.prices.moves import can_split
+from forecast_lib.tables import typed
 
 __all__ = ["Factor", "beside_the_past", "judge_factor"]
 
@@ -40,9 +42,15 @@ _CENT = 0.005
 
 _LARGEST_DIVIDEND = 0.2
 
-_RESCALED_STAYS = 10
-"""Sessions: a past on another scale that no split explains is taken for what it is once so many new rows have
-come with it.
+_CHANGED = {
+    "dividends": "begun to adjust its past for dividends",
+    "unexplained": "changed its past, and not its newest prices",
+}
+"""By the kind of a factor what a source has done whose newest prices are as they are stored."""
+
+_STAYS = {"unit": DECIDED_WITHIN + 1, "split": 10, "unexplained": 10}
+"""Sessions by the kind of the factor: a past on another scale is taken for what it is once so many new rows
+have come with it (a split of what cannot split is no sooner).
 """
 
 
@@ -65,67 +73,68 @@ class Factor:
 def beside_the_past(
     checked: Checked, before: Before, tickers: Collection[str], severities: Mapping[str, str]
 ) -> Checked:
-    """Without the rows of tickers whose whole past comes on another scale that neither a split nor time
-    explains; of those whose past has become dividend-adjusted only the new rows.
+    """Without the rows of tickers whose whole past comes on another scale that neither a split, a change of
+    unit nor time explains; of those whose past has become dividend-adjusted only the new rows. What such a
+    past says of moves counts for nothing.
 
     Args:
         before: of the same tickers and maybe more.
         tickers: those that are looked at, of which whole histories came.
     """
     holds, flags, stays = dict(checked.holds), dict(checked.flags), np.ones(len(checked.good), dtype=bool)
-    struck: list[str] = []
+    struck, unbelieved = list[str](), list[str]()
     actions = before.about(list(tickers)).actions
-    paid = dict(iter(actions[actions["kind"] == "dividend"].groupby("ticker")))
+    known = dict(iter(actions.groupby("ticker")))
     past = {ticker: at for at, (ticker, begin, end) in enumerate(before.rows.spans()) if end > begin}
     for place, (ticker, low, high) in enumerate(checked.good.spans()):
         if ticker not in tickers or ticker not in past:
             continue
         rows, stored = checked.good.part(place), before.rows.part(past[ticker])
-        common, mine = rows.is_among(stored), paid.get(ticker, actions[:0])
+        common, mine = rows.is_among(stored), known.get(ticker, actions[:0])
         at = np.searchsorted(stored.sessions, rows.sessions[common])
-        dividends = mine["session"].to_numpy("datetime64[D]"), mine["value"].to_numpy(float)
-        found = judge_factor(
-            rows.sessions[common], stored.figures["close"][at], rows.figures["close"][common], dividends
-        )
+        then, now = stored.figures["close"][at], rows.figures["close"][common]
+        paid = mine.loc[mine["kind"] == "dividend", "value"].to_numpy(float)
+        found = judge_factor(rows.sessions[common], then, now, (_days_of(mine, "dividend"), paid))
         new = rows.sessions > stored.sessions[-1]
         times = f"its whole past comes {1 / found.ratio:g} times as high as"
         if found.kind == "none":
             continue
         if found.kind == "split" and can_split(ticker, checked.calendars[ticker].name):
             says = f"the source has divided its past by {found.ratio:g} and lists no such split"
+        elif found.kind == "unit" and found.since in _days_of(mine, "unit"):
+            says = f"the source has brought its past to the unit that it quotes since {found.since}"
         elif found.kind == "dividends" or (found.kind == "unexplained" and found.since is not None):
             stays[low:high] = new
-            why = (
-                "begun to adjust its past for dividends"
-                if found.kind == "dividends"
-                else "changed its past, and not its newest prices"
-            )
-            says = f"the source has {why}; what is stored stays"
-        elif np.count_nonzero(new) >= _RESCALED_STAYS:
-            says = f"{times} before, for two weeks already"
+            unbelieved.append(ticker)
+            says = f"the source has {_CHANGED[found.kind]}; what is stored stays"
+        elif np.count_nonzero(new) >= (least := _STAYS[found.kind]):
+            says = f"{times} before, for {least} sessions already"
         else:
             struck.append(ticker)
             says = f"{times} it is stored, and neither a split nor a dividend explains it"
             if severities["rescaled"] == "hold_ticker":
                 stays[low:high] = False
-                reason = (
-                    f"{says}: nothing of it is taken; look at the source (it is believed if it stays so for"
-                    " two weeks)"
-                )
-                holds.setdefault(ticker, Hold("rescaled", reason))
+                unbelieved.append(ticker)
+                todo = f"look at the source (it is believed if it stays so for {least} sessions)"
+                holds.setdefault(ticker, Hold("rescaled", f"{says}: nothing of it is taken; {todo}"))
                 continue
         flags[ticker] = (*flags.get(ticker, ()), says)
-    more = pd.DataFrame({"ticker": struck, "rule": "rescaled", "severity": severities["rescaled"], "rows": 1})
-    findings = (
-        pd.concat([checked.findings, more], ignore_index=True)[list(checked.findings)].astype(
-            checked.findings.dtypes.to_dict()
-        )
-        if struck
-        else checked.findings
-    )
+    more = {"rule": "rescaled", "severity": severities["rescaled"], "rows": 1, "session": pd.NaT}
+    findings = typed("quality_counts", pd.DataFrame({"ticker": struck, **more}))
+    actions, verdicts = checked.actions, checked.verdicts
     return dataclasses.replace(
-        checked, good=checked.good.rows(stays), holds=holds, flags=flags, findings=findings
+        checked,
+        good=checked.good.rows(stays),
+        actions=actions[~(actions["ticker"].isin(unbelieved) & (actions["source"] == INFERRED))],
+        verdicts=verdicts[~verdicts["ticker"].isin(unbelieved)],
+        holds=holds,
+        flags=flags,
+        findings=pd.concat([checked.findings, findings], ignore_index=True),
     )
+
+
+def _days_of(actions: pd.DataFrame, kind: str) -> Days:
+    return actions.loc[actions["kind"] == kind, "session"].to_numpy("datetime64[D]")
 
 
 def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tuple[Days, Values]) -> Factor:
@@ -158,20 +167,11 @@ def judge_factor(sessions: Days, stored: Values, offered: Values, dividends: tup
         return Factor("none")
     if _follows(logs, _paid(sessions, closes, *dividends)) or (since is not None and _rises_by_steps(older)):
         return Factor("dividends", since=since)
-    if apart <= alike:
-        for kind in ("split", "unit"):
-            ratio = _usual_ratio(kind, level, alike)
-            if ratio is not None:
-                return Factor(kind, ratio, since)
+    for kind in ("split", "unit"):
+        nearest = min(LEVELS[kind].move.tolist(), key=lambda each: abs(each - level))
+        if apart <= alike and abs(nearest - level) <= alike:
+            return Factor(kind, round(math.exp(-nearest), 6), since)
     return Factor("unexplained", float(np.exp(-level)), since)
-
-
-def _usual_ratio(kind: str, level: float, within: float) -> float | None:
-    """What prices are smaller by, by the usual split or unit that is so near to a log factor; None where none
-    is.
-    """
-    nearest = min(LEVELS[kind].move.tolist(), key=lambda each: abs(each - level))
-    return round(math.exp(-nearest), 6) if abs(nearest - level) <= within else None
 
 
 def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:
@@ -187,9 +187,8 @@ def _paid(sessions: Days, closes: Values, days: Days, cash: Values) -> Values:
 
 def _follows(logs: Values, expected: Values) -> bool:
     """Whether dividends that are known explain the factors; only where there is one to explain them."""
-    return bool(expected[0] < -_SAME) and float(np.median(np.abs(logs - expected))) <= _ALIKE + 0.05 * float(
-        np.median(np.abs(expected))
-    )
+    apart, size = (float(np.median(np.abs(each))) for each in (logs - expected, expected))
+    return bool(expected[0] < -_SAME) and apart <= _ALIKE + 0.05 * size
 
 
 def _rises_by_steps(older: Values) -> bool:
@@ -198,8 +197,5 @@ def _rises_by_steps(older: Values) -> bool:
     """
     steps = np.diff(older, append=0.0)
     large = np.abs(steps) > _ALIKE
-    return bool(
-        (steps[large] > 0).all()
-        and (steps < _LARGEST_DIVIDEND).all()
-        and 1 < large.sum() <= max(2, len(older) / 20)
-    )
+    few = 1 < large.sum() <= max(2, len(older) / 20)
+    return bool(few and (steps[large] > 0).all() and (steps < _LARGEST_DIVIDEND).all())

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ from forecast_lib.windows.series import Array, TickerSeries
 
 __all__ = ["FIGURES", "Histories", "Splits", "key_of", "series_from", "shares_since", "splits_of"]
 
-Splits = Mapping[str, tuple[NDArray[np.datetime64], Array]]
-"""By ticker, the sessions of its splits, ascending, and how many new shares each gave for one old."""
+_Ratios = tuple[NDArray[np.datetime64], Array]
+
+Splits = Mapping[str, _Ratios]
+"""By ticker, the sessions of its splits, ascending, and how many new shares each gave for one old. Changes of
+unit likewise, with what prices before them are divided by.
+"""
 
 
 FIGURES = ("open", "high", "low", "close", "volume")
@@ -321,12 +326,14 @@ def key_of(of: NDArray[np.int32], days: NDArray[np.datetime64]) -> NDArray[np.in
     return keys
 
 
-def series_from(histories: Histories, splits: Splits) -> dict[str, TickerSeries]:
+def series_from(
+    histories: Histories, splits: Splits, units: Splits = MappingProxyType({})
+) -> dict[str, TickerSeries]:
     """The split-adjusted series of each ticker that has rows; without splits they are views, nothing is
     copied.
 
     Args:
-        splits: of the tickers that have any.
+        splits, units: of the tickers that have any. Volumes count shares: no change of unit moves them.
 
     Raises:
         ValueError: a close is not a positive number.
@@ -337,34 +344,36 @@ def series_from(histories: Histories, splits: Splits) -> dict[str, TickerSeries]
     bounds = histories.bounds().tolist()
     parts = zip(histories.tickers, bounds[:-1], bounds[1:], strict=True)
     return {
-        ticker: _series(histories, ticker, slice(low, high), splits.get(ticker))
+        ticker: _series(histories, ticker, slice(low, high), splits.get(ticker), units.get(ticker))
         for ticker, low, high in parts
         if high > low
     }
 
 
 def _series(
-    histories: Histories, ticker: str, rows: slice, splits: tuple[NDArray[np.datetime64], Array] | None
+    histories: Histories, ticker: str, rows: slice, splits: _Ratios | None, units: _Ratios | None
 ) -> TickerSeries:
     sessions = histories.sessions[rows]
     values = {name: histories.figures[name][rows] for name in FIGURES}
-    if splits is None:
-        shares = np.broadcast_to(1.0, len(sessions))
-        return TickerSeries(ticker, sessions, **values, shares=shares, inputs=None, shape=None, missing=None)
-    shares = shares_since(sessions, *splits)
-    inverse = 1 / shares
-    adjusted = {
-        name: values[name] / inverse if name == "volume" else values[name] * inverse for name in FIGURES
-    }
-    return TickerSeries(ticker, sessions, **adjusted, shares=shares, inputs=None, shape=None, missing=None)
+    none = np.broadcast_to(1.0, len(sessions))
+    shares = none if splits is None else shares_since(sessions, *splits)
+    divided_by = shares if units is None else shares * shares_since(sessions, *units)
+    if divided_by is not none:
+        inverse = 1 / divided_by
+        values = {
+            name: each / (1 / shares) if name == "volume" else each * inverse for name, each in values.items()
+        }
+    return TickerSeries(
+        ticker, sessions, **values, divided_by=divided_by, inputs=None, shape=None, missing=None
+    )
 
 
-def splits_of(actions: pd.DataFrame) -> Splits:
+def splits_of(actions: pd.DataFrame, kind: str = "split") -> Splits:
     """From `ticker`, `session`, `kind` and `value` in any order."""
-    splits = actions[actions["kind"] == "split"].sort_values("session")
+    chosen = actions[actions["kind"] == kind].sort_values("session")
     return {
         str(ticker): (rows["session"].to_numpy("datetime64[D]"), rows["value"].to_numpy(float))
-        for ticker, rows in splits.groupby("ticker")
+        for ticker, rows in chosen.groupby("ticker")
     }
 
 

@@ -49,7 +49,8 @@ class TickerSeries:
         sessions: (sessions,) datetime64[D], strictly ascending.
         open, high, low, volume: (sessions,), NaN where the source has none.
         close: (sessions,), positive.
-        shares: (sessions,) how many shares of the newest basis one share of the session has become by splits.
+        divided_by: (sessions,) what the session's prices were divided by: how many shares one has become by
+            later splits, times later changes of unit.
         inputs: what is known beside its own prices; it may know later sessions, which are never asked for.
         shape: how all tickers' returns lie; likewise.
         missing: (sessions,) how many sessions of the exchange without a price lie between each and the one
@@ -63,7 +64,7 @@ class TickerSeries:
     low: Array
     close: Array
     volume: Array
-    shares: Array | None = None
+    divided_by: Array | None = None
     inputs: Inputs | None = None
     shape: PooledShape | None = None
     missing: NDArray[np.int64] | None = None
@@ -80,17 +81,17 @@ class TickerSeries:
         return self._part(slice(first, None))
 
     def _part(self, chosen: slice) -> "TickerSeries":
-        by_session = ("sessions", "open", "high", "low", "close", "volume", "shares", "missing")
+        by_session = ("sessions", "open", "high", "low", "close", "volume", "divided_by", "missing")
         there = {name: values for name in by_session if (values := getattr(self, name)) is not None}
         return dataclasses.replace(self, **{name: values[chosen] for name, values in there.items()})
 
 
-def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) -> TickerSeries:
+def series_of(ticker: str, prices: pd.DataFrame, divided_by: Array | None = None) -> TickerSeries:
     """The series of a split-adjusted price frame with columns session, open, high, low, close, volume;
     sessions ascending and unique.
 
     Args:
-        shares: (sessions,) the factors by which the prices were adjusted.
+        divided_by: (sessions,) as in the series.
 
     Raises:
         ValueError: sessions are not strictly ascending, or a close is not a positive number.
@@ -104,4 +105,4 @@ def series_of(ticker: str, prices: pd.DataFrame, shares: Array | None = None) ->
     }
     if not (np.isfinite(values["close"]) & (values["close"] > 0)).all():
         raise ValueError(f"{ticker}: every close must be positive and finite")
-    return TickerSeries(ticker, sessions, **values, shares=shares)
+    return TickerSeries(ticker, sessions, **values, divided_by=divided_by)

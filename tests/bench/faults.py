@@ -212,7 +212,8 @@ def _fate(
 
 def _can_forecast(everything: Histories, ticker: str, places: np.ndarray, checked: Checked) -> bool:
     rows = _only(everything, places, {ticker})
-    series = series_from(rows, splits_of(_standing(checked, ticker)))[ticker]
+    actions = _standing(checked, ticker)
+    series = series_from(rows, splits_of(actions), splits_of(actions, "unit"))[ticker]
     made = forecast_with_baseline("ewma", series, 5, (len(series) - 1, len(series)))
     return bool(np.isfinite(made.quantiles).all())
 
@@ -362,9 +363,10 @@ class Seen:
 def seen_on(plants: Sequence[Planted], later: int) -> list[Seen]:
     checked, names = look(plants, later)
     struck = _struck(checked)
-    good, splits = checked.good, splits_of(checked.actions[checked.actions["value"] != 1])
+    standing = checked.actions[checked.actions["value"] != 1]
+    splits, units = splits_of(standing), splits_of(standing, "unit")
     calendars = {name: calendar_for(plant.ticker) for name, plant in zip(names, plants, strict=True)}
-    series = knowing_gaps(series_from(good, splits), calendars)
+    series = knowing_gaps(series_from(checked.good, splits, units), calendars)
     found = []
     for name, plant in zip(names, plants, strict=True):
         place, evening = plant.evenings[0], plant.evenings[later]
@@ -377,7 +379,8 @@ def seen_on(plants: Sequence[Planted], later: int) -> list[Seen]:
         caught = bool(struck.get(name, set()) & touched) or (
             verdict is not None and verdict.verdict != "real"
         )
-        losses = _losses(plant, mine, later) if later in FORECAST_ON else (np.nan, np.nan)
+        unit = float(np.prod(units[name][1])) if name in units else 1.0
+        losses = _losses(plant, mine, unit, later) if later in FORECAST_ON else (np.nan, np.nan)
         found.append(
             Seen(
                 "none" if verdict is None else verdict.verdict,
@@ -400,15 +403,20 @@ def _struck(checked: Checked) -> dict[str, set[dt.date]]:
     return found
 
 
-def _losses(plant: Planted, series: object, later: int) -> tuple[float, float]:
-    """Of the forecasts for the session after the evening: from what was checked, and from the truth."""
-    if series is None or plant.what.endswith("for 99"):  # another unit for good has no truth in the old one
+def _losses(plant: Planted, series: object, unit: float, later: int) -> tuple[float, float]:
+    """Of the forecasts for the session after the evening: from what was checked, and from the truth.
+
+    Args:
+        unit: what prices of the truth are divided by where another unit is taken for the one from then on: a
+            forecast in it is settled in it.
+    """
+    if series is None:
         return np.nan, np.nan
     target, actual = plant.evenings[later + 1], float(plant.truth["close"].iloc[BEFORE + later + 1])
     truth = plant.truth[plant.truth["session"].to_numpy("M8[D]") <= plant.evenings[later]]
     calendar = calendar_for(plant.ticker)
     clean = knowing_gaps(series_from(as_histories({"T": truth}), {}), {"T": calendar})["T"]
-    return tuple(_loss(each, target, actual, calendar) for each in (series, clean))  # type: ignore[return-value]
+    return _loss(series, target, actual / unit, calendar), _loss(clean, target, actual, calendar)
 
 
 def _loss(series, target: np.datetime64, actual: float, calendar: TickerCalendar) -> float:  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ with the same weight.
 """
 
 import argparse
+import functools
 import itertools
 import multiprocessing
 import sys
@@ -156,6 +157,14 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
     scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     return Tested(rows, scores_of_all([rows], scores), time.perf_counter() - began)
+
+
+@functools.cache
+def tested_periods(periods: tuple[str, ...], model: str, wanted: tuple[str, ...]) -> dict[str, Tested]:
+    """Everything of these periods, each tested once for all benches that one process runs."""
+    tasks = [(period, model, wanted) for period in periods]
+    with multiprocessing.get_context("spawn").Pool(min(2, len(tasks))) as pool:
+        return dict(zip(periods, pool.map(test_period, tasks, chunksize=1), strict=True))
 
 
 # --- figures
@@ -428,11 +437,7 @@ def main(words: Sequence[str]) -> None:
         print(f"skipped: {DATA.name} is not in ../shared/data")
         return
     wanted = tuple(name for name in asked.tickers.split(",") if name)
-    tasks = [(period, asked.model, wanted) for period in asked.periods.split(",")]
-    with multiprocessing.get_context("spawn").Pool(min(2, len(tasks))) as pool:
-        tested = dict(
-            zip((task[0] for task in tasks), pool.map(test_period, tasks, chunksize=1), strict=True)
-        )
+    tested = tested_periods(tuple(asked.periods.split(",")), asked.model, wanted)
     judged = asked.judge or (asked.model if asked.model in BASELINES else "combined")
     for period, each in tested.items():
         own = each.of(judged)

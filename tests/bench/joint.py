@@ -1,12 +1,13 @@
-"""Is the dependence of the scenarios right? `python -m tests.bench.joint` scores portfolios of the
-development shares.
+"""Are the scenarios right? `python -m tests.bench.joint` scores portfolios of the development shares.
 
-The margins are a baseline's (`--model`, har unless told otherwise), the same for every rival; what differs is
-which quantiles meet in one world: as in `scenarios` (observed), by a Gaussian copula with the correlations of
-the same evenings, or independently. For each session of a period: 1,000 worlds of all shares, the quantiles
-of 100 random portfolios and of long-short ones, and what came true. Printed: pinball loss over nine levels
-and over the lower three against independence, the energy score of all shares together, and on how many
-portfolios Kupiec's test does not refuse the value at risk at the 1 % level. Nothing here was fitted.
+The margins are what is served: the combination of the replay of `tests.bench.goals` (`python -m tests.bench
+goals joint` makes it once for both); `--model` takes a baseline's instead. They are the same for every rival;
+what differs is which quantiles meet in one world: as in `scenarios` (observed), by a Gaussian copula with the
+correlations of the same evenings, or independently. For each session of a period with four years of evenings
+before it: 1,000 worlds of all shares, the quantiles of 100 random portfolios and of long-short ones, and what
+came true. Printed: pinball loss over nine levels and over the lower three against independence, the energy
+score of all shares together, how often the value at risk was passed, and on how many portfolios Kupiec's
+test does not refuse it at the 1 % level. Nothing here was fitted.
 """
 
 import argparse
@@ -18,9 +19,11 @@ import pandas as pd
 
 from forecast_lib import portfolios, scenarios
 from forecast_lib.backtest.tails import kupiec
-from forecast_lib.forecast import forecast_with_baseline
+from forecast_lib.forecast import COMBINED
 from forecast_lib.scenarios import WORLDS
+from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import TickerSeries
+from tests.bench import goals
 from tests.bench.goals import PERIODS, series_until
 
 LEVELS = np.array([0.01, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.99])
@@ -55,30 +58,35 @@ def ranks_of(rival: str, moves: np.ndarray, tickers: Sequence[str]) -> np.ndarra
 
 
 def worlds(
-    series: Sequence[TickerSeries], model: str, period: str, step: int
+    series: Sequence[TickerSeries], margins: pd.DataFrame, period: str, step: int
 ) -> Iterator[tuple[list[str], np.ndarray, ...]]:
     """For each session with an outcome: the tickers, their moves on past evenings, quantiles, last closes and
     actual closes.
+
+    Args:
+        margins: forecasts to that step: ticker, cutoff and the quantiles.
     """
     first, last = (np.datetime64(day) for day in PERIODS[period])
-    days = np.arange(series[0].sessions[0], last + 1)
+    days = np.arange(min(each.sessions[0] for each in series), last + 1)
     days = days[np.is_busday(days)]
-    moves, made = {}, {}
-    for each in series:
-        moves[each.ticker] = scenarios.scores(each, days, step)[-1]
-        start = max(int(np.searchsorted(each.sessions, first)), 30)
-        made[each.ticker] = (
-            start,
-            forecast_with_baseline(model, each, step, (start, len(each))).quantiles[:, step - 1],
+    moves = {each.ticker: scenarios.scores(each, days, step)[-1] for each in series}
+    made = {
+        str(ticker): dict(
+            zip(
+                rows["cutoff"].to_numpy().astype("datetime64[D]"),
+                rows[list(QUANTILE_COLUMNS)].to_numpy(),
+                strict=True,
+            )
         )
+        for ticker, rows in margins.groupby("ticker")
+    }
     sessions = np.unique(np.concatenate([each.sessions for each in series]))
     for session in sessions[(sessions >= first) & (sessions <= last)][::step]:
         at = {each.ticker: int(np.searchsorted(each.sessions, session)) for each in series}
         there = [
             each
             for each in series
-            if made[each.ticker][0] <= at[each.ticker] < len(each) - step
-            and each.sessions[at[each.ticker]] == session
+            if session in made.get(each.ticker, ()) and at[each.ticker] < len(each) - step
         ]
         evenings = np.searchsorted(days, scenarios.evenings(session.astype(object), step))
         if len(there) < FEWEST or evenings[0] < 60:
@@ -87,18 +95,18 @@ def worlds(
         yield (
             names,
             np.stack([moves[name][evenings] for name in names])[:, None],
-            np.stack([made[name][1][at[name] - made[name][0]] for name in names])[:, None],
+            np.stack([made[name][session] for name in names])[:, None],
             np.array([each.close[at[each.ticker]] for each in there]),
             np.array([each.close[at[each.ticker] + step] for each in there]),
         )
 
 
-def judged(task: tuple[str, str, int]) -> pd.DataFrame:
-    """A row a rival: its figures in one period."""
-    model, period, step = task
+def judged(task: tuple[pd.DataFrame, str, int]) -> pd.DataFrame:
+    """A row a rival: its figures in one period with these margins."""
+    margins, period, step = task
     losses, breaches, energy = ({rival: [] for rival in RIVALS} for _ in range(3))
     for names, moves, quantiles, last, actual in worlds(
-        series_until(PERIODS[period][1], ()), model, period, step
+        series_until(PERIODS[period][1], ()), margins, period, step
     ):
         held, came = weights_of(names), actual / last - 1
         matrix = np.stack(list(held.values()))
@@ -145,14 +153,19 @@ def judged(task: tuple[str, str, int]) -> pd.DataFrame:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="har")
+    parser.add_argument("--model", default=COMBINED, help="whose margins: combined, or a baseline's")
     parser.add_argument("--periods", default=",".join(PERIODS))
     parser.add_argument("--steps", default="1,5")
     chosen = parser.parse_args(arguments)
+    if not goals.DATA.exists():
+        print(f"skipped: {goals.DATA.name} is not in ../shared/data")
+        return
+    network = "stacked" if chosen.model == COMBINED else chosen.model
+    tested = goals.tested_periods(tuple(chosen.periods.split(",")), network, ())
     tasks = [
-        (chosen.model, period, int(step))
-        for step in chosen.steps.split(",")
-        for period in chosen.periods.split(",")
+        (each.rows.query("model == @chosen.model and step == @step"), period, step)
+        for step in map(int, chosen.steps.split(","))
+        for period, each in tested.items()
     ]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for table in pool.imap(judged, tasks):

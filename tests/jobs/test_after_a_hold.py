@@ -88,7 +88,7 @@ def test_a_gap_of_long_ago_is_asked_for_again_and_what_lies_between_is_stored_on
 
 
 def test_prices_in_another_unit_wait_and_the_ticker_goes_on_after_them(evenings: Evenings) -> None:
-    block = slice(-11, -5)
+    block = slice(-8, -5)
     files = {"ACME": times(CLEAN, 100.0, block), "BOLT": prices(1)}
     assert evenings.ingest(block.start - 1, files) == {}
     assert set(evenings.ingest(block.stop - 1, files)) == {"ACME"}

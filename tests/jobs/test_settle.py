@@ -127,6 +127,6 @@ def test_a_correction_of_the_cutoffs_close_does_not_move_the_actual():
 def test_a_reported_split_between_cutoff_and_target_is_undone():
     """Two for one on Wednesday: the series is halved up to Tuesday, and Monday's share is two of today's."""
     split = dataclasses.replace(
-        WEEK, close=np.array([50.0, 50.5, 49.5, 52.0, 55.0]), shares=np.array([2.0, 2.0, 1.0, 1.0, 1.0])
+        WEEK, close=np.array([50.0, 50.5, 49.5, 52.0, 55.0]), divided_by=np.array([2.0, 2.0, 1.0, 1.0, 1.0])
     )
     assert settled(forecast(2, "2020-01-08"), series=split).iloc[0]["actual"] == 99.0

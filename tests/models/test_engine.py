@@ -51,12 +51,12 @@ def fit(
     patience=2,
     seed=1,
     ticker="ACME",
+    **more,
 ):
     schedule = engine.Schedule(epochs=epochs, learning_rate=rate, patience=patience, clip_norm=1.0)
     start = first_weights(NETWORK, seed)
-    return engine.fit(
-        NETWORK, FRAMING, start, training, validation, schedule, loss="student_t", seed=seed, ticker=ticker
-    )
+    more |= {"loss": "student_t", "seed": seed, "ticker": ticker}
+    return engine.fit(NETWORK, FRAMING, start, training, validation, schedule, **more)
 
 
 def bits(fitted: engine.Fit) -> bytes:
@@ -146,6 +146,18 @@ def test_training_that_only_harms_keeps_the_first_weights():
 
 def test_without_patience_the_last_weights_count():
     assert fit(patience=None, epochs=3).best_epoch == 3
+
+
+def test_who_is_asked_and_goes_on_is_trained_as_if_nobody_had_asked():
+    assert bits(fit(goes_on=lambda weights: True)) == bits(fit())
+
+
+def test_who_does_not_go_on_keeps_the_first_epoch_whatever_the_validation_says():
+    asked = []
+    ended = fit(rate=1.0, goes_on=lambda weights: asked.append(weights) or False)
+    once = fit(rate=1.0, epochs=1, validation=None, patience=None)
+    assert (ended.epochs, ended.best_epoch, ended.validation_loss, len(asked)) == (1, 1, (), 1)
+    assert bits(ended) == bits(once) and bits(ended) != bits(fit(rate=1.0, epochs=0))
 
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan])

@@ -273,25 +273,26 @@ def pool_of(many):
 def test_ticker_whose_first_epoch_gains_nothing_costs_one_epoch_of_one_member(monkeypatch):
     from forecast_lib.models import engine
 
-    asked, fit = [], engine.fit
+    taken, fit = [], engine.fit
 
-    def counted(network, framing, start, batches, validation, schedule, **more):
-        asked.append(schedule.epochs)
-        return fit(network, framing, start, batches, validation, schedule, **more)
+    def counted(*arguments, **more):
+        made = fit(*arguments, **more)
+        taken.append(made.epochs)
+        return made
 
-    pool = pool_of([made_up.noisy(300)])
+    pool, config = pool_of([made_up.noisy(300)]), dataclasses.replace(TRAIN, fine_tune_epochs=2)
     monkeypatch.setattr(engine, "fit", counted)
     judged = iter([False, True, True, True, False])
     monkeypatch.setattr(training, "_clearly_better", lambda tuned, pooled: next(judged))
-    no = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
-    assert (asked, no.epochs, no.own, len(no.validation_loss)) == ([1], 1, False, 1)
+    no = train(made_up.noisy(300), MODEL, config, start=pool, seed=1, pool_sha256="5" * 64)
+    assert (taken, no.epochs, no.own, len(no.validation_loss)) == ([1], 1, False, 1)
     assert same_weights(no.bundle.members, pool.members)
-    asked.clear()
-    yes = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
-    assert asked == [1] + [TRAIN.fine_tune_epochs] * TRAIN.members
+    taken.clear()
+    yes = train(made_up.noisy(300), MODEL, config, start=pool, seed=1, pool_sha256="5" * 64)
+    assert taken == [2] * TRAIN.members
     assert yes.own and len(yes.validation_loss) == 2 and yes.validation_loss[0] == no.validation_loss[0]
     # What the first epoch promised, the rest did not keep.
-    not_after_all = train(made_up.noisy(300), MODEL, TRAIN, start=pool, seed=1, pool_sha256="5" * 64)
+    not_after_all = train(made_up.noisy(300), MODEL, config, start=pool, seed=1, pool_sha256="5" * 64)
     assert not not_after_all.own and same_weights(not_after_all.bundle.members, pool.members)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import UNIT_STAYS, Bars, Verdict, judge_moves, sentence
+from forecast_lib.prices.evidence import Bars, Verdict, judge_moves, sentence
 from forecast_lib.prices.hypotheses import DECIDED_WITHIN
 from forecast_lib.prices.odd import market_moves, odd_rows
 from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
@@ -57,23 +57,36 @@ def test_a_real_shock_is_traded_and_goes_on_the_same_evening(move):
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 1000.0])
 def test_rows_in_another_unit_wait_until_it_is_back(factor):
-    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + 4), factor)
-    for rows in range(1, 5):
+    bars = scaled(quiet_bars(), slice(BEFORE, BEFORE + DECIDED_WITHIN), factor)
+    for rows in range(1, DECIDED_WITHIN + 1):
         tonight = judged(upto(bars, BEFORE + rows))
         assert (tonight.verdict, tonight.ratio) == ("unit", 1.0)
         assert tonight.rows.tolist() == bars.sessions[BEFORE : BEFORE + rows].tolist()
     (only,) = judge_moves(bars, can_split=True)
-    assert only.rows.tolist() == bars.sessions[BEFORE : BEFORE + 4].tolist()
+    assert only.rows.tolist() == bars.sessions[BEFORE : BEFORE + DECIDED_WITHIN].tolist()
 
 
-def test_a_unit_that_stays_for_two_weeks_is_the_unit():
-    bars = scaled(quiet_bars(after=2 * UNIT_STAYS), slice(BEFORE, None), 100.0)
-    waits = judged(upto(bars, BEFORE + UNIT_STAYS))
-    stays = judged(upto(bars, BEFORE + UNIT_STAYS + 1))
-    assert (len(waits.rows), waits.ratio) == (UNIT_STAYS, 1.0)
-    # 1 / 0.01 = 100 times as much before.
-    assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, pytest.approx(0.01))
-    assert len(judge_moves(bars, can_split=True)) == 1
+@pytest.mark.parametrize(("factor", "ratio"), [(100.0, 0.01), (0.01, 100.0), (1000.0, 0.001)])
+def test_a_unit_that_three_more_sessions_keep_is_the_unit_and_the_way_back_is_believed_at_once(factor, ratio):
+    """Prices before it are divided by `ratio`."""
+    back = BEFORE + 8
+    bars = scaled(quiet_bars(after=20), slice(BEFORE, back), factor)
+    for rows in (BEFORE + 1 + DECIDED_WITHIN, back):
+        stays = judged(upto(bars, rows))
+        assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, ratio)
+    for rows in (back + 1, len(bars)):
+        there, again = judge_moves(upto(bars, rows), can_split=True)
+        assert (there.ratio, again.verdict, len(again.rows)) == (ratio, "unit", 0)
+        assert (again.session, again.ratio) == (bars.sessions[back], pytest.approx(1 / ratio))
+
+
+def test_a_move_over_missing_sessions_is_measured_by_as_many_of_them():
+    """Seven usual days are odd in one session, and are not in four: the square root of four is two."""
+    moved = scaled(quiet_bars(), slice(BEFORE + 3, None), 1.07)
+    missing = np.delete(np.arange(len(moved)), [BEFORE, BEFORE + 1, BEFORE + 2])
+    holed = Bars(**{name: values[missing] for name, values in vars(moved).items()})
+    assert judged(upto(moved, BEFORE + 4), BEFORE + 3) is not None
+    assert judge_moves(holed, can_split=True) == ()
 
 
 def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back():

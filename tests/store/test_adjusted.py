@@ -71,6 +71,25 @@ def test_the_three_closes_differ_as_splits_and_dividends_come(con: duckdb.DuckDB
     assert closes(con) == [(100.0, 50.0, 48.02), (98.0, 49.0, 48.02), (50.0, 50.0, 49.0), (49.0, 49.0, 49.0)]
 
 
+def test_a_change_of_unit_divides_the_prices_before_it_beside_splits(con: duckdb.DuckDBPyConnection) -> None:
+    """By hand: 100 pounds; two for one on 3 January, from 4 January on in pence; 50 pence are paid on the
+    5th, of 5,000 the day before: 1 % less before.
+    """
+    for session, close in (
+        ("2024-01-02", 100.0),
+        ("2024-01-03", 50.0),
+        ("2024-01-04", 5000.0),
+        ("2024-01-05", 5000.0),
+    ):
+        price(con, session, close)
+    action(con, "2024-01-03", "split", 2.0)
+    action(con, "2024-01-04", "unit", 0.01)
+    action(con, "2024-01-05", "dividend", 50.0)
+    assert [row[1:] for row in closes(con)] == [(5000.0, 4950.0)] * 3 + [(5000.0, 5000.0)]
+    factors = "SELECT split_factor, unit_factor FROM adjusted_prices ORDER BY session"
+    assert con.execute(factors).fetchall() == [(2.0, 0.01), (1.0, 0.01), (1.0, 1.0), (1.0, 1.0)]
+
+
 def test_a_spin_off_ratio_is_a_split_like_any_other(con: duckdb.DuckDBPyConnection) -> None:
     """IBM's 1.046 of November 2021: 104.60 before is 100.00 after."""
     price(con, "2021-11-03", 104.6)

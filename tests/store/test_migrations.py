@@ -323,6 +323,28 @@ def test_a_workspace_of_schema_3_is_upgraded_at_once_and_loses_nothing(
     assert rows_of(snapshot, VERSIONS) == [(0,), (1,), (2,), (3,)]
 
 
+def test_what_was_stored_as_a_split_and_is_a_change_of_unit_is_called_one() -> None:
+    """Taken back ones too; a split stays one, though the first look had taken it for a unit."""
+    con, released = duckdb.connect(), migrations.released()
+    migrations.upgrade(con, released[:18], now(0))
+    stored = [
+        ("UNIT", 0.01, "inferred"),
+        ("UNIT", 1.0, "inferred"),
+        ("BACK", 0.1, "inferred"),
+        ("OWN", 4.0, "files"),
+    ]
+    for ticker, value, source in stored:
+        row = "INSERT INTO corporate_actions VALUES ($1, '2024-01-03', 'split', $2, '2024-01-09', 'r', $3)"
+        con.execute(row, [ticker, value, source])
+    for ticker, verdict, ratio in (("UNIT", "unit", 0.01), ("BACK", "unit", 1.0), ("BACK", "split", 0.1)):
+        row = "INSERT INTO price_verdicts VALUES ($1, '2024-01-03', $2, $3, '2024-01-09', 'r', 'files')"
+        con.execute(row, [ticker, verdict, f'{{"ratio": {ratio}}}'])
+    migrations.upgrade(con, released[18:19], now(1))
+    found = con.execute("SELECT ticker, value, kind FROM corporate_actions ORDER BY rowid").fetchall()
+    kinds = ["unit", "unit", "split", "split"]
+    assert found == [(*row[:2], kind) for row, kind in zip(stored, kinds, strict=True)]
+
+
 def test_an_upgrade_that_fails_in_the_middle_leaves_the_file_as_it_was_and_one_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

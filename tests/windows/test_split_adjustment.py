@@ -50,6 +50,15 @@ def test_prices_are_divided_and_the_volume_is_multiplied() -> None:
     assert rows.figures["close"].tolist() == [10.0]
 
 
+def test_a_change_of_unit_divides_prices_and_leaves_the_volume() -> None:
+    """Two for one, then pence for pounds: 10 pounds are 5 pounds of half a share, or 500 pence."""
+    rows = histories(DAYS[:1], open=8.0, high=12.0, low=4.0, close=10.0, volume=100.0)
+    of = {"ACME": splits(("2024-01-04", 2.0))}, {"ACME": splits(("2024-01-05", 0.01))}
+    series = series_from(rows, *of)["ACME"]
+    assert [float(getattr(series, name)[0]) for name in FIGURES] == [400.0, 600.0, 200.0, 500.0, 200.0]
+    assert series.divided_by.tolist() == [0.02]
+
+
 def test_without_splits_prices_pass_unchanged() -> None:
     rows = histories(close=[1.1, 2.2, 3.3, 4.4])
     assert series_from(rows, {})["ACME"].close.tolist() == [1.1, 2.2, 3.3, 4.4]

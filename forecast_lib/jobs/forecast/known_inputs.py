@@ -139,9 +139,10 @@ def _dividends(
     if paid.empty:
         return None
     on = paid["session"].to_numpy("datetime64[D]")
-    # Shares of the series' basis that a share of the ex-dividend day is, or was.
+    # What brings the cash of the ex-dividend day to the share and the unit of the series.
     place = np.searchsorted(series.sessions, on)
-    shares = np.append(np.ones(len(series)) if series.shares is None else series.shares, 1.0)[place]
+    since = np.ones(len(series)) if series.divided_by is None else series.divided_by
+    shares = np.append(since, 1.0)[place]
     for split in () if splits is None else splits.itertuples():
         shares = np.where(on >= np.datetime64(split.session, "D"), shares / split.value, shares)
     return Dividends(

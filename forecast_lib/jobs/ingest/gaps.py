@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 from forecast_lib.sessions import TickerCalendar
-from forecast_lib.tables import empty
+from forecast_lib.tables import typed
 from forecast_lib.windows.histories import Histories
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["changed_gaps", "knowing_gaps"]
-
-_COLUMNS = ["ticker", "session", "state", "note", "known_at"]
 
 
 def changed_gaps(
@@ -56,11 +54,8 @@ def changed_gaps(
         waited = waited_for.get(ticker, there[:0])
         found += [(ticker, day, "missing") for day in due[~np.isin(due, there) & ~np.isin(due, waited)]]
         found += [(ticker, day, "filled") for day in waited[np.isin(waited, there)]]
-    frame = pd.DataFrame(found, columns=_COLUMNS[:3]).assign(
-        note=None, known_at=pd.Timestamp(as_of.now).tz_localize(None)
-    )
-    types = empty("price_gaps").dtypes.to_dict()
-    return frame.astype({name: types[name] for name in _COLUMNS})
+    frame = pd.DataFrame(found, columns=["ticker", "session", "state"])
+    return typed("price_gaps", frame.assign(note=None, known_at=as_of.now.replace(tzinfo=None)))
 
 
 def knowing_gaps(

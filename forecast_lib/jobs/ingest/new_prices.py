@@ -235,12 +235,8 @@ def _joined(
         missing=_still_missing(known.gaps, gaps),
         clean=CleanRows(fresh, config.source.name, as_of.now) if len(fresh) else None,
         flags=found.flags,
-        verdicts=found.verdicts.assign(known_at=_naive(as_of)),
+        verdicts=found.verdicts.assign(known_at=as_of.now.replace(tzinfo=None)),
     )
-
-
-def _naive(as_of: AsOf) -> pd.Timestamp:
-    return pd.Timestamp(as_of.now).tz_localize(None)
 
 
 def _unseen(con: database.Connection, refused: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
@@ -248,9 +244,8 @@ def _unseen(con: database.Connection, refused: pd.DataFrame, as_of: AsOf) -> pd.
     already = reads.quarantine_keys(con, sorted(set(refused["ticker"])))
     keys = zip(refused["ticker"], refused["row"], refused["rule"], strict=True)
     unseen = refused[np.array([key not in already for key in keys], dtype=bool)]
-    return unseen.drop_duplicates(["ticker", "row", "rule", "origin"]).assign(
-        known_at=_naive(as_of), released_at=pd.NaT
-    )
+    unseen = unseen.drop_duplicates(["ticker", "row", "rule", "origin"])
+    return unseen.assign(known_at=as_of.now.replace(tzinfo=None), released_at=pd.NaT)
 
 
 def _problems(found: Checked, seen: Histories, known: Known, as_of: AsOf) -> dict[str, Problem]:
@@ -295,7 +290,8 @@ def _problem_of(
 def _market(
     seen: Histories, all_actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], **more: Any
 ) -> Market:
-    series, codes = series_from(seen, splits_of(all_actions)), (*seen.currencies, None)
+    series = series_from(seen, splits_of(all_actions), splits_of(all_actions, "unit"))
+    codes = (*seen.currencies, None)
     currencies = {ticker: codes[seen.currency[high - 1]] for ticker, low, high in seen.spans() if high > low}
     return Market(series, dict(calendars), currencies, **more)
 

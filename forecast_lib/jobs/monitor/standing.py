@@ -5,6 +5,7 @@ runs that failed.
 """
 
 import datetime as dt
+import functools
 import json
 import statistics
 from collections.abc import Sequence
@@ -134,6 +135,7 @@ def read_holder(workspace: Path) -> Holder | None:
         return None
 
 
+@functools.lru_cache(maxsize=1024)  # most tickers of an exchange end on one day
 def sessions_behind(calendar: TickerCalendar, last_session: pd.Timestamp, now: dt.datetime) -> int:
     """How many sessions of the exchange have closed after `last_session`; `now` is in UTC."""
     # The day may be tomorrow already where the exchange is; what has not closed by `now` does not count.

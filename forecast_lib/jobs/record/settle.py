@@ -47,12 +47,12 @@ def _actuals(made: _Forecasts, series: TickerSeries) -> Array:
     """The close of each target session on the share basis on which the forecast was made; NaN where it is not
     known.
 
-    The splits since the cutoff are undone. A source that re-based its history without reporting a split shows
-    in the cutoff's close, which is then far from the one that the forecast started from; a correction of that
-    close is near it, and does not move the actual.
+    The splits and changes of unit since the cutoff are undone. A source that re-based its history without
+    reporting a split shows in the cutoff's close, which is then far from the one that the forecast started
+    from; a correction of that close is near it, and does not move the actual.
     """
     known = (made.cutoff >= 0) & (made.target >= 0)
-    reported = series.shares[made.cutoff] if series.shares is not None else np.ones(len(known))
+    reported = np.ones(len(known)) if series.divided_by is None else series.divided_by[made.cutoff]
     unreported = made.last_close / (series.close[made.cutoff] * reported)
     rebased = (unreported > _REVISION) | (unreported < 1 / _REVISION)
     return np.where(known, series.close[made.target] * reported * np.where(rebased, unreported, 1.0), np.nan)

@@ -41,7 +41,12 @@ _JUDGED = (
         DROP,
         "a close far from those around it, which the next sessions or the bar itself take back",
     ),
-    Rule("unit", "drop_row", DROP, "prices in another unit, such as pence for pounds"),
+    Rule(
+        "unit",
+        "drop_row",
+        DROP,
+        "prices in another unit, such as pence for pounds, until three more sessions have kept it",
+    ),
     Rule(
         "undecided",
         "drop_row",

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.errors import FileRefused
+from forecast_lib.errors import FileRefused, shown
 
 __all__ = ["read_dates"]
 
@@ -76,10 +76,9 @@ def read_dates(
     )
     dated = np.flatnonzero(styles != "")
     if not len(dated):
-        shown = ascii(texts[0] if len(texts[0]) <= 40 else texts[0][:37] + "...")
         raise FileRefused(
-            f"{file} {place(0)}: {shown} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in the date"
-            " column"
+            f"{file} {place(0)}: {shown(texts[0])} is no date: expected YYYY-MM-DD, M/D/YYYY or D/M/YYYY in"
+            " the date column"
         )
     other = dated[styles[dated] != styles[dated[0]]][:1]
     if len(other) and not allow_mixed:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_lib.errors import FileRefused
-from forecast_lib.prices.sources.numbers import decimal_mark
+from forecast_lib.errors import FileRefused, shown
+from forecast_lib.prices.sources.numbers import decimal_mark, read_numbers
 
 __all__ = [
     "EXCEL",
@@ -31,6 +31,7 @@ __all__ = [
     "Roles",
     "csv_cells",
     "is_parquet",
+    "parquet_cells",
     "plain_name",
     "refuse_unless_plain",
     "roles_of",
@@ -113,10 +114,46 @@ class Cells:
     def place(self, index: int) -> str:
         return f"{self.unit} {self.positions[index]}"
 
+    def numbers(self, role: str, *, commas_group: bool) -> tuple[NDArray[np.float64], list[int]]:
+        """As `read_numbers`, of a column of texts or of numbers."""
+        column, name = self.columns[role], self.names[role]
+        if isinstance(column, list):
+            return read_numbers(
+                column,
+                self.place,
+                file=self.file,
+                column=name,
+                commas_group=commas_group,
+                decimal=self.decimal,
+            )
+        if column.dtype.kind not in "iuf":
+            raise FileRefused(f"{self.file}: column {name!r} is {column.dtype}: expected numbers")
+        return column.astype(float, copy=False), []
+
     def shown(self, role: str, index: int) -> str:
         """One cell, in a message."""
-        text = str(self.columns[role][index])
-        return ascii(text if len(text) <= 40 else text[:37] + "...")
+        return shown(str(self.columns[role][index]))
+
+
+def parquet_cells(
+    path: Path, columns: Mapping[str, str], places: NDArray[np.int64], found: Mapping[str, NDArray[Any]]
+) -> Cells:
+    """The cells that a reader of Parquet found, by role; tickers may be missing, other texts are empty then.
+
+    Args:
+        places: of the rows in the file, from 0.
+    """
+    cells = {
+        role: ["" if text is None else str(text) for text in column]
+        if column.dtype == object and role != "ticker"
+        else column
+        for role, column in found.items()
+    }
+
+    def row_text(index: int) -> str:
+        return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
+
+    return Cells(path.name, "row", places + 1, cells, columns, row_text)
 
 
 def is_parquet(path: Path) -> bool:

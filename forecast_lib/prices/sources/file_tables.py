@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.domain import Ticker, parse_ticker
-from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.errors import FileRefused, NoPrices, TickerHeld, UnknownTicker, UsageError, some_of
 from forecast_lib.prices.source import (
+    REFUSED_COLUMNS,
     VALUES,
     Asked,
     Offered,
@@ -27,7 +28,6 @@ from forecast_lib.prices.source import (
 )
 from forecast_lib.prices.sources.dates import read_dates
 from forecast_lib.prices.sources.file_cells import NUMBERS, Cells, plain_name
-from forecast_lib.prices.sources.numbers import read_numbers
 from forecast_lib.prices.traded import on_traded_basis
 from forecast_lib.windows.histories import Histories, key_of
 
@@ -48,43 +48,32 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
     """
     rows, names = whole.rows, tuple(sorted(asked))
     places = pd.Index(names).get_indexer(rows.tickers).astype(np.int32)
-    firsts = [
-        (
-            _AFTER_ALL
-            if ticker not in asked or whole.told[Ticker(ticker)].problem
-            else asked[Ticker(ticker)] or _BEFORE_ALL
-        )
-        for ticker in rows.tickers
-    ]
-    since = np.array(firsts, dtype="datetime64[D]")
+    since = np.full(len(rows.tickers), _AFTER_ALL)
+    for place, ticker in enumerate(map(Ticker, rows.tickers)):
+        if ticker in asked and not whole.told[ticker].problem:
+            since[place] = asked[ticker] or _BEFORE_ALL
     chosen = np.flatnonzero((rows.sessions >= since[rows.of]) & (rows.sessions <= np.datetime64(last, "D")))
     part = rows if len(chosen) == len(rows) else rows.rows(chosen)
     found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
     actions, refused = (frame[frame["ticker"].isin(names)] for frame in (whole.actions, whole.refused))
-    early = refused["session"] < refused["ticker"].map(
-        {ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()}
-    )
+    begin = {ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()}
+    early = refused["session"] < refused["ticker"].map(begin)
     refused = refused_frame([refused[~early & ~(refused["session"] > pd.Timestamp(last))]])
     there, told = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}, {}
     for ticker, first in asked.items():
         said = told[ticker] = whole.told.get(ticker) or Told(_unknown(ticker, whole, file))
         if said.problem is None and ticker not in there:
-            having = (
-                "the file has none" if said.actions_from is None else f"its rows begin on {said.actions_from}"
-            )
-            problem = NoPrices(
-                ticker, f"no row from {first or 'the beginning'} to {last}: {having}", rule="no_rows"
-            )
-            told[ticker] = dataclasses.replace(said, problem=problem)
+            begins = said.actions_from
+            having = "the file has none" if begins is None else f"its rows begin on {begins}"
+            reason = f"no row from {first or 'the beginning'} to {last}: {having}"
+            told[ticker] = dataclasses.replace(said, problem=NoPrices(ticker, reason))
     actions = actions_frame([actions[actions["session"] <= pd.Timestamp(last)]])
     return Offered(found, actions, refused, told, lambda at: whole.origins(chosen[at]))
 
 
 def _unknown(ticker: Ticker, whole: Offered, file: str) -> UnknownTicker:
-    shown = ", ".join(sorted(whole.told)[:5]) + (", ..." if len(whole.told) > 5 else "")
-    return UnknownTicker(
-        ticker, f"{file} holds {shown}; name one of these, or rename the file", rule="unknown_ticker"
-    )
+    holds = f"{file} holds {some_of(sorted(whole.told))}"
+    return UnknownTicker(ticker, f"{holds}; name one of these, or rename the file")
 
 
 def understood(
@@ -132,17 +121,14 @@ def understood(
     traded = on_traded_basis(rows, actions, plain_name(cells.names.get("split", "")))
     if begins is None:
         begins = {ticker: rows.sessions[low] for ticker, low, high in rows.spans() if high > low}
-    kinds = frozenset({"dividend", "split"}.intersection(cells.columns))
+    kinds, assumed, torn = (
+        frozenset({"dividend", "split"}.intersection(cells.columns)),
+        traded.assumed,
+        traded.torn,
+    )
     told = {
-        Ticker(ticker): Told(
-            held.get(ticker),
-            None,
-            kinds,
-            begins.get(ticker),
-            traded.assumed.get(ticker),
-            traded.torn.get(ticker),
-        )
-        for ticker in {*names, *begins}
+        Ticker(each): Told(held.get(each), None, kinds, begins.get(each), assumed.get(each), torn.get(each))
+        for each in {*names, *begins}
     }
     refused = _refused(cells, names, of, days, wrong, named)
 
@@ -207,18 +193,10 @@ def _figures(cells: Cells, wrong: dict[int, tuple[str, str]]) -> dict[str, NDArr
     texts = [cells.columns[role] for role in NUMBERS if role in cells.columns and role != "volume"]
     decimals = any(not isinstance(column, list) or any("." in text for text in column) for column in texts)
     for role in (role for role in NUMBERS if role in cells.columns):
-        column, name = cells.columns[role], cells.names[role]
-        if isinstance(column, list):
-            groups = role == "volume" or decimals
-            figures[role], unreadable = read_numbers(
-                column, cells.place, file=cells.file, column=name, commas_group=groups, decimal=cells.decimal
-            )
-            for at in unreadable:
-                wrong.setdefault(at, ("unreadable_number", f"{name} {cells.shown(role, at)} is no number"))
-        elif column.dtype.kind in "iuf":
-            figures[role] = column.astype(float, copy=False)
-        else:
-            raise FileRefused(f"{cells.file}: column {name!r} is {column.dtype}: expected numbers")
+        figures[role], unreadable = cells.numbers(role, commas_group=role == "volume" or decimals)
+        for at in unreadable:
+            why = f"{cells.names[role]} {cells.shown(role, at)} is no number"
+            wrong.setdefault(at, ("unreadable_number", why))
     return figures
 
 
@@ -230,23 +208,17 @@ def _currencies(
         return {}, {}
     said = pd.Series(cells.columns["currency"], dtype="str").fillna("").str.strip()
     for at in _where(~said.isin([text for text in said.unique() if _CURRENCY.fullmatch(text)]).to_numpy()):
-        wrong.setdefault(
-            at,
-            (
-                "unreadable_currency",
-                f"{cells.shown('currency', at)} is no currency: expected a code such as USD",
-            ),
-        )
+        why = f"{cells.shown('currency', at)} is no currency: expected a code such as USD"
+        wrong.setdefault(at, ("unreadable_currency", why))
     said = said.drop(index=list(wrong)).loc[lambda each: each != ""]
     codes = {names[place]: sorted(found) for place, found in said.groupby(of[said.index]).unique().items()}
-    several = "its rows name {}: expected one currency; correct the currency column"
-    held = {
-        ticker: TickerHeld(
-            ticker, f"{cells.file}: {several.format(' and '.join(found))}", rule="two_currencies"
-        )
-        for ticker, found in codes.items()
-        if len(found) > 1
-    }
+    held = {}
+    for ticker, found in codes.items():
+        if len(found) > 1:
+            several = (
+                f"its rows name {' and '.join(found)}: expected one currency; correct the currency column"
+            )
+            held[ticker] = TickerHeld(ticker, f"{cells.file}: {several}", rule="two_currencies")
     return {ticker: found[0] for ticker, found in codes.items()}, held
 
 
@@ -264,18 +236,15 @@ def _refused(
         for at, why in sorted(wrong.items())
     ]
     for position, row, reason in cells.ragged:
-        owner, column = (
-            named,
-            list(cells.header).index(cells.names["ticker"]) if "ticker" in cells.names else None,
-        )
-        if column is not None:
+        owner = named
+        if "ticker" in cells.names:
+            column = list(cells.header).index(cells.names["ticker"])
             try:
                 owner = parse_ticker(row[column] if column < len(row) else "")
             except UsageError:
                 whose = "it cannot be told whose row it is; correct the row"
                 raise FileRefused(f"{cells.file} {cells.unit} {position}: {reason}, and {whose}") from None
         lines.append((str(owner), np.datetime64("NaT", "D"), json.dumps(row), position, "ragged_row", reason))
-    frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason"])
-    return refused_frame(
-        [frame.assign(origin=[f"{cells.file} {cells.unit} {position}" for position in frame["origin"]])]
-    )
+    frame = pd.DataFrame(lines, columns=["ticker", *REFUSED_COLUMNS])
+    origins = [f"{cells.file} {cells.unit} {position}" for position in frame["origin"]]
+    return refused_frame([frame.assign(origin=origins)])

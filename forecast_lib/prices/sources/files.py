@@ -7,7 +7,6 @@ rows alone that are wanted.
 import contextlib
 import datetime as dt
 import functools
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,14 +18,14 @@ from numpy.typing import NDArray
 
 from forecast_lib.config import SourceConfig
 from forecast_lib.domain import Ticker, parse_ticker, parse_tickers
-from forecast_lib.errors import FileRefused, TickerError, TickerHeld, UnknownTicker, UsageError
+from forecast_lib.errors import FileRefused, TickerError, TickerHeld, UnknownTicker, UsageError, some_of
 from forecast_lib.prices.source import Asked, Offered, PriceSource, Told, nobody, one_by_one
 from forecast_lib.prices.sources.file_cells import (
     EXCEL,
     SAVE_AS_CSV,
-    Cells,
     csv_cells,
     is_parquet,
+    parquet_cells,
     refuse_unless_plain,
     roles_of,
 )
@@ -157,9 +156,7 @@ class FilesSource(PriceSource):
         sentences = []
         for why in dict.fromkeys([*_WHY_NOT.values(), _OTHERS]):
             if names := [path.name for path in rest if _WHY_NOT.get(path.suffix.lower(), _OTHERS) == why]:
-                listed = ", ".join(map(repr, names[:5])) + (
-                    f" and {len(names) - 5} more" if len(names) > 5 else ""
-                )
+                listed = some_of([repr(name) for name in names])
                 sentences.append(f"folder {self._path.name!r}: not read: {listed}, {why}")
         return tuple(sentences)
 
@@ -188,11 +185,9 @@ class FilesSource(PriceSource):
         try:
             path = self._only_file_of(ticker)
             table = self._table(path, ticker, {ticker: first})
-            if other := next((name for name in sorted(table.told) if name != ticker), None):
-                raise FileRefused(
-                    f"{path.name} has rows of {other}: expected only {ticker}, after the file's name; give"
-                    " the file itself"
-                )
+            for other in sorted(set(table.told) - {ticker}):
+                expected = f"expected only {ticker}, after the file's name; give the file itself"
+                raise FileRefused(f"{path.name} has rows of {other}: {expected}")
             return part_of(table, {ticker: first}, last, path.name)
         except FileRefused as error:  # one bad file of many must not stop the others
             raise TickerHeld(ticker, str(error), rule="file_refused") from error
@@ -200,20 +195,12 @@ class FilesSource(PriceSource):
     def _only_file_of(self, ticker: Ticker) -> Path:
         paths = self._folder().get(ticker)
         if paths is None:
-            paths = [
-                path
-                for path in _entries(self._path)
-                if path.suffix.lower() in EXCEL and _ticker_of(path) == ticker
-            ][:1]
+            paths = [path for path in _excel_in(self._path) if _ticker_of(path) == ticker][:1]
         if not paths:
-            raise UnknownTicker(
-                ticker, f"no file {ticker}.csv in folder {self._path.name}", rule="unknown_ticker"
-            )
+            raise UnknownTicker(ticker, f"no file {ticker}.csv in folder {self._path.name}")
         if len(paths) > 1:
-            raise FileRefused(
-                f"{' and '.join(path.name for path in paths)} both hold {ticker}: expected one file; remove"
-                " the other"
-            )
+            both = " and ".join(path.name for path in paths)
+            raise FileRefused(f"{both} both hold {ticker}: expected one file; remove the other")
         _refuse_link_out_of(self._path, paths[0])
         return paths[0]
 
@@ -241,11 +228,9 @@ class FilesSource(PriceSource):
                 raise FileRefused(f"{path.name}: Parquet cannot be read here: expected a CSV file")
             columns = roles_of(self._parquet.header(path), path.name)
             names = self._parquet.names(path, columns) if "ticker" in columns else None
-            if names is not None:
-                names = (
-                    names.assign(ticker=[_as_ticker(name) for name in names["name"]]) if len(names) else None
-                )
-            self._heads[path] = columns, names
+            if names is not None and len(names):
+                names = names.assign(ticker=[_as_ticker(name) for name in names["name"]])
+            self._heads[path] = columns, names if names is not None and len(names) else None
         return self._heads[path]
 
     def _parquet_table(self, path: Path, named: Ticker | None, asked: Asked) -> Offered:
@@ -261,22 +246,8 @@ class FilesSource(PriceSource):
                 for name, ticker in zip(mine["name"], mine["ticker"], strict=True)
             }
             begins = _begins_in(names)
-        places, found = self._parquet.rows(path, columns, since)
-        cells = {
-            role: (
-                ["" if text is None else str(text) for text in column]
-                if column.dtype == object and role != "ticker"
-                else column
-            )
-            for role, column in found.items()
-        }
-
-        def row_text(index: int) -> str:
-            return json.dumps({name: cells[role][index] for role, name in columns.items()}, default=str)
-
-        return self._understood(
-            Cells(path.name, "row", places + 1, cells, columns, row_text), named, begins=begins
-        )
+        cells = parquet_cells(path, columns, *self._parquet.rows(path, columns, since))
+        return self._understood(cells, named, begins=begins)
 
     def _folder(self) -> dict[Ticker, list[Path]]:
         """The files of the folder by ticker; files whose name is no ticker are not among them."""
@@ -286,14 +257,9 @@ class FilesSource(PriceSource):
                     if path.suffix.lower() in _READ and (ticker := _ticker_of(path)):
                         self._listed.setdefault(ticker, []).append(path)
             if not self._listed:
-                excel = next(
-                    (path.name for path in _entries(self._path) if path.suffix.lower() in EXCEL), None
-                )
-                advice = (
-                    f"{excel} is an Excel file: {SAVE_AS_CSV}"
-                    if excel
-                    else "expected one file for each ticker, such as AAPL.csv"
-                )
+                advice = "expected one file for each ticker, such as AAPL.csv"
+                for path in _excel_in(self._path)[:1]:
+                    advice = f"{path.name} is an Excel file: {SAVE_AS_CSV}"
                 raise FileRefused(f"folder {self._path.name} holds no TICKER.csv: {advice}")
             return self._listed
 
@@ -321,6 +287,10 @@ def _entries(folder: Path) -> list[Path]:
         raise FileRefused(
             f"folder {folder.name}: cannot be read ({type(error).__name__}); check its permissions"
         ) from error
+
+
+def _excel_in(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.suffix.lower() in EXCEL]
 
 
 def _refuse_link_out_of(folder: Path, path: Path) -> None:

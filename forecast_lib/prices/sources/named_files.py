@@ -6,7 +6,7 @@ stands; the others stay. A file without the columns that are needed is refused.
 
 import contextlib
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from forecast_lib.prices.sources.file_cells import (
     Roles,
     csv_cells,
     is_parquet,
+    parquet_cells,
     refuse_unless_plain,
     roles_of,
 )
 from forecast_lib.prices.sources.file_tables import sessions_in
 from forecast_lib.prices.sources.files import ParquetFiles
-from forecast_lib.prices.sources.numbers import read_numbers
 from forecast_lib.sessions import EARLIEST_SESSION
 
 __all__ = ["MARKET", "Found", "check_file", "read_covariates", "read_events"]
@@ -126,7 +126,7 @@ def read_covariates(
     """
     cells = _cells(path, _COVARIATES, parquet)
     rows, frame = _read(cells, tickers)
-    values, unreadable = _values(cells)
+    values, unreadable = cells.numbers("value", commas_group=False)
     rows.leave_out(np.isin(np.arange(len(values)), unreadable), "the value is no number")
     rows.leave_out(~np.isfinite(values), "the value is missing or infinite")
     taken = frame["name"].isin([*tickers, *also]).to_numpy()
@@ -165,7 +165,7 @@ def _event_values(cells: Cells, rows: _Rows, frame: pd.DataFrame) -> NDArray[np.
     found = np.full(len(frame), np.nan)
     if "value" not in cells.columns:
         return found
-    values, unreadable = _values(cells)
+    values, unreadable = cells.numbers("value", commas_group=False)
     odd = np.isin(np.arange(len(values)), unreadable) | np.isinf(values)
     for kind, ((low, high), meaning) in _WITH_VALUE.items():
         own = (frame["name"] == kind).to_numpy()
@@ -184,12 +184,7 @@ def _cells(path: Path, roles: Roles, parquet: ParquetFiles) -> Cells:
     if not is_parquet(path):
         return csv_cells(path, roles)
     columns = roles_of(parquet.header(path), path.name, roles)
-    places, found = parquet.rows(path, columns, None)
-    texts = {
-        role: ["" if text is None else str(text) for text in column] if column.dtype == object else column
-        for role, column in found.items()
-    }
-    return Cells(path.name, "row", places + 1, texts, columns, str)
+    return parquet_cells(path, columns, *parquet.rows(path, columns, None))
 
 
 def _read(cells: Cells, tickers: Collection[str]) -> tuple[_Rows, pd.DataFrame]:
@@ -207,28 +202,18 @@ def _read(cells: Cells, tickers: Collection[str]) -> tuple[_Rows, pd.DataFrame]:
     owners = _owners(cells, count)
     rows.leave_out((owners == "").to_numpy(), "the ticker is no ticker name")
     unknown = ~owners.isin([MARKET, *tickers]) & (owners != "")
-    rows.leave_out(
-        unknown.to_numpy(), f"the ticker is not one of the run, for example {_first(owners, unknown)}"
-    )
+    for example in owners[unknown].iloc[:1]:
+        rows.leave_out(unknown.to_numpy(), f"the ticker is not one of the run, for example {example}")
     of = pd.factorize(names + "\n" + owners)[0]
     days = sessions_in(cells, of)
     rows.leave_out(np.isnat(days), "the session is no day")
     rows.leave_out(days < np.datetime64(EARLIEST_SESSION), "the session is before all exchanges")
     announced, wrong = _instants(cells, count)
     rows.leave_out(wrong, "known_at is no time: expected for example 2024-05-30T22:00:00+00:00")
-    frame = pd.DataFrame(
-        {
-            "name": names,
-            "ticker": owners,
-            "session": days.astype("datetime64[us]"),
-            "announced_at": announced,
-        }
+    session = days.astype("datetime64[us]")
+    return rows, pd.DataFrame(
+        {"name": names, "ticker": owners, "session": session, "announced_at": announced}
     )
-    return rows, frame
-
-
-def _first(owners: pd.Series, chosen: pd.Series) -> str:
-    return str(owners[chosen].iloc[0]) if chosen.any() else ""
 
 
 def _owners(cells: Cells, count: int) -> pd.Series:
@@ -246,18 +231,6 @@ def _owner(text: object) -> str:
         return parse_ticker(str(text))
     except UsageError:
         return ""
-
-
-def _values(cells: Cells) -> tuple[NDArray[np.float64], Sequence[int]]:
-    column, name = cells.columns["value"], cells.names["value"]
-    if isinstance(column, list):
-        values, unreadable = read_numbers(
-            column, cells.place, file=cells.file, column=name, commas_group=False, decimal=cells.decimal
-        )
-        return values, list(unreadable)
-    if column.dtype.kind not in "iuf":
-        raise FileRefused(f"{cells.file}: column {name!r} is {column.dtype}: expected numbers")
-    return column.astype(float), []
 
 
 def _instants(cells: Cells, count: int) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
@@ -302,16 +275,11 @@ def _once(rows: _Rows, frame: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     """Each day of a name and ticker once, of several the one known first; days with two values at one time
     not at all.
     """
-    key = ["name", "ticker", "session"]
-    frame = frame.assign(place=np.arange(len(frame)))[rows.usable]
-    frame = frame.drop_duplicates([*key, "announced_at", *values])
+    key, places = ["name", "ticker", "session"], np.arange(len(frame))
+    frame = frame[rows.usable].drop_duplicates([*key, "announced_at", *values])
     two = frame.duplicated([*key, "announced_at"], keep=False)
-    clash = np.zeros(len(rows.usable), dtype=bool)
-    clash[frame.loc[two, "place"]] = True
-    rows.leave_out(clash, "two values for one day")
+    rows.leave_out(np.isin(places, frame.index[two]), "two values for one day")
     frame = frame[~two].sort_values([*key, "announced_at"], na_position="first", kind="stable")
     again = frame.duplicated(key)
-    later = np.zeros(len(rows.usable), dtype=bool)
-    later[frame.loc[again, "place"]] = True
-    rows.leave_out(later, "the day has a value that was known earlier")
-    return frame[~again].drop(columns="place").reset_index(drop=True)
+    rows.leave_out(np.isin(places, frame.index[again]), "the day has a value that was known earlier")
+    return frame[~again].reset_index(drop=True)

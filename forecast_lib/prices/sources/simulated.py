@@ -27,6 +27,7 @@ from forecast_lib.covariates.inputs import EX_DIVIDEND, SPLIT
 from forecast_lib.domain import Ticker
 from forecast_lib.errors import NoPrices, UnknownTicker
 from forecast_lib.prices.source import (
+    VALUES,
     Asked,
     Listed,
     Offered,
@@ -110,54 +111,45 @@ class SimulatedMarket(PriceSource):
         numbers = {
             ticker: int(match[2]) for ticker in tickers if (match := _TICKER.fullmatch(ticker)) and match[1]
         }
-        rows = [
-            pd.DataFrame(
-                {
-                    "kind": "earnings",
-                    "ticker": ticker,
-                    "session": sessions[_reports(len(sessions), number)],
-                    "value": None,
-                }
-            )
-            for ticker, number in numbers.items()
-        ]
         known = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
         told = sessions[: known + ANNOUNCED]
-        announced = [
-            _announcements(ticker, told, _path(told, known, self._seed, number, moved=True))
-            for ticker, number in numbers.items()
-            if known
-        ]
-        actions = Listed(
-            dates_frame(announced), (EX_DIVIDEND, SPLIT), tuple(numbers), pd.Timestamp(told[-1]).date()
+        rows, announced = [], []
+        for ticker, number in numbers.items():
+            reports = {
+                "kind": "earnings",
+                "session": sessions[_reports(len(sessions), number)],
+                "value": None,
+            }
+            rows.append(pd.DataFrame(reports).assign(ticker=ticker))
+            if known:
+                announced.append(
+                    _announcements(ticker, told, _path(told, known, self._seed, number, moved=True))
+                )
+        actions, last = dates_frame(announced), pd.Timestamp(told[-1]).date()
+        return (
+            Listed(dates_frame(rows), ("earnings",), tuple(numbers), until),
+            Listed(actions, (EX_DIVIDEND, SPLIT), tuple(numbers), last),
         )
-        return Listed(dates_frame(rows), ("earnings",), tuple(numbers), until), actions
 
     def _offered(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         match, begin = _TICKER.fullmatch(ticker), max(first or FIRST_SESSION, FIRST_SESSION)
         if not match and ticker != LEADING:
-            raise UnknownTicker(
-                ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...", rule="unknown_ticker"
-            )
+            raise UnknownTicker(ticker, "no ticker of the simulated market: expected SIM1, SIM2, ...")
         sessions = _CALENDAR.sessions(FIRST_SESSION, last) if last >= begin else pd.DatetimeIndex([])
         wanted = int(sessions.searchsorted(pd.Timestamp(begin)))
         if wanted == len(sessions):
             reason = f"no session from {begin} to {last}: the simulated market begins on {FIRST_SESSION}"
-            raise NoPrices(ticker, reason, rule="no_rows")
+            raise NoPrices(ticker, reason)
         if match:
             figures, actions = _history(sessions, self._seed, int(match[2]), wanted, moved=bool(match[1]))
         else:
             figures, actions = _leading(sessions, self._seed, wanted)
-        origin, told = f"simulated market, seed {self._seed}", Told(timezone="America/New_York")
-        return Offered.of_one(
-            ticker,
-            sessions[wanted:].to_numpy(),
-            figures,
-            actions,
-            lambda at: [origin] * len(at),
-            currency="USD",
-            told=told,
-        )
+        days, told = sessions[wanted:].to_numpy(), Told(timezone="America/New_York")
+
+        def origins(at: NDArray[np.intp]) -> list[str]:
+            return [f"simulated market, seed {self._seed}"] * len(at)
+
+        return Offered.of_one(ticker, days, figures, actions, origins, currency="USD", told=told)
 
 
 class _Path(NamedTuple):
@@ -192,13 +184,9 @@ def _path(sessions: pd.DatetimeIndex, known: int, seed: int, number: int, *, mov
         np.random.Generator(np.random.PCG64(stream))
         for stream in np.random.SeedSequence((seed, number)).spawn(5)
     )
-    price, volatility, drift, dividend, volume = character_rng.uniform(size=5)
-    price, volatility, drift, volume = (
-        20 + 130 * price,
-        0.18 + 0.22 * volatility,
-        0.02 + 0.10 * drift,
-        np.exp(np.log(5e5) + 4 * volume),
-    )
+    drawn = character_rng.uniform(size=5)
+    price, volatility, drift = 20 + 130 * drawn[0], 0.18 + 0.22 * drawn[1], 0.02 + 0.10 * drawn[2]
+    dividend, volume = drawn[3], np.exp(np.log(5e5) + 4 * drawn[4])
     # A third of the companies pay nothing, the others 1 to 4 % a year, on the first session from the 10th of
     # a quarter's middle month on.
     quarterly = 0.0 if dividend < 1 / 3 else (0.01 + 0.03 * (dividend - 1 / 3) * 1.5) / 4
@@ -249,13 +237,8 @@ def _paying(log_close: Values, pays: NDArray[np.bool_], quarterly: float) -> tup
 
 def _announcements(ticker: Ticker, sessions: pd.DatetimeIndex, path: _Path) -> pd.DataFrame:
     """kind, ticker, session and value of its dividends and splits."""
-    found = [(EX_DIVIDEND, path.dividends, path.dividends > 0), (SPLIT, path.splits, path.splits != 1)]
-    return pd.concat(
-        [
-            pd.DataFrame({"kind": kind, "ticker": ticker, "session": sessions[at], "value": values[at]})
-            for kind, values, at in found
-        ]
-    )
+    found = listed_actions(ticker, sessions.to_numpy(), path.dividends, path.splits)
+    return found.sort_values(["kind", "session"]).replace({"kind": {"dividend": EX_DIVIDEND}})
 
 
 def _history(
@@ -275,22 +258,21 @@ def _history(
     reach = np.abs(range_rng.standard_normal((len(close), 2))) * (deviations * 0.5)[:, None]
     high = np.maximum(open_, close) * np.exp(reach[:, 0])
     low = np.minimum(open_, close) * np.exp(-reach[:, 1])
-    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * np.log(
-        deviations * np.sqrt(_SESSIONS_PER_YEAR) / path.volatility
-    )
-    cents = {
-        name: np.round(values, 2)
-        for name, values in {"open": open_, "high": high, "low": low, "close": close}.items()
-    }
+    lively = np.log(deviations * np.sqrt(_SESSIONS_PER_YEAR) / path.volatility)
+    bustle = 0.3 * volume_rng.standard_normal(len(close)) + 0.5 * lively
     traded = np.round(path.volume * np.exp(bustle) * path.shares)
-    figures = {**cents, "adj_close": np.full(len(close), np.nan), "volume": traded}
-    handed_out = {name: values[wanted:] for name, values in figures.items()}
-    return handed_out, listed_actions(
-        f"SIM{'X' if moved else ''}{number}",
-        sessions[wanted:].to_numpy(),
-        path.dividends[wanted:],
-        path.splits[wanted:],
-    )
+    days, dividends, splits = sessions[wanted:].to_numpy(), path.dividends[wanted:], path.splits[wanted:]
+    actions = listed_actions(f"SIM{'X' if moved else ''}{number}", days, dividends, splits)
+    return _figures(open_, high, low, close, traded, wanted), actions
+
+
+def _figures(
+    open_: Values, high: Values, low: Values, close: Values, volume: Values, wanted: int
+) -> dict[str, Values]:
+    """VALUES by name, prices in cents, from the place of the first session that is handed out on."""
+    absent = np.full(len(close), np.nan)
+    prices = (np.round(each, 2)[wanted:] for each in (open_, high, low, close, absent))
+    return dict(zip(VALUES, (*prices, volume[wanted:]), strict=True))
 
 
 def _weather(sessions: int, seed: int) -> Values:
@@ -309,19 +291,11 @@ def _reports(sessions: int, number: int) -> NDArray[np.bool_]:
 
 
 def _leading(sessions: pd.DatetimeIndex, seed: int, wanted: int) -> tuple[dict[str, Values], pd.DataFrame]:
-    close = np.round(_WEATHER_LEVEL * np.exp(_weather(len(sessions), seed) / 2), 2)
-    before = np.append(close[0], close[:-1])
-    absent = np.full(len(close), np.nan)
-    figures = {
-        "open": before,
-        "high": np.maximum(before, close),
-        "low": np.minimum(before, close),
-        "close": close,
-        "adj_close": absent,
-        "volume": absent,
-    }
+    close = _WEATHER_LEVEL * np.exp(_weather(len(sessions), seed) / 2)
+    before, absent = np.append(close[0], close[:-1]), np.full(len(close), np.nan)
+    high, low = np.maximum(before, close), np.minimum(before, close)
     nothing = listed_actions(LEADING, sessions[wanted:].to_numpy(), None, None)
-    return {name: values[wanted:] for name, values in figures.items()}, nothing
+    return _figures(before, high, low, close, absent, wanted), nothing
 
 
 def _garch(shocks: Values, volatility: float, yearly_drift: float, more: Values) -> tuple[Values, Values]:
@@ -330,9 +304,8 @@ def _garch(shocks: Values, volatility: float, yearly_drift: float, more: Values)
     Args:
         more: (n,) by how much the log variance of each session is larger than the process has it.
     """
-    unit = np.clip(
-        shocks / np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2)), -_WILDEST, _WILDEST
-    ).tolist()
+    usual = np.sqrt(_DEGREES_OF_FREEDOM / (_DEGREES_OF_FREEDOM - 2))
+    unit = np.clip(shocks / usual, -_WILDEST, _WILDEST).tolist()
     mean_variance = volatility**2 / _SESSIONS_PER_YEAR
     constant = (1 - _ALPHA - _BETA) * mean_variance
     highest = _HIGHEST_VARIANCE * mean_variance

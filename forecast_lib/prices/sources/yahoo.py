@@ -90,6 +90,9 @@ _COLUMNS = {
     "Adj Close": "adj_close",
     "Volume": "volume",
 }
+_AS_IT_IS = {"auto_adjust": False, "actions": True, "repair": False, "keepna": True}
+"""No row and no value shall be made or mended by the client."""
+
 _MOST_WAITING = 8
 """Threads: those that wait before another try leave their place to others."""
 
@@ -174,15 +177,9 @@ class YahooSource(PriceSource):
 
     def _in_turn(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         if first is not None and first > last:
-            raise NoPrices(
-                ticker,
-                f"no session lies between {first} and {last}: the first is after the last",
-                rule="no_rows",
-            )
+            raise NoPrices(ticker, f"no session lies between {first} and {last}: the first is after the last")
         if _ISIN.fullmatch(ticker):
-            raise UnknownTicker(
-                ticker, "this is an ISIN, not a ticker: give Yahoo's ticker for it", rule="unknown_ticker"
-            )
+            raise UnknownTicker(ticker, "this is an ISIN, not a ticker: give Yahoo's ticker for it")
         with self._places:
             self._breaker.admit(ticker)
             try:
@@ -198,22 +195,13 @@ class YahooSource(PriceSource):
     def _fetch_once(self, ticker: Ticker, first: dt.date | None, last: dt.date) -> Offered:
         # UTC+14 is a day ahead, and the client's end is exclusive: two days more than today in UTC.
         end = max(last + dt.timedelta(days=1), self._now.date() + dt.timedelta(days=2))
+        start = first or _BEGINNING
         with listening() as replies:
             try:
                 _prepare_client(self._cache_dir)
                 client = yf.Ticker(ticker, session=self._session)
-                table = client.history(
-                    start=first or _BEGINNING,
-                    end=end,
-                    interval="1d",
-                    auto_adjust=False,
-                    actions=True,
-                    repair=False,
-                    keepna=True,
-                )
-                return self._fetched(
-                    ticker, table, client.history_metadata, replies, first or _BEGINNING, last
-                )
+                table = client.history(start=start, end=end, interval="1d", **_AS_IT_IS)
+                return self._fetched(ticker, table, client.history_metadata, replies, start, last)
             except TickercastError:
                 raise
             except Exception as problem:  # the client raises whatever its parsing ran into
@@ -232,39 +220,32 @@ class YahooSource(PriceSource):
         if other := other_symbol(ticker, meta.get("symbol")):
             raise other
         zone = str(meta["exchangeTimezoneName"])
-        if meta.get("dataGranularity", "1d") != "1d":
-            raise BadReply(
-                f"{ticker}: Yahoo's rows are not daily but per {meta['dataGranularity']!r}: try again later"
-            )
-        currency = meta.get("currency")
+        currency, step = meta.get("currency"), meta.get("dataGranularity", "1d")
+        if step != "1d":
+            raise BadReply(f"{ticker}: Yahoo's rows are not daily but per {step!r}: try again later")
         if not isinstance(currency, str | None):
-            raise BadReply(
-                f"{ticker}: Yahoo names its currency by a {type(currency).__name__}, expected a text: try"
-                " again later"
-            )
+            named = f"Yahoo names its currency by a {type(currency).__name__}, expected a text"
+            raise BadReply(f"{ticker}: {named}: try again later")
         table = table.set_axis(_plain_sessions(table.index), axis="index").sort_index(kind="stable")
         asked = np.asarray((table.index >= pd.Timestamp(first)) & (table.index <= pd.Timestamp(last)))
         if not asked.any():
-            raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others", rule="no_rows")
+            raise NoPrices(ticker, f"Yahoo has no row from {first} to {last}, only others")
         days = table.index.to_numpy("datetime64[D]")
         splits = _splits(ticker, table, self._now.astimezone(ZoneInfo(zone)).date())
         shares = shares_since(days, days[splits != 0], splits[splits != 0])
         figures = as_traded({ours: table[name].to_numpy(float) for name, ours in _COLUMNS.items()}, shares)
         figures["volume"] = figures["volume"].round()  # traded volumes are whole numbers
         contradicting = asked & table.index.isin(_contradicting_days(replies[-1].body, zone))
-        wanted = asked & ~contradicting
+        wanted, dividends = asked & ~contradicting, table["Dividends"].to_numpy(float) * shares
+        kept, odd = ({name: each[rows] for name, each in figures.items()} for rows in (wanted, contradicting))
         return Offered.of_one(
             ticker,
             days[wanted],
-            {name: values[wanted] for name, values in figures.items()},
-            listed_actions(
-                ticker, days[asked], (table["Dividends"].to_numpy(float) * shares)[asked], splits[asked]
-            ),
+            kept,
+            listed_actions(ticker, days[asked], dividends[asked], splits[asked]),
             lambda at: [_origin(ticker, day) for day in days[wanted][at]],
             currency=currency,
-            refused=_refused_days(
-                ticker, days[contradicting], {name: values[contradicting] for name, values in figures.items()}
-            ),
+            refused=_refused_days(ticker, days[contradicting], odd),
             told=Told(timezone=zone),
         )
 
@@ -297,10 +278,8 @@ def _explained(ticker: Ticker, problem: Exception, replies: list[Reply], cache_d
         return BadReply(
             f"{ticker}: Yahoo's reply looks like prices but cannot be read ({kind}): try again later"
         )
-    return SourceOutage(
-        f"{ticker}: the Yahoo client failed before it asked for prices ({kind}): see that {cache_dir} can be"
-        " written, or try again later"
-    )
+    failed = f"{ticker}: the Yahoo client failed before it asked for prices ({kind})"
+    return SourceOutage(f"{failed}: see that {cache_dir} can be written, or try again later")
 
 
 def _plain_sessions(index: pd.Index) -> pd.DatetimeIndex:
@@ -316,10 +295,8 @@ def _splits(ticker: Ticker, table: pd.DataFrame, today: dt.date) -> NDArray[np.f
     impossible = np.flatnonzero((ratios != 0) & ~((ratios > 0) & np.isfinite(ratios)))
     if len(impossible):
         day, ratio = table.index[impossible[0]].date(), ratios[impossible[0]]
-        raise BadReply(
-            f"{ticker}: Yahoo reports a split of {ratio} new shares per old on {day}, expected above 0: try"
-            " later"
-        )
+        split = f"a split of {ratio} new shares per old on {day}"
+        raise BadReply(f"{ticker}: Yahoo reports {split}, expected above 0: try later")
     return ratios
 
 
@@ -331,9 +308,7 @@ def _refused_days(
     ticker: Ticker, days: NDArray[np.datetime64], figures: Mapping[str, NDArray[np.float64]]
 ) -> pd.DataFrame:
     reason = "Yahoo gave two different rows for this session; this is the one that its client kept"
-    texts = [
-        as_json({name: float(values[at]) for name, values in figures.items()}) for at in range(len(days))
-    ]
+    texts = [as_json(row) for row in pd.DataFrame(figures).to_dict("records")]
     origins = [_origin(ticker, day) for day in days]
     return pd.DataFrame(
         {"session": days, "row": texts, "origin": origins, "rule": "duplicate_session", "reason": reason}

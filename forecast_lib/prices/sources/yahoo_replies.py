@@ -228,22 +228,16 @@ def _verdict_on_body(ticker: Ticker, reply: Reply) -> TickercastError | None:
                     ticker, f"Yahoo has no such ticker ({said!r}): check its spelling", rule="not_found"
                 )
             if said.startswith("Data doesn't exist for startDate"):
-                return NoPrices(
-                    ticker, f"Yahoo has no prices in the time asked for ({said!r})", rule="no_rows"
-                )
+                return NoPrices(ticker, f"Yahoo has no prices in the time asked for ({said!r})")
             return _bad(ticker, reply, "it is an error")
-        case {"chart": {"result": [{"meta": {"symbol": symbol}}, *_]}} if other := other_symbol(
-            ticker, symbol
-        ):
+        case {"chart": {"result": [{"meta": {"symbol": said}}, *_]}} if other := other_symbol(ticker, said):
             return other
         case {
-            "chart": {"result": [{"meta": dict(), "indicators": {"quote": [] | [{}] as quotes}} as first, *_]}
+            "chart": {"result": [{"meta": dict(), "indicators": {"quote": [] | [{}] as quotes}} as one, *_]}
         }:
-            if "timestamp" in first or any(quotes):
+            if "timestamp" in one or any(quotes):
                 return None
-            return NoPrices(
-                ticker, "Yahoo knows the ticker but has no prices in the time asked for", rule="no_rows"
-            )
+            return NoPrices(ticker, "Yahoo knows the ticker but has no prices in the time asked for")
         case {"chart": {"result": [dict(), *_]}}:
             return None
         case {"chart": dict()}:
@@ -271,10 +265,8 @@ def other_symbol(ticker: Ticker, symbol: object) -> BadReply | None:
     """
     if symbol is None or _one_spelling(str(symbol)) == _one_spelling(ticker):
         return None
-    return BadReply(
-        f"{ticker}: Yahoo answers for another symbol ({reply_sample(str(symbol).encode())[:40]!r}): try again"
-        " later"
-    )
+    sample = reply_sample(str(symbol).encode())[:40]
+    return BadReply(f"{ticker}: Yahoo answers for another symbol ({sample!r}): try again later")
 
 
 def _one_spelling(symbol: str) -> str:
@@ -282,8 +274,5 @@ def _one_spelling(symbol: str) -> str:
 
 
 def _bad(ticker: Ticker, reply: Reply, what: str) -> BadReply:
-    size = f"HTTP {reply.status}, {len(reply.body)} bytes"
-    return BadReply(
-        f"{ticker}: Yahoo's reply is no price table: {what} ({size}: {reply_sample(reply.body)!r}); try again"
-        " later"
-    )
+    came = f"HTTP {reply.status}, {len(reply.body)} bytes: {reply_sample(reply.body)!r}"
+    return BadReply(f"{ticker}: Yahoo's reply is no price table: {what} ({came}); try again later")

@@ -31,8 +31,8 @@ ANTI JOIN (SELECT ticker, session, revision FROM stored WHERE revision > 0) AS n
     ON newer.ticker = p.ticker AND newer.session = p.session AND newer.revision > p.revision;
 COMMENT ON MACRO TABLE prices_as_of IS 'What was known at the instant t: the newest revision of every price stored up to then. A t without an offset is UTC, whatever the TimeZone. Columns as in prices. Example: SELECT * FROM prices_as_of(TIMESTAMP ''2024-05-01 22:00:00'')';
 
--- With F(t) the product of all splits after session t:
---     split_adjusted_close(t) = close(t) / F(t)
+-- With F(t) the product of all splits after session t, and U(t) that of all changes of unit:
+--     split_adjusted_close(t) = close(t) / F(t) / U(t)
 --     total_return_close(t)   = split_adjusted_close(t) * product over later dividends of (1 - d / p)
 -- where p is the close before the ex-date, on the ex-date's share basis.
 CREATE MACRO adjusted_prices_as_of(t) AS TABLE
@@ -45,10 +45,17 @@ WITH actions AS (
     END
     QUALIFY row_number() OVER (PARTITION BY ticker, session, kind ORDER BY known_at DESC, rowid DESC) = 1
 ),
-splits AS (
-    SELECT ticker, session, product(value) OVER (PARTITION BY ticker ORDER BY session DESC) AS factor
+-- What changes the prices before: the day's own part of each kind, and the product from that day on.
+rebased AS (
+    SELECT
+        ticker,
+        session,
+        product(value) FILTER (kind = 'split') OVER from_here_on AS splits,
+        product(value) FILTER (kind = 'unit') OVER from_here_on AS units,
+        product(value) OVER from_here_on AS factor
     FROM actions
-    WHERE kind = 'split'
+    WHERE kind <> 'dividend'
+    WINDOW from_here_on AS (PARTITION BY ticker ORDER BY session DESC)
 ),
 judged AS (
     SELECT ticker, evidence
@@ -69,14 +76,18 @@ known AS (
     ANTI JOIN waiting USING (ticker, session)
 ),
 split_adjusted AS (
-    SELECT k.*, coalesce(s.factor, 1.0) AS split_factor, k.close / split_factor AS split_adjusted_close
+    SELECT
+        k.*,
+        coalesce(s.splits, 1.0) AS split_factor,
+        coalesce(s.units, 1.0) AS unit_factor,
+        k.close / coalesce(s.factor, 1.0) AS split_adjusted_close
     FROM known AS k
-    ASOF LEFT JOIN splits AS s ON s.ticker = k.ticker AND k.session < s.session
+    ASOF LEFT JOIN rebased AS s ON s.ticker = k.ticker AND k.session < s.session
 ),
 ex_dates AS (
     SELECT d.ticker, d.session, d.value / coalesce(s.factor, 1.0) AS cash
     FROM actions AS d
-    ASOF LEFT JOIN splits AS s ON s.ticker = d.ticker AND d.session < s.session
+    ASOF LEFT JOIN rebased AS s ON s.ticker = d.ticker AND d.session < s.session
     WHERE d.kind = 'dividend'
 ),
 newest AS (
@@ -101,6 +112,7 @@ SELECT
     a.split_adjusted_close,
     CASE WHEN NOT isnan(coalesce(l.factor, 1.0)) THEN a.split_adjusted_close * coalesce(l.factor, 1.0) END AS total_return_close,
     a.split_factor,
+    a.unit_factor,
     a.currency,
     a.known_at
 FROM split_adjusted AS a
@@ -114,9 +126,10 @@ COMMENT ON VIEW adjusted_prices IS 'The close of every ticker and session in thr
 COMMENT ON COLUMN adjusted_prices.ticker IS 'Ticker in capitals';
 COMMENT ON COLUMN adjusted_prices.session IS 'Trading day, the exchange''s own date';
 COMMENT ON COLUMN adjusted_prices.close IS 'Close as traded on that session, in the ticker''s currency';
-COMMENT ON COLUMN adjusted_prices.split_adjusted_close IS 'Close on the share basis of the newest split (spin-off ratios included): close / split_factor. Forecasts are made from these';
+COMMENT ON COLUMN adjusted_prices.split_adjusted_close IS 'Close on the share basis of the newest split (spin-off ratios included), in the newest unit: close / split_factor / unit_factor. Forecasts are made from these';
 COMMENT ON COLUMN adjusted_prices.total_return_close IS 'Split-adjusted close as if every dividend had been put back into the share on its ex-date; NULL where a later dividend is not smaller than the close before it';
 COMMENT ON COLUMN adjusted_prices.split_factor IS 'How many shares of the newest basis one share of that session has become: the product of all later splits';
+COMMENT ON COLUMN adjusted_prices.unit_factor IS 'What later changes of unit divide the price of that session by, beside splits: 0.01 where pounds have become pence. Volumes count shares, which no change of unit moves';
 COMMENT ON COLUMN adjusted_prices.currency IS 'Currency code of the prices in this row; NULL where the source gives none';
 COMMENT ON COLUMN adjusted_prices.known_at IS 'UTC time from which the close was known here';
 

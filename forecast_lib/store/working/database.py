@@ -322,13 +322,14 @@ def _only_run(frames: Mapping[str, Rows]) -> pd.DataFrame:
     return run
 
 
-def _append(con: Connection, table: str, frame: pd.DataFrame) -> None:
+def _append(con: Connection, table: str, arriving: pd.DataFrame) -> None:
     """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
     not cut.
+
+    DuckDB finds the frame by the argument's name. One that is registered is held until the transaction ends.
     """
-    if frame.empty:
+    if arriving.empty:
         return
-    con.register("arriving", frame)
     try:
         for column in _dates(con, table):
             sql = f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE"
@@ -343,9 +344,6 @@ def _append(con: Connection, table: str, frame: pd.DataFrame) -> None:
         raise AuditFailed(
             f"nothing was stored: {table} has a value that does not fit: {first_line(error)}"
         ) from error
-    finally:
-        with contextlib.suppress(duckdb.Error):
-            con.unregister("arriving")
 
 
 def _dates(con: Connection, table: str) -> list[str]:

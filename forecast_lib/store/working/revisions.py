@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 
 from forecast_lib.domain import AsOf
-from forecast_lib.tables import TABLES, empty
+from forecast_lib.tables import TABLES, typed
 
 __all__ = ["TOLERANCE", "diff_actions", "diff_covariates", "diff_events", "diff_prices"]
 
@@ -56,7 +56,7 @@ def diff_prices(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: As
         ORDER BY f.ticker, f.session
     """
     with _registered(con, fetched):
-        return _typed("prices", con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
+        return typed("prices", con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
 
 
 def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def diff_actions(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame, as_of: A
         ORDER BY f.ticker, f.session, f.kind
     """
     with _registered(con, fetched):
-        return _typed("corporate_actions", con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
+        return typed("corporate_actions", con.execute(sql, {"now": as_of.now.replace(tzinfo=None)}).df())
 
 
 def diff_covariates(con: duckdb.DuckDBPyConnection, found: pd.DataFrame, as_of: AsOf) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def _diff_named(
         ORDER BY f.{name}, f.ticker, f.session
     """
     with _registered(con, found):
-        return _typed(table, con.execute(sql, {"now": as_of.now.replace(tzinfo=None), **values}).df())
+        return typed(table, con.execute(sql, {"now": as_of.now.replace(tzinfo=None), **values}).df())
 
 
 def _same(column: str) -> str:
@@ -165,8 +165,3 @@ def _registered(con: duckdb.DuckDBPyConnection, fetched: pd.DataFrame) -> Iterat
     finally:
         with contextlib.suppress(duckdb.Error):
             con.unregister("fetched")
-
-
-def _typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    types = empty(table).dtypes.to_dict()
-    return frame.astype({column: types[column] for column in frame.columns})
