@@ -77,3 +77,36 @@ def test_what_moves_together_is_found_out(margins, period):
     assert (found.loc[["observed", "gaussian"], "below025"] < 0.08).all()
     assert (found.loc[["observed", "gaussian"], "pinball"] < 0.95).all()
     assert found.loc["independent", ["pinball", "energy"]].tolist() == [1.0, 1.0]
+
+
+def test_the_command_judges_what_is_served_at_each_step(margins, period, monkeypatch, tmp_path, capsys):
+    rows = pd.concat(
+        [margins.assign(model=model, step=step) for model in ("combined", "har") for step in (1, 5)]
+    )
+    asked, seen = [], []
+
+    def replayed(*task):
+        asked.append(task)
+        return {period: joint.goals.Tested(rows, pd.DataFrame(), 0.0)}
+
+    class InProcess:
+        def __init__(self, *_): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+        def imap(self, _, tasks):
+            seen.extend(tasks)
+            return [pd.DataFrame({"figure": [1.0]})] * len(tasks)
+
+    monkeypatch.setattr(joint.goals, "tested_periods", replayed)
+    monkeypatch.setattr(
+        joint.multiprocessing, "get_context", lambda _: type("Context", (), {"Pool": InProcess})
+    )
+    monkeypatch.setattr(joint.goals, "DATA", tmp_path)
+    joint.main(["--periods", period])
+    assert asked == [((period,), "stacked", ())]
+    assert [(set(rows["model"]), set(rows["step"]), *task) for rows, *task in seen] == [
+        ({"combined"}, {step}, period, step) for step in (1, 5)
+    ]
+    assert capsys.readouterr().out.count("figure") == 2

@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     network = "stacked" if chosen.model == COMBINED else chosen.model
     tested = goals.tested_periods(tuple(chosen.periods.split(",")), network, ())
     tasks = [
-        (each.rows.query("model == @chosen.model and step == @step"), period, step)
+        (each.rows[(each.rows["model"] == chosen.model) & (each.rows["step"] == step)], period, step)
         for step in map(int, chosen.steps.split(","))
         for period, each in tested.items()
     ]
