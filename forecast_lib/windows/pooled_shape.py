@@ -6,13 +6,9 @@ have thousands. Both are measured on standard scores (return divided by the vola
 times the square root of the step) of the last four years, at the start of each quarter, from outcomes before
 it. Tickers move together, so that a day's outcomes are little more than one: what is measured counts n / (n +
 250), with n the number of days, of which as many as there are steps overlap and count as one. A ticker leans
-as all do, and as its own outcomes did as far as n / (n + 2000).
-
-It leans by the same return whether it is calm or wild: what a share is expected to gain does not grow with
-its volatility (Glosten, Jagannathan and Runkle 1993). So the middle, measured in scores, counts as much more
-or less as the volatility at the cutoff is below or above the ticker's usual one. Both were chosen on 2006 to
-2012: there the whole distribution passes as uniform (PIT at 5 %) for 31 of 31 tickers, without any lean for
-26 (`tests.bench goals`).
+as all do, and as its own outcomes did as far as n / (n + 1000), chosen on 2006 to 2012: there the whole
+distribution then passes as uniform (PIT at 5 %) for 31 of 31 tickers, not 27, at the same pinball loss
+(`tests.bench goals`).
 """
 
 from collections.abc import Sequence
@@ -24,16 +20,13 @@ from numpy.typing import NDArray
 from forecast_lib.domain import QUANTILES
 from forecast_lib.windows.features import WARM_UP, session_features
 from forecast_lib.windows.series import Array, PooledShape, TickerSeries
-from forecast_lib.windows.trailing import trailing_mean
 
 __all__ = ["leaning", "pooled_shape"]
 
 _YEARS = np.timedelta64(4 * 365 + 1, "D")
 _FEWEST_DAYS = 250
 _PRIOR_DAYS = 250
-_OWN_PRIOR_DAYS = 2000
-_USUAL_SESSIONS = 1000  # four years, as the middle is measured over
-_LARGEST_LEAN = 2.0  # of what it is at the usual volatility: a price that stands still has next to none
+_OWN_PRIOR_DAYS = 1000
 _MOST_OVERLAP = 5  # of neighbouring cutoffs every fifth at most is left in: the others hardly say more
 _OUTER = QUANTILES.index(0.975)
 _LEVELS = np.array(QUANTILES)
@@ -144,12 +137,4 @@ def leaning(
             if lying := _lying(own, day, step):
                 middle, _, count = lying
                 lean[at, step - 1] += (middle - lean[at, step - 1]) * count / (count + _OWN_PRIOR_DAYS)
-    calm = _calm(series, cutoffs)[:, None, None]
-    return lean[of] * calm, shape.reach[place], (place >= 0)[:, None] & (shape.share[place] > 0)
-
-
-def _calm(series: TickerSeries, cutoffs: np.ndarray) -> Array:
-    """(cutoffs,) the usual volatility of a session over that at the cutoff."""
-    log_sigma = np.log(session_features(series).ewma_sigma)
-    usual = trailing_mean(log_sigma, _USUAL_SESSIONS)
-    return np.minimum(np.exp(usual - log_sigma)[cutoffs], _LARGEST_LEAN)
+    return lean[of], shape.reach[place], (place >= 0)[:, None] & (shape.share[place] > 0)
