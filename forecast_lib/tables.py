@@ -5,6 +5,7 @@ timestamps at midnight without a zone (the exchange's own date), instants are UT
 microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -501,6 +502,11 @@ ledger does not count them.
 
 def empty(table: str) -> pd.DataFrame:
     """A frame without rows that has the table's columns and types."""
+    return _empty(table).copy()
+
+
+@functools.cache
+def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
 
@@ -512,7 +518,7 @@ def stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame's own columns, in the types that the table has them in."""
-    types = empty(table).dtypes
+    types = _empty(table).dtypes
     return frame.astype({name: types[name] for name in frame.columns})
 
 

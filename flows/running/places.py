@@ -128,12 +128,9 @@ class _Dask:
 
     def _wait(self, future: Any) -> shards.Parcel:
         """The result when it is there; Dask would wait for ever for a worker to come."""
-        while True:
-            try:
-                return future.result(timeout=_LOOK_S)
-            except TimeoutError:
-                if future.done():  # just now, or the error is the function's own: no limit says which
-                    return future.result()
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        while not done.wait(_LOOK_S):
             if self._client.nthreads():
                 self._workers_seen = time.monotonic()
             elif time.monotonic() - self._workers_seen > _ALONE_S:
@@ -141,6 +138,7 @@ class _Dask:
                     f"Dask scheduler {self._where} has had no worker for {_ALONE_S:.0f} s: start one and run"
                     " again"
                 )
+        return future.result()
 
     def call(self, function: Function, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
         from distributed import CancelledError, KilledWorker
@@ -157,7 +155,10 @@ class _Dask:
                 f"a shard's Dask worker died again and again ({error.last_worker.address} was the last), out"
                 " of memory most likely: give the workers more of it, or lower --shard-size, and run again"
             ) from None
-        except (CancelledError, CommClosedError):
+        except (CancelledError, CommClosedError, UnboundLocalError) as error:
+            # The last is what Dask's own waiting says where its task was cancelled, if it is not the shard's.
+            if isinstance(error, UnboundLocalError) and future.status == "error":
+                raise
             raise FatalError(
                 f"Dask scheduler {self._where} was lost: nothing was published; run again when it is back"
             ) from None
@@ -176,8 +177,7 @@ def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
             "runner 'dask' is not installed: run `pip install 'tickercast[dask]'`, or use --runner processes"
         ) from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # comings and goings of every worker otherwise
-    # The arrays are meant to travel.
-    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+    dask.config.set(_PATIENT)
     if config.dask_scheduler is None:
         with dask.config.set(_UNOBSERVED):
             cluster = stack.enter_context(LocalCluster(**_local_cluster(config.workers)))
@@ -193,6 +193,12 @@ def _client(config: RunConfig, stack: contextlib.ExitStack) -> Any:
         ) from None
 
 
+_PATIENT: dict[str, Any] = {
+    "distributed.admin.large-graph-warning-threshold": "1TB",  # the arrays are meant to travel
+    # As long as the scheduler waits for a silent worker. After the usual 30 s the kernel drops a connection
+    # whose reader is only busy, on a loaded machine.
+    "distributed.comm.timeouts.tcp": "5m",
+}
 _UNOBSERVED: dict[str, Any] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 

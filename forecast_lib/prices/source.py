@@ -7,6 +7,7 @@ answer (`Told`) and concerns no other.
 """
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -290,9 +291,14 @@ def refused_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def _joined_frame(parts: Iterable[pd.DataFrame], types: Mapping[str, Any]) -> pd.DataFrame:
     filled = [part[list(types)] for part in parts if len(part)]
     if not filled:
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+        return _empty_frame(tuple(types.items())).copy()
     joined = filled[0] if len(filled) == 1 else pd.concat(filled)
     return joined.astype(dict(types)).reset_index(drop=True)
+
+
+@functools.cache
+def _empty_frame(types: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types})
 
 
 def as_json(row: Mapping[str, object]) -> str:
