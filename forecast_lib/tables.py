@@ -5,7 +5,8 @@ timestamps at midnight without a zone (the exchange's own date), instants are UT
 microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import pandas as pd
@@ -23,6 +24,7 @@ __all__ = [
     "Parts",
     "Rows",
     "empty",
+    "stacked",
     "typed",
     "validate",
 ]
@@ -500,13 +502,23 @@ ledger does not count them.
 
 def empty(table: str) -> pd.DataFrame:
     """A frame without rows that has the table's columns and types."""
+    return _empty(table).copy()
+
+
+@functools.cache
+def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({name: pd.Series(dtype=column.metadata["dtype"]) for name, column in columns.items()})
 
 
+def stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of the same columns one below the other; empty ones say nothing of types, unless all are."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
 def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame's own columns, in the types that the table has them in."""
-    types = empty(table).dtypes
+    types = _empty(table).dtypes
     return frame.astype({name: types[name] for name in frame.columns})
 
 

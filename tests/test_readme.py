@@ -133,7 +133,6 @@ def test_pip_takes_the_lock_as_the_page_has_it():
     assert "Would install" not in ran.stdout
 
 
-@pytest.mark.timeout(1200)
 def test_every_tickercast_command_of_the_readme_runs(tickercast, tmp_path):
     """In the order of the page, in one folder; `serve` never ends by itself and has its own test."""
     lines = [

@@ -4,6 +4,7 @@ It is counted first, for a few hundred kilobytes can hold sixty million rows.
 """
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ _INSTANTS = ("known_at",)
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "2GB",
     "threads": "2",
+    "enable_external_file_cache": "false",
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
 }
@@ -53,7 +55,7 @@ class ParquetFiles:
 
     def header(self, path: Path) -> list[str]:
         """The names of the columns."""
-        with _opened(path) as con:
+        with self._opened(path) as con:
             ((rows,),) = con.execute(
                 "SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": str(path)}
             ).fetchall()
@@ -67,7 +69,7 @@ class ParquetFiles:
         """A row for every name in the ticker column: name, first session, whether it has a split; None where
         names are no texts or dates no days.
         """
-        with _opened(path) as con:
+        with self._opened(path) as con:
             types = _types(con, path)
             if types[columns["ticker"]] != "VARCHAR" or not _DAYS.fullmatch(types[columns["date"]]):
                 return None
@@ -89,7 +91,7 @@ class ParquetFiles:
             since: by name in the ticker column the first day that is wanted, None for all; earlier rows come
                 where they have an action or no day. None for the whole file.
         """
-        with _opened(path) as con:
+        with self._opened(path) as con:
             types = _types(con, path)
             given = _selected(columns, types, path)
             wanted, values = "true", dict[str, Any](path=str(path))
@@ -116,13 +118,25 @@ class ParquetFiles:
             found["ticker"] = pd.Categorical.from_codes(found["ticker"], categories=list(since))
         return found.pop("place"), found
 
+    @functools.cached_property
+    def _engine(self) -> duckdb.DuckDBPyConnection:
+        """Started once, and anew after a file that it failed on: to start it takes longer than to read most
+        files.
+        """
+        return duckdb.connect(":memory:", config=_SETTINGS)
 
-@contextmanager
-def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    if _WILDCARDS.search(str(path)):
-        raise FileRefused(f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it")
-    with file_errors(path), duckdb.connect(":memory:", config=_SETTINGS) as con:
-        yield con
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        if _WILDCARDS.search(str(path)):
+            raise FileRefused(
+                f"{path.name}: the path has one of * ? [ ] {{ }}: expected a plain name; rename it"
+            )
+        with file_errors(path), self._engine.cursor() as con:
+            try:
+                yield con
+            except duckdb.Error:
+                self.__dict__.pop("_engine", None)  # of several threads each may have met it
+                raise
 
 
 def _types(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

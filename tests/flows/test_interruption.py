@@ -19,8 +19,6 @@ from flows.commands.status import EXIT_CODES
 from flows.running.interruption import Terminated, noted, raising
 from tests.conftest import SMALL
 
-pytestmark = pytest.mark.timeout(300)
-
 LONG = "SELECT count(*) FROM range(400000000) AS a WHERE a.range % 7 = 3"
 """More than a second: DuckDB stops at once for SIGINT, and looks after any other signal when it is done."""
 

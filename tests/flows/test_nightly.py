@@ -9,7 +9,6 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,13 +16,9 @@ import pytest
 from forecast_lib.models.baselines import BASELINES
 from forecast_lib.sessions import calendar_for
 from tests.conftest import SMALL
+from tests.reading import published
 
 FIRST, SECOND = "2024-05-02", "2024-05-03"  # a Thursday and a Friday, both sessions in New York
-
-
-def rows(workspace: Path, sql: str) -> list[tuple]:
-    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
-        return con.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +36,21 @@ def two_nights(tickercast, tmp_path_factory):
 def test_a_night_publishes_one_status_row_and_all_steps_for_each_ticker(two_nights):
     workspace, first, _ = two_nights
     run = first.summary["run_id"]
-    assert rows(
+    assert published(
         workspace, f"SELECT ticker, decision, trigger FROM run_tickers WHERE run_id = '{run}' ORDER BY 1"
     ) == [("SIM1", "retrain", "no_model"), ("SIM2", "retrain", "no_model")]
     # 2 May 2024 was a Thursday: the next two New York sessions are Friday the 3rd and Monday the 6th.
-    assert rows(
+    assert published(
         workspace,
         f"SELECT DISTINCT step, target_session::VARCHAR FROM forecasts WHERE run_id = '{run}' ORDER BY 1",
     ) == [(1, "2024-05-03"), (2, "2024-05-06")]
-    assert rows(workspace, f"SELECT count(*) FROM forecasts WHERE run_id = '{run}'") == [(4,)]
+    assert published(workspace, f"SELECT count(*) FROM forecasts WHERE run_id = '{run}'") == [(4,)]
 
 
 def test_the_exit_code_and_the_status_rows_agree(two_nights):
     workspace, first, second = two_nights
     for ended in (first, second):
-        degraded = rows(
+        degraded = published(
             workspace,
             f"SELECT count(*) FROM run_tickers WHERE run_id = '{ended.summary['run_id']}' AND status <>"
             " 'fresh'",
@@ -67,15 +62,15 @@ def test_the_exit_code_and_the_status_rows_agree(two_nights):
 def test_the_second_night_has_its_own_scenarios_and_settles_the_first_ones_portfolios(two_nights):
     workspace, first, second = two_nights
     before, after = first.summary["run_id"], second.summary["run_id"]
-    drawn = rows(workspace, "SELECT DISTINCT run_id, step, len(prices) FROM scenarios ORDER BY step")
+    drawn = published(workspace, "SELECT DISTINCT run_id, step, len(prices) FROM scenarios ORDER BY step")
     assert drawn == [(after, 1, 1000), (after, 2, 1000)]
-    [(run, step, portfolios, equal)] = rows(
+    [(run, step, portfolios, equal)] = published(
         workspace,
         "SELECT run_id, step, count(*), any_value(actual) FILTER (portfolio = 'equal') FROM"
         " portfolio_outcomes GROUP BY ALL",
     )
     assert (run, step, portfolios) == (before, 1, 103)
-    [(came,)] = rows(
+    [(came,)] = published(
         workspace,
         "SELECT avg(o.actual / f.last_close - 1) FROM forecast_outcomes AS o JOIN forecasts AS f USING"
         f" (run_id, ticker, step) WHERE run_id = '{before}' AND step = 1",
@@ -86,16 +81,16 @@ def test_the_second_night_has_its_own_scenarios_and_settles_the_first_ones_portf
 def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_forecasts(two_nights):
     workspace, first, second = two_nights
     before, after = first.summary["run_id"], second.summary["run_id"]
-    parents = rows(
+    parents = published(
         workspace,
         "SELECT parent_id IN (SELECT model_id FROM models WHERE ticker <> '*') FROM models WHERE run_id ="
         f" '{after}'",
     )
-    promoted = rows(
+    promoted = published(
         workspace, f"SELECT count(*) FROM models WHERE run_id = '{before}' AND promoted AND ticker <> '*'"
     )[0][0]
     assert sum(parent for (parent,) in parents) == promoted
-    outcomes = rows(
+    outcomes = published(
         workspace,
         f"""SELECT o.ticker, o.step, o.error - (f.point - p.close), o.naive_error - (f.last_close - p.close)
             FROM forecast_outcomes AS o JOIN forecasts AS f USING (run_id, ticker, step)
@@ -108,13 +103,13 @@ def test_the_second_night_fine_tunes_the_first_nights_models_and_settles_its_for
 
 def test_the_retrained_night_was_backtested_against_naive_drift_and_garch(two_nights):
     workspace, first, _ = two_nights
-    models = rows(
+    models = published(
         workspace,
         f"SELECT DISTINCT model FROM backtest_scores WHERE backtest_id = '{first.summary['run_id']}' ORDER"
         " BY 1",
     )
     assert models == [("combined",), ("drift",), ("ewma",), ("garch",), ("har",), ("naive",), ("stacked",)]
-    ratios = rows(workspace, "SELECT rmse_ratio FROM backtest_scores WHERE model = 'naive'")
+    ratios = published(workspace, "SELECT rmse_ratio FROM backtest_scores WHERE model = 'naive'")
     assert {ratio for (ratio,) in ratios} == {1.0}
 
 
@@ -130,10 +125,10 @@ def test_the_same_evening_in_another_workspace_gives_the_same_forecasts(two_nigh
         " q975, model_id, made_by"
     )
     workspace, _, _ = two_nights
-    mine = rows(
+    mine = published(
         workspace, f"SELECT {columns} FROM forecasts WHERE run_id = '{first.summary['run_id']}' ORDER BY 1, 2"
     )
-    assert rows(tmp_path / "other", f"SELECT {columns} FROM latest_forecasts ORDER BY 1, 2") == mine
+    assert published(tmp_path / "other", f"SELECT {columns} FROM latest_forecasts ORDER BY 1, 2") == mine
 
 
 def test_an_evening_run_again_after_later_nights_gives_the_same_forecasts(two_nights, tickercast, tmp_path):
@@ -189,7 +184,7 @@ def test_what_tickers_have_in_common_is_the_same_without_one_that_has_a_problem(
         drivers = (
             "SELECT ticker, step, driver, effect FROM forecast_drivers WHERE ticker <> 'STILL' ORDER BY ALL"
         )
-        made.append([rows(tmp_path / f"w{place}", sql) for sql in (forecasts, models, drivers)])
+        made.append([published(tmp_path / f"w{place}", sql) for sql in (forecasts, models, drivers)])
     assert made[0] == made[1]
     forecasts, models, drivers = made[0]
     # Eleven drivers at least: events that pay are drivers of their own.
@@ -209,7 +204,7 @@ def test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecas
     assert ended.code == 10, ended.err
     assert "Traceback" not in ended.err
     found = dict(
-        rows(
+        published(
             tmp_path / "w",
             "SELECT ticker, status || ' ' || coalesce(split_part(reason, ':', 1), '') FROM run_tickers",
         )
@@ -224,7 +219,7 @@ def test_each_bad_file_of_a_folder_is_one_status_row_and_the_good_one_is_forecas
         "TWO": "none file_refused",
     }
     # Refused files say what came, what was expected and what to do, naming the place.
-    reasons = dict(rows(tmp_path / "w", "SELECT ticker, reason FROM run_tickers"))
+    reasons = dict(published(tmp_path / "w", "SELECT ticker, reason FROM run_tickers"))
     assert "no column 'close'" in reasons["NOCLOSE"]
     assert "line 2" in reasons["COMMA"]
     assert "line 3" in reasons["TWO"]
@@ -303,7 +298,7 @@ def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(
 ):
     workspace, _, _ = two_nights
     copy = shutil.copytree(workspace, tmp_path / "killed")
-    before = rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL")
+    before = published(copy, "SELECT * FROM latest_forecasts ORDER BY ALL")
     words = ("--workspace", str(copy), "--json", *SMALL, "--tickers", "SIM1,SIM2", "--as-of", "2024-05-06")
     night = tickercast.start("nightly", *words)
     assert night.stderr is not None
@@ -312,10 +307,10 @@ def test_a_killed_night_leaves_the_publication_and_the_next_one_needs_no_help(
             break
     night.kill()
     night.communicate()
-    assert rows(copy, "SELECT * FROM latest_forecasts ORDER BY ALL") == before
+    assert published(copy, "SELECT * FROM latest_forecasts ORDER BY ALL") == before
     again = tickercast("nightly", *words)
     assert again.code in (0, 10), again.err
-    assert rows(copy, "SELECT count(DISTINCT run_id) FROM runs") == [(3,)]
+    assert published(copy, "SELECT count(DISTINCT run_id) FROM runs") == [(3,)]
 
 
 def test_a_damaged_model_file_is_found_and_the_ticker_trained_anew(two_nights, tickercast, tmp_path):
@@ -325,7 +320,7 @@ def test_a_damaged_model_file_is_found_and_the_ticker_trained_anew(two_nights, t
         path.write_bytes(path.read_bytes()[:-7])
     ended = tickercast.night(copy, "--tickers", "SIM1", "--as-of", "2024-05-06")
     assert ended.code in (0, 10), ended.err
-    decision = rows(
+    decision = published(
         copy, f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{ended.summary['run_id']}'"
     )
     assert decision == [("retrain", "model_damaged")]
@@ -338,10 +333,10 @@ def test_an_ingest_stores_prices_and_leaves_the_latest_forecasts(two_nights, tic
         "ingest", "--workspace", str(copy), "--tickers", "SIM1,SIM3", "--as-of", "2024-05-06", "--json"
     )
     assert ended.code == 0, ended.err
-    assert rows(copy, "SELECT max(session)::VARCHAR FROM current_prices WHERE ticker = 'SIM3'") == [
+    assert published(copy, "SELECT max(session)::VARCHAR FROM current_prices WHERE ticker = 'SIM3'") == [
         ("2024-05-06",)
     ]
-    assert rows(copy, "SELECT DISTINCT run_id FROM latest_forecasts") == [(second.summary["run_id"],)]
+    assert published(copy, "SELECT DISTINCT run_id FROM latest_forecasts") == [(second.summary["run_id"],)]
 
 
 def test_a_backtest_replays_the_nights(tickercast, tmp_path):
@@ -352,18 +347,18 @@ def test_a_backtest_replays_the_nights(tickercast, tmp_path):
     )  # fmt: skip
     assert ended.code == 0, ended.err
     arms = ["lstm_fine_tune", "lstm_none"]
-    scores = rows(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
+    scores = published(tmp_path / "b", "SELECT DISTINCT model FROM backtest_scores ORDER BY 1")
     assert scores == [(name,) for name in sorted([*BASELINES, *arms])]
-    assert rows(tmp_path / "b", "SELECT libraries ->> 'trained_by' FROM runs") == [("Numba CPU",)]
+    assert published(tmp_path / "b", "SELECT libraries ->> 'trained_by' FROM runs") == [("Numba CPU",)]
     costs = dict(
-        rows(
+        published(
             tmp_path / "b",
             "SELECT model, cpu_seconds FROM latest_backtest_scores WHERE arm IS NOT NULL AND ticker = '*'",
         )
     )
     assert 0 < costs["lstm_none"] < costs["lstm_fine_tune"]
     assert {row["model"] for row in ended.summary["figures"] if row["CPU s"]} == set(arms)
-    splits = json.loads(rows(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
+    splits = json.loads(published(tmp_path / "b", "SELECT splits FROM backtests")[0][0])
     assert {split["model"] for split in splits} == set(arms)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
 from tests import plain_runs
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
+from tests.reading import published
 
 pytestmark = pytest.mark.slow
 
@@ -116,11 +116,6 @@ def night(yahoo: FakeYahoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
-def rows(workspace: Path, sql: str) -> list[tuple]:
-    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
-        return con.execute(sql).fetchall()
-
-
 DRIVERS = "SELECT * EXCLUDE (run_id) FROM forecast_drivers WHERE run_id = '{}' ORDER BY ticker, step, driver"
 FORECASTS = "SELECT * EXCLUDE (run_id) FROM forecasts WHERE run_id = '{}' ORDER BY ticker, step"
 
@@ -135,12 +130,12 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
     night("2024-06-14T22:30:00", as_of="2024-06-14", strategy="retrain")
     yahoo.script("BOLT", "404")
     first = night("2024-06-17T22:30:00", as_of="2024-06-17", strategy="fine-tune")
-    assert rows(
+    assert published(
         workspace,
         f"SELECT decision, trigger FROM run_tickers WHERE run_id = '{first.run_id}' ORDER BY ticker",
     ) == [("fine_tune", "asked_for"), ("skip", "no_new_prices")]
     assert [row["reason"].partition(":")[0] for row in first.degraded] == ["no_data_yet"]
-    before = [rows(workspace, sql.format(first.run_id)) for sql in (FORECASTS, DRIVERS)]
+    before = [published(workspace, sql.format(first.run_id)) for sql in (FORECASTS, DRIVERS)]
     assert all(row[-3] is not None for row in before[1]), (
         "each width was held against that of the evening before"
     )
@@ -150,16 +145,18 @@ def test_a_past_night_is_bit_identical_after_a_split_rewrote_history(
     night("2024-06-25T22:30:00", kind="ingest", as_of="2024-06-25")
     # Newer models, of an evening before the night's.
     night("2024-06-25T23:00:00", as_of="2024-06-16", strategy="retrain")
-    assert rows(workspace, "SELECT max(revision) FROM prices WHERE session = DATE '2024-06-12'") == [(1,)]
-    assert rows(workspace, "SELECT count(*) FROM corporate_actions WHERE kind = 'split' AND value = 4.0") == [
-        (2,)
+    assert published(workspace, "SELECT max(revision) FROM prices WHERE session = DATE '2024-06-12'") == [
+        (1,)
     ]
+    assert published(
+        workspace, "SELECT count(*) FROM corporate_actions WHERE kind = 'split' AND value = 4.0"
+    ) == [(2,)]
 
     again = night(
         "2024-06-26T10:00:00", as_of="2024-06-17", known_at="2024-06-17T22:30:00", strategy="fine-tune"
     )
     assert again.forecasts_hash == first.forecasts_hash
-    assert [rows(workspace, sql.format(again.run_id)) for sql in (FORECASTS, DRIVERS)] == before
+    assert [published(workspace, sql.format(again.run_id)) for sql in (FORECASTS, DRIVERS)] == before
     assert again.degraded == first.degraded
     assert prices_hash(workspace, again) == prices_hash(workspace, first)
     knowing = night("2024-06-26T11:00:00", kind="ingest", as_of="2024-06-17")
@@ -182,13 +179,13 @@ def test_a_problem_of_a_ticker_without_a_model_is_recalled(
         "SELECT * EXCLUDE (run_id, rows_new, train_seconds, cost_seconds) FROM run_tickers WHERE run_id ="
         " '{}' ORDER BY ticker"
     )
-    told = [rows(tmp_path / "workspace", statuses.format(run.run_id)) for run in (first, again)]
+    told = [published(tmp_path / "workspace", statuses.format(run.run_id)) for run in (first, again)]
     assert told[0] == told[1]
     assert any(str(value).startswith("no_data_yet: ") for row in told[0] for value in row)
 
 
 def prices_hash(workspace: Path, run: RunSummary) -> list[tuple]:
-    return rows(workspace, f"SELECT prices_hash FROM runs WHERE run_id = '{run.run_id}'")
+    return published(workspace, f"SELECT prices_hash FROM runs WHERE run_id = '{run.run_id}'")
 
 
 def test_a_symbol_is_unknown_only_after_three_sessions_in_a_row(night: Night, yahoo: FakeYahoo) -> None:

@@ -15,7 +15,7 @@ from flows.settings.run_config import resolve
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.sessions import TickerCalendar
-from tests import plain_runs
+from tests import plain_runs, reading
 from tests.made_up import noisy
 
 SESSIONS = TickerCalendar("XNYS").sessions(dt.date(2023, 3, 1), dt.date(2024, 6, 18))[-300:]
@@ -139,8 +139,7 @@ class Evenings:
 
     def rows(self, sql: str) -> list[tuple]:
         """What a reader of the published database gets."""
-        with duckdb.connect(str(self.workspace / "published.duckdb"), read_only=True) as con:
-            return con.execute(sql).fetchall()
+        return reading.published(self.workspace, sql)
 
     def closes(self, ticker: str) -> pd.Series:
         """The newest stored closes of a ticker, by session."""

@@ -2,14 +2,13 @@
 
 import datetime as dt
 
-import duckdb
 import pytest
 
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
 from forecast_lib.jobs.night import run_ingest
 from forecast_lib.jobs.stages import InOrder
-from tests import plain_runs
+from tests import plain_runs, reading
 
 BEGAN = dt.datetime(2024, 5, 3, 22, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -20,9 +19,9 @@ def config(workspace, now):
 
 
 def known_at(workspace, run):
-    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
-        sql = "SELECT known_at FROM runs WHERE run_id = $run"
-        return con.execute(sql, {"run": run.run_id}).fetchall()[0][0].replace(tzinfo=dt.UTC)
+    sql = "SELECT known_at FROM runs WHERE run_id = $run"
+    [(known,)] = reading.published(workspace, sql, {"run": run.run_id})
+    return known.replace(tzinfo=dt.UTC)
 
 
 @pytest.fixture

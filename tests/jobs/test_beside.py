@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -20,7 +19,7 @@ from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.bundle import load_pool
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.working.store import Store
-from tests import plain_runs
+from tests import plain_runs, reading
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +39,7 @@ def config(folder: Path, place: int, minutes: int = 0, **given: str) -> RunConfi
 
 
 def rows(folder: Path, sql: str) -> list[tuple]:
-    with duckdb.connect(str(folder / "workspace" / "published.duckdb"), read_only=True) as con:
-        return con.execute(sql).fetchall()
+    return reading.published(folder / "workspace", sql)
 
 
 def written(path: Path, header: str, *lines: str) -> str:

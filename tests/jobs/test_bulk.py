@@ -22,6 +22,7 @@ from forecast_lib.store.parquet import ParquetFiles
 from forecast_lib.store.working import audits, database
 from forecast_lib.store.working.store import Store
 from tests import plain_runs
+from tests.reading import published
 from tests.store import nights
 
 pytestmark = pytest.mark.slow
@@ -249,11 +250,6 @@ def ingest(files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return run
 
 
-def rows(workspace: Path, sql: str) -> list[tuple]:
-    with duckdb.connect(str(workspace / "published.duckdb"), read_only=True) as con:
-        return con.execute(sql).fetchall()
-
-
 TABLES = {
     "prices": "SELECT * EXCLUDE (run_id, adj_close) FROM prices ORDER BY ALL",
     "corporate_actions": "SELECT * EXCLUDE run_id FROM corporate_actions ORDER BY ALL",
@@ -280,13 +276,17 @@ def test_both_ways_store_the_same_rows_on_every_evening(ingest: Ingest, tmp_path
         )
         both = [ingest(name, evening, whole=name == "whole", rules=rules) for name in ("whole", "wanted")]
         for table, sql in TABLES.items():
-            assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql), (evening, table)
+            assert published(tmp_path / "whole", sql) == published(tmp_path / "wanted", sql), (evening, table)
         assert both[0].degraded == both[1].degraded
-    assert rows(tmp_path / "whole", "SELECT max(revision) FROM prices WHERE ticker = 'REVISED'") == [(1,)]
-    assert rows(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [(len(SESSIONS),)]
-    before = rows(tmp_path / "whole", TABLES["prices"])
+    assert published(tmp_path / "whole", "SELECT max(revision) FROM prices WHERE ticker = 'REVISED'") == [
+        (1,)
+    ]
+    assert published(tmp_path / "whole", "SELECT count(*) FROM prices WHERE ticker = 'G0'") == [
+        (len(SESSIONS),)
+    ]
+    before = published(tmp_path / "whole", TABLES["prices"])
     ingest("whole", "last", whole=True, hour=23)
-    assert rows(tmp_path / "whole", TABLES["prices"]) == before, (
+    assert published(tmp_path / "whole", TABLES["prices"]) == before, (
         "a second ingest of the same file adds nothing"
     )
 
@@ -377,7 +377,7 @@ def test_both_ways_say_and_store_the_same_of_an_odd_file(ingest: Ingest, tmp_pat
         assert {row["ticker"]: row["reason"].partition(":")[0] for row in summary.degraded} == expected
     assert both[0].degraded == both[1].degraded
     for sql in TABLES.values() if not expected else ():
-        assert rows(tmp_path / "whole", sql) == rows(tmp_path / "wanted", sql)
+        assert published(tmp_path / "whole", sql) == published(tmp_path / "wanted", sql)
 
 
 def test_the_end_of_a_history_is_read_alone_where_the_rules_need_no_more(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from flows.settings.run_config import resolve
 from forecast_lib.jobs.ingest.gaps import knowing_gaps
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.windows.series import TickerSeries
-from tests import plain_runs
+from tests import plain_runs, reading
 
 NEW_YORK, UNKNOWN = TickerCalendar("XNYS"), TickerCalendar("weekdays", recorded_fallback=True)
 
@@ -57,8 +56,7 @@ def test_a_nights_volatility_takes_a_move_over_missing_sessions_for_one_of_one(t
     given = {"workspace": str(tmp_path / "w"), "tickers": "ACME", "source": "files", "files": str(tmp_path)}
     now = dt.datetime.combine(sessions[-1].date(), dt.time(23), dt.UTC)
     plain_runs.night(resolve(gather(given, environ={}), now=now))
-    with duckdb.connect(str(tmp_path / "w" / "published.duckdb"), read_only=True) as con:
-        sql = "SELECT sigma FROM forecast_weights WHERE model = 'naive' AND step = 1"
-        [(sigma,)] = con.execute(sql).fetchall()
+    sql = "SELECT sigma FROM forecast_weights WHERE model = 'naive' AND step = 1"
+    [(sigma,)] = reading.published(tmp_path / "w", sql)
     first = 0.94**30 * 0.06 / (1 - 0.94**31)
     assert sigma == pytest.approx(0.01 * np.sqrt(1 - first), rel=1e-4)

@@ -183,6 +183,15 @@ def test_forecasts_are_the_same_whatever_the_shards():
         assert np.array_equal(alone.drivers.effects, beside.drivers.effects)
 
 
+def test_an_answer_holds_its_own_numbers_only():
+    """Hundreds of cutoffs weigh the parts: with them thousands of answers were gigabytes."""
+    (made,) = (each.forecast for each in forecast_shard([Question(SERIES, BUNDLE)], 2))
+    for each in (made.forecasts, *made.parts.values()):
+        for values in (each.cutoffs, each.point, each.sigma, each.quantiles):
+            assert len(values) == 1
+            assert values.base is None or values.base.nbytes == values.nbytes
+
+
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):
     """A rerun of an evening must find what its first run found."""
     from forecast_lib.jobs.refresh.decisions import model_config_json

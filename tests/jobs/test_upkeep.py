@@ -7,7 +7,6 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pytest
 
@@ -21,7 +20,7 @@ from forecast_lib.jobs.upkeep import overrules
 from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.working import database, reads
-from tests import plain_runs
+from tests import plain_runs, reading
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +65,7 @@ def ingest(folder: Path, now: str) -> RunSummary:
 
 
 def rows(folder: Path, sql: str) -> list[tuple]:
-    with duckdb.connect(str(folder / "workspace" / "published.duckdb"), read_only=True) as con:
-        return con.execute(sql).fetchall()
+    return reading.published(folder / "workspace", sql)
 
 
 GAPS = "SELECT session::VARCHAR FROM open_price_gaps ORDER BY 1"

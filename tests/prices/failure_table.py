@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-import duckdb
-
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
 from forecast_lib.jobs import night
 from forecast_lib.prices.sources.retrying import Retrying
 from forecast_lib.prices.sources.yahoo import YahooSource
 from forecast_lib.sessions import TickerCalendar
-from tests import plain_runs
+from tests import plain_runs, reading
 from tests.prices.fake_yahoo import REPLIES, Bar, FakeYahoo, Listing
 
 __all__ = ["Row", "as_markdown", "failure_table"]
@@ -103,8 +101,7 @@ def failure_table(folder: Path) -> list[Row]:
             yahoo.script(ticker, reply)
         for minute, start in enumerate(range(0, len(names), AT_ONCE)):
             run = _ingest(workspace, names[start : start + AT_ONCE], EVENING, minute)
-            with duckdb.connect(str(workspace / "working.duckdb"), read_only=True) as con:
-                rows = con.execute(_FOUND, {"run": run}).fetchall()
+            rows = reading.rows(workspace / "working.duckdb", _FOUND, {"run": run})
             found |= {row[0]: _row(tickers[row[0]], *row[1:]) for row in rows}
     return [found[ticker] for ticker in names]
 

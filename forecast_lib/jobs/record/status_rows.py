@@ -54,6 +54,7 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}}
 
 
+@functools.cache
 def library_version(name: str) -> str:
     """The installed version of a library, `none` where it is not installed; TensorFlow's build without GPU
     code has another name.
