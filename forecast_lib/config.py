@@ -304,7 +304,7 @@ class RunConfig:
         "ADDRESS",
         kind="scheduler",
     )
-    shard_size: int = setting(8, "Tickers trained together in one task.", "N", within=(1, 10_000))
+    shard_size: int = setting(16, "Tickers trained together in one task.", "N", within=(1, 10_000))
     keep_snapshots: int = setting(7, "Published files that are kept.", "N", within=(1, 10_000))
     renames: tuple[Rename, ...] = ()
     rules: tuple[str, ...] = setting(

@@ -99,6 +99,11 @@ class AsOf:
     now: dt.datetime
     known_at: dt.datetime
 
+    @property
+    def is_past(self) -> bool:
+        """A past night is run again: only what was known then counts, and nobody is asked."""
+        return self.known_at < self.now
+
     def __post_init__(self) -> None:
         for name in ("now", "known_at"):
             value: dt.datetime = getattr(self, name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_t_shape, variance_factor
 from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
@@ -85,8 +86,8 @@ class Forecasts:
     quantiles: Array
     head: Standardised | None = None
 
-    def part(self, chosen: slice) -> "Forecasts":
-        """Those of some of the cutoffs."""
+    def part(self, chosen: slice | NDArray[np.intp]) -> "Forecasts":
+        """Those of some of the cutoffs; by a slice they hold all the others in memory."""
         return Forecasts(
             self.cutoffs[chosen],
             self.point[chosen],
@@ -225,8 +226,8 @@ class Combined:
     parts: Mapping[str, Forecasts]
     weights: Array
 
-    def part(self, chosen: slice) -> "Combined":
-        """The same from some of the cutoffs."""
+    def part(self, chosen: slice | NDArray[np.intp]) -> "Combined":
+        """The same from some of the cutoffs, as `Forecasts.part`."""
         parts = {name: made.part(chosen) for name, made in self.parts.items()}
         return Combined(self.forecasts.part(chosen), parts, self.weights[:, chosen])
 

@@ -17,7 +17,7 @@ from chance.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -42,6 +42,7 @@ _DECAY = 0.94  # of the variance, by session (RiskMetrics 1996)
 _SETTLED = 20  # sessions before the variance says something
 _SMALLEST = 1e-8  # log units of volatility: a price that stands still has none
 _DRAWN_TO_ALL = 60  # evenings of its own after which a ticker's bond with the others counts as much as theirs
+_AT_ONCE = 256  # tickers
 _TIE_BREAK = 1e-9  # of a score: equal moves are put in an order of chance, not of time
 
 
@@ -96,7 +97,10 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
     lacking = np.isnan(moves).any(axis=(1, 2))
     if lacking.any():
         moves[lacking] = _filled(moves[lacking], moves[trusted & ~lacking], chance[lacking])
-    return ranked(moves)
+    ranks = np.empty(moves.shape, np.intp)
+    for some in _in_turn(len(moves)):
+        ranks[some] = ranked(moves[some])
+    return ranks
 
 
 def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -106,8 +110,16 @@ def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
     Args:
         quantiles: (tickers, steps, levels) published prices. ranks: (tickers, steps, worlds).
     """
-    prices = price_at(quantiles[:, :, None, :], PROBABILITIES[None, None, :]).astype(np.float32)
-    return np.take_along_axis(prices, ranks, axis=-1)
+    drawn = np.empty(ranks.shape, np.float32)
+    for some in _in_turn(len(ranks)):
+        prices = price_at(quantiles[some, :, None, :], PROBABILITIES[None, None, :]).astype(np.float32)
+        drawn[some] = np.take_along_axis(prices, ranks[some], axis=-1)
+    return drawn
+
+
+def _in_turn(tickers: int) -> Iterator[slice]:
+    """All of them, a few at once: of five thousand tickers each step between would be 200 MB."""
+    return (slice(first, first + _AT_ONCE) for first in range(0, tickers, _AT_ONCE))
 
 
 def ranked(values: Array) -> NDArray[np.intp]:

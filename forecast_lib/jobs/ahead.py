@@ -11,15 +11,17 @@ from forecast_lib.models.forward import outputs
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
 from forecast_lib.sessions import calendar_for
+from forecast_lib.tables import empty, validate
 from forecast_lib.windows.series import TickerSeries
 
 __all__ = ["load_ahead"]
 
 
 def load_ahead(config: RunConfig) -> None:
-    """The sessions of the run's exchanges, the compiled code of its forecasts."""
+    """The sessions of the run's exchanges, the checks of its tables, the compiled code of its forecasts."""
     for calendar in dict.fromkeys(map(calendar_for, config.tickers)):
         calendar.last_known(config.as_of)
+    validate("runs", empty("runs"))
     network = network_of(config.model)
     nothing = np.zeros((2 * network.lookback, network.inputs), np.float32)
     first = network.lookback - 1

@@ -91,7 +91,7 @@ def _knowing_others(store: Store, config: RunConfig, now: dt.datetime) -> RunCon
     them: what it sees moves on to the present. Where the clock went back it stays where it is.
     """
     as_of, present = config.as_of, AsOf(config.as_of.day, now, now)
-    if as_of.known_at < as_of.now or not database.knows_later(store.con, as_of):
+    if as_of.is_past or not database.knows_later(store.con, as_of):
         return config
     return config if database.knows_later(store.con, present) else dataclasses.replace(config, as_of=present)
 
@@ -121,7 +121,7 @@ def read_market(store: Store, config: RunConfig, stages: Stages, *, goes_on: boo
     """
     every, also = renames.with_old_names(config), config.beside.tickers
     tickers = tuple(dict.fromkeys([*every.tickers, *also]))
-    if config.as_of.known_at < config.as_of.now:  # a past night again: only what was known then
+    if config.as_of.is_past:
         stored = new_prices.stored_market(store, tickers, config.as_of, config.renames)
         return _asked_for(store, stored, config)
     with new_prices.reading_digests(store, tickers, config.as_of) as begin:

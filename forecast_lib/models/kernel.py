@@ -18,7 +18,9 @@ The equations are Keras's (gates in the order input, forget, cell, output; Adam 
 compare losses, gradients and weights with Keras's own.
 """
 
+import functools
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -687,7 +689,7 @@ def supports(network: Network) -> bool:
 
 
 class Kernel:
-    """One network in training: its weights, its optimiser's state and its workspace, all freed with it.
+    """One network in training: its weights and its optimiser's state; the workspace is its thread's.
 
     Args:
         start: the weights to begin at.
@@ -709,7 +711,6 @@ class Kernel:
         self._state = _State(
             *(_aligned(_up(begin + width * (depth + 2 * _TILE_ROWS), 16)) for _ in _State._fields)
         )
-        self._workspaces: dict[int, _Work] = {}
         for name, part in self._parts(self._state.weights):
             part[...] = start[name]
 
@@ -772,35 +773,7 @@ class Kernel:
 
     def _workspace(self, batch: int) -> _Work:
         columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _TILE_COLUMNS)
-        if columns not in self._workspaces:
-            network, layers, units, length = (
-                self._network,
-                self._shape.layers,
-                self._shape.units,
-                self._shape.length,
-            )
-            work = _Work(
-                read=_aligned(
-                    layers,
-                    length + 1,
-                    _up(1 + units + max(units * (layers > 1), network.inputs), _TILE_ROWS),
-                    columns,
-                ),
-                gates=_aligned(layers, length, _up(5 * units, _TILE_ROWS) * columns),
-                cells=_aligned(layers, length + 1, units * columns),
-                back=_aligned(
-                    length + 1, max(units + _up(units, _TILE_ROWS), _up(2 * units, _TILE_ROWS)), columns
-                ),
-                d_cell=_aligned(units * columns),
-                turned=_aligned(columns * self._matrices[0, 1]),
-                head_turned=_aligned(columns * self._matrices[-1, 1]),
-                answer=_aligned(_up(network.outputs, _TILE_ROWS) * columns),
-                target=_aligned(self._steps_ahead, columns),
-                share=_aligned(self._steps_ahead, columns),
-            )
-            work.read[:, :, 0] = 1.0
-            self._workspaces[columns] = work
-        return self._workspaces[columns]
+        return _workspace_of(threading.get_ident(), self._shape, self._network.inputs, columns)
 
     def _checked(self, batches: Batches) -> tuple[Float32, Float32, Float32]:
         # Compiled code does not look where it reads.
@@ -817,6 +790,31 @@ class Kernel:
                 " window or more"
             )
         return arrays[0], arrays[1], arrays[2]
+
+
+@functools.lru_cache(maxsize=8)
+def _workspace_of(thread: int, shape: _Shape, inputs: int, columns: int) -> _Work:
+    """The one that a thread's networks of a shape use in turn: new memory for each would take a tenth of a
+    fine-tune. No pass reads what another left, but for the zeros that all leave as they are.
+    """
+    layers, units, length = shape.layers, shape.units, shape.length
+    steps_ahead = shape.outputs // (OUTPUTS_PER_STEP if shape.student_t else 1)
+    work = _Work(
+        read=_aligned(
+            layers, length + 1, _up(1 + units + max(units * (layers > 1), inputs), _TILE_ROWS), columns
+        ),
+        gates=_aligned(layers, length, _up(5 * units, _TILE_ROWS) * columns),
+        cells=_aligned(layers, length + 1, units * columns),
+        back=_aligned(length + 1, max(units + _up(units, _TILE_ROWS), _up(2 * units, _TILE_ROWS)), columns),
+        d_cell=_aligned(units * columns),
+        turned=_aligned(columns * _up(4 * units, _TILE_COLUMNS)),
+        head_turned=_aligned(columns * _up(shape.outputs, _TILE_COLUMNS)),
+        answer=_aligned(_up(shape.outputs, _TILE_ROWS) * columns),
+        target=_aligned(steps_ahead, columns),
+        share=_aligned(steps_ahead, columns),
+    )
+    work.read[:, :, 0] = 1.0
+    return work
 
 
 def _up(count: int, multiple: int) -> int:

@@ -1,5 +1,7 @@
 """Dividends and splits: which of a source's can be used, which are new, and which it has taken back."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -50,24 +52,18 @@ def unusable(actions: pd.DataFrame, rows: Histories, beside: Histories) -> tuple
     if actions.empty:
         return actions, refused_frame(())
     value, is_split = actions["value"].to_numpy(), (actions["kind"] == "split").to_numpy()
-    low, high = (
-        np.where(is_split, SPLIT_RANGE[0], np.nextafter(0, 1)),
-        np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE),
-    )
-    impossible = ~((value >= low) & (value <= high))
+    possible = np.where(is_split, value >= SPLIT_RANGE[0], value > 0)
+    possible &= value <= np.where(is_split, SPLIT_RANGE[1], LARGEST_PRICE)
     rivals = actions.duplicated(_KEY, keep=False).to_numpy()
     dear = ~is_split & (value >= _close_before(actions, rows, beside))
     several = "several of its kind on one session, with different values"
-    reasons = np.select(
-        [impossible, rivals, dear],
-        ["no possible value", several, "a dividend not smaller than the close before it"],
-        "",
-    )
+    words = ["no possible value", several, "a dividend not smaller than the close before it"]
+    reasons = np.select([~possible, rivals, dear], words, "")
     bad = reasons != ""
     refused = actions[bad].assign(
         row=[as_json(each) for each in actions.loc[bad, list(ACTION_COLUMNS)].to_dict("records")],
         origin="corporate action",
-        rule=np.where(dear & ~impossible & ~rivals, "dividend_above_price", "bad_action")[bad],
+        rule=np.where(dear & possible & ~rivals, "dividend_above_price", "bad_action")[bad],
         reason=reasons[bad],
     )
     return actions[~bad], refused_frame([refused])
@@ -111,22 +107,18 @@ def withdrawn(offered: Offered, actions: pd.DataFrame, known: pd.DataFrame) -> p
     lost = before.loc[~among(before, actions), _COLUMNS] if len(before) else before[_COLUMNS]
     if lost.empty:
         return lost
-    spoken = [
-        _speaks_of(offered, Ticker(row.ticker), row.session, str(row.kind)) for row in lost.itertuples()
-    ]
-    gone = lost[np.array(spoken, dtype=bool)]
+    gone = lost[np.array([_speaks_of(offered, row) for row in lost.itertuples()], dtype=bool)]
     return gone.assign(value=gone["kind"].map(WITHDRAWN).astype(float))
 
 
-def _speaks_of(offered: Offered, ticker: Ticker, session: pd.Timestamp, kind: str) -> bool:
-    told = offered.told.get(ticker)
-    if told is None or told.problem is not None or kind not in told.action_kinds:
+def _speaks_of(offered: Offered, action: Any) -> bool:
+    """Whether the answer would list such an action."""
+    told = offered.told.get(Ticker(action.ticker))
+    if told is None or told.problem is not None or action.kind not in told.action_kinds:
         return False
-    days = offered.rows.part(offered.rows.tickers.index(ticker)).sessions
-    if not len(days):
-        return False
-    first = days[0] if told.actions_from is None else told.actions_from
-    return bool(first <= np.datetime64(session, "D") <= days[-1])
+    days = offered.rows.part(offered.rows.tickers.index(action.ticker)).sessions
+    first = days[:1] if told.actions_from is None else told.actions_from
+    return bool(len(days) and first <= np.datetime64(action.session, "D") <= days[-1])
 
 
 def overlaid_actions(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

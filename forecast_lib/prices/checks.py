@@ -26,7 +26,7 @@ from forecast_lib.prices.rules.view import Exchanges
 from forecast_lib.prices.screen import Screened, rows_beside, screen
 from forecast_lib.prices.source import Offered, Told, actions_frame
 from forecast_lib.sessions import TickerCalendar, calendar_for
-from forecast_lib.tables import empty, typed
+from forecast_lib.tables import empty, stacked, typed
 from forecast_lib.windows.histories import Histories, splits_of
 
 __all__ = ["Before", "Checked", "Hold", "check", "counting", "nothing_before"]
@@ -231,6 +231,7 @@ def check(
     for ticker, hold in [*doubts, *_by_choice(breaches, severities)]:
         if severities[hold.rule] == "hold_ticker":
             holds.setdefault(ticker, hold)
+    all_actions = pd.concat([actions, gone, moves.inferred(before.actions, actions)], ignore_index=True)
     listed = [screened.quarantined(), offered.refused.assign(field=None), bad_actions.assign(field=None)]
     return Checked(
         screened,
@@ -238,12 +239,8 @@ def check(
         moves,
         moves.changed(before.verdicts),
         _good(screened, holds, before.rows),
-        pd.concat([actions, gone, moves.inferred(before.actions, actions)], ignore_index=True).astype(
-            {"source": "str"}
-        ),
-        pd.concat([part for part in listed if len(part)] or listed[:1], ignore_index=True).astype(
-            {"field": "str"}
-        ),
+        all_actions.astype({"source": "str"}),
+        stacked(listed).astype({"field": "str"}),
         _counted(breaches, doubts, severities),
         holds,
         _flags(screened, moves, {ticker: words for ticker, words, stays in currencies if stays}),
@@ -270,10 +267,8 @@ def _known_by(actions: pd.DataFrame, calendars: Mapping[str, TickerCalendar], as
     if actions.empty:
         return actions
     last = {calendar: calendar.last_known(as_of) for calendar in set(calendars.values())}
-    return actions[
-        actions["session"]
-        <= actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
-    ]
+    known = actions["ticker"].map({ticker: last[calendar] for ticker, calendar in calendars.items()})
+    return actions[actions["session"] <= known]
 
 
 def _good(screened: Screened, holds: Mapping[str, Hold], stored: Histories) -> Histories:
@@ -297,27 +292,16 @@ def _breaches(screened: Screened, *refused: pd.DataFrame) -> pd.DataFrame:
     row of bad data was lost.
     """
     rows, names = screened.offered.rows, np.array(screened.offered.rows.tickers, dtype=object)
-    parts = [
-        pd.DataFrame(
-            {
-                "ticker": names[rows.of[strike.rows]],
-                "session": rows.sessions[strike.rows].astype("datetime64[us]"),
-                "rule": strike.rule,
-                "reason": "",
-                "lost": ~screened.kept[strike.rows] & (strike.rule not in HARMLESS_RULES),
-            }
-        )
-        for strike in screened.strikes
-    ]
-    parts += [
-        frame[["ticker", "session", "rule", "reason"]].assign(
-            lost=(frame["origin"] != "corporate action") & frame["session"].notna()
-        )
-        for frame in refused
-    ]
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True).astype(
-        {"lost": bool}
-    )
+    parts = []
+    for strike in screened.strikes:
+        days = rows.sessions[strike.rows].astype("datetime64[us]")
+        lost = ~screened.kept[strike.rows] & (strike.rule not in HARMLESS_RULES)
+        struck = {"ticker": names[rows.of[strike.rows]], "session": days, "rule": strike.rule}
+        parts.append(pd.DataFrame({**struck, "reason": "", "lost": lost}))
+    for frame in refused:
+        lost = (frame["origin"] != "corporate action") & frame["session"].notna()
+        parts.append(frame[["ticker", "session", "rule", "reason"]].assign(lost=lost))
+    return stacked(parts).astype({"lost": bool})
 
 
 def _other_currencies(rows: Histories, stored: Histories) -> Iterator[tuple[str, str, bool]]:
@@ -362,9 +346,8 @@ def _doubtful(screened: Screened, breaches: pd.DataFrame, beside: Histories) -> 
         if len(lost) < _FEWEST_REFUSED or ticker not in rows.tickers:
             continue
         place, bad = rows.tickers.index(ticker), lost["session"].to_numpy("datetime64[D]")
-        fine = np.concatenate(
-            [rows.sessions[(rows.of == place) & screened.kept], beside.sessions[beside.of == place]]
-        )
+        mine = rows.sessions[(rows.of == place) & screened.kept]
+        fine = np.concatenate([mine, beside.sessions[beside.of == place]])
         recent = np.union1d(bad, fine)[-_RECENT:]
         wrong = recent[np.isin(recent, bad) & ~np.isin(recent, fine)]
         if len(wrong) >= _FEWEST_REFUSED and 2 * len(wrong) > len(recent):
@@ -388,10 +371,8 @@ def _not_daily(good: Histories, beside: Histories) -> Iterator[tuple[str, Hold]]
         before = np.flatnonzero(np.diff(days) < _APART)
         begin = int(before[-1]) + 1 if len(before) else 0  # the last row that is one of a day
         if len(days) - 1 - begin >= _STEPS_APART:
-            reason = (
-                f"its last {len(days) - begin} rows lie {_APART.astype(int)} days or more apart: expected one"
-                " for each session, not each week or month"
-            )
+            lie = f"its last {len(days) - begin} rows lie {_APART.astype(int)} days or more apart"
+            reason = f"{lie}: expected one for each session, not each week or month"
             yield good.tickers[place], Hold("not_daily", reason, days[begin + 1] if len(before) else None)
 
 
@@ -409,15 +390,11 @@ def _counted(
     """Ticker, rule, severity, rows and session: a line for each ticker and rule; several figures of one row
     count once a figure.
     """
-    whole = pd.DataFrame(
-        [(ticker, hold.rule, pd.NaT) for ticker, hold in doubts], columns=["ticker", "rule", "session"]
-    )
-    found = pd.concat(
-        [breaches[whole.columns], whole.astype({"session": "datetime64[us]"})], ignore_index=True
-    )
-    counted = found.groupby(["ticker", "rule"], as_index=False).agg(
-        rows=("rule", "size"), session=("session", "min")
-    )
+    columns = ["ticker", "rule", "session"]
+    whole = pd.DataFrame([(ticker, hold.rule, pd.NaT) for ticker, hold in doubts], columns=columns)
+    found = pd.concat([breaches[columns], whole.astype({"session": "datetime64[us]"})], ignore_index=True)
+    by_rule = found.groupby(["ticker", "rule"], as_index=False)
+    counted = by_rule.agg(rows=("rule", "size"), session=("session", "min"))
     counted = counted.assign(severity=counted["rule"].map(severities), order=counted["rule"].map(RULE_ORDER))
     counted = counted.sort_values(["ticker", "order"], ignore_index=True)
     return typed("quality_counts", counted[["ticker", "rule", "severity", "rows", "session"]])
@@ -434,13 +411,9 @@ def _flags(screened: Screened, moves: Judged, currencies: Mapping[str, str]) -> 
     for name, values in screened.left.figures.items():
         if values is rows.figures[name]:
             continue
-        counts = np.bincount(
-            rows.of[np.isnan(values) & ~np.isnan(rows.figures[name])], minlength=len(rows.tickers)
-        )
-        for place in np.flatnonzero(counts).tolist():
-            flags[rows.tickers[place]].append(
-                f"{counts[place]} {name} {'value' if counts[place] == 1 else 'values'} refused"
-            )
+        refused = rows.of[np.isnan(values) & ~np.isnan(rows.figures[name])]
+        for place, count in zip(*np.unique(refused, return_counts=True), strict=True):
+            flags[rows.tickers[place]].append(f"{count} {name} {'value' if count == 1 else 'values'} refused")
     for ticker, told in screened.offered.told.items():
         flags[ticker] += [text for text in (told.assumption, told.torn) if text is not None]
     for ticker, words in currencies.items():

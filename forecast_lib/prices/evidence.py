@@ -233,6 +233,7 @@ class _Judge:
         usual_span, usual_volume = _median(self.span[lately]), _median(self.volume[lately])
         nights = np.minimum(np.abs(np.diff(self.close[before]) - self.day[before][1:]), CLIPPED)
         night = ABS_TO_STD * _mean(nights) if np.isfinite(nights).sum() >= FEWEST else _NIGHT * self.usual[at]
+        opens_at = (self.close - self.day)[at + 1 : at + 2] - self.close[at]
         stir = _STIR * np.log1p((self.market[at : after.stop] / self.usual[at]) ** 2)
         return Seen(
             move=float(move),
@@ -250,11 +251,7 @@ class _Judge:
             volume_spread=_spread(self.volume[lately] - usual_volume),
             unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
             after=self.close[after] - self.close[at] - self.market[after].cumsum(),
-            open_after=(
-                float((self.close - self.day)[at + 1] - self.close[at])
-                if at + 1 < len(self.close)
-                else np.nan
-            ),
+            open_after=opens_at[0] if len(opens_at) else np.nan,
             span_after=_mean(np.log(self.span[after] / usual_span) - stir[1:]),
         )
 
@@ -310,11 +307,9 @@ def sentence(verdict: Verdict) -> str:
     taken as a split of 2:1 that the source does not list
     """
     seen = verdict.evidence
+    day = np.datetime_as_string(verdict.session, "D")
     parts = [
-        (
-            f"close moved by {seen['move']:+.1%} on"
-            f" {np.datetime_as_string(verdict.session, 'D')} ({seen['usual_days']:.0f} usual days)"
-        ),
+        f"close moved by {seen['move']:+.1%} on {day} ({seen['usual_days']:.0f} usual days)",
         f"{seen['before_the_open']:.0%} of it before the open" if "before_the_open" in seen else "",
         " and ".join(
             f"{name} {seen[f'{name}_times']:.1f} times the usual"
@@ -323,9 +318,8 @@ def sentence(verdict: Verdict) -> str:
         ),
         f"{seen['taken_back']:.0%} of it taken back by the next close" if "taken_back" in seen else "",
     ]
-    words = _WORDS[verdict.verdict].format(
-        ratio=split_words(verdict.ratio), factor=f"{seen.get('factor', 1.0):g}"
-    )
+    factor = f"{seen.get('factor', 1.0):g}"
+    words = _WORDS[verdict.verdict].format(ratio=split_words(verdict.ratio), factor=factor)
     if seen.get("by") == "announcement":
         words += " yet, as it was announced"
     elif verdict.verdict == "unit" and verdict.ratio != 1:

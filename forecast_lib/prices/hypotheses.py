@@ -176,9 +176,12 @@ LEVELS = {
 
 def posterior(seen: Seen, can_split: bool) -> dict[str, Values]:
     """Story -> probability of each of its LEVELS, all that was seen considered."""
-    stories = {"real": _real, "bad_print": _bad_print, "unit": _unit} | (
-        {"split": _split} if can_split else {}
-    )
+    stories = {
+        "real": _real,
+        "bad_print": _bad_print,
+        "unit": _unit,
+        **({"split": _split} if can_split else {}),
+    }
     logs = {kind: LEVELS[kind].log_prior + likelihood(seen) for kind, likelihood in stories.items()}
     total = np.logaddexp.reduce(np.concatenate(list(logs.values())))
     return {kind: np.exp(each - total) for kind, each in logs.items()}
@@ -196,17 +199,11 @@ def _real(seen: Seen) -> Values:
     traded = np.log(1.5 * _TAIL / usual_days**4 / scale) + _like(np.log(seen.range / size), _WIDE_RANGE)
     traded += _mixed(_within(seen, size), _student(seen.night, seen.night_scale, _NIGHT), _OPENS_ANYWHERE)
     traded += _like(seen.volume, _HIGH_VOLUME, seen.volume_spread) + _like(seen.span_after, _WIDE_AFTER)
-    traded += _mixed(
-        _goes_on(seen), _goes_on(seen, float(np.hypot(1.0, 0.25 * size / seen.scale))), _CALM_AFTER
-    )
+    lively = float(np.hypot(1.0, 0.25 * size / seen.scale))
+    traded += _mixed(_goes_on(seen), _goes_on(seen, lively), _CALM_AFTER)
     if seen.has_stayed:
-        step = (
-            np.log(_STEP)
-            + _any_size(seen, _STEP_SIZE)
-            + _quiet_bar(seen)
-            + _quiet_days(seen)
-            + _goes_on(seen)
-        )
+        step = np.log(_STEP) + _any_size(seen, _STEP_SIZE) + _quiet_bar(seen)
+        step = step + _quiet_days(seen) + _goes_on(seen)
         traded = np.logaddexp(traded, step)
     return np.array([traded + _adjusted(seen, 0.002)])
 
@@ -217,20 +214,12 @@ def _bad_print(seen: Seen) -> Values:
     """
     if seen.has_stayed:
         return np.array([-np.inf])
-    close_alone = _student(seen.night, seen.night_scale, _NIGHT) + _like(
-        np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE
-    )
+    close_alone = _student(seen.night, seen.night_scale, _NIGHT)
+    close_alone = close_alone + _like(np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE)
     close_alone += np.log(_CLOSES_AT_EDGE_IF_WRONG[seen.at_edge] / _CLOSES_AT_EDGE[seen.at_edge])
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
-    return np.array(
-        [
-            _any_size(seen, _PRINT_SIZE)
-            + bar
-            + _quiet_days(seen)
-            + _goes_on_or_back(seen, _PRINT_STAYS)
-            + _adjusted(seen, 0.2)
-        ]
-    )
+    story = _any_size(seen, _PRINT_SIZE) + bar + _quiet_days(seen)
+    return np.array([story + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
 
 
 def _unit(seen: Seen) -> Values:

@@ -23,7 +23,8 @@ from forecast_lib.domain import AsOf
 from forecast_lib.prices.rules import NEIGHBOUR_RULES, ROW_RULES, RULE_ORDER, RULES
 from forecast_lib.prices.rules.rule import ROW, Rule
 from forecast_lib.prices.rules.view import Exchanges, Flags, View
-from forecast_lib.prices.source import VALUES, Offered, as_json
+from forecast_lib.prices.source import REFUSED_COLUMNS, VALUES, Offered, as_json
+from forecast_lib.tables import typed
 from forecast_lib.windows.histories import Histories, Splits, key_of
 
 __all__ = ["TAIL_SESSIONS", "Screened", "Strike", "portions", "rows_beside", "screen"]
@@ -109,30 +110,28 @@ class Screened:
             reason, fields = "; ".join(dict.fromkeys(self._reason(place, strike) for strike in strikes)), None
             if not costs_row(strikes[0], self.severities):
                 names = [name for name in VALUES if any(strike.field == name for strike in strikes)]
-                fields, listed = (
-                    ", ".join(names),
-                    " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))),
-                )
-                reason = f"{reason}; only {listed} {'was' if len(names) == 1 else 'were'} refused"
+                fields, were = ", ".join(names), "was" if len(names) == 1 else "were"
+                listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+                reason = f"{reason}; only {listed} {were} refused"
             day = rows.sessions[place]
             session = day if _PLAUSIBLE[0] <= day <= _PLAUSIBLE[1] else np.datetime64("NaT")
             text = as_json({"session": day, **{name: float(rows.figures[name][place]) for name in VALUES}})
-            lines.append(
-                (rows.tickers[rows.of[place]], session, text, place, strikes[0].rule, reason, fields)
-            )
-        frame = pd.DataFrame(lines, columns=["ticker", "session", "row", "origin", "rule", "reason", "field"])
-        frame["origin"] = list(self.offered.origins(frame["origin"].to_numpy(np.intp)))
-        return frame.astype({name: "datetime64[us]" if name == "session" else "str" for name in frame})
+            ticker = rows.tickers[rows.of[place]]
+            lines.append((ticker, session, text, place, strikes[0].rule, reason, fields))
+        frame = pd.DataFrame(lines, columns=["ticker", *REFUSED_COLUMNS, "field"])
+        origins = list(self.offered.origins(frame["origin"].to_numpy(np.intp)))
+        return typed("quarantined_prices", frame.assign(origin=origins))
 
     def _reason(self, place: int, strike: Strike) -> str:
         if strike.reason is not None:
             return strike.reason
-        rows, now = self.offered.rows, f"{self.as_of.now:%Y-%m-%d %H:%M}"
-        figures = {name: values[place] for name, values in rows.figures.items()}
-        calendar = self.exchanges.calendars[self.exchanges.of[rows.of[place]]].name
-        return RULES[strike.rule].words.format(
-            **figures, field=strike.field, calendar=calendar, as_of=self.as_of.day, now=now
-        )
+        rows = self.offered.rows
+        seen = {
+            **{name: values[place] for name, values in rows.figures.items()},
+            "calendar": self.exchanges.calendars[self.exchanges.of[rows.of[place]]].name,
+            "now": f"{self.as_of.now:%Y-%m-%d %H:%M}",
+        }
+        return RULES[strike.rule].words.format(**seen, field=strike.field, as_of=self.as_of.day)
 
 
 def costs_row(strike: Strike, severities: Mapping[str, str]) -> bool:
@@ -169,14 +168,10 @@ def screen(
     strikes: dict[tuple[str, str], list[NDArray[np.intp]]] = defaultdict(list)
 
     def note(rules: Sequence[Rule], view: View, places: NDArray[np.intp]) -> None:
-        found = (
-            (rule, field, flags)
-            for rule in rules
-            if rule.find
-            for field, flags in rule.find(view).items()
-            if flags.any()
-        )
+        found = ((rule, *each) for rule in rules if rule.find for each in rule.find(view).items())
         for rule, field, flags in found:
+            if not flags.any():
+                continue
             struck = places[flags]
             struck = struck[~forgiven[struck]]
             strikes[rule.name, field].append(struck)
@@ -203,20 +198,11 @@ def screen(
             left, places = (left, places) if kept[mine].all() else (left.rows(kept[mine]), places[kept[mine]])
             together, places = _together(left, places, stored.rows(slice(before[low], before[high])))
             note(NEIGHBOUR_RULES, View(together, places >= 0, exchanges, splits, as_of), places)
-    joined = [
-        Strike(*key, np.concatenate(parts))
-        for key, parts in sorted(strikes.items(), key=lambda each: RULE_ORDER[each[0][0]])
-    ]
+    in_order = sorted(strikes.items(), key=lambda each: RULE_ORDER[each[0][0]])
+    joined = [Strike(*key, np.concatenate(parts)) for key, parts in in_order]
+    struck = tuple(strike for strike in joined if len(strike.rows))
     left = dataclasses.replace(rows, figures=figures)
-    return Screened(
-        offered,
-        left,
-        kept,
-        tuple(strike for strike in joined if len(strike.rows)),
-        severities,
-        as_of,
-        exchanges,
-    )
+    return Screened(offered, left, kept, struck, severities, as_of, exchanges)
 
 
 def portions(ends: NDArray[np.intp]) -> list[tuple[int, int]]:
@@ -235,8 +221,7 @@ def _together(
     if len(stored):
         rows, came_from = Histories.side_by_side([stored, offered], offered.tickers)
         places = np.concatenate([np.full(len(stored), -1), places])[came_from]
-    keys = rows.keys()
-    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+    last = rows.is_last()
     return (rows, places) if last.all() else (rows.rows(last), places[last])
 
 
@@ -266,9 +251,8 @@ def _released(rows: Histories, released: pd.DataFrame) -> Flags:
     """(rows,) those that a person released, with the same figures."""
     forgiven, keys = np.zeros(len(rows), dtype=bool), rows.keys() if len(released) else np.empty(0, np.int64)
     of = pd.Index(rows.tickers).get_indexer(released["ticker"]).astype(np.int32)
-    for key, text in zip(
-        key_of(of, released["session"].to_numpy("datetime64[D]")).tolist(), released["row"], strict=True
-    ):
+    days = released["session"].to_numpy("datetime64[D]")
+    for key, text in zip(key_of(of, days).tolist(), released["row"], strict=True):
         then = np.array([json.loads(text).get(name) for name in VALUES], dtype=float)
         for row in range(*np.searchsorted(keys, [key, key + 1])):
             now = [rows.figures[name][row] for name in VALUES]

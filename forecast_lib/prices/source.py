@@ -139,19 +139,13 @@ class Offered:
         def origins(at: NDArray[np.intp]) -> list[str]:
             where = came_from[at]
             owner = np.searchsorted(starts, where, side="right") - 1
-            return [
-                str(parts[part].origins(np.array([place - starts[part]]))[0])
-                for part, place in zip(owner, where, strict=True)
-            ]
+            places = zip(owner, where - starts[owner], strict=True)
+            return [str(parts[part].origins(np.array([place]))[0]) for part, place in places]
 
+        actions = actions_frame(part.actions for part in parts)
+        refused = refused_frame(part.refused for part in parts)
         told = {ticker: said for part in parts for ticker, said in part.told.items()}
-        return cls(
-            rows,
-            actions_frame(part.actions for part in parts),
-            refused_frame(part.refused for part in parts),
-            told,
-            origins,
-        )
+        return cls(rows, actions, refused, told, origins)
 
     @classmethod
     def nothing(cls, told: Mapping[Ticker, Told]) -> "Offered":
@@ -272,20 +266,14 @@ def listed_actions(
         days, dividends, splits: (rows,) in the order in which the actions are wanted; None where the source
             has none.
     """
-    given = [("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])]
-    found = [
-        (kind, values, np.flatnonzero(~np.isnan(values) & ~np.isin(values, no)))
-        for kind, values, no in given
-        if values is not None
-    ]
-    at = np.concatenate([np.empty(0, np.intp), *(places for *_, places in found)])
-    order = np.argsort(at, kind="stable")
-    kinds = np.repeat([kind for kind, *_ in found], [len(places) for *_, places in found])[order]
-    values = np.concatenate([np.empty(0), *(values[places] for _, values, places in found)])[order]
-    owner = ticker if isinstance(ticker, str) else ticker[at[order]].astype(str)
-    return actions_frame(
-        [pd.DataFrame({"ticker": owner, "session": days[at[order]], "kind": kinds, "value": values})]
-    )
+    parts = []
+    for kind, values, no in (("dividend", dividends, [0.0]), ("split", splits, [0.0, 1.0])):
+        if values is not None:
+            at = np.flatnonzero(~np.isnan(values) & ~np.isin(values, no))
+            owner = ticker if isinstance(ticker, str) else ticker[at].astype(str)
+            listed = {"ticker": owner, "session": days[at], "kind": kind, "value": values[at]}
+            parts.append(pd.DataFrame(listed, index=at))
+    return actions_frame([pd.concat(parts).sort_index(kind="stable")] if parts else ())
 
 
 def actions_frame(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -304,11 +292,8 @@ def _joined_frame(parts: Iterable[pd.DataFrame], types: Mapping[str, Any]) -> pd
     filled = [part[list(types)] for part in parts if len(part)]
     if not filled:
         return _empty_frame(tuple(types.items())).copy()
-    return (
-        (filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True))
-        .astype(dict(types))
-        .reset_index(drop=True)
-    )
+    joined = filled[0] if len(filled) == 1 else pd.concat(filled)
+    return joined.astype(dict(types)).reset_index(drop=True)
 
 
 @functools.cache

@@ -47,6 +47,7 @@ _ASSUMED = (
     "splits of {} are too small for the closes to tell: prices are taken to be {}, as in most files of the"
     " kind"
 )
+_IN_WORDS = {"as_traded": "as traded", "split_adjusted": "split-adjusted"}
 _TORN = (
     "the closes around its splits fit neither traded nor split-adjusted prices: rows before {}, the last"
     " split, are left out; correct the split column"
@@ -96,44 +97,34 @@ def on_traded_basis(rows: Histories, actions: pd.DataFrame, split_column: str) -
         return Traded(rows, actions, slice(None), {}, {})
     stays, assumed, torn = np.ones(len(rows), dtype=bool), {}, {}
     figures = dict(rows.figures)
-    days, kinds, values = (
-        actions["session"].to_numpy("datetime64[D]"),
-        actions["kind"].to_numpy(),
-        actions["value"].to_numpy(copy=True),
-    )
+    days, kinds = actions["session"].to_numpy("datetime64[D]"), actions["kind"].to_numpy()
+    values = actions["value"].to_numpy(copy=True)
     by_ticker, bounds = actions.groupby("ticker").indices, rows.bounds()
     for ticker in splitting:
         place, own = rows.tickers.index(ticker), by_ticker[ticker]
         mine, paid = slice(*bounds[place : place + 2]), own[kinds[own] == "dividend"]
         sessions, closes = rows.sessions[mine], rows.figures["close"][mine]
-        priced = sessions[closes > 0][-1:]
-        splits = own[
-            (kinds[own] == "split")
-            & (days[own] <= (priced if len(priced) else _BEFORE_ALL))
-            & (values[own] > 0)
-        ]
+        newest = np.append(_BEFORE_ALL, sessions[closes > 0])[-1]
+        splits = own[(kinds[own] == "split") & (days[own] <= newest) & (values[own] > 0)]
         splits = splits[~pd.Series(days[splits]).duplicated(keep=False).to_numpy()]
         basis = share_basis(sessions, closes, days[splits], values[splits])
+        by_habit: Basis = "as_traded" if split_column == _TRADED_BY_HABIT else "split_adjusted"
         if basis == "contradictory":
             stays[mine], torn[ticker] = sessions >= days[splits].max(), _TORN.format(days[splits].max())
         elif len(splits) and basis == "no_evidence":
-            usual = "as traded" if split_column == _TRADED_BY_HABIT else "split-adjusted"
-            assumed[ticker] = _ASSUMED.format(", ".join(f"{ratio:g}" for ratio in values[splits[:5]]), usual)
-        if len(splits) and (
-            basis == "split_adjusted" or (basis == "no_evidence" and split_column != _TRADED_BY_HABIT)
-        ):
+            ratios = ", ".join(f"{ratio:g}" for ratio in values[splits[:5]])
+            assumed[ticker], basis = _ASSUMED.format(ratios, _IN_WORDS[by_habit]), by_habit
+        if basis == "split_adjusted":
             shares = shares_since(sessions, days[splits], values[splits])
-            for name, undone in as_traded(
-                {name: column[mine] for name, column in figures.items()}, shares
-            ).items():
+            undivided = as_traded({name: column[mine] for name, column in figures.items()}, shares)
+            for name, undone in undivided.items():
                 if figures[name] is rows.figures[name]:
                     figures[name] = figures[name].copy()
                 figures[name][mine] = undone
             values[paid] *= shares_since(days[paid], days[splits], values[splits])
     traded = dataclasses.replace(rows, figures=figures)
-    return Traded(
-        traded if stays.all() else traded.rows(stays), actions.assign(value=values), stays, assumed, torn
-    )
+    traded = traded if stays.all() else traded.rows(stays)
+    return Traded(traded, actions.assign(value=values), stays, assumed, torn)
 
 
 def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> Basis:
@@ -158,23 +149,14 @@ def share_basis(sessions: Days, closes: Values, days: Days, ratios: Values) -> B
     # A standard deviation, were the moves normal.
     usual = 1.4826 * np.median(sizes) if len(sizes) >= _FEWEST_MOVES else 0.0
     least = min(_CLEAR_SPLIT * usual, _LARGE_SPLIT) if usual > 0 else _LARGE_SPLIT
-    verdicts: set[Basis] = set()
-    for day, ratio in zip(days, np.log(ratios), strict=True):
-        at = int(np.searchsorted(sessions, day))
-        if (
-            abs(ratio) >= least
-            and 0 < at < len(sessions)
-            and sessions[at] - sessions[at - 1] <= _LONGEST_HOLE
-        ):
-            followed = (logs[at - 1] - logs[at]) / ratio
-            verdicts.add(
-                "split_adjusted"
-                if followed < _ADJUSTED_BELOW
-                else "as_traded"
-                if followed > _TRADED_ABOVE
-                else "contradictory"
-            )
-    clear = verdicts - {"contradictory"}
-    if not verdicts:
+    at, logs_of = np.searchsorted(sessions, days), np.log(ratios)
+    tells = (np.abs(logs_of) >= least) & (at > 0) & (at < len(sessions))
+    at, logs_of = at[tells], logs_of[tells]
+    near = sessions[at] - sessions[at - 1] <= _LONGEST_HOLE
+    followed = ((logs[at - 1] - logs[at]) / logs_of)[near]
+    if not len(followed):
         return "no_evidence"
-    return clear.pop() if len(clear) == 1 else "contradictory"
+    adjusted, traded = bool((followed < _ADJUSTED_BELOW).any()), bool((followed > _TRADED_ABOVE).any())
+    if adjusted == traded:
+        return "contradictory"
+    return "split_adjusted" if adjusted else "as_traded"

@@ -135,7 +135,7 @@ class ParquetFiles:
             try:
                 yield con
             except duckdb.Error:
-                del self._engine
+                self.__dict__.pop("_engine", None)  # of several threads each may have met it
                 raise
 
 

@@ -161,9 +161,13 @@ class Histories:
 
     def last_of_each(self) -> "Histories":
         """One row a ticker and session: of several the last."""
-        keys = self.keys()
-        last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+        last = self.is_last()
         return self if last.all() else self.rows(last)
+
+    def is_last(self) -> NDArray[np.bool_]:
+        """(rows,) whether it is the last of its ticker and session."""
+        keys = self.keys()
+        return np.append(keys[1:] != keys[:-1], True)[: len(keys)]
 
     def placed(self, tickers: Sequence[str]) -> "Histories":
         """The same rows, their places counted in a longer list of tickers; both lists are in the order of

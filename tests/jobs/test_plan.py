@@ -129,7 +129,7 @@ def test_every_worker_gets_several_shards(config, items, workers, size, lengths)
 
 
 def test_light_work_goes_in_larger_shards_but_still_to_every_worker(config):
-    two = dataclasses.replace(config, workers=2, shard_size=8)
+    two = dataclasses.replace(config, workers=2, shard_size=16)
     assert [len(shard) for shard in shards(range(500), two, light=True)] == [64] * 7 + [52]
     assert [len(shard) for shard in shards(range(10), two, light=True)] == [3, 3, 3, 1]
 
@@ -181,6 +181,15 @@ def test_forecasts_are_the_same_whatever_the_shards():
         assert np.array_equal(alone.forecast.forecasts.quantiles, beside.forecast.forecasts.quantiles)
         assert np.array_equal(alone.forecast.weights, beside.forecast.weights)
         assert np.array_equal(alone.drivers.effects, beside.drivers.effects)
+
+
+def test_an_answer_holds_its_own_numbers_only():
+    """Hundreds of cutoffs weigh the parts: with them thousands of answers were gigabytes."""
+    (made,) = (each.forecast for each in forecast_shard([Question(SERIES, BUNDLE)], 2))
+    for each in (made.forecasts, *made.parts.values()):
+        for values in (each.cutoffs, each.point, each.sigma, each.quantiles):
+            assert len(values) == 1
+            assert values.base is None or values.base.nbytes == values.nbytes
 
 
 def test_models_of_the_runs_own_evening_do_not_count_except_to_forecast(config, tmp_path):

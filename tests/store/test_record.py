@@ -1,7 +1,8 @@
 """One run, one transaction: everything or nothing, and only what keeps the rules."""
 
+import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,14 @@ def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:
             pd.testing.assert_frame_equal(read_table(con, table), validate(table, frame), check_dtype=True)
 
 
-@pytest.mark.parametrize("sizes", [(2, 2), (1, 3), (4,), (3, 0, 1)])
-def test_what_comes_in_parts_is_stored_as_if_it_came_whole(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "at_once"),
+    [((2, 2), 100), ((1, 3), 2), ((4,), 3), ((3, 0, 1), 1), ((3, 0, 1), 100), ((1, 1, 2), 3)],
+)
+def test_what_comes_in_parts_is_stored_as_if_it_came_whole(
+    tmp_path: Path, sizes: tuple[int, ...], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_AT_ONCE", at_once)
     whole, frames = night(0)["forecasts"], night(0)
     with Spool(tmp_path) as spool:
         for place, size in enumerate(sizes):
@@ -58,6 +65,32 @@ def test_what_comes_in_parts_is_stored_as_if_it_came_whole(tmp_path: Path, sizes
     assert entry["rows"]["forecasts"] == 4
     with database.open_working(tmp_path, now(1)) as con:
         pd.testing.assert_frame_equal(read_table(con, "forecasts"), validate("forecasts", whole))
+
+
+class Watched:
+    """Forecasts in parts of one row, and how many such frames there are when the next one is asked for."""
+
+    def __init__(self, whole: pd.DataFrame) -> None:
+        self.whole, self.held = whole, list[int]()
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        for row in range(len(self.whole)):
+            yield self.whole.iloc[row : row + 1].reset_index(drop=True)
+            frames = (each for each in gc.get_objects() if isinstance(each, pd.DataFrame))
+            self.held.append(sum(len(each) == 1 and "q005" in each for each in frames))
+
+
+def test_what_was_appended_is_not_held_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What DuckDB is told of by name stays until the transaction ends: millions of rows in memory."""
+    monkeypatch.setattr(database, "_AT_ONCE", 1)
+    frames = night(0)
+    parts = Watched(frames["forecasts"])
+    store_night(tmp_path, 0, frames | {"forecasts": parts})
+    assert len(parts.held) == 4
+    assert max(parts.held) <= 3  # one that is appended, and one as it came and as it was checked
 
 
 def test_a_part_that_breaks_a_rule_leaves_nothing_of_the_run(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from forecast_lib.sessions import TickerCalendar
 from forecast_lib.store.parquet import ParquetFiles
 from forecast_lib.store.working import reads, revisions
 from forecast_lib.store.working.store import Store
-from forecast_lib.tables import empty
+from forecast_lib.tables import empty, stacked
 from forecast_lib.windows.series import TickerSeries
 
 if TYPE_CHECKING:
@@ -92,25 +92,18 @@ class Beside:
 
 def apart(market: "Market", config: RunConfig) -> "Market":
     """The market of the tickers asked for, and beside it those that serve as covariates."""
-    also = [name for name in config.beside.tickers if name not in config.tickers]
+    names = config.beside.tickers
+    also = [name for name in names if name not in config.tickers]
     found = {
-        str(name): (market.series[name], market.calendars[name])
-        for name in config.beside.tickers
-        if name in market.series
+        str(name): (market.series[name], market.calendars[name]) for name in names if name in market.series
     }
-    left_out = [
-        f"covariate {name}: {market.problems[name].reason}"
-        for name in config.beside.tickers
-        if name in market.problems
-    ]
+    wrong = [name for name in names if name in market.problems]
+    left_out = tuple(f"covariate {name}: {market.problems[name].reason}" for name in wrong)
     parts: dict[str, Any] = {
         part: {name: value for name, value in getattr(market, part).items() if name not in also}
-        for part in (
-            *("series", "calendars", "currencies", "problems"),
-            *("rows_new", "rows_refused", "missing", "flags"),
-        )
+        for part in ("series", *market.BY_TICKER)
     }
-    return dataclasses.replace(market, **parts, beside=Beside(tickers=found, left_out=tuple(left_out)))
+    return dataclasses.replace(market, **parts, beside=Beside(tickers=found, left_out=left_out))
 
 
 def read_beside(
@@ -131,14 +124,10 @@ def read_beside(
     return known
 
 
-def _asks_files(config: RunConfig) -> bool:
-    return config.as_of.known_at >= config.as_of.now
-
-
 def _with_covariates(store: Store, config: RunConfig, path: Path, known: Beside) -> Beside:
     stored, new = reads.read_covariates(store.con, config.as_of), known.new_covariates
     said = list(known.left_out)
-    if _asks_files(config):
+    if not config.as_of.is_past:
         try:
             found = read_covariates(path, config.as_of, config.tickers, config.beside.tickers, ParquetFiles())
             said += found.left_out
@@ -147,12 +136,8 @@ def _with_covariates(store: Store, config: RunConfig, path: Path, known: Beside)
             said.append(f"covariates: {error}; what was stored before is used")
     key = ["name", "ticker", "session"]
     both = pd.concat([stored, new], ignore_index=True).drop_duplicates(key, keep="last")
-    return dataclasses.replace(
-        known,
-        covariates=both.sort_values(key, ignore_index=True),
-        new_covariates=new,
-        left_out=tuple(said),
-    )
+    both = both.sort_values(key, ignore_index=True)
+    return dataclasses.replace(known, covariates=both, new_covariates=new, left_out=tuple(said))
 
 
 def _with_events(store: Store, config: RunConfig, listed: Sequence[Listed], known: Beside) -> Beside:
@@ -163,22 +148,20 @@ def _with_events(store: Store, config: RunConfig, listed: Sequence[Listed], know
     standing = _of_sources(stored, sources).sort_values("revision").drop_duplicates(_DATE, keep="last")
     standing = standing[standing["expected"] & (standing["session"] > pd.Timestamp(as_of.day))]
     told = []
-    if asked.events is not None and _asks_files(config):
+    if asked.events is not None and not as_of.is_past:
         try:
             found = read_events(asked.events, as_of, config.tickers, ParquetFiles())
             said += found.left_out
-            mine = standing[
-                (standing["source"] == _FILES) & standing["ticker"].isin([MARKET, *config.tickers])
-            ]
-            told.append(_with_given_up(found.rows, mine, _FILES))
+            own = (standing["source"] == _FILES) & standing["ticker"].isin([MARKET, *config.tickers])
+            told.append(_with_given_up(found.rows, standing[own], _FILES))
         except FileRefused as error:
             said.append(f"events: {error}; what was stored before is used")
     for each in listed:
         said += each.left_out
         rows = each.rows.assign(announced_at=np.datetime64("NaT", "us"))
-        mine = standing[(standing["source"] == config.source.name) & standing["ticker"].isin(each.tickers)]
-        mine = mine[mine["kind"].isin(each.kinds) & (mine["session"] <= pd.Timestamp(each.until))]
-        told.append(_with_given_up(rows, mine, config.source.name))
+        own = (standing["source"] == config.source.name) & standing["ticker"].isin(each.tickers)
+        own &= standing["kind"].isin(each.kinds) & (standing["session"] <= pd.Timestamp(each.until))
+        told.append(_with_given_up(rows, standing[own], config.source.name))
     new = known.new_events
     if told:
         both = pd.concat(told, ignore_index=True).sort_values("expected", ascending=False, kind="stable")
@@ -198,9 +181,7 @@ def _with_given_up(listed: pd.DataFrame, standing: pd.DataFrame, source: str) ->
     """The dates that are listed, and those that stand and no longer are."""
     gone = standing[~pd.MultiIndex.from_frame(standing[_DATE]).isin(pd.MultiIndex.from_frame(listed[_DATE]))]
     both = [listed.assign(expected=True), gone[listed.columns].assign(expected=False)]
-    return pd.concat([each for each in both if len(each)] or both[:1], ignore_index=True).assign(
-        source=source
-    )
+    return stacked(both).assign(source=source)
 
 
 def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:
@@ -212,12 +193,8 @@ def asked_names(beside: Beside, config: RunConfig) -> tuple[str, ...]:
     newest = beside.covariates.groupby("name")["session"].max()
     asked = beside.events["expected"] & ~beside.events["kind"].isin([EX_DIVIDEND, SPLIT])
     dates = beside.events[asked].groupby("kind")["session"].max()
+    covariates = {*newest.index[newest >= day - _FORGOTTEN], *config.beside.tickers}
+    kinds = dates.index[dates >= day - _NO_MORE]
     return tuple(
-        sorted(
-            {
-                *(COVARIATE + str(name) for name in newest.index[newest >= day - _FORGOTTEN]),
-                *(COVARIATE + str(name) for name in config.beside.tickers),
-                *(EVENT + str(kind) for kind in dates.index[dates >= day - _NO_MORE]),
-            }
-        )
+        sorted({*(COVARIATE + str(name) for name in covariates), *(EVENT + str(kind) for kind in kinds)})
     )

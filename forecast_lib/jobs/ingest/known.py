@@ -78,34 +78,29 @@ class Known(Before):
         Args:
             whole: tickers that are asked for from the beginning.
         """
-        released = {
-            ticker: rows.to_numpy("datetime64[D]")
-            for ticker, rows in self.released.groupby("ticker")["session"]
+        by_person = {
+            ticker: rows.to_numpy("M8[D]") for ticker, rows in self.released.groupby("ticker")["session"]
         }
-        missing = self.gaps.loc[self.gaps["state"] == "missing"].groupby("ticker")["session"].min().to_dict()
+        missing = self.gaps.loc[self.gaps["state"] == "missing"].groupby("ticker")["session"].min()
+        gaps = missing.dt.date.to_dict()
         asked: dict[Ticker, dt.date | None] = {}
         for ticker in tickers:
             sessions = self.sessions[ticker]
-            if (
-                ticker in whole
-                or not len(sessions)
-                or _is_its_turn(ticker, sessions[-1])
-                or (ticker in released and np.isin(sessions, released[ticker]).all())
-            ):
+            nothing = not len(sessions) or (
+                ticker in by_person and np.isin(sessions, by_person[ticker]).all()
+            )
+            if ticker in whole or nothing or _is_its_turn(ticker, sessions[-1]):
                 asked[ticker] = None
             else:
-                asked[ticker] = min(
-                    sessions[-OVERLAP_SESSIONS:][0].item(), missing.get(ticker, pd.Timestamp.max).date()
-                )
+                asked[ticker] = min(sessions[-OVERLAP_SESSIONS:][0].item(), gaps.get(ticker, dt.date.max))
         return asked
 
     def asked_beyond(self, asked: Asked) -> list[Ticker]:
         """Tickers that are asked for sessions before the first stored one that was read."""
-        firsts = {ticker: self.first_session_of(ticker) for ticker in asked}
         return [
-            each
-            for each, since in asked.items()
-            if (first := firsts[each]) is not None and (since is None or since <= first)
+            ticker
+            for ticker, since in asked.items()
+            if (first := self.first_session_of(ticker)) is not None and (since is None or since <= first)
         ]
 
 
@@ -138,9 +133,8 @@ def _read_tails(con: database.Connection, names: Sequence[str], as_of: AsOf) -> 
     short = np.diff(recent.bounds()) < TAIL_SESSIONS
     if not short.any():
         return recent
-    return recent.overlaid(
-        read_histories(con, names, as_of, only=[name for name, few in zip(names, short, strict=True) if few])
-    )
+    only = np.array(names, dtype=object)[short].tolist()
+    return recent.overlaid(read_histories(con, names, as_of, only=only))
 
 
 def with_whole_past(store: Store, known: Known, tickers: Collection[str], as_of: AsOf) -> Known:

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -95,6 +95,17 @@ class Market:
     verdicts: pd.DataFrame = field(default_factory=lambda: _no_rows("price_verdicts"))
     beside: Beside = field(default_factory=Beside)
 
+    BY_TICKER: ClassVar = (
+        "calendars",
+        "currencies",
+        "problems",
+        "rows_new",
+        "rows_refused",
+        "missing",
+        "flags",
+    )
+    """Attributes by ticker beside the series."""
+
     @property
     def going_on(self) -> dict[str, TickerSeries]:
         """The series that have not ended."""
@@ -150,9 +161,8 @@ def take_in(
     again = {ticker for ticker in rewritten if asked[Ticker(ticker)] is not None}
     if again:
         known = with_whole_past(store, known, again, config.as_of)
-        found = found.overruled_by(
-            checked(ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again)))
-        )
+        whole = ask(known.asked([Ticker(ticker) for ticker in sorted(again)], again))
+        found = found.overruled_by(checked(whole))
     if rewritten:
         found = beside_the_past(found, known, rewritten, severities)
     with stage("compare"):
@@ -208,17 +218,10 @@ def _joined(
     seen, all_actions = linked(
         counting(stored.overlaid(new), newest), overlaid_actions(known.actions, actions), config.renames
     )
-    answered = {
-        ticker: calendar
-        for ticker, calendar in found.calendars.items()
-        if found.told[Ticker(ticker)].problem is None
-    }
+    answered = {str(each): found.calendars[each] for each, told in found.told.items() if told.problem is None}
     gaps = changed_gaps(seen, answered, known.gaps, as_of)
-    counts = (
-        prices["ticker"]
-        .value_counts()
-        .add(pd.Series(np.bincount(fresh.of, minlength=len(names)), index=names), fill_value=0)
-    )
+    counts = pd.Series(np.bincount(fresh.of, minlength=len(names)), index=names)
+    counts = counts.add(prices["ticker"].value_counts(), fill_value=0)
     return _market(
         seen,
         all_actions,
@@ -252,16 +255,12 @@ def _problems(found: Checked, seen: Histories, known: Known, as_of: AsOf) -> dic
     """By ticker why its newest prices are not here: no answer, a hold, or a newest row that was refused or
     waits.
     """
-    last = {ticker: seen.sessions[high - 1] for ticker, low, high in seen.spans() if high > low}
-    rows = found.quarantined[
-        found.quarantined["field"].isna() & ~found.quarantined["rule"].isin(HARMLESS_RULES)
-    ]
-    rows = rows[rows["session"].notna() & (rows["origin"] != "corporate action")].sort_values("session")
-    problems = {
-        row.ticker: Problem(row.rule, row.reason)
-        for row in rows.itertuples()
-        if row.ticker not in last or np.datetime64(row.session, "D") > last[row.ticker]
-    }
+    last = {ticker: pd.Timestamp(seen.sessions[high - 1]) for ticker, low, high in seen.spans() if high > low}
+    rows = found.quarantined
+    whole = rows["field"].isna() & rows["session"].notna() & (rows["origin"] != "corporate action")
+    rows = rows[whole & ~rows["rule"].isin(HARMLESS_RULES)].sort_values("session")
+    newest = ~(rows["session"] <= rows["ticker"].map(last))
+    problems = {row.ticker: Problem(row.rule, row.reason) for row in rows[newest].itertuples()}
     problems |= {ticker: Problem(hold.rule, hold.reason) for ticker, hold in found.holds.items()}
     return problems | {
         str(ticker): _problem_of(ticker, told.problem, known, found.calendars[ticker], as_of)
@@ -276,12 +275,8 @@ def _problem_of(
     if isinstance(error, FileRefused):
         return Problem("file_refused", str(error))
     if isinstance(error, UnknownTicker):
-        once_had = len(known.sessions[ticker]) > 0
-        return Problem(
-            *judged_absence(
-                error, known.statuses[known.statuses["ticker"] == ticker], calendar, as_of, once_had=once_had
-            )
-        )
+        before, once_had = known.statuses[known.statuses["ticker"] == ticker], len(known.sessions[ticker]) > 0
+        return Problem(*judged_absence(error, before, calendar, as_of, once_had=once_had))
     if isinstance(error, TickerError):
         return Problem(error.rule, error.reason)
     return Problem(type(error).__name__, str(error))
@@ -297,14 +292,9 @@ def _market(
 
 
 def _still_missing(before: pd.DataFrame, tonight: pd.DataFrame) -> dict[str, int]:
-    newest = pd.concat(
-        [frame[["ticker", "session", "state"]] for frame in (before, tonight)], ignore_index=True
-    )
-    newest = newest.drop_duplicates(["ticker", "session"], keep="last")
-    return {
-        str(ticker): int(count)
-        for ticker, count in newest.loc[newest["state"] == "missing", "ticker"].value_counts().items()
-    }
+    both = [frame[["ticker", "session", "state"]] for frame in (before, tonight)]
+    newest = pd.concat(both, ignore_index=True).drop_duplicates(["ticker", "session"], keep="last")
+    return newest.loc[newest["state"] == "missing", "ticker"].value_counts().to_dict()
 
 
 def stored_market(
@@ -335,14 +325,11 @@ def _recalled(statuses: pd.DataFrame, learned: Mapping[str, pd.Timestamp], as_of
     Args:
         learned: by ticker, when its newest row was.
     """
-    of_the_evening = statuses[
-        (statuses["as_of"] == pd.Timestamp(as_of.day)) & (statuses["kind"] == "nightly")
-    ]
-    last = of_the_evening.drop_duplicates("ticker")
+    nightly = (statuses["as_of"] == pd.Timestamp(as_of.day)) & (statuses["kind"] == "nightly")
+    last = statuses[nightly].drop_duplicates("ticker")
     # runs made before problems were kept tell only those of tickers that had a model
-    told = last["problem"].where(
-        last["problem"].notna() | (last["trigger"] != "no_new_prices"), last["reason"]
-    )
+    kept = last["problem"].notna() | (last["trigger"] != "no_new_prices")
+    told = last["problem"].where(kept, last["reason"])
     return {
         str(row.ticker): Problem(*str(text).partition(": ")[::2])
         for row, text in zip(last.itertuples(), told, strict=True)

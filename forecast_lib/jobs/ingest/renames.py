@@ -53,9 +53,6 @@ def _in_use(ticker: Ticker, renames: Sequence[Rename], day: dt.date) -> Ticker:
     return ticker if before is None else _in_use(before, renames, day)
 
 
-_BY_TICKER = ("calendars", "currencies", "problems", "rows_new", "rows_refused", "missing", "flags")
-
-
 def under_new_names(market: Market, config: RunConfig) -> Market:
     """What was found out about the names in use on the evening, under the names that were asked for; the
     other old names are left out.
@@ -63,7 +60,7 @@ def under_new_names(market: Market, config: RunConfig) -> Market:
     if not config.renames:
         return market
     names = {_in_use(ticker, config.renames, config.as_of.day): ticker for ticker in config.tickers}
-    named: dict[str, Any] = {field: _renamed(getattr(market, field), names) for field in _BY_TICKER}
+    named: dict[str, Any] = {field: _renamed(getattr(market, field), names) for field in market.BY_TICKER}
     series = {ticker: each for ticker, each in market.series.items() if ticker in config.tickers}
     return dataclasses.replace(market, **named, series=series)
 

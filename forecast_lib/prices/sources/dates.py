@@ -70,10 +70,7 @@ def read_dates(
     # In a file of many tickers each date comes often.
     codes, distinct = pd.factorize(np.array(texts, dtype=object))
     cells = [_understood(text.strip()) for text in distinct]
-    styles, parts = (
-        np.array([style for style, _ in cells])[codes],
-        np.array([numbers for _, numbers in cells]),
-    )
+    styles, parts = np.array([style for style, _ in cells])[codes], np.array([each for _, each in cells])
     dated = np.flatnonzero(styles != "")
     if not len(dated):
         raise FileRefused(
@@ -82,30 +79,23 @@ def read_dates(
         )
     other = dated[styles[dated] != styles[dated[0]]][:1]
     if len(other) and not allow_mixed:
-        first, second = (
-            f"{styles[row]} at {place(row)} ({texts[row].strip()!r})" for row in (dated[0], other[0])
-        )
-        raise FileRefused(
-            f"{file} mixes two date styles: {first} and {second}; {_WHAT_TO_DO}, or give --mixed-dates"
-        )
+        both = (f"{styles[row]} at {place(row)} ({texts[row].strip()!r})" for row in (dated[0], other[0]))
+        mixed = f"{file} mixes two date styles: {' and '.join(both)}"
+        raise FileRefused(f"{mixed}; {_WHAT_TO_DO}, or give --mixed-dates")
     year_first = np.array([style.startswith("Y") for style, _ in cells])
     if year_first[codes[dated]].all():
         return _days(parts, year_first, "M/D/Y")[codes]
     readings = {reading: _days(parts, year_first, reading)[codes] for reading in _READINGS}
-    objections = {
-        reading: _objection(days, dated, groups, texts, place) for reading, days in readings.items()
-    }
-    fitting = [reading for reading, objection in objections.items() if objection is None]
+    said = {reading: _objection(days, dated, groups, texts, place) for reading, days in readings.items()}
+    fitting = [reading for reading, objection in said.items() if objection is None]
     if not fitting:
-        reasons = "; ".join(f"not as {reading}: {objection}" for reading, objection in objections.items())
+        reasons = "; ".join(f"not as {reading}: {objection}" for reading, objection in said.items())
         raise FileRefused(f"{file}: the date column cannot be read as a whole, {reasons}; {_WHAT_TO_DO}")
     if len(fitting) > 1:
         american, european = readings.values()
         row = np.append(dated[american[dated] != european[dated]], dated)[0]
-        raise FileRefused(
-            f"{file} {place(row)}: date {texts[row].strip()!r} is {american[row]} (M/D/Y) or"
-            f" {european[row]} (D/M/Y), and the whole file fits both; {_WHAT_TO_DO}"
-        )
+        two = f"{american[row]} (M/D/Y) or {european[row]} (D/M/Y), and the whole file fits both"
+        raise FileRefused(f"{file} {place(row)}: date {texts[row].strip()!r} is {two}; {_WHAT_TO_DO}")
     return readings[fitting[0]]
 
 
@@ -120,9 +110,8 @@ def _understood(text: str) -> tuple[str, tuple[int, int, int]]:
 def _days(numbers: NDArray[np.int64], year_first: NDArray[np.bool_], reading: str) -> Days:
     """The days that rows of three numbers mean; NaT where there is no such day."""
     order = np.where(year_first[:, None], (0, 1, 2), _READINGS[reading])
-    return np.array(
-        [_day(*each) for each in np.take_along_axis(numbers, order, axis=1).tolist()], dtype="datetime64[D]"
-    )
+    dates = np.take_along_axis(numbers, order, axis=1).tolist()
+    return np.array([_day(*each) for each in dates], dtype="datetime64[D]")
 
 
 def _day(year: int, month: int, day: int) -> dt.date | None:
@@ -142,6 +131,5 @@ def _objection(
     steps = pd.Series(days[dated].astype(np.int64)).groupby(groups[dated]).diff()
     first = steps.groupby(groups[dated]).transform("first")
     unordered = dated[steps.notna() & (steps * first <= 0)]
-    return (
-        f"{place(unordered[0])} {texts[unordered[0]].strip()!r} is out of order" if len(unordered) else None
-    )
+    row = next(iter(unordered), None)
+    return None if row is None else f"{place(row)} {texts[row].strip()!r} is out of order"

@@ -168,27 +168,23 @@ def refuse_unless_plain(path: Path) -> None:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise FileRefused(
-            f"{path.name}: cannot be opened ({why}): expected a CSV or Parquet file, or a folder"
-        ) from error
+        why = f"{path.name}: cannot be opened ({getattr(error, 'strerror', None) or type(error).__name__})"
+        raise FileRefused(f"{why}: expected a CSV or Parquet file, or a folder") from error
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path.name} is no plain file: expected a CSV or Parquet file")
     if path.suffix.lower() in EXCEL:
         raise FileRefused(f"{path.name} is an Excel file: expected CSV or Parquet; {SAVE_AS_CSV}")
     if found.st_size > (limit := _MOST_BYTES[is_parquet(path)]):
-        raise FileRefused(
-            f"{path.name}: {found.st_size:,} bytes: expected at most {limit:,}; split the file by ticker"
-        )
+        size = f"{found.st_size:,} bytes: expected at most {limit:,}"
+        raise FileRefused(f"{path.name}: {size}; split the file by ticker")
 
 
 def _text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FileRefused(
-            f"{path.name}: cannot be read ({type(error).__name__}); check its permissions"
-        ) from error
+        why = type(error).__name__
+        raise FileRefused(f"{path.name}: cannot be read ({why}); check its permissions") from error
     if content.startswith(_OLD_EXCEL) or (content.startswith(b"PK\3\4") and b"xl/" in content):
         raise FileRefused(f"{path.name} is an Excel file in spite of its name: expected text; {SAVE_AS_CSV}")
     try:
@@ -197,11 +193,8 @@ def _text_of(path: Path) -> str:
         wrong = error.start
     if wrong < 0:
         return text
-    what = (
-        f"byte 0x{content[wrong]:02x} is not UTF-8"
-        if content[wrong]
-        else "a NUL byte: expected text in UTF-8"
-    )
+    byte = content[wrong]
+    what = f"byte 0x{byte:02x} is not UTF-8" if byte else "a NUL byte: expected text in UTF-8"
     line = content.count(b"\n", 0, wrong) + 1
     raise FileRefused(f"{path.name} line {line}: {what}; save the file as CSV (UTF-8)")
 
@@ -230,9 +223,7 @@ def csv_cells(path: Path, roles: Roles = OF_PRICES) -> Cells:
     text = _text_of(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     # the mark that makes the most columns we know of the header; the comma where none makes more
-    separator = max(
-        ",;\t", key=lambda mark: sum(roles.of_name(name) is not None for name in first.split(mark))
-    )
+    separator = max(",;\t", key=lambda mark: sum(map(bool, map(roles.of_name, first.split(mark)))))
     rows = _csv_rows(text, separator)
     at, header, wrong = next(rows, (0, [], ""))
     if not header:
@@ -274,18 +265,15 @@ def roles_of(header: Iterable[str], file: str, roles: Roles = OF_PRICES) -> dict
     for name in header:
         role = roles.of_name(name)
         if role in names:
-            raise FileRefused(
-                f"{file}: columns {names[role]!r} and {name!r} are both the {role}: expected one; remove the"
-                " other"
-            )
+            both = f"columns {names[role]!r} and {name!r} are both the {role}"
+            raise FileRefused(f"{file}: {both}: expected one; remove the other")
         if role:
             names[role] = name
     for needed in roles.needed:
         if needed not in names:
-            shown = ", ".join(repr(name[:20]) for name in list(header)[:10])
-            raise FileRefused(
-                f"{file}: no column {needed!r}: expected a header with {roles.wanted}; found {shown}"
-            )
+            found = ", ".join(repr(name[:20]) for name in list(header)[:10])
+            expected = f"expected a header with {roles.wanted}; found {found}"
+            raise FileRefused(f"{file}: no column {needed!r}: {expected}")
     return names
 
 

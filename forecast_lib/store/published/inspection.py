@@ -1,14 +1,11 @@
 """Looking at a workspace without changing it: what was published last, and whether the files are sound."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
 from forecast_lib.store.disk import ledger
-from forecast_lib.store.disk.border import database_errors
 from forecast_lib.store.disk.files import WORKING
 from forecast_lib.store.published import publication, reader
 from forecast_lib.store.working import migrations
@@ -55,10 +52,10 @@ def working_state(workspace: Path) -> WorkingState:
     path, known = workspace / WORKING, ledger.read(workspace)
     if not path.is_file():
         return WorkingState(False, len(known.runs()))
-    with database_errors(path), contextlib.closing(duckdb.connect(str(path), read_only=True)) as con:
+    with publication.attached(path) as con:
         waiting = migrations.pending(con, migrations.released())
         check_against_ledger(con, known)
-        publication.fingerprints(con, con.execute("SELECT current_database()").fetchall()[0][0])
+        publication.fingerprints(con, "looked_at")
         return WorkingState(True, len(known.runs()), len(waiting))
 
 

@@ -14,7 +14,7 @@ snapshots before it nor the working database, which holds the same rows in a fil
 import contextlib
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -53,7 +53,12 @@ __all__ = [
 ]
 
 _SNAPSHOT_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z_[A-Za-z0-9][A-Za-z0-9._-]{0,120}", re.ASCII)
-_OFFLINE: Mapping[str, bool] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "512MB",  # else what was read stays in memory, most of the machine's
+    "threads": 2,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 _AT_ONCE = 4 << 20
 """Bytes."""
@@ -109,15 +114,15 @@ def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on
 @contextlib.contextmanager
 def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that has the file attached read-only, as the database in use; DuckDB's errors inside the
-    block come out as ours.
+    block come out as ours. Nothing is written beside it.
     """
     with _engine() as con, _looking_at(con, path):
         yield con
 
 
 def _engine() -> contextlib.closing[duckdb.DuckDBPyConnection]:
-    """DuckDB without a file: to start it takes forty times as long as to attach one."""
-    return contextlib.closing(duckdb.connect(config=dict(_OFFLINE)))
+    """DuckDB without a file, which writes none: to start it takes forty times as long as to attach one."""
+    return contextlib.closing(duckdb.connect(config={**_SETTINGS, "temp_directory": ""}))
 
 
 @contextlib.contextmanager
@@ -239,10 +244,7 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
     """Write every row of a working database, in its order, into a new file; the fingerprints of the
     originals.
     """
-    config: dict[str, str | bool | int | float | list[str]] = {
-        **_OFFLINE,
-        "storage_compatibility_version": STORAGE_VERSION,
-    }
+    config = {**_SETTINGS, "storage_compatibility_version": STORAGE_VERSION}
     with database_errors(built), contextlib.closing(duckdb.connect(str(built), config=config)) as con:
         with database_errors(working):
             con.execute("ATTACH $path AS original (READ_ONLY)", {"path": str(working)})

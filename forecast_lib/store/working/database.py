@@ -10,7 +10,7 @@ a run stored is counted afterwards, from the tables.
 import contextlib
 import datetime as dt
 import filecmp
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ _SETTINGS: Mapping[str, str | int | bool] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+
+
+_AT_ONCE = 2 * 122_880
+"""Rows of which DuckDB makes two whole row groups, one a thread. Where each of many frames leaves a small
+one, the next checkpoint writes them all once more, and the file stays twice as large.
+"""
 
 
 @contextlib.contextmanager
@@ -134,7 +140,7 @@ def record_run(
             if isinstance(rows, pd.DataFrame):
                 _append(con, table, rows)
             else:
-                for part in rows:
+                for part in _recut(rows):
                     _append(con, table, _checked(table, part, run))
             reached(f"appended {table}")
         written = _check_writer(con, run_id, expected)
@@ -311,6 +317,21 @@ def _checked(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame
             f"nothing was stored: {table} has a column of another type: {first_line(error)}"
         ) from error
     return checked
+
+
+def _recut(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The same rows in the same order, `_AT_ONCE` in each frame but the last."""
+    waiting, count = list[pd.DataFrame](), 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part)
+        if count >= _AT_ONCE:
+            whole = pd.concat(waiting, ignore_index=True)
+            full = count - count % _AT_ONCE
+            yield from (whole.iloc[begin : begin + _AT_ONCE] for begin in range(0, full, _AT_ONCE))
+            waiting, count = [whole.iloc[full:].copy()], count - full
+    if count:
+        yield pd.concat(waiting, ignore_index=True)
 
 
 def _only_run(frames: Mapping[str, Rows]) -> pd.DataFrame:
