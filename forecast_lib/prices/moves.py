@@ -172,11 +172,11 @@ def judged(
     since: dict[str, np.datetime64] = {}
     strikes: list[Strike] = []
     mine, theirs = good.bounds(), stored.bounds()
+    answered = np.flatnonzero(np.diff(mine))
+    recalled = [place for place, ticker in enumerate(good.tickers) if ticker in remembered]
     for low, high in portions(mine + theirs):
-        offered, beside = (
-            good.rows(slice(mine[low], mine[high])),
-            stored.rows(slice(theirs[low], theirs[high])),
-        )
+        offered = good.rows(slice(mine[low], mine[high]))
+        beside = stored.rows(slice(theirs[low], theirs[high]))
         if not len(offered):
             continue
         rows = beside.overlaid(offered, "adj_close") if len(beside) else offered
@@ -185,8 +185,8 @@ def judged(
             odd = odd_rows(rows.of, close)
         bounds, ends = rows.bounds(), beside.bounds()
         market = market_moves(exchanges.of[rows.of], rows.of, rows.sessions, close) if odd.any() else close
-        again = np.isin(rows.of, np.flatnonzero(np.isin(rows.tickers, list(remembered))))
-        for place in np.unique(rows.of[odd | again]).tolist():
+        looked_at = answered[np.isin(answered, [*recalled, *np.unique(rows.of[odd])])]
+        for place in looked_at[(looked_at >= low) & (looked_at < high)].tolist():
             ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
             kept = _otherwise_stored(part, beside, place)
             begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]], kept)

@@ -186,3 +186,11 @@ def test_a_row_that_the_source_corrects_counts_again(evenings: Evenings) -> None
     assert evenings.ingest(-5, {"ACME": wrong}) == {"ACME": "bad_print"}
     assert evenings.ingest(-4, {"ACME": CLEAN}) == {}
     assert unlike(evenings, CLEAN, -4) == []
+
+
+def test_an_evening_without_an_answer_changes_no_verdict(evenings: Evenings) -> None:
+    wrong = {"ACME": times(CLEAN, 2.3, slice(-5, -4)), "BOLT": prices(1)}
+    evenings.ingest(-6, wrong)
+    evenings.ingest(-5, wrong)
+    assert "ACME" in evenings.ingest(-4, {"BOLT": prices(1)}, also=("ACME",))
+    assert evenings.rows(JUDGED) == [("bad_print", 1.0)]
