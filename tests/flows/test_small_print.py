@@ -83,6 +83,8 @@ def test_a_run_that_failed_as_it_should_leaves_no_traceback(state, lines, caplog
 
     # It would be sent to a server, which has no such run.
     monkeypatch.setattr(logging.getLogger("prefect.flow_runs"), "handlers", [])
+    # As in a process of its own: a flow that another test ran in this one has left that word.
+    monkeypatch.setattr("prefect.engine.engine_outcome_is_handled", lambda: False)
 
     def end():
         try:
