@@ -2,6 +2,7 @@
 and processes.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from distributed import Client
+from distributed.utils import sync
 
 from flows.running import shards
 from flows.running.places import place_of
@@ -208,6 +210,42 @@ def test_workers_with_another_installation_are_refused(cluster, monkeypatch, tmp
         ),
     ):
         place_of(config)
+
+
+def test_a_cancelled_wait_is_a_lost_scheduler_however_dask_says_it(cluster, monkeypatch, tmp_path):
+    """What a cancelled task of Dask's own loop comes to; a shard's own error of that kind stays one."""
+    place = place_of(made_up.run_config(workspace=tmp_path, runner="dask", dask_scheduler=cluster.address))
+
+    def mistaken():
+        raise UnboundLocalError("of the shard's own")
+
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    try:
+        with pytest.raises(UnboundLocalError, match="of the shard's own"):
+            place.call(mistaken, (), {})
+        loop = place._client.loop
+        monkeypatch.setattr(place._client, "sync", lambda *_, **__: sync(loop, cancelled))
+        with pytest.raises(FatalError, match="was lost: nothing was published"):
+            place.call(str, (1,), {})
+    finally:
+        monkeypatch.undo()
+        place.close()
+
+
+def test_the_workers_of_a_run_are_as_patient_as_its_scheduler(tmp_path):
+    place = place_of(made_up.run_config(workspace=tmp_path, runner="dask", workers=1))
+
+    def patience():
+        from dask import config
+
+        return config.get("distributed.comm.timeouts.tcp"), config.get("distributed.scheduler.worker-ttl")
+
+    try:
+        assert place.call(patience, (), {}) == ("5m", "5 minutes")
+    finally:
+        place.close()
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_with_a_sentence(cluster, tmp_path):

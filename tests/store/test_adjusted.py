@@ -58,13 +58,8 @@ def test_the_three_closes_differ_as_splits_and_dividends_come(con: duckdb.DuckDB
     """By hand: the last day counts as is; before 5 January 1 - 1/50 = 0.98; the 2:1 split halves; before 3
     January 1 - 2/100 again.
     """
-    for session, close in (
-        ("2024-01-02", 100.0),
-        ("2024-01-03", 98.0),
-        ("2024-01-04", 50.0),
-        ("2024-01-05", 49.0),
-    ):
-        price(con, session, close)
+    for day, close in enumerate((100.0, 98.0, 50.0, 49.0), start=2):
+        price(con, f"2024-01-0{day}", close)
     action(con, "2024-01-03", "dividend", 2.0)
     action(con, "2024-01-04", "split", 2.0)
     action(con, "2024-01-05", "dividend", 1.0)
@@ -75,13 +70,8 @@ def test_a_change_of_unit_divides_the_prices_before_it_beside_splits(con: duckdb
     """By hand: 100 pounds; two for one on 3 January, from 4 January on in pence; 50 pence are paid on the
     5th, of 5,000 the day before: 1 % less before.
     """
-    for session, close in (
-        ("2024-01-02", 100.0),
-        ("2024-01-03", 50.0),
-        ("2024-01-04", 5000.0),
-        ("2024-01-05", 5000.0),
-    ):
-        price(con, session, close)
+    for day, close in enumerate((100.0, 50.0, 5000.0, 5000.0), start=2):
+        price(con, f"2024-01-0{day}", close)
     action(con, "2024-01-03", "split", 2.0)
     action(con, "2024-01-04", "unit", 0.01)
     action(con, "2024-01-05", "dividend", 50.0)
