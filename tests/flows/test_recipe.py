@@ -107,7 +107,7 @@ def test_latest_report_of_the_night_is_left_alone(ended):
         ),
         (
             ("sine-unit", "--model", "rnn"),
-            "--model 'rnn' is not known: expected one of attention, bidirectional, coupled",
+            "--model 'rnn' is not known: expected one of attention, ",
         ),
         (("sine-unit", "--model", "gru,lstm"), "--model names 2 variants: recipe takes one"),
         (("sine-unit", "--units", "0"), "units 0 is out of range: expected 1 to 1024"),
