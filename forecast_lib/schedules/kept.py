@@ -82,8 +82,14 @@ def _keep(found: Schedule, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(built, "wb") as file:
-                times = {"sessions": found.sessions, "closes": found.closes, "unplanned": found.unplanned}
-                np.savez(file, zone=np.array(key), made_with=np.array(_made_with(key)), **times)
+                np.savez(
+                    file,
+                    zone=np.array(key),
+                    made_with=np.array(_made_with(key)),
+                    sessions=found.sessions,
+                    closes=found.closes,
+                    unplanned=found.unplanned,
+                )
             built.replace(path)
         finally:
             built.unlink(missing_ok=True)
