@@ -84,11 +84,11 @@ def _keep(found: Schedule, path: Path) -> None:
             with open(built, "wb") as file:
                 np.savez(
                     file,
+                    zone=np.array(key),
+                    made_with=np.array(_made_with(key)),
                     sessions=found.sessions,
                     closes=found.closes,
                     unplanned=found.unplanned,
-                    zone=np.array(key),
-                    made_with=np.array(_made_with(key)),
                 )
             built.replace(path)
         finally:

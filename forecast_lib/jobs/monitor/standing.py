@@ -229,7 +229,7 @@ def _standing(workspace: Path, now: dt.datetime, deadline: dt.time | None) -> St
     ages = _ages(tickers, now)
     told = [(row["ticker"], row["status"], row["reason"]) for row in tickers]
     looked_at = which_degraded((status, reason) for _, status, reason in told)
-    behind = (_behind(*row, looked, age) for row, looked, age in zip(told, looked_at, ages, strict=True))
+    behind = (_behind(*row, look, age) for row, look, age in zip(told, looked_at, ages, strict=True))
     degraded = tuple(each for each in behind if each is not None)
     holder = read_holder(workspace)
     died, working = (None, holder) if holder and holder.alive else (holder, None)
