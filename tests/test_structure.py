@@ -43,6 +43,12 @@ def test_every_price_source_keeps_the_contract(name):
     assert "(PriceSourceContract)" in (ROOT / "tests" / "prices" / f"test_{name}.py").read_text()
 
 
+def test_no_test_takes_from_another_test():
+    """What two of them need is in a module of its own."""
+    modules = sorted(ROOT.glob("tests/**/*.py"))
+    assert found(r"^\s*(from|import) tests\.(\w+\.)*test_\w+", modules) == []
+
+
 def test_stored_files_are_never_unpickled():
     """Only work on its way to a worker process and back is pickled, and what does that reads no file."""
     code = (

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
 from forecast_lib.errors import some_of
@@ -141,6 +142,7 @@ def with_backtest(
     config: RunConfig,
     results: Sequence[TickerBacktest],
     rows: Parts,
+    panels: Panels,
     seconds: float,
     models: tuple[ModelConfig, ...] = (),
 ) -> Night:
@@ -148,11 +150,12 @@ def with_backtest(
 
     Args:
         rows: of `backtest_forecasts`, in the order of the results.
+        panels: of the results' losses.
         models: where others than the night's own were tested.
     """
     tables = backtest_tables(
         results,
-        rows,
+        panels,
         models or (config.model,),
         config.backtest,
         run_id=config.run_id,
@@ -279,6 +282,7 @@ def summary(
     """The run in a few values."""
     run, statuses = made["runs"].iloc[0], made["run_tickers"]
     counts = statuses["status"].value_counts()
+    looked_at = degraded(zip(statuses["status"], statuses["reason"], strict=True))
     return RunSummary(
         run_id=config.run_id,
         kind=run["kind"],
@@ -287,7 +291,7 @@ def summary(
         message=run["message"],
         simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in STATUSES},
-        degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
+        degraded=tuple(statuses.loc[looked_at, ["ticker", "status", "reason"]].to_dict("records")),
         flags=tuple(statuses.loc[statuses["flags"].notna(), ["ticker", "flags"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,
