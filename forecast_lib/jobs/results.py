@@ -40,15 +40,14 @@ from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
 from forecast_lib.store.working.store import Store
 from forecast_lib.tables import Parts, Rows, empty
-from forecast_lib.windows.series import TickerSeries
 
 __all__ = [
     "Night",
     "failed",
+    "fitted_anew",
     "frames",
     "keep_models",
     "summary",
-    "to_backtest",
     "to_forecast",
     "with_absent",
     "with_backtest",
@@ -125,10 +124,11 @@ def keep_models(
     return Night(market, tuple(refreshed), served, weights, pool)
 
 
-def to_backtest(tonight: Night) -> list[TickerSeries]:
-    """Tickers that were trained anew tonight: their method is tried on their own past."""
-    anew = [each for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
-    return [tonight.market.series[each.ticker] for each in anew]
+def fitted_anew(tonight: Night) -> frozenset[str]:
+    """Tickers that were fitted anew tonight."""
+    return frozenset(
+        each.ticker for each in tonight.refreshed if each.trained and each.decision.action == "retrain"
+    )
 
 
 def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:

@@ -172,8 +172,7 @@ def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fit
 def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
     rows = rows_of([result], "run-1")
-    panels = Panels()
-    panels.add(0, [result.losses])
+    panels = Panels.of([result.losses])
     tables = backtest_tables([result], panels, (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
     tables["backtest_forecasts"] = rows
     for name, frame in tables.items():

@@ -118,10 +118,7 @@ def all_scores(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def together(by_ticker: Sequence[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
-    panels = Panels()
-    for place, rows in enumerate(by_ticker):
-        panels.add(place, [ticker_scores(rows, {})[1]])
-    return scores_of_all(panels, scores)
+    return scores_of_all(Panels.of([ticker_scores(rows, {})[1] for rows in by_ticker]), scores)
 
 
 def pooled(parts: list[pd.DataFrame]) -> pd.Series:

@@ -160,9 +160,7 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
 def tested_of(made: Sequence[tuple[pd.DataFrame, Mapping[str, float]]], began: float) -> Tested:
     """Rows and seconds of each ticker, scored since `began`."""
     scores, losses = zip(*(ticker_scores(rows, seconds) for rows, seconds in made), strict=True)
-    panels = Panels()
-    panels.add(0, losses)
-    everything = scores_of_all(panels, pd.concat(scores, ignore_index=True))
+    everything = scores_of_all(Panels.of(losses), pd.concat(scores, ignore_index=True))
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     return Tested(rows, everything, time.perf_counter() - began)
 

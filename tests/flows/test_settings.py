@@ -367,7 +367,8 @@ def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselve
         night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
     )
     with Store(tmp_path / "w", NOW) as store:
-        night._backtest(store, config, Night(made_up.market()), SimpleNamespace(seconds={}))
+        tonight, pools = Night(made_up.market()), night._Pools()
+        night._backtest(store, config, tonight, pools, SimpleNamespace(seconds={}))
     assert asked == [()]
 
 

@@ -27,7 +27,7 @@ def test_tickers_trained_anew_are_backtested():
     ]
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
-    assert [series.ticker for series in results.to_backtest(tonight)] == ["NEW", "AGED"]
+    assert results.fitted_anew(tonight) == {"NEW", "AGED"}
 
 
 def night(workspace, day, tickers, universe=""):

@@ -164,7 +164,7 @@ def join_pools(
         if not fits or member is None:
             return next(each.fit for each in made[place, day] if isinstance(each.fit, Problem))
         known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, member.inputs)
+        pool = join_pool(fits, known, models[place], train, seed, member.inputs, member.slopes)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
