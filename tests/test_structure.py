@@ -35,6 +35,12 @@ def test_imports_point_down():
     assert ended.returncode == 0, ended.stdout
 
 
+def test_no_test_takes_from_another_test():
+    """What two of them need is in a module of its own."""
+    modules = sorted(ROOT.glob("tests/**/*.py"))
+    assert found(r"^\s*(from|import) tests\.(\w+\.)*test_\w+", modules) == []
+
+
 def test_stored_files_are_never_unpickled():
     """Only work on its way to a worker process and back is pickled, and what does that reads no file."""
     code = (

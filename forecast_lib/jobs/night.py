@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.backtest.selection import select
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import AsOf
@@ -68,11 +69,11 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     with _held(config, stages) as (store, config):
         market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
-        rows = store.spool()
-        tested = _backtested(config, series, variants, BASELINES, rows, stages)
+        rows, panels = store.spool(), Panels()
+        tested = _backtested(config, series, variants, BASELINES, rows, panels, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
         tonight = results.with_backtest(
-            tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages), variants
+            tonight, config, backtests.tested(tested), rows, panels, _seconds_of_backtest(stages), variants
         )
         summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
@@ -197,15 +198,17 @@ def _backtested(
     variants: tuple[ModelConfig, ...],
     baselines: Sequence[str],
     rows: Spool,
+    panels: Panels,
     stages: Stages,
 ) -> list[backtests.Result]:
     """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in
-    shards, whose forecasts go to `rows`.
+    shards, whose forecasts go to `rows`, and losses to `panels`.
     """
 
     def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
         if (found := backtests.rows_of(made, config.run_id)) is not None:
             rows.add(place, found)
+        panels.add(place, [each.losses for each in backtests.tested(made)])
         return backtests.without_rows(made)
 
     series = backtests.shaped(series, variants, config.train, config.backtest)
@@ -243,10 +246,11 @@ def _seconds_of_backtest(stages: Stages) -> float:
 def _backtest(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
     """Without a replay of schedules, which takes longer than a night has."""
     config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))
-    rows, baselines = store.spool(), ("drift", "garch", *PARTS)
-    tested = _backtested(config, results.to_backtest(tonight), (config.model,), baselines, rows, stages)
+    rows, panels, baselines = store.spool(), Panels(), ("drift", "garch", *PARTS)
+    series = results.to_backtest(tonight)
+    tested = _backtested(config, series, (config.model,), baselines, rows, panels, stages)
     return results.with_backtest(
-        tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages)
+        tonight, config, backtests.tested(tested), rows, panels, _seconds_of_backtest(stages)
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
 from forecast_lib.errors import some_of
@@ -141,6 +142,7 @@ def with_backtest(
     config: RunConfig,
     results: Sequence[TickerBacktest],
     rows: Parts,
+    panels: Panels,
     seconds: float,
     models: tuple[ModelConfig, ...] = (),
 ) -> Night:
@@ -148,11 +150,12 @@ def with_backtest(
 
     Args:
         rows: of `backtest_forecasts`, in the order of the results.
+        panels: of the results' losses.
         models: where others than the night's own were tested.
     """
     tables = backtest_tables(
         results,
-        rows,
+        panels,
         models or (config.model,),
         config.backtest,
         run_id=config.run_id,
