@@ -35,8 +35,6 @@ from tests.conftest import SMALL, clean_environment, server
 
 __all__ = ["WHOLE", "Ended", "command"]
 
-actors.PRELOADED.append("tests.campaign.whole_loaded")
-
 EVENINGS = ("2024-05-01", "2024-05-02")
 """Of the workspace that trials begin with a copy of."""
 TONIGHT, TOMORROW = "2024-05-03", "2024-05-06"
