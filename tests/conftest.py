@@ -1,7 +1,6 @@
 """One real Prefect server for all tests that run a flow, and the command line in a process of its own."""
 
 import contextlib
-import datetime as dt
 import json
 import os
 import shutil
@@ -141,22 +140,13 @@ def _keep_tables(database: Path) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _databases_are_copied(tmp_path_factory) -> Iterator[None]:
-    """A new working database is a copy of the first one: to apply every schema file takes as long as a small
-    run. A test of that very thing takes `databases_made_anew`.
-    """
-    database = sys.modules.get("forecast_lib.store.working.database")
-    if database is None:
+    """A test of how a new one is made takes `databases_made_anew`."""
+    if "forecast_lib.store.working.database" not in sys.modules:
         yield  # no test in sight needs one
         return
-    make, first = database._create, tmp_path_factory.mktemp("made") / "working.duckdb"
+    from tests.empty_database import copied
 
-    def copied(path: Path, now: dt.datetime) -> None:
-        if not first.exists():
-            make(first, now)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(first, path)
-
-    with mock.patch.object(database, "_create", mock.Mock(side_effect=copied, anew=make)):
+    with copied(tmp_path_factory.mktemp("made") / "working.duckdb"):
         yield
 
 
@@ -181,7 +171,7 @@ def prefect_server(tmp_path_factory) -> Iterator[str]:
 def command_line(home: Path, **env: str) -> Iterator[CommandLine]:
     """The command line in a folder of its own."""
     ours = {**clean_environment(home / "prefect"), **env}
-    resident = Resident(ours)
+    resident = Resident(ours, home / "working.duckdb")
     try:
         yield CommandLine(ours, home, resident)
     finally:

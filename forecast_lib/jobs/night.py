@@ -309,21 +309,24 @@ def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -
 def _store_and_publish(
     store: Store, config: RunConfig, kind: str, tonight: Night, stages: Stages
 ) -> RunSummary:
-    """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is
-    made when all is stored.
+    """The end of every run: one transaction, the ledger, the publication. The pages, which take their time,
+    are made when all is stored, while the publication is built; it is shown when they are whole.
     """
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
         publish.record(store, frames, tonight.market.clean)
-    with stages.single("report"):
-        report = publish.write_pages(config, publish.read_report(store, config, frames, tonight.market))
-    notices = tonight.market.passed_over
-    if results.failed(frames):
-        return results.summary(config, frames, stages.seconds, notices=notices)
-    with stages.single("publish"):
-        published = store.publish(config.run_id, config.keep_snapshots)
-        publish.show_latest(report)
+    notices, failed = tonight.market.passed_over, results.failed(frames)
+    with contextlib.ExitStack() as beside:
+        with stages.single("report"):
+            found = publish.read_report(store, config, frames, tonight.market)
+            show = None if failed else beside.enter_context(store.prepared(config.run_id))
+            report = publish.write_pages(config, found)
+        if show is None:
+            return results.summary(config, frames, stages.seconds, notices=notices)
+        with stages.single("publish"):
+            published = show(config.keep_snapshots)
+            publish.show_latest(report)
     return results.summary(
         config, frames, stages.seconds, published=published, report=report, notices=notices
     )

@@ -282,6 +282,7 @@ def summary(
     """The run in a few values."""
     run, statuses = made["runs"].iloc[0], made["run_tickers"]
     counts = statuses["status"].value_counts()
+    looked_at = degraded(zip(statuses["status"], statuses["reason"], strict=True))
     return RunSummary(
         run_id=config.run_id,
         kind=run["kind"],
@@ -290,7 +291,7 @@ def summary(
         message=run["message"],
         simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in STATUSES},
-        degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
+        degraded=tuple(statuses.loc[looked_at, ["ticker", "status", "reason"]].to_dict("records")),
         flags=tuple(statuses.loc[statuses["flags"].notna(), ["ticker", "flags"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,

@@ -10,6 +10,7 @@ policy by its hash.
 import base64
 import functools
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from forecast_lib.report import words
+from forecast_lib.report.compiled import KeptCode
 from forecast_lib.report.frames import Past, Record, ReportInput, by_ticker, pasts, records
 from forecast_lib.report.glossary import GLOSSARY
 from forecast_lib.report.plots import draw_lines
@@ -239,6 +242,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=KeptCode([inspect.getsource(words), inspect.getsource(_environment)]),
     )
     environment.filters.update(FILTERS)
     script = _source(environment, "tickers.js")

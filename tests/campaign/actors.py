@@ -64,8 +64,8 @@ def _library() -> str:
     return str(made)
 
 
-PRELOADED = ["tests.campaign.loaded", "tests.prices.children"]
-"""Modules that the clean process has loaded before the first fork; more may be added until then."""
+_PRELOADED = ["tests.campaign.loaded", "tests.campaign.whole_loaded", "tests.prices.children"]
+"""Modules that the clean process has loaded before the first fork."""
 
 _context = get_context("forkserver")
 _disk: str | None = None
@@ -82,7 +82,7 @@ def has_disk() -> bool:
     global _disk
     if _disk is None:
         _disk = _library()
-        _context.set_forkserver_preload(PRELOADED)
+        _context.set_forkserver_preload(_PRELOADED)
         before = os.environ.get("LD_PRELOAD")
         os.environ["LD_PRELOAD"] = _disk or (before or "")
         try:

@@ -35,8 +35,6 @@ from tests.conftest import SMALL, clean_environment, server
 
 __all__ = ["WHOLE", "Ended", "command"]
 
-actors.PRELOADED.append("tests.campaign.whole_loaded")
-
 EVENINGS = ("2024-05-01", "2024-05-02")
 """Of the workspace that trials begin with a copy of."""
 TONIGHT, TOMORROW = "2024-05-03", "2024-05-06"
@@ -125,7 +123,7 @@ def _be(words: Sequence[str], out: str, err: str, env: Mapping[str, str], point:
     os.chdir(Path(out).parent)
     sys.argv = ["tickercast", *words]
     with contextlib.ExitStack() as patched:
-        for module, name in ((database, "record_run"), (ledger, "append"), (publication, "publish")):
+        for module, name in ((database, "record_run"), (ledger, "append"), (publication, "prepared")):
             told = functools.partial(getattr(module, name), reached=functools.partial(_die_at, point))
             patched.enter_context(mock.patch.object(module, name, told))
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import duckdb
@@ -18,24 +19,25 @@ from flows.cli import main
 from flows.commands.status import EXIT_CODES
 from flows.running.interruption import Terminated, noted, raising
 from tests.conftest import SMALL
+from tests.flows.interrupted import work_a_while
+from tests.forked import Forked
 
 LONG = "SELECT count(*) FROM range(400000000) AS a WHERE a.range % 7 = 3"
 """More than a second: DuckDB stops at once for SIGINT, and looks after any other signal when it is done."""
 
-CHILD = f"""
-import importlib, sys
-import duckdb
-from flows import cli
-module, name, *argv = sys.argv[1:]
-place = importlib.import_module(module)
-original = getattr(place, name)
-def slow(*args, **named):
-    print("working", file=sys.stderr, flush=True)
-    duckdb.sql("{LONG}").fetchall()
-    return original(*args, **named)
-setattr(place, name, slow)
-sys.exit(cli.main(argv))
-"""
+
+def started(
+    way: tuple[str, ...], env: dict[str, str], folder: Path, *words: str
+) -> "Forked | subprocess.Popen[str]":
+    """`work_a_while` in a process: a forked one, and, as Prefect has last words when the interpreter ends, a
+    whole one for a run with Prefect.
+    """
+    if way:
+        return Forked(work_a_while, *words, env=env)
+    code = "import sys; from tests.flows.interrupted import work_a_while; work_a_while(*sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.slow
@@ -143,25 +145,17 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(
         "2024-05-02",
         *way,
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, module, name, "nightly", *options],
-        cwd=tmp_path,
-        env={**tickercast.env, "TICKERCAST_TEST_SHARE": "0.02"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    shown = []
-    for line in process.stderr:
-        shown.append(line)
-        if line == "working\n":
-            break
-    time.sleep(0.4)
-    process.send_signal(number)
-    out, err = process.communicate()
+    error = tmp_path / "err"
+    env = {**tickercast.env, "TICKERCAST_TEST_SHARE": "0.02"}
+    process = started(way, env, tmp_path, module, name, str(error), "nightly", *options)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n", error.read_text()
+    time.sleep(0.1)
+    os.kill(process.pid, number)
+    out, _ = process.communicate()
+    err = error.read_text()
     published = "all of it" in said
-    assert said in (out if published else err), (out, err, shown)
+    assert said in (out if published else err), (out, err)
     assert "Traceback" not in err and "RuntimeError" not in err
     stored = {"published": 1, "interrupted": 0}["published" if published else "interrupted"]
     if stored:
