@@ -136,7 +136,7 @@ def _blocks(forecasts: pd.DataFrame) -> list[_Block]:
     for rows in np.split(order, np.flatnonzero(changes)[1:]):
         same.setdefault((int(step[rows[0]]), cutoff[rows].tobytes()), []).append(rows)
     values = {name: forecasts[name].to_numpy() for name in _VALUES}
-    quantiles = np.stack([forecasts[name].to_numpy() for name in QUANTILE_COLUMNS], axis=-1)
+    quantiles = np.ascontiguousarray(forecasts[list(QUANTILE_COLUMNS)].to_numpy())
     blocks = []
     for (at, _), parts in same.items():
         rows = np.stack(parts)
@@ -316,7 +316,7 @@ def ticker_scores(
     blocks = _blocks(forecasts)
     # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
     times = min(len(block.cutoff) for block in blocks)
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    parts = list[dict[str, Sequence[Any] | Array]]()
     for step, found in itertools.groupby(blocks, lambda block: block.step):
         own = list(found)
         losses = {
@@ -330,21 +330,38 @@ def ticker_scores(
         reference = next((block for block in own if _REFERENCE in block.models), None)
         for block in own:
             count = len(block.models)
-            scores: dict[str, Iterable[Any]] = {
-                "ticker": [forecasts["ticker"].iloc[0]] * count,
-                "model": block.models,
-                "step": [step] * count,
-                **_point_scores(block),
-                **_interval_scores(block),
-                **_tail_scores(block),
-                **_against_reference(block, reference),
-                "seconds": [seconds.get(model, 0.0) for model in block.models],
-                "mcs_pvalue": [in_set[model] for model in block.models],
-                **_arm_scores(block.models, losses, arms, step),
-            }
-            for name, column in columns.items():
-                column.extend(scores.get(name, [math.nan] * count))
-    return pd.DataFrame(columns).sort_values(["model", "step"], ignore_index=True), _losses(blocks)
+            parts.append(
+                {
+                    "ticker": [forecasts["ticker"].iloc[0]] * count,
+                    "model": block.models,
+                    "step": [step] * count,
+                    **_point_scores(block),
+                    **_interval_scores(block),
+                    **_tail_scores(block),
+                    **_against_reference(block, reference),
+                    "seconds": [seconds.get(model, 0.0) for model in block.models],
+                    "mcs_pvalue": [in_set[model] for model in block.models],
+                    **_arm_scores(block.models, losses, arms, step),
+                }
+            )
+    return _table(parts), _losses(blocks)
+
+
+def _table(parts: Sequence[Mapping[str, Sequence[Any] | Array]]) -> pd.DataFrame:
+    """One row a model and step, by both; NaN where a part has no such score. Of arrays: frames of lists, and
+    their sorting, take as long as the scores.
+    """
+    named = [named for part in parts for named in zip(part["model"], part["step"], strict=True)]
+    order = sorted(range(len(named)), key=named.__getitem__)
+    columns: dict[str, Array | list[Any]] = {}
+    for name in _COLUMNS:
+        values = [part.get(name, np.full(len(part["model"]), math.nan)) for part in parts]
+        if all(isinstance(each, np.ndarray) for each in values):
+            columns[name] = np.concatenate(values)[order]
+        else:
+            listed = list(itertools.chain.from_iterable(values))
+            columns[name] = [listed[place] for place in order]
+    return pd.DataFrame(columns)
 
 
 class _Panel:
