@@ -44,7 +44,7 @@ WORKING_MODE = 0o600
 
 
 _AT_ONCE = 8 << 20
-"""Bytes; in smaller pieces a copy takes up to twice the processor time."""
+"""Bytes. After each piece a copy beside another thread's work may have to wait for Python's lock."""
 
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
 
