@@ -31,6 +31,13 @@ __all__ = ["TemporaryServer", "main"]
 
 HOST = "127.0.0.1"
 _START_S = 120.0
+_LEFT_OUT = {
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+}
+"""What no run needs, unless the environment says otherwise: Prefect's own kinds of blocks, which it looks for
+in all that is installed of it, and writes into a new database for two seconds.
+"""
 _ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 
 
@@ -46,7 +53,7 @@ class TemporaryServer:
             self._process = subprocess.Popen(
                 # -P: a folder of the user's named flows is not ours.
                 [sys.executable, "-P", "-m", "flows.running.temporary_server"],
-                env={**environment(), "PREFECT_UI_ENABLED": "0"},
+                env={**_LEFT_OUT, **environment(), "PREFECT_UI_ENABLED": "0"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,

@@ -15,6 +15,7 @@ from flows.running.temporary_server import TemporaryServer
 from flows.service.deployments import is_up
 from forecast_lib.errors import FatalError
 from tests.conftest import clean_environment
+from tests.flows.machine import ask
 
 pytestmark = pytest.mark.prefect
 
@@ -40,7 +41,8 @@ def waited_for():
 
 
 def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkeypatch):
-    environ(monkeypatch, alone.env)  # the home of other runs: a new one's database takes seconds to make
+    # The home of other runs: a new one's database takes seconds to make.
+    environ(monkeypatch, {name: value for name, value in alone.env.items() if "BLOCK" not in name})
     server = TemporaryServer()
     process = server._process
     assert process is not None
@@ -48,6 +50,7 @@ def test_flows_of_the_block_use_it_and_it_ends_when_its_input_does(alone, monkey
         address = str(get_current_settings().api.url)
         assert address.startswith("http://127.0.0.1:") and is_up(address)
         assert flow(waited_for, name="looking")() == []
+        assert not ask(address, "admin/settings")["server"]["register_blocks_on_start"]
     TemporaryServer._stop(process)
     assert process.wait(30) is not None and not is_up(address)
     assert get_current_settings().api.url != address

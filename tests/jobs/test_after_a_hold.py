@@ -14,10 +14,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("evenings", ["parquet"],
 
 OPEN_GAPS = "SELECT session::VARCHAR FROM open_price_gaps WHERE ticker = '{}' ORDER BY 1"
 CLEAN = prices()
-TURN = next(
-    name for name in map("TURN{}".format, range(1000)) if _is_its_turn(name, SESSIONS.to_numpy("M8[D]")[-3])
+IN_TURN, LATER = (
+    [name for name in map("TURN{}".format, range(1000)) if _is_its_turn(name, evening) == turn][:3]
+    for evening in [SESSIONS.to_numpy("M8[D]")[-3]]
+    for turn in (True, False)
 )
-"""A ticker of which all is asked for once more after that session."""
+"""Tickers of which all is asked for once more after that session, and others."""
 
 
 def test_a_ticker_with_flaws_is_stored_on_its_first_evening_and_releases_complete_it(
@@ -170,19 +172,21 @@ def test_a_step_that_stays_waits_and_is_let_in_by_itself_within_three_sessions(e
 # --- a past on another scale
 
 
-@pytest.mark.parametrize("ticker", ["ACME", TURN])
-@pytest.mark.parametrize("factor", [100.0, 1.2, 0.999])
-def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(
-    evenings: Evenings, factor: float, ticker: str
-) -> None:
+def test_a_whole_history_on_another_scale_is_not_taken_for_a_revision(evenings: Evenings) -> None:
     """Nor on the evening on which the whole past is asked for anyway."""
-    rescaled = {ticker: times(CLEAN, factor, slice(None)), "BOLT": prices(1)}
-    assert evenings.ingest(-3, {ticker: CLEAN, "BOLT": prices(1)}) == {}
-    assert evenings.ingest(-2, rescaled) == {ticker: "rescaled"}
-    assert evenings.has_all_of(ticker, CLEAN, -3)
+    factors = {
+        name: factor
+        for names in (IN_TURN, LATER)
+        for name, factor in zip(names, (100.0, 1.2, 0.999), strict=True)
+    }
+    clean = dict.fromkeys(factors, CLEAN) | {"BOLT": prices(1)}
+    rescaled = {ticker: times(CLEAN, factor, slice(None)) for ticker, factor in factors.items()}
+    assert evenings.ingest(-3, clean) == {}
+    assert evenings.ingest(-2, clean | rescaled) == dict.fromkeys(factors, "rescaled")
+    assert all(evenings.has_all_of(ticker, CLEAN, -3) for ticker in factors)
     assert evenings.rows("SELECT max(revision) FROM prices") == [(0,)]
-    counted = "SELECT ticker, severity, rows FROM quality_counts WHERE rule = 'rescaled'"
-    assert evenings.rows(counted) == [(ticker, "hold_ticker", 1)]
+    counted = "SELECT ticker, severity, rows FROM quality_counts WHERE rule = 'rescaled' ORDER BY 1"
+    assert evenings.rows(counted) == [(ticker, "hold_ticker", 1) for ticker in sorted(factors)]
 
 
 def test_another_scale_that_a_universe_takes_is_counted_and_said_as_what_it_is(evenings: Evenings) -> None:

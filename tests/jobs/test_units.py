@@ -27,34 +27,40 @@ STORED = "SELECT kind, value, source FROM corporate_actions WHERE ticker = 'ACME
 JUDGED = "SELECT verdict, round((evidence ->> '$.ratio')::DOUBLE, 6) FROM price_verdicts ORDER BY known_at"
 
 
-def unlike(evenings: Evenings, expected: pd.DataFrame, until: int) -> list[str]:
-    """Columns of the published series of ACME that are not the expected rows."""
-    found = Workspace(evenings.workspace).series("ACME")
+def unlike(evenings: Evenings, expected: pd.DataFrame, until: int, ticker: str = "ACME") -> list[str]:
+    """Columns of the published series of a ticker that are not the expected rows."""
+    found = Workspace(evenings.workspace).series(ticker)
     rows = expected[expected["Date"] <= SESSIONS[until]]
     pairs = {"y": "Close", "open": "Open", "high": "High", "low": "Low", "volume": "Volume"}
     assert found["ds"].tolist() == rows["Date"].tolist()
     return [mine for mine, theirs in pairs.items() if not np.allclose(found[mine], rows[theirs], rtol=1e-6)]
 
 
-@pytest.mark.parametrize("factor", [100.0, 0.01, 1000.0])
 def test_a_unit_that_stays_rescales_prices_and_no_volume_on_the_third_evening_after_it(
-    evenings: Evenings, factor: float
+    evenings: Evenings,
 ) -> None:
-    files = {"ACME": times(CLEAN, factor, slice(CHANGE, None))}
+    """Three tickers, each by a factor of its own."""
+    factors = {"ACME": 100.0, "BOLT": 0.01, "CORE": 1000.0}
+    clean = {ticker: prices(seed) for seed, ticker in enumerate(factors)}
+    files = {ticker: times(rows, factors[ticker], slice(CHANGE, None)) for ticker, rows in clean.items()}
     assert evenings.ingest(CHANGE - 1, files) == {}
     for place in range(CHANGE, DECIDED):
-        assert evenings.ingest(place, files) == {"ACME": "unit"}
-        assert unlike(evenings, CLEAN, CHANGE - 1) == []
+        assert evenings.ingest(place, files) == dict.fromkeys(factors, "unit")
+        assert [unlike(evenings, rows, CHANGE - 1, ticker) for ticker, rows in clean.items()] == [[]] * 3
     told = evenings.summary(DECIDED, files)
     assert not told.degraded
-    (flags,) = told.flags
-    assert flags["flags"].endswith(f"taken as another unit, {factor:g} times, from then on")
-    assert unlike(evenings, times(CLEAN, factor, slice(None)), DECIDED) == []
-    assert evenings.rows(STORED) == [("unit", pytest.approx(1 / factor), "inferred")]
-    factors = "SELECT DISTINCT split_factor, unit_factor FROM adjusted_prices WHERE session < '{}'"
-    assert evenings.rows(factors.format(day(CHANGE))) == [(1.0, pytest.approx(1 / factor))]
+    flags = {flag["ticker"]: flag["flags"] for flag in told.flags}
+    decided = "SELECT kind, value, source FROM corporate_actions WHERE ticker = '{}'"
+    adjusted = "SELECT DISTINCT split_factor, unit_factor FROM adjusted_prices WHERE ticker = '{}'"
+    for ticker, factor in factors.items():
+        assert flags[ticker].endswith(f"taken as another unit, {factor:g} times, from then on")
+        rescaled = times(clean[ticker], factor, slice(None))
+        assert unlike(evenings, rescaled, DECIDED, ticker) == []
+        assert evenings.rows(decided.format(ticker)) == [("unit", pytest.approx(1 / factor), "inferred")]
+        found = evenings.rows(f"{adjusted.format(ticker)} AND session < '{day(CHANGE)}'")
+        assert found == [(1.0, pytest.approx(1 / factor))]
     assert evenings.ingest(DECIDED + 1, files) == {}
-    assert len(evenings.rows(STORED)) == 1
+    assert evenings.rows("SELECT count(*) FROM corporate_actions") == [(3,)]
 
 
 def test_the_way_back_to_the_first_unit_is_believed_the_same_evening(evenings: Evenings) -> None:

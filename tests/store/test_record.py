@@ -15,6 +15,7 @@ from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database
 from forecast_lib.store.working.reads import read_table
 from forecast_lib.tables import TABLES, validate
+from tests import reading
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
 pytestmark = pytest.mark.slow
@@ -22,9 +23,11 @@ pytestmark = pytest.mark.slow
 Frames = dict[str, pd.DataFrame]
 
 
+COUNTS = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in TABLES)
+
+
 def counts(workspace: Path) -> dict[str, int]:
-    with database.open_working(workspace, now(9)) as con:
-        return {table: con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in TABLES}
+    return dict(reading.rows(workspace / "working.duckdb", COUNTS))
 
 
 def test_a_recorded_run_is_there_after_closing_and_told_for_the_ledger(tmp_path: Path) -> None:
