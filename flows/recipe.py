@@ -13,7 +13,7 @@ from flows.running.ending import ended, here
 from flows.running.stages import ShownInOrder
 from flows.service.served_reports import report_link
 from flows.settings.layers import Settings
-from flows.settings.recipe import asked_of
+from flows.settings.recipe import asked_of, without_effect
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.recipe.run import run_recipe
 from forecast_lib.jobs.record.summary import RunSummary
@@ -34,7 +34,7 @@ def _recipe(config: RunConfig, settings: Settings, name: str) -> RunSummary:
             test_file and test_file.absolute(),
             stages.single,
         )
-    summary = dataclasses.replace(summary, seconds=stages.seconds)
+    summary = dataclasses.replace(summary, seconds=stages.seconds, notices=without_effect(settings))
     leave_artifacts(summary, report_link(summary.report, settings["reports_url"], settings["profile"]))
     create_table_artifact(
         key="recipe-figures", table=list(summary.figures), description=f"Figures of recipe {name}"

@@ -180,6 +180,7 @@ class SourceConfig:
         "CSV or Parquet file, or a folder of TICKER.csv; implies --source files.",
         "PATH",
         option="files",
+        implies=("source", "files"),
     )
     market_seed: int = setting(0, "Which simulated market: the same number gives the same series.", "N")
     mixed_dates: bool = setting(
@@ -303,6 +304,7 @@ class RunConfig:
         " When not given, that runner starts --workers processes of its own.",
         "ADDRESS",
         kind="scheduler",
+        implies=("runner", "dask"),
     )
     shard_size: int = setting(16, "Tickers trained together in one task.", "N", within=(1, 10_000))
     keep_snapshots: int = setting(7, "Published files that are kept.", "N", within=(1, 10_000))

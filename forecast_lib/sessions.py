@@ -1,33 +1,28 @@
 """The sessions of a ticker's own exchange: which days it trades, when a session is over, which one comes
 next.
 
-The dates come from `exchange_calendars`, which reads the clock for its default range; here the range is
-always given, so that the same question has the same answer on every day. Three things are odd about the
-subject:
+The dates come from `forecast_lib.schedules`. Loads pandas only for answers that are pandas' own. Three things
+are odd about the subject:
 
 - A session is a date, its close an instant: Tokyo closes the session of date D before New York opens its own.
-- The library knows no holidays outside a calendar's reach (Shanghai's ends with the last published year).
-  Outside it every weekday counts as a session that closes at the usual time.
+- Nobody knows the holidays of all years (Shanghai's end with the last published one). Outside them every
+  weekday counts as a session that closes at the usual time.
 - Some exchanges have no usable calendar. Their tickers get Monday to Friday, and the calendar says so in
   `recorded_fallback`.
 """
 
-import contextlib
 import datetime as dt
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import exchange_calendars as ec
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from pandas.tseries.holiday import AbstractHolidayCalendar
 
 from forecast_lib.domain import AsOf
+from forecast_lib.schedules import WEEKDAYS, Schedule, Times, schedule
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "EARLIEST_SESSION",
@@ -46,12 +41,7 @@ SETTLING_TIME = dt.timedelta(minutes=30)
 """After the close, until the closing auction and late prints are in; only then is a session known."""
 
 Day: TypeAlias = dt.date  # a pd.Timestamp is one too
-Times = NDArray[np.datetime64]
 
-WEEKDAYS = "weekdays"
-"""Name of the calendar that stands in where none is known."""
-
-_ONE_DAY = np.timedelta64(1, "D")
 # Building takes 0.2 to 0.4 s however long the span (measured, XNYS), so the spans are few and wide. 1885 is
 # the library's first year for New York; few histories need it, and Seoul (lunar holidays) takes 3 s from
 # 1956.
@@ -125,23 +115,6 @@ _CURRENCIES = frozenset(
     "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR BRL MXN ZAR TRY SEK NOK DKK PLN CZK HUF ILS THB IDR"
     " PHP TWD RUB BTC ETH USDT USDC".split()
 )
-# Tel Aviv traded Sunday to Thursday until it moved to Monday to Friday on 2026-01-05; the library's Friday
-# closes break before.
-_RELIABLE_FROM = {"XTAE": "2026-01-05"}
-_WEEK_OUTSIDE_REACH = {"XTAE": "1111001", "24/7": "1111111"}
-_MONDAY_TO_FRIDAY = "1111100"
-
-
-class _Schedule(NamedTuple):
-    """Sessions (dates at midnight, naive) and closes (UTC, naive), both datetime64[us], ascending, read-only,
-    equally long; the clock of the exchange; and the days on which it stayed closed as nobody knew long
-    before.
-    """
-
-    sessions: Times
-    closes: Times
-    zone: dt.tzinfo
-    unplanned: Times
 
 
 @dataclass(frozen=True)
@@ -176,7 +149,7 @@ class TickerCalendar:
     name: str
     recorded_fallback: bool = False
 
-    def sessions(self, first: Day, last: Day) -> pd.DatetimeIndex:
+    def sessions(self, first: Day, last: Day) -> "pd.DatetimeIndex":
         """Every session from `first` to `last`, both inclusive; empty if there is none.
 
         >>> found = TickerCalendar("XNYS").sessions(dt.date(2024, 7, 3), dt.date(2024, 7, 8))
@@ -191,7 +164,7 @@ class TickerCalendar:
         """Whether the exchange trades on this date, half days included."""
         return len(self.sessions(day, day)) == 1
 
-    def close(self, session: Day) -> pd.Timestamp:
+    def close(self, session: Day) -> "pd.Timestamp":
         """When the session ends, UTC without a zone.
 
         Raises:
@@ -200,12 +173,7 @@ class TickerCalendar:
         >>> TickerCalendar("XNYS").close(dt.date(2026, 11, 27))  # the half day after Thanksgiving
         Timestamp('2026-11-27 18:00:00')
         """
-        day = _day(session)
-        schedule = self._covering(day, day)
-        at = int(np.searchsorted(schedule.sessions, day))
-        if at == len(schedule.sessions) or schedule.sessions[at] != day:
-            raise ValueError(f"{day.astype('M8[D]')} is no session of {self.name}: expected a trading day")
-        return pd.Timestamp(schedule.closes[at])
+        return _stamp(self._close(_day(session)))
 
     def evenings(self, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
         """(n,) datetime64[us] UTC, when the session of each day is known; of a day without one at the time of
@@ -231,6 +199,8 @@ class TickerCalendar:
             int(np.searchsorted(schedule.sessions, low)),
             int(np.searchsorted(schedule.sessions, high, side="right")),
         )
+        import pandas as pd
+
         sessions = schedule.sessions[chosen]
         local = pd.DatetimeIndex(schedule.closes[chosen], tz="UTC").tz_convert(schedule.zone)
         minutes = (local.hour * 60 + local.minute).to_numpy()
@@ -249,43 +219,44 @@ class TickerCalendar:
         '2024-07-04T00:00:00+00:00'
         """
         day = _day(session)
-        known = (self.close(session) + SETTLING_TIME).to_pydatetime().replace(tzinfo=dt.UTC)
+        known = self._close(day).astype(dt.datetime).replace(tzinfo=dt.UTC) + SETTLING_TIME
         local = known.astimezone(self._covering(day, day).zone)
         shown = dt.datetime.combine(local.date(), time, local.tzinfo)
         if shown < local:
             shown = dt.datetime.combine(local.date() + dt.timedelta(days=1), time, local.tzinfo)
         return shown.astimezone(dt.UTC)
 
-    def last_closed(self, now_utc: dt.datetime) -> pd.Timestamp:
+    def last_closed(self, now_utc: dt.datetime) -> "pd.Timestamp":
         """The latest session whose close lies at least `SETTLING_TIME` before `now_utc`."""
-        settled = _instant(now_utc - SETTLING_TIME)
-        schedule = self._covering(settled, settled)
-        return pd.Timestamp(
-            schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1]
-        )
+        return _stamp(self._closed(now_utc))
 
-    def last_known(self, as_of: AsOf) -> pd.Timestamp:
+    def last_known(self, as_of: AsOf) -> "pd.Timestamp":
         """The newest session that may be known at `as_of`: dated up to its day, and closed `SETTLING_TIME`
         before its now.
         """
-        closed = self.last_closed(as_of.now)
-        day = _day(as_of.day)
-        sessions = self._covering(day, day).sessions
-        dated = pd.Timestamp(sessions[int(np.searchsorted(sessions, day, side="right")) - 1])
-        return min(dated, closed)
+        return _stamp(self._known(as_of))
 
-    def following(self, cutoff: Day, count: int) -> pd.DatetimeIndex:
+    def following(self, cutoff: Day, count: int) -> "pd.DatetimeIndex":
         """The `count` sessions after `cutoff`, which is itself not among them and need not be a session.
 
         >>> TickerCalendar("XNYS").following(dt.date(2024, 12, 31), 2).strftime("%Y-%m-%d").tolist()
         ['2025-01-02', '2025-01-03']
         """
-        day = _day(cutoff)
-        # 4 days a session and 30 more: the longest closures of the last decades (Lunar New Year, 2001) lasted
-        # under two weeks.
-        sessions = self._covering(day, day + np.timedelta64(4 * count + 30, "D")).sessions
-        start = int(np.searchsorted(sessions, day, side="right"))
-        return _index(sessions[start : start + count])
+        return _index(self._following(_day(cutoff), count))
+
+    def behind(self, session: Day, now: dt.datetime) -> int:
+        """How many sessions have closed after `session`; `now` is in UTC.
+
+        >>> TickerCalendar("XNYS").behind(dt.date(2024, 7, 3), dt.datetime(2024, 7, 8, 22, tzinfo=dt.UTC))
+        2
+        """
+        # The day may be tomorrow already where the exchange is; what has not closed by `now` does not count.
+        newest = self._known(AsOf(day=now.date() + dt.timedelta(days=1), now=now, known_at=now))
+        return self._between(_day(session), newest)
+
+    def next_clock(self, as_of: AsOf, time: dt.time) -> dt.datetime:
+        """`clock_after` the first session that is not known at `as_of`."""
+        return self.clock_after(self._following(self._known(as_of), 1)[0].astype(dt.datetime), time)
 
     def count_between(self, a: Day, b: Day) -> int:
         """How many sessions lie in (a, b]: after `a`, up to and including `b`; 0 if `b` is not later than
@@ -294,18 +265,45 @@ class TickerCalendar:
         >>> TickerCalendar("XNYS").count_between(dt.date(2024, 7, 3), dt.date(2024, 7, 8))
         2
         """
-        low, high = _day(a), _day(b)
+        return self._between(_day(a), _day(b))
+
+    def _close(self, day: np.datetime64) -> np.datetime64:
+        schedule = self._covering(day, day)
+        at = int(np.searchsorted(schedule.sessions, day))
+        if at == len(schedule.sessions) or schedule.sessions[at] != day:
+            raise ValueError(f"{day.astype('M8[D]')} is no session of {self.name}: expected a trading day")
+        return schedule.closes[at]
+
+    def _closed(self, now_utc: dt.datetime) -> np.datetime64:
+        settled = _instant(now_utc - SETTLING_TIME)
+        schedule = self._covering(settled, settled)
+        return schedule.sessions[int(np.searchsorted(schedule.closes, settled, side="right")) - 1]
+
+    def _known(self, as_of: AsOf) -> np.datetime64:
+        day = _day(as_of.day)
+        sessions = self._covering(day, day).sessions
+        dated = sessions[int(np.searchsorted(sessions, day, side="right")) - 1]
+        return min(dated, self._closed(as_of.now))
+
+    def _following(self, day: np.datetime64, count: int) -> Times:
+        # 4 days a session and 30 more: the longest closures of the last decades (Lunar New Year, 2001) lasted
+        # under two weeks.
+        sessions = self._covering(day, day + np.timedelta64(4 * count + 30, "D")).sessions
+        start = int(np.searchsorted(sessions, day, side="right"))
+        return sessions[start : start + count]
+
+    def _between(self, low: np.datetime64, high: np.datetime64) -> int:
         sessions = self._covering(min(low, high), max(low, high)).sessions
         before, until = np.searchsorted(sessions, [low, high], side="right")
         return max(int(until - before), 0)
 
-    def _covering(self, low: np.datetime64, high: np.datetime64) -> _Schedule:
+    def _covering(self, low: np.datetime64, high: np.datetime64) -> Schedule:
         """A schedule that begins a year before `low` and ends a year after `high`, from few, wide, cached
         spans.
         """
         first_year = min(max(_year(low) - 1, EARLIEST_SESSION.year), _LATEST_YEAR)
         last_year = min(max(_year(high) + 1, EARLIEST_SESSION.year), _LATEST_YEAR)
-        return _schedule(
+        return schedule(
             self.name,
             _USUAL_YEARS[0] if first_year >= _USUAL_YEARS[0] else min(first_year, _EARLIEST_YEAR),
             _USUAL_YEARS[1] if last_year <= _USUAL_YEARS[1] else last_year // 10 * 10 + 9,
@@ -359,7 +357,8 @@ def _name_from_ticker(ticker: str) -> str | None:
 
 
 def _day(value: Day) -> np.datetime64:
-    return np.datetime64(pd.Timestamp(value).date(), "us")
+    day = value.astype("M8[D]") if isinstance(value, np.datetime64) else value
+    return np.datetime64(day.date() if isinstance(day, dt.datetime) else day, "us")
 
 
 def _instant(value: dt.datetime) -> np.datetime64:
@@ -371,114 +370,13 @@ def _year(value: np.datetime64) -> int:
     return int(value.astype("M8[Y]").astype(int)) + 1970
 
 
-def _index(sessions: Times) -> pd.DatetimeIndex:
+def _stamp(value: np.datetime64) -> "pd.Timestamp":
+    import pandas as pd
+
+    return pd.Timestamp(value)
+
+
+def _index(sessions: Times) -> "pd.DatetimeIndex":
+    import pandas as pd
+
     return pd.DatetimeIndex(sessions)
-
-
-_BUILDING = threading.Lock()
-
-
-def _schedule(name: str, first_year: int, last_year: int) -> _Schedule:
-    # one thread builds, the others find it built; and the warnings filter below belongs to the whole process
-    with _BUILDING:
-        return _cached_schedule(name, first_year, last_year)
-
-
-@lru_cache(maxsize=64)
-def _cached_schedule(name: str, first_year: int, last_year: int) -> _Schedule:
-    first, last = pd.Timestamp(first_year, 1, 1), pd.Timestamp(last_year, 12, 31)
-    if name == WEEKDAYS:
-        days = _days(first, last, _MONDAY_TO_FRIDAY)
-        return _frozen(days, days + _ONE_DAY, dt.UTC, days[:0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
-        calendar = _library_calendar(name, first, last)
-    closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("M8[us]")
-    inside = _Schedule(
-        calendar.sessions.to_numpy().astype("M8[us]"), closes, calendar.tz, _unplanned(calendar)
-    )
-    return _extended(name, inside, first, last, calendar)
-
-
-def _unplanned(calendar: ec.ExchangeCalendar) -> Times:
-    """Days of the calendar on which its exchange stayed closed as nobody knew long before.
-
-    The library lists them, and for exchanges whose holidays follow the moon those holidays too: where they
-    come more than twice a year they are planned.
-    """
-    listed = np.array([pd.Timestamp(day).date() for day in calendar.adhoc_holidays], "M8[us]")
-    first, last = (
-        each.to_datetime64().astype("M8[us]") for each in (calendar.first_session, calendar.last_session)
-    )
-    inside = np.unique(listed[(listed >= first) & (listed <= last)])
-    years = (last - first) / np.timedelta64(365, "D")
-    return inside if len(inside) <= 2 * max(years, 1.0) else inside[:0]
-
-
-@contextlib.contextmanager
-def _holidays_within(first: pd.Timestamp, last: pd.Timestamp) -> Iterator[None]:
-    """Let pandas reckon a calendar's holidays for its span, and a year around it: whatever the span,
-    `exchange_calendars` asks for those of 1970 to 2200, which is most of what building one takes.
-    """
-    usual = AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date
-    year = pd.Timedelta(days=366)
-    AbstractHolidayCalendar.start_date = max(usual[0], first - year)
-    AbstractHolidayCalendar.end_date = min(usual[1], last + year)
-    try:
-        yield
-    finally:
-        AbstractHolidayCalendar.start_date, AbstractHolidayCalendar.end_date = usual
-
-
-def _library_calendar(name: str, first: pd.Timestamp, last: pd.Timestamp) -> ec.ExchangeCalendar:
-    """The library's calendar for as much of the span as it can answer for."""
-    if name in _RELIABLE_FROM:
-        first = max(first, pd.Timestamp(_RELIABLE_FROM[name]))
-    try:
-        with _holidays_within(first, last):
-            return ec.get_calendar(name, start=first, end=last)
-    except ValueError:  # the span leaves the calendar's reach, which it tells only once built
-        probe = ec.get_calendar(name, start=pd.Timestamp(2025, 1, 1), end=pd.Timestamp(2025, 12, 31))
-        earliest, latest = probe.bound_min() or first, probe.bound_max() or last
-        return ec.get_calendar(name, start=max(first, earliest), end=min(last, latest))
-
-
-def _extended(
-    name: str, inside: _Schedule, first: pd.Timestamp, last: pd.Timestamp, calendar: ec.ExchangeCalendar
-) -> _Schedule:
-    """With every weekday before and after the library's reach, closing at the time of day of the nearest
-    sessions.
-    """
-    week = _WEEK_OUTSIDE_REACH.get(name, _MONDAY_TO_FRIDAY)
-    # A calendar begins and ends with a session, and the days of its last holidays are its own: look no nearer
-    # than two weeks.
-    margin = pd.Timedelta(days=14)
-    begins, ends = calendar.first_session, calendar.last_session
-    before = (
-        _days(first, begins - pd.Timedelta(days=1), week) if begins - first > margin else inside.sessions[:0]
-    )
-    after = _days(ends + pd.Timedelta(days=1), last, week) if last - ends > margin else inside.sessions[:0]
-    lengths = inside.closes - inside.sessions
-    early, late = np.median(lengths[:20].astype(int)), np.median(lengths[-20:].astype(int))
-    return _frozen(
-        np.concatenate([before, inside.sessions, after]),
-        np.concatenate(
-            [
-                before + np.timedelta64(int(early), "us"),
-                inside.closes,
-                after + np.timedelta64(int(late), "us"),
-            ]
-        ),
-        inside.zone,
-        inside.unplanned,
-    )
-
-
-def _days(first: pd.Timestamp, last: pd.Timestamp, week: str) -> Times:
-    days = np.arange(first.to_datetime64().astype("M8[D]"), last.to_datetime64().astype("M8[D]") + 1)
-    return days[np.is_busday(days, weekmask=week)].astype("M8[us]")
-
-
-def _frozen(sessions: Times, closes: Times, zone: dt.tzinfo, unplanned: Times) -> _Schedule:
-    sessions.flags.writeable = closes.flags.writeable = unplanned.flags.writeable = False
-    return _Schedule(sessions, closes, zone, unplanned)

@@ -28,6 +28,8 @@ class Setting:
         secret: neither shown nor stored.
         in_profiles: False for what belongs to one call.
         taken_with: the class with which commands take it, where that is not its own.
+        implies: another option's name and value: who gives this one means that one, and who gives another
+            value there, with more authority, means this one no more.
     """
 
     help: str = ""
@@ -41,6 +43,7 @@ class Setting:
     secret: bool = False
     in_profiles: bool = True
     taken_with: type | None = None
+    implies: tuple[str, str] | None = None
 
 
 def setting(default: Any, help: str = "", metavar: str = "", **said: Any) -> Any:

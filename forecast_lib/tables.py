@@ -6,6 +6,8 @@ microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 """
 
 import functools
+import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -95,8 +97,9 @@ def _tails() -> dict[str, pa.Column]:
 
 
 def _rising_quantiles(frame: pd.DataFrame) -> pd.Series:
-    values = frame[list(QUANTILE_COLUMNS)].to_numpy()
-    return pd.Series((values[:, 1:] >= values[:, :-1]).all(axis=1), index=frame.index)
+    values = [frame[column].to_numpy() for column in QUANTILE_COLUMNS]
+    rising = (high >= low for low, high in itertools.pairwise(values))
+    return pd.Series(functools.reduce(operator.and_, rising), index=frame.index)
 
 
 _NO_CROSSING = pa.Check(_rising_quantiles, name="quantiles_rise", error="quantiles must not cross")
@@ -523,7 +526,7 @@ def typed(table: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the table's columns, order and types.
+    """The frame with the table's columns, order and types; text that comes as categories may stay so.
 
     Columns may come in any order; none may be missing or unknown. Times with a zone are refused, not shifted.
 
@@ -535,11 +538,17 @@ def validate(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     known = {name: column.metadata["dtype"] for name, column in schema.columns.items() if name in frame}
     unknown = [name for name in frame.columns if name not in schema.columns]
     cast = {name: _cast(frame[name], dtype) for name, dtype in known.items()}
-    ordered = pd.DataFrame({**cast, **{name: frame[name] for name in unknown}}, index=frame.index)
+    ordered = pd.DataFrame({**cast, **{name: frame[name] for name in unknown}}, index=frame.index, copy=False)
     return schema.validate(ordered.reset_index(drop=True), lazy=True, inplace=True)
 
 
 def _cast(column: pd.Series, dtype: str) -> pd.Series:
+    if (
+        dtype == "str"
+        and isinstance(column.dtype, pd.CategoricalDtype)
+        and column.cat.categories.dtype == "str"
+    ):
+        return column
     try:
         return column.astype(dtype)
     except (TypeError, ValueError) as error:

@@ -18,7 +18,7 @@ from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.network import first_weights
 from forecast_lib.models.training import network_of
 from forecast_lib.sessions import calendar_for
-from forecast_lib.tables import TABLES, empty, validate
+from forecast_lib.tables import QUANTILE_COLUMNS, TABLES, empty, validate
 from forecast_lib.windows.scaling import VolatilityScale
 from forecast_lib.windows.series import TickerSeries
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS
@@ -36,6 +36,15 @@ TRAIN = TrainConfig(
     learning_rate=0.01,
     validation_sessions=60,
 )
+LADDER = dict(
+    zip(
+        QUANTILE_COLUMNS,
+        [80.0, 85.0, 91.0, 92.0, 93.0, 96.0, 100.0, 104.0, 107.0, 108.0, 109.0, 115.0, 120.0],
+        strict=True,
+    )
+)
+"""The quantiles of `forecast_row`."""
+EVENING = dt.date(2024, 6, 7)
 PRICES = ("open", "high", "low", "close", "volume")
 MONDAY = np.datetime64("2020-01-06")
 
@@ -184,3 +193,33 @@ ODD = {
     ),
 }
 """Histories that a source may well send."""
+
+
+def walk(ticker: str, returns: np.ndarray, last: dt.date = EVENING) -> TickerSeries:
+    """A history of week days with these log returns."""
+    sessions = np.busday_offset(last, np.arange(-len(returns), 1), roll="backward")
+    close = 100 * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))
+    return TickerSeries(ticker, sessions, close, close, close, close, np.ones(len(close)))
+
+
+def correlated(rho: float, count: int = 1500, seed: int = 1) -> list[TickerSeries]:
+    chance = np.random.default_rng(seed).standard_normal((2, count))
+    second = rho * chance[0] + np.sqrt(1 - rho**2) * chance[1]
+    return [walk("AAA", 0.01 * chance[0]), walk("BBB", 0.02 * second)]
+
+
+def forecast_row(
+    step: int, target: str, *, ticker="ACME", point=102.0, last_close=100.0, cutoff="2020-01-06"
+) -> dict[str, object]:
+    """A row of the table of forecasts, made by hand."""
+    return {
+        "run_id": "run-1",
+        "ticker": ticker,
+        "step": step,
+        "target_session": pd.Timestamp(target),
+        "cutoff": pd.Timestamp(cutoff),
+        "made_by": "lstm",
+        "last_close": last_close,
+        "point": point,
+        **LADDER,
+    }

@@ -14,11 +14,13 @@ from forecast_lib.config import (
     ModelConfig,
     RunConfig,
     SourceConfig,
+    SourceName,
     TrainConfig,
     config_hash,
     to_json,
 )
 from forecast_lib.errors import UsageError
+from forecast_lib.setting import literals
 from tests import made_up
 
 
@@ -75,11 +77,11 @@ def test_ranges_include_their_ends_and_nothing_beyond(build, low, high):
     [
         (
             lambda: ModelConfig(variant="transformer"),
-            "model 'transformer' is not known: expected one of attention, bidirectional",
+            f"model 'transformer' is not known: expected one of {', '.join(VARIANTS)}",
         ),
         (
             lambda: SourceConfig(name="bloomberg"),
-            "source 'bloomberg' is not known: expected one of simulated, files, yahoo",
+            f"source 'bloomberg' is not known: expected one of {', '.join(literals(SourceName))}",
         ),
         (lambda: SourceConfig(name="files"), "source 'files' needs a path"),
         (lambda: made_up.run_config(strategy="always"), "strategy 'always' is not known"),

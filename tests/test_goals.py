@@ -1,9 +1,10 @@
 """The bench of goals, on two simulated tickers and the baselines alone: its tables say what they should."""
 
+import time
+
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import scores_of_all, ticker_scores
 from forecast_lib.models.baselines import BASELINES
 from tests import made_up
 from tests.bench import goals
@@ -15,9 +16,7 @@ def tested() -> goals.Tested:
         goals.baselines_of(made_up.noisy(700, seed=seed, ticker=ticker), "2021-06-01")
         for seed, ticker in ((1, "A"), (2, "B"))
     ]
-    rows = pd.concat([rows for rows, _ in made], ignore_index=True)
-    scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
-    return goals.Tested(rows, scores_of_all([rows], scores), 1.0)
+    return goals.tested_of(made, time.perf_counter())
 
 
 def test_only_cutoffs_of_the_period_are_scored(tested):

@@ -15,11 +15,14 @@ from flows.commands.doctor import Patient, check_lock, check_tensorflow
 from flows.settings.commands import COMMANDS
 from flows.settings.layers import gather
 from flows.settings.options import OPTIONS
+from forecast_lib.api.forecasting import forecast_long
 from forecast_lib.config import ModelConfig, TrainConfig
 from forecast_lib.errors import TooFewSessions
 from forecast_lib.jobs.forecast.tickers import FEWEST_SESSIONS
+from forecast_lib.models.baselines import BASELINES
 from forecast_lib.models.training import split_cutoffs
 from forecast_lib.prices.rules import RULES
+from forecast_lib.report.glossary import GLOSSARY
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -89,6 +92,12 @@ def test_what_is_generated_on_a_page_is_as_the_code_has_it(page):
 def test_every_command_is_on_a_page():
     missing = [name for name in COMMANDS if not any(f"tickercast {name}" in page for page in PAGES.values())]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_is_named_where_people_look_for_it(name):
+    texts = (PAGES[Path("forecast_lib/README.md")], forecast_long.__doc__ or "", GLOSSARY["baseline"].text)
+    assert [bool(re.search(rf"\b{name}\b", text, re.IGNORECASE)) for text in texts] == [True] * 3
 
 
 PIP = [line for line in SHELL if " -m pip " in line]

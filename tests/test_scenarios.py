@@ -1,7 +1,5 @@
 """Joint scenarios: exact margins, the dependence of the past, and nobody disturbed by anybody."""
 
-import datetime as dt
-
 import numpy as np
 import pytest
 
@@ -9,22 +7,9 @@ from forecast_lib import scenarios
 from forecast_lib.domain import QUANTILES
 from forecast_lib.scenarios import WORLDS
 from forecast_lib.windows.series import TickerSeries
+from tests.made_up import EVENING, correlated, walk
 
-EVENING = dt.date(2024, 6, 7)
 DAYS = scenarios.evenings(EVENING, 5)
-
-
-def walk(ticker: str, returns: np.ndarray, last: dt.date = EVENING) -> TickerSeries:
-    """A history of week days with these log returns."""
-    sessions = np.busday_offset(last, np.arange(-len(returns), 1), roll="backward")
-    close = 100 * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))
-    return TickerSeries(ticker, sessions, close, close, close, close, np.ones(len(close)))
-
-
-def correlated(rho: float, count: int = 1500, seed: int = 1) -> list[TickerSeries]:
-    chance = np.random.default_rng(seed).standard_normal((2, count))
-    second = rho * chance[0] + np.sqrt(1 - rho**2) * chance[1]
-    return [walk("AAA", 0.01 * chance[0]), walk("BBB", 0.02 * second)]
 
 
 def ranks(series: list[TickerSeries], trusted: list[bool] | None = None, seed: int = 0) -> np.ndarray:

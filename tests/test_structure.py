@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from forecast_lib.config import SourceName
+from forecast_lib.setting import literals
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +36,17 @@ def test_imports_point_down():
     linter = Path(sys.executable).parent / "lint-imports"
     ended = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("name", literals(SourceName))
+def test_every_price_source_keeps_the_contract(name):
+    assert "(PriceSourceContract)" in (ROOT / "tests" / "prices" / f"test_{name}.py").read_text()
+
+
+def test_no_test_takes_from_another_test():
+    """What two of them need is in a module of its own."""
+    modules = sorted(ROOT.glob("tests/**/*.py"))
+    assert found(r"^\s*(from|import) tests\.(\w+\.)*test_\w+", modules) == []
 
 
 def test_stored_files_are_never_unpickled():

@@ -43,6 +43,8 @@ _RIVALS = {"tickers": "universe", "universe": "tickers"}
 """Two names for one question: who is asked for. The one that was said with more authority silences the other.
 """
 
+_IMPLIES = {option.name: option.said.implies for option in OPTIONS.values() if option.said.implies}
+
 _PREFECT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -195,27 +197,27 @@ def _refuse_both(layer: Mapping[str, tuple[str, str]]) -> None:
         raise UsageError(
             f"{layer['tickers'][1]} and {layer['universe'][1]} were both given: give one of them"
         )
-    if "files" in layer and layer.get("source", ("files", ""))[0] != "files":
-        raise UsageError(
-            f"{layer['files'][1]} was given, but {layer['source'][1]} is {layer['source'][0]!r}: it needs"
-            " --source files"
-        )
-    if "dask_scheduler" in layer and layer.get("runner", ("dask", ""))[0] != "dask":
-        runner = f"{layer['runner'][1]} is {layer['runner'][0]!r}"
-        raise UsageError(f"{layer['dask_scheduler'][1]} was given, but {runner}: it needs --runner dask")
+    for name, (other, value) in _IMPLIES.items():
+        if name in layer and layer.get(other, (value, ""))[0] != value:
+            raise UsageError(
+                f"{layer[name][1]} was given, but {layer[other][1]} is {layer[other][0]!r}: it needs"
+                f" {OPTIONS[other].flag} {value}"
+            )
 
 
 def _implied(name: str, layer: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """What a setting says about others: files imply their source, another source forgets the files, tickers
-    silence the universe, and a scheduler implies its runner.
+    """What a setting says about others: files imply their source, another source forgets the files, and so
+    on; tickers silence the universe.
     """
-    if name == "files" and "source" not in layer:
-        return {"source": ("files", layer["files"][1])}
-    if name == "dask_scheduler" and "runner" not in layer:
-        return {"runner": ("dask", layer["dask_scheduler"][1])}
-    if name == "source" and "files" not in layer and layer["source"][0] != "files":
-        return {"files": ("", "")}
-    return {_RIVALS[name]: ("", "")} if name in _RIVALS else {}
+    other, value = _IMPLIES.get(name, ("", ""))
+    if other and other not in layer:
+        return {other: (value, layer[name][1])}
+    forgotten = [
+        each
+        for each, (other, value) in _IMPLIES.items()
+        if other == name and each not in layer and layer[name][0] != value
+    ]
+    return dict.fromkeys([*forgotten, *([_RIVALS[name]] if name in _RIVALS else [])], ("", ""))
 
 
 def _merge(layers: Iterable[dict[str, tuple[str, str]]]) -> dict[str, tuple[str, str]]:

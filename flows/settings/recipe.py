@@ -11,10 +11,21 @@ from forecast_lib.errors import UsageError
 from forecast_lib.jobs.recipe.series import refuse_without_prices
 from forecast_lib.recipes.catalogue import Asked, recipe_named, with_asked
 
-__all__ = ["asked_of", "recipe_config"]
+__all__ = ["asked_of", "recipe_config", "without_effect"]
 
 _NO_TICKER = "SINE"
 _NETWORK = ("layers", "units", "lookback", "dropout", "epochs")
+_OF_NIGHTS = (
+    "horizon",
+    "strategy",
+    "runner",
+    "workers",
+    "dask_scheduler",
+    "shard_size",
+    "keep_snapshots",
+    "rules",
+)
+"""Settings of every run that a recipe has no use for."""
 
 
 def asked_of(settings: Settings) -> Asked:
@@ -44,3 +55,10 @@ def recipe_config(name: str, settings: Settings) -> RunConfig:
     )
     refuse_without_prices(own, config.source)
     return config
+
+
+def without_effect(settings: Settings) -> tuple[str, ...]:
+    """A sentence where options were given that change nothing in a recipe."""
+    if not (given := [settings.given[name] for name in _OF_NIGHTS if settings.asked(name)]):
+        return ()
+    return (f"without effect in a recipe, which runs as its walkthrough does: {', '.join(given)}",)

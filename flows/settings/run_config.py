@@ -86,8 +86,10 @@ def new_run_id(day: dt.date) -> RunId:
     return RunId(f"{day:%Y%m%d}-{secrets.token_hex(4)}")
 
 
-_OLDEST_OF_YAHOO = dt.date(1927, 12, 30)
-"""The first session of ^GSPC; no other series of Yahoo's begins earlier."""
+_OLDEST = dt.date(1927, 12, 30)
+"""The first session of ^GSPC; no other series of Yahoo's begins earlier, nor, as far as is known here, one of
+a source that is not asked below.
+"""
 
 
 def _first_sessions(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...]) -> Iterable[dt.date]:
@@ -101,7 +103,7 @@ def _first_sessions(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ..
         files = open_source(source, as_of, tickers=tickers, parquet=ParquetFiles())
         assert isinstance(files, FilesSource)
         return files.first_sessions(tickers)
-    return [FIRST_SESSION if source.name == "simulated" else _OLDEST_OF_YAHOO]
+    return [FIRST_SESSION if source.name == "simulated" else _OLDEST]
 
 
 def _refuse_before_the_first_price(source: SourceConfig, as_of: AsOf, tickers: tuple[Ticker, ...]) -> None:

@@ -7,6 +7,7 @@ measured by the stationary bootstrap of Politis and Romano (1994), which keeps n
 
 import functools
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +35,47 @@ def _weights(count: int, block: float, seed: int) -> Array:
     return np.bincount(cell.ravel(), minlength=_DRAWS * count).reshape(_DRAWS, count).astype(float)
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _dropped(means: Array, centred: Array) -> Array:
+    """(models,) p-values, the worst model dropped again and again.
+
+    Args:
+        centred: (draws, models) mean losses of the resampled histories less `means`.
+    """
+    draws, models = centred.shape
+    same = 1e-9 * np.abs(centred).max()
+    pvalues, left, highest = np.ones(models), np.ones(models, np.bool_), 0.0
+    above, spread, chance = np.zeros(models), np.zeros(models), np.zeros((draws, models))
+    for count in range(models, 1, -1):
+        usual, spread[:] = means[left].mean(), 0.0
+        for draw in range(draws):
+            middle = 0.0
+            for model in range(models):
+                middle += centred[draw, model] if left[model] else 0.0
+            for model in range(models):
+                chance[draw, model] = centred[draw, model] - middle / count
+                spread[model] += chance[draw, model] ** 2
+        worst, largest = -1, -np.inf
+        for model in range(models):
+            spread[model] = np.sqrt(spread[model] / draws)
+            # The same losses as the mean of all, but for rounding: neither better nor worse.
+            if spread[model] <= same:
+                spread[model] = np.inf
+            above[model] = (means[model] - usual) / spread[model]
+            if left[model] and above[model] > largest:
+                worst, largest = model, above[model]
+        reached = 0
+        for draw in range(draws):
+            farthest = -np.inf
+            for model in range(models):
+                if left[model]:
+                    farthest = max(farthest, chance[draw, model] / spread[model])
+            reached += farthest >= largest
+        highest = max(highest, reached / draws)
+        pvalues[worst], left[worst] = highest, False
+    return pvalues
+
+
 def confidence_set(losses: Array, *, seed: int = 0) -> Array:
     """(models,) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model has
     1.
@@ -49,17 +91,4 @@ def confidence_set(losses: Array, *, seed: int = 0) -> Array:
     use_one_thread()
     means = losses.mean(axis=0)
     centred = _weights(len(losses), max(len(losses) ** (1 / 3), 1.0), seed) @ losses / len(losses) - means
-    same = 1e-9 * float(np.abs(centred).max())
-    pvalues, left, highest = np.ones(losses.shape[1]), list(range(losses.shape[1])), 0.0
-    while len(left) > 1:
-        above = means[left] - means[left].mean()
-        chance = centred[:, left] - centred[:, left].mean(axis=1, keepdims=True)
-        spread = np.sqrt((chance**2).mean(axis=0))
-        # The same losses as the mean of all, but for rounding: neither better nor worse.
-        spread[spread <= same] = np.inf
-        statistic = above / spread
-        highest = max(highest, float(((chance / spread).max(axis=1) >= statistic.max()).mean()))
-        worst = left[int(statistic.argmax())]
-        pvalues[worst] = highest
-        left.remove(worst)
-    return pvalues
+    return _dropped(means, centred)

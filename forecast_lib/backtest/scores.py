@@ -7,7 +7,7 @@ with what the difference cost.
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ from forecast_lib.domain import QUANTILES
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import Array
 
-__all__ = ["ArmCost", "arm_model", "scores_of_all", "ticker_scores"]
+__all__ = ["ArmCost", "Losses", "Panels", "arm_model", "scores_of_all", "ticker_scores"]
 
 _REFERENCE = "garch"
 """The baseline to which whole distributions are compared; point forecasts are compared to naive."""
@@ -118,6 +118,11 @@ class _Block:
 Scores = dict[str, Array]
 """By name (m,): one of each model of a block."""
 
+Losses = dict[tuple[str, int], tuple[NDArray[np.datetime64], Array]]
+"""One ticker's by model and step: cutoffs (n,), ascending, and (n, 3): the squared loss, naive's squared loss
+and the pinball loss, in units of what the ticker's price usually moves; no cutoff where it never moves.
+"""
+
 
 def _blocks(forecasts: pd.DataFrame) -> list[_Block]:
     """One ticker's rows, by step. As arrays of several models: frames of so many small groups, or arrays of
@@ -131,7 +136,7 @@ def _blocks(forecasts: pd.DataFrame) -> list[_Block]:
     for rows in np.split(order, np.flatnonzero(changes)[1:]):
         same.setdefault((int(step[rows[0]]), cutoff[rows].tobytes()), []).append(rows)
     values = {name: forecasts[name].to_numpy() for name in _VALUES}
-    quantiles = np.stack([forecasts[name].to_numpy() for name in QUANTILE_COLUMNS], axis=-1)
+    quantiles = np.ascontiguousarray(forecasts[list(QUANTILE_COLUMNS)].to_numpy())
     blocks = []
     for (at, _), parts in same.items():
         rows = np.stack(parts)
@@ -284,20 +289,34 @@ def _arm_scores(
     return scores
 
 
+def _losses(blocks: Iterable[_Block]) -> Losses:
+    found: Losses = {}
+    for block in blocks:
+        moves = np.abs(block.naive - block.actual).mean(axis=1)
+        usual = block.squared_naive.mean(axis=1)
+        units = np.stack([usual, usual, moves], axis=1)
+        losses = np.stack([block.squared, block.squared_naive, block.pinball], axis=2)
+        for model, each, unit in zip(block.models, losses, units, strict=True):
+            count = len(block.cutoff) if unit.all() else 0
+            found[model, block.step] = block.cutoff[:count], each[:count] / unit
+    return found
+
+
 def ticker_scores(
     forecasts: pd.DataFrame, seconds: Mapping[str, float], arms: Mapping[str, ArmCost] = MappingProxyType({})
-) -> pd.DataFrame:
-    """Scores of one ticker's `backtest_forecasts` rows, one row a model and step; `seconds` per model.
+) -> tuple[pd.DataFrame, Losses]:
+    """Scores of one ticker's `backtest_forecasts` rows, one row a model and step, and its losses.
 
     q-values are left open: they take all tickers (`scores_of_all`).
 
     Args:
+        seconds: by model.
         arms: of the models that are arms of a replay, all at the same cutoffs.
     """
     blocks = _blocks(forecasts)
     # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
     times = min(len(block.cutoff) for block in blocks)
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    parts = list[dict[str, Sequence[Any] | Array]]()
     for step, found in itertools.groupby(blocks, lambda block: block.step):
         own = list(found)
         losses = {
@@ -311,27 +330,42 @@ def ticker_scores(
         reference = next((block for block in own if _REFERENCE in block.models), None)
         for block in own:
             count = len(block.models)
-            scores: dict[str, Iterable[Any]] = {
-                "ticker": [forecasts["ticker"].iloc[0]] * count,
-                "model": block.models,
-                "step": [step] * count,
-                **_point_scores(block),
-                **_interval_scores(block),
-                **_tail_scores(block),
-                **_against_reference(block, reference),
-                "seconds": [seconds.get(model, 0.0) for model in block.models],
-                "mcs_pvalue": [in_set[model] for model in block.models],
-                **_arm_scores(block.models, losses, arms, step),
-            }
-            for name, column in columns.items():
-                column.extend(scores.get(name, [math.nan] * count))
-    return pd.DataFrame(columns).sort_values(["model", "step"], ignore_index=True)
+            parts.append(
+                {
+                    "ticker": [forecasts["ticker"].iloc[0]] * count,
+                    "model": block.models,
+                    "step": [step] * count,
+                    **_point_scores(block),
+                    **_interval_scores(block),
+                    **_tail_scores(block),
+                    **_against_reference(block, reference),
+                    "seconds": [seconds.get(model, 0.0) for model in block.models],
+                    "mcs_pvalue": [in_set[model] for model in block.models],
+                    **_arm_scores(block.models, losses, arms, step),
+                }
+            )
+    return _table(parts), _losses(blocks)
+
+
+def _table(parts: Sequence[Mapping[str, Sequence[Any] | Array]]) -> pd.DataFrame:
+    """One row a model and step, by both; NaN where a part has no such score. Of arrays: frames of lists, and
+    their sorting, take as long as the scores.
+    """
+    named = [named for part in parts for named in zip(part["model"], part["step"], strict=True)]
+    order = sorted(range(len(named)), key=named.__getitem__)
+    columns: dict[str, Array | list[Any]] = {}
+    for name in _COLUMNS:
+        values = [part.get(name, np.full(len(part["model"]), math.nan)) for part in parts]
+        if all(isinstance(each, np.ndarray) for each in values):
+            columns[name] = np.concatenate(values)[order]
+        else:
+            listed = list(itertools.chain.from_iterable(values))
+            columns[name] = [listed[place] for place in order]
+    return pd.DataFrame(columns)
 
 
 class _Panel:
-    """Losses by cutoff, averaged over tickers, each in units of what its price usually moves: squared,
-    naive's squared, pinball. They are added ticker by ticker, so that never all rows are held at once.
-    """
+    """Losses of one model and step by cutoff, averaged over tickers."""
 
     def __init__(self) -> None:
         self._days = np.empty(0, "datetime64[us]")
@@ -356,6 +390,36 @@ class _Panel:
         return pd.DataFrame(
             self._sums / self._counts[:, None], self._days, columns=["squared", "naive", "pinball"]
         )
+
+
+class Panels:
+    """Losses by cutoff of each model and step, averaged over tickers: tickers are added as they come, so that
+    never the losses of all are held at once, and are summed up in their own order, whoever comes first.
+    """
+
+    def __init__(self) -> None:
+        self._panels = dict[tuple[str, int], _Panel]()
+        self._waiting, self._next = dict[int, Sequence[Losses]](), 0
+
+    @classmethod
+    def of(cls, tickers: Sequence[Losses]) -> "Panels":
+        """Those of all tickers."""
+        panels = cls()
+        panels.add(0, tickers)
+        return panels
+
+    def add(self, place: int, tickers: Sequence[Losses]) -> None:
+        """Those of some tickers. The places are 0, 1, 2 and so on, in any order, each given once."""
+        self._waiting[place] = tickers
+        while self._next in self._waiting:
+            for losses in self._waiting.pop(self._next):
+                for key, own in losses.items():
+                    self._panels.setdefault(key, _Panel()).add(*own)
+            self._next += 1
+
+    def means(self) -> dict[tuple[str, int], pd.DataFrame]:
+        """By model and step, ascending: columns squared, naive and pinball by cutoff."""
+        return {key: self._panels[key].means() for key in sorted(self._panels)}
 
 
 def _compared(panel: pd.DataFrame, other: pd.DataFrame | None, step: int) -> tuple[float, float]:
@@ -410,32 +474,7 @@ def _none_of(model: str, own: pd.DataFrame) -> str:
     return f"{model.removesuffix(arm)}none" if isinstance(arm, str) else ""
 
 
-def _panels(forecasts: Iterable[pd.DataFrame]) -> dict[tuple[str, int], pd.DataFrame]:
-    """By model and step; nothing of a ticker whose price never moves."""
-    panels: dict[tuple[str, int], _Panel] = {}
-    for rows in forecasts:
-        for own in _by_ticker(rows):
-            for block in _blocks(own):
-                moves = np.abs(block.naive - block.actual).mean(axis=1)
-                usual = block.squared_naive.mean(axis=1)
-                units = np.stack([usual, usual, moves], axis=1)
-                losses = np.stack([block.squared, block.squared_naive, block.pinball], axis=2)
-                for model, each, unit in zip(block.models, losses, units, strict=True):
-                    panel = panels.setdefault((model, block.step), _Panel())
-                    if unit.all():
-                        panel.add(block.cutoff, each / unit)
-    return {key: panels[key].means() for key in sorted(panels)}
-
-
-def _by_ticker(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows of each ticker, which lie together."""
-    places, _ = pd.factorize(rows["ticker"])
-    for first, end in itertools.pairwise([*np.flatnonzero(np.diff(places, prepend=-1)), len(rows)]):
-        yield rows.iloc[first:end]
-
-
-def _pooled_scores(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
-    panels = _panels(forecasts)
+def _pooled_scores(panels: Mapping[tuple[str, int], pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
     tickers = {
         (str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)
     }
@@ -454,7 +493,7 @@ def _pooled_scores(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> p
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
 
 
-def scores_of_all(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
+def scores_of_all(panels: Panels, scores: pd.DataFrame) -> pd.DataFrame:
     """The tickers' scores with their q-values, and rows for all tickers together (`ticker` is `*`).
 
     There `n` and the seconds are sums over tickers, ratios and gains geometric means over tickers, the other
@@ -462,8 +501,8 @@ def scores_of_all(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd
     averaged by date. A q-value has no meaning there.
 
     Args:
-        forecasts: `backtest_forecasts` rows, in frames of one or more whole tickers. scores: what
-            `ticker_scores` made of them, one ticker after the other.
+        panels: of the losses that `ticker_scores` made of every ticker.
+        scores: what it made beside them, one ticker after the other.
     """
     by_model = scores.groupby(["model", "step"])
     for test in _TESTS:
@@ -471,5 +510,5 @@ def scores_of_all(forecasts: Iterable[pd.DataFrame], scores: pd.DataFrame) -> pd
             lambda values: false_discovery_rates(values.to_numpy(float))
         )
         scores = scores.assign(**{f"{test}_qvalue": rates})
-    pooled = _pooled_scores(forecasts, scores)
+    pooled = _pooled_scores(panels.means(), scores)
     return pd.concat([scores, pooled.astype(scores.dtypes.to_dict())], ignore_index=True)

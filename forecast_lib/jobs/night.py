@@ -8,13 +8,19 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from forecast_lib.backtest.selection import select
-from forecast_lib.config import ModelConfig, RunConfig
+import numpy as np
+
+from forecast_lib.backtest.scores import Panels
+from forecast_lib.backtest.selection import Selection, select
+from forecast_lib.config import BacktestConfig, ModelConfig, RunConfig
 from forecast_lib.domain import AsOf
 from forecast_lib.jobs import results
 from forecast_lib.jobs.evaluate import backtests
+from forecast_lib.jobs.evaluate.backtests import Member, TrainedMember
+from forecast_lib.jobs.evaluate.replay import DayPool
 from forecast_lib.jobs.forecast import tickers
 from forecast_lib.jobs.forecast.before import with_before
 from forecast_lib.jobs.forecast.commonality import with_common_volatility
@@ -34,7 +40,7 @@ from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import Stages
 from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
-from forecast_lib.models.training import POOL
+from forecast_lib.models.training import POOL, poolable
 from forecast_lib.prices.source import Listed
 from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database, reads
@@ -68,11 +74,17 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     with _held(config, stages) as (store, config):
         market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
-        rows = store.spool()
-        tested = _backtested(config, series, variants, BASELINES, rows, stages)
+        settings = variants, config.train, config.backtest
+        series = backtests.shaped(series, *settings)
+        members = backtests.members(series, *settings, config.seed)
+        trained = _trained(config, "backtest pool", members, _numbered(members), variants, stages)
+        pools = backtests.join_pools(members, trained, series, *settings, config.seed)
+        rows, panels = store.spool(), Panels()
+        tested = _backtested(config, series, variants, pools, BASELINES, rows, panels, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
+        seconds = stages.seconds["backtest pool"] + stages.seconds["backtest"]
         tonight = results.with_backtest(
-            tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages), variants
+            tonight, config, backtests.tested(tested), rows, panels, seconds, variants
         )
         summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
@@ -99,8 +111,13 @@ def _knowing_others(store: Store, config: RunConfig, now: dt.datetime) -> RunCon
 def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     """A night's prices, models and forecasts; nothing is stored but the weights."""
     market = _with_inputs(read_market(store, config, stages), config)
-    tonight = _refresh(store, config, market, stages)
-    tonight = _backtest(store, config, tonight, stages)
+    asked = beside.asked_names(market.beside, config)
+    known = plan.read_lineages(store, config, asked)
+    drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
+    work = plan.plan_refresh(config, market, known, drifted, log)
+    pools = _pools(config, market, work, known, stages)
+    tonight = _refresh(config, market, plan.with_pool(work, pools.kept), pools.kept, stages)
+    tonight = _backtest(store, config, tonight, pools, stages)
     tonight = _forecast(store, config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
@@ -158,32 +175,80 @@ def _asked_for(store: Store, market: Market, config: RunConfig, listed: Sequence
     return results.with_ends(store, renames.under_new_names(market, config), config)
 
 
-def _pool(
-    config: RunConfig, market: Market, work: Sequence[Work], known: dict[str, Lineage], stages: Stages
-) -> KeptPool | Problem | None:
-    anew = [each.decision for each in work if each.decision.action == "retrain"]
-    if not anew:
-        return None
-    if kept := pool.stored_pool(config, market, known.get(POOL, Lineage()), anew):
-        return kept
-    series = pool.learners(market, config.tickers, config.model, config.train)
-    selection = select(series, config.model)
-    members = pool.pool_members(series, config.model, config.train, config.seed, selection.inputs)
+@dataclass(frozen=True)
+class _Pools:
+    """The pooled networks of a night.
+
+    Attributes:
+        kept: from which tickers are fitted anew; None where none is.
+        series: those to be fitted anew, as their backtest reads them.
+        past: the pools of their backtest, as `backtests.join_pools` makes them.
+        seconds: the share of the backtest's networks in the time of training.
+    """
+
+    kept: KeptPool | Problem | None = None
+    series: Sequence[TickerSeries] = ()
+    past: Sequence[Sequence[DayPool]] = ((),)
+    seconds: float = 0.0
+
+
+def _numbered(members: Sequence[Member]) -> list[str]:
+    return [f"network {place + 1} of {len(members)}" for place in range(len(members))]
+
+
+def _trained(
+    config: RunConfig,
+    stage: str,
+    members: Sequence[Member],
+    names: Sequence[str],
+    variants: tuple[ModelConfig, ...],
+    stages: Stages,
+) -> list[TrainedMember]:
     shards = [(member,) for member in members]
-    names = [f"network {member.place + 1} of {len(shards)}" for member in members]
-    arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
-    trained = stages.spread("pool", pool.train_members, shards, names, **arguments)
-    folder = models_folder(config.workspace)
-    return pool.keep_pool(trained, series, config.model, config.train, config.seed, folder, selection)
+    same: dict[str, Any] = {"models": variants, "train": config.train, "seed": config.seed}
+    return stages.spread(stage, backtests.train_pool_shard, shards, names, **same)
 
 
-def _refresh(store: Store, config: RunConfig, market: Market, stages: Stages) -> Night:
-    asked = beside.asked_names(market.beside, config)
-    known = plan.read_lineages(store, config, asked)
-    drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
-    work = plan.plan_refresh(config, market, known, drifted, log)
-    kept = _pool(config, market, work, known, stages)
-    work = plan.with_pool(work, kept)
+def _pools(
+    config: RunConfig, market: Market, work: Sequence[Work], known: dict[str, Lineage], stages: Stages
+) -> _Pools:
+    """Tonight's pool and those of the backtest, all their networks side by side."""
+    anew = [each for each in work if each.decision.action == "retrain"]
+    if not anew:
+        return _Pools()
+    series, selection, own = list[TickerSeries](), Selection(), list[Member]()
+    model, train, seed = config.model, config.train, config.seed
+    decisions = [each.decision for each in anew]
+    stored = pool.stored_pool(config, market, known.get(POOL, Lineage()), decisions)
+    if stored is None:
+        series = pool.learners(market, config.tickers, model, train)
+        selection = select(series, model)
+        day = np.datetime64(config.as_of.day)
+        own = [
+            Member(day, 0, each) for each in pool.pool_members(series, model, train, seed, selection.inputs)
+        ]
+    settings = (model,), train, _by_folds(config)
+    able = [each.series for each in anew if poolable(each.series, model, train)]
+    past = backtests.shaped(able, *settings)
+    members = backtests.members(past, *settings, seed)
+    names = [*_numbered(own), *(f"{name} of the backtest" for name in _numbered(members))]
+    trained = _trained(config, "pool", [*own, *members], names, (model,), stages)
+    kept: KeptPool | Problem | None = stored
+    if stored is None:
+        fits, folder = [each.fit for each in trained[: len(own)]], models_folder(config.workspace)
+        kept = pool.keep_pool(fits, series, model, train, seed, folder, selection)
+    pools = backtests.join_pools(members, trained[len(own) :], past, *settings, seed)
+    return _Pools(kept, past, pools, stages.seconds["pool"] * len(members) / max(len(trained), 1))
+
+
+def _by_folds(config: RunConfig) -> BacktestConfig:
+    """Of a night: without a replay of schedules, which takes longer than a night has."""
+    return dataclasses.replace(config.backtest, arms=())
+
+
+def _refresh(
+    config: RunConfig, market: Market, work: Sequence[Work], kept: KeptPool | Problem | None, stages: Stages
+) -> Night:
     shards = plan.shards(work, config, light=all(each.start is None for each in work))
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
@@ -195,59 +260,42 @@ def _backtested(
     config: RunConfig,
     series: Sequence[TickerSeries],
     variants: tuple[ModelConfig, ...],
+    pools: Sequence[Sequence[DayPool]],
     baselines: Sequence[str],
     rows: Spool,
+    panels: Panels,
     stages: Stages,
 ) -> list[backtests.Result]:
-    """Each ticker's backtest: first the pooled networks of every day that needs some, then the tickers in
-    shards, whose forecasts go to `rows`.
-    """
+    """Each ticker's backtest, in shards; forecasts go to `rows`, losses to `panels`."""
 
     def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
         if (found := backtests.rows_of(made, config.run_id)) is not None:
             rows.add(place, found)
+        panels.add(place, [each.losses for each in backtests.tested(made)])
         return backtests.without_rows(made)
 
-    series = backtests.shaped(series, variants, config.train, config.backtest)
     same: dict[str, Any] = {
         "models": variants,
+        "pools": pools,
         "train": config.train,
         "config": config.backtest,
         "seed": config.seed,
+        "baselines": baselines,
     }
-    members = backtests.members(series, variants, config.train, config.backtest, config.seed)
-    names = [f"network {place + 1} of {len(members)}" for place in range(len(members))]
-    trained = stages.spread(
-        "backtest pool",
-        backtests.train_pool_shard,
-        [(each,) for each in members],
-        names,
-        models=variants,
-        train=config.train,
-        seed=config.seed,
-    )
-    pools = backtests.join_pools(
-        members, trained, series, variants, config.train, config.backtest, config.seed
-    )
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
-    return stages.spread(
-        "backtest", backtests.backtest_shard, shards, names, keep, pools=pools, baselines=baselines, **same
-    )
+    return stages.spread("backtest", backtests.backtest_shard, shards, names, keep, **same)
 
 
-def _seconds_of_backtest(stages: Stages) -> float:
-    return sum(stages.seconds.get(stage, 0.0) for stage in ("backtest pool", "backtest"))
-
-
-def _backtest(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
-    """Without a replay of schedules, which takes longer than a night has."""
-    config = dataclasses.replace(config, backtest=dataclasses.replace(config.backtest, arms=()))
-    rows, baselines = store.spool(), ("drift", "garch", *PARTS)
-    tested = _backtested(config, results.to_backtest(tonight), (config.model,), baselines, rows, stages)
-    return results.with_backtest(
-        tonight, config, backtests.tested(tested), rows, _seconds_of_backtest(stages)
-    )
+def _backtest(store: Store, config: RunConfig, tonight: Night, pools: _Pools, stages: Stages) -> Night:
+    """Of the tickers that were fitted anew: their method is tried on their own past."""
+    config = dataclasses.replace(config, backtest=_by_folds(config))
+    rows, panels, baselines = store.spool(), Panels(), ("drift", "garch", *PARTS)
+    anew = results.fitted_anew(tonight)
+    series = [each for each in pools.series if each.ticker in anew]
+    tested = _backtested(config, series, (config.model,), pools.past, baselines, rows, panels, stages)
+    seconds = pools.seconds + stages.seconds.get("backtest", 0.0)
+    return results.with_backtest(tonight, config, backtests.tested(tested), rows, panels, seconds)
 
 
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
@@ -261,21 +309,24 @@ def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -
 def _store_and_publish(
     store: Store, config: RunConfig, kind: str, tonight: Night, stages: Stages
 ) -> RunSummary:
-    """The end of every run: one transaction, the ledger, the publication. The page, which takes its time, is
-    made when all is stored.
+    """The end of every run: one transaction, the ledger, the publication. The pages, which take their time,
+    are made when all is stored, while the publication is built; it is shown when they are whole.
     """
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
     with stages.single("store"):
         publish.record(store, frames, tonight.market.clean)
-    with stages.single("report"):
-        report = publish.write_pages(config, publish.read_report(store, config, frames, tonight.market))
-    notices = tonight.market.passed_over
-    if results.failed(frames):
-        return results.summary(config, frames, stages.seconds, notices=notices)
-    with stages.single("publish"):
-        published = store.publish(config.run_id, config.keep_snapshots)
-        publish.show_latest(report)
+    notices, failed = tonight.market.passed_over, results.failed(frames)
+    with contextlib.ExitStack() as beside:
+        with stages.single("report"):
+            found = publish.read_report(store, config, frames, tonight.market)
+            show = None if failed else beside.enter_context(store.prepared(config.run_id))
+            report = publish.write_pages(config, found)
+        if show is None:
+            return results.summary(config, frames, stages.seconds, notices=notices)
+        with stages.single("publish"):
+            published = show(config.keep_snapshots)
+            publish.show_latest(report)
     return results.summary(
         config, frames, stages.seconds, published=published, report=report, notices=notices
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast_lib.backtest.run import TickerBacktest
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
 from forecast_lib.errors import some_of
@@ -39,15 +40,14 @@ from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
 from forecast_lib.store.working.store import Store
 from forecast_lib.tables import Parts, Rows, empty
-from forecast_lib.windows.series import TickerSeries
 
 __all__ = [
     "Night",
     "failed",
+    "fitted_anew",
     "frames",
     "keep_models",
     "summary",
-    "to_backtest",
     "to_forecast",
     "with_absent",
     "with_backtest",
@@ -124,10 +124,11 @@ def keep_models(
     return Night(market, tuple(refreshed), served, weights, pool)
 
 
-def to_backtest(tonight: Night) -> list[TickerSeries]:
-    """Tickers that were trained anew tonight: their method is tried on their own past."""
-    anew = [each for each in tonight.refreshed if each.trained and each.decision.action == "retrain"]
-    return [tonight.market.series[each.ticker] for each in anew]
+def fitted_anew(tonight: Night) -> frozenset[str]:
+    """Tickers that were fitted anew tonight."""
+    return frozenset(
+        each.ticker for each in tonight.refreshed if each.trained and each.decision.action == "retrain"
+    )
 
 
 def with_problems(tonight: Night, problems: Mapping[str, Problem]) -> Night:
@@ -141,6 +142,7 @@ def with_backtest(
     config: RunConfig,
     results: Sequence[TickerBacktest],
     rows: Parts,
+    panels: Panels,
     seconds: float,
     models: tuple[ModelConfig, ...] = (),
 ) -> Night:
@@ -148,11 +150,12 @@ def with_backtest(
 
     Args:
         rows: of `backtest_forecasts`, in the order of the results.
+        panels: of the results' losses.
         models: where others than the night's own were tested.
     """
     tables = backtest_tables(
         results,
-        rows,
+        panels,
         models or (config.model,),
         config.backtest,
         run_id=config.run_id,
@@ -279,6 +282,7 @@ def summary(
     """The run in a few values."""
     run, statuses = made["runs"].iloc[0], made["run_tickers"]
     counts = statuses["status"].value_counts()
+    looked_at = degraded(zip(statuses["status"], statuses["reason"], strict=True))
     return RunSummary(
         run_id=config.run_id,
         kind=run["kind"],
@@ -287,7 +291,7 @@ def summary(
         message=run["message"],
         simulated=config.source.name == "simulated",
         tickers={status: int(counts.get(status, 0)) for status in STATUSES},
-        degraded=tuple(statuses.loc[degraded(statuses), ["ticker", "status", "reason"]].to_dict("records")),
+        degraded=tuple(statuses.loc[looked_at, ["ticker", "status", "reason"]].to_dict("records")),
         flags=tuple(statuses.loc[statuses["flags"].notna(), ["ticker", "flags"]].to_dict("records")),
         report=str(report) if report else None,
         published=str(published) if published else None,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.ingest.new_prices import Market
-from forecast_lib.jobs.record.run_log import line_of, line_of_status, lines_of_prices
+from forecast_lib.jobs.record.run_log import line_of, lines_of_prices, lines_of_statuses
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
 __all__ = ["InOrder", "Kept", "ShardFunction", "Stage", "Stages", "unseen"]
@@ -181,7 +181,7 @@ class InOrder:
 
     def say_statuses(self, run_tickers: pd.DataFrame) -> None:
         """A line a ticker: what came of it."""
-        self.log(line_of_status(self.config.run_id, row) for row in run_tickers.to_dict("records"))
+        self.log(lines_of_statuses(self.config.run_id, run_tickers))
 
     def logger(self) -> Any:
         """Where lines go."""

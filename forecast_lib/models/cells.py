@@ -19,7 +19,9 @@ _NUMPY = SimpleNamespace(sigmoid=sigmoid, tanh=np.tanh, split=np.split)
 
 
 class CellVariant(Variant):
-    """A variant whose layer is a cell with a state and a memory.
+    """A variant whose layer is a cell with a state and a memory; one without a memory of its own hands on its
+    state as both. Input and state meet the gates together: a cell that gates the state before (GRU) is a
+    `Variant` by itself.
 
     Attributes:
         own: further weights of a layer by name, and how many rows of its width each has; they start at zero.

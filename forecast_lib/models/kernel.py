@@ -49,6 +49,7 @@ _TILE_COLUMNS = 16 if _FEATURES.get("avx2") else 8
 # at once, or ten of the shorter ones, which with two more and a factor still are in 16 registers.
 _TILE_ROWS = 8 if _FEATURES.get("avx512f") else 5
 _SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multiple of it
+_HALF_COLUMNS = max(_TILE_COLUMNS // 2, _SQUARE)  # of a batch that is no larger: one ticker's validation
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
 _FUSED = ("contract",)
 
@@ -116,63 +117,71 @@ class _Work(NamedTuple):
     share: Float32
 
 
-@intrinsic
-def _tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, a_column: Any, b: Any, b_at: Any, b_row: Any, depth: Any, add: Any) -> Any:  # fmt: skip  # noqa: E501
-    """One tile of c = a @ b, or of c += a @ b with `add`: flat arrays, where in each it begins, and how far
-    apart their rows are.
-    """
-    wide, index = ir.VectorType(ir.FloatType(), _TILE_COLUMNS), ir.IntType(64)
-    nothing, all_first = (
-        ir.Constant(wide, ir.Undefined),
-        ir.Constant(ir.VectorType(ir.IntType(32), _TILE_COLUMNS), [0] * _TILE_COLUMNS),
-    )
-    zero = ir.Constant(wide, [0.0] * _TILE_COLUMNS)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, depth, add = arguments
-        c, a, b = (_data(context, builder, signature, arguments, at) for at in (0, 3, 7))
-        places = [
-            _vector(builder, c, builder.add(c_at, builder.mul(c_row, index(row))), wide)
-            for row in range(_TILE_ROWS)
-        ]
-        factors = [builder.add(a_at, builder.mul(a_row, index(row))) for row in range(_TILE_ROWS)]
-        before, loop, done = (
-            builder.block,
-            builder.append_basic_block("depth"),
-            builder.append_basic_block("done"),
+def _tile_of(columns: int) -> Callable[..., None]:
+    @intrinsic
+    def tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, a_column: Any, b: Any, b_at: Any, b_row: Any, depth: Any, add: Any) -> Any:  # fmt: skip  # noqa: E501
+        """One tile of c = a @ b, or of c += a @ b with `add`: flat arrays, where in each it begins, and how
+        far apart their rows are.
+        """
+        wide, index = ir.VectorType(ir.FloatType(), columns), ir.IntType(64)
+        nothing, all_first = (
+            ir.Constant(wide, ir.Undefined),
+            ir.Constant(ir.VectorType(ir.IntType(32), columns), [0] * columns),
         )
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        at, sums = builder.phi(index), [builder.phi(wide) for _ in range(_TILE_ROWS)]
-        row_of_b = builder.load(_vector(builder, b, builder.add(b_at, builder.mul(at, b_row)), wide), align=4)
-        grown = []
-        for total, factor in zip(sums, factors, strict=True):
-            scalar = builder.load(builder.gep(a, [builder.add(factor, builder.mul(at, a_column))]))
-            spread = builder.shuffle_vector(
-                builder.insert_element(nothing, scalar, ir.IntType(32)(0)), nothing, all_first
-            )
-            grown.append(builder.fadd(total, builder.fmul(spread, row_of_b, flags=_FUSED), flags=_FUSED))
-        following = builder.add(at, index(1))
-        for phi, begin, end in zip(
-            [at, *sums], [index(0)] + [zero] * _TILE_ROWS, [following, *grown], strict=True
-        ):
-            phi.add_incoming(begin, before)
-            phi.add_incoming(end, loop)
-        builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
-        builder.position_at_end(done)
-        with builder.if_else(add) as (then, otherwise):
-            with then:
-                for total, place in zip(grown, places, strict=True):
-                    builder.store(builder.fadd(builder.load(place, align=4), total), place, align=4)
-            with otherwise:
-                for total, place in zip(grown, places, strict=True):
-                    builder.store(total, place, align=4)
-        return context.get_dummy_value()
+        zero = ir.Constant(wide, [0.0] * columns)
 
-    return (
-        types.void(c, *[types.intp] * 2, a, *[types.intp] * 3, b, *[types.intp] * 3, types.boolean),
-        generate,
-    )
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, depth, add = arguments
+            c, a, b = (_data(context, builder, signature, arguments, at) for at in (0, 3, 7))
+            places = [
+                _vector(builder, c, builder.add(c_at, builder.mul(c_row, index(row))), wide)
+                for row in range(_TILE_ROWS)
+            ]
+            factors = [builder.add(a_at, builder.mul(a_row, index(row))) for row in range(_TILE_ROWS)]
+            before, loop, done = (
+                builder.block,
+                builder.append_basic_block("depth"),
+                builder.append_basic_block("done"),
+            )
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            at, sums = builder.phi(index), [builder.phi(wide) for _ in range(_TILE_ROWS)]
+            row_of_b = builder.load(
+                _vector(builder, b, builder.add(b_at, builder.mul(at, b_row)), wide), align=4
+            )
+            grown = []
+            for total, factor in zip(sums, factors, strict=True):
+                scalar = builder.load(builder.gep(a, [builder.add(factor, builder.mul(at, a_column))]))
+                spread = builder.shuffle_vector(
+                    builder.insert_element(nothing, scalar, ir.IntType(32)(0)), nothing, all_first
+                )
+                grown.append(builder.fadd(total, builder.fmul(spread, row_of_b, flags=_FUSED), flags=_FUSED))
+            following = builder.add(at, index(1))
+            for phi, begin, end in zip(
+                [at, *sums], [index(0)] + [zero] * _TILE_ROWS, [following, *grown], strict=True
+            ):
+                phi.add_incoming(begin, before)
+                phi.add_incoming(end, loop)
+            builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+            builder.position_at_end(done)
+            with builder.if_else(add) as (then, otherwise):
+                with then:
+                    for total, place in zip(grown, places, strict=True):
+                        builder.store(builder.fadd(builder.load(place, align=4), total), place, align=4)
+                with otherwise:
+                    for total, place in zip(grown, places, strict=True):
+                        builder.store(total, place, align=4)
+            return context.get_dummy_value()
+
+        return (
+            types.void(c, *[types.intp] * 2, a, *[types.intp] * 3, b, *[types.intp] * 3, types.boolean),
+            generate,
+        )
+
+    return cast(Callable[..., None], tile)
+
+
+_tile, _half_tile = _tile_of(_TILE_COLUMNS), _tile_of(_HALF_COLUMNS)
 
 
 @intrinsic
@@ -234,10 +243,14 @@ def _product(
     a: Float32, a_at: int, a_row: int, a_column: int, b: Float32, b_at: int, b_row: int, depth: int,
     add: bool,
 ) -> None:  # fmt: skip
+    whole = columns - columns % _TILE_COLUMNS
     for row in range(0, rows, _TILE_ROWS):
-        for column in range(0, columns, _TILE_COLUMNS):
+        for column in range(0, whole, _TILE_COLUMNS):
             places = c_at + row * c_row + column, a_at + row * a_row, b_at + column
-            _tile(c, places[0], c_row, a, places[1], a_row, a_column, b, places[2], b_row, depth, add)  # type: ignore[call-arg]
+            _tile(c, places[0], c_row, a, places[1], a_row, a_column, b, places[2], b_row, depth, add)
+        if whole < columns:
+            places = c_at + row * c_row + whole, a_at + row * a_row, b_at + whole
+            _half_tile(c, places[0], c_row, a, places[1], a_row, a_column, b, places[2], b_row, depth, add)
 
 
 @_compiled
@@ -773,6 +786,7 @@ class Kernel:
 
     def _workspace(self, batch: int) -> _Work:
         columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _TILE_COLUMNS)
+        columns = _HALF_COLUMNS if batch <= _HALF_COLUMNS else columns
         return _workspace_of(threading.get_ident(), self._shape, self._network.inputs, columns)
 
     def _checked(self, batches: Batches) -> tuple[Float32, Float32, Float32]:

@@ -42,7 +42,12 @@ from forecast_lib.windows.scaling import (
 )
 from forecast_lib.windows.sequences import Batches, Corpus, corpus, framing_for, sample, tile
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
+from forecast_lib.windows.volatility_inputs import (
+    VOLATILITY_INPUTS,
+    common_inputs,
+    inputs_beside,
+    scale_inputs,
+)
 
 __all__ = [
     "POOL",
@@ -67,7 +72,6 @@ POOL = "*"
 _MIN_TRAINING_CUTOFFS = 60
 _LARGEST_SCORE = 15.0  # standard deviations; a split nobody recorded must not make a gradient of its own size
 _MOST_CONSTANT = 0.5  # share of unchanged closes in the last year above which there is nothing to learn
-_COMMON = [VOLATILITY_INPUTS.index(name) for name in COMMON]
 _WINDOW_BATCH = 64  # windows a step, for networks trained on windows
 _VALIDATION_CHUNKS = 256  # of a pool: enough to choose an epoch by, whatever the universe
 _POOL_TICKERS = (
@@ -174,10 +178,10 @@ def _data_sha256(series: Sequence[TickerSeries], names: tuple[str, ...], horizon
             digest.update(np.ascontiguousarray(part).tobytes())
         if each.missing is not None:
             digest.update(each.missing.tobytes())
-        inputs, ahead = scale_inputs(each, names, horizon)
         if each.inputs is not None and set(COMMON) <= set(each.inputs.names):
-            digest.update(inputs[:, _COMMON].tobytes())
-        digest.update(inputs[:, len(VOLATILITY_INPUTS) :].tobytes())
+            digest.update(common_inputs(each).tobytes())
+        more, ahead = inputs_beside(each, names, horizon)
+        digest.update(more.tobytes())
         digest.update(b"" if ahead is None else ahead.tobytes())
     return digest.hexdigest()
 
@@ -345,13 +349,18 @@ def join_pool(
     train_config: TrainConfig,
     seed: int,
     inputs: tuple[str, ...] = (),
+    slopes: Array | None = None,
 ) -> Pool:
-    """The pool that these networks, trained on these series and inputs, make up."""
+    """The pool that these networks, trained on these series and inputs, make up; `slopes` as in
+    `train_member`.
+    """
+    if slopes is None:
+        slopes = pool_slopes(series, config, train_config, seed, inputs)
     return Pool(
         network=network_of(config),
         horizon=config.horizon,
         members=tuple(fit.weights for fit in members),
-        slopes=pool_slopes(series, config, train_config, seed, inputs),
+        slopes=slopes,
         trained_through=str(max(each.sessions[-1] for each in series)),
         data_sha256=_data_sha256(
             # whatever the order they were asked for in

@@ -63,8 +63,9 @@ GLOSSARY: dict[str, Term] = {
     ),
     "baseline": Term(
         "baseline",
-        "A simple, well-known way to forecast: naive, drift, GARCH, a regression on ranges (har),"
-        " smoothing (ewma, ets) and the past as it was (empirical). Each is scored beside the networks.",
+        "A simple, well-known way to forecast: naive, drift, the session before (ar1), GARCH, a regression on"
+        " ranges (har), smoothing (ewma, ets) and the past as it was (empirical). Each is scored beside the"
+        " networks.",
     ),
     "combination": Term(
         "combination",

@@ -21,7 +21,7 @@ from forecast_lib.windows.features import FEATURES, SessionFeatures, log_mean_va
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.trailing import trailing_sum
 
-__all__ = ["VOLATILITY_INPUTS", "scale_inputs", "volatility_inputs"]
+__all__ = ["VOLATILITY_INPUTS", "common_inputs", "inputs_beside", "scale_inputs", "volatility_inputs"]
 
 _QUARTERS = (91, 182, 273, 364)  # days: whole weeks, so that it is the same day of the week
 VOLATILITY_INPUTS = (
@@ -91,10 +91,31 @@ def volatility_inputs(series: TickerSeries) -> Array:
         _largest_around(days, shocks, following - _QUARTERS[-1], 3),
         _intraday_share(features),
     ]
-    beside = np.full((len(series), len(COMMON)), np.nan)
-    if series.inputs is not None:
-        beside = series.inputs.known(COMMON, series.sessions)
-    return np.concatenate([np.stack(columns, axis=1), np.where(np.isnan(beside), 0.0, beside)], axis=1)
+    return np.concatenate([np.stack(columns, axis=1), common_inputs(series)], axis=1)
+
+
+def common_inputs(series: TickerSeries) -> Array:
+    """(sessions, len(COMMON)): the last of `VOLATILITY_INPUTS`; zero where one is not known."""
+    if series.inputs is None:
+        return np.zeros((len(series), len(COMMON)))
+    beside = series.inputs.known(COMMON, series.sessions)
+    return np.where(np.isnan(beside), 0.0, beside)
+
+
+def inputs_beside(series: TickerSeries, names: tuple[str, ...], horizon: int) -> tuple[Array, Array | None]:
+    """What a volatility scale reads beside VOLATILITY_INPUTS: (sessions, inputs) the same for all steps, NaN
+    where one is not known, and (sessions, events, horizon); None where no event is among the names.
+
+    Args:
+        names: of the inputs, events last.
+    """
+    ahead = tuple(name for name in names if is_ahead(name))
+    at_close = names[: len(names) - len(ahead)]
+    if series.inputs is None:
+        falling = np.zeros((len(series), len(ahead), horizon))
+        return np.full((len(series), len(at_close)), np.nan), falling if ahead else None
+    more = series.inputs.known(at_close, series.sessions)
+    return more, series.inputs.falling(ahead, series.sessions, horizon) if ahead else None
 
 
 @functools.lru_cache(maxsize=16)
@@ -106,12 +127,5 @@ def scale_inputs(series: TickerSeries, names: tuple[str, ...], horizon: int) -> 
         names: of the inputs beside VOLATILITY_INPUTS, events last; NaN where one is not known.
     """
     usual = volatility_inputs(series)
-    ahead = tuple(name for name in names if is_ahead(name))
-    at_close = names[: len(names) - len(ahead)]
-    if series.inputs is None:
-        more = np.full((len(series), len(at_close)), np.nan)
-        falling = np.zeros((len(series), len(ahead), horizon))
-    else:
-        more = series.inputs.known(at_close, series.sessions)
-        falling = series.inputs.falling(ahead, series.sessions, horizon)
-    return (np.concatenate([usual, more], axis=1) if at_close else usual), (falling if ahead else None)
+    more, falling = inputs_beside(series, names, horizon)
+    return (np.concatenate([usual, more], axis=1) if more.shape[1] else usual), falling

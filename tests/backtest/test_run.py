@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.backtest.run import fold_pool_series
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
 from forecast_lib.covariates.inputs import Inputs
@@ -171,7 +172,8 @@ def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fit
 def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
     rows = rows_of([result], "run-1")
-    tables = backtest_tables([result], [rows], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
+    panels = Panels.of([result.losses])
+    tables = backtest_tables([result], panels, (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
     tables["backtest_forecasts"] = rows
     for name, frame in tables.items():
         assert len(made_up.stored(name, frame)) > 0
@@ -181,7 +183,7 @@ def test_tables_are_those_of_the_store(result):
 
 def test_nothing_tested_gives_empty_tables():
     tables = backtest_tables(
-        [], [], (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
+        [], Panels(), (MODEL,), TWO_FOLDS, run_id="run-1", as_of=pd.Timestamp("2021-03-01"), seconds=0.0
     )
     assert {name: len(frame) for name, frame in tables.items()} == {"backtests": 0, "backtest_scores": 0}
     assert rows_of([], "run-1") is None

@@ -1,12 +1,14 @@
 """Scores of a backtest, by hand."""
 
 import math
+from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import ArmCost, scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import ArmCost, Panels, scores_of_all, ticker_scores
 from forecast_lib.tables import QUANTILE_COLUMNS
 
 
@@ -43,8 +45,12 @@ def forecasts(
     )
 
 
+def scores_of(rows: pd.DataFrame, seconds=MappingProxyType({}), arms=MappingProxyType({})) -> pd.DataFrame:
+    return ticker_scores(rows, seconds, arms)[0]
+
+
 def scored(*args, **more) -> pd.Series:
-    return ticker_scores(forecasts(*args, **more), {"lstm": 1.5}).iloc[0]
+    return scores_of(forecasts(*args, **more), {"lstm": 1.5}).iloc[0]
 
 
 def test_errors_by_hand():
@@ -96,7 +102,7 @@ def test_each_model_and_step_has_its_row():
             for step in (1, 2)
         ]
     )
-    scores = ticker_scores(rows, {"lstm": 2.0})
+    scores = scores_of(rows, {"lstm": 2.0})
     assert scores[["model", "step"]].to_numpy().tolist() == [
         ["lstm", 1],
         ["lstm", 2],
@@ -107,9 +113,12 @@ def test_each_model_and_step_has_its_row():
 
 
 def all_scores(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    by_ticker = pd.concat(parts).groupby("ticker", sort=False)
-    scores = pd.concat([ticker_scores(part, {}) for _, part in by_ticker], ignore_index=True)
-    return scores_of_all(parts, scores)
+    by_ticker = [part for _, part in pd.concat(parts).groupby("ticker", sort=False)]
+    return together(by_ticker, pd.concat(map(scores_of, by_ticker), ignore_index=True))
+
+
+def together(by_ticker: Sequence[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
+    return scores_of_all(Panels.of([ticker_scores(rows, {})[1] for rows in by_ticker]), scores)
 
 
 def pooled(parts: list[pd.DataFrame]) -> pd.Series:
@@ -155,7 +164,7 @@ def test_dear_ticker_does_not_outvote_the_others():
     moves, called = random.choice([-1.0, 1.0], 60), random.uniform(0.6, 0.8, 60)
     cheap = forecasts(1 + 0.01 * moves, 1 + 0.01 * moves * called, np.ones(60), ticker="A", half_width=0.5)
     dear = forecasts(1000 + 10 * moves, 1000 - moves * called, np.full(60, 1000.0), ticker="B")
-    assert ticker_scores(dear, {}).iloc[0]["dm_stat"] > 10
+    assert scores_of(dear, {}).iloc[0]["dm_stat"] > 10
     assert pooled([cheap, dear])["dm_stat"] < -10
 
 
@@ -203,7 +212,7 @@ def test_coverage_is_told_apart_by_volatility_known_at_the_cutoff():
 def test_intervals_are_compared_with_garch_on_the_cutoffs_of_both():
     garch = near(60, 3, off=0.0, model="garch", half_width=5.0)
     lstm = near(60, 3, off=0.0, half_width=2.5)
-    scores = ticker_scores(pd.concat([garch, lstm.iloc[20:]]), {}).set_index("model")
+    scores = scores_of(pd.concat([garch, lstm.iloc[20:]]), {}).set_index("model")
     assert scores.loc["garch", ["pinball_per_garch", "winkler95_per_garch"]].tolist() == [1.0, 1.0]
     assert math.isnan(scores.loc["garch", "dm_garch_stat"])
     # The narrower interval, 97.5 to 102.5, is the better one for a standard deviation of 1; both widths are
@@ -226,8 +235,8 @@ def test_overlapping_outcomes_do_not_prove_that_the_intervals_are_wrong():
     five = once.loc[once.index.repeat(5)].assign(
         step=5, cutoff=pd.date_range("2024-01-01", periods=200, unit="us")
     )
-    assert ticker_scores(five, {}).iloc[0]["pit_pvalue"] == pytest.approx(
-        ticker_scores(once, {}).iloc[0]["pit_pvalue"]
+    assert scores_of(five, {}).iloc[0]["pit_pvalue"] == pytest.approx(
+        scores_of(once, {}).iloc[0]["pit_pvalue"]
     )
 
 
@@ -235,7 +244,7 @@ def test_model_that_is_clearly_worse_is_not_in_the_confidence_set():
     rows = pd.concat(
         [near(200, 1, off=0.0), near(200, 1, off=0.0, model="naive"), near(200, 1, off=3.0, model="wild")]
     )
-    in_set = ticker_scores(rows, {}).set_index("model")["mcs_pvalue"]
+    in_set = scores_of(rows, {}).set_index("model")["mcs_pvalue"]
     assert in_set["lstm"] == in_set["naive"] == 1.0 and in_set["wild"] < 0.1
 
 
@@ -285,7 +294,19 @@ def test_panel_is_tested_against_garch_too():
 def test_order_of_rows_does_not_matter():
     rows = pd.concat([near(60, 2, off=1.0, step=step) for step in (1, 2)])
     shuffled = rows.sample(frac=1.0, random_state=0)
-    pd.testing.assert_frame_equal(ticker_scores(rows, {}), ticker_scores(shuffled, {}), check_exact=True)
+    pd.testing.assert_frame_equal(scores_of(rows, {}), scores_of(shuffled, {}), check_exact=True)
+
+
+def test_averages_over_tickers_are_the_same_bits_whoever_comes_first():
+    parts = [near(40 + seed, seed, off=1.0, ticker=f"T{seed}") for seed in range(5)]
+    made, means = [ticker_scores(part, {})[1] for part in parts], []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        panels, shards = Panels(), (made[:2], made[2:3], made[3:])
+        for place in order:
+            panels.add(place, shards[place])
+        means.append(panels.means()["lstm", 1])
+    assert len(means[0]) == 44  # the longest
+    pd.testing.assert_frame_equal(*means, check_exact=True)
 
 
 def arms_of(
@@ -301,7 +322,7 @@ def arms_of(
         "lstm_none": ArmCost("none", "lstm_none", 2.0),
         "lstm_retrain": ArmCost("retrain", "lstm_none", cpu_seconds),
     }
-    return rows, ticker_scores(rows, {}, costs)
+    return rows, scores_of(rows, {}, costs)
 
 
 def test_arm_is_scored_against_none_with_what_it_cost():
@@ -319,8 +340,8 @@ def test_arm_is_scored_against_none_with_what_it_cost():
 def test_arm_without_none_beside_it_has_a_cost_and_no_gain():
     rows, _ = arms_of("A", 1, half_width=2.5, cpu_seconds=7.0)
     alone = rows[rows["model"] == "lstm_retrain"].reset_index(drop=True)
-    scores = ticker_scores(alone, {}, {"lstm_retrain": ArmCost("retrain", "lstm_none", 7.0)})
-    everything = scores_of_all([alone], scores)
+    scores = scores_of(alone, {}, {"lstm_retrain": ArmCost("retrain", "lstm_none", 7.0)})
+    everything = together([alone], scores)
     assert everything["cpu_seconds"].tolist() == [7.0, 7.0]
     assert everything[["gain_over_none", "gain_per_cpu_second", "dm_none_pvalue"]].isna().all(axis=None)
 
@@ -331,7 +352,7 @@ def test_gain_of_all_tickers_is_geometric_and_their_seconds_add_up():
         arms_of("B", 2, half_width=9.0, cpu_seconds=3.0),
     ]
     rows, scores = zip(*parts, strict=True)
-    everything = scores_of_all(rows, pd.concat(scores, ignore_index=True))
+    everything = together(rows, pd.concat(scores, ignore_index=True))
     arms = everything[everything["model"] == "lstm_retrain"].set_index("ticker")
     kept = 1 - arms["gain_over_none"]
     assert kept["*"] == pytest.approx(math.sqrt(kept["A"] * kept["B"]))

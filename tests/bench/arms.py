@@ -16,6 +16,7 @@ from typing import get_args
 
 import pandas as pd
 
+from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import Arm, BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables
 from tests.bench import goals
@@ -93,7 +94,7 @@ def main(words: Sequence[str]) -> None:
     wall, used = time.perf_counter() - began, time.process_time() - cpu
     tables = backtest_tables(
         made,
-        [each.forecasts for each in made],
+        Panels.of([each.losses for each in made]),
         (ModelConfig(),),
         config,
         run_id="bench",

@@ -17,7 +17,7 @@ import itertools
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ import pandas as pd
 
 from forecast_lib.backtest.metrics import qlike
 from forecast_lib.backtest.rows import backtest_rows
-from forecast_lib.backtest.scores import scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import Panels, scores_of_all, ticker_scores
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.calibration import variance_factor
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
@@ -154,9 +154,15 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
         if model in BASELINES
         else network_rows(model, series, first)
     )
-    scores = pd.concat([ticker_scores(rows, seconds) for rows, seconds in made], ignore_index=True)
+    return tested_of(made, began)
+
+
+def tested_of(made: Sequence[tuple[pd.DataFrame, Mapping[str, float]]], began: float) -> Tested:
+    """Rows and seconds of each ticker, scored since `began`."""
+    scores, losses = zip(*(ticker_scores(rows, seconds) for rows, seconds in made), strict=True)
+    everything = scores_of_all(Panels.of(losses), pd.concat(scores, ignore_index=True))
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
-    return Tested(rows, scores_of_all([rows], scores), time.perf_counter() - began)
+    return Tested(rows, everything, time.perf_counter() - began)
 
 
 @functools.cache

@@ -6,13 +6,15 @@ nights run through `tickercast nightly`, with its own Prefect server: everything
 of one fold, everything fine-tuned, and forecasts alone. Each prints its wall time, when its first line came
 and when its first stage was done, the processor time of the process and its Prefect server, its peak memory,
 how busy the machine was, and its goal at 500 tickers. The growth exponent of the seconds over the tickers is
-1 where the time per ticker does not grow.
+1 where the time per ticker does not grow. At the end the walkthrough's network is trained by stock Keras on
+one of the tickers, beside the seconds that a ticker of the smallest first night took, all in.
 """
 
 import datetime as dt
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from forecast_lib.prices.sources.files import FilesSource
 from forecast_lib.sessions import TickerCalendar
+from forecast_lib.store.parquet import ParquetFiles
+from forecast_lib.windows.series import series_of
+from tests.bench.engine import stock_keras
+from tests.prices.one_ticker import ask
 
 SESSIONS, EVENINGS = 1260, ("2024-06-26", "2024-06-27", "2024-06-28")
 NIGHTS = (("retrain", 300.0), ("fine-tune", 90.0), ("forecast", 20.0))
@@ -147,6 +154,20 @@ def nights(tickers: int) -> list[Measured]:
         return measured
 
 
+def keras_seconds(repeats: int = 3) -> float:
+    """What the walkthrough's network by stock Keras takes for one ticker of the market, the median of some
+    trainings.
+    """
+    with tempfile.TemporaryDirectory(prefix="tickercast-night-") as folder:
+        prices = Path(folder) / "prices.parquet"
+        write_market(prices, 1)
+        answer = ask(
+            FilesSource(prices, parquet=ParquetFiles()), "T0000", None, dt.date.fromisoformat(EVENINGS[-1])
+        )
+        with stock_keras(series_of("T0000", answer.prices)) as train:
+            return statistics.median(train("walkthrough")[0] for _ in range(repeats))
+
+
 def main(words: Sequence[str]) -> None:
     sizes = [int(word) for word in words] or [500]
     found = {size: nights(size) for size in sizes}
@@ -158,6 +179,11 @@ def main(words: Sequence[str]) -> None:
                 f"{strategy}: processor time grows with tickers to the power of {exponent:.2f} from"
                 f" {small} to {large} (goal 1.05)"
             )
+    theirs, ours = keras_seconds(), found[min(sizes)][0].wall / min(sizes)
+    print(
+        f"the walkthrough's network by stock Keras: {theirs:.2f} s a ticker; ours, all in, {ours:.2f} s, a"
+        f" night of {min(sizes)}: {theirs / ours:.1f} times (goal 20 at 60)"
+    )
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _be(words: Sequence[str], out: str, err: str, env: Mapping[str, str], point:
     os.chdir(Path(out).parent)
     sys.argv = ["tickercast", *words]
     with contextlib.ExitStack() as patched:
-        for module, name in ((database, "record_run"), (ledger, "append"), (publication, "publish")):
+        for module, name in ((database, "record_run"), (ledger, "append"), (publication, "prepared")):
             told = functools.partial(getattr(module, name), reached=functools.partial(_die_at, point))
             patched.enter_context(mock.patch.object(module, name, told))
         signal.signal(signal.SIGINT, signal.default_int_handler)

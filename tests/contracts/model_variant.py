@@ -1,7 +1,8 @@
 """What every network variant must do. A new variant subclasses `ModelVariantContract` and gives the facts.
 
     class TestMyVariant(ModelVariantContract):
-        variant = "mine" default_layers = 1
+        variant = "mine"
+        default_layers = 1
 
 No test may be overridden: a network that cannot pass one cannot be trained every night. The sizes are those
 of `made_up`, so that each variant is compiled once.

@@ -2,10 +2,12 @@
 the facts.
 
     class TestMySource(PriceSourceContract):
-        ticker = "ACME" unknown_ticker = "NOSUCH" first, middle, last = dt.date(2024, 1, 2), dt.date(2024, 3,
-        4), dt.date(2024, 6, 3)
+        ticker, unknown_ticker = "ACME", "NOSUCH"
+        first, middle, last = dt.date(2024, 1, 2), dt.date(2024, 3, 4), dt.date(2024, 6, 3)
 
-        @pytest.fixture def source(self, tmp_path): return MySource(...)
+        @pytest.fixture
+        def source(self, tmp_path):
+            return MySource(...)
 
 No test may be overridden: a source that cannot pass one is no price source.
 """

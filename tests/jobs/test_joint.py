@@ -10,8 +10,7 @@ from forecast_lib.domain import QUANTILES
 from forecast_lib.jobs.forecast.joint import joint_tables
 from forecast_lib.tables import QUANTILE_COLUMNS, empty, validate
 from forecast_lib.windows.series import TickerSeries
-from tests.made_up import run_config
-from tests.test_scenarios import EVENING, correlated, walk
+from tests.made_up import EVENING, correlated, run_config, walk
 
 CONFIG = run_config("AAA", day=EVENING)
 

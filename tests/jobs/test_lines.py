@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.jobs.ingest.new_prices import Problem
-from forecast_lib.jobs.record.run_log import line_of, line_of_status, log_line
+from forecast_lib.jobs.record.run_log import line_of, lines_of_statuses, log_line
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Refreshed
 
@@ -26,11 +26,11 @@ def test_what_a_stage_made_of_a_ticker_is_in_its_line():
 
 
 def test_the_outcome_names_the_model_that_answered():
-    row = {"ticker": "SIM1", "status": "naive", "made_by": "naive", "reason": None}
-    assert line_of_status("r1", row) == "run_id=r1 stage=outcome ticker=SIM1 status=naive model=naive"
-    assert (
-        line_of_status("r1", row | {"made_by": pd.NA}) == "run_id=r1 stage=outcome ticker=SIM1 status=naive"
-    )
+    told = {"ticker": ["SIM1", "SIM2"], "status": "naive", "made_by": ["naive", pd.NA], "reason": None}
+    assert list(lines_of_statuses("r1", pd.DataFrame(told))) == [
+        "run_id=r1 stage=outcome ticker=SIM1 status=naive model=naive",
+        "run_id=r1 stage=outcome ticker=SIM2 status=naive",
+    ]
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", 'a "quote" and \\', "x=1 y=2", "", "\x1b[31mred", "Zürich"])

@@ -3,28 +3,12 @@
 import datetime as dt
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from forecast_lib.jobs.monitor.metrics import exposition, metrics_path, write_metrics
 from forecast_lib.jobs.record.endings import ENDINGS, Ending, recall, remember
-from tests.store import nights
+from tests.jobs.monitored import NOW, figures, two_nights
 
 pytestmark = pytest.mark.slow
-
-NOW = dt.datetime(2024, 1, 5, 23, tzinfo=dt.UTC)
-"""Friday evening; nights 0 and 1 of `nights` are Tuesday and Wednesday, so Thursday and Friday are missing.
-"""
-
-
-def figures(text: bytes) -> dict[tuple[str, frozenset], float]:
-    families = list(text_string_to_metric_families(text.decode()))
-    assert families and all(family.documentation and family.type == "gauge" for family in families)
-    samples = [sample for family in families for sample in family.samples]
-    assert all(sample.labels.pop("workspace") for sample in samples)
-    return {
-        (sample.name.removeprefix("tickercast_"), frozenset(sample.labels.items())): sample.value
-        for sample in samples
-    }
 
 
 def of(found: dict, name: str, **labels: str) -> float:
@@ -33,15 +17,7 @@ def of(found: dict, name: str, **labels: str) -> float:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """Two nights; the second settled step 1 of the first: error 1, naive error 0, inside both intervals."""
-    folder = tmp_path_factory.mktemp("metrics") / "new-york"
-    nights.store_and_publish(folder, 0)
-    made = nights.night(1)
-    made["forecast_outcomes"] = nights.outcomes("run-0", "run-1", 1, 0).assign(
-        naive_error=2.0, inside80=[True, False], source="simulated"
-    )
-    nights.store_and_publish(folder, 1, made)
-    return folder
+    return two_nights(tmp_path_factory.mktemp("metrics") / "new-york")
 
 
 def test_every_figure_is_the_one_that_the_tables_say(workspace):

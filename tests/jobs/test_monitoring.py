@@ -14,7 +14,7 @@ import pytest
 from forecast_lib.jobs.monitor.metrics import exposition
 from forecast_lib.jobs.record.endings import Ending
 from forecast_lib.store.published import reader
-from tests.jobs.test_metrics import NOW, figures, workspace  # noqa: F401  (a fixture)
+from tests.jobs.monitored import NOW, figures, two_nights
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,12 @@ def test_nights_raise_their_alarms_when_they_are_due(alerts, tmp_path):
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):  # noqa: F811
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return two_nights(tmp_path_factory.mktemp("monitored") / "new-york")
+
+
+def test_rules_and_dashboard_ask_for_what_a_run_writes(workspace):
     panels = DASHBOARDS["tickercast.json"]["panels"]
     asked = {
         RULES.name: RULES.read_text(),
@@ -130,7 +135,7 @@ QUERIES = {panel["title"]: panel["targets"][0]["rawSql"] for panel in FILE["pane
 
 
 @pytest.mark.parametrize("title", QUERIES)
-def test_the_dashboard_of_the_published_file_asks_what_it_can_answer(workspace, title):  # noqa: F811
+def test_the_dashboard_of_the_published_file_asks_what_it_can_answer(workspace, title):
     answer = reader.query(workspace, _asked(QUERIES[title]))
     [panel] = [each for each in FILE["panels"] if each["title"] == title]
     assert "$" not in _asked(QUERIES[title])
@@ -141,7 +146,7 @@ def test_the_dashboard_of_the_published_file_asks_what_it_can_answer(workspace, 
     assert len(answer) or title.startswith(("Who", "Surprises", "Share"))
 
 
-def test_the_list_of_tickers_is_that_of_the_published_file(workspace):  # noqa: F811
+def test_the_list_of_tickers_is_that_of_the_published_file(workspace):
     [query] = [each["query"] for each in FILE["templating"]["list"] if each["type"] == "query"]
     assert list(reader.query(workspace, query)["ticker"]) == ["AAA", "BBB"]
 

@@ -5,9 +5,11 @@ import datetime as dt
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
 from forecast_lib.jobs import results
+from forecast_lib.jobs.night import run_night
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.jobs.results import Night
+from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.training import Split, Trained
 from tests import made_up, plain_runs
 
@@ -27,7 +29,35 @@ def test_tickers_trained_anew_are_backtested():
     ]
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
-    assert [series.ticker for series in results.to_backtest(tonight)] == ["NEW", "AGED"]
+    assert results.fitted_anew(tonight) == {"NEW", "AGED"}
+
+
+class Named(InOrder):
+    """Remembers what was worked on, by stage."""
+
+    def spread(self, name, work, shards, names, *keep, **arguments):
+        vars(self).setdefault("names", {})[name] = names
+        return super().spread(name, work, shards, names, *keep, **arguments)
+
+
+def test_networks_of_the_night_and_of_its_backtest_are_trained_side_by_side(tmp_path):
+    small = {"units": "4", "lookback": "10", "horizon": "2", "epochs": "1", "workspace": str(tmp_path / "w")}
+
+    def networks(day, tickers):
+        now = dt.datetime(2024, 5, day, 23, tzinfo=dt.UTC)
+        given = {**small, "tickers": tickers, "as_of": f"2024-05-0{day}"}
+        stages = Named(config := resolve(gather(given, environ={}), now=now), lambda: now)
+        run_night(config, stages)
+        return stages.names
+
+    own = [f"network {place} of 3" for place in (1, 2, 3)]
+    first = networks(1, "SIM1,SIM2")
+    assert first["pool"] == [*own, *(f"{name} of the backtest" for name in own)]
+    assert first["backtest"] == ["SIM1", "SIM2"]
+    # A new ticker is fitted from the pool that is there, and tried on its own past.
+    second = networks(2, "SIM1,SIM2,SIM3")
+    assert second["pool"] == [f"{name} of the backtest" for name in own]
+    assert second["backtest"] == ["SIM3"]
 
 
 def night(workspace, day, tickers, universe=""):

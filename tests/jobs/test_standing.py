@@ -13,7 +13,7 @@ import pytest
 
 from flows.commands import status
 from forecast_lib.errors import UsageError
-from forecast_lib.jobs.monitor.standing import read_holder, sessions_behind, standing
+from forecast_lib.jobs.monitor.standing import read_holder, standing
 from forecast_lib.jobs.record.endings import Ending, remember
 from forecast_lib.sessions import calendar_for
 from forecast_lib.store.disk.lock import hold_workspace
@@ -42,16 +42,14 @@ def workspace(tmp_path):
     ],
 )
 def test_age_is_counted_in_closed_sessions_of_the_exchange(now, behind):
-    assert (
-        sessions_behind(calendar_for("AAPL"), pd.Timestamp("2024-01-02"), now.replace(tzinfo=dt.UTC))
-        == behind
-    )
+    session = dt.date(2024, 1, 2)
+    assert calendar_for("AAPL").behind(session, now.replace(tzinfo=dt.UTC)) == behind
 
 
 def test_a_session_that_is_already_tomorrow_counts_where_it_has_closed():
     """Tokyo closes at 06:00 UTC (15:00 until November 2024) of its own date."""
     now = dt.datetime(2024, 1, 5, 7, tzinfo=dt.UTC)
-    assert sessions_behind(calendar_for("7203.T"), pd.Timestamp("2024-01-04"), now) == 1
+    assert calendar_for("7203.T").behind(dt.date(2024, 1, 4), now) == 1
 
 
 def test_age_is_counted_by_the_calendar_that_the_run_used(tmp_path):

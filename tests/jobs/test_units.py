@@ -14,7 +14,7 @@ from forecast_lib.api.workspace import Workspace
 from forecast_lib.jobs.record.settle import settle
 from forecast_lib.jobs.upkeep import overrules
 from tests.jobs.evenings import SESSIONS, WITHOUT_ACTIONS, Evenings, after, day, prices, times, with_action
-from tests.jobs.test_settle import forecast
+from tests.made_up import forecast_row
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_a_forecast_is_settled_in_the_unit_that_it_was_made_in(evenings: Evening
     close = CLEAN.set_index("Date")["Close"]
     made = pd.DataFrame(
         {
-            **forecast(1, day(CHANGE + 4)), "ticker": "ACME", "cutoff": pd.Timestamp(day(cutoff)),
+            **forecast_row(1, day(CHANGE + 4)), "ticker": "ACME", "cutoff": pd.Timestamp(day(cutoff)),
             "target_session": pd.Timestamp(day(CHANGE + 4)), "last_close": close[SESSIONS[cutoff]] * unit,
         }
         for cutoff, unit in ((CHANGE - 1, 1.0), (DECIDED, 100.0))

@@ -222,3 +222,26 @@ def test_weights_that_fill_up_tiles_stay_zero():
     trained.epoch(RATE, batches_for(network, SEQUENCE, 2, 5))
     in_use = sum(int(np.prod(spec.shape)) for spec in weight_specs(network))
     assert np.count_nonzero(trained._state.weights) == in_use
+
+
+def test_a_small_batch_is_the_same_bits_beside_windows_that_do_not_count():
+    """Half a tile holds eight windows at most; ten of which five count take whole ones."""
+    network = network_with(2)
+    few, more = batches_for(network, SEQUENCE, 2, 5), batches_for(network, SEQUENCE, 2, 10)
+    padded = Batches(
+        *(
+            np.concatenate([own, factor * other[:, 5:]], axis=1)
+            for own, other, factor in zip(
+                (few.inputs, few.targets, few.weights),
+                (more.inputs, more.targets, more.weights),
+                (np.float32(1), np.float32(1), np.float32(0)),
+                strict=True,
+            )
+        )
+    )
+    small, large = (
+        kernel.Kernel(network, SEQUENCE, lively(network), loss="student_t", clip_norm=CLIP) for _ in range(2)
+    )
+    assert small.evaluate(few) == large.evaluate(padded)
+    assert small.epoch(RATE, few) == large.epoch(RATE, padded)
+    assert all(np.array_equal(array, large.weights()[name]) for name, array in small.weights().items())

@@ -5,6 +5,7 @@ weighs.
 import numpy as np
 import pytest
 
+from forecast_lib.config import VARIANTS
 from forecast_lib.models.forward import attention_weights, forward, outputs
 from forecast_lib.models.network import Network
 from forecast_lib.models.tensorflow_quietly import tf
@@ -14,7 +15,6 @@ from tests.models.keras_side import lively, to_keras
 
 pytestmark = pytest.mark.slow
 
-VARIANTS = ("lstm", "stacked", "bidirectional", "attention", "peephole", "coupled", "gru")
 WINDOWS = np.random.default_rng(2).standard_normal((3, 5, 2))
 TOWARDS = np.random.default_rng(4).standard_normal((3, 2))
 """The loss is the sum of outputs times these."""

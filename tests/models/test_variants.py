@@ -2,9 +2,14 @@
 
 import pytest
 
+from forecast_lib.config import VARIANTS
 from tests.contracts.model_variant import ModelVariantContract
 
 pytestmark = pytest.mark.slow
+
+
+def test_every_variant_has_its_class():
+    assert sorted(each.variant for each in ModelVariantContract.__subclasses__()) == list(VARIANTS)
 
 
 class TestLSTM(ModelVariantContract):

@@ -1,9 +1,9 @@
 """Plain twins of the networks, one window at a time in 64-bit NumPy, written from the papers' equations, gate
 by gate.
 
-Nothing here is shared with the code under test, except the names of the weights. Gates in the order in which
-the weights hold them: input, forget, cell candidate, output (coupled: without forget; GRU: update, reset,
-candidate).
+Every variant has one. Nothing here is shared with the code under test, except the names of the weights. Gates
+in the order in which the weights hold them: input, forget, cell candidate, output (coupled: without forget;
+GRU: update, reset, candidate).
 """
 
 import numpy as np

@@ -1,9 +1,16 @@
-"""Bars whose story is known: quiet days drawn from a seed, and shocks put into them."""
+"""Bars whose story is known: quiet days drawn from a seed, shocks put into them, and real ones."""
+
+import functools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from forecast_lib.prices.evidence import Bars
+from tests.whole_parquet import read_parquet
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 BEFORE = 150
 """Rows before the one to which something happens."""
@@ -57,3 +64,18 @@ def shock(bars: Bars, move: float, at: int = BEFORE) -> Bars:
         out["volume"][later] * 2.5,
     )
     return Bars(bars.sessions, **out)
+
+
+@functools.cache
+def real_rows(name: str) -> pd.DataFrame:
+    path = DATA / f"{name}_prices.parquet"
+    if not path.exists():
+        pytest.skip("real prices are not here")
+    return read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "adjclose", "volume"))
+
+
+def real_bars(name: str, ticker: str) -> Bars:
+    """All rows of a ticker in a file of real prices that have a close; skips where the file is missing."""
+    rows = real_rows(name)
+    mine = rows[(rows["ticker"] == ticker) & rows["close"].notna()].sort_values("date", ignore_index=True)
+    return bars_of(mine.rename(columns={"date": "session"}))

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.prices.contradiction import doubts_close
-from tests.prices.bars import BEFORE, bars_of, quiet_bars
-from tests.prices.test_evidence import real_bars
+from tests.prices.bars import BEFORE, bars_of, quiet_bars, real_bars
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

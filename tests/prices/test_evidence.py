@@ -1,7 +1,6 @@
 """Odd moves judged by what the rows say: made-up bars of which the story is known, and real ones."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from forecast_lib.prices.evidence import Bars, Verdict, judge_moves, sentence
 from forecast_lib.prices.hypotheses import DECIDED_WITHIN
 from forecast_lib.prices.odd import market_moves, odd_rows
-from tests.prices.bars import BEFORE, bars_of, quiet_bars, shock
+from tests.prices.bars import BEFORE, bars_of, quiet_bars, real_bars, shock
 from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -325,20 +324,6 @@ def test_few_rows_and_none():
 
 
 # --- real prices
-
-
-@functools.cache
-def real_rows(name: str) -> pd.DataFrame:
-    path = DATA / f"{name}_prices.parquet"
-    if not path.exists():
-        pytest.skip("real prices are not here")
-    return read_parquet(path, ("ticker", "date", "open", "high", "low", "close", "adjclose", "volume"))
-
-
-def real_bars(name: str, ticker: str) -> Bars:
-    rows = real_rows(name)
-    mine = rows[(rows["ticker"] == ticker) & rows["close"].notna()].sort_values("date", ignore_index=True)
-    return bars_of(mine.rename(columns={"date": "session"}))
 
 
 REAL = [  # (file, ticker, day, what happened): moves of the kind that a limit takes for a flaw

@@ -10,16 +10,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from forecast_lib.domain import AsOf
+from forecast_lib import portfolios
+from forecast_lib.distribution import expected_shortfalls
+from forecast_lib.domain import QUANTILES, AsOf
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import database
-from forecast_lib.tables import QUANTILE_COLUMNS, TABLES
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS, TABLES
 
 FIRST_DAY = dt.date(2024, 1, 2)
 UTC = dt.UTC
+WORLDS = 1000
+P = (np.arange(WORLDS) + 0.5) / WORLDS
 
 
 def day(number: int) -> dt.date:
@@ -236,3 +241,21 @@ def _first_night() -> "tempfile.TemporaryDirectory[str]":
     entry = store_night(Path(made.name), 0)
     publication.publish(Path(made.name), entry["run_id"], 7)
     return made
+
+
+def joint_night(number: int, horizon: int = 2, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A night of two tickers whose forecasts are logistic, BBB twice as wide, and whose worlds are of one
+    mind.
+    """
+    frames = night(number, horizon=horizon)
+    odds = np.log(np.array(QUANTILES) / (1 - np.array(QUANTILES)))
+    wide = frames["forecasts"]["ticker"].map({"AAA": 0.01, "BBB": 0.02}).to_numpy()[:, None]
+    quantiles = 100 * np.exp(wide * odds)
+    frames["forecasts"][list(QUANTILE_COLUMNS)] = quantiles
+    frames["forecasts"][list(SHORTFALL_COLUMNS)] = np.stack(expected_shortfalls(quantiles), axis=1)
+    draws = [100 * np.exp(each * np.log(P / (1 - P))).astype(np.float32) for each in wide]
+    rows = frames["forecasts"][["run_id", "ticker", "step"]].assign(prices=draws)
+    shares = {"tickers": [["AAA", "BBB"]], "weights": [[0.5, 0.5]]}
+    figures = {name: [each] for name, each in portfolios.risk(np.linspace(-0.1, 0.1, WORLDS)).items()}
+    held = pd.DataFrame({"run_id": f"run-{number}", "portfolio": "equal", "step": 1, **shares, **figures})
+    return {**frames, "scenarios": rows, "portfolio_forecasts": held, **changed}

@@ -12,8 +12,7 @@ from flows.cli import main
 from forecast_lib.errors import UsageError
 from forecast_lib.store.published import reader
 from forecast_lib.store.published.holdings import portfolio_risk, read_holdings
-from tests.store.nights import store_and_publish
-from tests.store.test_joint import joint_night
+from tests.store.nights import joint_night, store_and_publish
 
 
 @pytest.fixture(scope="module")

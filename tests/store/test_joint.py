@@ -8,36 +8,24 @@ import pandas as pd
 import pytest
 
 from forecast_lib import portfolios
-from forecast_lib.distribution import expected_shortfalls, price_at, probability_below
-from forecast_lib.domain import QUANTILES
+from forecast_lib.distribution import price_at, probability_below
 from forecast_lib.errors import AuditFailed, UsageError
 from forecast_lib.store.published import reader
 from forecast_lib.store.working import database, reads
-from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
-from tests.store.nights import as_of, day, night, now, outcomes, stamp, store_and_publish
+from forecast_lib.tables import QUANTILE_COLUMNS
+from tests.store.nights import (
+    WORLDS,
+    as_of,
+    day,
+    joint_night,
+    night,
+    now,
+    outcomes,
+    stamp,
+    store_and_publish,
+)
 
 pytestmark = pytest.mark.slow
-
-WORLDS = 1000
-P = (np.arange(WORLDS) + 0.5) / WORLDS
-
-
-def joint_night(number: int, horizon: int = 2, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A night of two tickers whose forecasts are logistic, BBB twice as wide, and whose worlds are of one
-    mind.
-    """
-    frames = night(number, horizon=horizon)
-    odds = np.log(np.array(QUANTILES) / (1 - np.array(QUANTILES)))
-    wide = frames["forecasts"]["ticker"].map({"AAA": 0.01, "BBB": 0.02}).to_numpy()[:, None]
-    quantiles = 100 * np.exp(wide * odds)
-    frames["forecasts"][list(QUANTILE_COLUMNS)] = quantiles
-    frames["forecasts"][list(SHORTFALL_COLUMNS)] = np.stack(expected_shortfalls(quantiles), axis=1)
-    draws = [100 * np.exp(each * np.log(P / (1 - P))).astype(np.float32) for each in wide]
-    rows = frames["forecasts"][["run_id", "ticker", "step"]].assign(prices=draws)
-    shares = {"tickers": [["AAA", "BBB"]], "weights": [[0.5, 0.5]]}
-    figures = {name: [each] for name, each in portfolios.risk(np.linspace(-0.1, 0.1, WORLDS)).items()}
-    held = pd.DataFrame({"run_id": f"run-{number}", "portfolio": "equal", "step": 1, **shares, **figures})
-    return {**frames, "scenarios": rows, "portfolio_forecasts": held, **changed}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,33 @@ def test_a_copy_that_differs_from_what_is_stored_is_not_published(workspace: Pat
         publication.publish(workspace, "run-2", 7, reached=alter)
     assert shown(workspace) == [("run-1", 4)]
     assert not list(workspace.glob("*.next-*"))
+
+
+def test_a_publication_that_is_built_is_seen_when_it_is_shown_and_not_before(workspace: Path) -> None:
+    store_night(workspace, 2)
+    audited = threading.Event()
+    with publication.prepared(
+        workspace, "run-2", reached=lambda at: at == "audited" and audited.set()
+    ) as show:
+        assert audited.wait(60)
+        assert shown(workspace) == [("run-1", 4)]
+        assert len(publication.list_snapshots(workspace)) == 2
+        assert show(7) == workspace / "published.duckdb"
+        assert shown(workspace) == [("run-2", 4)]
+    assert len(publication.list_snapshots(workspace)) == 3
+    assert not list(workspace.glob("*.next-*"))
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_where_what_is_made_beside_it_fails_nothing_is_shown(workspace: Path, error: type) -> None:
+    store_night(workspace, 2)
+    with pytest.raises(error), publication.prepared(workspace, "run-2"):
+        raise error
+    assert shown(workspace) == [("run-1", 4)]
+    assert len(publication.list_snapshots(workspace)) == 2
+    assert not list(workspace.glob("*.next-*"))
+    publication.publish(workspace, "run-2", 7)
+    assert shown(workspace) == [("run-2", 4)]
 
 
 def test_snapshots_are_kept_newest_first_up_to_the_number_asked_for(workspace: Path) -> None:

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast_lib.store.published import reader
-from tests.store.nights import day, now, outcomes, stamp, store_and_publish
-from tests.store.test_joint import joint_night
+from tests.store.nights import day, joint_night, now, outcomes, stamp, store_and_publish
 
 PAGE = (Path(reader.__file__).parents[1] / "QUESTIONS.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"\n([^\n]+)\n\n```sql\n(.*?)```", PAGE, re.DOTALL)

@@ -107,6 +107,17 @@ def test_a_part_that_breaks_a_rule_leaves_nothing_of_the_run(tmp_path: Path) -> 
     assert set(counts(tmp_path).values()) == {0}
 
 
+def test_text_of_a_part_is_held_against_the_rules_as_any_other(tmp_path: Path) -> None:
+    frames = night(0)
+    forecasts = frames["forecasts"].copy()
+    forecasts.loc[0, "ticker"] = None
+    with Spool(tmp_path) as spool:
+        spool.add(0, forecasts)
+        with pytest.raises(AuditFailed, match=r"nothing was stored: forecasts.ticker breaks not_nullable"):
+            store_night(tmp_path, 0, frames | {"forecasts": spool})
+    assert set(counts(tmp_path).values()) == {0}
+
+
 def spoil(table: str, column: str, value: object, rows: object = 0) -> Callable[[Frames], None]:
     def change(frames: Frames) -> None:
         frames[table].loc[rows, column] = value

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
-from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import ArmCost, Panels, arm_model, scores_of_all, ticker_scores
 from forecast_lib.backtest.selection import select
 from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
@@ -164,7 +164,7 @@ def join_pools(
         if not fits or member is None:
             return next(each.fit for each in made[place, day] if isinstance(each.fit, Problem))
         known = fold_pool_series(series, day, models[place], train, config)
-        pool = join_pool(fits, known, models[place], train, seed, member.inputs)
+        pool = join_pool(fits, known, models[place], train, seed, member.inputs, member.slopes)
         return KeptPool(pool, hashlib.sha256(to_bytes(pool)).hexdigest())
 
     days = sorted({each.day for each in wanted})
@@ -293,8 +293,8 @@ def backtest_ticker(
                 parts |= {name: made[name] for name in (BESIDE_A_NETWORK if parts else PARTS)}
                 tested.add(COMBINED, combine(parts, series, fold.cutoffs).forecasts)
     forecasts = backtest_rows(tested.made, series, session_features(series))
-    scores = ticker_scores(forecasts, tested.seconds, tested.arms)
-    return TickerBacktest(series.ticker, forecasts, scores, tested.splits, frozenset(trained_by))
+    scores, losses = ticker_scores(forecasts, tested.seconds, tested.arms)
+    return TickerBacktest(series.ticker, forecasts, scores, losses, tested.splits, frozenset(trained_by))
 
 
 def backtest_pool(
@@ -359,9 +359,9 @@ def problems(results: Sequence[Result]) -> dict[str, Problem]:
 
 
 def without_rows(results: Sequence[Result]) -> list[Result]:
-    """The same without the forecasts, which somebody else has."""
+    """The same without forecasts and losses, which somebody else has."""
     return [
-        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy())
+        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy(), losses={})
         if isinstance(result, TickerBacktest)
         else result
         for result in results
@@ -376,7 +376,7 @@ def rows_of(results: Sequence[Result], backtest_id: str) -> pd.DataFrame | None:
 
 def backtest_tables(
     results: Sequence[TickerBacktest],
-    rows: Iterable[pd.DataFrame],
+    panels: Panels,
     models: tuple[ModelConfig, ...],
     config: BacktestConfig,
     *,
@@ -387,12 +387,12 @@ def backtest_tables(
     """Frames of `backtests` and `backtest_scores`; empty ones where no ticker could be tested.
 
     Args:
-        rows: `rows_of` the results, in frames of whole tickers, in the order of the results.
+        panels: of the results' losses.
     """
     if not results:
         return {table: empty(table) for table in ("backtests", "backtest_scores")}
     scores = pd.concat([result.scores for result in results], ignore_index=True)
-    scores = scores_of_all(rows, scores)
+    scores = scores_of_all(panels, scores)
     settings = {
         "backtest": json.loads(to_json(config)),
         "models": [json.loads(to_json(model)) for model in models],

@@ -1,23 +1,24 @@
 """How things stand: the last run, the age of the data, and who is degraded.
 
 From the published tables, the text of the lock (a run that died could not clear it), and the last words of
-runs that failed.
+runs that failed. Loads no pandas: whoever asks waits for the answer.
 """
 
 import datetime as dt
 import functools
 import json
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import Any
 
 from forecast_lib.domain import AsOf
 from forecast_lib.jobs.record.endings import Ending, recall
-from forecast_lib.jobs.record.statuses import degraded as degraded_rows
+from forecast_lib.jobs.record.statuses import degraded as which_degraded
 from forecast_lib.jobs.record.takeover import ledger_loss
+from forecast_lib.rows import Rows
 from forecast_lib.sessions import WEEKDAYS, TickerCalendar, calendar_used
 from forecast_lib.store.disk.lock import is_held
 from forecast_lib.store.published import reader
@@ -28,26 +29,19 @@ __all__ = [
     "Holder",
     "Standing",
     "read_holder",
-    "sessions_behind",
     "standing",
 ]
 
 MAX_SESSIONS_BEHIND = 1
 """Data may lack the session that has just closed; older data are stale."""
 
-_LAST_RUN = (
-    "SELECT run_id, kind, status, as_of, finished_at, message FROM runs ORDER BY finished_at DESC, run_id"
-    " DESC LIMIT 1"
-)
-_LAST_NIGHTLY = (
-    "SELECT run_id, kind, status, as_of, finished_at, message FROM runs"
-    " WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
-)
+_RUN = "SELECT run_id, kind, status, as_of::TIMESTAMP AS as_of, finished_at, message FROM runs"
+_LAST_RUN = f"{_RUN} ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+_LAST_NIGHTLY = f"{_RUN} WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
 _LAST_PUBLISHED = """
 SELECT as_of, started_at FROM runs WHERE kind = 'nightly' AND status <> 'failed'
 ORDER BY finished_at DESC, run_id DESC LIMIT 1
 """
-_AGED = ["ticker", "status", "last_session", "calendar"]
 _TICKERS = """
 SELECT * FROM run_tickers
 WHERE run_id = (SELECT run_id FROM runs WHERE kind = 'nightly' ORDER BY finished_at DESC, run_id DESC LIMIT 1)
@@ -135,53 +129,58 @@ def read_holder(workspace: Path) -> Holder | None:
         return None
 
 
-@functools.lru_cache(maxsize=1024)  # most tickers of an exchange end on one day
-def sessions_behind(calendar: TickerCalendar, last_session: pd.Timestamp, now: dt.datetime) -> int:
-    """How many sessions of the exchange have closed after `last_session`; `now` is in UTC."""
-    # The day may be tomorrow already where the exchange is; what has not closed by `now` does not count.
-    newest = calendar.last_known(AsOf(day=now.date() + dt.timedelta(days=1), now=now, known_at=now))
-    return max(0, int(calendar.count_between(last_session, newest)))
+def _ages(tickers: Iterable[dict[str, Any]], now: dt.datetime) -> list[int | None]:
+    """Of each ticker how many sessions have closed since its last one; None of those that have ended."""
+    behind = functools.cache(TickerCalendar.behind)  # most tickers of an exchange end on one day
+    return [
+        None
+        if row["last_session"] is None or row["status"] == "ended"
+        else behind(calendar_used(row["ticker"], row["calendar"]), row["last_session"], now)
+        for row in tickers
+    ]
 
 
-def _behind(ticker: str, status: str, reason: object, looked_at: bool, behind: int | None) -> Behind | None:
+def _behind(
+    ticker: str, status: str, reason: str | None, looked_at: bool, behind: int | None
+) -> Behind | None:
     stale = status != "ended" and (behind is None or behind > MAX_SESSIONS_BEHIND)
     if not looked_at and not stale:
         return None
     age = "no stored session" if behind is None else f"data are {behind} sessions old"
-    said = reason if isinstance(reason, str) and reason else age
-    return Behind(ticker, "stale" if status == "fresh" else status, behind, said)
+    return Behind(ticker, "stale" if status == "fresh" else status, behind, reason or age)
 
 
-def _flags(tickers: pd.DataFrame) -> dict[str, str]:
-    if "flags" not in tickers:  # published before they were kept
-        return {}
-    return dict(tickers.loc[tickers["flags"].notna(), ["ticker", "flags"]].itertuples(index=False))
+def _flags(tickers: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """None of tickers that were published before they were kept."""
+    return {row["ticker"]: row["flags"] for row in tickers if row.get("flags") is not None}
 
 
-def _row(frame: pd.DataFrame) -> dict[str, str] | None:
-    return None if frame.empty else {str(name): str(value) for name, value in frame.iloc[0].items()}
+def _row(found: Rows) -> dict[str, str] | None:
+    return {name: str(value) for name, value in found.records()[0].items()} if len(found) else None
 
 
 def _failure(workspace: Path, nightly: dict[str, str] | None) -> Ending | None:
     last = recall(workspace).get("nightly")
     if last is None or last.status != "failed":
         return None
-    published = pd.Timestamp(nightly["finished_at"]).tz_localize("UTC") if nightly else None
-    return last if published is None or pd.Timestamp(last.finished_at) > published else None
+    if nightly is None:
+        return last
+    published = dt.datetime.fromisoformat(nightly["finished_at"]).replace(tzinfo=dt.UTC)
+    return last if dt.datetime.fromisoformat(last.finished_at) > published else None
 
 
-def _due(workspace: Path, calendars: pd.Series, deadline: dt.time | None) -> dt.datetime | None:
+def _due(workspace: Path, calendars: Iterable[str], deadline: dt.time | None) -> dt.datetime | None:
     """The deadline of the first session that the published night does not know, on the exchange of most
     tickers.
     """
-    published = reader.query(workspace, _LAST_PUBLISHED)
-    if deadline is None or published.empty:
+    published = reader.read_rows(workspace, _LAST_PUBLISHED).values
+    if deadline is None or not published:
         return None
-    as_of, started = published.iloc[0]
-    calendar = TickerCalendar(next(iter(calendars.mode()), WEEKDAYS))
-    began = started.to_pydatetime().replace(tzinfo=dt.UTC)
-    [session] = calendar.following(calendar.last_known(AsOf(day=as_of.date(), now=began, known_at=began)), 1)
-    return calendar.clock_after(session, deadline)
+    as_of, started = published[0]
+    began = started.replace(tzinfo=dt.UTC)
+    counted = Counter(calendars)
+    most = max(sorted(counted), key=counted.__getitem__, default=WEEKDAYS)
+    return TickerCalendar(most).next_clock(AsOf(as_of, began, began), deadline)
 
 
 def _stale(ages: Sequence[int | None]) -> bool:
@@ -225,23 +224,22 @@ def standing(workspace: Path, now: dt.datetime, deadline: dt.time | None = None)
 
 
 def _standing(workspace: Path, now: dt.datetime, deadline: dt.time | None) -> Standing:
-    tickers, nightly = reader.query(workspace, _TICKERS), _row(reader.query(workspace, _LAST_NIGHTLY))
-    ages = [
-        None
-        if pd.isna(last) or status == "ended"
-        else sessions_behind(calendar_used(name, calendar), last, now)
-        for name, status, last, calendar in tickers[_AGED].itertuples(index=False)
-    ]
-    rows = zip(tickers.ticker, tickers.status, tickers.reason, degraded_rows(tickers), ages, strict=True)
-    degraded = tuple(behind for behind in (_behind(*row) for row in rows) if behind is not None)
+    tickers = reader.read_rows(workspace, _TICKERS).records()
+    nightly = _row(reader.read_rows(workspace, _LAST_NIGHTLY))
+    ages = _ages(tickers, now)
+    told = [(row["ticker"], row["status"], row["reason"]) for row in tickers]
+    looked_at = which_degraded((status, reason) for _, status, reason in told)
+    behind = (_behind(*row, look, age) for row, look, age in zip(told, looked_at, ages, strict=True))
+    degraded = tuple(each for each in behind if each is not None)
     holder = read_holder(workspace)
     died, working = (None, holder) if holder and holder.alive else (holder, None)
     failure = _failure(workspace, nightly)
-    due = _due(workspace, tickers.loc[tickers["status"] != "ended", "calendar"], deadline)
+    traded = (row["calendar"] for row in tickers if row["status"] != "ended" and row["calendar"])
+    due = _due(workspace, traded, deadline)
     late = due is not None and due <= now
     return Standing(
         verdict=_verdict(nightly, failure, died, ages, late, degraded),
-        last_run=_row(reader.query(workspace, _LAST_RUN)),
+        last_run=_row(reader.read_rows(workspace, _LAST_RUN)),
         last_nightly=nightly,
         tickers=len(tickers),
         sessions_behind=max((age for age in ages if age is not None), default=None),

@@ -4,7 +4,7 @@ run_id=20240502-1a2b3c4d stage=models ticker=SIM1 status=retrain seconds=1.250 r
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from forecast_lib.backtest.run import TickerBacktest
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
 from forecast_lib.jobs.refresh.models import Refreshed
 
-__all__ = ["line_of", "line_of_status", "lines_of_prices", "log_line"]
+__all__ = ["line_of", "lines_of_prices", "lines_of_statuses", "log_line"]
 
 
 def log_line(**fields: Any) -> str:
@@ -49,12 +49,14 @@ def lines_of_prices(run_id: str, market: Market) -> Iterator[str]:
         yield log_line(run_id=run_id, stage="ingest", ticker=ticker, status=status, **counts, **_why(problem))
 
 
-def line_of_status(run_id: str, row: Mapping[str, Any]) -> str:
-    """What came of one ticker in the end: a row of `run_tickers`."""
-    model, reason = (None if pd.isna(row[name]) else row[name] for name in ("made_by", "reason"))
-    return log_line(
-        run_id=run_id, stage="outcome", ticker=row["ticker"], status=row["status"], model=model, reason=reason
-    )
+def lines_of_statuses(run_id: str, run_tickers: pd.DataFrame) -> Iterator[str]:
+    """What came of each ticker in the end."""
+    told = run_tickers[["ticker", "status", "made_by", "reason"]]
+    for ticker, status, *more in told.itertuples(index=False, name=None):
+        model, reason = (None if pd.isna(each) else each for each in more)
+        yield log_line(
+            run_id=run_id, stage="outcome", ticker=ticker, status=status, model=model, reason=reason
+        )
 
 
 def _fields(item: object) -> dict[str, Any]:

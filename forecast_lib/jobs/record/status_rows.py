@@ -285,7 +285,8 @@ def run_row(
             are filled or closed.
     """
     counts = statuses["status"].value_counts()
-    ended, looked_at = int(counts.get("ended", 0)), int(degraded(statuses).sum())
+    ended = int(counts.get("ended", 0))
+    looked_at = sum(degraded(zip(statuses["status"], statuses["reason"], strict=True)))
     source = config.source.name
     # without a forecast there is nothing to publish; prices can be published without one
     nothing = counts.get("none", 0) + (ended if kind == "nightly" else 0) == len(statuses)

@@ -10,11 +10,12 @@ none       fewer than ten usable sessions
 later ones it has no reason, only a flag.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from forecast_lib.jobs.ingest.ends import End
+if TYPE_CHECKING:  # slow to import, and whoever asks how things stand needs none of it
+    from forecast_lib.jobs.ingest.ends import End
 
 __all__ = ["Status", "degraded", "status_of"]
 
@@ -30,7 +31,7 @@ class Status:
 
 
 def status_of(
-    answered: bool, by_network: bool, end: End | None, prices: str | None, training: str | None
+    answered: bool, by_network: bool, end: "End | None", prices: str | None, training: str | None
 ) -> Status:
     """The status of one ticker.
 
@@ -54,11 +55,16 @@ def status_of(
     return Status("last_good" if reason else "fresh", reason)
 
 
-def degraded(run_tickers: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are of tickers that somebody should look at.
+def degraded(tickers: Iterable[tuple[str, object]]) -> list[bool]:
+    """Which tickers somebody should look at.
 
     Args:
-        run_tickers: with the columns `status` and `reason`.
+        tickers: of each its status, and its reason, which may be missing.
+
+    >>> degraded([("fresh", None), ("naive", "young"), ("ended", "taken over"), ("ended", None)])
+    [False, True, True, False]
     """
-    newly_ended = (run_tickers["status"] == "ended") & run_tickers["reason"].notna()
-    return run_tickers["status"].isin(_ALWAYS_DEGRADED) | newly_ended
+    return [
+        status in _ALWAYS_DEGRADED or (status == "ended" and isinstance(reason, str))
+        for status, reason in tickers
+    ]

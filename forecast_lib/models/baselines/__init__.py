@@ -2,11 +2,12 @@
 scale of the log return.
 
 Each is causal: what it says at a cutoff comes from sessions up to it, and what it says at one cutoff does not
-depend on which others are asked for. Three bring quantiles of their own; the intervals of the others are
+depend on which others are asked for. Some bring quantiles of their own; the intervals of the others are
 calibrated like a network's.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,15 +23,23 @@ from forecast_lib.windows.features import SessionFeatures
 
 __all__ = ["BASELINES", "BESIDE_A_NETWORK", "PARTS", "WITH_OWN_QUANTILES", "Prediction", "predict"]
 
-_MAKERS: dict[str, Callable[[SessionFeatures, np.ndarray, int], Prediction]] = {
-    "naive": naive,
-    "drift": drift,
-    "ar1": ar1,
-    "ewma": ewma,
-    "garch": garch,
-    "har": har,
-    "ets": ets,
-    "empirical": empirical,
+
+class _Maker(NamedTuple):
+    """`own_quantiles`: its prediction has `returns`."""
+
+    predict: Callable[[SessionFeatures, np.ndarray, int], Prediction]
+    own_quantiles: bool = False
+
+
+_MAKERS = {
+    "naive": _Maker(naive),
+    "drift": _Maker(drift),
+    "ar1": _Maker(ar1),
+    "ewma": _Maker(ewma, own_quantiles=True),
+    "garch": _Maker(garch, own_quantiles=True),
+    "har": _Maker(har),
+    "ets": _Maker(ets),
+    "empirical": _Maker(empirical, own_quantiles=True),
 }
 BASELINES = tuple(_MAKERS)
 """Their names, as in `made_by` and in the tables of backtests."""
@@ -42,8 +51,8 @@ BESIDE_A_NETWORK = ("ewma", "naive")
 """Those that answer beside a network, whose own volatility is a regression like `har`, and more: with it the
 loss was the same.
 """
-WITH_OWN_QUANTILES = frozenset({"ewma", "garch", "empirical"})
-"""Those whose prediction has `returns`; they need no earlier cutoffs for calibration."""
+WITH_OWN_QUANTILES = frozenset(name for name, maker in _MAKERS.items() if maker.own_quantiles)
+"""They need no earlier cutoffs for calibration."""
 
 
 def predict(name: str, features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
@@ -55,4 +64,4 @@ def predict(name: str, features: SessionFeatures, cutoffs: np.ndarray, horizon: 
     """
     if name not in _MAKERS:
         raise ValueError(f"baseline {name!r} is not known: expected one of {', '.join(BASELINES)}")
-    return _MAKERS[name](features, cutoffs, horizon)
+    return _MAKERS[name].predict(features, cutoffs, horizon)

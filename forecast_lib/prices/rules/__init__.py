@@ -55,31 +55,53 @@ _JUDGED = (
     ),
 )
 _WHOLE = (
-    Rule("bad_action", "drop_row", DROP_OR_HOLD,
-    "a dividend or split with no possible value, or several values for one session"),
-    Rule("dividend_above_price", "drop_row", DROP_OR_HOLD,
-    "a dividend that is not smaller than the close before it"),
     Rule(
-        "assumed_split_basis", "warn", ("warn", "hold_ticker"),
+        "bad_action",
+        "drop_row",
+        DROP_OR_HOLD,
+        "a dividend or split with no possible value, or several values for one session",
+    ),
+    Rule(
+        "dividend_above_price",
+        "drop_row",
+        DROP_OR_HOLD,
+        "a dividend that is not smaller than the close before it",
+    ),
+    Rule(
+        "assumed_split_basis",
+        "warn",
+        ("warn", "hold_ticker"),
         "a file with splits too small to tell whether its prices are divided by them already: taken as its"
         " column is usually meant",
     ),
     Rule(
-        "split_basis", "warn", ("warn", "hold_ticker"),
+        "split_basis",
+        "warn",
+        ("warn", "hold_ticker"),
         "closes around the splits that fit neither traded nor split-adjusted prices: only the rows since the"
         " last split are used",
     ),
     Rule(
-        "currency_changed", "hold_ticker", HOLD,
+        "currency_changed",
+        "hold_ticker",
+        HOLD,
         "the source quotes another currency than before, for less than two weeks",
     ),
-    Rule("rescaled", "hold_ticker", HOLD_OR_WARN,
-    "the stored past comes with all prices times a factor that no split or unit explains"),
+    Rule(
+        "rescaled",
+        "hold_ticker",
+        HOLD_OR_WARN,
+        "the stored past comes with all prices times a factor that no split or unit explains",
+    ),
     Rule("no_rows", "hold_ticker", HOLD, "not one usable row came"),
     Rule("too_many_refused", "hold_ticker", HOLD_OR_WARN, "more than half of the last 20 rows refused"),
-    Rule("not_daily", "hold_ticker", HOLD_OR_WARN,
-    "rows of weeks or months: of the last 21 each lies five days or more after the one before"),
-)  # fmt: skip
+    Rule(
+        "not_daily",
+        "hold_ticker",
+        HOLD_OR_WARN,
+        "rows of weeks or months: of the last 21 each lies five days or more after the one before",
+    ),
+)
 
 RULES: dict[str, Rule] = {
     rule.name: rule for rule in (*_READING, *ROW_RULES, *NEIGHBOUR_RULES, *_JUDGED, *_WHOLE)

@@ -41,7 +41,8 @@ class Rule:
             run.
         choices: what a profile may say.
         meaning: what breaks the rule, for the documentation.
-        words: the reason for people, with places for the row's figures, `day` and `calendar`.
+        words: the reason for people, with places for the row's figures, `field`, `calendar`, `now` and
+            `as_of`.
         find: which rows break it; None where it is found elsewhere: by a source that cannot read a row, or
             about a ticker as a whole.
         harmless: what it sets aside is no sign of bad data.

@@ -43,8 +43,8 @@ PUBLISHED_MODE = 0o644
 WORKING_MODE = 0o600
 
 
-_AT_ONCE = 1 << 20
-"""Bytes."""
+_AT_ONCE = 8 << 20
+"""Bytes. After each piece a copy beside another thread's work may have to wait for Python's lock."""
 
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -102,12 +102,14 @@ def link_into_place(source: Path, target: Path, mode: int) -> None:
 
 
 def copy_bytes(source: Path, target: Path) -> None:
-    """Write the file anew under another name, in large pieces.
+    """Write the file anew under another name, in large pieces, down to the disk.
 
     `shutil.copyfile` has the kernel hand over page after page, up to twice the processor time.
     """
     with open(source, "rb") as read, open(target, "wb") as written:
         shutil.copyfileobj(read, written, _AT_ONCE)
+        written.flush()
+        os.fsync(written.fileno())
 
 
 def copy_into_place(source: Path, target: Path, mode: int) -> None:

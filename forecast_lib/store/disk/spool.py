@@ -20,11 +20,11 @@ __all__ = ["Spool"]
 
 @dataclass(frozen=True)
 class _Column:
-    """`words`: of a column of text, in which the file has places; the last one is none."""
+    """`text`: the file has places among the spool's words of this column, -1 where there is none."""
 
     name: str
     dtype: "np.dtype[Any]"
-    words: tuple[str | None, ...] = ()
+    text: bool
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class _Part:
 
 class Spool:
     """Frames of one table, each with its place in the order in which they are read; columns of numbers, times
-    and text. A context: the file goes at its end.
+    and text. Text is read as categories, the same for all frames: millions of rows have few words. A context:
+    the file goes at its end.
 
     Args:
         folder: the workspace.
@@ -47,6 +48,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._parts = folder, dict[int, _Part]()
+        self._words = dict[str, dict[str, int]]()
         with disk_errors(folder):
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
 
@@ -66,24 +68,35 @@ class Spool:
         with disk_errors(self._folder):
             begin = self._file.seek(0, 2)
             for name in frame:
-                values, words = frame[name].to_numpy(), tuple[str | None, ...]()
-                if frame[name].dtype == "str":
-                    values, found = pd.factorize(frame[name])
-                    words = (*found, None)
-                columns.append(_Column(str(name), values.dtype, words))
+                text = frame[name].dtype == "str"
+                values = self._places(str(name), frame[name]) if text else frame[name].to_numpy()
+                columns.append(_Column(str(name), values.dtype, text))
                 self._file.write(np.ascontiguousarray(values).view(np.uint8).data)
         self._parts[place] = _Part(begin, len(frame), tuple(columns))
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """The frames in the order of their places."""
+        kinds = {
+            name: pd.CategoricalDtype(pd.Index([*words], dtype="str")) for name, words in self._words.items()
+        }
         for _, part in sorted(self._parts.items()):
             self._file.seek(part.begin)
-            yield pd.DataFrame({each.name: self._read(each, part.rows) for each in part.columns}, copy=False)
+            read = {each.name: self._read(each, part.rows) for each in part.columns}
+            text = {
+                each.name: pd.Categorical.from_codes(read[each.name], dtype=kinds[each.name])
+                for each in part.columns
+                if each.text
+            }
+            yield pd.DataFrame(read | text, copy=False)
+
+    def _places(self, name: str, column: pd.Series) -> Any:
+        """Of each value among the words of the column, which grow by those that are new."""
+        own, found = pd.factorize(column)
+        words = self._words.setdefault(name, {})
+        return np.array([*(words.setdefault(word, len(words)) for word in found), -1], np.int32)[own]
 
     def _read(self, column: _Column, rows: int) -> Any:
         values = np.empty(rows, column.dtype)
         with disk_errors(self._folder):
             self._file.readinto(values.view(np.uint8).data)
-        if not column.words:
-            return values
-        return pd.Series(np.array(column.words, dtype=object)[values], dtype="str")
+        return values

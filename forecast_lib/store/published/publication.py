@@ -14,7 +14,8 @@ snapshots before it nor the working database, which holds the same rows in a fil
 import contextlib
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import duckdb
@@ -47,6 +48,7 @@ __all__ = [
     "has_our_format",
     "list_snapshots",
     "lost_lines",
+    "prepared",
     "publish",
     "published_runs",
     "snapshot_path",
@@ -60,28 +62,35 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 
-_AT_ONCE = 4 << 20
-"""Bytes."""
-
 _HEADERS, _BLOCK = 3 * 4096, 256 << 10
 """Bytes at the beginning of a database file, and of each block after them."""
+
+_AT_ONCE = 16 * _BLOCK
+"""Bytes."""
 
 Fingerprints = dict[str, tuple[int, int, int]]
 
 
 def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on) -> Path:
-    """Put the working database's tables before the readers; they go on with the previous publication until
-    the last moment.
+    """Put the working database's tables before the readers, as `prepared` says."""
+    with prepared(workspace, run_id, reached=reached) as show:
+        return show(keep)
 
-    The caller holds the workspace and has closed the working database.
+
+@contextlib.contextmanager
+def prepared(workspace: Path, run_id: str, *, reached: Reached = go_on) -> Iterator[Callable[[int], Path]]:
+    """Build and audit the next publication beside what the block does; readers go on with the previous one
+    until the function that the block gets is called, and beyond the block if it is not.
+
+    The caller holds the workspace, has closed the working database, and opens no other in the block.
 
     Args:
         run_id: the run that is published; it must be stored.
-        keep: how many snapshots stay, this publication's among them.
         reached: called at the named points of the publication.
 
-    Returns:
-        Path of the published file.
+    Yields:
+        A function that waits for it and puts it before the readers: of how many snapshots stay, this
+        publication's among them; it returns the path of the published file.
 
     Raises:
         AuditFailed: the copy is not what is stored, or has no forecasts of one run; readers keep the previous
@@ -93,22 +102,36 @@ def publish(workspace: Path, run_id: str, keep: int, *, reached: Reached = go_on
     target = workspace / PUBLISHED
     remove_leftovers(workspace)
     built = temporary_name(target)
-    try:
-        with disk_errors(target), _engine() as con:
-            originals = _build(con, built, workspace / WORKING)
-            reached("built")
-            known_good = _read_before(workspace, run_id)
-            snapshot = _audit(con, built, workspace / WORKING, originals, run_id, known_good)
-            reached("audited")
+
+    def show(keep: int) -> Path:
+        snapshot = audited.result()
+        with disk_errors(target):
             _keep_snapshot(workspace, built, snapshot)
             reached("before replace")
             move_into_place(built, target, PUBLISHED_MODE)
             reached("after replace")
-    finally:
-        built.unlink(missing_ok=True)
-        wal_of(built).unlink(missing_ok=True)
-    _prune(workspace, keep)
-    return target
+        _prune(workspace, keep)
+        return target
+
+    with ThreadPoolExecutor(1) as thread:
+        audited = thread.submit(_built_and_audited, workspace, built, run_id, reached)
+        try:
+            yield show
+        finally:
+            wait([audited])
+            built.unlink(missing_ok=True)
+            wal_of(built).unlink(missing_ok=True)
+
+
+def _built_and_audited(workspace: Path, built: Path, run_id: str, reached: Reached) -> str:
+    """The name of the snapshot of what is now in the file."""
+    with disk_errors(workspace / PUBLISHED), _engine() as con:
+        originals = _build(con, built, workspace / WORKING)
+        reached("built")
+        known_good = _read_before(workspace, run_id)
+        snapshot = _audit(con, built, workspace / WORKING, originals, run_id, known_good)
+        reached("audited")
+        return snapshot
 
 
 @contextlib.contextmanager
@@ -274,14 +297,15 @@ def _blocks_are_whole(path: Path) -> bool:
 
     Should another release of DuckDB count in another way, no block is whole by this.
     """
-    with open(path, "rb") as file:
+    words = np.empty((_AT_ONCE // _BLOCK, _BLOCK // 8), "<u8")
+    hashed = np.empty_like(words)
+    with open(path, "rb", buffering=0) as file:
         file.seek(_HEADERS)
-        while block := file.read(_BLOCK):
-            if len(block) != _BLOCK:
-                return False
-            words = np.frombuffer(block, "<u8")
-            checksum = np.bitwise_xor.reduce(words[1:] * np.uint64(0xBF58476D1CE4E5B9)) ^ np.uint64(5381)
-            if checksum != words[0]:
+        while size := file.readinto(words.data):
+            count, rest = divmod(size, _BLOCK)
+            np.multiply(words[:count], np.uint64(0xBF58476D1CE4E5B9), out=hashed[:count])
+            checksums = np.bitwise_xor.reduce(hashed[:count, 1:], axis=1) ^ np.uint64(5381)
+            if rest or np.any(checksums != words[:count, 0]):
                 return False
     return True
 

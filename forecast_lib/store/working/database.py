@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pandera.errors
 
@@ -157,7 +158,9 @@ def _with_source(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataF
     if table in ("prices", "runs") or "source" not in TABLES[table].columns:
         return frame
     source = run["source"].iloc[0]
-    return frame.assign(source=frame["source"].fillna(source) if "source" in frame else source)
+    if "source" in frame:
+        return frame.assign(source=frame["source"].fillna(source))
+    return frame.assign(source=pd.Categorical.from_codes(np.zeros(len(frame), np.int8), [source]))
 
 
 def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from forecast_lib.store.disk import ledger
@@ -42,3 +42,10 @@ class Store(contextlib.ExitStack):
         """Close the database, and put its tables before the readers (`publication.publish`)."""
         self.close()
         return publication.publish(self.workspace, run_id, keep)
+
+    def prepared(self, run_id: str) -> contextlib.AbstractContextManager[Callable[[int], Path]]:
+        """Close the database, and build its publication beside what the block does
+        (`publication.prepared`).
+        """
+        self.close()
+        return publication.prepared(self.workspace, run_id)
