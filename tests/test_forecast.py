@@ -299,6 +299,7 @@ def announcing(number: int):
     return dataclasses.replace(series, inputs=Inputs(dividends=dividends)), place
 
 
+@pytest.mark.slow
 def test_on_the_simulated_market_forecasts_of_ex_dividend_days_have_their_centre_where_the_truth_is():
     """Within three standard errors with the announcements, beyond ten without; and the loss is lower."""
     errors, blind, losses = [], [], []

@@ -10,6 +10,8 @@ from forecast_lib.tables import QUANTILE_COLUMNS
 from tests import made_up
 from tests.bench import joint
 
+pytestmark = pytest.mark.slow
+
 SESSIONS, TESTED, DAILY, SHARED = 1300, 40, 0.01, 0.6
 TICKERS = [f"T{number:02d}" for number in range(joint.FEWEST)]
 

@@ -8,6 +8,8 @@ import pytest
 from tests.bench.same import Done, differences
 from tests.store import nights
 
+pytestmark = pytest.mark.slow
+
 SUMMARY = {
     "status": "fresh",
     "prices_hash": "1",

@@ -10,8 +10,8 @@ __all__ = ["run_logger"]
 def run_logger() -> Any:
     """The log of the flow run that Prefect is doing here; elsewhere the library's own."""
     if "prefect.context" in sys.modules:
-        from prefect import get_run_logger
         from prefect.exceptions import MissingContextError
+        from prefect.logging import get_run_logger
 
         try:
             return get_run_logger()

@@ -20,6 +20,8 @@ from forecast_lib.windows.series import TickerSeries, series_of
 from forecast_lib.windows.volatility_inputs import VOLATILITY_INPUTS, scale_inputs
 from tests.prices.one_ticker import ask, split_adjusted
 
+pytestmark = pytest.mark.slow
+
 CALENDAR = TickerCalendar("XNYS")
 LAST = dt.date(2020, 6, 30)
 MODEL = ModelConfig(lookback=10, horizon=3)

@@ -10,6 +10,8 @@ from forecast_lib.jobs.night import run_ingest
 from forecast_lib.jobs.stages import InOrder
 from tests import plain_runs, reading
 
+pytestmark = pytest.mark.slow
+
 BEGAN = dt.datetime(2024, 5, 3, 22, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 

@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+import pytest
+
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
 from forecast_lib.jobs import results
@@ -12,6 +14,8 @@ from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.training import Split, Trained
 from tests import made_up, plain_runs
+
+pytestmark = pytest.mark.slow
 
 TRAINED = Trained(made_up.bundle(), Split((31, 237), (239, 299)), False, 1, (1.0, 0.9), 0.5, "Numba CPU")
 DECISIONS = {

@@ -36,6 +36,7 @@ def test_every_ticker_with_prices_is_drawn_with_its_own_closes() -> None:
     assert found["session"].tolist() == [*DAYS] * 3
 
 
+@pytest.mark.slow
 def test_a_run_whose_pages_cannot_be_written_is_stored_and_not_shown(tmp_path: Path, monkeypatch) -> None:
     """The disk is full on the second evening."""
     evenings, files = Evenings(tmp_path, "csv"), {"AAA": prices()}

@@ -155,6 +155,7 @@ def test_merges_shares_that_have_become_too_cheap() -> None:
     assert set(merged["value"]) == {0.1}
 
 
+@pytest.mark.slow
 def test_passes_the_checks_without_a_refused_row() -> None:
     now = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
     for number in range(1, 31):
@@ -202,6 +203,7 @@ def test_reports_come_once_a_quarter_and_are_known_a_hundred_days_ahead() -> Non
     assert set(own) <= set(later)
 
 
+@pytest.mark.slow
 def test_dividends_and_splits_are_announced_a_month_ahead_and_come_as_they_were_announced() -> None:
     day, names = dt.date(2024, 4, 22), [Ticker(f"SIMX{number}") for number in range(1, 61)]
     told = SimulatedMarket().events(names, day)[1]
@@ -216,6 +218,7 @@ def test_dividends_and_splits_are_announced_a_month_ahead_and_come_as_they_were_
         assert listed == {key: value for key, value in plain.items() if key[0] == name}
 
 
+@pytest.mark.slow
 def test_on_an_ex_dividend_day_the_price_falls_by_what_was_announced() -> None:
     """Against the plain ticker with the same shocks, of which the drift alone is left: over all ex-dividend
     days the close is lower by the dividend, to a twentieth.

@@ -400,6 +400,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 class TestFailures:
     @pytest.mark.parametrize(("reply", "error"), FAILURES.items(), ids=list(FAILURES))
     @pytest.mark.parametrize("known", [False, True], ids=["new ticker", "known ticker"])

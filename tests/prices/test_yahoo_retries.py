@@ -19,6 +19,8 @@ from forecast_lib.prices.sources.yahoo import YahooSource
 from tests import made_up
 from tests.prices.fake_yahoo import Bar, FakeYahoo, Listing
 
+pytestmark = pytest.mark.slow
+
 DAYS = [day.date() for day in pd.bdate_range("2024-06-03", "2024-06-28")]
 NOW = dt.datetime(2024, 7, 1, 22, 0, tzinfo=dt.UTC)
 TICKERS = [Ticker(f"W{place}") for place in range(20)]

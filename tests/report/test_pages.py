@@ -420,6 +420,7 @@ def test_recipe_escapes_every_text() -> None:
     )
 
 
+@pytest.mark.slow
 def test_importing_the_room_is_light() -> None:
     heavy = "{'tensorflow', 'keras', 'prefect', 'duckdb', 'yfinance', 'matplotlib', 'pandera'}"
     code = f"import sys, forecast_lib.report; print(sorted({heavy} & set(sys.modules)))"

@@ -14,6 +14,8 @@ from forecast_lib.report.sections.tickers import states
 from forecast_lib.report.sections.tonight import tonight
 from tests.report import nights
 
+pytestmark = pytest.mark.slow
+
 
 def index_page(report: ReportInput) -> IndexPage:
     return pages_of(report)[0]

@@ -11,6 +11,8 @@ import pytest
 from forecast_lib.store.published import reader
 from tests.store.nights import day, joint_night, now, outcomes, stamp, store_and_publish
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(reader.__file__).parents[1] / "QUESTIONS.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"\n([^\n]+)\n\n```sql\n(.*?)```", PAGE, re.DOTALL)
 EMPTY = ("Which tickers are not", "Which models answered", "Which dividends and splits")
