@@ -5,12 +5,14 @@ The same sizes everywhere, so that one compiled program serves all of these test
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from forecast_lib.backtest.scores import Losses, Panels
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.jobs.ingest.new_prices import Market, Problem
@@ -223,3 +225,10 @@ def forecast_row(
         "point": point,
         **LADDER,
     }
+
+
+def panels_of(tickers: Sequence[Losses]) -> Panels:
+    """The averages over tickers that were all scored at once."""
+    panels = Panels()
+    panels.add(0, tickers)
+    return panels

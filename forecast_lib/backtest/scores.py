@@ -401,13 +401,6 @@ class Panels:
         self._panels = dict[tuple[str, int], _Panel]()
         self._waiting, self._next = dict[int, Sequence[Losses]](), 0
 
-    @classmethod
-    def of(cls, tickers: Sequence[Losses]) -> "Panels":
-        """Those of all tickers."""
-        panels = cls()
-        panels.add(0, tickers)
-        return panels
-
     def add(self, place: int, tickers: Sequence[Losses]) -> None:
         """Those of some tickers. The places are 0, 1, 2 and so on, in any order, each given once."""
         self._waiting[place] = tickers

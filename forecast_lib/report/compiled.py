@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import importlib.util
 import marshal
-import os
 import sys
 from collections.abc import Collection
 from importlib.metadata import version
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+
+from forecast_lib.keeping import keep
 
 __all__ = ["KeptCode"]
 
@@ -51,12 +52,8 @@ class KeptCode(BytecodeCache):
         """Keep it, all at once."""
         if sys.dont_write_bytecode or not bucket.key:
             return
-        path, code = Path(bucket.key), marshal.dumps(bucket.code)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(_digest(bucket, code) + code)
-            unfinished.replace(path)
+        code = marshal.dumps(bucket.code)
+        keep(_digest(bucket, code) + code, Path(bucket.key))
 
 
 def _digest(bucket: Bucket, code: bytes) -> bytes:

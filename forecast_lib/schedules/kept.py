@@ -7,10 +7,9 @@ Whoever can write there can change the program, too. A file that is damaged, or 
 anew.
 """
 
-import contextlib
 import datetime as dt
 import hashlib
-import os
+import io
 import threading
 import zipfile
 import zoneinfo
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecast_lib.keeping import keep
 from forecast_lib.schedules.schedule import MONDAY_TO_FRIDAY, WEEKDAYS, Schedule, days, frozen
 
 __all__ = ["schedule"]
@@ -73,26 +73,18 @@ def _read(path: Path) -> Schedule | None:
 
 
 def _keep(found: Schedule, path: Path) -> None:
-    """Keep it, whole or not at all; where that is impossible it is worked out again the next time."""
     if not isinstance(found.zone, zoneinfo.ZoneInfo):
         return
-    key = found.zone.key
-    built = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(built, "wb") as file:
-                np.savez(
-                    file,
-                    zone=np.array(key),
-                    made_with=np.array(_made_with(key)),
-                    sessions=found.sessions,
-                    closes=found.closes,
-                    unplanned=found.unplanned,
-                )
-            built.replace(path)
-        finally:
-            built.unlink(missing_ok=True)
+    key, content = found.zone.key, io.BytesIO()
+    np.savez(
+        content,
+        zone=np.array(key),
+        made_with=np.array(_made_with(key)),
+        sessions=found.sessions,
+        closes=found.closes,
+        unplanned=found.unplanned,
+    )
+    keep(content.getvalue(), path)
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import Panels, arm_model
+from forecast_lib.backtest.scores import arm_model
 from forecast_lib.backtest.validation import validated
 from forecast_lib.config import ARMS, BacktestConfig
 from forecast_lib.errors import UsageError
@@ -23,7 +23,7 @@ from forecast_lib.jobs.workspace import models_folder
 from forecast_lib.models.bundle import to_bytes
 from forecast_lib.models.training import POOL, train
 from tests import made_up
-from tests.made_up import MODEL
+from tests.made_up import MODEL, panels_of
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +202,7 @@ def test_cost_and_gain_of_every_arm_are_recorded(result):
 def test_tables_of_a_replay_are_those_of_the_store_and_its_figures_have_no_nan(result):
     tables = backtests.backtest_tables(
         [result],
-        Panels.of([result.losses]),
+        panels_of([result.losses]),
         (MODEL,),
         REPLAY,
         run_id="run-1",

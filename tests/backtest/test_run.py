@@ -24,7 +24,7 @@ from forecast_lib.models.baselines import BASELINES, BESIDE_A_NETWORK
 from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.series import TickerSeries
 from tests import made_up
-from tests.made_up import MODEL, TRAIN
+from tests.made_up import MODEL, TRAIN, panels_of
 
 TWO_FOLDS = BacktestConfig(test_share=0.2, folds=2)
 SERIES = made_up.noisy(300)
@@ -172,7 +172,7 @@ def test_pooled_network_of_a_fold_knows_no_session_after_the_first_ticker_is_fit
 def test_tables_are_those_of_the_store(result):
     as_of = pd.Timestamp("2021-03-01")
     rows = rows_of([result], "run-1")
-    panels = Panels.of([result.losses])
+    panels = panels_of([result.losses])
     tables = backtest_tables([result], panels, (MODEL,), TWO_FOLDS, run_id="run-1", as_of=as_of, seconds=1.0)
     tables["backtest_forecasts"] = rows
     for name, frame in tables.items():

@@ -10,6 +10,7 @@ import pytest
 
 from forecast_lib.backtest.scores import ArmCost, Panels, scores_of_all, ticker_scores
 from forecast_lib.tables import QUANTILE_COLUMNS
+from tests.made_up import panels_of
 
 
 def forecasts(
@@ -118,7 +119,7 @@ def all_scores(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def together(by_ticker: Sequence[pd.DataFrame], scores: pd.DataFrame) -> pd.DataFrame:
-    return scores_of_all(Panels.of([ticker_scores(rows, {})[1] for rows in by_ticker]), scores)
+    return scores_of_all(panels_of([ticker_scores(rows, {})[1] for rows in by_ticker]), scores)
 
 
 def pooled(parts: list[pd.DataFrame]) -> pd.Series:

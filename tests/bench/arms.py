@@ -16,10 +16,10 @@ from typing import get_args
 
 import pandas as pd
 
-from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import Arm, BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.jobs.evaluate.backtests import backtest_pool, backtest_tables
 from tests.bench import goals
+from tests.made_up import panels_of
 
 STEPS = (1, 5)
 SIGNIFICANT = 0.05
@@ -94,7 +94,7 @@ def main(words: Sequence[str]) -> None:
     wall, used = time.perf_counter() - began, time.process_time() - cpu
     tables = backtest_tables(
         made,
-        Panels.of([each.losses for each in made]),
+        panels_of([each.losses for each in made]),
         (ModelConfig(),),
         config,
         run_id="bench",

@@ -26,7 +26,7 @@ import pandas as pd
 
 from forecast_lib.backtest.metrics import qlike
 from forecast_lib.backtest.rows import backtest_rows
-from forecast_lib.backtest.scores import Panels, scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import scores_of_all, ticker_scores
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.calibration import variance_factor
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
@@ -37,6 +37,7 @@ from forecast_lib.tables import QUANTILE_COLUMNS
 from forecast_lib.windows.common import common_volatility, sharing
 from forecast_lib.windows.features import session_features
 from forecast_lib.windows.series import TickerSeries, series_of
+from tests.made_up import panels_of
 from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev_prices.parquet"
@@ -160,7 +161,7 @@ def test_period(task: tuple[str, str, tuple[str, ...]]) -> Tested:
 def tested_of(made: Sequence[tuple[pd.DataFrame, Mapping[str, float]]], began: float) -> Tested:
     """Rows and seconds of each ticker, scored since `began`."""
     scores, losses = zip(*(ticker_scores(rows, seconds) for rows, seconds in made), strict=True)
-    everything = scores_of_all(Panels.of(losses), pd.concat(scores, ignore_index=True))
+    everything = scores_of_all(panels_of(losses), pd.concat(scores, ignore_index=True))
     rows = pd.concat([rows for rows, _ in made], ignore_index=True)
     return Tested(rows, everything, time.perf_counter() - began)
 
