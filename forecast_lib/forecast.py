@@ -8,6 +8,7 @@ The same function serves the night, the validation and the backtest, one cutoff 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +30,6 @@ from forecast_lib.models.heads import Standardised, combined
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.pooled_shape import leaning
-from forecast_lib.windows.scaling import future_log_returns
 from forecast_lib.windows.series import Array, TickerSeries
 from forecast_lib.windows.volatility_inputs import scale_inputs
 
@@ -121,15 +121,25 @@ def announced_dividends(series: TickerSeries, horizon: int) -> Array:
     return _announced(series, np.array([len(series) - 1]), horizon)[0] * series.close[-1]
 
 
-def _variance_ratios(features: SessionFeatures, cutoffs: np.ndarray, scale: Array) -> Array:
-    """(cutoffs, horizon): the variance of the sessions up to each step over the squared scale; NaN where not
-    known yet.
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _outcomes(
+    log_close: Array, total_variance: Array, cutoffs: np.ndarray, centre: Array, scale: Array
+) -> tuple[Array, Array]:
+    """(cutoffs, horizon) each: by how many scales the log return to each step missed its centre, and the
+    variance of the sessions up to it over the squared scale; NaN where not known yet.
+
+    Args:
+        total_variance: (sessions + 1,) of all sessions before each.
     """
-    total = np.concatenate([[0.0], np.cumsum(features.variance)])
-    ends = cutoffs[:, None] + np.arange(1, scale.shape[1] + 1)
-    known = ends < len(features.variance)
-    realised = total[np.minimum(ends, len(features.variance) - 1) + 1] - total[cutoffs + 1][:, None]
-    return np.where(known, realised, np.nan) / scale**2
+    missed, ratios = np.full(scale.shape, np.nan), np.full(scale.shape, np.nan)
+    for i in range(len(cutoffs)):
+        first = cutoffs[i]
+        for at in range(min(scale.shape[1], len(log_close) - 1 - first)):
+            end = first + at + 1
+            missed[i, at] = abs(log_close[end] - log_close[first] - centre[i, at]) / scale[i, at]
+            realised = total_variance[end + 1] - total_variance[first + 1]
+            ratios[i, at] = realised / (scale[i, at] * scale[i, at])
+    return missed, ratios
 
 
 def _forecasts(
@@ -144,12 +154,13 @@ def _forecasts(
     """Calibrated forecasts at the last `wanted` cutoffs; `head` where networks made them."""
     head = None if head is None else head.part(slice(-wanted, None))
     centre = centre + _announced_falls(series, cutoffs, centre.shape[1])
-    scores = np.abs(future_log_returns(features.log_close, centre.shape[1])[cutoffs] - centre) / scale
+    total_variance = np.concatenate([[0.0], np.cumsum(features.variance)])
+    scores, ratios = _outcomes(features.log_close, total_variance, cutoffs, centre, scale)
     reach = (
         multipliers(scores, wanted, None if head is None else student_t_shape(head.df))
         * scale[-wanted:, :, None]
     )
-    sigma = scale[-wanted:] * np.sqrt(variance_factor(_variance_ratios(features, cutoffs, scale), wanted))
+    sigma = scale[-wanted:] * np.sqrt(variance_factor(ratios, wanted))
     cutoffs, centre = cutoffs[-wanted:], np.clip(centre[-wanted:], -_FARTHEST, _FARTHEST)
     returns = np.concatenate(
         [centre[..., None] - reach[..., ::-1], centre[..., None], centre[..., None] + reach], axis=2

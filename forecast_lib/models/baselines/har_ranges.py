@@ -24,7 +24,7 @@ def _scale(features: SessionFeatures, known: int | None, cutoffs: np.ndarray, ho
     if last - first < _FEWEST:
         return ewma_scale(features, cutoffs, horizon)
     inputs = features.log_variances
-    return fit_volatility_scale(Sample(inputs, features, first, last), horizon).sigma(inputs)[cutoffs]
+    return fit_volatility_scale(Sample(inputs, features, first, last), horizon).sigma(inputs[cutoffs])
 
 
 def har(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> Prediction:
