@@ -66,37 +66,53 @@ _RANKS = _ranks()
 
 
 @numba.njit(cache=True, nogil=True)
-def _rolling_quantiles(scores: Array, lag: int, window: int, ranks: np.ndarray, out: Array) -> None:
+def _rolling_quantiles(
+    scores: Array, order: np.ndarray, lag: int, window: int, ranks: np.ndarray, out: Array
+) -> None:
     """Fill `out` of the last places i: the quantiles of the finite scores[i - lag - window + 1 : i - lag +
     1].
+
+    Each quantile is a mark on the line of all scores in their order, of which the window's are lit: one that
+    comes or leaves moves it to the next one lit.
+
+    Args:
+        order: places of the scores, from the smallest to the largest.
     """
-    ordered, start = np.empty(window), len(scores) - len(out)
-    before = scores[max(start - lag - window, 0) : max(start - lag, 0)]
-    count = int(np.isfinite(before).sum())
-    ordered[:count] = np.sort(before[np.isfinite(before)])
-    for i in range(start, len(scores)):
-        old, new = i - lag - window, i - lag
-        leaves, comes = old >= 0 and np.isfinite(scores[old]), new >= 0 and np.isfinite(scores[new])
-        hole = (
-            count  # behind the last, or where one leaves; what lies between it and the new one's place moves
-        )
-        if leaves:
-            hole = np.searchsorted(ordered[:count], scores[old])
-            count -= 1
-        if comes:
-            while hole > 0 and ordered[hole - 1] >= scores[new]:
-                ordered[hole] = ordered[hole - 1]
-                hole -= 1
-            while hole < count and ordered[hole + 1] < scores[new]:
-                ordered[hole] = ordered[hole + 1]
-                hole += 1
-            ordered[hole] = scores[new]
+    length, levels = len(scores), ranks.shape[1]
+    start, count = length - len(out), 0
+    place, lit = np.empty(length, np.int64), np.zeros(length, np.bool_)
+    for rank in range(length):
+        place[order[rank]] = rank
+    for i in range(max(start - lag - window, 0), max(start - lag, 0)):
+        if np.isfinite(scores[i]):
+            lit[place[i]] = True
             count += 1
-        else:
-            for place in range(hole, count):
-                ordered[place] = ordered[place + 1]
-        for at in range(ranks.shape[1]):
-            out[i - start, at] = ordered[ranks[count, at]] if count else 0.0
+    marks, below = np.zeros(levels, np.int64), np.zeros(levels, np.int64)  # `below`: how many lit before it
+    for i in range(start, length):
+        old, new = i - lag - window, i - lag
+        if old >= 0 and np.isfinite(scores[old]):
+            lit[place[old]] = False
+            count -= 1
+            for at in range(levels):
+                below[at] -= place[old] < marks[at]
+        if new >= 0 and np.isfinite(scores[new]):
+            lit[place[new]] = True
+            count += 1
+            for at in range(levels):
+                below[at] += place[new] < marks[at]
+        for at in range(levels):
+            if not count:
+                out[i - start, at] = 0.0
+                continue
+            mark, before, wanted = marks[at], below[at], ranks[count, at]
+            while before > wanted:
+                mark -= 1
+                before -= lit[mark]
+            while before < wanted or not lit[mark]:
+                before += lit[mark]
+                mark += 1
+            marks[at], below[at] = mark, before
+            out[i - start, at] = scores[order[mark]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -121,19 +137,31 @@ def _rolling_means(values: Array, window: int, wanted: int) -> tuple[Array, np.n
     return means, numbers
 
 
-# Loops from zero over few arrays: what LLVM turns into vector code.
-
-
 @numba.njit(cache=True, nogil=True)
-def _add(totals: Array, weight: float, values: Array) -> None:
-    for n in range(len(totals)):
-        totals[n] += weight * values[n]
+def _forgetting_sums(weights: Array, values: Array, largest: Array) -> Array:
+    """(places,) at each of the last places k: the sum of weights[ago] * min(values[k - ago], largest), the
+    newest first.
 
+    Place by place inside, four values in turn, so that each sum has its order, and the processor adds up
+    several at once.
 
-@numba.njit(cache=True, nogil=True)
-def _add_up(totals: Array, weight: float, values: Array, largest: Array) -> None:
-    for n in range(len(totals)):
-        totals[n] += weight * (values[n] if values[n] < largest[n] else largest[n])
+    Args:
+        weights: a multiple of four; as many values stand before those of the first place.
+        largest: (places,).
+    """
+    sums, first = np.zeros(len(largest)), len(values) - len(largest)
+    for ago in range(0, len(weights), 4):
+        w0, w1, w2, w3 = weights[ago], weights[ago + 1], weights[ago + 2], weights[ago + 3]
+        at = first - ago
+        v0, v1, v2, v3 = values[at:], values[at - 1 :], values[at - 2 :], values[at - 3 :]
+        for k in range(len(sums)):
+            most, total = largest[k], sums[k]
+            total += w0 * (v0[k] if v0[k] < most else most)
+            total += w1 * (v1[k] if v1[k] < most else most)
+            total += w2 * (v2[k] if v2[k] < most else most)
+            total += w3 * (v3[k] if v3[k] < most else most)
+            sums[k] = total
+    return sums
 
 
 @numba.njit(cache=True, nogil=True)
@@ -143,24 +171,30 @@ def _forgetting_means(
     """Fill `out` and `counts` of the last places i: the mean of the finite ones of the last `window`
     scores[: i - lag + 1], at most `largest`, that forgets, and the number of scores without weights whose
     mean is as sure.
-
-    Place by place inside, so that each sum has its order, and the processor adds up several at once.
     """
-    wanted, keeps, weight = len(out), 0.5 ** (1 / half_life), 1.0
-    finite = np.isfinite(scores)
-    there, known = np.where(finite, 1.0, 0.0), np.where(finite, scores, 0.0)
-    totals, weights, squares = np.zeros(wanted), np.zeros(wanted), np.zeros(wanted)
-    first = len(scores) - wanted - lag  # the newest score of the first place
-    for ago in range(window):
-        begin = min(max(ago - first, 0), wanted)
-        places, newest = slice(begin, wanted), slice(first + begin - ago, first + wanted - ago)
-        _add_up(totals[places], weight, known[newest], largest[places])
-        _add(weights[places], weight, there[newest])
-        _add(squares[places], weight * weight, there[newest])
-        weight *= keeps
+    length, wanted = len(scores), len(out)
+    keeps, weights = 0.5 ** (1 / half_life), np.ones(window)
+    for ago in range(1, window):
+        weights[ago] = weights[ago - 1] * keeps
+    known, there = np.zeros(window + length), np.zeros(window + length)  # what no place has known is zero
+    missing, first = 0, length - wanted - lag  # the newest score of the first place
+    for i in range(max(first - window + 1, 0), length - lag):
+        finite = np.isfinite(scores[i])
+        known[window + lag + i] = scores[i] if finite else 0.0
+        there[window + lag + i] = finite
+        missing += not finite
+    # Where nothing is missing, all places count what the first one does.
+    counted = min(wanted, 1) if first >= window - 1 and not missing else wanted
+    end, one = window + length - wanted + counted, np.ones(counted)
+    totals = _forgetting_sums(weights, known, largest)
+    sums, squares = (
+        _forgetting_sums(weights, there[:end], one),
+        _forgetting_sums(weights * weights, there[:end], one),
+    )
     for k in range(wanted):
-        out[k] = totals[k] / weights[k] if weights[k] > 0 else np.nan
-        counts[k] = weights[k] * weights[k] / squares[k] if squares[k] > 0 else 0.0
+        all_weights, all_squares = sums[min(k, counted - 1)], squares[min(k, counted - 1)]
+        out[k] = totals[k] / all_weights if all_weights > 0 else np.nan
+        counts[k] = all_weights * all_weights / all_squares if all_squares > 0 else 0.0
 
 
 def _lately(recent: Array, usual: Array, sure: Array) -> Array:
@@ -201,9 +235,11 @@ def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
     enough = number >= _MIN_SCORES
     conformal, recent = np.empty((horizon, wanted, len(COVERAGES))), np.ones((horizon, wanted))
     sure = np.ones((horizon, wanted))
+    columns = np.ascontiguousarray(scores.T)
+    orders = np.argsort(columns, axis=1)
     for step in range(1, horizon + 1):  # at cutoff c the outcome of cutoff c - step has just become known
-        column, at = np.ascontiguousarray(scores[:, step - 1]), step - 1
-        _rolling_quantiles(column, step, CALIBRATION_SESSIONS, _RANKS, conformal[at])
+        column, at = columns[step - 1], step - 1
+        _rolling_quantiles(column, orders[at], step, CALIBRATION_SESSIONS, _RANKS, conformal[at])
         if own is not None:
             largest = _LARGEST_SCORE * usual[:, at]
             half_life = _HALF_LIFE * np.sqrt(step)

@@ -14,10 +14,9 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from forecast_lib.windows.series import Array, TickerSeries
-from forecast_lib.windows.trailing import expanding_mean, fading_mean, trailing_mean
+from forecast_lib.windows.trailing import expanding_mean, fading_mean, trailing_deviation, trailing_mean
 
 __all__ = ["FEATURES", "WARM_UP", "SessionFeatures", "log_mean_variance", "rises", "session_features"]
 
@@ -167,10 +166,9 @@ def _features(prices: _Prices) -> SessionFeatures:
         log_volume,
         logs[:, 3] - log_mean_variance(variance, 250),
         logs[:, 0] - logs[:, 1],
-        pd.Series(np.log(variance)).rolling(22, min_periods=5).std().to_numpy() - _USUAL_SPREAD,
+        trailing_deviation(np.log(variance), 22, fewest=5) - _USUAL_SPREAD,
     ]
-    values = np.clip(
-        np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP
-    )
+    values = np.clip(np.stack(columns, axis=1), -_CLIP, _CLIP)
+    values[np.isnan(values)] = 0.0
     before_open = np.where(np.isfinite(overnight) & (series.high > series.low), overnight**2, 0.0)
     return SessionFeatures(values.astype(np.float32), log_close, variance, before_open, logs, np.sqrt(ewma))

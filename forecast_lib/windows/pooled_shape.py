@@ -14,6 +14,7 @@ distribution then passes as uniform (PIT at 5 %) for 31 of 31 tickers, not 27, a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,17 +53,31 @@ def _weekday(sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
     return weeks * 5 + np.minimum(day, 4)
 
 
+@numba.njit(cache=True, nogil=True)
+def _standardised(
+    log_close: Array, sigma: Array, weekday: NDArray[np.int64], first: int, last: int, step: int
+) -> tuple[NDArray[np.int64], Array, int]:
+    """Of the cutoffs first to last (exclusive) those that are left in, their standard scores, and how many
+    different weekdays they are.
+    """
+    at, scores = np.empty(max(last - first, 0), np.int64), np.empty(max(last - first, 0))
+    count, days, root = 0, 0, np.sqrt(step)
+    for cutoff in range(first, last):
+        if weekday[cutoff] % min(step, _MOST_OVERLAP) == 0:
+            days += count == 0 or weekday[cutoff] != weekday[at[count - 1]]
+            at[count] = cutoff
+            scores[count] = (log_close[cutoff + step] - log_close[cutoff]) / (sigma[cutoff] * root)
+            count += 1
+    return at[:count], scores[:count], days
+
+
 def _scores(members: Sequence[TickerSeries], step: int) -> _Scores:
     parts = []
     for series in members:
-        features = session_features(series)
-        weekday = _weekday(series.sessions[:-step])
-        at = np.flatnonzero(weekday % min(step, _MOST_OVERLAP) == 0)
-        at = at[np.searchsorted(at, WARM_UP) :]
-        moves = features.log_close[at + step] - features.log_close[at]
-        parts.append(
-            (weekday[at], series.sessions[at + step], moves / (features.ewma_sigma[at] * np.sqrt(step)))
-        )
+        features, weekday = session_features(series), _weekday(series.sessions)
+        moves = features.log_close, features.ewma_sigma, weekday
+        at, values, _ = _standardised(*moves, WARM_UP, len(series) - step, step)
+        parts.append((weekday[at], series.sessions[at + step], values))
     return _Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -84,38 +99,42 @@ def pooled_shape(members: Sequence[TickerSeries], horizon: int, since: np.dateti
     for step in range(1, horizon + 1):
         scores = _scores(ordered, step)
         for place, day in enumerate(days):
-            if lying := _lying(scores, day, step):
+            window = (scores.known < day) & (scores.known >= day - _YEARS)
+            weekdays = len(np.unique(scores.weekday[window]))
+            if lying := _lying(scores.values[window], weekdays, step):
                 middle[place, step - 1], reach[place, step - 1], count = lying
                 share[place, step - 1] = count / (count + _PRIOR_DAYS)
     return PooledShape(days, middle, reach, share)
 
 
-def _lying(scores: _Scores, day: np.datetime64, step: int) -> tuple[Array, Array, float] | None:
-    """Middle and reach of the quantiles as known on that day, in half widths of the 95 % interval, and how
-    many independent days they are from; None where those are too few.
+def _lying(values: Array, weekdays: int, step: int) -> tuple[Array, Array, float] | None:
+    """Middle and reach of the quantiles of these scores, in half widths of the 95 % interval, and how many
+    independent days they are from; None where those are too few.
+
+    Args:
+        weekdays: how many different ones the scores' cutoffs are.
     """
-    window = (scores.known < day) & (scores.known >= day - _YEARS)
-    weekdays = scores.weekday[window]
-    if not len(weekdays):
-        return None
-    count = np.count_nonzero(np.bincount(weekdays - weekdays.min())) * min(step, _MOST_OVERLAP)
+    count = weekdays * min(step, _MOST_OVERLAP)
     if count < _FEWEST_DAYS:
         return None
-    quantiles = _quantiles(scores.values[window])
+    middle, reach, half = _around(np.sort(values), _LEVELS, _OUTER)
+    return (middle, reach, count / step) if half > 0 else None
+
+
+@numba.njit(cache=True, nogil=True)
+def _around(ordered: Array, levels: Array, outer: int) -> tuple[Array, Array, float]:
+    """Of the quantiles as `np.quantile` has them the middle of each and its opposite, and its distance from
+    that, in half widths of the interval up to the quantile `outer`, and that half width.
+    """
+    quantiles = np.empty(len(levels))
+    for at in range(len(levels)):
+        place = levels[at] * (len(ordered) - 1)
+        below = int(place)
+        low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+        share, apart = place - below, high - low
+        quantiles[at] = low + apart * share if share < 0.5 else high - apart * (1 - share)
     half = (quantiles - quantiles[::-1]) / 2
-    if not half[_OUTER] > 0:
-        return None
-    return (quantiles + quantiles[::-1]) / 2 / half[_OUTER], half / half[_OUTER], count / step
-
-
-def _quantiles(values: Array) -> Array:
-    """(len(QUANTILES),) as `np.quantile` has them, by sorting once."""
-    ordered = np.sort(values)
-    place = _LEVELS * (len(ordered) - 1)
-    below = place.astype(np.int64)
-    low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
-    share, apart = place - below, high - low
-    return np.where(share < 0.5, low + apart * share, high - apart * (1 - share))
+    return (quantiles + quantiles[::-1]) / 2 / half[outer], half / half[outer], half[outer]
 
 
 def leaning(
@@ -131,10 +150,14 @@ def leaning(
     place = shape.place(series.sessions[cutoffs])
     used, of = np.unique(np.maximum(place, 0), return_inverse=True)
     lean = shape.share[used, :, None] * shape.middle[used]
+    features, days = session_features(series), shape.days[used]
+    moves = features.log_close, features.ewma_sigma, _weekday(series.sessions)
+    begins, ends = np.searchsorted(series.sessions, [days - _YEARS, days]).tolist()
     for step in range(1, lean.shape[1] + 1):
-        own = _scores([series], step)
-        for at, day in enumerate(shape.days[used]):
-            if lying := _lying(own, day, step):
+        for at in range(len(days)):  # outcomes of the four years before the day
+            first, last = max(begins[at] - step, WARM_UP), ends[at] - step
+            _, values, weekdays = _standardised(*moves, first, last, step)
+            if lying := _lying(values, weekdays, step):
                 middle, _, count = lying
                 lean[at, step - 1] += (middle - lean[at, step - 1]) * count / (count + _OWN_PRIOR_DAYS)
     return lean[of], shape.reach[place], (place >= 0)[:, None] & (shape.share[place] > 0)

@@ -1,8 +1,10 @@
-"""Trailing means and sums of a series, and means that fade: what pandas' `rolling` and `ewm` say, to the last
-bit (a test compares), in a twentieth of the time of their calls, of which a night makes twenty a ticker.
+"""Trailing means, sums and deviations of a series, and means that fade: what pandas' `rolling` and `ewm` say,
+to the last bit (a test compares), in a twentieth of the time of their calls, of which a night makes twenty a
+ticker.
 
-A sum loses what leaves the window and gains what comes, each with its own compensation (Kahan 1965). What is
-not finite does not count; a window of equal values has exactly their mean.
+A sum loses what leaves the window and gains what comes, each with its own compensation (Kahan 1965); so do a
+mean and the squares around it (Welford 1962), which are made anew where next to nothing of them is left. What
+is not finite does not count; a window of equal values has exactly their mean.
 """
 
 import numba
@@ -10,7 +12,10 @@ import numpy as np
 
 from forecast_lib.windows.series import Array
 
-__all__ = ["expanding_mean", "fading_mean", "trailing_mean", "trailing_sum"]
+__all__ = ["expanding_mean", "fading_mean", "trailing_deviation", "trailing_mean", "trailing_sum"]
+
+_CANCELLED = 1e3 * np.finfo(np.float64).eps
+"""Of a sum of squares: what is left of it has three digits."""
 
 
 def trailing_mean(values: Array, sessions: int, fewest: int = 1) -> Array:
@@ -38,6 +43,19 @@ def trailing_sum(values: Array, sessions: int) -> Array:
     [1.0, 3.0, 5.0]
     """
     return _windows(np.ascontiguousarray(values), sessions, 1, False)
+
+
+def trailing_deviation(values: Array, sessions: int, fewest: int, apart: int = 1) -> Array:
+    """(n,): standard deviation of the last so many values, two at least, that are there; NaN where they are
+    fewer than `fewest`.
+
+    Args:
+        apart: by how much the divisor is smaller than their number.
+
+    >>> trailing_deviation(np.array([1.0, 2.0, 4.0]), 2, 2, apart=0).tolist()
+    [nan, 0.5, 1.0]
+    """
+    return _deviations(np.ascontiguousarray(values), sessions, max(fewest, apart + 1), apart)
 
 
 def fading_mean(values: Array, decay: float) -> Array:
@@ -86,6 +104,47 @@ def _windows(values: Array, window: int, fewest: int, mean: bool) -> Array:
             of_all = total / number
             wrong = (negative == 0 and of_all < 0) or (negative == number and of_all > 0)
             found[i] = 0.0 if wrong else of_all
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _joined(new: float, number: int, mean: float, squares: float, lost: float) -> tuple[float, float, float]:
+    """Mean, squares around it and compensation with one more value, the `number`-th."""
+    y = new - lost
+    t = y - mean
+    moved = mean + t / number
+    return moved, squares + (new - (mean - lost)) * (new - moved), t + mean - y
+
+
+@numba.njit(cache=True, nogil=True)
+def _deviations(values: Array, window: int, fewest: int, apart: int) -> Array:
+    found = np.empty(len(values))
+    number, mean, squares, down, up = 0, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(values)):
+        cancelled = False
+        if i >= window and np.isfinite(values[i - window]):
+            old, before, was = values[i - window], squares, mean - down
+            number -= 1
+            y = old - down
+            t = y - mean
+            down = t + mean - y
+            if number:
+                mean -= t / number
+                squares -= (old - was) * (old - mean)
+                cancelled = bool(before * _CANCELLED > squares)
+            else:
+                mean, squares = 0.0, 0.0
+        if np.isfinite(values[i]):
+            number, before = number + 1, squares
+            mean, squares, up = _joined(values[i], number, mean, squares, up)
+            cancelled = bool(cancelled or before * _CANCELLED > squares)
+        if cancelled:
+            number, mean, squares, down, up = 0, 0.0, 0.0, 0.0, 0.0
+            for at in range(max(i - window + 1, 0), i + 1):
+                if np.isfinite(values[at]):
+                    number += 1
+                    mean, squares, up = _joined(values[at], number, mean, squares, up)
+        found[i] = np.sqrt(max(squares, 0.0) / (number - apart)) if number >= fewest else np.nan
     return found
 
 

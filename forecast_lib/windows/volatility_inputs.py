@@ -12,6 +12,7 @@ was expected at t.
 
 import functools
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,18 +54,48 @@ def _intraday_share(features: SessionFeatures) -> Array:
     return np.log(np.clip(share, _SMALLEST_SHARE, 1.0))
 
 
-def _mean_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
-    """(n,): mean of the values dated within `reach` days of each centre; zero where there are none."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    low, high = np.searchsorted(days, centre - reach), np.searchsorted(days, centre + reach, side="right")
-    return (total[high] - total[low]) / np.maximum(high - low, 1)
+@numba.njit(cache=True, nogil=True)
+def _place(days: NDArray[np.int64], day: int, near: int) -> int:
+    """How many of the days come before `day`; sought from a place near by."""
+    while near < len(days) and days[near] < day:
+        near += 1
+    while near > 0 and days[near - 1] >= day:
+        near -= 1
+    return near
 
 
-def _largest_around(days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], reach: int) -> Array:
-    low, high = np.searchsorted(days, centre - reach), np.searchsorted(days, centre + reach, side="right")
-    at = low[:, None] + np.arange(2 * reach + 1)
-    found = np.where(at < high[:, None], values[np.minimum(at, len(values) - 1)], -np.inf).max(axis=1)
-    return np.where(high > low, found, 0.0)
+@numba.njit(cache=True, nogil=True)
+def _mean_around(
+    days: NDArray[np.int64], totals: Array, centre: NDArray[np.int64], ago: int, reach: int
+) -> Array:
+    """(n,): mean of the values dated within `reach` days of so many days before each centre; zero where there
+    are none.
+
+    Args:
+        totals: (n + 1,) sums of the values before each.
+    """
+    found, low, high = np.empty(len(centre)), 0, 0
+    for i in range(len(centre)):
+        low = _place(days, centre[i] - ago - reach, low)
+        high = _place(days, centre[i] - ago + reach + 1, high)
+        found[i] = (totals[high] - totals[low]) / max(high - low, 1)
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest_around(
+    days: NDArray[np.int64], values: Array, centre: NDArray[np.int64], ago: int, reach: int
+) -> Array:
+    """As `_mean_around`, the largest of them."""
+    found, low = np.zeros(len(centre)), 0
+    for i in range(len(centre)):
+        at = low = _place(days, centre[i] - ago - reach, low)
+        largest = -np.inf
+        while at < len(days) and days[at] <= centre[i] - ago + reach:
+            largest = max(largest, values[at])
+            at += 1
+        found[i] = largest if at > low else 0.0
+    return found
 
 
 @functools.lru_cache(maxsize=16)  # as `session_features`
@@ -77,6 +108,7 @@ def volatility_inputs(series: TickerSeries) -> Array:
     # The next weekday: whether it is a holiday is no matter here.
     following = days + np.where(weekday == 4, 3, 1)
     shocks = _shocks(features)
+    totals = np.concatenate([[0.0], np.cumsum(shocks)])
     columns = [
         *features.log_variances.T,
         z,
@@ -86,12 +118,13 @@ def volatility_inputs(series: TickerSeries) -> Array:
         *(weekday[None] == np.arange(4)[:, None]).astype(np.float64),
         log_mean_variance(features.variance, 250),
         log_mean_variance(features.variance, 3),
-        *(_mean_around(days, shocks, following - ago, 1) for ago in _QUARTERS),
-        _largest_around(days, shocks, following - _QUARTERS[0], 3),
-        _largest_around(days, shocks, following - _QUARTERS[-1], 3),
+        *(_mean_around(days, totals, following, ago, 1) for ago in _QUARTERS),
+        _largest_around(days, shocks, following, _QUARTERS[0], 3),
+        _largest_around(days, shocks, following, _QUARTERS[-1], 3),
         _intraday_share(features),
+        *common_inputs(series).T,
     ]
-    return np.concatenate([np.stack(columns, axis=1), common_inputs(series)], axis=1)
+    return np.stack(columns, axis=1)
 
 
 def common_inputs(series: TickerSeries) -> Array:

@@ -1,5 +1,6 @@
 """One run, one transaction: everything or nothing, and only what keeps the rules."""
 
+import dataclasses
 import gc
 import math
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from forecast_lib.errors import AuditFailed
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database
+from forecast_lib.store.working.new_rows import CleanRows
 from forecast_lib.store.working.reads import read_table
-from forecast_lib.tables import TABLES, validate
+from forecast_lib.tables import PRICE_VALUES, TABLES, validate
+from forecast_lib.windows.histories import Histories
 from tests import reading
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
@@ -52,14 +55,8 @@ def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:
             pd.testing.assert_frame_equal(read_table(con, table), validate(table, frame), check_dtype=True)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "at_once"),
-    [((2, 2), 100), ((1, 3), 2), ((4,), 3), ((3, 0, 1), 1), ((3, 0, 1), 100), ((1, 1, 2), 3)],
-)
-def test_what_comes_in_parts_is_stored_as_if_it_came_whole(
-    tmp_path: Path, sizes: tuple[int, ...], at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_AT_ONCE", at_once)
+@pytest.mark.parametrize("sizes", [(2, 2), (4,), (3, 0, 1), (0, 1, 1, 2)])
+def test_what_comes_in_parts_is_stored_as_if_it_came_whole(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     whole, frames = night(0)["forecasts"], night(0)
     with Spool(tmp_path) as spool:
         for place, size in enumerate(sizes):
@@ -86,14 +83,52 @@ class Watched:
             self.held.append(sum(len(each) == 1 and "q005" in each for each in frames))
 
 
-def test_what_was_appended_is_not_held_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_appended_is_not_held_until_the_end(tmp_path: Path) -> None:
     """What DuckDB is told of by name stays until the transaction ends: millions of rows in memory."""
-    monkeypatch.setattr(database, "_AT_ONCE", 1)
-    frames = night(0)
+    frames = night(0, horizon=5)
     parts = Watched(frames["forecasts"])
     store_night(tmp_path, 0, frames | {"forecasts": parts})
-    assert len(parts.held) == 4
-    assert max(parts.held) <= 3  # one that is appended, and one as it came and as it was checked
+    assert len(parts.held) == 10
+    assert max(parts.held) <= 4  # one that is appended and one that is next, as they came and were checked
+
+
+class ManyPrices:
+    """Prices of three tickers in parts that fill a row group of DuckDB's and begin one."""
+
+    each = 130_000
+
+    def __len__(self) -> int:
+        return 3 * self.each
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        chance = np.random.default_rng(0)
+        like = night(0)["prices"].iloc[np.zeros(self.each, int)].reset_index(drop=True)
+        for ticker in range(3):
+            yield like.assign(
+                ticker=f"T{ticker}",
+                session=pd.date_range(end=stamp(day(0)), periods=self.each, unit="us"),
+                **dict(zip(PRICE_VALUES, chance.random((6, self.each)) + 1, strict=True)),
+            )
+
+
+def test_many_parts_take_no_more_room_than_their_rows(tmp_path: Path) -> None:
+    """Row groups that are not full would be written once more, and the file stay twice as large."""
+    parts = ManyPrices()
+    store_night(tmp_path, 0, night(0) | {"prices": parts})
+    assert (tmp_path / "working.duckdb").stat().st_size < 1.3 * len(parts) * 6 * 8
+
+
+def test_prices_lie_in_the_table_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    whole = pd.concat(list(ManyPrices()), ignore_index=True)
+    rows = Histories.from_frame(whole, sorted(whole["ticker"].unique()))
+    figures = {name: whole[name].to_numpy() for name in PRICE_VALUES}
+    clean = CleanRows(dataclasses.replace(rows, figures=figures), "simulated", now(0))
+    frames = night(0)
+    with database.open_working(tmp_path, now(0)) as con:
+        del frames["prices"]
+        database.record_run(con, frames, clean=clean)
+        stored = con.execute("SELECT close FROM prices ORDER BY rowid").fetchnumpy()["close"]
+    np.testing.assert_array_equal(stored, whole["close"])
 
 
 def test_a_part_that_breaks_a_rule_leaves_nothing_of_the_run(tmp_path: Path) -> None:

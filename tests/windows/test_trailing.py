@@ -7,6 +7,7 @@ import pytest
 from forecast_lib.windows.trailing import (
     expanding_mean,
     fading_mean,
+    trailing_deviation,
     trailing_mean,
     trailing_sum,
 )
@@ -52,6 +53,9 @@ def test_every_window_is_that_of_pandas(kind):
             np.testing.assert_array_equal(trailing_sum(values, window), rolling.sum())
             of_some = series.rolling(window, min_periods=min(window, 5)).mean()
             np.testing.assert_array_equal(trailing_mean(values, window, fewest=min(window, 5)), of_some)
+        for window, fewest, apart in ((5, 1, 1), (22, 5, 1), (250, 40, 0)):
+            deviation = series.rolling(window, min_periods=fewest).std(ddof=apart)
+            np.testing.assert_array_equal(trailing_deviation(values, window, fewest, apart), deviation)
 
 
 def test_nothing_has_no_mean():

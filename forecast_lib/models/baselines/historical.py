@@ -3,13 +3,13 @@
 """
 
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import ndtri
 
 from forecast_lib.models.baselines.prediction import LEVELS, Prediction, ewma_scale
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.trailing import trailing_deviation
 
 __all__ = ["empirical"]
 
@@ -50,7 +50,7 @@ def empirical(features: SessionFeatures, cutoffs: np.ndarray, horizon: int) -> P
         usable = (count >= _FEWEST) & (
             ordered[np.arange(len(cutoffs)), np.maximum(count - 1, 0)] > ordered[:, 0]
         )
-        spread = pd.Series(past).rolling(_RETURNS, min_periods=_FEWEST).std(ddof=0).to_numpy()[cutoffs]
+        spread = trailing_deviation(past, _RETURNS, _FEWEST, apart=0)[cutoffs]
         returns[usable, step - 1] = _quantiles(ordered[usable], count[usable])
         scale[usable, step - 1] = np.maximum(spread[usable], _SMALLEST_SCALE)
     return Prediction(returns[..., len(LEVELS) // 2].copy(), scale, returns)
