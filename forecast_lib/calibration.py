@@ -236,7 +236,9 @@ def multipliers(scores: Array, wanted: int, own: Shape | None = None) -> Array:
     conformal, recent = np.empty((horizon, wanted, len(COVERAGES))), np.ones((horizon, wanted))
     sure = np.ones((horizon, wanted))
     columns = np.ascontiguousarray(scores.T)
-    orders = np.argsort(columns, axis=1)
+    orders = np.argsort(
+        np.where(np.isfinite(columns), columns, np.inf), axis=1
+    )  # NaN would take ten times as long
     for step in range(1, horizon + 1):  # at cutoff c the outcome of cutoff c - step has just become known
         column, at = columns[step - 1], step - 1
         _rolling_quantiles(column, orders[at], step, CALIBRATION_SESSIONS, _RANKS, conformal[at])
@@ -275,7 +277,26 @@ def _student_t_table() -> tuple[Array, Array]:
         / np.sqrt(np.pi)
     )
     mean[0] = np.sqrt(2 / np.pi)  # of a normal
-    return inverse, np.stack([*(special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES), mean])
+    reach = (special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES)
+    return inverse, np.stack([*reach, mean], axis=1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _interpolated(at: Array, places: Array, table: Array) -> Array:
+    """(n, columns) as `np.interp` of each of the table's columns, whose place is looked for once."""
+    found, last = np.empty((len(at), table.shape[1])), len(places) - 1
+    for i in range(len(at)):
+        low = min(int(at[i] / places[last] * last), last) if at[i] > 0 else 0
+        while low > 0 and places[low] > at[i]:
+            low -= 1
+        while low < last and places[low + 1] <= at[i]:
+            low += 1
+        for k in range(table.shape[1]):
+            found[i, k] = table[low, k]
+            if low < last and at[i] > places[low]:
+                slope = (table[low + 1, k] - table[low, k]) / (places[low + 1] - places[low])
+                found[i, k] = slope * (at[i] - places[low]) + table[low, k]
+    return found
 
 
 def student_t_shape(df: Array) -> Shape:
@@ -284,6 +305,5 @@ def student_t_shape(df: Array) -> Shape:
     >>> student_t_shape(np.array([6.0])).reach.round(3).tolist()
     [[0.718, 1.44, 1.943, 2.447, 3.143, 3.707]]
     """
-    inverse, table = _student_t_table()
-    *reach, mean = (np.interp(1.0 / df, inverse, row) for row in table)
-    return Shape(np.stack(reach, axis=-1), mean)
+    found = _interpolated((1.0 / df).ravel(), *_student_t_table()).reshape(*df.shape, -1)
+    return Shape(found[..., :-1], found[..., -1])

@@ -13,6 +13,7 @@ many count as one. A part without a forecast counts nothing; one without a past 
 switched off by a verdict.
 """
 
+import numba
 import numpy as np
 
 from forecast_lib.windows.series import Array
@@ -38,15 +39,40 @@ def prior_weights(networks: int, baselines: int) -> Array:
     return np.repeat([_NETWORKS / networks, (1 - _NETWORKS) / baselines], [networks, baselines])
 
 
-def _window_sums(values: Array, step: int, wanted: int) -> Array:
-    """(..., wanted): at each of the last `wanted` places i the sum of values[i - WEIGHT_SESSIONS : i - step +
-    1].
+@numba.njit(cache=True, nogil=True)
+def _scores(losses: Array, logs: Array, wanted: int) -> Array:
+    """(parts, wanted, horizon): the logarithms of the weights at the last `wanted` cutoffs, but for what they
+    have in common.
+
+    Args:
+        losses: as of `part_weights`. logs: (parts,) of what each part counts before.
     """
-    totals = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
-    places = np.arange(values.shape[-1] - wanted, values.shape[-1])
-    ends = np.maximum(places - step + 1, 0)
-    starts = np.minimum(np.maximum(places - WEIGHT_SESSIONS, 0), ends)
-    return totals[..., ends] - totals[..., starts]
+    parts, length, horizon = losses.shape
+    scores = np.empty((parts, wanted, horizon))
+    # Sums up to each cutoff: of the mean losses, of how many there are, and of each part's excess.
+    mean, number, excess = np.zeros(length + 1), np.zeros(length + 1), np.zeros((parts, length + 1))
+    for at in range(horizon):
+        for i in range(length):
+            total, known = 0.0, 0
+            for part in range(parts):
+                if np.isfinite(losses[part, i, at]):
+                    total += losses[part, i, at]
+                    known += 1
+            usual = total / max(known, 1)
+            mean[i + 1], number[i + 1] = mean[i] + usual, number[i] + (known > 0)
+            for part in range(parts):
+                loss = losses[part, i, at]
+                excess[part, i + 1] = excess[part, i] + (loss - usual if np.isfinite(loss) else 0.0)
+        for k in range(wanted):
+            place = length - wanted + k
+            end = max(place - at, 0)
+            start = min(max(place - WEIGHT_SESSIONS, 0), end)
+            total, known = mean[end] - mean[start], number[end] - number[start]
+            usual = total / max(known, 1.0) if total > 0 else 1.0
+            for part in range(parts):
+                lost = excess[part, end] - excess[part, start]
+                scores[part, k, at] = logs[part] - _RATE / (at + 1) * lost / usual
+    return scores
 
 
 def part_weights(losses: Array, present: np.ndarray, prior: Array) -> Array:
@@ -59,21 +85,9 @@ def part_weights(losses: Array, present: np.ndarray, prior: Array) -> Array:
         present: (parts, wanted, horizon) whether the part has a forecast from the cutoff; one has.
         prior: (parts,) positive.
     """
-    wanted, horizon = present.shape[1:]
-    known = np.isfinite(losses)
-    count = known.sum(axis=0)
-    mean = np.where(known, losses, 0.0).sum(axis=0) / np.maximum(count, 1)
-    excess = np.where(known, losses - mean, 0.0)
-    weights = np.empty(present.shape)
-    for step in range(1, horizon + 1):
-        total = _window_sums(mean[:, step - 1], step, wanted)
-        number = _window_sums((count[:, step - 1] > 0).astype(np.float64), step, wanted)
-        usual = np.where(total > 0, total / np.maximum(number, 1), 1.0)
-        score = (
-            np.log(prior)[:, None] - _RATE / step * _window_sums(excess[:, :, step - 1], step, wanted) / usual
-        )
-        score = np.where(present[:, :, step - 1], score, -np.inf)
-        weights[:, :, step - 1] = np.exp(score - score.max(axis=0))
+    scores = _scores(np.ascontiguousarray(losses), np.log(prior), present.shape[1])
+    scores = np.where(present, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=0))
     return weights / weights.sum(axis=0)
 
 

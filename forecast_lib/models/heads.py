@@ -35,7 +35,7 @@ LOG_SCALE_OFFSET = -0.2027  # log(sqrt(4/6)): gives a Student-t with 6 degrees o
 
 @dataclass(frozen=True)
 class Standardised:
-    """Student-t parameters of standard scores, each (windows, horizon)."""
+    """Student-t parameters of standard scores, each (..., horizon)."""
 
     location: Array
     scale: Array
@@ -47,7 +47,7 @@ class Standardised:
 
 
 def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
-    """Parameters of raw outputs (windows, 3 * horizon): locations, then log scales, then degrees of freedom.
+    """Parameters of raw outputs (..., 3 * horizon): locations, then log scales, then degrees of freedom.
 
     Locations stay within one standard deviation, scales within a factor of e squared.
 
@@ -56,7 +56,7 @@ def standardised(raw: NDArray[np.floating], horizon: int) -> Standardised:
     [[1.0, 1.0]]
     """
     location, log_scale, df = (
-        raw[:, part * horizon : (part + 1) * horizon].astype(np.float64) for part in range(3)
+        raw[..., part * horizon : (part + 1) * horizon].astype(np.float64) for part in range(3)
     )
     return Standardised(
         np.tanh(location),
@@ -71,10 +71,8 @@ def combined(raws: Sequence[NDArray[np.floating]], horizon: int) -> Standardised
 
     For members of one shape that is the average of their quantiles (Vincent 1912; Lichtendahl et al. 2013).
     """
-    members = [standardised(raw, horizon) for raw in raws]
-    return Standardised(
-        *(np.mean([getattr(each, name) for each in members], axis=0) for name in ("location", "scale", "df"))
-    )
+    every = standardised(np.stack(raws), horizon)
+    return Standardised(*(part.mean(axis=0) for part in (every.location, every.scale, every.df)))
 
 
 def negative_log_likelihood(head: Standardised, score: Array) -> Array:

@@ -5,6 +5,7 @@ page's style sheet, so that one drawing serves light, dark and paper. A drawing 
 """
 
 import datetime as dt
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -226,17 +227,21 @@ class _Frame:
 
     def spread(self, count: int, left: float, right: float) -> list[float]:
         """`count` places from left to right, both ends included; one alone stands at the right."""
-        return [right] if count == 1 else [left + (right - left) * k / (count - 1) for k in range(count)]
+        if count == 1:
+            return [right]
+        places: list[float] = (left + (right - left) * np.arange(count) / (count - 1)).tolist()
+        return places
 
     def line(self, xs: Sequence[float], values: Sequence[float | None]) -> str:
         """Path data; a gap in the values is a gap in the line."""
-        ys = self.ys(values)
-        shown = np.isfinite(ys)
-        pairs = tuple(np.column_stack([xs, ys])[shown].ravel().tolist())
+        points = np.empty((len(xs), 2))
+        points[:, 0], points[:, 1] = xs, self.ys(values)
+        shown = np.isfinite(points[:, 1])
         if shown.all():
-            return ("M" + ("L%.1f %.1f" * len(ys))[1:]) % pairs if len(ys) else ""
+            return ("M" + ("L%.1f %.1f" * len(xs))[1:]) % tuple(points.ravel().tolist()) if len(xs) else ""
         letters = np.where(shown & np.append(False, shown[:-1]), "L", "M")[shown].tolist()
-        return "".join([f"{letter}%.1f %.1f" for letter in letters]) % pairs
+        words = "".join([f"{letter}%.1f %.1f" for letter in letters])
+        return words % tuple(points[shown].ravel().tolist())
 
     def band(self, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> str:
         return self.line([*xs, *xs[::-1]], [*upper, *lower[::-1]]) + "Z"
@@ -246,8 +251,22 @@ def _finite(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
+# The days of one ticker's drawing are those of all others'.
+
+
+@functools.cache
 def _day_and_month(day: dt.date) -> str:
     return f"{day.day} {day:%b}"
+
+
+@functools.cache
+def _month(day: dt.date) -> str:
+    return f"{day:%b %Y}" if day.month == 1 else f"{day:%b}"
+
+
+@functools.cache
+def _weekday_and_day(day: dt.date) -> str:
+    return f"{day:%a} {day}"
 
 
 def _month_ticks(sessions: Sequence[dt.date], xs: Sequence[float], stop: float) -> list[Tick]:
@@ -255,7 +274,7 @@ def _month_ticks(sessions: Sequence[dt.date], xs: Sequence[float], stop: float) 
     ticks: list[Tick] = []
     for before, session, x in zip(sessions, sessions[1:], xs[1:], strict=False):
         if session.month != before.month and x <= stop and (not ticks or x - ticks[-1].at >= 46):
-            ticks.append(Tick(round(x, 1), f"{session:%b %Y}" if session.month == 1 else f"{session:%b}"))
+            ticks.append(Tick(round(x, 1), _month(session)))
     return ticks
 
 
@@ -310,7 +329,12 @@ def draw_forecast(
         ]
         shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
         marks += [
-            Mark(round(x, 1), round(frame.y(median), 1), "forecast", f"{day:%a} {day}: median {median:,.6g}")
+            Mark(
+                round(x, 1),
+                round(frame.y(median), 1),
+                "forecast",
+                f"{_weekday_and_day(day)}: median {median:,.6g}",
+            )
             for x, day, median in zip(future[1:], forecast.targets, forecast.median, strict=True)
         ]
         ticks += [
@@ -349,7 +373,7 @@ def _misses(frame: _Frame, said: Sequence[float], came: Sequence[float], past: P
             round(said[at], 1),
             round(frame.y(came[at]), 1),
             "miss",
-            f"{past.sessions[at]:%a} {past.sessions[at]}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to"
+            f"{_weekday_and_day(past.sessions[at])}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to"
             f" {highs[at]:,.6g}",
         )
         for at in np.flatnonzero((closes < lows) | (closes > highs)).tolist()

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "cells", "page_name", "percent_of", "severity"]
+__all__ = ["FILTERS", "MISSING", "cells", "page_name", "percent_of", "severity", "short_day"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -171,15 +171,17 @@ def _moment(value: dt.datetime) -> str:
     return f"{value:%Y-%m-%d %H:%M} UTC"
 
 
-def _short_day(day: dt.date | None) -> str:
+@functools.cache
+def short_day(day: dt.date | None) -> str:
     """A day as people say it.
 
-    >>> _short_day(dt.date(2026, 9, 2))
+    >>> short_day(dt.date(2026, 9, 2))
     'Wed 2 Sep'
     """
     return f"{day:%a} {day.day} {day:%b}" if day else MISSING
 
 
+@functools.cache
 def _long_day(day: dt.date) -> str:
     return f"{day:%A} {day.day} {day:%B %Y}"
 
@@ -200,7 +202,7 @@ FILTERS = {
     "percent": _percent,
     "price": _price,
     "seconds": _seconds,
-    "short_day": _short_day,
+    "short_day": short_day,
     "short_id": _short_id,
     "signed": _signed,
     "status_word": lambda status: _STATUSES.get(status, (status, ""))[0],

@@ -20,7 +20,7 @@ counted by the calendar that the ticker's name points to.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,19 +171,18 @@ class _Served:
         actual = self._series.close[self._first + 1 : self._first + 1 + len(quantiles)]
         return pinball(actual, quantiles[: len(actual), 0])
 
-    def losses(self, at: int) -> pd.DataFrame:
+    def losses(self, at: int) -> Mapping[str, np.ndarray]:
         """Of the networks' forecasts one session ahead, beside naive's, as the night of the cutoff `at` finds
         them settled.
         """
         # Targets up to the session before: tonight's are settled later tonight.
         count = max(at - 1 - self._first, 0)
         chosen = self._by_network[:count]
-        losses = {
+        return {
+            "target_session": self._series.sessions[self._first + 1 : self._first + 1 + count][chosen],
             "pinball": self._losses(self._made[2][:count])[chosen],
             "baseline_pinball": self._naive[:count][chosen],
         }
-        targets = self._series.sessions[self._first + 1 : self._first + 1 + count][chosen]
-        return pd.DataFrame({"target_session": targets.astype("datetime64[us]"), **losses})
 
     def forecasts(self) -> Forecasts:
         """All of them."""

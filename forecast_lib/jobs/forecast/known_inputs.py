@@ -11,7 +11,6 @@ from forecast_lib.covariates.inputs import EVENT, EX_DIVIDEND, Ahead, AtClose, D
 from forecast_lib.covariates.series import Covariate, as_known, level_of
 from forecast_lib.domain import AsOf
 from forecast_lib.forecast import LARGEST_DIVIDEND
-from forecast_lib.jobs.ingest.beside import Beside
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.prices.evidence import split_words
 from forecast_lib.prices.sources.named_files import MARKET
@@ -29,14 +28,14 @@ def with_known_inputs(market: Market, as_of: AsOf, horizon: int) -> Market:
     ahead, or a dividend cannot be.
     """
     beside = market.beside
-    named = beside.series()
+    named, events = beside.series(), dict(iter(beside.events.groupby("ticker")))
     series, flags, splits = dict(market.series), dict(market.flags), beside.splits_to_come(as_of.day)
     for calendar in dict.fromkeys(market.calendars[ticker] for ticker in market.series):
         members = {name: each for name, each in market.series.items() if market.calendars[name] == calendar}
-        shared = _shared(members, named, beside, calendar, as_of)
+        shared = _shared(members, named, beside.tickers, events.get(MARKET), calendar, as_of)
         late = _late(named, calendar, as_of)
         for name, each in members.items():
-            own = _own(each, named, beside, calendar, shared, splits.get(name))
+            own = _own(each, named, events.get(name), calendar, shared, splits.get(name))
             known = each.inputs or Inputs()
             inputs = Inputs((*known.at_close, *own.at_close), (*known.ahead, *own.ahead), own.dividends)
             series[name] = dataclasses.replace(each, inputs=inputs)
@@ -50,7 +49,8 @@ def with_known_inputs(market: Market, as_of: AsOf, horizon: int) -> Market:
 def _shared(
     members: Mapping[str, TickerSeries],
     named: list[Covariate],
-    beside: Beside,
+    tickers: Mapping[str, tuple[TickerSeries, TickerCalendar]],
+    events: pd.DataFrame | None,
     calendar: TickerCalendar,
     as_of: AsOf,
 ) -> Inputs:
@@ -58,18 +58,17 @@ def _shared(
     sessions = np.unique(np.concatenate([each.sessions for each in members.values()]))
     evenings = calendar.evenings(sessions)
     described = [level_of(each) for each in named if each.ticker is None]
-    for ticker, own in beside.tickers.values():
+    for ticker, own in tickers.values():
         described.append(range_of(ticker, own.evenings(ticker.sessions)))
     planned = calendar_events(calendar, pd.Timestamp(sessions[0]).date(), as_of.day)
-    events = beside.events[beside.events["ticker"] == MARKET]
-    dates = (_ahead(_told(events, planned.days, calendar), planned.days),) if len(events) else ()
+    dates = () if events is None else (_ahead(_told(events, planned.days, calendar), planned.days),)
     return Inputs(tuple(as_known(each, sessions, evenings) for each in described), (planned, *dates))
 
 
 def _own(
     series: TickerSeries,
     named: list[Covariate],
-    beside: Beside,
+    events: pd.DataFrame | None,
     calendar: TickerCalendar,
     shared: Inputs,
     splits: pd.DataFrame | None,
@@ -80,8 +79,7 @@ def _own(
     if mine:
         evenings = calendar.evenings(series.sessions)
         parts = tuple(as_known(each, series.sessions, evenings) for each in mine)
-    events = beside.events[beside.events["ticker"] == series.ticker]
-    if not len(events):
+    if events is None:
         return Inputs((*parts, *shared.at_close), shared.ahead)
     days = shared.ahead[0].days
     told = _told(events, days, calendar)

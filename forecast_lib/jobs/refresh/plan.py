@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
@@ -97,14 +98,17 @@ def read_drifted(store: Store, config: RunConfig, known: dict[str, Lineage]) -> 
     losses = reads.read_losses(
         store.con, config.tickers, config.model.variant, config.as_of.day, config.as_of.known_at
     )
+    columns = {name: losses[name].to_numpy() for name in ("target_session", "pinball", "baseline_pinball")}
     return frozenset(
         str(ticker)
-        for ticker, rows in losses.groupby("ticker")
-        if drifted_since_fit(rows, known.get(str(ticker), Lineage()))
+        for ticker, rows in losses.groupby("ticker").indices.items()
+        if drifted_since_fit(
+            {name: values[rows] for name, values in columns.items()}, known.get(str(ticker), Lineage())
+        )
     )
 
 
-def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
+def drifted_since_fit(losses: Mapping[str, np.ndarray], lineage: Lineage) -> bool:
     """Whether the forecasts of a ticker's last good model have become worse than the naive ones since its
     line was fitted anew.
 
@@ -113,8 +117,8 @@ def drifted_since_fit(losses: pd.DataFrame, lineage: Lineage) -> bool:
     """
     if lineage.last_good is None or lineage.anew_through is None:
         return False
-    since = losses[losses["target_session"] > lineage.anew_through]
-    return has_drifted(since["pinball"].to_numpy(), since["baseline_pinball"].to_numpy())
+    since = losses["target_session"] > np.datetime64(lineage.anew_through)
+    return has_drifted(losses["pinball"][since], losses["baseline_pinball"][since])
 
 
 def read_worths(store: Store, config: RunConfig, asked: Sequence[str] = ()) -> dict[str, Worth]:

@@ -2,6 +2,7 @@
 tonight's forecast.
 """
 
+import bisect
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def picture(
     if not closes and not steps:
         return None
     path = forecast_path(steps) if steps else None
-    known = [pair for pair in closes if path is None or pair[0] <= path.cutoff][-shown:]
+    end = bisect.bisect(closes, path.cutoff, key=lambda pair: pair[0]) if path else len(closes)
+    known = closes[max(end - shown, 0) : end]
     last_session, last_close = (path.cutoff, path.last_close) if path else known[-1]
     title = _title(state.ticker, last_session, path, simulated)
     bands = past_bands(past.get(1), dict(known))

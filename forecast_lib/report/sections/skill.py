@@ -155,7 +155,7 @@ class Skill:
 
 def skill(report: ReportInput) -> Skill:
     """What the scores of the newest backtest and the settled forecasts say."""
-    every = _last_scores(report.backtest_scores)
+    every = _rows(_read(_last(report.backtest_scores)))
     plain = [row for row in every if row.get("arm") is None]
     # With nothing else, arms are models like others.
     scores = plain if any(row["model"] not in BASELINES for row in plain) else every
@@ -188,7 +188,7 @@ def ticker_scores(report: ReportInput) -> dict[str, tuple[Score, ...]]:
     each the best first.
     """
     every = report.backtest_scores
-    one = _last_scores(every if every.empty else every[every["step"] == 1])
+    one = _rows(_last(every if every.empty else every[every["step"] == 1]))
     groups = group_by([row for row in one if row.get("arm") is None], "ticker")
     return {ticker: tuple(sorted(map(_score, rows), key=_score_order)) for ticker, rows in groups.items()}
 
@@ -201,12 +201,25 @@ def _order(row: ModelRow) -> tuple[bool, float, str]:
     return (not row.served, row.pinball or math.inf, row.model)
 
 
-def _last_scores(scores: pd.DataFrame) -> list[Record]:
+def _last(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores if scores.empty else scores.drop_duplicates(["ticker", "model", "step"], keep="last")
+
+
+def _read(scores: pd.DataFrame) -> pd.DataFrame:
+    """Those that something is made of: of a model's further steps the row over all tickers, where there is
+    one, and not the thousands of the tickers.
+    """
     if scores.empty:
-        return []
+        return scores
+    arm = scores["arm"].notna() if "arm" in scores else pd.Series(False, scores.index)
+    over_all, place = scores["ticker"] == ALL_TICKERS, pd.MultiIndex.from_frame(scores[["model", "step"]])
+    own = ~place.isin(place[over_all]) | (scores["step"] <= scores.loc[~arm, "step"].min())
+    return scores[arm | over_all | own]
+
+
+def _rows(scores: pd.DataFrame) -> list[Record]:
     # A naive RMSE of 0 gives an infinite ratio: no figure.
-    finite = scores.replace([math.inf, -math.inf], math.nan)
-    return records(finite.drop_duplicates(["ticker", "model", "step"], keep="last"))
+    return records(scores.replace([math.inf, -math.inf], math.nan))
 
 
 def _by_model(scores: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:

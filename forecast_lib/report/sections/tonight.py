@@ -1,5 +1,6 @@
 """Tonight's distribution of one ticker: its intervals at every step, drawn and in figures."""
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from forecast_lib.domain import quantile_column
 from forecast_lib.report.frames import BANDS, Record
 from forecast_lib.report.plots import Drawing, Range, draw_ranges
 from forecast_lib.report.sections.tickers import StepValue, step_value
+from forecast_lib.report.words import short_day
 
 __all__ = ["Tonight", "tonight"]
 
@@ -67,15 +69,20 @@ def _announced(steps: Sequence[StepValue], rows: Sequence[Record]) -> Iterator[s
     paid, shares = 0.0, 1.0
     for step, row in zip(steps, rows, strict=True):
         by_then, become = row.get("dividend") or 0.0, row.get("split") or 1.0
-        day = f"{step.target_session:%A}, {step.target_session.day} {step.target_session:%B}"
         if by_then > paid:
+            day = _in_full(step.target_session)
             yield f"On {day} a dividend of {by_then - paid:,.4g} goes off the price: it is off these figures."
         if become != shares:
+            day = _in_full(step.target_session)
             yield (
                 f"By an announced split one share becomes {become / shares:,.4g} up to {day}: these figures"
                 " stay for one share of tonight."
             )
         paid, shares = by_then, become
+
+
+def _in_full(day: dt.date) -> str:
+    return f"{day:%A}, {day.day} {day:%B}"
 
 
 def _range(step: StepValue, row: Record) -> Range:
@@ -85,9 +92,4 @@ def _range(step: StepValue, row: Record) -> Range:
     text = (
         f"{step.target_session}: median {row['q50']:,.6g}, 80 % range {step.low80:,.6g} to {step.high80:,.6g}"
     )
-    return Range(
-        f"{step.target_session:%a} {step.target_session.day} {step.target_session:%b}",
-        bands,
-        row["q50"],
-        text,
-    )
+    return Range(short_day(step.target_session), bands, row["q50"], text)
