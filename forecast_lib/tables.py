@@ -8,8 +8,7 @@ microseconds, as DuckDB gives them back. Remember that an empty frame validates.
 import functools
 import itertools
 import operator
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import pandas as pd
 import pandera.pandas as pa
@@ -23,26 +22,12 @@ __all__ = [
     "REPLACED",
     "SHORTFALL_COLUMNS",
     "TABLES",
-    "Parts",
-    "Rows",
     "empty",
     "stacked",
     "typed",
     "validate",
 ]
 
-
-class Parts(Protocol):
-    """Rows of a table, more than are held at once: frames, one after the other."""
-
-    def __len__(self) -> int:
-        """How many rows."""
-        ...
-
-    def __iter__(self) -> Iterator[pd.DataFrame]: ...
-
-
-Rows = pd.DataFrame | Parts
 
 QUANTILE_COLUMNS = tuple(quantile_column(level) for level in QUANTILES)
 SHORTFALL_COLUMNS = ("es01", "es025")

@@ -1,7 +1,7 @@
 """A night: prices in, models refreshed, forecasts out, yesterday's settled, everything published at once.
 
 Order only, against `Stages`: whoever runs it decides where shards are worked on and what is shown.
-No step but the last writes to the database.
+What is written to the database is stored by the last step, all at once.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL, poolable
 from forecast_lib.prices.source import Listed
-from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database, reads
+from forecast_lib.store.working.appending import Arriving
 from forecast_lib.store.working.store import Store
 from forecast_lib.windows.series import TickerSeries
 
@@ -79,13 +79,11 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
         members = backtests.members(series, *settings, config.seed)
         trained = _trained(config, "backtest pool", members, _numbered(members), variants, stages)
         pools = backtests.join_pools(members, trained, series, *settings, config.seed)
-        rows, panels = store.spool(), Panels()
+        rows, panels = _arriving(store, config), Panels()
         tested = _backtested(config, series, variants, pools, BASELINES, rows, panels, stages)
         tonight = results.with_problems(Night(market), backtests.problems(tested))
         seconds = stages.seconds["backtest pool"] + stages.seconds["backtest"]
-        tonight = results.with_backtest(
-            tonight, config, backtests.tested(tested), rows, panels, seconds, variants
-        )
+        tonight = results.with_backtest(tonight, config, backtests.tested(tested), panels, seconds, variants)
         summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
 
@@ -262,15 +260,15 @@ def _backtested(
     variants: tuple[ModelConfig, ...],
     pools: Sequence[Sequence[DayPool]],
     baselines: Sequence[str],
-    rows: Spool,
+    rows: Arriving,
     panels: Panels,
     stages: Stages,
 ) -> list[backtests.Result]:
-    """Each ticker's backtest, in shards; forecasts go to `rows`, losses to `panels`."""
+    """Each ticker's backtest, in shards; forecasts go to `rows` as they come, losses to `panels`."""
 
     def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
         if (found := backtests.rows_of(made, config.run_id)) is not None:
-            rows.add(place, found)
+            rows.add(found)
         panels.add(place, [each.losses for each in backtests.tested(made)])
         return backtests.without_rows(made)
 
@@ -287,15 +285,19 @@ def _backtested(
     return stages.spread("backtest", backtests.backtest_shard, shards, names, keep, **same)
 
 
+def _arriving(store: Store, config: RunConfig) -> Arriving:
+    return store.arriving("backtest_forecasts", config.source.name)
+
+
 def _backtest(store: Store, config: RunConfig, tonight: Night, pools: _Pools, stages: Stages) -> Night:
     """Of the tickers that were fitted anew: their method is tried on their own past."""
     config = dataclasses.replace(config, backtest=_by_folds(config))
-    rows, panels, baselines = store.spool(), Panels(), ("drift", "garch", *PARTS)
+    rows, panels, baselines = _arriving(store, config), Panels(), ("drift", "garch", *PARTS)
     anew = results.fitted_anew(tonight)
     series = [each for each in pools.series if each.ticker in anew]
     tested = _backtested(config, series, (config.model,), pools.past, baselines, rows, panels, stages)
     seconds = pools.seconds + stages.seconds.get("backtest", 0.0)
-    return results.with_backtest(tonight, config, backtests.tested(tested), rows, panels, seconds)
+    return results.with_backtest(tonight, config, backtests.tested(tested), panels, seconds)
 
 
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:

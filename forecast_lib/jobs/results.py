@@ -39,7 +39,7 @@ from forecast_lib.models.bundle import Bundle, save
 from forecast_lib.store.working import reads
 from forecast_lib.store.working.hashing import forecasts_hash
 from forecast_lib.store.working.store import Store
-from forecast_lib.tables import Parts, Rows, empty
+from forecast_lib.tables import empty
 
 __all__ = [
     "Night",
@@ -86,7 +86,7 @@ class Night:
     combination: pd.DataFrame = field(default_factory=lambda: empty("forecast_weights"))
     drivers: pd.DataFrame = field(default_factory=lambda: empty("forecast_drivers"))
     settled: pd.DataFrame = field(default_factory=lambda: empty("forecast_outcomes"))
-    backtest: Mapping[str, Rows] = field(default_factory=dict)
+    backtest: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tested_by: frozenset[str] = frozenset()
     joint: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -141,15 +141,13 @@ def with_backtest(
     tonight: Night,
     config: RunConfig,
     results: Sequence[TickerBacktest],
-    rows: Parts,
     panels: Panels,
     seconds: float,
     models: tuple[ModelConfig, ...] = (),
 ) -> Night:
-    """Add the backtest's tables.
+    """Add the backtest's tables, but for the forecasts, which are on their way.
 
     Args:
-        rows: of `backtest_forecasts`, in the order of the results.
         panels: of the results' losses.
         models: where others than the night's own were tested.
     """
@@ -163,7 +161,7 @@ def with_backtest(
         seconds=seconds,
     )
     tested_by = frozenset[str]().union(*(result.trained_by for result in results))
-    return dataclasses.replace(tonight, backtest={**tables, "backtest_forecasts": rows}, tested_by=tested_by)
+    return dataclasses.replace(tonight, backtest=tables, tested_by=tested_by)
 
 
 def to_forecast(tonight: Night, config: RunConfig) -> list[Question]:

@@ -1,5 +1,5 @@
-"""Training LSTM networks without a framework: a whole epoch in one call of compiled code, tickers side by
-side in threads.
+"""LSTM networks without a framework: a whole epoch of training, or a layer's states, in one call of compiled
+code, tickers side by side in threads.
 
 A small network's training time goes into matrix products too small for a library's blocking, and into the
 passes between them. Here a product is made of register tiles, `_TILE_ROWS` rows by one or two vectors of the
@@ -36,7 +36,7 @@ from forecast_lib.models.network import Network, weight_specs
 from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import Batches, Framing
 
-__all__ = ["Kernel", "supports"]
+__all__ = ["Kernel", "layer_states", "supports"]
 
 Float32 = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -696,6 +696,64 @@ def _epoch(
     return total / len(inputs)
 
 
+@_compiled
+def _beside(
+    x: Float32, weights: Float32, width: int, states: Float32, gates: Float32, cell: Float32, read: Float32
+) -> None:
+    """The states of some windows beside each other, a column each.
+
+    Args:
+        x: (time, windows, inputs), no more windows than columns.
+        weights: [bias; recurrent_kernel; kernel], `width` floats a row, flat.
+        states: (time, units, columns), to be filled.
+        gates: (5 * units * columns and more,), room to work in.
+        cell: (units * columns,) of zeros.
+        read: (1 + units + inputs, columns) of [1; h; x], all but the ones zero.
+    """
+    units, columns, inputs = states.shape[1], states.shape[2], x.shape[2]
+    size, flat = units * columns, read.reshape(-1)
+    i, f, g = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size]
+    o, tanh_cell = gates[3 * size : 4 * size], gates[4 * size : 5 * size]
+    for t in range(len(x)):
+        for n in range(inputs):
+            for window in range(x.shape[1]):
+                read[1 + units + n, window] = x[t, window, n]
+        _product(
+            gates, 0, columns, 4 * units, columns, weights, 0, 1, width, flat, 0, columns, len(read), False
+        )
+        _all_sigmoid(gates[: 2 * size])
+        _all_tanh(g)
+        _all_sigmoid(o)
+        _next_cell(i, f, g, cell, cell)
+        state = states[t].reshape(-1)
+        _next_state(o, cell, tanh_cell, state)
+        for n in range(size):
+            flat[columns + n] = state[n]
+
+
+def layer_states(x: Float32, kernel: Float32, recurrent: Float32, bias: Float32) -> Float32:
+    """(time, windows, units): the states of an LSTM layer of which x (time, windows, inputs) is the input.
+
+    A window's are the same to the bit whichever others stand beside it.
+    """
+    (time, windows, inputs), units = x.shape, len(recurrent)
+    depth, width = 1 + units + inputs, _up(4 * units, _TILE_COLUMNS)
+    weights = _aligned(_up(depth, _TILE_ROWS), width)
+    for row, part in ((0, bias), (1, recurrent), (1 + units, kernel)):
+        weights[row : row + len(np.atleast_2d(part)), : 4 * units] = part
+    parts = []
+    for begin in range(0, windows, _MOST_COLUMNS):
+        count = min(windows - begin, _MOST_COLUMNS)
+        columns = _columns_for(count)
+        states, read = _aligned(time, units, columns), _aligned(depth, columns)
+        gates, cell = _aligned(_up(5 * units, _TILE_ROWS) * columns), _aligned(units * columns)
+        read[0] = 1.0
+        own = np.ascontiguousarray(x[:, begin : begin + count])
+        _beside(own, weights.reshape(-1), width, states, gates, cell, read)
+        parts.append(states[:, :, :count].transpose(0, 2, 1))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
 def supports(network: Network) -> bool:
     """Whether the kernel can train this network."""
     return network.variant in ("lstm", "stacked") and not network.dropout
@@ -785,8 +843,7 @@ class Kernel:
         return parts
 
     def _workspace(self, batch: int) -> _Work:
-        columns = _up(-(-batch // -(-batch // _MOST_COLUMNS)), _TILE_COLUMNS)
-        columns = _HALF_COLUMNS if batch <= _HALF_COLUMNS else columns
+        columns = _columns_for(-(-batch // -(-batch // _MOST_COLUMNS)))
         return _workspace_of(threading.get_ident(), self._shape, self._network.inputs, columns)
 
     def _checked(self, batches: Batches) -> tuple[Float32, Float32, Float32]:
@@ -829,6 +886,10 @@ def _workspace_of(thread: int, shape: _Shape, inputs: int, columns: int) -> _Wor
     )
     work.read[:, :, 0] = 1.0
     return work
+
+
+def _columns_for(windows: int) -> int:
+    return _HALF_COLUMNS if windows <= _HALF_COLUMNS else _up(windows, _TILE_COLUMNS)
 
 
 def _up(count: int, multiple: int) -> int:

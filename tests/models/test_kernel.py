@@ -168,6 +168,19 @@ def test_likelihood_and_its_gradient_are_scipys():
         )
 
 
+@pytest.mark.parametrize("windows", [1, 8, 9, 32, 33, 70])
+def test_a_windows_states_are_the_same_bits_whoever_stands_beside_it(windows):
+    """Keras's own are compared in `ModelVariantContract`, those of a few windows."""
+    random, weights = np.random.default_rng(windows), lively(network_with())
+    own = [weights[f"rnn0/{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
+    x = random.standard_normal((10, windows, 3)).astype(np.float32)
+    together = kernel.layer_states(x, *own)
+    assert together.shape == (10, windows, 7)
+    for window in {0, windows // 2, windows - 1}:
+        alone = kernel.layer_states(x[:, window : window + 1], *own)
+        assert together[:, window].tobytes() == alone[:, 0].tobytes()
+
+
 def test_batches_of_another_shape_are_refused():
     network = network_with()
     data = batches_for(network, SEQUENCE, 2, 5)

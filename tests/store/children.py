@@ -12,8 +12,11 @@ import duckdb
 
 from forecast_lib.store.disk import lock
 from forecast_lib.store.published import reader
+from forecast_lib.store.working import database
+from forecast_lib.store.working.appending import Arriving
 from tests.forked import Forked
-from tests.store.nights import store_and_publish
+from tests.store.many_prices import many_prices
+from tests.store.nights import now, store_and_publish
 
 
 def start(task: str, *arguments: object) -> Forked:
@@ -29,6 +32,17 @@ def run_night(workspace: str, number: str, killed_at: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     store_and_publish(Path(workspace), int(number), reached=reached)
+
+
+def be_killed_while_rows_come(workspace: str) -> None:
+    """Hand over prices of a night, and be killed when all but the last are in the transaction."""
+    with (
+        database.open_working(Path(workspace), now(2)) as con,
+        Arriving(con, "prices", "simulated") as arriving,
+    ):
+        for part in (*many_prices(), *many_prices()):
+            arriving.add(part)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_in_a_loop(workspace: str, stop_file: str) -> None:

@@ -1,8 +1,8 @@
 """One run, one transaction: everything or nothing, and only what keeps the rules."""
 
-import gc
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ import pytest
 
 from forecast_lib.errors import AuditFailed
 from forecast_lib.store.disk import ledger
-from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.working import database
+from forecast_lib.store.working.new_rows import CleanRows
 from forecast_lib.store.working.reads import read_table
-from forecast_lib.tables import TABLES, validate
+from forecast_lib.tables import PRICE_VALUES, TABLES, validate
+from forecast_lib.windows.histories import Histories
 from tests import reading
+from tests.store.many_prices import many_prices
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
 pytestmark = pytest.mark.slow
@@ -52,70 +54,17 @@ def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:
             pd.testing.assert_frame_equal(read_table(con, table), validate(table, frame), check_dtype=True)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "at_once"),
-    [((2, 2), 100), ((1, 3), 2), ((4,), 3), ((3, 0, 1), 1), ((3, 0, 1), 100), ((1, 1, 2), 3)],
-)
-def test_what_comes_in_parts_is_stored_as_if_it_came_whole(
-    tmp_path: Path, sizes: tuple[int, ...], at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_AT_ONCE", at_once)
-    whole, frames = night(0)["forecasts"], night(0)
-    with Spool(tmp_path) as spool:
-        for place, size in enumerate(sizes):
-            spool.add(place, whole.iloc[sum(sizes[:place]) :][:size])
-        entry = store_night(tmp_path, 0, frames | {"forecasts": spool})
-    assert entry["rows"]["forecasts"] == 4
-    with database.open_working(tmp_path, now(1)) as con:
-        pd.testing.assert_frame_equal(read_table(con, "forecasts"), validate("forecasts", whole))
-
-
-class Watched:
-    """Forecasts in parts of one row, and how many such frames there are when the next one is asked for."""
-
-    def __init__(self, whole: pd.DataFrame) -> None:
-        self.whole, self.held = whole, list[int]()
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        for row in range(len(self.whole)):
-            yield self.whole.iloc[row : row + 1].reset_index(drop=True)
-            frames = (each for each in gc.get_objects() if isinstance(each, pd.DataFrame))
-            self.held.append(sum(len(each) == 1 and "q005" in each for each in frames))
-
-
-def test_what_was_appended_is_not_held_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What DuckDB is told of by name stays until the transaction ends: millions of rows in memory."""
-    monkeypatch.setattr(database, "_AT_ONCE", 1)
+def test_prices_lie_in_the_table_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    whole = pd.concat(list(many_prices()), ignore_index=True)
+    rows = Histories.from_frame(whole, sorted(whole["ticker"].unique()))
+    figures = {name: whole[name].to_numpy() for name in PRICE_VALUES}
+    clean = CleanRows(dataclasses.replace(rows, figures=figures), "simulated", now(0))
     frames = night(0)
-    parts = Watched(frames["forecasts"])
-    store_night(tmp_path, 0, frames | {"forecasts": parts})
-    assert len(parts.held) == 4
-    assert max(parts.held) <= 3  # one that is appended, and one as it came and as it was checked
-
-
-def test_a_part_that_breaks_a_rule_leaves_nothing_of_the_run(tmp_path: Path) -> None:
-    frames = night(0)
-    good, bad = frames["forecasts"].iloc[:2], frames["forecasts"].iloc[2:].assign(point=-1.0)
-    with Spool(tmp_path) as spool:
-        spool.add(0, good)
-        spool.add(1, bad)
-        with pytest.raises(AuditFailed, match=r"nothing was stored: forecasts.point breaks"):
-            store_night(tmp_path, 0, frames | {"forecasts": spool})
-    assert set(counts(tmp_path).values()) == {0}
-
-
-def test_text_of_a_part_is_held_against_the_rules_as_any_other(tmp_path: Path) -> None:
-    frames = night(0)
-    forecasts = frames["forecasts"].copy()
-    forecasts.loc[0, "ticker"] = None
-    with Spool(tmp_path) as spool:
-        spool.add(0, forecasts)
-        with pytest.raises(AuditFailed, match=r"nothing was stored: forecasts.ticker breaks not_nullable"):
-            store_night(tmp_path, 0, frames | {"forecasts": spool})
-    assert set(counts(tmp_path).values()) == {0}
+    with database.open_working(tmp_path, now(0)) as con:
+        del frames["prices"]
+        database.record_run(con, frames, clean=clean)
+        stored = con.execute("SELECT close FROM prices ORDER BY rowid").fetchnumpy()["close"]
+    np.testing.assert_array_equal(stored, whole["close"])
 
 
 def spoil(table: str, column: str, value: object, rows: object = 0) -> Callable[[Frames], None]:

@@ -3,8 +3,13 @@ ticker.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from forecast_lib.domain import quantile_column
 from forecast_lib.report.frames import Past, Record, ReportInput, by_ticker, day_of, records
@@ -102,17 +107,39 @@ def status_counts(found: Sequence[TickerState]) -> tuple[tuple[str, int], ...]:
     return tuple((status, counts[status]) for status in sorted(counts, key=severity))
 
 
+class _Closes(Sequence[tuple[dt.date, float]]):
+    """One ticker's; plain values are made of those that somebody asks for, few of a night of thousands."""
+
+    def __init__(self, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> None:
+        self._days, self._values = days, values
+
+    def __len__(self) -> int:
+        return len(self._days)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[dt.date, float]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[dt.date, float]]: ...
+    def __getitem__(self, at: int | slice) -> tuple[dt.date, float] | list[tuple[dt.date, float]]:
+        if isinstance(at, int):
+            return self._days[at].item(), float(self._values[at])
+        return list(zip(self._days[at].tolist(), self._values[at].tolist(), strict=True))
+
+    def __iter__(self) -> Iterator[tuple[dt.date, float]]:
+        return iter(self[:])
+
+
 def closes_of(report: ReportInput) -> dict[str, Closes]:
     """The closes of each ticker, oldest first."""
-    if report.prices.empty:
+    known = report.prices.dropna(subset=["close"]) if len(report.prices) else report.prices
+    if known.empty:
         return {}
-    ordered = report.prices.dropna(subset=["close"]).sort_values("session", kind="stable")
-    days, values = ordered["session"].dt.date.to_numpy(), ordered["close"].to_numpy(float)
-    places = ordered.groupby("ticker", sort=False).indices
-    return {
-        str(ticker): list(zip(days[rows], values[rows].tolist(), strict=True))
-        for ticker, rows in places.items()
-    }
+    code, tickers = pd.factorize(known["ticker"])
+    order = np.argsort(code, kind="stable")
+    ends = np.cumsum(np.bincount(code))
+    days = np.split(known["session"].to_numpy("datetime64[D]")[order], ends[:-1])
+    values = np.split(known["close"].to_numpy(float)[order], ends[:-1])
+    return {str(name): _Closes(*own) for name, *own in zip(tickers, days, values, strict=True)}
 
 
 def ticker_lines(

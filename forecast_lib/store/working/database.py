@@ -10,19 +10,17 @@ a run stored is counted afterwards, from the tables.
 import contextlib
 import datetime as dt
 import filecmp
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
-import pandera.errors
 
 from forecast_lib.domain import AsOf
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
 from forecast_lib.store.disk import ledger
-from forecast_lib.store.disk.border import database_errors, disk_errors, first_line
+from forecast_lib.store.disk.border import database_errors, disk_errors
 from forecast_lib.store.disk.faults import Reached, go_on
 from forecast_lib.store.disk.files import (
     LEDGER,
@@ -39,26 +37,19 @@ from forecast_lib.store.disk.files import (
     wal_of,
 )
 from forecast_lib.store.published import publication
-from forecast_lib.store.working import audits, migrations, new_rows
-from forecast_lib.tables import REPLACED, TABLES, Rows, validate
+from forecast_lib.store.working import appending, audits, migrations, new_rows
+from forecast_lib.store.working.appending import THREADS, Arriving, Connection
+from forecast_lib.tables import REPLACED, TABLES
 
 __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later", "open_working", "record_run"]
-
-Connection = duckdb.DuckDBPyConnection
 
 _SETTINGS: Mapping[str, str | int | bool] = {
     "storage_compatibility_version": STORAGE_VERSION,
     "memory_limit": "512MB",  # then DuckDB spills to disk
-    "threads": 2,
+    "threads": THREADS,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-
-
-_AT_ONCE = 2 * 122_880
-"""Rows of which DuckDB makes two whole row groups, one a thread. Where each of many frames leaves a small
-one, the next checkpoint writes them all once more, and the file stays twice as large.
-"""
 
 
 @contextlib.contextmanager
@@ -98,9 +89,10 @@ def open_working(workspace: Path, now: dt.datetime) -> Iterator[Connection]:
 
 def record_run(
     con: Connection,
-    frames: Mapping[str, Rows],
+    frames: Mapping[str, pd.DataFrame],
     *,
     clean: new_rows.CleanRows | None = None,
+    arriving: Arriving | None = None,
     reached: Reached = go_on,
 ) -> dict[str, Any]:
     """Append everything that one run made, in one transaction, once the audits allow it.
@@ -110,9 +102,10 @@ def record_run(
     Args:
         frames: by table name, columns in any order; `runs` has exactly one row, and every other row was
             written by that run. Where `source` is left out, it is the run's: no row is without a word on
-            whether its prices are real. What comes in parts is checked and appended part by part.
+            whether its prices are real.
         clean: prices that were found to be clean without a frame, for the same transaction, beside those of
             the frames.
+        arriving: rows of a table without a frame, which are in the transaction already, or on their way.
         reached: called at the named points of the write.
 
     Returns:
@@ -124,43 +117,31 @@ def record_run(
     """
     run = _only_run(frames)
     in_order = dict.fromkeys([*(table for table in TABLES if table in frames), *frames])
-    checked: dict[str, Rows] = {
-        table: _checked(table, rows, run) if isinstance(rows := frames[table], pd.DataFrame) else rows
-        for table in in_order
-    }
+    source = str(run["source"].iloc[0])
+    checked = {table: appending.checked(table, frames[table], source) for table in in_order}
     run_id = str(run["run_id"].iloc[0])
-    with migrations.transaction(con):
+    with appending.transaction(con) if arriving is None else arriving.transaction() as writing:
         expected = {table: len(rows) for table, rows in checked.items() if table not in REPLACED}
+        if arriving is not None:
+            expected[arriving.table] = len(arriving)
         # First, into a table that the transaction has not touched: DuckDB 2.0 loses a large INSERT that
         # follows an empty one.
         if clean is not None:
-            expected["prices"] = expected.get("prices", 0) + new_rows.insert_clean(con, clean, run_id)
+            expected["prices"] = expected.get("prices", 0) + new_rows.insert_clean(writing, clean, run_id)
         for table, rows in checked.items():
             if len(rows) and table in REPLACED:
-                con.execute(f"DELETE FROM {table}")
-            if isinstance(rows, pd.DataFrame):
-                _append(con, table, rows)
-            else:
-                for part in _recut(rows):
-                    _append(con, table, _checked(table, part, run))
+                writing.execute(f"DELETE FROM {table}")
+            appending.append(writing, table, rows)
             reached(f"appended {table}")
-        written = _check_writer(con, run_id, expected)
-        audits.check_run(con, run_id, written)
+        appending.all_there(writing)
+        written = _check_writer(writing, run_id, expected)
+        audits.check_run(writing, run_id, written)
         reached("before commit")
     reached("after commit")
     entry = _ledger_entry(con, run_id, written)
     con.execute("CHECKPOINT")
     reached("after checkpoint")
     return entry
-
-
-def _with_source(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame:
-    if table in ("prices", "runs") or "source" not in TABLES[table].columns:
-        return frame
-    source = run["source"].iloc[0]
-    if "source" in frame:
-        return frame.assign(source=frame["source"].fillna(source))
-    return frame.assign(source=pd.Categorical.from_codes(np.zeros(len(frame), np.int8), [source]))
 
 
 def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:
@@ -302,78 +283,13 @@ def _ledger_entry(con: Connection, run_id: str, rows: Mapping[str, int]) -> dict
     }
 
 
-def _checked(table: str, frame: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame:
-    if table not in TABLES:
-        raise AuditFailed(f"{table} is not a table: expected one of {', '.join(TABLES)}")
-    if frame.empty:
-        return frame
-    try:
-        checked = validate(table, _with_source(table, frame, run))
-    except pandera.errors.SchemaErrors as error:
-        case = error.failure_cases.iloc[0]
-        raise AuditFailed(
-            f"nothing was stored: {table}.{case['column']} breaks {case['check']} in"
-            f" {len(error.failure_cases)} cases, for example {str(case['failure_case'])[:80]!r}"
-        ) from error
-    except TypeError as error:
-        raise AuditFailed(
-            f"nothing was stored: {table} has a column of another type: {first_line(error)}"
-        ) from error
-    return checked
-
-
-def _recut(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """The same rows in the same order, `_AT_ONCE` in each frame but the last."""
-    waiting, count = list[pd.DataFrame](), 0
-    for part in parts:
-        waiting.append(part)
-        count += len(part)
-        if count >= _AT_ONCE:
-            whole = pd.concat(waiting, ignore_index=True)
-            full = count - count % _AT_ONCE
-            yield from (whole.iloc[begin : begin + _AT_ONCE] for begin in range(0, full, _AT_ONCE))
-            waiting, count = [whole.iloc[full:].copy()], count - full
-    if count:
-        yield pd.concat(waiting, ignore_index=True)
-
-
-def _only_run(frames: Mapping[str, Rows]) -> pd.DataFrame:
+def _only_run(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     run = frames.get("runs")
-    if not isinstance(run, pd.DataFrame) or len(run) != 1:
+    if run is None or len(run) != 1:
         raise AuditFailed(
             f"nothing was stored: expected one row of runs, got {0 if run is None else len(run)}"
         )
     return run
-
-
-def _append(con: Connection, table: str, arriving: pd.DataFrame) -> None:
-    """Append a validated frame; the name comes from TABLES. Sessions with a time of day are refused,
-    not cut.
-
-    DuckDB finds the frame by the argument's name. One that is registered is held until the transaction ends.
-    """
-    if arriving.empty:
-        return
-    try:
-        for column in _dates(con, table):
-            sql = f"SELECT count(*) FROM arriving WHERE {column} <> {column}::DATE"
-            ((late,),) = con.execute(sql).fetchall()
-            if late:
-                raise AuditFailed(
-                    f"nothing was stored: {table}.{column} has a time of day in {late} rows: expected"
-                    " midnight"
-                )
-        con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM arriving")
-    except (duckdb.ConversionException, duckdb.ConstraintException) as error:
-        raise AuditFailed(
-            f"nothing was stored: {table} has a value that does not fit: {first_line(error)}"
-        ) from error
-
-
-def _dates(con: Connection, table: str) -> list[str]:
-    sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table AND data_type = 'DATE'"
-    found = con.execute(sql, {"table": table})
-    return [column for (column,) in found.fetchall()]
 
 
 def _check_writer(con: Connection, run_id: str, expected: Mapping[str, int]) -> dict[str, int]:

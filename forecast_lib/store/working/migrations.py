@@ -197,6 +197,13 @@ def upgrade(con: duckdb.DuckDBPyConnection, files: tuple[Migration, ...], now: d
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """All of the block is stored, or nothing of it."""
     con.begin()
+    with ending(con):
+        yield
+
+
+@contextlib.contextmanager
+def ending(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Ends the transaction that has begun: all of it is stored, with what the block adds, or nothing."""
     try:
         yield
         con.commit()

@@ -5,12 +5,13 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from forecast_lib.store.disk import ledger
-from forecast_lib.store.disk.spool import Spool
 from forecast_lib.store.published import publication
 from forecast_lib.store.working import database
+from forecast_lib.store.working.appending import Arriving
 from forecast_lib.store.working.new_rows import CleanRows
-from forecast_lib.tables import Rows
 
 __all__ = ["Store"]
 
@@ -27,16 +28,19 @@ class Store(contextlib.ExitStack):
         super().__init__()
         self.workspace = workspace
         self.con = self.enter_context(database.open_working(workspace, now))
+        self._arriving: Arriving | None = None
 
-    def spool(self) -> Spool:
-        """Room on the disk for rows that are too many to be held until they are recorded; it goes when the
-        tables are published, or the block ends.
+    def arriving(self, table: str, source: str) -> Arriving:
+        """For rows of one table that are too many to be held until they are recorded; nothing is left of them
+        where the block ends before that.
         """
-        return self.enter_context(Spool(self.workspace))
+        self._arriving = self.enter_context(Arriving(self.con, table, source))
+        return self._arriving
 
-    def record(self, frames: Mapping[str, Rows], clean: CleanRows | None = None) -> None:
+    def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
         """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
-        ledger.append(self.workspace, database.record_run(self.con, frames, clean=clean))
+        entry = database.record_run(self.con, frames, clean=clean, arriving=self._arriving)
+        ledger.append(self.workspace, entry)
 
     def publish(self, run_id: str, keep: int) -> Path:
         """Close the database, and put its tables before the readers (`publication.publish`)."""
