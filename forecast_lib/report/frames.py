@@ -91,12 +91,16 @@ class ReportInput:
 def records(frame: pd.DataFrame) -> list[Record]:
     """The rows as dicts, every kind of missing value as `None`."""
     names = [str(name) for name in frame.columns]
-    columns = (frame.iloc[:, at].astype(object).to_numpy(copy=True) for at in range(len(names)))
-    plain = []
-    for at, values in enumerate(columns):
-        values[frame.iloc[:, at].isna().to_numpy()] = None
-        plain.append(values.tolist())
+    plain = [_plain(frame.iloc[:, at]) for at in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    of_numpy = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf"
+    values: list[Any] = (column if of_numpy else column.astype(object)).to_numpy().tolist()
+    for at in np.flatnonzero(column.isna().to_numpy()).tolist():
+        values[at] = None
+    return values
 
 
 def group_by(rows: Sequence[Record], key: str) -> dict[Any, list[Record]]:
