@@ -111,7 +111,8 @@ def _announced_falls(series: TickerSeries, cutoffs: np.ndarray, horizon: int) ->
     """(cutoffs, horizon): the log return that they cost the price up to each step: whatever it is by then, it
     is lower by the share that was paid, so that a distribution keeps its width.
     """
-    return np.log1p(-_announced(series, cutoffs, horizon))
+    paid = _announced(series, cutoffs, horizon)
+    return np.log1p(-paid) if paid.any() else paid
 
 
 def announced_dividends(series: TickerSeries, horizon: int) -> Array:
