@@ -1,5 +1,7 @@
 """The parts of the calibration: what a break does, whose scale is put right, and how exact the tables are."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,6 +9,7 @@ from scipy import stats
 from forecast_lib.calibration import COVERAGES, Shape, multipliers, student_t_shape, variance_factor
 from forecast_lib.jobs.refresh.drift import has_drifted
 
+LEAST = 0.1 * np.array([0.586, 1.176, 1.587, 1.998, 2.566, 3.027])
 NORMAL = Shape(
     np.tile(stats.norm.ppf((1 + np.array(COVERAGES)) / 2), (1, 1, 1)), np.full((1, 1), np.sqrt(2 / np.pi))
 )
@@ -65,6 +68,27 @@ def test_forty_sessions_within_chance_change_nothing():
     restless = calm.copy()
     restless[-41:-1] *= 1.1
     np.testing.assert_allclose(reach(restless), reach(calm), rtol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["of one kind", "with holes", "often the same", "late to begin"])
+def test_reach_of_every_cutoff_is_a_quantile_of_what_was_known_there(kind):
+    random = np.random.default_rng(7)
+    values = np.abs(random.standard_normal((900, 3)))
+    match kind:
+        case "with holes":
+            values[random.random(values.shape) < 0.2] = np.nan
+        case "often the same":
+            values = values.round(1) + 0.1
+        case "late to begin":
+            values[:250] = np.nan
+    made = multipliers(values, 700)
+    for place, step in itertools.product(range(0, 700, 23), (1, 2, 3)):
+        known = values[max(200 + place - step - 499, 0) : 200 + place - step + 1, step - 1]
+        ordered = np.sort(known[np.isfinite(known)])
+        if len(ordered) < 40:
+            continue
+        ranks = np.minimum(np.ceil((len(ordered) + 1) * np.array(COVERAGES)), len(ordered)).astype(int) - 1
+        np.testing.assert_array_equal(made[place, step - 1], np.maximum(ordered[ranks], LEAST))
 
 
 def test_shape_with_half_the_true_scale_is_put_right():
