@@ -61,6 +61,12 @@ class TemporaryServer:
             )
             atexit.register(self._stop, self._process)
 
+    def answered(self) -> bool:
+        """Whether nobody needs to wait for it any more: it is there, has stepped aside, or cannot start."""
+        if self._process is None or self._process.stdout is None:
+            return True
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def _address(self) -> str:
         """Of its API as soon as it answers; empty where it has stepped aside.
 
@@ -144,9 +150,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on
 
     with socket.create_server((HOST, 0)) as listener:
-        server = Announcing(
-            uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error", lifespan="on")
-        )
+        server = Announcing(uvicorn.Config(create_app(ephemeral=True), log_level="error", lifespan="on"))
 
         def end_with_input() -> None:
             sys.stdin.buffer.read()
