@@ -8,7 +8,9 @@ inside, to its end. Where the flow cannot begin, the run ends where it stands, b
 import contextlib
 import contextvars
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -22,6 +24,9 @@ from forecast_lib.config import RunConfig
 from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["Begun", "begun_here"]
+
+_LOOK_S = 0.05
+"""So often is looked whether the server answers, while shards are worked on."""
 
 
 class Begun:
@@ -60,9 +65,8 @@ class Begun:
 
     def go_on(self) -> RunSummary:
         """The rest of the run, inside the flow."""
-        self._stack.gr_context = contextvars.copy_context()
         self._inside = True
-        summary: RunSummary = self._stack.switch()
+        summary: RunSummary = self._stack.switch(contextvars.copy_context())
         return summary
 
     def end_with(self, error: BaseException) -> None:
@@ -85,10 +89,18 @@ class Begun:
             return
         outer = getcurrent().parent
         assert outer is not None
-        outer.switch(failing)
+        flow: contextvars.Context = outer.switch(failing)
+        for variable, value in flow.items():
+            variable.set(value)  # Prefect's, among them
         say_again(self._lines)
         for show in self._to_show:
             show()
+
+    def meanwhile(self, works: "Collection[Future[Any]]") -> None:
+        """Wait until the first of them is done, or the flow begins."""
+        while works and not (self._inside or any(work.done() for work in works)):
+            self.look()
+            wait(works, _LOOK_S, FIRST_COMPLETED)
 
     def once_inside(self, show: Callable[[], object]) -> None:
         """Show something: now, or as soon as the flow is there."""

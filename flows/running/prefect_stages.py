@@ -20,17 +20,11 @@ from forecast_lib.jobs.stages import ShardFunction, Stage
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from flows.running.artifacts import LiveProgress
 
 __all__ = ["ALREADY", "Entered", "PrefectStages"]
-
-_READING = ("known", "check", "compare", "events")
-"""Stages that keep nothing. For all others the flow has to be there: where it cannot begin, the run has not
-begun.
-"""
-
 
 _NEAR = ("simulated", "files")
 """Sources that answer in moments; others are asked when the flow is there, to show how far they are."""
@@ -51,6 +45,10 @@ class Entered(Protocol):
         """
         ...
 
+    def meanwhile(self, works: "Collection[Future[Any]]") -> None:
+        """Wait until the first of them is done, or the flow begins."""
+        ...
+
     def once_inside(self, show: "Callable[[], object]") -> None:
         """Show something: now, or as soon as the flow is there."""
         ...
@@ -63,6 +61,9 @@ class _Already:
         pass
 
     def enter(self, failing: Exception | None = None) -> None:
+        pass
+
+    def meanwhile(self, works: "Collection[Future[Any]]") -> None:
         pass
 
     def once_inside(self, show: "Callable[[], object]") -> None:
@@ -115,15 +116,16 @@ class PrefectStages(SideBySide):
         finally:
             super().__exit__(kind, error, trace)
 
+    def keeping(self) -> None:
+        """Where the flow cannot begin, the run has not begun."""
+        self._flow.enter()
+
     @contextmanager
-    def single(self, name: str) -> Iterator[None]:
-        """Inside the flow, unless it only reads."""
-        if name in _READING:
-            self._flow.look()
-        else:
-            self._flow.enter()
-        with super().single(name):
-            yield
+    def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
+        """Inside the flow, if it can begin by now."""
+        self._flow.look()
+        with super().stage(name, total) as stage:
+            yield stage
 
     @contextmanager
     def counted(self, name: str, total: int) -> Iterator[Stage]:
@@ -139,10 +141,7 @@ class PrefectStages(SideBySide):
             self._flow.enter()
         with self.counted("ingest", len(asked)) as stage, ThreadPoolExecutor(1) as thread:
             work = thread.submit(source.fetch, asked, last, stage.advance)
-            about, ends = label(list(asked)) or "nothing", [_end_of(work)]
-            self._flow.once_inside(
-                lambda: self.open.enter_context(_task_runs("fetch", [about], ends, at_once=1))
-            )
+            self._show("fetch", [label(list(asked)) or "nothing"], [work], 1)
             return work.result()
 
     def worked(
@@ -153,14 +152,28 @@ class PrefectStages(SideBySide):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As without Prefect, each shard a task run. They are worked on while the flow begins, and told when
-        it is there.
-        """
+        """As without Prefect, each shard a task run; the flow may begin meanwhile."""
         places = self.begin(work, shards, arguments)
-        ends = [_end_of(future) for future in places]
-        self._flow.enter()
-        with _task_runs(name, names, ends, self.place.at_once):
-            yield from self.told(places)
+        try:
+            self._show(name, names, list(places), self.place.at_once)
+            self._flow.meanwhile(list(places))
+            for told in self.told(places):
+                self._flow.look()
+                yield told
+        finally:
+            for future in places:  # where the run ends before it: its task runs wait for nothing more
+                future.cancel()
+
+    def _show(self, name: str, items: Sequence[str], works: "Sequence[Future[Any]]", at_once: int) -> None:
+        """A task run for each piece of work, until the end of the run."""
+        ends = [_end_of(work) for work in works]
+
+        def show() -> None:
+            from flows.running.task_runs import task_runs
+
+            self.open.enter_context(task_runs(name, items, ends, at_once))
+
+        self._flow.once_inside(show)
 
 
 def _end_of(work: "Future[Any]") -> "Future[None]":
@@ -176,9 +189,3 @@ def _end_of(work: "Future[Any]") -> "Future[None]":
 
     work.add_done_callback(tell)
     return end
-
-
-def _task_runs(name: str, items: Sequence[str], ends: "Sequence[Future[None]]", at_once: int) -> Any:
-    from flows.running.task_runs import task_runs
-
-    return task_runs(name, items, ends, at_once)

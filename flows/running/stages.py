@@ -81,17 +81,12 @@ class SideBySide(ShownInOrder):
         raised at the end.
         """
         failed: dict[int, Future[Any]] = {}
-        try:
-            for future in as_completed(places):
-                # Nobody but the caller holds what a shard became once it is told.
-                at = places.pop(future)
-                if future.exception() is None:
-                    yield at, future.result()
-                else:
-                    failed[at] = future
-        finally:
-            for future in places:
-                future.cancel()
+        for future in as_completed(places):
+            at = places.pop(future)  # nobody but the caller holds what a shard became once it is told
+            if future.exception() is None:
+                yield at, future.result()
+            else:
+                failed[at] = future
         for at in sorted(failed):
             failed[at].result()
 

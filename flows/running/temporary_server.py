@@ -1,4 +1,4 @@
-"""Prefect's server for the length of one run, started while the run's own modules are still being imported.
+"""Prefect's server for the length of one run, started before the run begins.
 
 A flow that finds no server starts one itself, but only when it begins, after importing the server's modules
 into its own process too, and waits until it answers: seconds in which nothing else is done. This is the same

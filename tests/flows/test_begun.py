@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import weakref
 from types import SimpleNamespace
 from typing import Any
@@ -154,9 +155,11 @@ def test_a_run_that_fails_before_its_flow_is_there_is_shown_as_failed(coming, tm
     assert last["state"]["type"] == "FAILED" and "another" in last["state"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["nightly", "ingest"])
-def test_where_the_flow_cannot_begin_nothing_is_kept(kind, tmp_path, coming):
-    config, settings = night(tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "strategy"), [("nightly", "forecast"), ("nightly", "auto"), ("ingest", "auto")]
+)
+def test_where_the_flow_cannot_begin_nothing_is_kept(kind, strategy, tmp_path, coming):
+    config, settings = night(tmp_path, strategy=strategy, test_share="0.02")
     with pytest.raises(FatalError, match="it did not start"):
         begun_here(kind, config, settings, Never(""))  # type: ignore[arg-type]
     workspace = config.workspace
@@ -169,6 +172,25 @@ def test_where_the_flow_cannot_begin_nothing_is_kept(kind, tmp_path, coming):
         }
     assert set(counts.values()) == {(0,)}, counts
     assert begun_here(kind, config, settings, coming).published  # type: ignore[arg-type]
+
+
+def test_the_flow_begins_while_shards_are_worked_on(coming, tmp_path):
+    working, inside = threading.Event(), threading.Event()
+
+    def work(shard: tuple[int, ...]) -> list[Any]:
+        working.set()
+        return [inside.wait(60) for _ in shard]
+
+    def run(flow) -> RunSummary:
+        with PrefectStages(made_up.run_config(workspace=tmp_path), flow) as stages:
+            flow.once_inside(inside.set)
+            assert stages.spread("models", work, [(1,), (2,)], ["1", "2"]) == [True, True]
+        return summary(tmp_path)
+
+    begun = Begun(working.is_set, run)
+    begun.begin()
+    with coming.in_use():
+        assert here("nightly", lambda: ended(begun.go_on)).message == "all of it"
 
 
 def test_a_signal_before_the_flow_is_one_whatever_error_came_of_it():
