@@ -34,7 +34,7 @@ from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.store.disk.lock import hold_workspace
 from tests import made_up
 from tests.conftest import SMALL, clean_environment
-from tests.flows.machine import ask, until
+from tests.flows.machine import ENDED, ask, until
 
 pytestmark = pytest.mark.prefect
 
@@ -88,8 +88,14 @@ def lines(address: str, flow_run_id: str, last: str) -> list[str]:
 
 
 def task_runs(address: str, flow_run_id: str) -> dict[str, str]:
-    wanted = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
-    return {run["name"]: run["state_type"] for run in ask(address, "task_runs/filter", wanted)}
+    """The states of the run's task runs, once the server has heard of their ends."""
+
+    def states() -> dict[str, str]:
+        wanted = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+        return {run["name"]: run["state_type"] for run in ask(address, "task_runs/filter", wanted)}
+
+    until(lambda: set(states().values()) <= set(ENDED) and len(states()) > 3, 60)
+    return states()
 
 
 def summary(tmp_path) -> RunSummary:
