@@ -2,17 +2,16 @@
 
 from prefect import State, flow
 
-from flows.running.ending import followed, from_parameters, here
+from flows.running.ending import from_parameters
 from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import BacktestParameters
 from flows.service.scheduled import once
-from flows.settings.layers import Settings
 from flows.settings.run_config import resolve
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.night import run_backtest
 from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["backtest", "backtest_here"]
+__all__ = ["backtest"]
 
 
 def _backtest(config: RunConfig) -> RunSummary:
@@ -28,8 +27,3 @@ def backtest(parameters: BacktestParameters = BacktestParameters()) -> State:
     return from_parameters(
         "backtest", parameters.overrides(), lambda settings: once("backtest", resolve(settings), _backtest)
     )
-
-
-def backtest_here(config: RunConfig, settings: Settings) -> RunSummary:
-    """A backtest as a flow in this process."""
-    return here("backtest", lambda: followed("backtest", settings, lambda: _backtest(config)))

@@ -3,7 +3,6 @@ what the user sees.
 """
 
 import atexit
-import importlib
 import json
 import signal
 import sys
@@ -51,13 +50,8 @@ def _go_without_a_dead_server() -> None:
         forget_prefect_address()
 
 
-def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSummary":
+def _run(request: Request, config: RunConfig) -> "RunSummary":
     """The run's summary, also where a signal came when all was stored and published already.
-
-    Args:
-        flow: where the flow is that does the run in this process, as `module:function`; not imported where
-            Prefect is to be left out.
-        words: what the flow takes besides the config.
 
     Raises:
         Interrupted: a signal came before; says what became of the run.
@@ -69,12 +63,12 @@ def _run(request: Request, config: RunConfig, flow: str, *words: str) -> "RunSum
         )
     try:
         with noted():
-            return _done(request, config, flow, words)
+            return _done(request, config)
     except (KeyboardInterrupt, Terminated) as error:
         return _after(signal_of(error), request.command, config)
 
 
-def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]) -> "RunSummary":
+def _done(request: Request, config: RunConfig) -> "RunSummary":
     if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
         _say_beginning(request.command, config)
         prepare_process(quiet=True)
@@ -86,19 +80,14 @@ def _done(request: Request, config: RunConfig, flow: str, words: tuple[str, ...]
     prepare_process(quiet=True)
     atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
     server = TemporaryServer()
-    module, _, name = flow.partition(":")
-    do = getattr(importlib.import_module(module), name)
-    _load_ahead(config)
-    with server.in_use():
-        summary: RunSummary = do(config, request.settings, *words)
-        return summary
+    if request.command == "recipe":
+        from flows.recipe import recipe_here
 
+        with server.in_use():
+            return recipe_here(config, request.settings, *request.words)
+    from flows.running.begun import begun_here
 
-def _load_ahead(config: RunConfig) -> None:
-    """What the run needs and Prefect does not, while its server comes up."""
-    from forecast_lib.jobs.ahead import load_ahead
-
-    load_ahead(config)
+    return begun_here(request.command, config, request.settings, server)
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":
@@ -166,7 +155,7 @@ def _print_figures(summary: "RunSummary") -> None:
 def nightly(request: Request) -> Outcome:
     """The whole flow; ends with the forecast table, the report's place and a query to try."""
     config = resolve(request.settings)
-    summary = _run(request, config, "flows.nightly:nightly_here")
+    summary = _run(request, config)
     _print_run(summary, request.settings.repeated)
     if summary.published:
         _print_forecasts(config, request.settings.repeated)
@@ -176,7 +165,7 @@ def nightly(request: Request) -> Outcome:
 def ingest(request: Request) -> Outcome:
     """Prices only."""
     config = resolve(request.settings)
-    summary = _run(request, config, "flows.nightly:ingest_here")
+    summary = _run(request, config)
     _print_run(summary, request.settings.repeated)
     return _outcome(config, summary)
 
@@ -186,7 +175,7 @@ def backtest(request: Request) -> Outcome:
     report's place.
     """
     config = resolve(request.settings)
-    summary = _run(request, config, "flows.backtest:backtest_here")
+    summary = _run(request, config)
     _print_run(summary, request.settings.repeated)
     if summary.figures:
         _print_figures(summary)
@@ -199,7 +188,7 @@ def recipe(request: Request) -> Outcome:
 
     name = request.words[0]
     config = recipe_config(name, request.settings)
-    summary = _run(request, config, "flows.recipe:recipe_here", name)
+    summary = _run(request, config)
     _print_run(summary, request.settings.repeated)
     _print_figures(summary)
     return _outcome(config, summary)

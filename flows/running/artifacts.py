@@ -33,12 +33,13 @@ class LiveProgress:
     answer.
     """
 
-    def __init__(self, stage: str, total: int) -> None:
-        self._stage, self._total, self._done = stage, total, 0
+    def __init__(self, stage: str, total: int, done: int = 0) -> None:
+        self._stage, self._total, self._done = stage, total, done
         self._shown_at = time.monotonic()
         self._artifact: UUID | None = None
-        key, said = f"progress-{stage.replace(' ', '-')}", f"{stage}: 0 of {total}"
-        self._artifact = self._asked(lambda: create_progress_artifact(0.0, key=key, description=said))
+        key, said = f"progress-{stage.replace(' ', '-')}", f"{stage}: {done} of {total}"
+        percent = 100.0 * done / total
+        self._artifact = self._asked(lambda: create_progress_artifact(percent, key=key, description=said))
 
     def advance(self, count: int, text: str = "") -> None:
         """So many more are done."""

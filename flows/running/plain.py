@@ -6,19 +6,16 @@ import dataclasses
 import traceback
 
 from flows.running.aftermath import follow
-from flows.running.evenings import evening
 from flows.running.interruption import noted
+from flows.running.jobs import done
 from flows.running.run_log import run_logger
 from flows.running.stages import SideBySide
 from flows.settings.layers import Settings, without_secrets
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import TickercastError
-from forecast_lib.jobs.night import run_backtest, run_ingest, run_night
 from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["plain"]
-
-_JOBS = {"nightly": run_night, "ingest": run_ingest, "backtest": run_backtest}
 
 
 def plain(kind: str, config: RunConfig, settings: Settings) -> RunSummary:
@@ -31,15 +28,10 @@ def plain(kind: str, config: RunConfig, settings: Settings) -> RunSummary:
     Raises:
         TickercastError: the one that ended the run; whatever else it raised is our own mistake.
     """
-
-    def run(config: RunConfig) -> RunSummary:
-        with SideBySide(config) as stages:
-            return _JOBS[kind](config, stages)
-
     hidden = settings.hidden
     try:
         with noted():
-            summary = evening(config, settings, run) if kind == "nightly" else run(config)
+            summary = done(kind, config, settings, SideBySide)
     except TickercastError as error:
         follow(kind, settings, error, without_secrets(str(error), hidden))
         raise

@@ -1,69 +1,148 @@
-"""Stages of a run whose shards are task runs of Prefect.
+"""Stages of a run that Prefect shows: a task run for each shard, progress on the run's page.
 
-Task runs, with their states, retries and logs, stay in threads of the flow's process; only their functions go
-to another place. (Prefect's own way starts a Prefect server in every worker that cannot reach one.)
+The work is that of every run, in the same threads; task runs begin and end with it. (Prefect's own way of
+bringing work elsewhere starts a Prefect server in every worker that cannot reach one.) So what needs no
+Prefect can begin before it is loaded, and nothing here loads it before the flow is there.
 """
 
 import contextvars
 import datetime as dt
-import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prefect import Task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture, as_completed
-from prefect.task_runners import ThreadPoolTaskRunner
-
-from flows.running.artifacts import LiveProgress
 from flows.running.stages import SideBySide
+from forecast_lib.config import RunConfig
 from forecast_lib.jobs.refresh.plan import label
 from forecast_lib.jobs.stages import ShardFunction, Stage
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
-__all__ = ["PrefectStages"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from flows.running.artifacts import LiveProgress
+
+__all__ = ["ALREADY", "Entered", "PrefectStages"]
+
+_NEAR = ("simulated", "files")
+"""Sources that answer in moments; others are asked when the flow is there, to show how far they are."""
+
+
+class Entered(Protocol):
+    """The flow that a run is shown as, which the run may enter while it is under way."""
+
+    def look(self) -> None:
+        """Go on inside the flow where it can begin."""
+        ...
+
+    def enter(self, failing: Exception | None = None) -> None:
+        """Go on inside the flow, as soon as it can begin.
+
+        Args:
+            failing: what ends the run.
+        """
+        ...
+
+    def meanwhile(self, works: "Collection[Future[Any]]") -> None:
+        """Wait until the first of them is done, or the flow begins."""
+        ...
+
+    def once_inside(self, show: "Callable[[], object]") -> None:
+        """Show something: now, or as soon as the flow is there."""
+        ...
+
+
+class _Already:
+    """A flow that the run began in."""
+
+    def look(self) -> None:
+        pass
+
+    def enter(self, failing: Exception | None = None) -> None:
+        pass
+
+    def meanwhile(self, works: "Collection[Future[Any]]") -> None:
+        pass
+
+    def once_inside(self, show: "Callable[[], object]") -> None:
+        show()
+
+
+ALREADY = _Already()
 
 
 class _Live:
     """A stage that is shown on the run's page too; who advances it may be a thread that knows of no run."""
 
-    def __init__(self, stage: Stage, name: str, total: int) -> None:
-        self._stage, self._live = stage, LiveProgress(name, total)
-        self._context, self._one_at_a_time = contextvars.copy_context(), threading.Lock()
+    def __init__(self, stage: Stage, name: str, total: int, flow: Entered) -> None:
+        self._stage, self._name, self._total = stage, name, total
+        self._done = 0
+        self._live: LiveProgress | None = None
+        self._one_at_a_time = threading.Lock()
+        flow.once_inside(self._show)
+
+    def _show(self) -> None:
+        from flows.running.artifacts import LiveProgress
+
+        with self._one_at_a_time:
+            self._context = contextvars.copy_context()
+            self._live = LiveProgress(self._name, self._total, self._done)
 
     def advance(self, text: str = "", count: int = 1) -> None:
         self._stage.advance(text, count)
         with self._one_at_a_time:
-            self._context.run(self._live.advance, count, text)
+            self._done += count
+            if self._live is not None:
+                self._context.run(self._live.advance, count, text)
 
 
 class PrefectStages(SideBySide):
-    """Each shard is a task run. Nothing is cached or persisted: a run's values live and end with it."""
+    """Each shard is a task run.
+
+    Args:
+        flow: the one that the run is shown as.
+    """
+
+    def __init__(self, config: RunConfig, flow: Entered = ALREADY) -> None:
+        super().__init__(config)
+        self._flow = flow
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            if isinstance(error, Exception):
+                self._flow.enter(error)
+        finally:
+            super().__exit__(kind, error, trace)
+
+    def keeping(self) -> None:
+        """Where the flow cannot begin, the run has not begun."""
+        self._flow.enter()
+
+    @contextmanager
+    def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
+        """Inside the flow, if it can begin by now."""
+        self._flow.look()
+        with super().stage(name, total) as stage:
+            yield stage
 
     @contextmanager
     def counted(self, name: str, total: int) -> Iterator[Stage]:
         """Shown on the run's page too."""
         with self.stage(name, total) as stage:
-            yield _Live(stage, name, total) if total else stage
+            yield _Live(stage, name, total, self._flow) if total else stage
 
     def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
         """The source's answer, as a task run in a thread of this process: a source holds connections and
         locks, and waits more than it works.
         """
-        with self.counted("ingest", len(asked)) as stage, ThreadPoolTaskRunner[Any](max_workers=1) as runner:
-            work = _task(
-                lambda: source.fetch(asked, last, stage.advance), "fetch", label(list(asked)) or "nothing"
-            )
-            future: PrefectFuture[Offered] = runner.submit(work, {})
-            return future.result()
-
-    @functools.cached_property
-    def submit(self) -> Callable[..., PrefectFuture[Any]]:  # type: ignore[override]
-        """Has a task run by a thread, as soon as one is free."""
-        runner = ThreadPoolTaskRunner[Any](max_workers=self.place.at_once)
-        return self.open.enter_context(runner).submit
+        if self.config.source.name not in _NEAR:
+            self._flow.enter()
+        with self.counted("ingest", len(asked)) as stage, ThreadPoolExecutor(1) as thread:
+            work = thread.submit(source.fetch, asked, last, stage.advance)
+            self._show("fetch", [label(list(asked)) or "nothing"], [work], 1)
+            return work.result()
 
     def worked(
         self,
@@ -73,35 +152,40 @@ class PrefectStages(SideBySide):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As without Prefect, each shard a task run; what it became goes past Prefect, which would hold it
-        until the flow's end.
-        """
-        made: dict[int, list[Any]] = {}
+        """As without Prefect, each shard a task run; the flow may begin meanwhile."""
+        places = self.begin(work, shards, arguments)
+        try:
+            self._show(name, names, list(places), self.place.at_once)
+            self._flow.meanwhile(list(places))
+            for told in self.told(places):
+                self._flow.look()
+                yield told
+        finally:
+            for future in places:  # where the run ends before it: its task runs wait for nothing more
+                future.cancel()
 
-        def task_of(at: int) -> Task[..., Any]:
-            @functools.wraps(work)
-            def elsewhere(*positional: Any, **named: Any) -> None:
-                made[at] = self.place.call(work, positional, named)
+    def _show(self, name: str, items: Sequence[str], works: "Sequence[Future[Any]]", at_once: int) -> None:
+        """A task run for each piece of work, until the end of the run."""
+        ends = [_end_of(work) for work in works]
 
-            return _task(elsewhere, name.replace(" ", "-"), names[at])
+        def show() -> None:
+            from flows.running.task_runs import task_runs
 
-        futures: list[PrefectFuture[Any]] = [
-            self.submit(task_of(at), {"shard": shard, **arguments}) for at, shard in enumerate(shards)
-        ]
-        places = {id(future): at for at, future in enumerate(futures)}
-        for future in as_completed(futures):
-            # Not `future.state`: the server may not have heard of its end yet.
-            future.result(raise_on_failure=False)
-            if places[id(future)] in made:
-                yield (at := places[id(future)]), made.pop(at)
-        for future in futures:
-            future.result()
+            self.open.enter_context(task_runs(name, items, ends, at_once))
+
+        self._flow.once_inside(show)
 
 
-def _task(work: Callable[..., Any], name: str, items: str) -> Task[..., Any]:
-    return Task(
-        fn=work,
-        name=name,
-        task_run_name=f"{name}-{items}".replace("{", "(").replace("}", ")"),
-        cache_policy=NO_CACHE,
-    )
+def _end_of(work: "Future[Any]") -> "Future[None]":
+    """When and how it ends, without holding what came of it."""
+    end = Future[None]()
+
+    def tell(work: "Future[Any]") -> None:
+        error = CancelledError() if work.cancelled() else work.exception()
+        if error is None:
+            end.set_result(None)
+        else:
+            end.set_exception(error)
+
+    work.add_done_callback(tell)
+    return end

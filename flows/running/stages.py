@@ -50,8 +50,8 @@ class SideBySide(ShownInOrder):
             _ = self.place
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self.open.close()
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.open.__exit__(kind, error, trace)
 
     @functools.cached_property
     def place(self) -> Place:
@@ -67,6 +67,29 @@ class SideBySide(ShownInOrder):
         self.open.callback(threads.shutdown, cancel_futures=True)
         return threads.submit
 
+    def begin(
+        self, work: ShardFunction, shards: Sequence[Sequence[Any]], arguments: Mapping[str, Any]
+    ) -> "dict[Future[list[Any]], int]":
+        """Have every shard worked on; the place of each."""
+        return {
+            self.submit(self.place.call, work, (shard,), dict(arguments)): at
+            for at, shard in enumerate(shards)
+        }
+
+    def told(self, places: "dict[Future[list[Any]], int]") -> Iterator[tuple[int, list[Any]]]:
+        """Each shard's place and what was made of it, as they are done; where some fail, the first of them is
+        raised at the end.
+        """
+        failed: dict[int, Future[Any]] = {}
+        for future in as_completed(places):
+            at = places.pop(future)  # nobody but the caller holds what a shard became once it is told
+            if future.exception() is None:
+                yield at, future.result()
+            else:
+                failed[at] = future
+        for at in sorted(failed):
+            failed[at].result()
+
     def worked(
         self,
         name: str,
@@ -75,20 +98,5 @@ class SideBySide(ShownInOrder):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """Each shard's place and what was made of it, as they are done; where some fail, the first of them is
-        raised at the end.
-        """
-        # Nobody but the caller holds what a shard became once it is told.
-        places = {
-            self.submit(self.place.call, work, (shard,), dict(arguments)): at
-            for at, shard in enumerate(shards)
-        }
-        failed: dict[int, Future[Any]] = {}
-        for future in as_completed(places):
-            at = places.pop(future)
-            if future.exception() is None:
-                yield at, future.result()
-            else:
-                failed[at] = future
-        for at in sorted(failed):
-            failed[at].result()
+        """As they are told."""
+        return self.told(self.begin(work, shards, arguments))

@@ -1,4 +1,4 @@
-"""Prefect's server for the length of one run, started while the run's own modules are still being imported.
+"""Prefect's server for the length of one run, started before the run begins.
 
 A flow that finds no server starts one itself, but only when it begins, after importing the server's modules
 into its own process too, and waits until it answers: seconds in which nothing else is done. This is the same
@@ -60,6 +60,12 @@ class TemporaryServer:
                 start_new_session=True,  # an interrupted run still has to say how it ended
             )
             atexit.register(self._stop, self._process)
+
+    def answered(self) -> bool:
+        """Whether nobody needs to wait for it any more: it is there, has stepped aside, or cannot start."""
+        if self._process is None or self._process.stdout is None:
+            return True
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def _address(self) -> str:
         """Of its API as soon as it answers; empty where it has stepped aside.
@@ -144,9 +150,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads on
 
     with socket.create_server((HOST, 0)) as listener:
-        server = Announcing(
-            uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error", lifespan="on")
-        )
+        server = Announcing(uvicorn.Config(create_app(ephemeral=True), log_level="error", lifespan="on"))
 
         def end_with_input() -> None:
             sys.stdin.buffer.read()

@@ -233,6 +233,7 @@ def _pools(
     trained = _trained(config, "pool", [*own, *members], names, (model,), stages)
     kept: KeptPool | Problem | None = stored
     if stored is None:
+        stages.keeping()
         fits, folder = [each.fit for each in trained[: len(own)]], models_folder(config.workspace)
         kept = pool.keep_pool(fits, series, model, train, seed, folder, selection)
     pools = backtests.join_pools(members, trained[len(own) :], past, *settings, seed)
@@ -251,6 +252,8 @@ def _refresh(
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     refreshed = stages.spread("models", models.refresh_shard, shards, names, **arguments)
+    if any(each.trained for each in refreshed):
+        stages.keeping()
     return results.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
 
 
@@ -316,6 +319,7 @@ def _store_and_publish(
     """
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
+    stages.keeping()
     with stages.single("store"):
         publish.record(store, frames, tonight.market.clean)
     notices, failed = tonight.market.passed_over, results.failed(frames)

@@ -55,6 +55,10 @@ class Stages(Protocol):
         """A stage that is one thing."""
         ...
 
+    def keeping(self) -> None:
+        """Called before anything is kept; whoever runs the job may wait with that, or end it."""
+        ...
+
     def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
         """The source's answer; each ticker that is answered is shown."""
         ...
@@ -131,6 +135,9 @@ class InOrder:
         with self.stage(name) as stage:
             yield
             stage.advance()
+
+    def keeping(self) -> None:
+        """At once."""
 
     def counted(self, name: str, total: int) -> AbstractContextManager[Stage]:
         """A stage of so many tickers or networks."""

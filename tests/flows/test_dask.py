@@ -46,7 +46,7 @@ duckdb.connect = connect
 STUCK = """
 import os, pathlib, time
 from forecast_lib.jobs.refresh import models
-def stuck(*_):
+def stuck(*_, **__):
     pathlib.Path("at-work").touch()
     time.sleep(600)
 models.refresh_shard = stuck
