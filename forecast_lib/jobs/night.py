@@ -93,6 +93,7 @@ def _held(config: RunConfig, stages: Stages) -> Iterator[tuple[Store, RunConfig]
     """The workspace without any other run: its store, and the run as it is from here on."""
     now = config.as_of.now
     with hold(config.workspace, config.run_id, now, stages.say), Store(config.workspace, now) as store:
+        store.copy_ahead()
         yield store, _knowing_others(store, config, stages.now())
 
 

@@ -7,13 +7,16 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 
 from forecast_lib.store.disk import lock
+from forecast_lib.store.disk.files import temporary_name
 from forecast_lib.store.published import reader
 from forecast_lib.store.working import database
 from forecast_lib.store.working.appending import Arriving
+from forecast_lib.store.working.store import Store
 from tests.forked import Forked
 from tests.store.many_prices import many_prices
 from tests.store.nights import now, store_and_publish
@@ -43,6 +46,20 @@ def be_killed_while_rows_come(workspace: str) -> None:
         for part in (*many_prices(), *many_prices()):
             arriving.add(part)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_killed_while_copying_ahead(workspace: str) -> None:
+    """Copy the publication ahead, and be killed with half of it on the disk."""
+    with Store(Path(workspace), now(2)) as store:
+        store._ahead._write = half_written
+        store.copy_ahead()
+        time.sleep(60)
+
+
+def half_written(read: BinaryIO) -> None:
+    half = Path(read.name).stat().st_size // 2
+    temporary_name(Path(read.name).with_name("published.duckdb")).write_bytes(read.read(half))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_in_a_loop(workspace: str, stop_file: str) -> None:

@@ -8,7 +8,9 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 __all__ = [
     "LEDGER",
@@ -27,6 +29,7 @@ __all__ = [
     "sync_folder",
     "temporary_name",
     "wal_of",
+    "write_same",
 ]
 
 LEDGER = "ledger.jsonl"
@@ -102,14 +105,32 @@ def link_into_place(source: Path, target: Path, mode: int) -> None:
 
 
 def copy_bytes(source: Path, target: Path) -> None:
-    """Write the file anew under another name, in large pieces, down to the disk.
+    """Make the target the same as the source, down to the disk."""
+    with open(source, "rb") as read:
+        write_same(read, target)
+
+
+def write_same(read: BinaryIO, target: Path, ended: Callable[[], bool] = lambda: False) -> None:
+    """Make the target what the open file is, down to the disk, in large pieces; those that are there already
+    are not written.
 
     `shutil.copyfile` has the kernel hand over page after page, up to twice the processor time.
+
+    Args:
+        ended: asked after each piece; the target stays as far as it has come.
     """
-    with open(source, "rb") as read, open(target, "wb") as written:
-        shutil.copyfileobj(read, written, _AT_ONCE)
-        written.flush()
-        os.fsync(written.fileno())
+    with open(os.open(target, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as written:
+        size = 0
+        while not ended():
+            if not (piece := read.read(_AT_ONCE)):
+                written.truncate(size)
+                written.flush()
+                os.fsync(written.fileno())
+                break
+            if written.read(len(piece)) != piece:
+                written.seek(size)
+                written.write(piece)
+            size += len(piece)
 
 
 def copy_into_place(source: Path, target: Path, mode: int) -> None:
@@ -145,9 +166,15 @@ def put_aside(path: Path, label: str) -> Path | None:
     return aside
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that died left of unfinished files (`*.next-PID` and their write-ahead logs)."""
+def remove_leftovers(folder: Path, but: Path | None = None) -> None:
+    """Remove what processes that died left of unfinished files (`*.next-PID` and their write-ahead logs).
+
+    Args:
+        but: one that stays.
+    """
     for path in folder.glob("*.next-*"):
+        if path == but:
+            continue
         owner = path.name.rpartition(".next-")[2].partition(".")[0]
         if not owner.isdigit() or not _is_alive(int(owner)):
             _remove(path)

@@ -82,7 +82,8 @@ def prepared(workspace: Path, run_id: str, *, reached: Reached = go_on) -> Itera
     """Build and audit the next publication beside what the block does; readers go on with the previous one
     until the function that the block gets is called, and beyond the block if it is not.
 
-    The caller holds the workspace, has closed the working database, and opens no other in the block.
+    The caller holds the workspace, has closed the working database, and opens no other in the block. Of what
+    was copied before (`ahead`) only what has changed since is copied.
 
     Args:
         run_id: the run that is published; it must be stored.
@@ -100,8 +101,8 @@ def prepared(workspace: Path, run_id: str, *, reached: Reached = go_on) -> Itera
         OutOfSpace: the disk is full.
     """
     target = workspace / PUBLISHED
-    remove_leftovers(workspace)
     built = temporary_name(target)
+    remove_leftovers(workspace, but=built)
 
     def show(keep: int) -> Path:
         snapshot = audited.result()
@@ -249,6 +250,7 @@ def _build(con: duckdb.DuckDBPyConnection, built: Path, working: Path) -> Finger
         if ours:
             copy_bytes(working, built)
             return None
+    built.unlink(missing_ok=True)
     return copy_rows(working, built)
 
 

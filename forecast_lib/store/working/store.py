@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.published import publication
+from forecast_lib.store.published.ahead import Ahead
 from forecast_lib.store.working import database
 from forecast_lib.store.working.appending import Arriving
 from forecast_lib.store.working.new_rows import CleanRows
@@ -27,6 +28,7 @@ class Store(contextlib.ExitStack):
     def __init__(self, workspace: Path, now: dt.datetime) -> None:
         super().__init__()
         self.workspace = workspace
+        self._ahead = self.enter_context(Ahead(workspace))
         self.con = self.enter_context(database.open_working(workspace, now))
         self._arriving: Arriving | None = None
 
@@ -42,8 +44,15 @@ class Store(contextlib.ExitStack):
         entry = database.record_run(self.con, frames, clean=clean, arriving=self._arriving)
         ledger.append(self.workspace, entry)
 
+    def copy_ahead(self) -> None:
+        """Have a copy made of what is stored so far, of which the publication will only change what the run
+        stores.
+        """
+        self._ahead.begin()
+
     def publish(self, run_id: str, keep: int) -> Path:
         """Close the database, and put its tables before the readers (`publication.publish`)."""
+        self._ahead.hand_over()
         self.close()
         return publication.publish(self.workspace, run_id, keep)
 
@@ -51,5 +60,6 @@ class Store(contextlib.ExitStack):
         """Close the database, and build its publication beside what the block does
         (`publication.prepared`).
         """
+        self._ahead.hand_over()
         self.close()
         return publication.prepared(self.workspace, run_id)

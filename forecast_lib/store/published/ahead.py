@@ -1,0 +1,53 @@
+"""The next publication, copied while a run works as far as it is known by then: the working database as the
+run found it. When its rows are stored, only what they changed is left to be copied (`publication.prepared`).
+"""
+
+import contextlib
+import shutil
+import threading
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name, write_same
+
+__all__ = ["Ahead"]
+
+
+class Ahead:
+    """The copy, made by a thread of its own, under the name that `publication.prepared` goes on with. It ends
+    with the context as far as it has come, and is removed unless it was handed over.
+
+    The context goes around that of the connection to the working database: when any handle of a file is
+    closed, the process loses the lock that DuckDB holds on it.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._working, self._copy = workspace / WORKING, temporary_name(workspace / PUBLISHED)
+        self._under_way, self._ended, self._wanted = contextlib.ExitStack(), threading.Event(), False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ended.set()
+        self._under_way.close()
+        if not self._wanted:
+            self._copy.unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """Copy, if the disk has room for that and for as much again."""
+        if shutil.disk_usage(self._working.parent).free > 2 * self._working.stat().st_size:
+            read = self._under_way.enter_context(self._working.open("rb"))
+            thread = threading.Thread(target=self._write, args=(read,))
+            self._under_way.callback(thread.join)
+            thread.start()
+
+    def hand_over(self) -> None:
+        """The copy stays when the context ends."""
+        self._wanted = True
+
+    def _write(self, read: BinaryIO) -> None:
+        try:
+            write_same(read, self._copy, self._ended.is_set)
+        except OSError:  # whoever publishes will say so, if it is still true then
+            self._copy.unlink(missing_ok=True)
