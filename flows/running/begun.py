@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 
 from flows.running.interruption import noted
 from flows.running.jobs import done
-from flows.running.prefect_stages import PrefectStages
+from flows.running.prefect_stages import LONG_S, PrefectStages
 from flows.running.run_log import kept_lines, say_again
 from flows.running.temporary_server import TemporaryServer
 from flows.settings.layers import Settings
@@ -24,9 +24,6 @@ from forecast_lib.config import RunConfig
 from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["Begun", "begun_here"]
-
-_LOOK_S = 0.05
-"""So often is looked whether the server answers, while shards are worked on."""
 
 
 class Begun:
@@ -99,8 +96,8 @@ class Begun:
     def meanwhile(self, works: "Collection[Future[Any]]") -> None:
         """Wait until the first of them is done, or the flow begins."""
         while works and not (self._inside or any(work.done() for work in works)):
-            self.look()
-            wait(works, _LOOK_S, FIRST_COMPLETED)
+            if not wait(works, LONG_S, FIRST_COMPLETED).done:
+                self.look()
 
     def once_inside(self, show: Callable[[], object]) -> None:
         """Show something: now, or as soon as the flow is there."""

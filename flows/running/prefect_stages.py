@@ -8,6 +8,7 @@ Prefect can begin before it is loaded, and nothing here loads it before the flow
 import contextvars
 import datetime as dt
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
     from flows.running.artifacts import LiveProgress
 
-__all__ = ["ALREADY", "Entered", "PrefectStages"]
+__all__ = ["ALREADY", "LONG_S", "Entered", "PrefectStages"]
+
+LONG_S = 0.2
+"""Shards that have been worked on for so long take their time."""
 
 _NEAR = ("simulated", "files")
 """Sources that answer in moments; others are asked when the flow is there, to show how far they are."""
@@ -121,13 +125,6 @@ class PrefectStages(SideBySide):
         self._flow.enter()
 
     @contextmanager
-    def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
-        """Inside the flow, if it can begin by now."""
-        self._flow.look()
-        with super().stage(name, total) as stage:
-            yield stage
-
-    @contextmanager
     def counted(self, name: str, total: int) -> Iterator[Stage]:
         """Shown on the run's page too."""
         with self.stage(name, total) as stage:
@@ -152,13 +149,16 @@ class PrefectStages(SideBySide):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As without Prefect, each shard a task run; the flow may begin meanwhile."""
-        places = self.begin(work, shards, arguments)
+        """As without Prefect, each shard a task run. Where they take their time the flow begins meanwhile: to
+        load Prefect takes a second, in which the others go on.
+        """
+        began, places = time.perf_counter(), self.begin(work, shards, arguments)
         try:
             self._show(name, names, list(places), self.place.at_once)
             self._flow.meanwhile(list(places))
             for told in self.told(places):
-                self._flow.look()
+                if places and time.perf_counter() - began > LONG_S:
+                    self._flow.look()
                 yield told
         finally:
             for future in places:  # where the run ends before it: its task runs wait for nothing more
