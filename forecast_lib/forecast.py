@@ -197,7 +197,7 @@ def _first_window(bundle: Bundle) -> int:
 def _head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
     """What the model's networks say at these cutoffs, none of which is before its first whole window."""
     values, first = session_features(series).values, _first_window(bundle)
-    every = [outputs(bundle.network, member, values, cutoffs, first=first) for member in bundle.members]
+    every = outputs(bundle.network, bundle.members, values, cutoffs, first=first)
     return combined(every, bundle.horizon)
 
 

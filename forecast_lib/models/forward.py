@@ -2,6 +2,8 @@
 make a forecast. Each variant's step is in its own file; a test compares it with Keras.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,12 +29,15 @@ def answered_by(network: Network) -> str:
     return f"{network.kind.computed_by} CPU"
 
 
-def _states(network: Network, weights: Weights, windows: Float32) -> Float32:
-    # (windows, time, inputs) -> (time, windows, width)
-    x = np.ascontiguousarray(windows.transpose(1, 0, 2), dtype=np.float32)
+def _states(network: Network, weights: Weights, x: Float32) -> Float32:
+    # (time, windows, inputs) -> (time, windows, width)
     for layer in range(network.layers):
         x = network.kind.states(weights, f"rnn{layer}", x, last=layer == network.layers - 1)
     return x
+
+
+def _by_time(windows: Float32) -> Float32:
+    return np.ascontiguousarray(windows.transpose(1, 0, 2), dtype=np.float32)
 
 
 def forward(network: Network, weights: Weights, windows: Float32) -> Float32:
@@ -42,35 +47,45 @@ def forward(network: Network, weights: Weights, windows: Float32) -> Float32:
         windows: (windows, lookback, inputs).
     """
     use_one_thread()
-    head = network.kind.head_inputs(weights, _states(network, weights, windows))
+    head = network.kind.head_inputs(weights, _states(network, weights, _by_time(windows)))
     return head @ weights["head/kernel"] + weights["head/bias"]
 
 
 def outputs(
-    network: Network, weights: Weights, values: Float32, cutoffs: NDArray[np.integer], *, first: int
-) -> Float32:
-    """The head's raw outputs (cutoffs, outputs) along one ticker's sessions; each uses sessions up to its own
-    cutoff only.
+    network: Network,
+    members: Sequence[Weights],
+    values: Float32,
+    cutoffs: NDArray[np.integer],
+    *,
+    first: int,
+) -> list[Float32]:
+    """The raw outputs of each member's head (cutoffs, outputs) along one ticker's sessions; each uses
+    sessions up to its own cutoff only.
 
     A network that runs forward in time reads the sessions as it was trained: in chunks of twice its lookback
     less one, of which the second half answers, so that each answer has seen at least `lookback` sessions.
     Others read one window a cutoff.
 
     Args:
+        members: weights of the network.
         values: (sessions, inputs).
         first: the first cutoff that has a whole lookback; chunks are counted from it, so that the answer at a
             cutoff is the same whichever others are asked for.
     """
     if network.kind.one_window_a_cutoff:
-        return forward(network, weights, cut_windows(values, cutoffs, network.lookback))
+        windows = cut_windows(values, cutoffs, network.lookback)
+        return [forward(network, weights, windows) for weights in members]
     use_one_thread()
     chunks, chunk = np.unique((cutoffs - first) // network.lookback, return_inverse=True)
     starts = first + chunks * network.lookback - network.lookback + 1
-    at = starts[:, None] + np.arange(2 * network.lookback - 1)
+    at = np.arange(2 * network.lookback - 1)[:, None] + starts
     # A causal network is not disturbed by what follows.
-    states = _states(network, weights, values[np.minimum(at, len(values) - 1)])
-    last = states[cutoffs - starts[chunk], chunk]
-    return last @ weights["head/kernel"] + weights["head/bias"]
+    x = values[np.minimum(at, len(values) - 1)].astype(np.float32, copy=False)
+    answers = []
+    for weights in members:
+        last = _states(network, weights, x)[cutoffs - starts[chunk], chunk]
+        answers.append(last @ weights["head/kernel"] + weights["head/bias"])
+    return answers
 
 
 def attention_weights(network: Network, weights: Weights, windows: Float32) -> Float32:
@@ -82,4 +97,4 @@ def attention_weights(network: Network, weights: Weights, windows: Float32) -> F
     if network.variant != "attention":
         raise ValueError(f"model {network.variant!r} has no attention weights: only 'attention' has")
     use_one_thread()
-    return attended(weights, _states(network, weights, windows))[1]
+    return attended(weights, _states(network, weights, _by_time(windows)))[1]

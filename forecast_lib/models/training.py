@@ -418,7 +418,7 @@ class _Held:
 def _held_out(network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int) -> _Held:
     cutoffs = np.arange(*prepared.split.validation)
     first, values = first_cutoff(network.lookback), prepared.features.values
-    raw = [outputs(network, weights, values, cutoffs, first=first) for weights in members]
+    raw = outputs(network, members, values, cutoffs, first=first)
 
     def loss_of(head: Standardised) -> Array:
         return np.asarray(np.nanmean(negative_log_likelihood(head, prepared.scores[cutoffs]), axis=1))

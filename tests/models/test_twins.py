@@ -128,7 +128,7 @@ def test_answers_along_a_series_are_those_of_each_cutoffs_own_window(variant):
         np.random.default_rng(5).standard_normal((40, network.inputs)).astype(np.float32),
     )
     first, cutoffs = 7, np.arange(7, 40)
-    answers = outputs(network, weights, values, cutoffs, first=first)
+    (answers,) = outputs(network, [weights], values, cutoffs, first=first)
     for at, answer in zip(cutoffs, answers, strict=True):
         seen = (
             network.lookback

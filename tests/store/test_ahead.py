@@ -17,6 +17,7 @@ from forecast_lib.store.disk.files import copy_bytes, temporary_name, write_same
 from forecast_lib.store.published import ahead, publication, reader
 from forecast_lib.store.working.store import Store
 from tests.store import children
+from tests.store.many_prices import EACH, many_prices
 from tests.store.nights import night, now, store_and_publish
 
 pytestmark = pytest.mark.slow
@@ -97,6 +98,23 @@ def test_a_publication_goes_on_from_what_was_copied_and_is_the_same(
     assert reader.query(workspace, SEEN)["run_id"].tolist() == ["run-2"]
     assert published.read_bytes() == (workspace / "working.duckdb").read_bytes()
     assert not list(workspace.glob("*.next-*"))
+
+
+def test_rows_that_came_while_the_run_worked_are_copied_while_it_stores_the_others(
+    workspace: Path, copied: threading.Event
+) -> None:
+    frames, copy = night(2), temporary_name(workspace / "published.duckdb")
+    del frames["prices"]
+    with Store(workspace, now(2)) as store:
+        arriving = store.arriving("prices", "simulated")
+        for part in many_prices():
+            arriving.add(part.assign(run_id="run-2"))
+        arriving._thread.submit(int).result()  # after all of them
+        store.record(frames)
+        assert copied.wait(60)
+        assert copy.stat().st_size > 2 * EACH * 6 * 8
+        published = store.publish("run-2", 7)
+    assert published.read_bytes() == (workspace / "working.duckdb").read_bytes()
 
 
 def test_what_was_copied_is_not_taken_for_rows_of_a_database_in_another_format(

@@ -24,6 +24,7 @@ class Ahead:
     def __init__(self, workspace: Path) -> None:
         self._working, self._copy = workspace / WORKING, temporary_name(workspace / PUBLISHED)
         self._under_way, self._ended, self._wanted = contextlib.ExitStack(), threading.Event(), False
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -35,12 +36,16 @@ class Ahead:
             self._copy.unlink(missing_ok=True)
 
     def begin(self) -> None:
-        """Copy, if the disk has room for that and for as much again."""
+        """Copy what is there by now, if the disk has room for that and for as much again; where an earlier
+        copy is still under way, nothing.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return
         if shutil.disk_usage(self._working.parent).free > 2 * self._working.stat().st_size:
             read = self._under_way.enter_context(self._working.open("rb"))
-            thread = threading.Thread(target=self._write, args=(read,))
-            self._under_way.callback(thread.join)
-            thread.start()
+            self._thread = threading.Thread(target=self._write, args=(read,))
+            self._under_way.callback(self._thread.join)
+            self._thread.start()
 
     def hand_over(self) -> None:
         """The copy stays when the context ends."""

@@ -41,6 +41,8 @@ class Store(contextlib.ExitStack):
 
     def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
         """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
+        if self._arriving is not None and len(self._arriving):
+            self._ahead.begin()  # those rows lie in the file already, if unseen
         entry = database.record_run(self.con, frames, clean=clean, arriving=self._arriving)
         ledger.append(self.workspace, entry)
 
