@@ -12,11 +12,11 @@ EACH = 130_000
 """Rows of each ticker: a row group and a little of the next."""
 
 
-def many_prices() -> Iterator[pd.DataFrame]:
-    """Prices of three tickers, one frame after the other."""
+def many_prices(tickers: int = 3) -> Iterator[pd.DataFrame]:
+    """Prices of so many tickers, one frame after the other."""
     chance = np.random.default_rng(0)
     like = night(0)["prices"].iloc[np.zeros(EACH, int)].reset_index(drop=True)
-    for ticker in range(3):
+    for ticker in range(tickers):
         yield like.assign(
             ticker=f"T{ticker}",
             session=pd.date_range(end=stamp(day(0)), periods=EACH, unit="us"),
