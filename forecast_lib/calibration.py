@@ -286,6 +286,9 @@ def _interpolated(at: Array, places: Array, table: Array) -> Array:
     """(n, columns) as `np.interp` of each of the table's columns, whose place is looked for once."""
     found, last = np.empty((len(at), table.shape[1])), len(places) - 1
     for i in range(len(at)):
+        if np.isnan(at[i]):
+            found[i] = np.nan
+            continue
         low = min(int(at[i] / places[last] * last), last) if at[i] > 0 else 0
         while low > 0 and places[low] > at[i]:
             low -= 1

@@ -107,6 +107,7 @@ def test_table_of_the_student_t_is_exact_to_five_digits():
         shape.reach, stats.t.ppf((1 + np.array(COVERAGES)) / 2, df[:, None]), rtol=5e-5
     )
     np.testing.assert_allclose(shape.mean, [stats.t(each).expect(abs) for each in df], rtol=1e-3)
+    assert np.isnan(student_t_shape(np.array([np.nan])).mean).all()
 
 
 def test_drift_alarm_is_rare_without_drift_and_soon_with_it():

@@ -1,6 +1,5 @@
 """One run, one transaction: everything or nothing, and only what keeps the rules."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,9 @@ import pytest
 from forecast_lib.errors import AuditFailed
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.working import database
-from forecast_lib.store.working.new_rows import CleanRows
 from forecast_lib.store.working.reads import read_table
-from forecast_lib.tables import PRICE_VALUES, TABLES, validate
-from forecast_lib.windows.histories import Histories
+from forecast_lib.tables import TABLES, validate
 from tests import reading
-from tests.store.many_prices import many_prices
 from tests.store.nights import day, model_row, night, now, outcomes, prices, stamp, store_night
 
 pytestmark = pytest.mark.slow
@@ -52,19 +48,6 @@ def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:
     with database.open_working(tmp_path, now(1)) as con:
         for table, frame in frames.items():
             pd.testing.assert_frame_equal(read_table(con, table), validate(table, frame), check_dtype=True)
-
-
-def test_prices_lie_in_the_table_in_the_order_in_which_they_came(tmp_path: Path) -> None:
-    whole = pd.concat(list(many_prices()), ignore_index=True)
-    rows = Histories.from_frame(whole, sorted(whole["ticker"].unique()))
-    figures = {name: whole[name].to_numpy() for name in PRICE_VALUES}
-    clean = CleanRows(dataclasses.replace(rows, figures=figures), "simulated", now(0))
-    frames = night(0)
-    with database.open_working(tmp_path, now(0)) as con:
-        del frames["prices"]
-        database.record_run(con, frames, clean=clean)
-        stored = con.execute("SELECT close FROM prices ORDER BY rowid").fetchnumpy()["close"]
-    np.testing.assert_array_equal(stored, whole["close"])
 
 
 def spoil(table: str, column: str, value: object, rows: object = 0) -> Callable[[Frames], None]:

@@ -18,7 +18,7 @@ from forecast_lib.store.disk.border import first_line
 from forecast_lib.store.working import migrations
 from forecast_lib.tables import TABLES, validate
 
-__all__ = ["THREADS", "Arriving", "Connection", "all_there", "append", "begin", "checked", "transaction"]
+__all__ = ["THREADS", "Arriving", "Connection", "append", "begin", "checked", "transaction", "use_threads"]
 
 Connection = duckdb.DuckDBPyConnection
 THREADS = 2
@@ -26,19 +26,19 @@ _WAITING = 2  # frames that may wait for their turn
 
 
 def begin(con: Connection) -> None:
-    """Begin a transaction for many rows.
+    """Begin a transaction for rows that come in frames.
 
-    One thread fills row group after row group, in the order and however many rows come at once. Two put
-    prices down in an order of their own, and make small groups, which are written twice: in as much time,
-    with half as much again of the processor's.
+    One thread fills row group after row group, in the order and however many rows come at once. Two get a
+    frame in pieces smaller than a row group, which are written twice: in as much time, with half as much
+    again of the processor's.
     """
-    con.execute("SET threads = 1")
+    use_threads(con, 1)
     con.begin()
 
 
-def all_there(con: Connection) -> None:
-    """Nothing is appended any more: from here on the tables are read by as many threads as usual."""
-    con.execute("SET threads = $threads", {"threads": THREADS})
+def use_threads(con: Connection, count: int) -> None:
+    """So many from here on."""
+    con.execute("SET threads = $threads", {"threads": count})
 
 
 @contextlib.contextmanager
