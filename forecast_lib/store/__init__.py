@@ -10,3 +10,7 @@ nobody else; readers open `published.duckdb`, which is built beside, audited and
 
 The modules are imported one by one, so that a reader need not wait for what only a run needs.
 """
+
+from forecast_lib.store.loading import load_duckdb
+
+load_duckdb()
