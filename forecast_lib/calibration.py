@@ -277,29 +277,7 @@ def _student_t_table() -> tuple[Array, Array]:
         / np.sqrt(np.pi)
     )
     mean[0] = np.sqrt(2 / np.pi)  # of a normal
-    reach = (special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES)
-    return inverse, np.stack([*reach, mean], axis=1)
-
-
-@numba.njit(cache=True, nogil=True)
-def _interpolated(at: Array, places: Array, table: Array) -> Array:
-    """(n, columns) as `np.interp` of each of the table's columns, whose place is looked for once."""
-    found, last = np.empty((len(at), table.shape[1])), len(places) - 1
-    for i in range(len(at)):
-        if np.isnan(at[i]):
-            found[i] = np.nan
-            continue
-        low = min(int(at[i] / places[last] * last), last) if at[i] > 0 else 0
-        while low > 0 and places[low] > at[i]:
-            low -= 1
-        while low < last and places[low + 1] <= at[i]:
-            low += 1
-        for k in range(table.shape[1]):
-            found[i, k] = table[low, k]
-            if low < last and at[i] > places[low]:
-                slope = (table[low + 1, k] - table[low, k]) / (places[low + 1] - places[low])
-                found[i, k] = slope * (at[i] - places[low]) + table[low, k]
-    return found
+    return inverse, np.stack([*(special.stdtrit(df, (1 + coverage) / 2) for coverage in COVERAGES), mean])
 
 
 def student_t_shape(df: Array) -> Shape:
@@ -308,5 +286,6 @@ def student_t_shape(df: Array) -> Shape:
     >>> student_t_shape(np.array([6.0])).reach.round(3).tolist()
     [[0.718, 1.44, 1.943, 2.447, 3.143, 3.707]]
     """
-    found = _interpolated((1.0 / df).ravel(), *_student_t_table()).reshape(*df.shape, -1)
-    return Shape(found[..., :-1], found[..., -1])
+    inverse, table = _student_t_table()
+    *reach, mean = (np.interp(1.0 / df, inverse, row) for row in table)
+    return Shape(np.stack(reach, axis=-1), mean)

@@ -102,21 +102,18 @@ def pinball(actual: Array, quantiles: Array) -> Array:
         raise ValueError(
             f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}"
         )
-    if quantiles.flags.c_contiguous:
-        rows = np.ravel(actual), quantiles.reshape(-1, len(QUANTILES))[:, _SCORED]
-        return _mean_pinball(*rows, _LEVELS[_SCORED]).reshape(actual.shape)
-    return pinball_at(actual, quantiles[..., _SCORED], _LEVELS[_SCORED]).mean(axis=-1)
+    scored = np.ascontiguousarray(quantiles).reshape(-1, len(QUANTILES))[:, _SCORED]
+    return _mean_pinball(np.ravel(actual), scored, _LEVELS[_SCORED]).reshape(actual.shape)
 
 
 @numba.njit(cache=True, nogil=True)
 def _mean_pinball(actual: Array, quantiles: Array, levels: Array) -> Array:
-    """(n,) of nine levels, added up in the order in which NumPy's mean adds up what lies side by side."""
-    found, losses = np.empty(len(actual)), np.empty(len(levels))
+    found = np.empty(len(actual))
     for i in range(len(actual)):
+        total = 0.0
         for at in range(len(levels)):
             error = actual[i] - quantiles[i, at]
             above, below = levels[at] * error, (levels[at] - 1) * error
-            losses[at] = above if above >= below else below
-        a, b, c, d, e, f, g, h, last = losses
-        found[i] = (((a + b) + (c + d)) + ((e + f) + (g + h)) + last) / len(levels)
+            total += above if above >= below else below
+        found[i] = total / len(levels)
     return found

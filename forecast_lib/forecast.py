@@ -259,8 +259,7 @@ def relative_losses(made: Forecasts, series: TickerSeries) -> Array:
     """(cutoffs, horizon): pinball losses as shares of the last close; NaN where the outcome is not known, or
     there is no forecast.
     """
-    quantiles = np.ascontiguousarray(made.quantiles)
-    return pinball(known_actuals(made, series), quantiles) / series.close[made.cutoffs][:, None]
+    return pinball(known_actuals(made, series), made.quantiles) / series.close[made.cutoffs][:, None]
 
 
 def _at_every(made: Forecasts, cutoffs: tuple[int, int]) -> Forecasts:

@@ -30,9 +30,6 @@ __all__ = ["ALREADY", "LONG_S", "Entered", "PrefectStages"]
 LONG_S = 0.2
 """Shards that have been worked on for so long take their time."""
 
-_NEAR = ("simulated", "files")
-"""Sources that answer in moments; others are asked when the flow is there, to show how far they are."""
-
 
 class Entered(Protocol):
     """The flow that a run is shown as, which the run may enter while it is under way."""
@@ -132,9 +129,10 @@ class PrefectStages(SideBySide):
 
     def fetch(self, source: PriceSource, asked: Asked, last: dt.date) -> Offered:
         """The source's answer, as a task run in a thread of this process: a source holds connections and
-        locks, and waits more than it works.
+        locks, and waits more than it works. One that is not near is asked when the flow is there, to show how
+        far it is.
         """
-        if self.config.source.name not in _NEAR:
+        if not source.near:
             self._flow.enter()
         with self.counted("ingest", len(asked)) as stage, ThreadPoolExecutor(1) as thread:
             work = thread.submit(source.fetch, asked, last, stage.advance)

@@ -11,7 +11,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -218,6 +218,9 @@ class PriceSource(Protocol):
     """Stored in the column `source`; the simulated market's is `simulated`, so that nobody takes its rows for
     real.
     """
+
+    near: ClassVar[bool] = False
+    """It answers in moments, and asks nobody else: nobody needs to be shown how far it is."""
 
     def default_tickers(self) -> tuple[Ticker, ...]:
         """The tickers to take when the user names none; empty where the source has no list of its own."""

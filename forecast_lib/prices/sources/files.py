@@ -87,7 +87,7 @@ class FilesSource(PriceSource):
         parquet: how to read Parquet files; without it they are refused.
     """
 
-    name = "files"
+    name, near = "files", True
 
     def __init__(
         self,

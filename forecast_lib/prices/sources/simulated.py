@@ -89,7 +89,7 @@ class SimulatedMarket(PriceSource):
     19
     """
 
-    name = "simulated"
+    name, near = "simulated", True
 
     def __init__(self, seed: int = 0, tickers_count: int = 5) -> None:
         self._seed = seed

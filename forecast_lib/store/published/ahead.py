@@ -1,5 +1,6 @@
 """The next publication, copied while a run works as far as it is known by then: the working database as the
-run found it. When its rows are stored, only what they changed is left to be copied (`publication.prepared`).
+run found it, and again when the rows that came meanwhile lie in it. When all is stored, only what changed is
+left to be copied (`publication.prepared`).
 """
 
 import contextlib

@@ -18,14 +18,14 @@ from forecast_lib.store.disk.border import first_line
 from forecast_lib.store.working import migrations
 from forecast_lib.tables import TABLES, validate
 
-__all__ = ["THREADS", "Arriving", "Connection", "append", "begin", "checked", "transaction", "use_threads"]
+__all__ = ["THREADS", "Arriving", "Connection", "append", "checked", "transaction", "use_threads"]
 
 Connection = duckdb.DuckDBPyConnection
 THREADS = 2
 _WAITING = 2  # frames that may wait for their turn
 
 
-def begin(con: Connection) -> None:
+def _begin(con: Connection) -> None:
     """Begin a transaction for rows that come in frames.
 
     One thread fills row group after row group, in the order and however many rows come at once. Two get a
@@ -44,7 +44,7 @@ def use_threads(con: Connection, count: int) -> None:
 @contextlib.contextmanager
 def transaction(con: Connection) -> Iterator[Connection]:
     """All of the block is stored, or nothing of it."""
-    begin(con)
+    _begin(con)
     with migrations.ending(con):
         yield con
 
@@ -110,7 +110,7 @@ class Arriving:
 
     def _begin(self) -> None:
         if not self._open:
-            begin(self._con)
+            _begin(self._con)
             self._open = True
 
 
