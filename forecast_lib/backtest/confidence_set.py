@@ -77,18 +77,23 @@ def _dropped(means: Array, centred: Array) -> Array:
 
 
 def confidence_set(losses: Array, *, seed: int = 0) -> Array:
-    """(models,) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model has
-    1.
+    """(..., models) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model
+    has 1.
 
     Args:
-        losses: (times, models) in the order of time; the mean block is as long as the cube root of the number
-            of times.
+        losses: (..., times, models) in the order of time; the mean block is as long as the cube root of the
+            number of times.
 
     >>> noise = np.random.default_rng(1).standard_normal((400, 3))
     >>> (confidence_set(noise + [0.0, 0.0, 1.0]) >= 0.1).tolist()
     [True, True, False]
     """
     use_one_thread()
-    means = losses.mean(axis=0)
-    centred = _weights(len(losses), max(len(losses) ** (1 / 3), 1.0), seed) @ losses / len(losses) - means
-    return _dropped(means, centred)
+    *several, times, models = losses.shape
+    each = np.ascontiguousarray(losses).reshape(-1, times, models)
+    weights = _weights(times, max(times ** (1 / 3), 1.0), seed)
+    # One product for all: the weights are read once.
+    sums = (weights @ each.swapaxes(0, 1).reshape(times, -1)).reshape(_DRAWS, *each.shape[::2])
+    means = each.mean(axis=1)
+    pvalues = [_dropped(mean, sums[:, place] / times - mean) for place, mean in enumerate(means)]
+    return np.stack(pvalues).reshape(*several, models)
