@@ -311,7 +311,9 @@ def _together(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDAr
 
 def _part(values: Array, at: int, models: NDArray[np.intp], cutoffs: NDArray[np.intp]) -> Array:
     """(..., models, cutoffs): of values (..., m, s, n) those of one step."""
-    return values[..., at, :].take(models, axis=-2).take(cutoffs, axis=-1)
+    *others, _, steps, count = values.shape
+    place = (models[:, None] * steps + at) * count + cutoffs
+    return values.reshape(*others, -1).take(place, axis=-1)
 
 
 def _losses(cells: _Cells, values: Array, scores: Mapping[str, Array]) -> Losses:
