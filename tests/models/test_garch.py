@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from arch import arch_model
 from scipy import stats
-from scipy.optimize import OptimizeResult, check_grad
+from scipy.optimize import check_grad
 
 from forecast_lib.models.baselines import garch_t, predict
 from forecast_lib.windows.features import session_features
@@ -85,8 +85,8 @@ def test_after_a_storm_variance_is_forecast_to_fall_and_after_a_calm_to_rise():
 
 
 def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
-    failed = OptimizeResult(x=np.full(4, np.nan), fun=np.nan)
-    monkeypatch.setattr("scipy.optimize.minimize", lambda *_args, **_more: failed)
+    failed = np.full(4, np.nan), np.nan
+    monkeypatch.setattr("scipy.optimize.fmin_slsqp", lambda *_args, **_more: failed)
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
     # Six degrees of freedom: 2.447 * sqrt(4 / 6)
