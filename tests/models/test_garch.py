@@ -1,5 +1,8 @@
 """GARCH(1,1)-t: against `arch` used as its manual says, and what happens where there is nothing to fit."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from arch import arch_model
@@ -48,6 +51,26 @@ def test_likelihood_is_as_high_as_that_of_arch(first):
         -500 * garch_t._likelihood(np.array(ours), squares, garch_t._first_variance(squares))[0]
         > theirs.loglikelihood - 0.01
     )
+
+
+FITTED = """
+from forecast_lib.models.baselines import garch_t
+from tests.models.test_garch import clustered
+import numpy as np
+for seed in range(8):
+    squares = np.diff(np.log(clustered(400, seed).close)) ** 2
+    print(garch_t._fit(squares / squares.mean()))
+"""
+
+
+def test_estimates_are_the_same_bits_whichever_library_is_loaded_first():
+    limited = "from forecast_lib.windows.threads import use_one_thread\nuse_one_thread()\n"
+    orders = ("", limited, f"import scipy.optimize\n{limited}")
+    said = {
+        subprocess.run([sys.executable, "-c", order + FITTED], capture_output=True, check=True).stdout
+        for order in orders
+    }
+    assert len(said) == 1 and said.pop().count(b"\n") == 8
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.models.baselines.riskmetrics import ewma_variance
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["garch"]
 
@@ -97,6 +98,7 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
     """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of
     mean 1; None if it fails.
     """
+    use_one_thread()
     from scipy.optimize import minimize  # a third of a second that only a fit waits for
 
     first = max(_first_variance(squares), 1e-3)
