@@ -13,10 +13,12 @@ from forecast_lib.report.pages import (
 )
 from forecast_lib.report.plots import Plot, Series
 from forecast_lib.report.recipe import Figure, RecipeReport
+from forecast_lib.report.sections.skill import SCORES_READ
 from forecast_lib.report.writing import PagesBeside, show_latest, write_report
 
 __all__ = [
     "INDEX",
+    "SCORES_READ",
     "Figure",
     "PagesBeside",
     "Plot",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.ingest.new_prices import Market
-from forecast_lib.report import PagesBeside, ReportInput, report_pages, show_latest
+from forecast_lib.report import SCORES_READ, PagesBeside, ReportInput, report_pages, show_latest
 from forecast_lib.store.working import reads
 from forecast_lib.store.working.database import Connection
 from forecast_lib.store.working.new_rows import CleanRows
@@ -73,7 +73,7 @@ def read_report(
         "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
         "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),
         "settled": reads.read_settled(con, tickers, as_of),
-        "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
+        "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day, SCORES_READ),
         "coverage": reads.read_coverage(con, tickers, as_of.day),
         "model_coverage": reads.read_model_coverage(con, as_of.day),
     }
