@@ -335,19 +335,25 @@ def _store_and_publish(
     store: Store, config: RunConfig, kind: str, tonight: Night, stages: Stages
 ) -> RunSummary:
     """The end of every run: one transaction, the ledger, the publication. The pages, which take their time,
-    are made when all is stored, while the publication is built; it is shown when they are whole.
+    are made beside all that, as soon as the run's rows are in the transaction; they and the publication are
+    shown when both are whole.
     """
+    market, notices = tonight.market, tonight.market.passed_over
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
     stages.keeping()
-    with stages.single("store"):
-        publish.record(store, frames, tonight.market.clean)
-    notices, failed = tonight.market.passed_over, results.failed(frames)
     with contextlib.ExitStack() as beside:
+        pages = beside.enter_context(publish.PagesBeside(config.workspace, config.run_id))
+
+        def begin_pages(con: database.Connection) -> None:
+            pages.begin(publish.report_pages(publish.read_report(con, config, frames, market)))
+
+        with stages.single("store"):
+            publish.record(store, frames, market.clean, begin_pages)
         with stages.single("report"):
-            found = publish.read_report(store, config, frames, tonight.market)
+            failed = results.failed(frames)
             show = None if failed else beside.enter_context(store.prepared(config.run_id))
-            report = publish.write_pages(config, found)
+            report = pages.show()
         if show is None:
             return results.summary(config, frames, stages.seconds, notices=notices)
         with stages.single("publish"):
