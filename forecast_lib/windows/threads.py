@@ -7,7 +7,6 @@ for the others too.
 """
 
 import functools
-import os
 
 from threadpoolctl import threadpool_limits
 
@@ -15,7 +14,10 @@ __all__ = ["use_one_thread"]
 
 
 @functools.cache
-def use_one_thread() -> None:
-    """From the first call on, this process's matrix products are computed by one thread each."""
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of libraries that are loaded later: SciPy has its own
+def use_one_thread(library: str = "NumPy") -> None:
+    """From the first call on, matrix products of this process are computed by one thread each.
+
+    Args:
+        library: whose; it has been imported. SciPy has products of its own, and comes later.
+    """
     threadpool_limits(limits=1)

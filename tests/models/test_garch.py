@@ -13,19 +13,7 @@ from forecast_lib.models.baselines import garch_t, predict
 from forecast_lib.windows.features import session_features
 from tests import made_up
 
-
-def clustered(sessions: int, seed: int = 0):
-    """Closes whose returns follow a GARCH(1,1) with weights 0.08 and 0.9, and a volatility of 1 % in the long
-    run.
-    """
-    random, variance, returns = np.random.default_rng(seed), 1e-4, []
-    for shock in random.standard_t(6, sessions) * np.sqrt(4 / 6):
-        returns.append(np.sqrt(variance) * shock)
-        variance = 0.02e-4 + 0.08 * returns[-1] ** 2 + 0.9 * variance
-    return made_up.closes_only(100 * np.exp(np.cumsum(returns)))
-
-
-SERIES = clustered(1200)
+SERIES = made_up.clustered(1200)
 FEATURES = session_features(SERIES)
 
 
@@ -55,10 +43,10 @@ def test_likelihood_is_as_high_as_that_of_arch(first):
 
 FITTED = """
 from forecast_lib.models.baselines import garch_t
-from tests.models.test_garch import clustered
+from tests import made_up
 import numpy as np
 for seed in range(8):
-    squares = np.diff(np.log(clustered(400, seed).close)) ** 2
+    squares = np.diff(np.log(made_up.clustered(400, seed).close)) ** 2
     print(garch_t._fit(squares / squares.mean()))
 """
 

@@ -98,9 +98,9 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
     """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of
     mean 1; None if it fails.
     """
-    use_one_thread()
     from scipy.optimize import minimize  # a third of a second that only a fit waits for
 
+    use_one_thread("SciPy")
     first = max(_first_variance(squares), 1e-3)
     with np.errstate(all="ignore"):
         fitted = minimize(
