@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ __all__ = [
     "figures",
     "join_pools",
     "members",
+    "of",
     "problems",
     "rows_of",
     "shaped",
@@ -348,6 +349,11 @@ def backtest_shard(
                 (series.ticker, Problem("internal_error", f"unexpected {type(error).__name__}: {error}"))
             )
     return results
+
+
+def of(results: Sequence[Result], tickers: Collection[str]) -> list[Result]:
+    """Those of some tickers."""
+    return [each for each in results if (each[0] if isinstance(each, tuple) else each.ticker) in tickers]
 
 
 def tested(results: Sequence[Result]) -> list[TickerBacktest]:

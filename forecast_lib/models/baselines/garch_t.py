@@ -29,6 +29,7 @@ from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.models.baselines.riskmetrics import ewma_variance
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["garch"]
 
@@ -95,6 +96,7 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
     """
     from scipy.optimize import fmin_slsqp  # a third of a second that only a fit waits for
 
+    use_one_thread("SciPy")
     first = max(_first_variance(squares), 1e-3)
     at = functools.cache(lambda parameters: _likelihood(np.frombuffer(parameters), squares, first))
     with np.errstate(all="ignore"):
