@@ -359,7 +359,8 @@ def _first_unread(con: duckdb.DuckDBPyConnection, before: _ReadBefore) -> dict[s
             continue
         begins[table] = 0
         if has_run and before.new_runs is not None:
-            first = f'SELECT min(rowid) FROM looked_at."{table}" WHERE run_id IN (SELECT unnest($runs::VARCHAR[]))'
+            of_theirs = "run_id IN (SELECT unnest($runs::VARCHAR[]))"
+            first = f'SELECT min(rowid) FROM looked_at."{table}" WHERE {of_theirs}'
             ((found,),) = con.execute(first, {"runs": list(before.new_runs)}).fetchall()
             begins[table] = max((found or 0) - _ROW_GROUP, 0)
     return begins
