@@ -8,7 +8,7 @@ decide: whichever side lies nearer to them is right.
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast_lib.prices.evidence import Bars
+from forecast_lib.prices.seen import Bars
 
 __all__ = ["doubts_close"]
 

@@ -17,27 +17,18 @@ on; the way back to the one before is believed at once. The judge has no memory:
 verdicts.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from types import MappingProxyType
 
 import numpy as np
 
-from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS, Seen, posterior
-from forecast_lib.prices.odd import (
-    ABS_TO_STD,
-    CLIPPED,
-    FEWEST,
-    ODD,
-    SMALLEST_SCALE,
-    WINDOW,
-    Days,
-    Values,
-    usual_moves,
-)
+from forecast_lib.prices.hypotheses import LEVELS, posterior
+from forecast_lib.prices.odd import ODD, SMALLEST_SCALE, WINDOW, Days, Flags, Values
+from forecast_lib.prices.seen import DECIDED_WITHIN, Bars, Places, Rows, Seen, look
 
-__all__ = ["Bars", "Verdict", "judge_moves", "sentence", "split_words"]
+__all__ = ["Case", "Verdict", "judge_moves", "sentence", "split_words"]
 
 
 STANDS_OUT, LARGE = 8.0, float(np.log(1.4))
@@ -51,29 +42,24 @@ whole past: it must be surer.
 _NEAR = np.timedelta64(5, "D")
 """An announced split may take effect so much earlier or later: lists are often a few days wrong."""
 
-_NIGHT = 0.45
-"""Of a usual day's move the part before the open."""
-
-_STIR = 0.25
-"""On days on which the market moves by k usual days of a share, its range and volume are (1 + k**2) ** 0.25
-times the usual: 2006 to 2013, times 1.1 at k = 1.25, 1.6 at 3.5, 2.2 at 5 and 3.0 at 8.
-"""
-
 
 @dataclass(frozen=True)
-class Bars:
-    """One ticker's rows, oldest first, one a session, on one share basis; NaN where a value is missing."""
+class Case:
+    """One ticker whose moves are to be judged.
 
-    sessions: Days
-    open: Values
-    high: Values
-    low: Values
-    close: Values
-    adj_close: Values
-    volume: Values
+    Attributes:
+        can_split: whether tickers of this kind do; coins, currency pairs and indices do not.
+        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN
+            where unknown.
+        overruled: sessions whose moves a person has called `real`.
+        announced: by day, new shares for an old one of the splits that were announced.
+    """
 
-    def __len__(self) -> int:
-        return len(self.sessions)
+    bars: Bars
+    can_split: bool
+    market_move: Values | None = None
+    overruled: Mapping[np.datetime64, str] = field(default_factory=dict)
+    announced: Mapping[np.datetime64, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,59 +82,65 @@ class Verdict:
     evidence: Mapping[str, float | str]
 
 
-def judge_moves(
-    bars: Bars,
-    *,
-    can_split: bool,
-    market_move: Values | None = None,
-    overruled: Mapping[np.datetime64, str] = MappingProxyType({}),
-    announced: Mapping[np.datetime64, float] = MappingProxyType({}),
-) -> tuple[Verdict, ...]:
-    """Verdicts on the odd moves of one ticker, oldest first, from what is known by the last row.
+def judge_moves(cases: Sequence[Case]) -> list[tuple[Verdict, ...]]:
+    """Verdicts on the odd moves of each ticker, oldest first, from what is known by its last row.
 
     A row that waits is passed over: the one after it is compared with the last that was trusted.
-
-    Args:
-        can_split: whether tickers of this kind do; coins, currency pairs and indices do not.
-        market_move: (n,) what the other tickers of the exchange did on each session (`market_moves`); NaN
-            where unknown.
-        overruled: sessions whose moves a person has called `real`.
-        announced: by day, new shares for an old one of the splits that were announced.
     """
+    if not cases:
+        return []
     with np.errstate(all="ignore"):
-        return tuple(_Judge(bars, can_split, market_move, overruled, announced).verdicts())
+        rows = Rows([case.bars for case in cases], [case.market_move for case in cases])
+        can_split = np.repeat([case.can_split for case in cases], np.diff(rows.ends))
+        odd = _Looks.at(rows, rows.odd, rows.odd - 1, can_split[rows.odd])
+        spans = itertools.pairwise(rows.ends.tolist())
+        judges = [_Judge(case, rows, *span, odd) for case, span in zip(cases, spans, strict=True)]
+        return [tuple(judge.verdicts()) for judge in judges]
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What was seen of some moves, and how probable it makes each story.
+
+    Attributes:
+        chances: by story, (moves, levels).
+        likeliest: by story, (moves,) that of its likeliest level.
+    """
+
+    seen: Seen
+    chances: Mapping[str, Values]
+    likeliest: Mapping[str, Values]
+
+    @classmethod
+    def at(cls, rows: Rows, at: Places, trusted: Places, can_split: Flags) -> "_Looks":
+        seen = look(rows, at, trusted)
+        chances = posterior(seen, can_split)
+        return cls(seen, chances, {kind: each.max(axis=1) for kind, each in chances.items()})
 
 
 class _Judge:
-    def __init__(
-        self,
-        bars: Bars,
-        can_split: bool,
-        market_move: Values | None,
-        overruled: Mapping[np.datetime64, str],
-        announced: Mapping[np.datetime64, float],
-    ) -> None:
-        self.bars, self.can_split, self.overruled = bars, can_split, overruled
-        self.announced = announced if can_split else {}
-        self.close = np.log(bars.close)  # on the basis of the newest split and unit found so far
-        self.unit = 0.0  # log factor of that unit to the first row's
-        self.volume = np.log(np.where(bars.volume > 0, bars.volume, np.nan))
-        self.day = np.log(bars.close / bars.open)
-        self.span = np.log(bars.high / bars.low)
-        self.span[~(self.span > 0)] = np.nan
-        self.unlike_adjusted = np.log(bars.close / bars.adj_close)
-        self.market = np.zeros(len(bars)) if market_move is None else np.nan_to_num(market_move)
-        moves = np.diff(self.close, prepend=np.nan)
-        self.usual = usual_moves(np.zeros(len(bars), dtype=np.intp), moves, np.arange(len(bars)))
-        self.candidates = np.flatnonzero(np.abs(moves) > ODD * self.usual).tolist()
+    """Of the ticker whose rows are those from `begin` to `end`.
+
+    Args:
+        odd: all odd moves, looked at together before anything was found.
+    """
+
+    def __init__(self, case: Case, rows: Rows, begin: int, end: int, odd: _Looks) -> None:
+        self.case, self.rows, self.begin, self.end, self.odd = case, rows, begin, end, odd
+        self.announced = case.announced if case.can_split else {}
+        self.kinds = [kind for kind in LEVELS if case.can_split or kind != "split"]
+        low, high = np.searchsorted(rows.odd, [begin, end]).tolist()
+        self.looked_at = dict(zip(rows.odd[low:high].tolist(), range(low, high), strict=True))
+        self.unit = 0.0  # log factor of the newest unit found so far to the first row's
+        self.seen_anew_until = begin  # what is seen of moves up to here has changed by what was found
 
     def verdicts(self) -> Iterator[Verdict]:
-        at, trusted = 0, -1
-        while at < len(self.bars):
+        at, trusted = self.begin, self.begin - 1
+        while at < self.end:
             if trusted == at - 1:  # no row waits: on to the next odd move
-                at = next((place for place in self.candidates if place >= at), len(self.bars))
+                at = next((place for place in self.looked_at if place >= at), self.end)
                 trusted = at - 1
-                if at == len(self.bars):
+                if at == self.end:
                     return
             verdict = self._verdict(at, trusted)
             waiting = 0 if verdict is None else len(verdict.rows)
@@ -158,47 +150,61 @@ class _Judge:
                 trusted = at
             at += max(waiting, 1)
 
+    def _look(self, at: int, trusted: int) -> tuple[_Looks, int]:
+        """The look at the move between two rows, and its place in it."""
+        if at in self.looked_at and trusted == at - 1 and at >= self.seen_anew_until:
+            return self.odd, self.looked_at[at]
+        can_split = np.array([self.case.can_split])
+        return _Looks.at(self.rows, np.array([at]), np.array([trusted]), can_split), 0
+
     def _verdict(self, at: int, trusted: int) -> Verdict | None:
         """The verdict on the move between two rows, if it is odd."""
-        seen = self._seen(at, trusted)
+        looks, place = self._look(at, trusted)
+        seen, session = looks.seen.of(place), self.rows.bars.sessions[at]
         size = abs(seen.beyond_market)
         if not size > ODD * seen.scale:
             return None
-        evidence = self._evidence(seen)
-
-        def given(kind: str, *, ratio: float = 1.0, waits: int = 0) -> Verdict:
-            return Verdict(self.bars.sessions[at], kind, ratio, self.bars.sessions[at : at + waits], evidence)
-
-        if self.overruled.get(self.bars.sessions[at]) == "real":
-            evidence["by"] = "person"
-            return given("real")
+        if self.case.overruled.get(session) == "real":
+            return Verdict(session, "real", 1.0, self._rows(at, 0), _evidence(seen) | {"by": "person"})
         if (ratio := self._announced(at, seen)) is not None:
-            evidence["by"] = "announcement"
-            self._split_before(at, -np.log(ratio))
-            return given("split", ratio=ratio)
-        chances = posterior(seen, self.can_split)
+            self._rebase(at, -np.log(ratio), volume=True)
+            evidence = _evidence(seen) | {"by": "announcement"}
+            return Verdict(session, "split", ratio, self._rows(at, 0), evidence)
         # A split or a unit, though neither is likelier than a real move alone.
-        level_changed = seen.decided and chances["real"] < 0.5
-        kinds = [each for each in chances if each != "real" or not level_changed]
-        kind = max(kinds, key=lambda each: float(chances[each].max()))
-        level = float(LEVELS[kind].move[chances[kind].argmax()])
-        evidence |= {f"chance_{each}": round(float(found.sum()), 4) for each, found in chances.items()}
+        level_changed = seen.decided and looks.chances["real"][place] < 0.5
+        kinds = [kind for kind in self.kinds if kind != "real" or not level_changed]
+        kind = max(kinds, key=lambda each: float(looks.likeliest[each][place]))
+        decided = seen.decided or not looks.likeliest[kind][place] < SURE[kind]
+        if decided and kind == "real" and not (size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE):
+            return None
+        level = float(LEVELS[kind].move[looks.chances[kind][place].argmax()])
+        evidence = _evidence(seen) | {
+            f"chance_{each}": round(float(looks.chances[each][place].sum()), 4) for each in self.kinds
+        }
         if kind == "unit":
             evidence["factor"] = round(float(np.exp(level)), 6)
-        if chances[kind].max() < SURE[kind] and not seen.decided:
-            return given("undecided", waits=len(self.bars) - at)
+        if not decided:
+            return Verdict(session, "undecided", 1.0, self._rows(at, self.end - at), evidence)
+        ratio, waits = self._found(kind, level, at, trusted, seen)
+        return Verdict(session, kind, ratio, self._rows(at, waits), evidence)
+
+    def _found(self, kind: str, level: float, at: int, trusted: int, seen: Seen) -> tuple[float, int]:
+        """The ratio of what a move is taken to be, and how many rows wait for it."""
         if kind == "real":
-            return given(kind) if size > STANDS_OUT * seen.scale or abs(seen.move) > LARGE else None
+            return 1.0, 0
         if kind == "split":
-            self._split_before(at, level)
-            return given(kind, ratio=float(np.exp(-level)))
-        waits = self._wrong_level(at, trusted, level if kind == "unit" else seen.move)
+            self._rebase(at, level, volume=True)
+            return float(np.exp(-level)), 0
+        waits = self._wrong_level(at, trusted, level if kind == "unit" else float(seen.move))
         back = self.unit != 0 and abs(self.unit + level) < SMALLEST_SCALE
         if kind == "unit" and (back or waits > DECIDED_WITHIN):
             self.unit = 0.0 if back else self.unit + level
-            self.close[:at] += level
-            return given(kind, ratio=round(float(np.exp(-level)), 6))
-        return given(kind, waits=min(waits, DECIDED_WITHIN))
+            self._rebase(at, level, volume=False)
+            return round(float(np.exp(-level)), 6), 0
+        return 1.0, min(waits, DECIDED_WITHIN)
+
+    def _rows(self, at: int, waits: int) -> Days:
+        return self.rows.bars.sessions[at : at + waits]
 
     def _announced(self, at: int, seen: Seen) -> float | None:
         """The ratio of a split that was announced for about this session, if the move is that and either a
@@ -207,85 +213,42 @@ class _Judge:
         for day, ratio in self.announced.items():
             level = np.log(ratio)
             left = abs(seen.beyond_market + level)
-            near = abs(self.bars.sessions[at] - day) <= _NEAR
+            near = abs(self.rows.bars.sessions[at] - day) <= _NEAR
             fits = left <= max(ODD * seen.scale, abs(level) / 4) and left < abs(seen.beyond_market) / 2
             if near and fits:
                 return ratio
         return None
 
-    def _split_before(self, at: int, level: float) -> None:
-        self.close[:at] += level
-        self.volume[:at] -= level
+    def _rebase(self, at: int, level: float, *, volume: bool) -> None:
+        """Prices before a row move to another basis, and volumes with them."""
+        self.rows.close[self.begin : at] += level
+        if volume:
+            self.rows.volume[self.begin : at] -= level
+        self.seen_anew_until = at + WINDOW
 
     def _wrong_level(self, at: int, trusted: int, level: float) -> int:
         """How many rows from `at` on lie nearer to the wrong level than to the one before."""
-        away = (self.close[at : at + DECIDED_WITHIN + 1] - self.close[trusted]) / level
-        back = np.flatnonzero(away < 0.5)
-        return int(back[0]) if len(back) else len(away)
-
-    def _seen(self, at: int, trusted: int) -> Seen:
-        before, after = slice(max(0, at - WINDOW), max(at, 1)), slice(at + 1, at + 1 + DECIDED_WITHIN)
-        move = self.close[at] - self.close[trusted] if trusted >= 0 else np.nan
-        days = np.busday_count(*self.bars.sessions[[trusted, at]].astype("M8[D]")) if trusted >= 0 else 1
-        longer = np.sqrt(days) if days > 2 else 1.0  # a long weekend counts as a night
-        scale = float(self.usual[at]) * longer
-        lately = slice(max(0, at - FEWEST), max(at, 1))
-        usual_span, usual_volume = _median(self.span[lately]), _median(self.volume[lately])
-        nights = np.minimum(np.abs(np.diff(self.close[before]) - self.day[before][1:]), CLIPPED)
-        night = ABS_TO_STD * _mean(nights) if np.isfinite(nights).sum() >= FEWEST else _NIGHT * self.usual[at]
-        opens_at = (self.close - self.day)[at + 1 : at + 2] - self.close[at]
-        stir = _STIR * np.log1p((self.market[at : after.stop] / self.usual[at]) ** 2)
-        return Seen(
-            move=float(move),
-            beyond_market=float(move - self.market[at]),
-            scale=float(np.hypot(scale, self.market[at])),
-            night=float(move - self.day[at]),
-            night_scale=float(np.hypot(max(night, SMALLEST_SCALE / 2) * longer, self.market[at])),
-            range=float(self.span[at]),
-            at_edge=bool(
-                self.bars.close[at] >= self.bars.high[at] or self.bars.close[at] <= self.bars.low[at]
-            ),
-            span=float(np.log(self.span[at] / usual_span) - stir[0]),
-            span_spread=_spread(np.log(self.span[lately] / usual_span)),
-            volume=float(self.volume[at] - stir[0] - usual_volume),
-            volume_spread=_spread(self.volume[lately] - usual_volume),
-            unlike_adjusted=float(self.unlike_adjusted[at] - self.unlike_adjusted[trusted]),
-            after=self.close[after] - self.close[at] - self.market[after].cumsum(),
-            open_after=opens_at[0] if len(opens_at) else np.nan,
-            span_after=_mean(np.log(self.span[after] / usual_span) - stir[1:]),
-        )
-
-    def _evidence(self, seen: Seen) -> dict[str, float | str]:
-        """What was seen, for people: shares, and multiples of the usual."""
-        found = {
-            "move": np.expm1(seen.move),
-            "usual_days": abs(seen.beyond_market) / seen.scale,
-            "before_the_open": seen.night / seen.move,
-            "range_times": np.exp(seen.span),
-            "volume_times": np.exp(seen.volume),
-            "adj_close_move": np.expm1(seen.move - seen.unlike_adjusted),
-            "market_move": np.expm1(seen.move - seen.beyond_market),
-            "taken_back": -seen.after[0] / seen.move if len(seen.after) else np.nan,
-        }
-        said: dict[str, float | str] = {
-            name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)
-        }
-        return said | {"sessions_after": len(seen.after)}
+        close = self.rows.close[at : min(at + DECIDED_WITHIN + 1, self.end)]
+        back = np.flatnonzero((close - self.rows.close[trusted]) / level < 0.5)
+        return int(back[0]) if len(back) else len(close)
 
 
-def _median(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else np.nan
-
-
-def _spread(values: Values) -> float:
-    """Standard deviation about zero, by the median of the sizes."""
-    return 1.4826 * _median(np.abs(values))
-
-
-def _mean(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else np.nan
+def _evidence(seen: Seen) -> dict[str, float | str]:
+    """What was seen of a move, for people: shares, and multiples of the usual."""
+    found = {
+        "move": np.expm1(seen.move),
+        "usual_days": abs(seen.beyond_market) / seen.scale,
+        "before_the_open": seen.night / seen.move,
+        "range_times": np.exp(seen.span),
+        "volume_times": np.exp(seen.volume),
+        "adj_close_move": np.expm1(seen.move - seen.unlike_adjusted),
+        "market_move": np.expm1(seen.move - seen.beyond_market),
+        "taken_back": -seen.after[0] / seen.move,
+    }
+    said: dict[str, float | str] = {
+        name: round(float(value), 4) for name, value in found.items() if np.isfinite(value)
+    }
+    return said | {"sessions_after": int(seen.sessions_after)}
 
 
 _WORDS = {

@@ -12,18 +12,15 @@ so that none decides alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast_lib.prices.odd import Values
+from forecast_lib.prices.odd import Flags, Values
+from forecast_lib.prices.seen import Seen
 
-__all__ = ["DECIDED_WITHIN", "LEVELS", "Levels", "Seen", "posterior"]
-
-DECIDED_WITHIN = 3
-"""Sessions after an odd one; what they say decides, whatever is left open."""
+__all__ = ["LEVELS", "Levels", "posterior"]
 
 # How often, in a session. A share splits once in 6,300 sessions (21 splits of 32 companies in 17 years);
 # files of traded prices list none of them. A bad print comes once in 200 years of a share: the 70,000 rows of
@@ -107,50 +104,6 @@ _DAY, _NIGHT = 4, 3
 """Degrees of freedom of usual moves from close to close, and from close to open: news comes at night."""
 
 
-class Seen(NamedTuple):
-    """What can be observed about one move, in logs; NaN where it cannot."""
-
-    move: float
-    beyond_market: float
-    scale: float
-    """Of a usual day's move, over the time between the two rows."""
-    night: float
-    """From the close before to the open."""
-    night_scale: float
-    range: float
-    """Highest by lowest."""
-    at_edge: bool
-    """Whether the close is the highest or the lowest price of its day."""
-    span: float
-    """Range by the usual one, the market's part taken out, as of the other figures that are by the usual one.
-    """
-    span_spread: float
-    """Standard deviation of `span` on the days before: that of a thin share varies more; of `volume_spread`
-    likewise.
-    """
-    volume: float
-    """By the usual one."""
-    volume_spread: float
-    unlike_adjusted: float
-    """Move of the close less that of `adj_close`."""
-    after: Values
-    """(k,) closes of the next sessions by the close after the move, less what the market did."""
-    open_after: float
-    """The first open after it, likewise."""
-    span_after: float
-    """Mean log range of the next sessions, by the usual one."""
-
-    @property
-    def decided(self) -> bool:
-        """Whether all sessions that decide are there."""
-        return len(self.after) == DECIDED_WITHIN
-
-    @property
-    def has_stayed(self) -> bool:
-        """Whether they have all closed nearer to the new level than to the old one."""
-        return self.decided and bool((self.after / self.move > -0.5).all())
-
-
 class Levels(NamedTuple):
     """Where a story moves the close to: (levels,) logs, and how often it does in a session."""
 
@@ -174,153 +127,152 @@ LEVELS = {
 }
 
 
-def posterior(seen: Seen, can_split: bool) -> dict[str, Values]:
-    """Story -> probability of each of its LEVELS, all that was seen considered."""
-    stories = {
-        "real": _real,
-        "bad_print": _bad_print,
-        "unit": _unit,
-        **({"split": _split} if can_split else {}),
-    }
+def posterior(seen: Seen, can_split: Flags) -> dict[str, Values]:
+    """Story -> (moves, levels) the probability of each of its LEVELS, all that was seen considered.
+
+    Args:
+        can_split: (moves,) whether the ticker can; else no split is probable.
+    """
+    stories = {"real": _real, "bad_print": _bad_print, "unit": _unit, "split": _split}
     logs = {kind: LEVELS[kind].log_prior + likelihood(seen) for kind, likelihood in stories.items()}
-    total = np.logaddexp.reduce(np.concatenate(list(logs.values())))
-    return {kind: np.exp(each - total) for kind, each in logs.items()}
+    logs["split"][~can_split] = -np.inf
+    total = np.logaddexp.reduce(np.concatenate(list(logs.values()), axis=1), axis=1)
+    return {kind: np.exp(each - total[:, None]) for kind, each in logs.items()}
 
 
-# Log likelihoods of what was seen, for each level of a story; what is missing says nothing.
+# Log likelihoods of what was seen: of a story (moves, levels), of a part of it (moves,) or one for each
+# level; what is missing says nothing.
 
 
 def _real(seen: Seen) -> Values:
     """It opens anywhere between the levels, or beyond, or where it closed. Once the new level has stayed it
     may be a step too.
     """
-    size, scale = abs(seen.move), max(seen.scale, _SMALLEST_REAL_SCALE)
-    usual_days = max(abs(seen.beyond_market) / scale, 1.0)
+    size, scale = np.abs(seen.move), np.maximum(seen.scale, _SMALLEST_REAL_SCALE)
+    usual_days = np.maximum(np.abs(seen.beyond_market) / scale, 1.0)
     traded = np.log(1.5 * _TAIL / usual_days**4 / scale) + _like(np.log(seen.range / size), _WIDE_RANGE)
     traded += _mixed(_within(seen, size), _student(seen.night, seen.night_scale, _NIGHT), _OPENS_ANYWHERE)
     traded += _like(seen.volume, _HIGH_VOLUME, seen.volume_spread) + _like(seen.span_after, _WIDE_AFTER)
-    lively = float(np.hypot(1.0, 0.25 * size / seen.scale))
+    lively = np.hypot(1.0, 0.25 * size / seen.scale)
     traded += _mixed(_goes_on(seen), _goes_on(seen, lively), _CALM_AFTER)
-    if seen.has_stayed:
-        step = np.log(_STEP) + _any_size(seen, _STEP_SIZE) + _quiet_bar(seen)
-        step = step + _quiet_days(seen) + _goes_on(seen)
-        traded = np.logaddexp(traded, step)
-    return np.array([traded + _adjusted(seen, 0.002)])
+    step = np.log(_STEP) + _any_size(seen, _STEP_SIZE) + _quiet_bar(seen)
+    step = step + _quiet_days(seen) + _goes_on(seen)
+    traded = np.where(seen.has_stayed, np.logaddexp(traded, step), traded)
+    return (traded + _adjusted(seen, 0.002))[:, None]
 
 
 def _bad_print(seen: Seen) -> Values:
     """The whole bar is off, or its close (and the high or low that it makes) alone; not where the next
     sessions all say the same.
     """
-    if seen.has_stayed:
-        return np.array([-np.inf])
     close_alone = _student(seen.night, seen.night_scale, _NIGHT)
-    close_alone = close_alone + _like(np.log(seen.range / abs(seen.move)), _RANGE_OF_CLOSE)
-    close_alone += np.log(_CLOSES_AT_EDGE_IF_WRONG[seen.at_edge] / _CLOSES_AT_EDGE[seen.at_edge])
+    close_alone = close_alone + _like(np.log(seen.range / np.abs(seen.move)), _RANGE_OF_CLOSE)
+    edges = np.log(np.divide(_CLOSES_AT_EDGE_IF_WRONG, _CLOSES_AT_EDGE))
+    close_alone += edges[seen.at_edge.astype(np.intp)]
     bar = _mixed(_quiet_bar(seen), close_alone, 0.5)
     story = _any_size(seen, _PRINT_SIZE) + bar + _quiet_days(seen)
-    return np.array([story + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)])
+    story = story + _goes_on_or_back(seen, _PRINT_STAYS) + _adjusted(seen, 0.2)
+    return np.where(seen.has_stayed, -np.inf, story)[:, None]
 
 
 def _unit(seen: Seen) -> Values:
-    bar = _opens_at(LEVELS["unit"].move, seen) + _quiet_bar(seen)
-    return bar + _quiet_days(seen) + _goes_on_or_back(seen, _UNIT_STAYS_ON) + _adjusted(seen, 0.2)
+    bar = _opens_at(LEVELS["unit"].move, seen) + _quiet_bar(seen)[:, None]
+    bar = bar + _quiet_days(seen)[:, None] + _goes_on_or_back(seen, _UNIT_STAYS_ON)[:, None]
+    return bar + _adjusted(seen, 0.2)[:, None]
 
 
 def _split(seen: Seen) -> Values:
     """A usual day, with so many more shares traded (where the source counts the new ones)."""
     levels = LEVELS["split"].move
-    bar = _opens_at(levels, seen) + _quiet_bar(seen) + _like(seen.span_after, _QUIET_AFTER)
-    told, untold = (
-        _like(seen.volume + shares, _QUIET_VOLUME, seen.volume_spread) for shares in (levels, 0.0)
-    )
-    return bar + _mixed(told, untold, _VOLUME_SCALED) + _goes_on(seen) + _adjusted(seen, 0.3)
+    bar = _opens_at(levels, seen) + _quiet_bar(seen)[:, None] + _like(seen.span_after, _QUIET_AFTER)[:, None]
+    spread = seen.volume_spread[:, None]
+    told, untold = (_like(seen.volume[:, None] + shares, _QUIET_VOLUME, spread) for shares in (levels, 0.0))
+    bar = bar + _mixed(told, untold, _VOLUME_SCALED)
+    return bar + _goes_on(seen)[:, None] + _adjusted(seen, 0.3)[:, None]
 
 
-def _any_size(seen: Seen, mean: float) -> float:
-    return float(-abs(seen.move) / mean - np.log(2 * mean))
+def _any_size(seen: Seen, mean: float) -> Values:
+    return -np.abs(seen.move) / mean - np.log(2 * mean)
 
 
 def _opens_at(levels: Values, seen: Seen) -> Values:
     """A usual night from the new level; where there is no open, a usual day."""
-    if np.isfinite(seen.night):
-        return _student(seen.night - levels, seen.night_scale, _NIGHT)
-    return _student(seen.beyond_market - levels, seen.scale, _DAY)
+    night = _student(seen.night[:, None] - levels, seen.night_scale[:, None], _NIGHT)
+    day = _student(seen.beyond_market[:, None] - levels, seen.scale[:, None], _DAY)
+    return np.where(np.isfinite(seen.night)[:, None], night, day)
 
 
 def _quiet_bar(seen: Seen) -> Values:
     return _like(seen.span, _QUIET_RANGE, seen.span_spread) + _within(seen, np.inf)
 
 
-def _within(seen: Seen, size: float) -> float:
+def _within(seen: Seen, size: Values | float) -> Values:
     """The close is anywhere within the range around the open, as far as a move of that size allows."""
     width = 2 * np.fmin(seen.range, 0.65 * size)
-    return -float(np.log(width)) if np.isfinite(seen.night) and np.isfinite(width) else 0.0
+    return np.where(np.isfinite(seen.night) & np.isfinite(width), -np.log(width), 0.0)
 
 
-def _quiet_days(seen: Seen) -> float:
+def _quiet_days(seen: Seen) -> Values:
     """The usual volume, and days after as any others."""
-    return float(_like(seen.volume, _QUIET_VOLUME, seen.volume_spread) + _like(seen.span_after, _QUIET_AFTER))
+    return _like(seen.volume, _QUIET_VOLUME, seen.volume_spread) + _like(seen.span_after, _QUIET_AFTER)
 
 
-def _adjusted(seen: Seen, without_it: float) -> float:
+def _adjusted(seen: Seen, without_it: float) -> Values:
     """Whether the file's own adjusted close made no such move.
 
     Args:
         without_it: probability of that.
     """
-    if not np.isfinite(seen.unlike_adjusted):
-        return 0.0
-    apart = abs(seen.unlike_adjusted) > 0.5 * abs(seen.move)
-    return float(np.log(without_it if apart else 1 - without_it))
+    apart = np.abs(seen.unlike_adjusted) > 0.5 * np.abs(seen.move)
+    found = np.where(apart, np.log(without_it), np.log(1 - without_it))
+    return np.where(np.isfinite(seen.unlike_adjusted), found, 0.0)
 
 
-def _goes_on(seen: Seen, times: float = 1.0) -> float:
+def _goes_on(seen: Seen, times: Values | float = 1.0) -> Values:
     """The prices that follow go on from the new level, by so many times the usual moves."""
-    total, level = 0.0, 0.0
-    for price, scale, freedom in _path(seen):
-        total += float(_student(price - level, scale * times, freedom))
-        level = price
+    total, level = np.zeros(len(seen.move)), np.zeros(len(seen.move))
+    for price, there, scale, freedom in _path(seen):
+        total += np.where(there, _student(price - level, scale * times, freedom), 0.0)
+        level = np.where(there, price, level)
     return total
 
 
-def _goes_on_or_back(seen: Seen, stays: float) -> float:
+def _goes_on_or_back(seen: Seen, stays: float) -> Values:
     """Each price that follows goes on from the wrong level, or from the one before; from there it does not
     return.
     """
-    total, level = 0.0, 0.0
-    for price, scale, freedom in _path(seen):
+    total, level = np.zeros(len(seen.move)), np.zeros(len(seen.move))
+    for price, there, scale, freedom in _path(seen):
         on = _student(price - level, scale, freedom)
-        returned = abs(level + seen.move) < 0.5 * abs(seen.move)
-        back = _student(price + seen.move, float(np.hypot(scale, seen.scale)), freedom)
-        total += float(on if returned else _mixed(on, back, stays))
-        level = price
+        returned = np.abs(level + seen.move) < 0.5 * np.abs(seen.move)
+        back = _student(price + seen.move, np.hypot(scale, seen.scale), freedom)
+        total += np.where(there, np.where(returned, on, _mixed(on, back, stays)), 0.0)
+        level = np.where(there, price, level)
     return total
 
 
-def _path(seen: Seen) -> list[tuple[float, float, int]]:
-    """The first open after the move and the closes that follow: each by the close after the move, with how
-    far it usually goes.
+def _path(seen: Seen) -> Iterator[tuple[Values, Flags, Values, int]]:
+    """The first open after the move and the closes that follow: each by the close after the move, whether it
+    is there, and how far it usually goes.
     """
-    opens = [(seen.open_after, seen.night_scale, _NIGHT)] if np.isfinite(seen.open_after) else []
-    return [*opens, *((close, seen.scale, _DAY) for close in seen.after.tolist())]
+    yield seen.open_after, np.isfinite(seen.open_after), seen.night_scale, _NIGHT
+    for place, closes in enumerate(seen.after.T):
+        yield closes, place < seen.sessions_after, seen.scale, _DAY
 
 
-def _like(value: Values | float, shape: _Shape, spread: float = 0.0) -> Values:
+def _like(value: Values, shape: _Shape, spread: Values | float = 0.0) -> Values:
     """Log density of a log ratio; of one that is known to vary more, by its own `spread`."""
-    return _student(np.asarray(value) - shape.centre, float(np.fmax(shape.spread, spread)), shape.freedom)
+    return _student(value - shape.centre, np.fmax(shape.spread, spread), shape.freedom)
 
 
-def _student(value: Values | float, scale: float, freedom: int) -> NDArray[np.float64]:
+def _student(value: Values, scale: Values, freedom: int) -> Values:
     """Log density of Student's t about zero, of standard deviation `scale`; 0 where the value is missing."""
     unit = scale * math.sqrt((freedom - 2) / freedom)
     at_centre = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(math.pi * freedom)
-    density = (
-        at_centre - np.log(unit) - (freedom + 1) / 2 * np.log1p((np.asarray(value) / unit) ** 2 / freedom)
-    )
+    density = at_centre - np.log(unit) - (freedom + 1) / 2 * np.log1p((value / unit) ** 2 / freedom)
     return np.where(np.isfinite(density), density, 0.0)
 
 
-def _mixed(first: Values | float, second: Values | float, share: float) -> Values:
+def _mixed(first: Values, second: Values, share: float) -> Values:
     """Log of a mixture: the first by its share, the second by the rest."""
-    return np.asarray(np.logaddexp(np.asarray(first) + np.log(share), np.asarray(second) + np.log1p(-share)))
+    return np.logaddexp(first + np.log(share), second + np.log1p(-share))

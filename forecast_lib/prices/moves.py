@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast_lib.prices.actions import INFERRED, WITHDRAWN, among, standing
-from forecast_lib.prices.evidence import Verdict, judge_moves, sentence
+from forecast_lib.prices.evidence import Case, Verdict, judge_moves, sentence
 from forecast_lib.prices.odd import market_moves, odd_rows
 from forecast_lib.prices.rules.rule import ROW
 from forecast_lib.prices.rules.view import Exchanges, bars_of, split_adjusted
@@ -186,26 +186,29 @@ def judged(
         bounds, ends = rows.bounds(), beside.bounds()
         market = market_moves(exchanges.of[rows.of], rows.of, rows.sessions, close) if odd.any() else close
         looked_at = answered[np.isin(answered, [*recalled, *np.unique(rows.of[odd])])]
+        cases, kept = dict[int, Case](), dict[int, Days]()
         for place in looked_at[(looked_at >= low) & (looked_at < high)].tolist():
             ticker, part = rows.tickers[place], rows.rows(slice(bounds[place], bounds[place + 1]))
-            kept = _otherwise_stored(part, beside, place)
-            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]], kept)
+            kept[place] = _otherwise_stored(part, beside, place)
+            begin = _open_since(part, beside.sessions[ends[place] : ends[place + 1]], kept[place])
             since[ticker] = begin
             if not (part.sessions[odd[bounds[place] : bounds[place + 1]]] >= begin).any():
                 continue
             calendar = exchanges.calendars[exchanges.of[place]].name
-            overruled = {day: verdict for day, verdict in said.get(ticker, {}).items() if verdict == "real"}
-            found = judge_moves(
+            cases[place] = Case(
                 bars_of(part, splits.get(ticker)),
-                can_split=can_split(ticker, calendar),
-                market_move=market[bounds[place] : bounds[place + 1]],
-                overruled=overruled,
-                announced=dict(zip(*announced.get(ticker, ((), ())), strict=True)),
+                can_split(ticker, calendar),
+                market[bounds[place] : bounds[place + 1]],
+                {day: verdict for day, verdict in said.get(ticker, {}).items() if verdict == "real"},
+                dict(zip(*announced.get(ticker, ((), ())), strict=True)),
             )
-            open_ones = [each for each in found if each.session >= begin]
+        for place, found in zip(cases, judge_moves(list(cases.values())), strict=True):
+            ticker = rows.tickers[place]
+            open_ones = [each for each in found if each.session >= since[ticker]]
             strikes += _waiting(open_ones, good, places, slice(mine[place], mine[place + 1]))
             verdicts[ticker] = tuple(
-                dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept)]) for each in open_ones
+                dataclasses.replace(each, rows=each.rows[~np.isin(each.rows, kept[place])])
+                for each in open_ones
             )
     return Judged(verdicts, since, tuple(strikes))
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from forecast_lib.prices.actions import INFERRED
 from forecast_lib.prices.checks import Before, Checked, Hold
-from forecast_lib.prices.hypotheses import DECIDED_WITHIN, LEVELS
+from forecast_lib.prices.hypotheses import LEVELS
 from forecast_lib.prices.moves import can_split
+from forecast_lib.prices.seen import DECIDED_WITHIN
 from forecast_lib.tables import typed
 
 __all__ = ["Factor", "beside_the_past", "judge_factor"]

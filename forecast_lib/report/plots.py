@@ -390,10 +390,15 @@ def draw_spark(
     low, span = min(values), (max(values) - min(values)) or 1.0
     right = width - 6 if band else width - 1
     ys = [height - 2 - (value - low) / span * (height - 4) for value in values]
-    step = (right - 2) / max(len(closes) - 1, 1)
-    line = "M" + "L".join(f"{1 + k * step:.0f} {y:.1f}" for k, y in enumerate(ys[: len(closes)]))
-    shapes = (Shape("actual", line),)
+    shapes = (Shape("actual", _spark_line(len(closes), right) % tuple(ys[: len(closes)])),)
     return (*shapes, Shape("spark", f"M{width - 3} {ys[-2]:.1f}V{ys[-1]:.1f}")) if band else shapes
+
+
+@functools.cache
+def _spark_line(count: int, right: int) -> str:
+    """A line through so many heights, which are to be filled in: a night has thousands of them."""
+    step = (right - 2) / max(count - 1, 1)
+    return "M" + "L".join(f"{1 + k * step:.0f} %.1f" for k in range(count))
 
 
 def draw_ranges(

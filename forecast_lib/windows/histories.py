@@ -345,21 +345,24 @@ def series_from(
     close = histories.figures["close"]
     if not (close.min(initial=1.0) > 0 and close.max(initial=1.0) < np.inf):  # NaN is neither
         raise ValueError("every close must be positive and finite")
-    bounds = histories.bounds().tolist()
-    parts = zip(histories.tickers, bounds[:-1], bounds[1:], strict=True)
+    none = np.broadcast_to(1.0, len(histories))
     return {
-        ticker: _series(histories, ticker, slice(low, high), splits.get(ticker), units.get(ticker))
-        for ticker, low, high in parts
+        ticker: _series(histories, ticker, slice(low, high), none, splits.get(ticker), units.get(ticker))
+        for ticker, low, high in histories.spans()
         if high > low
     }
 
 
 def _series(
-    histories: Histories, ticker: str, rows: slice, splits: _Ratios | None, units: _Ratios | None
+    histories: Histories,
+    ticker: str,
+    rows: slice,
+    none: Array,
+    splits: _Ratios | None,
+    units: _Ratios | None,
 ) -> TickerSeries:
-    sessions = histories.sessions[rows]
+    sessions, none = histories.sessions[rows], none[rows]
     values = {name: histories.figures[name][rows] for name in FIGURES}
-    none = np.broadcast_to(1.0, len(sessions))
     shares = none if splits is None else shares_since(sessions, *splits)
     divided_by = shares if units is None else shares * shares_since(sessions, *units)
     if divided_by is not none:

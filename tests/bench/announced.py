@@ -22,7 +22,8 @@ import pandas as pd
 from forecast_lib.covariates.calendar import ALWAYS, NEVER
 from forecast_lib.covariates.inputs import Dividends, Inputs
 from forecast_lib.forecast import combined_at, relative_losses
-from forecast_lib.prices.evidence import Bars, judge_moves
+from forecast_lib.prices.evidence import Case, judge_moves
+from forecast_lib.prices.seen import Bars
 from forecast_lib.windows.series import Array, TickerSeries
 from tests.bench._plants import BEFORE, FIGURES, PRICES, RATIOS, unsplit
 from tests.bench.covariates import ACTIONS, CALENDAR, STEPS, compared
@@ -60,7 +61,7 @@ def named(rows: pd.DataFrame, announced: Mapping[np.datetime64, float]) -> float
     """The ratio of the split that the last row is taken for."""
     figures = {name: rows[name].to_numpy(float) for name in (*FIGURES, "volume")}
     bars = Bars(rows["session"].to_numpy("datetime64[D]"), **figures)
-    found = judge_moves(bars, can_split=True, announced=announced)
+    (found,) = judge_moves([Case(bars, can_split=True, announced=announced)])
     return next((each.ratio for each in found if each.session == bars.sessions[-1] and each.ratio != 1), None)
 
 

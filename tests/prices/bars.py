@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import Bars
+from forecast_lib.prices.evidence import Case, Verdict, judge_moves
+from forecast_lib.prices.seen import Bars
 from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -23,6 +24,12 @@ def bars_of(rows: pd.DataFrame) -> Bars:
         for name in ("open", "high", "low", "close", "adj_close", "volume")
     )
     return Bars(rows["session"].to_numpy(), *figures)
+
+
+def verdicts_on(bars: Bars, *, can_split: bool = True, **known) -> tuple[Verdict, ...]:
+    """On the odd moves of one ticker that is judged alone."""
+    (found,) = judge_moves([Case(bars, can_split, **known)])
+    return found
 
 
 def quiet_bars(*, day: float = 0.012, after: int = 15, seed: int = 0) -> Bars:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.prices.evidence import Bars, Verdict, judge_moves, sentence
-from forecast_lib.prices.hypotheses import DECIDED_WITHIN
+from forecast_lib.prices.evidence import Case, Verdict, judge_moves, sentence
 from forecast_lib.prices.odd import market_moves, odd_rows
-from tests.prices.bars import BEFORE, bars_of, quiet_bars, real_bars, shock
+from forecast_lib.prices.seen import DECIDED_WITHIN, Bars
+from tests.prices.bars import BEFORE, bars_of, quiet_bars, real_bars, shock, verdicts_on
 from tests.whole_parquet import read_parquet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -18,7 +18,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 def judged(bars: Bars, at: int = BEFORE, **arguments) -> Verdict | None:
     """The verdict on the move into that row."""
-    found = judge_moves(bars, **({"can_split": True} | arguments))
+    found = verdicts_on(bars, **arguments)
     return next((each for each in found if each.session == bars.sessions[at]), None)
 
 
@@ -61,7 +61,7 @@ def test_rows_in_another_unit_wait_until_it_is_back(factor):
         tonight = judged(upto(bars, BEFORE + rows))
         assert (tonight.verdict, tonight.ratio) == ("unit", 1.0)
         assert tonight.rows.tolist() == bars.sessions[BEFORE : BEFORE + rows].tolist()
-    (only,) = judge_moves(bars, can_split=True)
+    (only,) = verdicts_on(bars)
     assert only.rows.tolist() == bars.sessions[BEFORE : BEFORE + DECIDED_WITHIN].tolist()
 
 
@@ -74,7 +74,7 @@ def test_a_unit_that_three_more_sessions_keep_is_the_unit_and_the_way_back_is_be
         stays = judged(upto(bars, rows))
         assert (stays.verdict, len(stays.rows), stays.ratio) == ("unit", 0, ratio)
     for rows in (back + 1, len(bars)):
-        there, again = judge_moves(upto(bars, rows), can_split=True)
+        there, again = verdicts_on(upto(bars, rows))
         assert (there.ratio, again.verdict, len(again.rows)) == (ratio, "unit", 0)
         assert (again.session, again.ratio) == (bars.sessions[back], pytest.approx(1 / ratio))
 
@@ -85,7 +85,7 @@ def test_a_move_over_missing_sessions_is_measured_by_as_many_of_them():
     missing = np.delete(np.arange(len(moved)), [BEFORE, BEFORE + 1, BEFORE + 2])
     holed = Bars(**{name: values[missing] for name, values in vars(moved).items()})
     assert judged(upto(moved, BEFORE + 4), BEFORE + 3) is not None
-    assert judge_moves(holed, can_split=True) == ()
+    assert verdicts_on(holed) == ()
 
 
 def test_a_bad_print_waits_and_is_called_one_when_the_next_close_takes_it_back():
@@ -147,7 +147,7 @@ def test_nothing_is_undecided_after_three_sessions(seed):
         quiet_bars(seed=seed), slice(at, at + int(rng.integers(1, 8))), float(np.exp(rng.normal(0, 0.8)))
     )
     for rows in range(at + 1, len(bars) + 1):
-        found = judge_moves(upto(bars, rows), can_split=True)
+        found = verdicts_on(upto(bars, rows))
         # Five sessions.
         late = [each for each in found if bars.sessions[rows - 1] >= each.session + np.timedelta64(7, "D")]
         assert "undecided" not in [each.verdict for each in late]
@@ -164,7 +164,7 @@ def test_a_step_that_stays_is_real_after_three_sessions_though_nobody_saw_it_tra
     for rows in range(1, 1 + DECIDED_WITHIN):
         assert len(judged(upto(bars, BEFORE + rows)).rows) == rows
     for rows in range(1 + DECIDED_WITHIN, 16):
-        (only,) = judge_moves(upto(bars, BEFORE + rows), can_split=True)
+        (only,) = verdicts_on(upto(bars, BEFORE + rows))
         assert (only.session, only.verdict, only.ratio, len(only.rows)) == (
             bars.sessions[BEFORE],
             "real",
@@ -184,7 +184,7 @@ def test_a_step_that_stays_and_fits_a_split_is_one(factor, ratio):
 @pytest.mark.parametrize("sessions", [1, 2, 3])
 def test_a_step_that_is_taken_back_within_three_sessions_was_a_bad_print(sessions):
     bars = scaled(quiet_bars(day=0.01), slice(BEFORE, BEFORE + sessions), 0.55)
-    (only,) = judge_moves(bars, can_split=True)
+    (only,) = verdicts_on(bars)
     assert (only.verdict, only.rows.tolist()) == (
         "bad_print",
         bars.sessions[BEFORE : BEFORE + sessions].tolist(),
@@ -193,7 +193,7 @@ def test_a_step_that_is_taken_back_within_three_sessions_was_a_bad_print(session
 
 def test_an_older_verdict_does_not_change_with_the_sessions_that_follow():
     bars = scaled(shock(quiet_bars(after=40), -0.5), slice(BEFORE + 10, BEFORE + 11), 1.4)
-    early, late = (judge_moves(upto(bars, rows), can_split=True) for rows in (BEFORE + 20, len(bars)))
+    early, late = (verdicts_on(upto(bars, rows)) for rows in (BEFORE + 20, len(bars)))
     assert [(each.session, each.verdict) for each in early] == [(each.session, each.verdict) for each in late]
     assert [each.verdict for each in late] == ["real", "bad_print"]
 
@@ -304,8 +304,34 @@ def test_only_rows_of_the_same_ticker_are_compared():
 def test_odd_rows_are_those_that_the_judge_looks_at():
     bars = scaled(shock(quiet_bars(), -0.5), slice(BEFORE + 8, BEFORE + 9), 1.4)
     odd = bars.sessions[odd_rows(np.zeros(len(bars), dtype=int), bars.close)]
-    assert set(odd) >= {each.session for each in judge_moves(bars, can_split=True)}
-    assert not len(judge_moves(quiet_bars(), can_split=True))
+    assert set(odd) >= {each.session for each in verdicts_on(bars)}
+    assert not len(verdicts_on(quiet_bars()))
+
+
+def test_tickers_that_are_judged_together_are_judged_as_if_alone():
+    """To the last bit: short pasts and missing figures, splits, units and shocks beside one another."""
+    split = scaled(shock(quiet_bars(seed=3), 0.4, BEFORE + 9), slice(0, BEFORE), 4.0, 0.25)
+    nothing = np.full(len(split), np.nan)
+    cases = [
+        Case(upto(quiet_bars(), 0), can_split=True),
+        Case(split, can_split=True, market_move=np.linspace(-0.02, 0.02, len(split))),
+        Case(split, can_split=False, overruled={split.sessions[BEFORE]: "real"}),
+        Case(upto(scaled(quiet_bars(seed=1), slice(3, 4), 1.5), 5), can_split=True),
+        Case(dataclasses.replace(split, open=nothing, volume=nothing), can_split=True),
+        Case(scaled(quiet_bars(day=0.03), slice(BEFORE, BEFORE + 2), 0.01), can_split=True),
+        Case(quiet_bars(), can_split=True),
+    ]
+    together, alone = judge_moves(cases), [judge_moves([case])[0] for case in cases]
+    assert [*map(repr, together)] == [*map(repr, alone)]
+    assert [len(found) for found in together] == [0, 2, 2, 1, 2, 1, 0]
+
+
+def test_a_move_soon_after_a_split_is_seen_as_if_the_split_had_been_recorded():
+    recorded = shock(quiet_bars(day=0.02), 0.3, BEFORE + 12)
+    split, after = verdicts_on(scaled(recorded, slice(0, BEFORE), 3.0, 1 / 3))
+    (same,) = verdicts_on(recorded)
+    assert (split.verdict, after.verdict, after.session) == ("split", "real", same.session)
+    assert after.evidence["volume_times"] == same.evidence["volume_times"] > 5
 
 
 def test_the_verdict_is_a_sentence():
@@ -318,7 +344,7 @@ def test_the_verdict_is_a_sentence():
 def test_few_rows_and_none():
     bars = quiet_bars()
     for rows in range(4):
-        assert judge_moves(upto(bars, rows), can_split=True) == ()
+        assert verdicts_on(upto(bars, rows)) == ()
     five = scaled(upto(bars, 5), slice(0, 4), 100.0)
     assert judged(five, 4).verdict in ("unit", "undecided", "split")
 
@@ -372,9 +398,7 @@ def test_the_splits_of_apples_traded_prices_are_found():
     rows = pd.read_csv(path, parse_dates=["timestamp"]).sort_values("timestamp", ignore_index=True)
     bars = bars_of(rows.rename(columns={"timestamp": "session"}).assign(adj_close=np.nan))
     found = [
-        (str(each.session)[:10], round(each.ratio))
-        for each in judge_moves(bars, can_split=True)
-        if each.verdict == "split"
+        (str(each.session)[:10], round(each.ratio)) for each in verdicts_on(bars) if each.verdict == "split"
     ]
     assert found == [("2000-06-21", 2), ("2005-02-28", 2), ("2014-06-09", 7), ("2020-08-31", 4)]
     at = int(np.searchsorted(bars.sessions, np.datetime64("2000-06-21")))
@@ -394,7 +418,7 @@ def test_the_google_training_files_closes_halve_by_a_split():
     alone = rows.assign(
         open=np.nan, high=np.nan, low=np.nan, adj_close=np.nan, close=rows["close"].astype(float)
     )
-    (halved,) = [each for each in judge_moves(bars_of(alone), can_split=True) if each.verdict != "real"]
+    (halved,) = [each for each in verdicts_on(bars_of(alone)) if each.verdict != "real"]
     assert (str(halved.session)[:10], halved.verdict, halved.ratio) == (
         "2014-03-27",
         "split",

@@ -181,6 +181,27 @@ def test_only_what_was_written_since_the_last_publication_is_read_row_by_row(
     assert read[2] == read[1]
 
 
+def test_of_a_table_that_grew_the_rows_from_a_row_group_before_the_new_ones_on_are_read(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "_ROW_GROUP", 1)
+    asked: list[tuple[Any, ...]] = []
+    whole = publication.fingerprints
+
+    def noted(*args: Any) -> publication.Fingerprints:
+        asked.append((args[2], whole(*args)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(publication, "fingerprints", noted)
+    rows = {table: reader.query(workspace, f"SELECT * FROM {table}") for table in ("prices", "forecasts")}
+    store_and_publish(workspace, 2)
+    begins, read = asked[0]
+    for table, before in rows.items():
+        now_there = len(reader.query(workspace, f"SELECT * FROM {table}"))
+        assert begins[table] == len(before) - 1 and read[table][0] == now_there - len(before) + 1
+    assert begins["schema_migrations"] == 0 < read["schema_migrations"][0]
+
+
 def test_the_checksum_of_every_block_is_known(workspace: Path) -> None:
     """DuckDB documents none: should another release count in another way, each publication would be read row
     by row, rightly and slowly.

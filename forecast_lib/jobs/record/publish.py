@@ -55,7 +55,9 @@ def _recent_closes(market: Market) -> pd.DataFrame:
     sessions = [series.sessions[-CLOSES_IN_REPORT:] for series in ends.values()]
     return pd.DataFrame(
         {
-            "ticker": np.repeat(np.array(list(ends), dtype=object), [len(each) for each in sessions]),
+            "ticker": pd.Categorical.from_codes(
+                np.repeat(np.arange(len(ends)), [len(each) for each in sessions]), list(ends)
+            ),
             "session": np.concatenate(sessions).astype("datetime64[us]"),
             "close": np.concatenate([series.close[-CLOSES_IN_REPORT:] for series in ends.values()]),
         }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecast_lib.domain import AsOf
 from forecast_lib.prices.contradiction import doubts_close
-from forecast_lib.prices.evidence import Bars
+from forecast_lib.prices.seen import Bars
 from forecast_lib.sessions import EARLIEST_SESSION, TickerCalendar
 from forecast_lib.windows.histories import Histories, Splits, shares_since
 

@@ -56,8 +56,8 @@ def part_of(whole: Offered, asked: Asked, last: dt.date, file: str) -> Offered:
     part = rows if len(chosen) == len(rows) else rows.rows(chosen)
     found = Histories(names, places[part.of], part.sessions, part.figures, part.currencies, part.currency)
     actions, refused = (frame[frame["ticker"].isin(names)] for frame in (whole.actions, whole.refused))
-    begin = {ticker: pd.Timestamp(day or dt.date.min) for ticker, day in asked.items()}
-    early = refused["session"] < refused["ticker"].map(begin)
+    begin = {ticker: pd.Timestamp(asked[ticker] or dt.date.min) for ticker in refused["ticker"].unique()}
+    early = refused["session"] < refused["ticker"].map(begin).astype("datetime64[us]")
     refused = refused_frame([refused[~early & ~(refused["session"] > pd.Timestamp(last))]])
     there, told = {*refused["ticker"], *(names[place] for place in np.unique(found.of).tolist())}, {}
     for ticker, first in asked.items():

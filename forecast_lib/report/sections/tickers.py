@@ -131,15 +131,16 @@ class _Closes(Sequence[tuple[dt.date, float]]):
 
 def closes_of(report: ReportInput) -> dict[str, Closes]:
     """The closes of each ticker, oldest first."""
-    known = report.prices.dropna(subset=["close"]) if len(report.prices) else report.prices
-    if known.empty:
+    if report.prices.empty:
         return {}
-    code, tickers = pd.factorize(known["ticker"])
+    code, tickers = pd.factorize(report.prices["ticker"])
+    values = report.prices["close"].to_numpy(float, na_value=np.nan)
     order = np.argsort(code, kind="stable")
-    ends = np.cumsum(np.bincount(code))
-    days = np.split(known["session"].to_numpy("datetime64[D]")[order], ends[:-1])
-    values = np.split(known["close"].to_numpy(float)[order], ends[:-1])
-    return {str(name): _Closes(*own) for name, *own in zip(tickers, days, values, strict=True)}
+    order = order[~np.isnan(values[order])]
+    days, values = report.prices["session"].to_numpy("datetime64[D]")[order], values[order]
+    ends = np.cumsum(np.bincount(code[order], minlength=len(tickers))).tolist()
+    spans = zip(tickers, [0, *ends], ends, strict=False)
+    return {str(name): _Closes(days[low:high], values[low:high]) for name, low, high in spans if high > low}
 
 
 def ticker_lines(

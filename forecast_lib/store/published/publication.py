@@ -14,8 +14,9 @@ snapshots before it nor the working database, which holds the same rows in a fil
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -67,6 +68,9 @@ _HEADERS, _BLOCK = 3 * 4096, 256 << 10
 
 _AT_ONCE = 16 * _BLOCK
 """Bytes."""
+
+_ROW_GROUP = 122_880
+"""Rows at most that DuckDB writes together."""
 
 Fingerprints = dict[str, tuple[int, int, int]]
 
@@ -129,8 +133,8 @@ def _built_and_audited(workspace: Path, built: Path, run_id: str, reached: Reach
     with disk_errors(workspace / PUBLISHED), _engine() as con:
         originals = _build(con, built, workspace / WORKING)
         reached("built")
-        known_good = _read_before(workspace, run_id)
-        snapshot = _audit(con, built, workspace / WORKING, originals, run_id, known_good)
+        before = _read_before(workspace, run_id)
+        snapshot = _audit(con, built, workspace / WORKING, originals, run_id, before)
         reached("audited")
         return snapshot
 
@@ -160,23 +164,25 @@ def _looking_at(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
 
 
 def fingerprints(
-    con: duckdb.DuckDBPyConnection, database: str, besides: Collection[str] = ()
+    con: duckdb.DuckDBPyConnection, database: str, begins: Mapping[str, int] | None = None
 ) -> Fingerprints:
     """Row count and two order-free hashes of each table of an attached database; reads every block of every
     table.
 
     Args:
-        besides: tables that are left out.
+        begins: of the tables that are read alone, the number of the first row that is; None for all of all.
     """
     tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = $database ORDER BY 1"
     sums: Fingerprints = {}
     for (table,) in con.execute(tables, {"database": database}).fetchall():
-        if table in besides:
+        if begins is not None and table not in begins:
             continue
         sql = (
             "SELECT count(*), coalesce(bit_xor(hash(t)), 0), coalesce(sum(hash(t)), 0) FROM"
             f' {database}."{table}" AS t'
         )
+        if begins is not None and begins[table]:
+            sql += f" WHERE rowid >= {begins[table]}"
         count, xor, total = con.execute(sql).fetchall()[0]
         sums[table] = (int(count), int(xor), int(total))
     return sums
@@ -312,19 +318,52 @@ def _blocks_are_whole(path: Path) -> bool:
     return True
 
 
-def _read_before(workspace: Path, run_id: str) -> set[str]:
-    """The tables in which no run wrote since the last publication: when that was made they were read to
-    their end. None of them where the ledger, which would tell, does not.
+@dataclass(frozen=True)
+class _ReadBefore:
+    """What an earlier publication has read to its end.
+
+    Attributes:
+        tables: those in which no run wrote since the last publication.
+        new_runs: the runs since; None where the ledger, which would tell, does not.
     """
+
+    tables: Collection[str] = ()
+    new_runs: Sequence[str] | None = None
+
+
+def _read_before(workspace: Path, run_id: str) -> _ReadBefore:
     try:
         recorded = ledger.read(workspace).runs()
     except StoreDamaged:
-        return set()
-    if run_id not in recorded:
-        return set()
+        return _ReadBefore()
     shown = published_runs(workspace)
+    if run_id not in recorded or not shown:
+        return _ReadBefore()
+    new = [run for run in recorded if run not in shown]
     old = {table for run in recorded if run in shown for table in recorded[run]["rows"]}
-    return old - {table for run in recorded if run not in shown for table in recorded[run]["rows"]}
+    return _ReadBefore(old - {table for run in new for table in recorded[run]["rows"]}, new)
+
+
+def _first_unread(con: duckdb.DuckDBPyConnection, before: _ReadBefore) -> dict[str, int]:
+    """By table that is not known to be good the first row that is to be read: of rows that only ever follow
+    others, one of the row group before the new ones, for DuckDB may have filled that up.
+    """
+    sql = """
+        SELECT table_name, bool_or(column_name = 'run_id') FROM duckdb_columns() JOIN duckdb_tables()
+            USING (database_name, table_name)
+        WHERE database_name = 'looked_at' GROUP BY 1
+    """
+    begins = dict[str, int]()
+    for table, has_run in con.execute(sql).fetchall():
+        if table in before.tables:
+            continue
+        begins[table] = 0
+        if has_run and before.new_runs is not None:
+            of_theirs = "run_id IN (SELECT unnest($runs::VARCHAR[]))"
+            first = f'SELECT min(rowid) FROM looked_at."{table}" WHERE {of_theirs}'
+            ((found,),) = con.execute(first, {"runs": list(before.new_runs)}).fetchall()
+            begins[table] = max((found or 0) - _ROW_GROUP, 0)
+    return begins
 
 
 def _audit(
@@ -333,22 +372,21 @@ def _audit(
     working: Path,
     originals: Fingerprints | None,
     run_id: str,
-    known_good: Collection[str],
+    before: _ReadBefore,
 ) -> str:
     """Open the finished file as a reader would, read it to its end and hold it against the original; name its
     snapshot.
 
     What is the same to the byte, and whole by DuckDB's checksum of every block, needs no second look at the
-    original, and of the tables that are known to be good no further one.
+    original, and what was read before no further one.
 
     Args:
         originals: where the file is a copy row by row.
-        known_good: see `_read_before`.
     """
     exact = originals is None and _same_bytes(working, built)
-    besides = known_good if exact and _blocks_are_whole(built) else ()
+    whole = exact and _blocks_are_whole(built)
     with _looking_at(con, built):
-        copies = fingerprints(con, "looked_at", besides)
+        copies = fingerprints(con, "looked_at", _first_unread(con, before) if whole else None)
         if not exact and originals is None:
             with attached(working) as other:
                 originals = fingerprints(other, "looked_at")
