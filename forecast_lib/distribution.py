@@ -102,7 +102,7 @@ def pinball(actual: Array, quantiles: Array) -> Array:
         raise ValueError(
             f"quantiles have shape {quantiles.shape}, expected {(*actual.shape, len(QUANTILES))}"
         )
-    scored = np.ascontiguousarray(quantiles).reshape(-1, len(QUANTILES))[:, _SCORED]
+    scored = quantiles.reshape(-1, len(QUANTILES))[:, _SCORED]
     return _mean_pinball(np.ravel(actual), scored, _LEVELS[_SCORED]).reshape(actual.shape)
 
 

@@ -17,7 +17,9 @@ from chance.
 """
 
 import datetime as dt
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -42,7 +44,7 @@ _DECAY = 0.94  # of the variance, by session (RiskMetrics 1996)
 _SETTLED = 20  # sessions before the variance says something
 _SMALLEST = 1e-8  # log units of volatility: a price that stands still has none
 _DRAWN_TO_ALL = 60  # evenings of its own after which a ticker's bond with the others counts as much as theirs
-_AT_ONCE = 256  # tickers
+_AT_ONCE = 32  # tickers
 _TIE_BREAK = 1e-9  # of a score: equal moves are put in an order of chance, not of time
 
 
@@ -93,13 +95,17 @@ def places(moves: Array, tickers: Sequence[str], trusted: NDArray[np.bool_], see
             for name in tickers
         ]
     )
-    moves = moves + _TIE_BREAK * chance[:, None, :]
-    lacking = np.isnan(moves).any(axis=(1, 2))
-    if lacking.any():
-        moves[lacking] = _filled(moves[lacking], moves[trusted & ~lacking], chance[lacking])
+
+    def without_ties(some: Any) -> Array:
+        return moves[some] + _TIE_BREAK * chance[some, None, :]
+
     ranks = np.empty(moves.shape, np.intp)
     for some in _in_turn(len(moves)):
-        ranks[some] = ranked(moves[some])
+        ranks[some] = ranked(without_ties(some))
+    lacking = np.isnan(moves).any(axis=(1, 2))
+    if lacking.any():
+        complete = without_ties(trusted & ~lacking)
+        ranks[lacking] = ranked(_filled(without_ties(lacking), complete, chance[lacking]))
     return ranks
 
 
@@ -113,20 +119,27 @@ def draws(quantiles: Array, ranks: NDArray[np.intp]) -> NDArray[np.float32]:
     drawn = np.empty(ranks.shape, np.float32)
     for some in _in_turn(len(ranks)):
         prices = price_at(quantiles[some, :, None, :], PROBABILITIES[None, None, :]).astype(np.float32)
-        drawn[some] = np.take_along_axis(prices, ranks[some], axis=-1)
+        for row, own, at in zip(_rows(drawn[some]), _rows(prices), _rows(ranks[some]), strict=True):
+            row[:] = own[at]
     return drawn
 
 
 def _in_turn(tickers: int) -> Iterator[slice]:
-    """All of them, a few at once: of five thousand tickers each step between would be 200 MB."""
+    """All of them, as many at once as leave what is between the steps in the processor's own memory."""
     return (slice(first, first + _AT_ONCE) for first in range(0, tickers, _AT_ONCE))
+
+
+def _rows(values: NDArray[Any]) -> NDArray[Any]:
+    """Those along the last axis."""
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
 def ranked(values: Array) -> NDArray[np.intp]:
     """Ranks from 0 along the last axis."""
-    order = np.argsort(values, axis=-1)
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(values.shape[-1]), values.shape), axis=-1)
+    order, own = np.argsort(values, axis=-1), np.arange(values.shape[-1])
+    ranks = np.empty(order.shape, np.intp)
+    for row, at in zip(_rows(ranks), _rows(order), strict=True):
+        row[at] = own
     return ranks
 
 

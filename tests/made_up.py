@@ -59,6 +59,17 @@ def closes_only(closes, ticker="ACME") -> TickerSeries:
     return TickerSeries(ticker, sessions, absent, absent, absent, close, absent)
 
 
+def clustered(sessions: int, seed: int = 0) -> TickerSeries:
+    """Closes whose returns follow a GARCH(1,1) with weights 0.08 and 0.9, and a volatility of 1 % in the long
+    run.
+    """
+    random, variance, returns = np.random.default_rng(seed), 1e-4, []
+    for shock in random.standard_t(6, sessions) * np.sqrt(4 / 6):
+        returns.append(np.sqrt(variance) * shock)
+        variance = 0.02e-4 + 0.08 * returns[-1] ** 2 + 0.9 * variance
+    return closes_only(100 * np.exp(np.cumsum(returns)))
+
+
 def growing(sessions: int, rate: float = 0.01, ticker="ACME") -> TickerSeries:
     """Closes that rise by the same share each session, from 100."""
     return closes_only(100.0 * (1 + rate) ** np.arange(sessions), ticker)

@@ -2,7 +2,7 @@
 which have tests of their own and take most of a small run's time.
 """
 
-from pathlib import Path
+from contextlib import AbstractContextManager
 from unittest import mock
 
 from forecast_lib.config import RunConfig
@@ -13,19 +13,20 @@ from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.jobs.stages import InOrder
 from forecast_lib.store.working.store import Store
 
-__all__ = ["ingest", "market", "night"]
+__all__ = ["ingest", "market", "night", "without_pages"]
+
+_OF_PAGES = ("PagesBeside", "read_report", "show_latest")
 
 
 def ingest(config: RunConfig) -> RunSummary:
     """Prices in, stored and published."""
-    with mock.patch.multiple(
-        publish, read_report=mock.DEFAULT, write_pages=_no_page, show_latest=mock.DEFAULT
-    ):
+    with without_pages():
         return run_ingest(config, InOrder(config, lambda: config.as_of.now))
 
 
-def _no_page(config: RunConfig, _: object) -> Path:
-    return config.workspace / "reports" / "index.html"
+def without_pages() -> AbstractContextManager[object]:
+    """Runs inside the block make none."""
+    return mock.patch.multiple(publish, **dict.fromkeys(_OF_PAGES, mock.DEFAULT))
 
 
 def night(config: RunConfig) -> RunSummary:

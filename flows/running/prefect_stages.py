@@ -147,20 +147,25 @@ class PrefectStages(SideBySide):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As without Prefect, each shard a task run. Where they take their time the flow begins meanwhile: to
-        load Prefect takes a second, in which the others go on.
+        """As without Prefect, each shard a task run, which waits for nothing more where the run ends before
+        it.
         """
-        began, places = time.perf_counter(), self.begin(work, shards, arguments)
-        try:
-            self._show(name, names, list(places), self.place.at_once)
-            self._flow.meanwhile(list(places))
-            for told in self.told(places):
-                if places and time.perf_counter() - began > LONG_S:
-                    self._flow.look()
-                yield told
-        finally:
-            for future in places:  # where the run ends before it: its task runs wait for nothing more
-                future.cancel()
+        places = self.submitted(work, shards, arguments)
+        self._show(name, names, list(places), self.place.at_once)
+        self._flow.once_inside(lambda: self.open.callback(_cancel, places))
+        return self._told_meanwhile(time.perf_counter(), places)
+
+    def _told_meanwhile(
+        self, began: float, places: "dict[Future[list[Any]], int]"
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Where shards take their time the flow begins meanwhile: to load Prefect takes a second, in which
+        the others go on.
+        """
+        self._flow.meanwhile(list(places))
+        for told in self.told(places):
+            if places and time.perf_counter() - began > LONG_S:
+                self._flow.look()
+            yield told
 
     def _show(self, name: str, items: Sequence[str], works: "Sequence[Future[Any]]", at_once: int) -> None:
         """A task run for each piece of work, until the end of the run."""
@@ -172,6 +177,11 @@ class PrefectStages(SideBySide):
             self.open.enter_context(task_runs(name, items, ends, at_once))
 
         self._flow.once_inside(show)
+
+
+def _cancel(works: "Collection[Future[Any]]") -> None:
+    for work in works:
+        work.cancel()
 
 
 def _end_of(work: "Future[Any]") -> "Future[None]":

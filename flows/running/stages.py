@@ -67,7 +67,7 @@ class SideBySide(ShownInOrder):
         self.open.callback(threads.shutdown, cancel_futures=True)
         return threads.submit
 
-    def begin(
+    def submitted(
         self, work: ShardFunction, shards: Sequence[Sequence[Any]], arguments: Mapping[str, Any]
     ) -> "dict[Future[list[Any]], int]":
         """Have every shard worked on; the place of each."""
@@ -98,5 +98,5 @@ class SideBySide(ShownInOrder):
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """As they are told."""
-        return self.told(self.begin(work, shards, arguments))
+        """As they are told; they are worked on already."""
+        return self.told(self.submitted(work, shards, arguments))

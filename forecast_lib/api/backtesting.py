@@ -116,7 +116,8 @@ def _ours(
             raise UsageError(
                 f"no network could be trained: {results[0].splits[0]['reason']}; leave {OURS} out of beside"
             )
-        return [result.forecasts.replace({"model": {COMBINED: OURS}}) for result in results]
+        ours = [result.forecasts["model"].cat.rename_categories({COMBINED: OURS}) for result in results]
+        return [each.forecasts.assign(model=model) for each, model in zip(results, ours, strict=True)]
     rows = []
     for each in tested:
         span = _span(folds[each.ticker])

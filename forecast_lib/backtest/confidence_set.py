@@ -40,55 +40,56 @@ def _dropped(means: Array, centred: Array) -> Array:
     """(models,) p-values, the worst model dropped again and again.
 
     Args:
-        centred: (draws, models) mean losses of the resampled histories less `means`.
+        centred: (models, draws) mean losses of the resampled histories less `means`.
     """
-    draws, models = centred.shape
+    models, draws = centred.shape
     same = 1e-9 * np.abs(centred).max()
-    pvalues, left, highest = np.ones(models), np.ones(models, np.bool_), 0.0
-    above, spread, chance = np.zeros(models), np.zeros(models), np.zeros((draws, models))
+    pvalues, left, highest = np.ones(models), np.arange(models), 0.0
+    chance, spread = np.empty((models, draws)), np.empty(models)
+    middle, farthest = np.empty(draws), np.empty(draws)
     for count in range(models, 1, -1):
-        usual, spread[:] = means[left].mean(), 0.0
-        for draw in range(draws):
-            middle = 0.0
-            for model in range(models):
-                middle += centred[draw, model] if left[model] else 0.0
-            for model in range(models):
-                chance[draw, model] = centred[draw, model] - middle / count
-                spread[model] += chance[draw, model] ** 2
-        worst, largest = -1, -np.inf
-        for model in range(models):
-            spread[model] = np.sqrt(spread[model] / draws)
+        usual, middle[:], farthest[:] = means[left].mean(), 0.0, -np.inf
+        worst, largest = left[0], -np.inf
+        for model in left:
+            for draw in range(draws):
+                middle[draw] += centred[model, draw]
+        for model in left:
+            total = 0.0
+            for draw in range(draws):
+                chance[model, draw] = centred[model, draw] - middle[draw] / count
+                total += chance[model, draw] ** 2
+            spread[model] = np.sqrt(total / draws)
             # The same losses as the mean of all, but for rounding: neither better nor worse.
             if spread[model] <= same:
                 spread[model] = np.inf
-            above[model] = (means[model] - usual) / spread[model]
-            if left[model] and above[model] > largest:
-                worst, largest = model, above[model]
-        reached = 0
-        for draw in range(draws):
-            farthest = -np.inf
-            for model in range(models):
-                if left[model]:
-                    farthest = max(farthest, chance[draw, model] / spread[model])
-            reached += farthest >= largest
-        highest = max(highest, reached / draws)
-        pvalues[worst], left[worst] = highest, False
+            above = (means[model] - usual) / spread[model]
+            if above > largest:
+                worst, largest = model, above
+        for model in left:
+            for draw in range(draws):
+                farthest[draw] = max(farthest[draw], chance[model, draw] / spread[model])
+        highest = max(highest, (farthest >= largest).sum() / draws)
+        pvalues[worst], left = highest, left[left != worst]
     return pvalues
 
 
 def confidence_set(losses: Array, *, seed: int = 0) -> Array:
-    """(models,) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model has
-    1.
+    """(..., models) p-value of each model; those with 0.1 or more are the 90 % confidence set. The best model
+    has 1.
 
     Args:
-        losses: (times, models) in the order of time; the mean block is as long as the cube root of the number
-            of times.
+        losses: (..., times, models) in the order of time; the mean block is as long as the cube root of the
+            number of times.
 
     >>> noise = np.random.default_rng(1).standard_normal((400, 3))
     >>> (confidence_set(noise + [0.0, 0.0, 1.0]) >= 0.1).tolist()
     [True, True, False]
     """
     use_one_thread()
-    means = losses.mean(axis=0)
-    centred = _weights(len(losses), max(len(losses) ** (1 / 3), 1.0), seed) @ losses / len(losses) - means
-    return _dropped(means, centred)
+    *several, times, models = losses.shape
+    each = np.ascontiguousarray(losses).reshape(-1, times, models)
+    means, weights = each.mean(axis=1), _weights(times, max(times ** (1 / 3), 1.0), seed)
+    # One product for all: the weights are read once.
+    drawn = np.ascontiguousarray((weights @ each.swapaxes(0, 1).reshape(times, -1)).T) / times
+    centred = drawn.reshape(*means.shape, -1) - means[..., None]
+    return np.stack([_dropped(*own) for own in zip(means, centred, strict=True)]).reshape(*several, models)

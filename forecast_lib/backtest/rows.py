@@ -30,19 +30,18 @@ def backtest_rows(
         for part in ("cutoffs", "point", "sigma", "quantiles")
     )
     columns = forecast_columns(Forecasts(cutoffs, point, sigma, quantiles), series)
-    names = np.array([name for name, _ in made], dtype=object)
-    columns["model"] = np.repeat(names, [each.point.size for _, each in made])
     cutoff = np.repeat(cutoffs, point.shape[1])
+    known = np.flatnonzero(cutoff + columns["step"] < len(series))
+    columns = {name: values.take(known) for name, values in columns.items()}
+    cutoff, naive = cutoff.take(known), columns.pop("last_close")
     target = cutoff + columns["step"]
-    known = target < len(series)
-    columns = {name: values[known] for name, values in columns.items()}
-    cutoff, target = cutoff[known], target[known]
-    model, naive = columns.pop("model"), columns.pop("last_close")
+    names, code = np.unique([name for name, _ in made], return_inverse=True)
+    model = np.repeat(code.astype(np.int8), [each.point.size for _, each in made]).take(known)
     total = np.cumsum(features.variance)
     return pd.DataFrame(
         {
-            "ticker": series.ticker,
-            "model": pd.Series(model, dtype="str"),
+            "ticker": pd.Categorical.from_codes(np.zeros_like(model), [series.ticker]),
+            "model": pd.Categorical.from_codes(model, names),
             **columns,
             "target_session": series.sessions[target].astype("datetime64[us]"),
             "actual": series.close[target],

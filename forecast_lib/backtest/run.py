@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from forecast_lib.backtest.scores import Losses
+from forecast_lib.backtest.scores import NO_LOSSES, Losses
 from forecast_lib.backtest.splits import known_at
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.models.training import poolable
@@ -26,7 +26,7 @@ class TickerBacktest:
     Attributes:
         forecasts: columns of `backtest_forecasts` without the id.
         scores: columns of `backtest_scores` without the id.
-        losses: by model and step, what the averages over all tickers are made of.
+        losses: what the averages over all tickers are made of.
         splits: for each fold, or for each night of an arm that something was decided at: sessions known,
             first and last cutoff, whether a model was trained, whether it was better than the one before, and
             why there is none.
@@ -36,7 +36,7 @@ class TickerBacktest:
     ticker: str
     forecasts: pd.DataFrame
     scores: pd.DataFrame
-    losses: Losses = field(default_factory=dict)
+    losses: Losses = NO_LOSSES
     splits: list[dict[str, object]] = field(default_factory=list)
     trained_by: frozenset[str] = frozenset()
 

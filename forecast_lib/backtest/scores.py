@@ -4,10 +4,9 @@ Where the nights were replayed with several arms, each arm's pinball loss also s
 with what the difference cost.
 """
 
-import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -21,12 +20,12 @@ from forecast_lib.backtest.metrics import inside, qlike, thirds, uniform_pvalue,
 from forecast_lib.backtest.significance import compare_losses, false_discovery_rates
 from forecast_lib.backtest.tails import christoffersen, joint_loss, kupiec
 from forecast_lib.config import Arm
-from forecast_lib.distribution import expected_shortfalls, pinball, probability_below
+from forecast_lib.distribution import pinball, probability_below
 from forecast_lib.domain import QUANTILES
-from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.series import Array
 
-__all__ = ["ArmCost", "Losses", "Panels", "arm_model", "scores_of_all", "ticker_scores"]
+__all__ = ["NO_LOSSES", "ArmCost", "Losses", "Panels", "arm_model", "scores_of_all", "ticker_scores"]
 
 _REFERENCE = "garch"
 """The baseline to which whole distributions are compared; point forecasts are compared to naive."""
@@ -48,6 +47,12 @@ _MEANS = """
 """.split()
 _RATIOS = ["rmse_ratio", "pinball_per_garch", "winkler95_per_garch"]
 _VALUES = ("actual", "point", "naive", "sigma", "trailing_sigma", "realised_variance")
+_TAILS = {"01": 0.01, "025": 0.025}
+"""Levels of the lower tail by their part of a name."""
+_TESTED = """
+    dm_stat dm_pvalue cov95_low_vol cov95_mid_vol cov95_high_vol pit_pvalue
+    kupiec01_pvalue kupiec025_pvalue christoffersen01_pvalue christoffersen025_pvalue
+""".split()
 _FEWEST = 30  # times below which no confidence set is worth its name
 _TESTS = ("dm", "dm_garch", "dm_none", "kupiec01", "kupiec025", "christoffersen01", "christoffersen025")
 
@@ -76,163 +81,162 @@ class ArmCost:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """The forecasts of one ticker at one step by the models that forecast from the same cutoffs, in the order
-    of time.
+class _Cells:
+    """One ticker's forecasts by model, step and cutoff, (m, s, n) each: frames of so many small groups, or
+    arrays of one of them each, would take longer than their scores.
 
     Attributes:
-        models: (m,) names, ascending.
-        cutoff: (n,), the same for all of them.
-        actual, point, naive, sigma, trailing_sigma, realised_variance: (m, n).
-        quantiles: (m, n, len(QUANTILES)).
+        models: (m,) names, ascending. steps: (s,), ascending. cutoffs: (n,), ascending.
+        known: whether there is a forecast; elsewhere the others mean nothing.
+        quantiles: (m, s, n, len(QUANTILES)).
     """
 
-    step: int
-    models: tuple[str, ...]
-    cutoff: NDArray[np.datetime64]
+    models: NDArray[np.str_]
+    steps: NDArray[np.int64]
+    cutoffs: NDArray[np.datetime64]
+    known: NDArray[np.bool_]
     actual: Array
     point: Array
     naive: Array
     sigma: Array
     trailing_sigma: Array
     realised_variance: Array
+    es01: Array
+    es025: Array
     quantiles: Array
-
-    @functools.cached_property
-    def squared(self) -> Array:
-        return (self.point - self.actual) ** 2
-
-    @functools.cached_property
-    def squared_naive(self) -> Array:
-        return (self.naive - self.actual) ** 2
-
-    @functools.cached_property
-    def pinball(self) -> Array:
-        return pinball(self.actual, self.quantiles)
-
-    @functools.cached_property
-    def winkler95(self) -> Array:
-        return winkler(self.actual, self.quantiles, 0.95)
 
 
 Scores = dict[str, Array]
-"""By name (m,): one of each model of a block."""
-
-Losses = dict[tuple[str, int], tuple[NDArray[np.datetime64], Array]]
-"""One ticker's by model and step: cutoffs (n,), ascending, and (n, 3): the squared loss, naive's squared loss
-and the pinball loss, in units of what the ticker's price usually moves; no cutoff where it never moves.
-"""
+"""By name (m, s), where nothing else is said: one of each model and step; NaN where there is none."""
 
 
-def _blocks(forecasts: pd.DataFrame) -> list[_Block]:
-    """One ticker's rows, by step. As arrays of several models: frames of so many small groups, or arrays of
-    one model each, would take longer than their scores.
+@dataclass(frozen=True)
+class Losses:
+    """One ticker's, in units of what its price usually moves.
+
+    Attributes:
+        axes: (m,) models, (s,) steps and (n,) cutoffs, each ascending.
+        values: (4, m, s, n) the squared loss, naive's squared loss, the pinball loss, and how many there are:
+            one or, as from everywhere at a step where the price never moves, none, and zeros.
     """
-    model, names = pd.factorize(forecasts["model"], sort=True)
-    step, cutoff = forecasts["step"].to_numpy(), forecasts["cutoff"].to_numpy()
-    order = np.lexsort((cutoff, model, step))
-    changes = np.diff(model[order], prepend=-1) | np.diff(step[order], prepend=-1)
-    same: dict[tuple[int, bytes], list[NDArray[np.intp]]] = {}
-    for rows in np.split(order, np.flatnonzero(changes)[1:]):
-        same.setdefault((int(step[rows[0]]), cutoff[rows].tobytes()), []).append(rows)
-    values = {name: forecasts[name].to_numpy() for name in _VALUES}
-    quantiles = np.ascontiguousarray(forecasts[list(QUANTILE_COLUMNS)].to_numpy())
-    blocks = []
-    for (at, _), parts in same.items():
-        rows = np.stack(parts)
-        models = tuple(str(names[each]) for each in model[rows[:, 0]])
-        own = {name: each[rows] for name, each in values.items()}
-        blocks.append(_Block(at, models, cutoff[rows[0]], **own, quantiles=quantiles[rows]))
-    return blocks
+
+    axes: tuple[NDArray[Any], ...]
+    values: Array
+
+
+NO_LOSSES = Losses(
+    (np.empty(0, str), np.empty(0, np.int64), np.empty(0, "datetime64[us]")), np.empty((4, 0, 0, 0))
+)
+
+
+def _cells(forecasts: pd.DataFrame) -> _Cells:
+    """One ticker's rows, in whatever order."""
+    model = pd.Categorical(forecasts["model"])
+    step, steps = pd.factorize(forecasts["step"].to_numpy(), sort=True)
+    cutoff, cutoffs = pd.factorize(forecasts["cutoff"].to_numpy(), sort=True)
+    row = np.full((len(model.categories), len(steps), len(cutoffs)), -1)
+    row[model.codes, step, cutoff] = np.arange(len(forecasts))
+
+    def taken(names: Sequence[str]) -> dict[str, Array]:
+        return {name: forecasts[name].to_numpy().take(row) for name in names}
+
+    levels = np.stack([*taken(QUANTILE_COLUMNS).values()])
+    return _Cells(
+        np.array(model.categories, str),
+        steps,
+        cutoffs,
+        row >= 0,
+        **taken((*_VALUES, *SHORTFALL_COLUMNS)),
+        quantiles=np.moveaxis(levels, 0, -1),
+    )
 
 
 def _ratio(value: float, base: float) -> float:
     return value / base if base > 0 else math.nan
 
 
-def _ratios(values: Array, bases: Array) -> Array:
+def _ratios(values: Array, bases: NDArray[Any]) -> Array:
     return np.divide(values, bases, out=np.full(values.shape, math.nan), where=bases > 0)
 
 
-def _shares(hits: NDArray[np.bool_], of: NDArray[np.bool_]) -> Array:
-    """(m,): of the places that count, the share of hits; NaN where none counts."""
-    return _ratios((hits & of).sum(axis=1).astype(float), of.sum(axis=1).astype(float))
-
-
-def _point_scores(block: _Block) -> Scores:
-    actual, point, naive = block.actual, block.point, block.naive
-    moved = actual != naive
+def _each(cells: _Cells) -> Scores:
+    """(m, s, n) each: what is added up over cutoffs, those of `Losses` first."""
+    actual, point, naive, quantiles = cells.actual, cells.point, cells.naive, cells.quantiles
+    moved, returns = actual != naive, actual / naive - 1
     called = moved & (point != naive)  # a forecast of "no change" calls no direction
-    stat, pvalue = compare_losses(block.squared, block.squared_naive, block.step)
-    rmse, rmse_naive = np.sqrt(block.squared.mean(axis=1)), np.sqrt(block.squared_naive.mean(axis=1))
-    mae = np.abs(point - actual).mean(axis=1)
+    found = {
+        "squared": (point - actual) ** 2,
+        "squared_naive": (naive - actual) ** 2,
+        "pinball": pinball(actual, quantiles),
+        "mae": np.abs(point - actual),
+        "mae_naive": np.abs(naive - actual),
+        "called": called,
+        "direction_hit": called & (np.sign(point - naive) == np.sign(actual - naive)),
+        "moved": moved,
+        "up_share": actual > naive,
+        "winkler95": winkler(actual, quantiles, 0.95),
+        "qlike": qlike(cells.sigma, cells.realised_variance),
+        "probability": probability_below(quantiles, actual),
+        "cov80": inside(actual, quantiles, 0.8),
+        "cov95": inside(actual, quantiles, 0.95),
+        "cov99": inside(actual, quantiles, 0.99),
+    }
+    for (name, level), shortfall in zip(_TAILS.items(), (cells.es01, cells.es025), strict=True):
+        quantile = quantiles[..., QUANTILES.index(level)]
+        found[f"below{name}"] = actual < quantile
+        found[f"joint{name}"] = joint_loss(returns, quantile / naive - 1, shortfall / naive - 1, level)
+    return found
+
+
+def _summed_up(total: Scores, count: NDArray[np.int64]) -> Scores:
+    """What is a mean over the cutoffs, or made of some."""
+    mean = dict(zip(total, _ratios(np.stack([*total.values()]), count), strict=True))
+    rmse, rmse_naive = np.sqrt(mean["squared"]), np.sqrt(mean["squared_naive"])
     return {
-        "n": np.full(len(actual), actual.shape[1]),
+        **mean,
+        "n": count,
         "rmse": rmse,
-        "mae": mae,
-        "mase": _ratios(mae, np.abs(naive - actual).mean(axis=1)),
+        "mase": _ratios(mean["mae"], mean["mae_naive"]),
         "rmse_naive": rmse_naive,
         "rmse_ratio": _ratios(rmse, rmse_naive),
-        "direction_hit": _shares(np.sign(point - naive) == np.sign(actual - naive), called),
-        "up_share": _shares(actual > naive, moved),
-        "dm_stat": stat,
-        "dm_pvalue": pvalue,
+        "direction_hit": _ratios(total["direction_hit"], total["called"]),
+        "up_share": _ratios(total["up_share"], total["moved"]),
     }
 
 
-def _interval_scores(block: _Block) -> Scores:
-    actual, quantiles, step = block.actual, block.quantiles, block.step
-    inside95, third = inside(actual, quantiles, 0.95), thirds(block.trailing_sigma)
-    low, mid, high = (_shares(inside95, third == at) for at in range(3))
-    return {
-        "pinball": block.pinball.mean(axis=1),
-        "winkler95": block.winkler95.mean(axis=1),
-        "cov80": inside(actual, quantiles, 0.8).mean(axis=1),
-        "cov95": inside95.mean(axis=1),
-        "qlike": qlike(block.sigma, block.realised_variance).mean(axis=1),
-        "cov95_low_vol": low,
-        "cov95_mid_vol": mid,
-        "cov95_high_vol": high,
-        # of outcomes that do not overlap
-        "pit_pvalue": uniform_pvalue(probability_below(quantiles[:, ::step], actual[:, ::step])),
-    }
+def _tested(own: Scores, trailing_sigma: Array, step: int) -> list[Array]:
+    """(m,) each, in the order of _TESTED: of models that forecast from the same cutoffs the tests, and how
+    their intervals held by thirds of volatility.
+
+    Args:
+        own: (m, n) each, in the order of time. trailing_sigma: (n,).
+    """
+    third = (thirds(trailing_sigma)[:, None] == np.arange(3)).astype(float)
+    by_third = _ratios(own["cov95"] @ third, third.sum(axis=0))
+    passed = np.stack([own[f"below{name}"][:, ::step] > 0 for name in _TAILS])  # outcomes do not overlap
+    levels = np.array([*_TAILS.values()])[:, None]
+    return [
+        *compare_losses(own["squared"], own["squared_naive"], step),
+        *by_third.T,
+        uniform_pvalue(own["probability"][:, ::step]),
+        *kupiec(passed, levels),
+        *christoffersen(passed, levels),
+    ]
 
 
-def _tail_scores(block: _Block) -> Scores:
-    """How the lower tail held; the tests on outcomes that do not overlap."""
-    scores = {"cov99": inside(block.actual, block.quantiles, 0.99).mean(axis=1)}
-    returns = block.actual / block.naive - 1
-    for level, shortfall in zip((0.01, 0.025), expected_shortfalls(block.quantiles), strict=True):
-        name = f"{level:g}"[2:]
-        quantile = block.quantiles[..., QUANTILES.index(level)]
-        passed = block.actual < quantile
-        apart = passed[:, :: block.step]
-        losses = joint_loss(returns, quantile / block.naive - 1, shortfall / block.naive - 1, level)
-        scores |= {
-            f"below{name}": passed.mean(axis=1),
-            f"joint{name}": losses.mean(axis=1),
-            f"kupiec{name}_pvalue": kupiec(apart, level),
-            f"christoffersen{name}_pvalue": christoffersen(apart, level),
-        }
-    return scores
-
-
-def _against_reference(block: _Block, reference: _Block | None) -> Scores:
-    """Ratios to GARCH on the cutoffs of both, and the test of the pinball loss."""
-    if reference is None:
-        names = ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue")
-        return {name: np.full(len(block.models), math.nan) for name in names}
-    common, at = _common([block.cutoff, reference.cutoff]), reference.models.index(_REFERENCE)
-    ours, theirs = (np.searchsorted(each.cutoff, common) for each in (block, reference))
-    own, other = block.pinball.take(ours, axis=1), reference.pinball[at, theirs]
-    winklers = block.winkler95.take(ours, axis=1).sum(axis=1), reference.winkler95[at, theirs].sum()
-    stat, pvalue = compare_losses(own, other, block.step)
-    return {
-        "pinball_per_garch": _ratios(own.sum(axis=1), other.sum()),
-        "winkler95_per_garch": _ratios(*winklers),
-        "dm_garch_stat": stat,
-        "dm_garch_pvalue": pvalue,
-    }
+def _against_reference(cells: _Cells, losses: Array) -> Scores:
+    """Ratios of the losses (2, m, s, n), pinball and Winkler, to GARCH's on the cutoffs of both, and the test
+    of the first.
+    """
+    names = ("pinball_per_garch", "winkler95_per_garch", "dm_garch_stat", "dm_garch_pvalue")
+    found = np.full((len(names), *cells.known.shape[:2]), math.nan)
+    for garch in np.flatnonzero(cells.models == _REFERENCE):
+        for at, step in enumerate(cells.steps.tolist()):
+            for models, cutoffs in _together(cells.known[:, at] & cells.known[garch, at]):
+                own, other = _part(losses, at, models, cutoffs), losses[:, garch, at].take(cutoffs, axis=-1)
+                found[:2, models, at] = _ratios(own.sum(axis=-1), other.sum(axis=-1)[:, None])
+                found[2:, models, at] = compare_losses(own[0], other[0], step)
+    return dict(zip(names, found, strict=True))
 
 
 def _against_none(
@@ -255,51 +259,71 @@ def _against_none(
     }
 
 
-def _common(cutoffs: Sequence[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
-    """Those that are in all of them, each of which is ascending."""
-    first, *others = cutoffs
-    if all(np.array_equal(first, each) for each in others):
-        return first
-    return functools.reduce(np.intersect1d, cutoffs)
-
-
-def _in_the_set(losses: Mapping[str, tuple[NDArray[np.datetime64], Array]]) -> dict[str, float]:
-    """p-value of each model in the confidence set, from its losses by cutoff (ascending), on the cutoffs that
-    all have.
-    """
-    common = _common([cutoff for cutoff, _ in losses.values()])
-    if len(losses) < 2 or len(common) < _FEWEST:
-        return dict.fromkeys(losses, math.nan)
-    table = np.column_stack([values[np.searchsorted(cutoff, common)] for cutoff, values in losses.values()])
-    return dict(zip(losses, confidence_set(table).tolist(), strict=True))
-
-
-def _arm_scores(
-    models: Sequence[str], losses: Mapping[str, tuple[Any, Array]], arms: Mapping[str, ArmCost], step: int
-) -> dict[str, list[object]]:
+def _arm_scores(cells: _Cells, pinball: Array, arms: Mapping[str, ArmCost]) -> dict[str, NDArray[Any]]:
     """Of the models that are arms; nothing where none is."""
-    scores = dict[str, list[object]]()
-    for place, model in enumerate(models):
-        if model in arms:
-            cost = arms[model]
-            none_seconds = arms[cost.against].cpu_seconds if cost.against in arms else math.nan
-            _, none = losses.get(cost.against, (None, None))
-            for name, value in _against_none(losses[model][1], none, cost, none_seconds, step).items():
-                scores.setdefault(name, [math.nan] * len(models))[place] = value
+    scores, places = dict[str, NDArray[Any]](), cells.models.tolist()
+    for (place, model), (at, step) in itertools.product(enumerate(places), enumerate(cells.steps.tolist())):
+        known = cells.known[place, at]
+        if model not in arms or not known.any():
+            continue
+        cost = arms[model]
+        none_seconds = arms[cost.against].cpu_seconds if cost.against in arms else math.nan
+        none = pinball[places.index(cost.against), at, known] if cost.against in places else None
+        for name, value in _against_none(pinball[place, at, known], none, cost, none_seconds, step).items():
+            nowhere = np.full(cells.known.shape[:2], math.nan, object if name == "arm" else float)
+            scores.setdefault(name, nowhere)[place, at] = value
     return scores
 
 
-def _losses(blocks: Iterable[_Block]) -> Losses:
-    found: Losses = {}
-    for block in blocks:
-        moves = np.abs(block.naive - block.actual).mean(axis=1)
-        usual = block.squared_naive.mean(axis=1)
-        units = np.stack([usual, usual, moves], axis=1)
-        losses = np.stack([block.squared, block.squared_naive, block.pinball], axis=2)
-        for model, each, unit in zip(block.models, losses, units, strict=True):
-            count = len(block.cutoff) if unit.all() else 0
-            found[model, block.step] = block.cutoff[:count], each[:count] / unit
+def _in_the_set(losses: Array) -> Array:
+    """(..., m) p-value of each model in the confidence set, from its losses (..., n, m)."""
+    if losses.shape[-1] < 2 or losses.shape[-2] < _FEWEST:
+        return np.full((*losses.shape[:-2], losses.shape[-1]), math.nan)
+    return confidence_set(losses)
+
+
+def _in_the_sets(pinball: Array, known: NDArray[np.bool_]) -> Array:
+    """(m, s) p-value of each model in the confidence set of its step, on the cutoffs that all have."""
+    found, count = np.full(known.shape[:2], math.nan), known.sum(axis=-1)
+    # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
+    counted = known & (known.cumsum(axis=-1) <= count[count > 0].min())
+    alike: dict[tuple[int, ...], list[tuple[int, NDArray[np.intp], Array]]] = {}
+    for at in range(known.shape[1]):
+        there = np.flatnonzero(count[:, at])
+        losses = _part(pinball, at, there, np.flatnonzero(counted[there, at].all(axis=0))).T
+        alike.setdefault(losses.shape, []).append((at, there, losses))
+    for parts in alike.values():
+        pvalues = _in_the_set(np.stack([losses for *_, losses in parts]))
+        for (at, there, _), pvalue in zip(parts, pvalues, strict=True):
+            found[there, at] = pvalue
     return found
+
+
+def _together(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Models that forecast from the same cutoffs, and these, by their places in `known` (m, n)."""
+    same: dict[bytes, list[int]] = {}
+    for place, row in enumerate(known):
+        same.setdefault(row.tobytes(), []).append(place)
+    for models in same.values():
+        if known[models[0]].any():
+            yield np.array(models), np.flatnonzero(known[models[0]])
+
+
+def _part(values: Array, at: int, models: NDArray[np.intp], cutoffs: NDArray[np.intp]) -> Array:
+    """(..., models, cutoffs): of values (..., m, s, n) those of one step."""
+    *others, _, steps, count = values.shape
+    place = (models[:, None] * steps + at) * count + cutoffs
+    return values.reshape(*others, -1).take(place, axis=-1)
+
+
+def _losses(cells: _Cells, values: Array, scores: Mapping[str, Array]) -> Losses:
+    """Of values (3, m, s, n) as in `Losses`, but for their units."""
+    units = np.stack([scores["squared_naive"], scores["squared_naive"], scores["mae_naive"]])[..., None]
+    known = cells.known & units.all(axis=0)
+    found = np.zeros((4, *known.shape))
+    np.divide(values, units, out=found[:3], where=known)
+    found[3] = known
+    return Losses((cells.models, cells.steps, cells.cutoffs), found)
 
 
 def ticker_scores(
@@ -313,83 +337,51 @@ def ticker_scores(
         seconds: by model.
         arms: of the models that are arms of a replay, all at the same cutoffs.
     """
-    blocks = _blocks(forecasts)
-    # The last cutoffs lack their later steps. The same number for every step, and so the same resampling.
-    times = min(len(block.cutoff) for block in blocks)
-    parts = list[dict[str, Sequence[Any] | Array]]()
-    for step, found in itertools.groupby(blocks, lambda block: block.step):
-        own = list(found)
-        losses = {
-            model: (block.cutoff, values)
-            for block in own
-            for model, values in zip(block.models, block.pinball, strict=True)
-        }
-        in_set = _in_the_set(
-            {model: (losses[model][0][:times], losses[model][1][:times]) for model in sorted(losses)}
-        )
-        reference = next((block for block in own if _REFERENCE in block.models), None)
-        for block in own:
-            count = len(block.models)
-            parts.append(
-                {
-                    "ticker": [forecasts["ticker"].iloc[0]] * count,
-                    "model": block.models,
-                    "step": [step] * count,
-                    **_point_scores(block),
-                    **_interval_scores(block),
-                    **_tail_scores(block),
-                    **_against_reference(block, reference),
-                    "seconds": [seconds.get(model, 0.0) for model in block.models],
-                    "mcs_pvalue": [in_set[model] for model in block.models],
-                    **_arm_scores(block.models, losses, arms, step),
-                }
-            )
-    return _table(parts), _losses(blocks)
+    cells = _cells(forecasts)
+    each = _each(cells)
+    values, count = np.stack([*each.values()], dtype=float), cells.known.sum(axis=-1)
+    sums, tests = np.zeros(values.shape[:-1]), np.full((len(_TESTED), *count.shape), math.nan)
+    for at, step in enumerate(cells.steps.tolist()):
+        for models, cutoffs in _together(cells.known[:, at]):
+            part = _part(values, at, models, cutoffs)
+            sums[:, models, at] = part.sum(axis=-1)
+            own = dict(zip(each, part, strict=True))
+            tests[:, models, at] = _tested(own, cells.trailing_sigma[models[0], at, cutoffs], step)
+    scores: dict[str, Any] = {
+        **_summed_up(dict(zip(each, sums, strict=True)), count),
+        **dict(zip(_TESTED, tests, strict=True)),
+        **_against_reference(cells, np.stack([each["pinball"], each["winkler95"]])),
+        **_arm_scores(cells, each["pinball"], arms),
+        "mcs_pvalue": _in_the_sets(each["pinball"], cells.known),
+    }
+    table = _table(forecasts["ticker"].iloc[0], cells, scores, seconds)
+    return table, _losses(cells, values[:3], scores)
 
 
-def _table(parts: Sequence[Mapping[str, Sequence[Any] | Array]]) -> pd.DataFrame:
-    """One row a model and step, by both; NaN where a part has no such score. Of arrays: frames of lists, and
-    their sorting, take as long as the scores.
-    """
-    named = [named for part in parts for named in zip(part["model"], part["step"], strict=True)]
-    order = sorted(range(len(named)), key=named.__getitem__)
-    columns: dict[str, Array | list[Any]] = {}
-    for name in _COLUMNS:
-        values = [part.get(name, np.full(len(part["model"]), math.nan)) for part in parts]
-        if all(isinstance(each, np.ndarray) for each in values):
-            columns[name] = np.concatenate(values)[order]
-        else:
-            listed = list(itertools.chain.from_iterable(values))
-            columns[name] = [listed[place] for place in order]
-    return pd.DataFrame(columns)
+def _table(
+    ticker: str, cells: _Cells, scores: Mapping[str, NDArray[Any]], seconds: Mapping[str, float]
+) -> pd.DataFrame:
+    """One row a model and step, by both; NaN where there is no such score."""
+    there = scores["n"] > 0
+    model, step = np.nonzero(there)
+    names = cells.models[model].tolist()
+    columns = {
+        "ticker": ticker,
+        "model": names,
+        "step": cells.steps[step],
+        "seconds": [seconds.get(name, 0.0) for name in names],
+        **{name: values[there] for name, values in scores.items()},
+    }
+    return pd.DataFrame({name: columns.get(name, math.nan) for name in _COLUMNS})
 
 
-class _Panel:
-    """Losses of one model and step by cutoff, averaged over tickers."""
-
-    def __init__(self) -> None:
-        self._days = np.empty(0, "datetime64[us]")
-        self._sums, self._counts = np.empty((0, 3)), np.empty(0)
-
-    def add(self, cutoff: NDArray[np.datetime64], losses: Array) -> None:
-        """One ticker's, (n, 3)."""
-        if not np.array_equal(self._days, cutoff):
-            self._widen(cutoff)
-        at = np.searchsorted(self._days, cutoff)
-        self._sums[at] += losses
-        self._counts[at] += 1
-
-    def _widen(self, cutoff: NDArray[np.datetime64]) -> None:
-        days = np.union1d(self._days, cutoff)
-        at, sums, counts = np.searchsorted(days, self._days), np.zeros((len(days), 3)), np.zeros(len(days))
-        sums[at], counts[at] = self._sums, self._counts
-        self._days, self._sums, self._counts = days, sums, counts
-
-    def means(self) -> pd.DataFrame:
-        """Columns squared, naive and pinball by cutoff, ascending."""
-        return pd.DataFrame(
-            self._sums / self._counts[:, None], self._days, columns=["squared", "naive", "pinball"]
-        )
+def _widened(losses: Losses, axes: tuple[NDArray[Any], ...]) -> Losses:
+    """The same with room for all of these models, steps and cutoffs; itself where it has just that."""
+    if all(map(np.array_equal, losses.axes, axes)):
+        return losses
+    values = np.zeros((4, *map(len, axes)))
+    values[np.ix_(np.arange(4), *map(np.searchsorted, axes, losses.axes))] = losses.values
+    return Losses(axes, values)
 
 
 class Panels:
@@ -398,7 +390,7 @@ class Panels:
     """
 
     def __init__(self) -> None:
-        self._panels = dict[tuple[str, int], _Panel]()
+        self._sums = NO_LOSSES
         self._waiting, self._next = dict[int, Sequence[Losses]](), 0
 
     def add(self, place: int, tickers: Sequence[Losses]) -> None:
@@ -406,13 +398,26 @@ class Panels:
         self._waiting[place] = tickers
         while self._next in self._waiting:
             for losses in self._waiting.pop(self._next):
-                for key, own in losses.items():
-                    self._panels.setdefault(key, _Panel()).add(*own)
+                self._add(losses)
             self._next += 1
+
+    def _add(self, losses: Losses) -> None:
+        axes = tuple(map(np.union1d, self._sums.axes, losses.axes))
+        self._sums = _widened(self._sums, axes)
+        np.add(self._sums.values, _widened(losses, axes).values, out=self._sums.values)
 
     def means(self) -> dict[tuple[str, int], pd.DataFrame]:
         """By model and step, ascending: columns squared, naive and pinball by cutoff."""
-        return {key: self._panels[key].means() for key in sorted(self._panels)}
+        found = dict[tuple[str, int], pd.DataFrame]()
+        models, steps, cutoffs = self._sums.axes
+        for (place, model), (at, step) in itertools.product(enumerate(models), enumerate(steps)):
+            *sums, count = self._sums.values[:, place, at]
+            means = {
+                name: each[count > 0] / count[count > 0]
+                for name, each in zip(("squared", "naive", "pinball"), sums, strict=True)
+            }
+            found[str(model), int(step)] = pd.DataFrame(means, cutoffs[count > 0])
+        return found
 
 
 def _compared(panel: pd.DataFrame, other: pd.DataFrame | None, step: int) -> tuple[float, float]:
@@ -472,17 +477,15 @@ def _pooled_scores(panels: Mapping[tuple[str, int], pd.DataFrame], scores: pd.Da
         (str(model), int(step)): part for (model, step), part in scores.groupby(["model", "step"], sort=True)
     }
     rows = []
-    for step in sorted({step for _, step in panels}):
-        own = {model: panel for (model, at), panel in panels.items() if at == step}
-        in_set = _in_the_set(
-            {model: (panel.index.to_numpy(), panel["pinball"].to_numpy()) for model, panel in own.items()}
-        )
-        for model, panel in own.items():
+    for step in sorted({step for _, step in tickers}):
+        own = {model: panels[model, step] for model, at in tickers if at == step}
+        common = pd.concat([panel["pinball"] for panel in own.values()], axis=1, join="inner").to_numpy()
+        for (model, panel), in_set in zip(own.items(), _in_the_set(common), strict=True):
             chosen = tickers[model, step]
             none = _none_of(model, chosen)
             row = _pooled_row(chosen, panel, own.get(_REFERENCE), step)
             row |= _pooled_arm(chosen, tickers.get((none, step), chosen.iloc[:0]), panel, own.get(none), step)
-            rows.append({"ticker": "*", "model": model, "step": step, **row, "mcs_pvalue": in_set[model]})
+            rows.append({"ticker": "*", "model": model, "step": step, **row, "mcs_pvalue": in_set})
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(["model", "step"], ignore_index=True)
 
 

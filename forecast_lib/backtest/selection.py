@@ -203,10 +203,15 @@ class _Read:
     realised: Array
     halves: NDArray[np.intp]
 
-    def moments(self, rows: NDArray[np.bool_]) -> tuple[float, Array, Array]:
-        """Count, sums and products of some of the cutoffs."""
-        both = np.concatenate([self.columns[rows], self.realised[rows]], axis=1)
-        return float(len(both)), both.sum(axis=0), both.T @ both
+    def moments(self, count: int) -> tuple[Array, Array, Array]:
+        """Counts, sums and products of the cutoffs of each of so many half-years."""
+        both = np.concatenate([self.columns, self.realised], axis=1)
+        parts = [both[self.halves == half] for half in range(count)]
+        return (
+            np.array([float(len(part)) for part in parts]),
+            np.stack([part.sum(axis=0) for part in parts]),
+            np.stack([part.T @ part for part in parts]),
+        )
 
 
 def _read(
@@ -264,7 +269,10 @@ class _Past:
         borders = days[[len(days) - place * _HALF_YEAR for place in range(count - 1, 0, -1)]]
         read = [_read(each, names, horizon, steps, first, borders) for each in series]
         self._shape = (len(series), count)
-        self._halves = {half: made for half in range(count) if (made := _half(read, half, first_ahead))}
+        moments = [each.moments(count) for each in read]
+        self._halves = {
+            half: made for half in range(count) if (made := _half(read, moments, half, first_ahead))
+        }
 
     def known(self, inputs: Sequence[str]) -> NDArray[np.bool_]:
         """(tickers, half-years) in which any of the inputs is known."""
@@ -288,7 +296,9 @@ class _Past:
         return found
 
 
-def _half(read: Sequence[_Read], half: int, first_ahead: int) -> _Half | None:
+def _half(
+    read: Sequence[_Read], moments: Sequence[tuple[Array, Array, Array]], half: int, first_ahead: int
+) -> _Half | None:
     """Of the tickers that have cutoffs in it and elsewhere."""
     inside = [each.halves == half for each in read]
     tickers = [place for place, rows in enumerate(inside) if rows.any() and not rows.all()]
@@ -297,14 +307,15 @@ def _half(read: Sequence[_Read], half: int, first_ahead: int) -> _Half | None:
     own = [(read[place], inside[place]) for place in tickers]
     known = np.stack([each.known[rows].mean(axis=0) for each, rows in own])
     known[:, first_ahead:] = np.where(known[:, first_ahead:] > 0, 1.0, 0.0)
-    counts, sums, products = zip(*(each.moments(~rows) for each, rows in own), strict=True)
+    others = [[part.sum(axis=0) - part[half] for part in moments[place]] for place in tickers]
+    counts, sums, products = map(np.stack, zip(*others, strict=True))
     return _Half(
         np.array(tickers),
         np.repeat(np.arange(len(own)), [rows.sum() for _, rows in own]),
         np.concatenate([each.columns[rows] for each, rows in own]),
         np.concatenate([each.realised[rows] for each, rows in own]),
         known >= 0.5,
-        np.array(counts),
-        np.stack(sums),
-        np.stack(products),
+        counts,
+        sums,
+        products,
     )

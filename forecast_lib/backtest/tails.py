@@ -37,7 +37,7 @@ def joint_loss(returns: Array, value_at_risk: Array, shortfall: Array, level: fl
     )
 
 
-def _log_likelihood(ones: Array, count: Array, level: float | None = None) -> Array:
+def _log_likelihood(ones: Array, count: Array, level: float | Array | None = None) -> Array:
     """Of so many ones among so many; with the rate at which they came where no other is given."""
     rate = ones / np.maximum(count, 1) if level is None else level
     likelihood: Array = xlogy(ones, rate) + xlogy(count - ones, 1 - rate)
@@ -50,11 +50,12 @@ def _pvalue(own: Array, expected: Array, freedom: int, count: int) -> Array:
     return np.where(count > 0, chdtrc(freedom, ratio), np.nan)
 
 
-def kupiec(passed: NDArray[np.bool_], level: float) -> Array:
+def kupiec(passed: NDArray[np.bool_], level: float | Array) -> Array:
     """(...,) p-value of the test that the forecasts were passed with the probability that they gave.
 
     Args:
         passed: (..., n) whether the actual lay below, of outcomes that do not overlap.
+        level: that probability; one, or (...,).
 
     >>> kupiec(np.arange(1000) < 20, 0.01).round(4).item()
     0.0051
@@ -64,11 +65,11 @@ def kupiec(passed: NDArray[np.bool_], level: float) -> Array:
     return _pvalue(_log_likelihood(ones, every), _log_likelihood(ones, every, level), 1, count)
 
 
-def christoffersen(passed: NDArray[np.bool_], level: float) -> Array:
+def christoffersen(passed: NDArray[np.bool_], level: float | Array) -> Array:
     """(...,) p-value of the test that they were, and independently of whether the one before was.
 
     Args:
-        passed: (..., n) in the order of time.
+        passed, level: as of `kupiec`, in the order of time.
 
     >>> in_a_row = np.arange(1000) % 500 < 5
     >>> kupiec(in_a_row, 0.01).item(), (christoffersen(in_a_row, 0.01) < 1e-9).item()

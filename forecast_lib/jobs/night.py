@@ -7,7 +7,7 @@ What is written to the database is stored by the last step, all at once.
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,11 @@ from forecast_lib.jobs.record import publish
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.jobs.record.takeover import hold
 from forecast_lib.jobs.refresh import models, plan, pool
-from forecast_lib.jobs.refresh.decisions import Lineage
+from forecast_lib.jobs.refresh.decisions import Decision, Lineage
 from forecast_lib.jobs.refresh.models import Work
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.results import Night
-from forecast_lib.jobs.stages import Stages
+from forecast_lib.jobs.stages import Ended, Kept, Stages
 from forecast_lib.jobs.workspace import models_folder, price_source
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL, poolable
@@ -77,13 +77,15 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
         settings = variants, config.train, config.backtest
         series = backtests.shaped(series, *settings)
         members = backtests.members(series, *settings, config.seed)
-        trained = _trained(config, "backtest pool", members, _numbered(members), variants, stages)
+        trained = _begin_networks(config, "backtest pool", members, variants, stages)()
         pools = backtests.join_pools(members, trained, series, *settings, config.seed)
         rows, panels = _arriving(store, config), Panels()
-        tested = _backtested(config, series, variants, pools, BASELINES, rows, panels, stages)
-        tonight = results.with_problems(Night(market), backtests.problems(tested))
-        seconds = stages.seconds["backtest pool"] + stages.seconds["backtest"]
-        tonight = results.with_backtest(tonight, config, backtests.tested(tested), panels, seconds, variants)
+        tested = _begin_backtests(config, series, variants, pools, BASELINES, stages)
+        found = tested(_kept_by(config, rows, panels, config.tickers))
+        tonight = results.with_problems(Night(market), backtests.problems(found))
+        tonight = results.with_backtest(
+            tonight, config, backtests.tested(found), panels, _tested_in(stages), variants
+        )
         summary = _store_and_publish(store, config, "backtest", tonight, stages)
         return dataclasses.replace(summary, figures=backtests.figures(tonight.backtest["backtest_scores"]))
 
@@ -114,9 +116,7 @@ def made(store: Store, config: RunConfig, stages: Stages) -> Night:
     known = plan.read_lineages(store, config, asked)
     drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
     work = plan.plan_refresh(config, market, known, drifted, log)
-    pools = _pools(config, market, work, known, stages)
-    tonight = _refresh(config, market, plan.with_pool(work, pools.kept), pools.kept, stages)
-    tonight = _backtest(store, config, tonight, pools, stages)
+    tonight = _refresh(store, config, market, work, known, stages)
     tonight = _forecast(store, config, tonight, stages)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
@@ -174,71 +174,98 @@ def _asked_for(store: Store, market: Market, config: RunConfig, listed: Sequence
     return results.with_ends(store, renames.under_new_names(market, config), config)
 
 
+_NOTHING_SELECTED = Selection()
+
+
 @dataclass(frozen=True)
-class _Pools:
-    """The pooled networks of a night.
+class _Anew:
+    """From what tickers are fitted anew: the pool that is there, or the networks to train for it.
 
     Attributes:
-        kept: from which tickers are fitted anew; None where none is.
-        series: those to be fitted anew, as their backtest reads them.
-        past: the pools of their backtest, as `backtests.join_pools` makes them.
-        seconds: the share of the backtest's networks in the time of training.
+        stored: the pool, where it still serves.
+        series: those that a new one learns from, with what was selected for it.
+        members: its networks.
     """
 
-    kept: KeptPool | Problem | None = None
+    stored: KeptPool | None = None
     series: Sequence[TickerSeries] = ()
-    past: Sequence[Sequence[DayPool]] = ((),)
-    seconds: float = 0.0
+    selection: Selection = _NOTHING_SELECTED
+    members: Sequence[Member] = ()
 
 
 def _numbered(members: Sequence[Member]) -> list[str]:
     return [f"network {place + 1} of {len(members)}" for place in range(len(members))]
 
 
-def _trained(
+def _begin_networks(
     config: RunConfig,
     stage: str,
     members: Sequence[Member],
-    names: Sequence[str],
     variants: tuple[ModelConfig, ...],
     stages: Stages,
-) -> list[TrainedMember]:
+) -> Ended:
     shards = [(member,) for member in members]
     same: dict[str, Any] = {"models": variants, "train": config.train, "seed": config.seed}
-    return stages.spread(stage, backtests.train_pool_shard, shards, names, **same)
+    return stages.begin(stage, backtests.train_pool_shard, shards, _numbered(members), **same)
 
 
-def _pools(
-    config: RunConfig, market: Market, work: Sequence[Work], known: dict[str, Lineage], stages: Stages
-) -> _Pools:
-    """Tonight's pool and those of the backtest, all their networks side by side."""
+def _refresh(
+    store: Store,
+    config: RunConfig,
+    market: Market,
+    work: Sequence[Work],
+    known: dict[str, Lineage],
+    stages: Stages,
+) -> Night:
+    """Models refreshed, and the method of those that are fitted anew tried on their own past.
+
+    What can be worked on is begun at once, so that no worker waits: the backtest's networks train beside
+    tonight's and beside tickers' own parts, its first tickers are tested beside the last own parts.
+    """
+    config = dataclasses.replace(config, backtest=_by_folds(config))
+    model, train, settings = config.model, config.train, ((config.model,), config.train, config.backtest)
     anew = [each for each in work if each.decision.action == "retrain"]
-    if not anew:
-        return _Pools()
-    series, selection, own = list[TickerSeries](), Selection(), list[Member]()
-    model, train, seed = config.model, config.train, config.seed
-    decisions = [each.decision for each in anew]
-    stored = pool.stored_pool(config, market, known.get(POOL, Lineage()), decisions)
-    if stored is None:
-        series = pool.learners(market, config.tickers, model, train)
-        selection = select(series, model)
-        day = np.datetime64(config.as_of.day)
-        own = [
-            Member(day, 0, each) for each in pool.pool_members(series, model, train, seed, selection.inputs)
-        ]
-    settings = (model,), train, _by_folds(config)
+    wanted = _anew(config, market, [each.decision for each in anew], known) if anew else _Anew()
+    own = _begin_networks(config, "pool", wanted.members, (model,), stages)
     able = [each.series for each in anew if poolable(each.series, model, train)]
-    past = backtests.shaped(able, *settings)
-    members = backtests.members(past, *settings, seed)
-    names = [*_numbered(own), *(f"{name} of the backtest" for name in _numbered(members))]
-    trained = _trained(config, "pool", [*own, *members], names, (model,), stages)
-    kept: KeptPool | Problem | None = stored
-    if stored is None:
+    series = backtests.shaped(able, *settings)
+    members = backtests.members(series, *settings, config.seed)
+    past = _begin_networks(config, "backtest pool", members, (model,), stages)
+    kept = _kept(config, wanted, own(), stages) if anew else None
+    refreshed = _begin_models(config, plan.with_pool(work, kept), stages)
+    pools = backtests.join_pools(members, past(), series, *settings, config.seed)
+    tested = _begin_backtests(config, series, (model,), pools, ("drift", "garch", *PARTS), stages)
+    made = refreshed()
+    if any(each.trained for each in made):
         stages.keeping()
-        fits, folder = [each.fit for each in trained[: len(own)]], models_folder(config.workspace)
-        kept = pool.keep_pool(fits, series, model, train, seed, folder, selection)
-    pools = backtests.join_pools(members, trained[len(own) :], past, *settings, seed)
-    return _Pools(kept, past, pools, stages.seconds["pool"] * len(members) / max(len(trained), 1))
+    tonight = results.keep_models(config, market, made, kept if isinstance(kept, KeptPool) else None)
+    rows, panels = _arriving(store, config), Panels()
+    found = tested(_kept_by(config, rows, panels, results.fitted_anew(tonight)))
+    return results.with_backtest(tonight, config, backtests.tested(found), panels, _tested_in(stages))
+
+
+def _anew(
+    config: RunConfig, market: Market, decisions: Sequence[Decision], known: dict[str, Lineage]
+) -> _Anew:
+    stored = pool.stored_pool(config, market, known.get(POOL, Lineage()), decisions)
+    if stored is not None:
+        return _Anew(stored)
+    series = pool.learners(market, config.tickers, config.model, config.train)
+    selection, day = select(series, config.model), np.datetime64(config.as_of.day)
+    members = pool.pool_members(series, config.model, config.train, config.seed, selection.inputs)
+    return _Anew(None, series, selection, [Member(day, 0, each) for each in members])
+
+
+def _kept(
+    config: RunConfig, wanted: _Anew, trained: Sequence[TrainedMember], stages: Stages
+) -> KeptPool | Problem:
+    if wanted.stored is not None:
+        return wanted.stored
+    stages.keeping()
+    fits, folder = [each.fit for each in trained], models_folder(config.workspace)
+    return pool.keep_pool(
+        fits, wanted.series, config.model, config.train, config.seed, folder, wanted.selection
+    )
 
 
 def _by_folds(config: RunConfig) -> BacktestConfig:
@@ -246,36 +273,22 @@ def _by_folds(config: RunConfig) -> BacktestConfig:
     return dataclasses.replace(config.backtest, arms=())
 
 
-def _refresh(
-    config: RunConfig, market: Market, work: Sequence[Work], kept: KeptPool | Problem | None, stages: Stages
-) -> Night:
+def _begin_models(config: RunConfig, work: Sequence[Work], stages: Stages) -> Ended:
     shards = plan.shards(work, config, light=all(each.start is None for each in work))
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
-    refreshed = stages.spread("models", models.refresh_shard, shards, names, **arguments)
-    if any(each.trained for each in refreshed):
-        stages.keeping()
-    return results.keep_models(config, market, refreshed, kept if isinstance(kept, KeptPool) else None)
+    return stages.begin("models", models.refresh_shard, shards, names, **arguments)
 
 
-def _backtested(
+def _begin_backtests(
     config: RunConfig,
     series: Sequence[TickerSeries],
     variants: tuple[ModelConfig, ...],
     pools: Sequence[Sequence[DayPool]],
     baselines: Sequence[str],
-    rows: Arriving,
-    panels: Panels,
     stages: Stages,
-) -> list[backtests.Result]:
-    """Each ticker's backtest, in shards; forecasts go to `rows` as they come, losses to `panels`."""
-
-    def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
-        if (found := backtests.rows_of(made, config.run_id)) is not None:
-            rows.add(found)
-        panels.add(place, [each.losses for each in backtests.tested(made)])
-        return backtests.without_rows(made)
-
+) -> Ended:
+    """Each ticker's backtest, in shards."""
     same: dict[str, Any] = {
         "models": variants,
         "pools": pools,
@@ -286,29 +299,35 @@ def _backtested(
     }
     shards = plan.shards(series, config)
     names = [plan.label([each.ticker for each in shard]) for shard in shards]
-    return stages.spread("backtest", backtests.backtest_shard, shards, names, keep, **same)
+    return stages.begin("backtest", backtests.backtest_shard, shards, names, **same)
+
+
+def _kept_by(config: RunConfig, rows: Arriving, panels: Panels, tickers: Collection[str]) -> Kept:
+    """Of the backtests of some tickers forecasts go to `rows` as they come, losses to `panels`."""
+
+    def keep(place: int, made: list[backtests.Result]) -> list[backtests.Result]:
+        made = backtests.of(made, tickers)
+        if (found := backtests.rows_of(made, config.run_id)) is not None:
+            rows.add(found)
+        panels.add(place, [each.losses for each in backtests.tested(made)])
+        return backtests.without_rows(made)
+
+    return keep
+
+
+def _tested_in(stages: Stages) -> float:
+    return stages.seconds.get("backtest pool", 0.0) + stages.seconds.get("backtest", 0.0)
 
 
 def _arriving(store: Store, config: RunConfig) -> Arriving:
     return store.arriving("backtest_forecasts", config.source.name)
 
 
-def _backtest(store: Store, config: RunConfig, tonight: Night, pools: _Pools, stages: Stages) -> Night:
-    """Of the tickers that were fitted anew: their method is tried on their own past."""
-    config = dataclasses.replace(config, backtest=_by_folds(config))
-    rows, panels, baselines = _arriving(store, config), Panels(), ("drift", "garch", *PARTS)
-    anew = results.fitted_anew(tonight)
-    series = [each for each in pools.series if each.ticker in anew]
-    tested = _backtested(config, series, (config.model,), pools.past, baselines, rows, panels, stages)
-    seconds = pools.seconds + stages.seconds.get("backtest", 0.0)
-    return results.with_backtest(tonight, config, backtests.tested(tested), panels, seconds)
-
-
 def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
     asked = with_before(store, config, results.to_forecast(tonight, config), tonight.market)
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
-    answers = stages.spread("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)
+    answers = stages.begin("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)()
     return results.with_forecasts(tonight, config, asked, answers)
 
 
@@ -316,19 +335,25 @@ def _store_and_publish(
     store: Store, config: RunConfig, kind: str, tonight: Night, stages: Stages
 ) -> RunSummary:
     """The end of every run: one transaction, the ledger, the publication. The pages, which take their time,
-    are made when all is stored, while the publication is built; it is shown when they are whole.
+    are made beside all that, as soon as the run's rows are in the transaction; they and the publication are
+    shown when both are whole.
     """
+    market, notices = tonight.market, tonight.market.passed_over
     frames = results.frames(config, kind, tonight, stages.now(), stages.seconds)
     stages.say_statuses(frames["run_tickers"])
     stages.keeping()
-    with stages.single("store"):
-        publish.record(store, frames, tonight.market.clean)
-    notices, failed = tonight.market.passed_over, results.failed(frames)
     with contextlib.ExitStack() as beside:
+        pages = beside.enter_context(publish.PagesBeside(config.workspace, config.run_id))
+
+        def begin_pages(con: database.Connection) -> None:
+            pages.begin(publish.report_pages(publish.read_report(con, config, frames, market)))
+
+        with stages.single("store"):
+            publish.record(store, frames, market.clean, begin_pages)
         with stages.single("report"):
-            found = publish.read_report(store, config, frames, tonight.market)
+            failed = results.failed(frames)
             show = None if failed else beside.enter_context(store.prepared(config.run_id))
-            report = publish.write_pages(config, found)
+            report = pages.show()
         if show is None:
             return results.summary(config, frames, stages.seconds, notices=notices)
         with stages.single("publish"):

@@ -16,7 +16,7 @@ from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.jobs.record.run_log import line_of, lines_of_prices, lines_of_statuses
 from forecast_lib.prices.source import Asked, Offered, PriceSource
 
-__all__ = ["InOrder", "Kept", "ShardFunction", "Stage", "Stages", "unseen"]
+__all__ = ["Ended", "InOrder", "Kept", "ShardFunction", "Stage", "Stages", "unseen"]
 
 ShardFunction = Callable[..., list[Any]]
 """A function of the library that makes something of each item of a shard; it opens no database, so it may run
@@ -30,6 +30,19 @@ Kept = Callable[[int, list[Any]], list[Any]]
 def as_made(place: int, made: list[Any]) -> list[Any]:
     """All of it is kept."""
     return made
+
+
+class Ended(Protocol):
+    """Work on shards that was begun; called, once, to wait for its end."""
+
+    def __call__(self, keep: Kept = as_made) -> list[Any]:
+        """What the work returned, joined in the order of the shards.
+
+        Args:
+            keep: called with each shard's place and what was made of it, as soon as it is: what of it is held
+                from then on.
+        """
+        ...
 
 
 class Stage(Protocol):
@@ -63,21 +76,19 @@ class Stages(Protocol):
         """The source's answer; each ticker that is answered is shown."""
         ...
 
-    def spread(
+    def begin(
         self,
         name: str,
         work: ShardFunction,
         shards: Sequence[Sequence[Any]],
         names: Sequence[str],
-        keep: Kept = as_made,
         **arguments: Any,
-    ) -> list[Any]:
-        """Do the work on every shard, and join what it returns, in the order of the shards.
+    ) -> Ended:
+        """Have the work done on every shard, after what was begun before it; the stage is shown when its end
+        is waited for, where there is any shard.
 
         Args:
             names: of each shard, to be shown.
-            keep: called with each shard's place and what was made of it, as soon as it is: what of it is held
-                from then on.
             arguments: of the work beside its shard, the same for all.
         """
         ...
@@ -148,23 +159,31 @@ class InOrder:
         with self.counted("ingest", len(asked)) as stage:
             return source.fetch(asked, last, stage.advance)
 
-    def spread(
+    def begin(
         self,
         name: str,
         work: ShardFunction,
         shards: Sequence[Sequence[Any]],
         names: Sequence[str],
-        keep: Kept = as_made,
         **arguments: Any,
-    ) -> list[Any]:
-        """Do the work on every shard, wherever shards are `worked`, and say what was made of each ticker."""
-        made: dict[int, list[Any]] = {}
-        with self.counted(name, sum(map(len, shards))) as stage:
-            for at, items in self.worked(name, work, shards, names, arguments):
-                made[at] = items = keep(at, items)
-                stage.advance(names[at], len(shards[at]))
-                self.log(line_of(self.config.run_id, name, item) for item in items)
-        return [item for at in range(len(shards)) for item in made[at]]
+    ) -> Ended:
+        """Have the work done on every shard, wherever shards are `worked`, and say what was made of each
+        ticker when its end is waited for.
+        """
+        told = self.worked(name, work, shards, names, arguments)
+
+        def ended(keep: Kept = as_made) -> list[Any]:
+            made: dict[int, list[Any]] = {}
+            if not shards:
+                return []
+            with self.counted(name, sum(map(len, shards))) as stage:
+                for at, items in told:
+                    made[at] = items = keep(at, items)
+                    stage.advance(names[at], len(shards[at]))
+                    self.log(line_of(self.config.run_id, name, item) for item in items)
+            return [item for at in range(len(shards)) for item in made[at]]
+
+        return ended
 
     def worked(
         self,
@@ -174,7 +193,9 @@ class InOrder:
         names: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Iterator[tuple[int, list[Any]]]:
-        """Each shard's place and what was made of it, in the order in which they are done."""
+        """Each shard's place and what was made of it, in the order in which they are done; here not before it
+        is asked for.
+        """
         for at, shard in enumerate(shards):
             yield at, work(shard, **arguments)
 

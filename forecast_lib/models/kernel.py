@@ -12,7 +12,7 @@ Units are rows, the windows of a batch are columns. At each time step stand belo
 
 so that one product with `[bias; recurrent_kernel; kernel]` (1 + units + inputs, 4 * units) gives all four
 gates, and one product gives that matrix's whole gradient. The head's matrix `[bias; kernel]` meets the first
-rows of the same array.
+rows of the same array. Where nothing is learned, windows are rows and gates are columns.
 
 The equations are Keras's (gates in the order input, forget, cell, output; Adam with its defaults); tests
 compare losses, gradients and weights with Keras's own.
@@ -52,6 +52,10 @@ _SQUARE = 8  # rows and columns transposed at once; `_TILE_COLUMNS` is a multipl
 _HALF_COLUMNS = max(_TILE_COLUMNS // 2, _SQUARE)  # of a batch that is no larger: one ticker's validation
 _MOST_COLUMNS = 32  # windows worked on together: more would leave the cache
 _FUSED = ("contract",)
+# Where nothing is learned a tile is of windows, five as mostly in one ticker's validation, and of two vectors
+# of gates: ten sums too.
+_WINDOWS = 5
+_WIDE = 2 * _TILE_COLUMNS if _FEATURES.get("avx512f") else _TILE_COLUMNS
 
 
 def _compiled(function: Function) -> Function:
@@ -117,7 +121,7 @@ class _Work(NamedTuple):
     share: Float32
 
 
-def _tile_of(columns: int) -> Callable[..., None]:
+def _tile_of(rows: int, columns: int) -> Callable[..., None]:
     @intrinsic
     def tile(_: Any, c: Any, c_at: Any, c_row: Any, a: Any, a_at: Any, a_row: Any, a_column: Any, b: Any, b_at: Any, b_row: Any, depth: Any, add: Any) -> Any:  # fmt: skip  # noqa: E501
         """One tile of c = a @ b, or of c += a @ b with `add`: flat arrays, where in each it begins, and how
@@ -135,9 +139,9 @@ def _tile_of(columns: int) -> Callable[..., None]:
             c, a, b = (_data(context, builder, signature, arguments, at) for at in (0, 3, 7))
             places = [
                 _vector(builder, c, builder.add(c_at, builder.mul(c_row, index(row))), wide)
-                for row in range(_TILE_ROWS)
+                for row in range(rows)
             ]
-            factors = [builder.add(a_at, builder.mul(a_row, index(row))) for row in range(_TILE_ROWS)]
+            factors = [builder.add(a_at, builder.mul(a_row, index(row))) for row in range(rows)]
             before, loop, done = (
                 builder.block,
                 builder.append_basic_block("depth"),
@@ -145,7 +149,7 @@ def _tile_of(columns: int) -> Callable[..., None]:
             )
             builder.branch(loop)
             builder.position_at_end(loop)
-            at, sums = builder.phi(index), [builder.phi(wide) for _ in range(_TILE_ROWS)]
+            at, sums = builder.phi(index), [builder.phi(wide) for _ in range(rows)]
             row_of_b = builder.load(
                 _vector(builder, b, builder.add(b_at, builder.mul(at, b_row)), wide), align=4
             )
@@ -158,7 +162,7 @@ def _tile_of(columns: int) -> Callable[..., None]:
                 grown.append(builder.fadd(total, builder.fmul(spread, row_of_b, flags=_FUSED), flags=_FUSED))
             following = builder.add(at, index(1))
             for phi, begin, end in zip(
-                [at, *sums], [index(0)] + [zero] * _TILE_ROWS, [following, *grown], strict=True
+                [at, *sums], [index(0)] + [zero] * rows, [following, *grown], strict=True
             ):
                 phi.add_incoming(begin, before)
                 phi.add_incoming(end, loop)
@@ -181,7 +185,8 @@ def _tile_of(columns: int) -> Callable[..., None]:
     return cast(Callable[..., None], tile)
 
 
-_tile, _half_tile = _tile_of(_TILE_COLUMNS), _tile_of(_HALF_COLUMNS)
+_tile, _half_tile = _tile_of(_TILE_ROWS, _TILE_COLUMNS), _tile_of(_TILE_ROWS, _HALF_COLUMNS)
+_answer_tile, _narrow_answer_tile = _tile_of(_WINDOWS, _WIDE), _tile_of(_WINDOWS, _TILE_COLUMNS)
 
 
 @intrinsic
@@ -697,38 +702,67 @@ def _epoch(
 
 
 @_compiled
-def _beside(
-    x: Float32, weights: Float32, width: int, states: Float32, gates: Float32, cell: Float32, read: Float32
-) -> None:
-    """The states of some windows beside each other, a column each.
+def _all_gates(gates: Float32, scale: Float32, shift: Float32) -> None:
+    for row in range(gates.shape[0]):
+        for n in range(gates.shape[1]):
+            gates[row, n] = shift[n] + scale[n] * _tanh(scale[n] * gates[row, n])
+
+
+@_compiled
+def _next_cells(gates: Float32, cells: Float32, tanh_cells: Float32) -> None:
+    units = cells.shape[1]
+    for row in range(len(cells)):
+        for n in range(units):
+            # In the order of `_next_cell`, in which the second product is the one that is rounded.
+            kept = gates[row, units + n] * cells[row, n]
+            cells[row, n] = kept + gates[row, n] * gates[row, 2 * units + n]
+            tanh_cells[row, n] = cells[row, n]
+    _all_tanh(tanh_cells.reshape(-1))
+
+
+@_compiled
+def _next_states(gates: Float32, tanh_cells: Float32, states: Float32, read: Float32) -> None:
+    units = states.shape[1]
+    for row in range(len(states)):
+        for n in range(units):
+            states[row, n] = gates[row, 3 * units + n] * tanh_cells[row, n]
+            read[row, 1 + n] = states[row, n]
+
+
+@_compiled
+def _answer(x: Float32, weights: Float32, states: Float32) -> None:
+    """A layer's states, by the sums of `_forward` turned round: a row is a window's [1; h; x], a column a
+    gate, so that a few windows fill the processor's vectors too.
 
     Args:
-        x: (time, windows, inputs), no more windows than columns.
-        weights: [bias; recurrent_kernel; kernel], `width` floats a row, flat.
-        states: (time, units, columns), to be filled.
-        gates: (5 * units * columns and more,), room to work in.
-        cell: (units * columns,) of zeros.
-        read: (1 + units + inputs, columns) of [1; h; x], all but the ones zero.
+        x: (time, windows, inputs).
+        weights: [bias; recurrent_kernel; kernel], its rows filled up to whole tiles.
+        states: (time, windows, units), to be filled.
     """
-    units, columns, inputs = states.shape[1], states.shape[2], x.shape[2]
-    size, flat = units * columns, read.reshape(-1)
-    i, f, g = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size]
-    o, tanh_cell = gates[3 * size : 4 * size], gates[4 * size : 5 * size]
-    for t in range(len(x)):
-        for n in range(inputs):
-            for window in range(x.shape[1]):
-                read[1 + units + n, window] = x[t, window, n]
-        _product(
-            gates, 0, columns, 4 * units, columns, weights, 0, 1, width, flat, 0, columns, len(read), False
-        )
-        _all_sigmoid(gates[: 2 * size])
-        _all_tanh(g)
-        _all_sigmoid(o)
-        _next_cell(i, f, g, cell, cell)
-        state = states[t].reshape(-1)
-        _next_state(o, cell, tanh_cell, state)
-        for n in range(size):
-            flat[columns + n] = state[n]
+    (depth, width), (time, windows, inputs), units = weights.shape, x.shape, states.shape[2]
+    rows, whole = windows + -windows % _WINDOWS, width - width % _WIDE
+    read, gates = np.zeros((rows, depth), np.float32), np.zeros((rows, width), np.float32)
+    cells, tanh_cells = np.zeros((rows, units), np.float32), np.zeros((rows, units), np.float32)
+    scale, shift = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    for n in range(width):  # sigmoid(x) = 1/2 + tanh(x / 2) / 2; of tanh(x) alone the sign of zero stays
+        scale[n], shift[n] = (1.0, -0.0) if 2 * units <= n < 3 * units else (0.5, 0.5)
+    for row in range(rows):
+        read[row, 0] = 1.0
+    c, a, b = gates.reshape(-1), read.reshape(-1), weights.reshape(-1)
+    for t in range(time):
+        for row in range(windows):
+            for n in range(inputs):
+                read[row, 1 + units + n] = x[t, row, n]
+        for at in range(0, width, _WIDE):
+            for row in range(0, rows, _WINDOWS):
+                place, factors = row * width + at, row * depth
+                if at < whole:
+                    _answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
+                else:
+                    _narrow_answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
+        _all_gates(gates, scale, shift)
+        _next_cells(gates, cells, tanh_cells)
+        _next_states(gates, tanh_cells, states[t], read)
 
 
 def layer_states(x: Float32, kernel: Float32, recurrent: Float32, bias: Float32) -> Float32:
@@ -737,21 +771,11 @@ def layer_states(x: Float32, kernel: Float32, recurrent: Float32, bias: Float32)
     A window's are the same to the bit whichever others stand beside it.
     """
     (time, windows, inputs), units = x.shape, len(recurrent)
-    depth, width = 1 + units + inputs, _up(4 * units, _TILE_COLUMNS)
-    weights = _aligned(_up(depth, _TILE_ROWS), width)
-    for row, part in ((0, bias), (1, recurrent), (1 + units, kernel)):
-        weights[row : row + len(np.atleast_2d(part)), : 4 * units] = part
-    parts = []
-    for begin in range(0, windows, _MOST_COLUMNS):
-        count = min(windows - begin, _MOST_COLUMNS)
-        columns = _columns_for(count)
-        states, read = _aligned(time, units, columns), _aligned(depth, columns)
-        gates, cell = _aligned(_up(5 * units, _TILE_ROWS) * columns), _aligned(units * columns)
-        read[0] = 1.0
-        own = np.ascontiguousarray(x[:, begin : begin + count])
-        _beside(own, weights.reshape(-1), width, states, gates, cell, read)
-        parts.append(states[:, :, :count].transpose(0, 2, 1))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    weights = _aligned(1 + units + inputs, _up(4 * units, _TILE_COLUMNS))
+    np.concatenate((bias[None], recurrent, kernel), out=weights[:, : 4 * units])
+    states = np.empty((time, windows, units), np.float32)
+    _answer(np.ascontiguousarray(x, np.float32), weights, states)
+    return states
 
 
 def supports(network: Network) -> bool:
@@ -779,9 +803,8 @@ class Kernel:
         self._matrices = _places(network)
         self._clip_norm, self._steps = math.inf if clip_norm is None else clip_norm, 0
         begin, width, depth = self._matrices[-1]
-        self._state = _State(
-            *(_aligned(_up(begin + width * (depth + 2 * _TILE_ROWS), 16)) for _ in _State._fields)
-        )
+        size = _up(begin + width * (depth + 2 * _TILE_ROWS), 16)
+        self._state = _State(*_aligned(len(_State._fields), size))
         for name, part in self._parts(self._state.weights):
             part[...] = start[name]
 
@@ -822,25 +845,10 @@ class Kernel:
 
     def _parts(self, flat: Float32) -> list[tuple[str, Float32]]:
         # The network's weights by name, as views into the matrices.
-        units, parts = self._network.units, []
-        for spec in weight_specs(self._network):
-            layer, name = spec.name.split("/")
-            begin, width, depth = self._matrices[-1 if layer == "head" else int(layer.removeprefix("rnn"))]
-            matrix = flat[begin : begin + width * depth].reshape(depth, width)[:, : spec.shape[-1]]
-            by_state = name == "recurrent_kernel" or layer == "head"
-            parts.append(
-                (
-                    spec.name,
-                    (
-                        matrix[0]
-                        if name == "bias"
-                        else matrix[1 : 1 + units]
-                        if by_state
-                        else matrix[1 + units :]
-                    ),
-                )
-            )
-        return parts
+        return [
+            (name, np.ndarray(shape, np.float32, flat, begin, strides))
+            for name, shape, begin, strides in _parts_of(self._network)
+        ]
 
     def _workspace(self, batch: int) -> _Work:
         columns = _columns_for(-(-batch // -(-batch // _MOST_COLUMNS)))
@@ -904,6 +912,7 @@ def _aligned(*shape: int) -> Float32:
     return memory[begin : begin + count].reshape(shape)
 
 
+@functools.lru_cache(maxsize=8)
 def _places(network: Network) -> NDArray[np.int64]:
     """(layers + 1, 3): where each layer's matrix, then the head's, begins in flat weights, floats a row, rows
     in use.
@@ -916,3 +925,17 @@ def _places(network: Network) -> NDArray[np.int64]:
         begin, inputs = begin + _up(depth, _TILE_ROWS) * width, network.units
     places.append((begin, _up(network.outputs, _TILE_COLUMNS), 1 + network.units))
     return np.array(places, np.int64)
+
+
+@functools.lru_cache(maxsize=8)
+def _parts_of(network: Network) -> list[tuple[str, tuple[int, ...], int, tuple[int, ...]]]:
+    """Each weight's name and shape, where it begins in flat weights, and its strides, both in bytes."""
+    parts = []
+    for spec in weight_specs(network):
+        layer, name = spec.name.split("/")
+        head = layer == "head"
+        begin, width, _ = _places(network)[-1 if head else int(layer.removeprefix("rnn"))].tolist()
+        row = {"bias": 0, "recurrent_kernel": 1, "kernel": 1 if head else 1 + network.units}[name]
+        strides = (4 * width, 4)[-len(spec.shape) :]
+        parts.append((spec.name, spec.shape, 4 * (begin + row * width), strides))
+    return parts

@@ -24,12 +24,12 @@ from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.forward import outputs
 from forecast_lib.models.heads import (
     OUTPUTS_PER_STEP,
-    Standardised,
     combined,
     negative_log_likelihood,
     shrinkage_of,
 )
 from forecast_lib.models.network import Network, first_weights
+from forecast_lib.models.variant import Float32
 from forecast_lib.models.weights import Weights
 from forecast_lib.windows.common import COMMON
 from forecast_lib.windows.features import FEATURES, WARM_UP, SessionFeatures, session_features
@@ -406,25 +406,21 @@ class _Held:
 
     Attributes:
         loss: (cutoffs,) of all of them combined, mean over the known steps.
-        first_loss: of the first of them alone.
         location: (cutoffs, horizon) of all.
     """
 
     loss: Array
-    first_loss: Array
     location: Array
 
 
-def _held_out(network: Network, members: Sequence[Weights], prepared: _Prepared, horizon: int) -> _Held:
-    cutoffs = np.arange(*prepared.split.validation)
-    first, values = first_cutoff(network.lookback), prepared.features.values
-    raw = outputs(network, members, values, cutoffs, first=first)
+def _asked(network: Network, members: Sequence[Weights], prepared: _Prepared) -> list[Float32]:
+    cutoffs, first = np.arange(*prepared.split.validation), first_cutoff(network.lookback)
+    return outputs(network, members, prepared.features.values, cutoffs, first=first)
 
-    def loss_of(head: Standardised) -> Array:
-        return np.asarray(np.nanmean(negative_log_likelihood(head, prepared.scores[cutoffs]), axis=1))
 
-    head = combined(raw, horizon)
-    return _Held(loss_of(head), loss_of(combined(raw[:1], horizon)), head.location)
+def _held_out(raw: Sequence[Float32], prepared: _Prepared, horizon: int) -> _Held:
+    head, scores = combined(raw, horizon), prepared.scores[slice(*prepared.split.validation)]
+    return _Held(np.asarray(np.nanmean(negative_log_likelihood(head, scores), axis=1)), head.location)
 
 
 def _clearly_better(tuned: Array, pooled: Array) -> bool:
@@ -466,16 +462,17 @@ def train(
     prepared = _prepared(series, config, train_config, start.slopes, start.inputs)
     own_seed = ticker_seed(seed, series.ticker)
     network, members = start.network, start.members
-    before = served = _held_out(network, members, prepared, config.horizon)
-    losses = [before.loss]
+    raw = _asked(network, members, prepared)
+    before = served = _held_out(raw, prepared, config.horizon)
+    losses, first_before = [before.loss], _held_out(raw[:1], prepared, config.horizon).loss
 
     def goes_on(first: Weights) -> bool:
-        tried = _held_out(network, [first], prepared, config.horizon)
-        return _clearly_better(tried.loss, before.first_loss)
+        tried = _held_out(_asked(network, [first], prepared), prepared, config.horizon)
+        return _clearly_better(tried.loss, first_before)
 
     fits = _tuned(prepared, network, members, train_config, own_seed, series.ticker, goes_on)
     if fits[0].validation_loss:
-        after = _held_out(network, [fit.weights for fit in fits], prepared, config.horizon)
+        after = _held_out(_asked(network, [fit.weights for fit in fits], prepared), prepared, config.horizon)
         losses.append(after.loss)
         served = after if _clearly_better(after.loss, before.loss) else before
     better = served is not before

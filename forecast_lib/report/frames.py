@@ -7,7 +7,7 @@ lack a column.
 import datetime as dt
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +88,14 @@ class ReportInput:
     simulated: bool = False
 
 
-def records(frame: pd.DataFrame) -> list[Record]:
-    """The rows as dicts, every kind of missing value as `None`."""
-    names = [str(name) for name in frame.columns]
-    plain = [_plain(frame.iloc[:, at]) for at in range(len(names))]
+def records(frame: pd.DataFrame, wanted: Collection[str] | None = None) -> list[Record]:
+    """The rows as dicts, every kind of missing value as `None`.
+
+    Args:
+        wanted: columns; all that are there if not given.
+    """
+    names = [str(name) for name in frame.columns if wanted is None or name in wanted]
+    plain = [_plain(frame[name]) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)]
 
 
@@ -111,9 +115,9 @@ def group_by(rows: Sequence[Record], key: str) -> dict[Any, list[Record]]:
     return groups
 
 
-def by_ticker(frame: pd.DataFrame) -> dict[str, list[Record]]:
-    """The rows of each ticker."""
-    return group_by(records(frame), "ticker")
+def by_ticker(frame: pd.DataFrame, wanted: Collection[str] | None = None) -> dict[str, list[Record]]:
+    """The rows of each ticker, as `records`."""
+    return group_by(records(frame, wanted), "ticker")
 
 
 def day_of(value: Any) -> dt.date | None:

@@ -32,7 +32,7 @@ from forecast_lib.report.sections.charts import Charts, charts
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
 from forecast_lib.report.sections.events import Events, events
 from forecast_lib.report.sections.lately import Picture, chosen, picture
-from forecast_lib.report.sections.makers import Makers, makers
+from forecast_lib.report.sections.makers import WEIGHTS_READ, Makers, makers
 from forecast_lib.report.sections.quality import Quality, quality
 from forecast_lib.report.sections.record import TickerRecord, ticker_record
 from forecast_lib.report.sections.skill import Score, Skill, skill, ticker_scores
@@ -46,7 +46,7 @@ from forecast_lib.report.sections.tickers import (
     ticker_lines,
 )
 from forecast_lib.report.sections.tonight import Tonight, tonight
-from forecast_lib.report.words import FILTERS, cells, page_name
+from forecast_lib.report.words import FILTERS, page_name
 
 __all__ = ["INDEX", "IndexPage", "TickerPage", "pages_of", "render_recipe", "report_pages"]
 
@@ -161,7 +161,8 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
     report = known.report
     why = {each.ticker: each.text for each in changed.widths}
     run_id = known.run.run_id
-    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts", "weights")}
+    of = {name: by_ticker(getattr(report, name)) for name in ("nights", "refused", "verdicts")}
+    weights = by_ticker(report.weights, WEIGHTS_READ)
     models = {row["ticker"]: row for row in records(report.models) if row["run_id"] == run_id}
     coverage: dict[str, list[Coverage]] = {}
     for row in coverage_rows(report.coverage, "ticker"):
@@ -179,7 +180,7 @@ def _tickers(known: _Known, shown: Sequence[TickerState], changed: Changes) -> I
             record=ticker_record(name, past, coverage.get(name, ())),
             makers=makers(
                 name,
-                of["weights"].get(name, ()),
+                weights.get(name, ()),
                 known.drivers.get(name, ()),
                 scores.get(name, ()),
                 why.get(name),
@@ -248,7 +249,7 @@ def _environment() -> Environment:
     script = _source(environment, "tickers.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals.update(
-        cells=cells, glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'")
+        glossary=GLOSSARY, script=Markup(script), script_hash=Markup(f"'sha256-{digest}'")
     )
     return environment
 

@@ -4,13 +4,14 @@ import datetime as dt
 import functools
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "cells", "page_name", "percent_of", "severity", "short_day"]
+__all__ = ["FILTERS", "MISSING", "page_name", "percent_of", "severity", "short_day"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -48,13 +49,13 @@ def page_name(ticker: str) -> str:
     return f"{'_' if taken else ''}{safe}.html"
 
 
-def cells(*parts: tuple[Any, ...]) -> Markup:
+def _cells(parts: Iterable[tuple[Any, ...]]) -> Markup:
     """Cells of a table's row, each of which names itself where the table is stacked, on a phone.
 
     Args:
         parts: of each its label, its value, and its class where it is no figure.
 
-    >>> cells(("From", "a < b", ""), ("n", 3))
+    >>> _cells([("From", "a < b", ""), ("n", 3)])
     Markup('<td data-label="From">a &lt; b</td><td class="n" data-label="n">3</td>')
     """
     return Markup("".join([f"{_opened(label, *css)}{escape(value)}</td>" for label, value, *css in parts]))
@@ -66,6 +67,7 @@ def _opened(label: str, css: str = "n") -> str:
     return f'<td{named} data-label="{escape(label)}">'
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def _clip(text: str | None) -> str:
     """Text of a bearable length on one line; a dash for none."""
     line = " ".join((text or "").split())
@@ -192,6 +194,7 @@ def _short_id(identifier: str | None) -> str:
 
 FILTERS = {
     "ahead": _ahead,
+    "cells": _cells,
     "clip": _clip,
     "count": _count,
     "figure": _figure,

@@ -5,53 +5,95 @@ part.
 import os
 import re
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from forecast_lib.errors import UsageError
 from forecast_lib.report.pages import INDEX
 
-__all__ = ["REPORTS", "show_latest", "write_report"]
+__all__ = ["REPORTS", "PagesBeside", "show_latest", "write_report"]
 
 REPORTS = "reports"
 LATEST = "latest.html"
+_TURN_S = 0.0005
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
-def write_report(workspace: Path, run_id: str, pages: Iterable[tuple[str, str]]) -> Path:
-    """Put the pages into `reports/RUN_ID/`, all of them in one step. The files' mode is 0644.
-
-    Only the first page is forced to the disk: the others say nothing that the tables do not.
-
-    Args:
-        pages: file name and HTML text; one of them `index.html`.
-
-    Returns:
-        The path of the first page.
-
-    Raises:
-        UsageError: a run id that is no plain file name.
-        OSError: the disk refuses; older pages are untouched then.
+class PagesBeside:
+    """The pages of a run, made and written by a thread of their own where no reader looks, beside what the
+    block does. A context: what was not shown when it ends is thrown away.
     """
-    if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(
-            f"run id {run_id[:40]!r} cannot name a folder: expected 1 to 128 of A-Z a-z 0-9 . _ -, no"
-            " leading dot"
-        )
-    reports = workspace / REPORTS
-    reports.mkdir(parents=True, exist_ok=True)
-    built = Path(tempfile.mkdtemp(dir=reports, prefix=".", suffix=".new"))
-    try:
+
+    def __init__(self, workspace: Path, run_id: str) -> None:
+        """Raises:
+        UsageError: a run id that is no plain file name.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise UsageError(
+                f"run id {run_id[:40]!r} cannot name a folder: expected 1 to 128 of A-Z a-z 0-9 . _ -, no"
+                " leading dot"
+            )
+        self._place = workspace / REPORTS / run_id
+        self._thread, self._ended = ThreadPoolExecutor(1), threading.Event()
+        self._built: Path | None = None
+        self._written = Future[Path]()
+
+    def __enter__(self) -> Self:
+        self._turn_s = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN_S)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ended.set()
+        try:
+            self._thread.shutdown()
+        finally:
+            sys.setswitchinterval(self._turn_s)
+            if self._built is not None:
+                shutil.rmtree(self._built, ignore_errors=True)
+
+    def begin(self, pages: Iterable[tuple[str, str]]) -> None:
+        """Make the pages, in files of mode 0644. Only the first one is forced to the disk: the others say
+        nothing that the tables do not.
+
+        Args:
+            pages: file name and HTML text; one of them `index.html`.
+        """
+        self._written = self._thread.submit(self._write, pages)
+
+    def show(self) -> Path:
+        """Wait for the pages, and put them into `reports/RUN_ID/`, all of them in one step; the path of the
+        first one.
+
+        Raises:
+            OSError: the disk refuses; older pages are untouched then. Whatever else making them raised.
+        """
+        _swap(self._written.result(), self._place)
+        _sync_folder(self._place.parent)
+        return self._place / INDEX
+
+    def _write(self, pages: Iterable[tuple[str, str]]) -> Path:
+        reports = self._place.parent
+        reports.mkdir(parents=True, exist_ok=True)
+        built = self._built = Path(tempfile.mkdtemp(dir=reports, prefix=".", suffix=".new"))
         for name, html in pages:
+            if self._ended.is_set():
+                break
             _write(built / name, _bytes(html), force=name == INDEX)
         built.chmod(0o755)
-        _swap(built, reports / run_id)
-    except BaseException:
-        shutil.rmtree(built, ignore_errors=True)
-        raise
-    _sync_folder(reports)
-    return reports / run_id / INDEX
+        return built
+
+
+def write_report(workspace: Path, run_id: str, pages: Iterable[tuple[str, str]]) -> Path:
+    """Make the pages of a run, and show them: `PagesBeside`, with nothing beside it."""
+    with PagesBeside(workspace, run_id) as made:
+        made.begin(pages)
+        return made.show()
 
 
 def show_latest(page: Path) -> Path:

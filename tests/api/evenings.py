@@ -2,11 +2,9 @@
 
 import datetime as dt
 from pathlib import Path
-from unittest import mock
 
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
-from forecast_lib.jobs.record import publish
 from forecast_lib.sessions import TickerCalendar
 from tests import plain_runs
 
@@ -34,7 +32,5 @@ def make(workspace: Path, count: int, tickers: int) -> None:
             ),
             now=evening,
         )
-        # Pages have tests of their own, and take their time.
-        parts = ("read_report", "write_pages", "show_latest")
-        with mock.patch.multiple(publish, **dict.fromkeys(parts, mock.DEFAULT)):
+        with plain_runs.without_pages():  # they have tests of their own, and take their time
             plain_runs.night(config)

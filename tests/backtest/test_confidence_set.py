@@ -38,6 +38,12 @@ def test_same_losses_are_equally_good():
     assert confidence_set(np.hstack([one, one, one])).tolist() == [1.0, 1.0, 1.0]
 
 
+def test_several_at_once_are_each_as_if_alone():
+    losses = np.stack([worse(200, 0.0, 0.1, 0.3), worse(200, 0.3, 0.2, 0.0)])
+    alone = np.stack([confidence_set(each) for each in losses])
+    np.testing.assert_allclose(confidence_set(losses), alone, atol=0.002)
+
+
 def test_a_shift_of_all_losses_and_their_unit_do_not_matter():
     losses = worse(200, 0.0, 0.1, 0.3)
     np.testing.assert_allclose(confidence_set(5.0 + 100 * losses), confidence_set(losses), atol=0.01)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from forecast_lib.backtest.scores import ArmCost, Panels, scores_of_all, ticker_scores
-from forecast_lib.tables import QUANTILE_COLUMNS
+from forecast_lib.distribution import expected_shortfalls
+from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from tests.made_up import panels_of
 
 
@@ -42,6 +43,7 @@ def forecasts(
             "trailing_sigma": trailing,
             "realised_variance": realised,
             **{column: ladder[:, at] for at, column in enumerate(QUANTILE_COLUMNS)},
+            **dict(zip(SHORTFALL_COLUMNS, expected_shortfalls(ladder), strict=True)),
         }
     )
 

@@ -190,7 +190,7 @@ def test_the_flow_begins_while_shards_are_worked_on(coming, tmp_path):
     def run(flow) -> RunSummary:
         with PrefectStages(made_up.run_config(workspace=tmp_path), flow) as stages:
             flow.once_inside(inside.set)
-            assert stages.spread("models", work, [(1,), (2,)], ["1", "2"]) == [True, True]
+            assert stages.begin("models", work, [(1,), (2,)], ["1", "2"])() == [True, True]
         return summary(tmp_path)
 
     begun = Begun(working.is_set, run)
@@ -231,7 +231,7 @@ def test_of_each_shard_only_what_is_kept_is_held_by_prefect_either(coming, tmp_p
 
     def run() -> RunSummary:
         with PrefectStages(made_up.run_config(workspace=tmp_path)) as stages:
-            stages.spread("models", lambda shard: [Large() for _ in shard], [(0,)] * 6, [""] * 6, keep)
+            stages.begin("models", lambda shard: [Large() for _ in shard], [(0,)] * 6, [""] * 6)(keep)
         held.append(sum(each() is not None for each in told))
         return summary(tmp_path)
 
@@ -251,7 +251,7 @@ def test_a_shard_that_fails_is_a_failed_task_run_and_the_others_are_not(coming, 
     def run() -> RunSummary:
         found.update(id=str(flow_run.id))
         with PrefectStages(made_up.run_config(workspace=tmp_path)) as stages:
-            stages.spread("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"])
+            stages.begin("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"])()
         raise AssertionError
 
     with coming.in_use(), pytest.raises(TickercastError, match="the third is bad"):

@@ -157,6 +157,7 @@ def test_a_night_that_is_interrupted_says_what_became_of_it(
     published = "all of it" in said
     assert said in (out if published else err), (out, err)
     assert "Traceback" not in err and "RuntimeError" not in err
+    assert not list((tmp_path / "w" / "reports").glob(".*"))
     stored = {"published": 1, "interrupted": 0}["published" if published else "interrupted"]
     if stored:
         assert process.returncode in (EXIT_CODES["fresh"], EXIT_CODES["degraded"])

@@ -41,7 +41,7 @@ def test_of_each_shard_only_what_is_kept_is_held(config: RunConfig) -> None:
 
     shards = [(0,)] * 6
     with SideBySide(config) as stages:
-        assert stages.spread("models", work, shards, [""] * 6, keep) == list(range(6))
+        assert stages.begin("models", work, shards, [""] * 6)(keep) == list(range(6))
     assert max(held) <= 1  # the one before, in the hands of who asked for the next
 
 
@@ -53,5 +53,5 @@ def test_a_shard_that_fails_ends_the_stage_once_the_others_are_told(config: RunC
         return made
 
     with SideBySide(config) as stages, pytest.raises(TickercastError, match="the third is bad"):
-        stages.spread("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"], keep)
+        stages.begin("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"])(keep)
     assert sorted(told) == [0, 1, 3]

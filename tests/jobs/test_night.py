@@ -39,9 +39,9 @@ def test_tickers_trained_anew_are_backtested():
 class Named(InOrder):
     """Remembers what was worked on, by stage."""
 
-    def spread(self, name, work, shards, names, *keep, **arguments):
+    def begin(self, name, work, shards, names, **arguments):
         vars(self).setdefault("names", {})[name] = names
-        return super().spread(name, work, shards, names, *keep, **arguments)
+        return super().begin(name, work, shards, names, **arguments)
 
 
 def test_networks_of_the_night_and_of_its_backtest_are_trained_side_by_side(tmp_path):
@@ -56,11 +56,11 @@ def test_networks_of_the_night_and_of_its_backtest_are_trained_side_by_side(tmp_
 
     own = [f"network {place} of 3" for place in (1, 2, 3)]
     first = networks(1, "SIM1,SIM2")
-    assert first["pool"] == [*own, *(f"{name} of the backtest" for name in own)]
+    assert first["pool"] == first["backtest pool"] == own
     assert first["backtest"] == ["SIM1", "SIM2"]
     # A new ticker is fitted from the pool that is there, and tried on its own past.
     second = networks(2, "SIM1,SIM2,SIM3")
-    assert second["pool"] == [f"{name} of the backtest" for name in own]
+    assert second["pool"] == [] and second["backtest pool"] == own
     assert second["backtest"] == ["SIM3"]
 
 

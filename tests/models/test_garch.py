@@ -1,28 +1,19 @@
 """GARCH(1,1)-t: against `arch` used as its manual says, and what happens where there is nothing to fit."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from arch import arch_model
 from scipy import stats
-from scipy.optimize import OptimizeResult, check_grad
+from scipy.optimize import check_grad
 
 from forecast_lib.models.baselines import garch_t, predict
 from forecast_lib.windows.features import session_features
 from tests import made_up
 
-
-def clustered(sessions: int, seed: int = 0):
-    """Closes whose returns follow a GARCH(1,1) with weights 0.08 and 0.9, and a volatility of 1 % in the long
-    run.
-    """
-    random, variance, returns = np.random.default_rng(seed), 1e-4, []
-    for shock in random.standard_t(6, sessions) * np.sqrt(4 / 6):
-        returns.append(np.sqrt(variance) * shock)
-        variance = 0.02e-4 + 0.08 * returns[-1] ** 2 + 0.9 * variance
-    return made_up.closes_only(100 * np.exp(np.cumsum(returns)))
-
-
-SERIES = clustered(1200)
+SERIES = made_up.clustered(1200)
 FEATURES = session_features(SERIES)
 
 
@@ -48,6 +39,26 @@ def test_likelihood_is_as_high_as_that_of_arch(first):
         -500 * garch_t._likelihood(np.array(ours), squares, garch_t._first_variance(squares))[0]
         > theirs.loglikelihood - 0.01
     )
+
+
+FITTED = """
+from forecast_lib.models.baselines import garch_t
+from tests import made_up
+import numpy as np
+for seed in range(8):
+    squares = np.diff(np.log(made_up.clustered(400, seed).close)) ** 2
+    print(garch_t._fit(squares / squares.mean()))
+"""
+
+
+def test_estimates_are_the_same_bits_whichever_library_is_loaded_first():
+    limited = "from forecast_lib.windows.threads import use_one_thread\nuse_one_thread()\n"
+    orders = ("", limited, f"import scipy.optimize\n{limited}")
+    said = {
+        subprocess.run([sys.executable, "-c", order + FITTED], capture_output=True, check=True).stdout
+        for order in orders
+    }
+    assert len(said) == 1 and said.pop().count(b"\n") == 8
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +96,8 @@ def test_after_a_storm_variance_is_forecast_to_fall_and_after_a_calm_to_rise():
 
 
 def test_fit_that_fails_is_answered_by_ewma_variance(monkeypatch):
-    failed = OptimizeResult(x=np.full(4, np.nan), fun=np.nan)
-    monkeypatch.setattr("scipy.optimize.minimize", lambda *_args, **_more: failed)
+    failed = np.full(4, np.nan), np.nan
+    monkeypatch.setattr("scipy.optimize.fmin_slsqp", lambda *_args, **_more: failed)
     ours, ewma = (predict(name, FEATURES, np.array([1100]), 4) for name in ("garch", "ewma"))
     np.testing.assert_allclose(ours.scale, ewma.scale, rtol=1e-12)
     # Six degrees of freedom: 2.447 * sqrt(4 / 6)

@@ -168,7 +168,7 @@ def test_likelihood_and_its_gradient_are_scipys():
         )
 
 
-@pytest.mark.parametrize("windows", [1, 8, 9, 32, 33, 70])
+@pytest.mark.parametrize("windows", [1, 5, 6, 9, 32, 70])
 def test_a_windows_states_are_the_same_bits_whoever_stands_beside_it(windows):
     """Keras's own are compared in `ModelVariantContract`, those of a few windows."""
     random, weights = np.random.default_rng(windows), lively(network_with())
@@ -179,6 +179,21 @@ def test_a_windows_states_are_the_same_bits_whoever_stands_beside_it(windows):
     for window in {0, windows // 2, windows - 1}:
         alone = kernel.layer_states(x[:, window : window + 1], *own)
         assert together[:, window].tobytes() == alone[:, 0].tobytes()
+
+
+@pytest.mark.parametrize("windows", [1, 5, 8, 14, 32])
+@pytest.mark.parametrize("units", [1, 7, 33])
+def test_a_network_answers_with_the_very_states_it_is_trained_with(windows, units):
+    """The one has windows as columns, the other as rows; each sum is taken in the same order."""
+    network = Network(variant="lstm", layers=2, units=units, inputs=3, outputs=6, lookback=5)
+    data, weights = batches_for(network, SEQUENCE, 2, windows, steps=1), lively(network)
+    trained = kernel.Kernel(network, SEQUENCE, weights, loss="student_t", clip_norm=None)
+    trained.evaluate(data)
+    x = data.inputs[0].transpose(1, 0, 2)
+    for layer, read in enumerate(trained._workspace(windows).read):
+        own = [weights[f"rnn{layer}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")]
+        x = kernel.layer_states(x, *own)
+        assert read[1:, 1 : 1 + units, :windows].transpose(0, 2, 1).tobytes() == x.tobytes()
 
 
 def test_batches_of_another_shape_are_refused():

@@ -1,11 +1,15 @@
 """How pages get to their place: whole or not at all."""
 
+import itertools
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from forecast_lib.errors import UsageError
-from forecast_lib.report import show_latest, write_report
+from forecast_lib.report import PagesBeside, show_latest, write_report
 
 PAGES = (("AAA.html", "<p>a</p>"), ("index.html", '<a href="./AAA.html">A – ü</a>'))
 
@@ -54,6 +58,30 @@ def test_a_refused_write_leaves_the_old_pages_and_no_scraps(
     files = [path for path in (tmp_path / "reports").rglob("*") if path.is_file()]
     assert sorted(path.name for path in files) == ["index.html", "latest.html"]
     assert {path.read_text() for path in files} == {"old"}
+
+
+def test_pages_that_are_not_shown_are_thrown_away_however_many_are_still_to_come(tmp_path: Path) -> None:
+    first = threading.Event()
+
+    def without_end() -> Iterator[tuple[str, str]]:
+        for number in itertools.count():
+            yield f"{number}.html", "<p></p>"
+            first.set()
+
+    with PagesBeside(tmp_path, "run-1") as pages:
+        pages.begin(without_end())
+        assert first.wait(60)
+    assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_what_goes_wrong_with_a_page_is_said_when_the_pages_are_to_be_shown(tmp_path: Path) -> None:
+    usual = sys.getswitchinterval()
+    with PagesBeside(tmp_path, "run-1") as pages:
+        pages.begin((name, str(1 // (name == "AAA.html"))) for name, _ in PAGES)
+        with pytest.raises(ZeroDivisionError):
+            pages.show()
+    assert list((tmp_path / "reports").iterdir()) == []
+    assert sys.getswitchinterval() == usual
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "../up", "a/b", ".hidden", "a\n", "x" * 129])

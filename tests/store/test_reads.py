@@ -236,6 +236,10 @@ def test_each_ticker_has_the_scores_of_its_own_newest_backtest(workspace: Path) 
         found = reads.read_latest_backtests(con, ["AAA", "*"])
         assert list(zip(found["ticker"], found["rmse"], strict=True)) == [("*", 3.0), ("AAA", 1.0)]
         assert reads.read_latest_backtests(con, ["AAA"], through=day(2))["rmse"].tolist() == [2.0]
+        pd.testing.assert_frame_equal(
+            reads.read_latest_backtests(con, ["AAA", "*"], None, ["rmse", "ticker"]),
+            found[["rmse", "ticker"]],
+        )
         shown = con.execute(
             "SELECT ticker, rmse, as_of FROM latest_backtest_scores ORDER BY ticker"
         ).fetchall()

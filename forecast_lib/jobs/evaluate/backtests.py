@@ -5,15 +5,16 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
-from forecast_lib.backtest.scores import ArmCost, Panels, arm_model, scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import NO_LOSSES, ArmCost, Panels, arm_model, scores_of_all, ticker_scores
 from forecast_lib.backtest.selection import select
 from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json
@@ -64,6 +65,7 @@ __all__ = [
     "figures",
     "join_pools",
     "members",
+    "of",
     "problems",
     "rows_of",
     "shaped",
@@ -72,6 +74,7 @@ __all__ = [
     "without_rows",
 ]
 
+_NO_ROWS = pd.DataFrame()
 _NOTHING_TO_LEARN = Problem("no_pool", "no ticker has a history long enough to learn from")
 Result = TickerBacktest | tuple[str, Problem]
 
@@ -348,6 +351,11 @@ def backtest_shard(
     return results
 
 
+def of(results: Sequence[Result], tickers: Collection[str]) -> list[Result]:
+    """Those of some tickers."""
+    return [each for each in results if (each[0] if isinstance(each, tuple) else each.ticker) in tickers]
+
+
 def tested(results: Sequence[Result]) -> list[TickerBacktest]:
     """Those that could be tested."""
     return [result for result in results if isinstance(result, TickerBacktest)]
@@ -361,7 +369,7 @@ def problems(results: Sequence[Result]) -> dict[str, Problem]:
 def without_rows(results: Sequence[Result]) -> list[Result]:
     """The same without forecasts and losses, which somebody else has."""
     return [
-        dataclasses.replace(result, forecasts=result.forecasts.iloc[:0].copy(), losses={})
+        dataclasses.replace(result, forecasts=_NO_ROWS, losses=NO_LOSSES)
         if isinstance(result, TickerBacktest)
         else result
         for result in results
@@ -371,7 +379,17 @@ def without_rows(results: Sequence[Result]) -> list[Result]:
 def rows_of(results: Sequence[Result], backtest_id: str) -> pd.DataFrame | None:
     """Rows of `backtest_forecasts`; None where no ticker could be tested."""
     rows = [result.forecasts for result in tested(results)]
-    return pd.concat(rows, ignore_index=True).assign(backtest_id=backtest_id) if rows else None
+    if not rows:
+        return None
+    columns = {name: [each[name] for each in rows] for name in rows[0]}
+    joined = {
+        name: union_categoricals(parts)
+        if isinstance(parts[0].dtype, pd.CategoricalDtype)
+        else np.concatenate(parts)
+        for name, parts in columns.items()
+    }
+    of_it = pd.Categorical.from_codes(np.zeros(sum(map(len, rows)), np.int8), [backtest_id])
+    return pd.DataFrame({**joined, "backtest_id": of_it}, copy=False)
 
 
 def backtest_tables(

@@ -1,19 +1,19 @@
-"""The end of a run: everything it made in one transaction, the ledger, the publication, the report."""
+"""The end of a run: everything it made in one transaction, the ledger, and what its report shows of it."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.ingest.new_prices import Market
-from forecast_lib.report import ReportInput, report_pages, show_latest, write_report
+from forecast_lib.report import SCORES_READ, PagesBeside, ReportInput, report_pages, show_latest
 from forecast_lib.store.working import reads
+from forecast_lib.store.working.database import Connection
 from forecast_lib.store.working.new_rows import CleanRows
 from forecast_lib.store.working.store import Store
 
-__all__ = ["read_report", "record", "show_latest", "write_pages"]
+__all__ = ["PagesBeside", "read_report", "record", "report_pages", "show_latest"]
 
 CLOSES_IN_REPORT = 250
 _OWN = {
@@ -27,15 +27,23 @@ _OWN = {
 _PAST_IN_REPORT, _NIGHTS_IN_REPORT, _REFUSED_IN_REPORT = 250, 12, 20
 
 
-def record(store: Store, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+def record(
+    store: Store,
+    frames: Mapping[str, pd.DataFrame],
+    clean: CleanRows | None = None,
+    look: Callable[[Connection], object] = lambda con: None,
+) -> None:
     """Store everything the run made in one transaction, and enter it in the ledger.
 
     A model that an earlier run of the same evening already stored, bit for bit, is not stored again.
+
+    Args:
+        look: see `database.record_run`.
     """
     fresh = {**frames}
     if len(models := frames.get("models", pd.DataFrame())):
         fresh["models"] = models[~models["model_id"].isin(reads.read_table(store.con, "models")["model_id"])]
-    store.record(fresh, clean)
+    store.record(fresh, clean, look)
 
 
 def _recent_closes(market: Market) -> pd.DataFrame:
@@ -57,17 +65,17 @@ def _recent_closes(market: Market) -> pd.DataFrame:
 
 
 def read_report(
-    store: Store, config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market
+    con: Connection, config: RunConfig, frames: Mapping[str, pd.DataFrame], market: Market
 ) -> ReportInput:
     """What the run's pages show: what it made, and what is stored by now, its own rows among it."""
-    tickers, as_of, con = config.tickers, config.as_of, store.con
+    tickers, as_of = config.tickers, config.as_of
     stored = {
         "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
         "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
         "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
         "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),
         "settled": reads.read_settled(con, tickers, as_of),
-        "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day),
+        "backtest_scores": reads.read_latest_backtests(con, [*tickers, "*"], as_of.day, SCORES_READ),
         "coverage": reads.read_coverage(con, tickers, as_of.day),
         "model_coverage": reads.read_model_coverage(con, as_of.day),
     }
@@ -80,10 +88,3 @@ def read_report(
         simulated=config.source.name == "simulated",
         **stored,
     )
-
-
-def write_pages(config: RunConfig, found: ReportInput) -> Path:
-    """Make the run's pages; the path of the first one. Readers' `latest.html` stays what it was until
-    `show_latest`.
-    """
-    return write_report(config.workspace, config.run_id, report_pages(found))

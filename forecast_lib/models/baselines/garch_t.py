@@ -11,6 +11,7 @@ differentiates by trial, which takes ten times as long and keeps other threads w
 1,500 of these.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numba
@@ -28,17 +29,13 @@ from forecast_lib.models.baselines.refits import FIT_SESSIONS, refits
 from forecast_lib.models.baselines.riskmetrics import ewma_variance
 from forecast_lib.windows.features import SessionFeatures
 from forecast_lib.windows.series import Array
+from forecast_lib.windows.threads import use_one_thread
 
 __all__ = ["garch"]
 
 _FLAT = 1e-5  # root mean square of returns below which there is no volatility to model
 _START = np.array([0.02, 0.07, 0.91, 6.0])  # where daily stocks usually end up
 _BOUNDS = [(1e-6, 10.0), (0.0, 1.0), (0.0, 1.0), (2.05, 500.0)]
-_STATIONARY = {
-    "type": "ineq",
-    "fun": lambda p: 1.0 - p[1] - p[2],
-    "jac": lambda _: np.array([0.0, -1.0, -1.0, 0.0]),
-}
 _SMALLEST_VARIANCE = 1e-8
 _BACKCAST = 0.94 ** np.arange(75)  # weights of the first squares in the variance before the first session
 
@@ -97,22 +94,25 @@ def _fit(squares: Array) -> tuple[float, float, float, float] | None:
     """Constant, weight of the last square, weight of the last variance, degrees of freedom, for squares of
     mean 1; None if it fails.
     """
-    from scipy.optimize import minimize  # a third of a second that only a fit waits for
+    from scipy.optimize import fmin_slsqp  # a third of a second that only a fit waits for
 
+    use_one_thread("SciPy")
     first = max(_first_variance(squares), 1e-3)
+    at = functools.cache(lambda parameters: _likelihood(np.frombuffer(parameters), squares, first))
     with np.errstate(all="ignore"):
-        fitted = minimize(
-            _likelihood,
+        fitted, loss, *_ = fmin_slsqp(
+            lambda p: at(p.tobytes())[0],
             _START,
-            (squares, first),
-            "SLSQP",
-            jac=True,
+            fprime=lambda p: at(p.tobytes())[1],
+            f_ieqcons=lambda p: 1.0 - p[1] - p[2],  # stationary
+            fprime_ieqcons=lambda _: np.array([0.0, -1.0, -1.0, 0.0]),
             bounds=_BOUNDS,
-            constraints=_STATIONARY,
-            options={"ftol": 1e-8},
+            acc=1e-8,
+            iprint=0,
+            full_output=True,
         )
-    constant, square, before, df = (float(value) for value in fitted.x)
-    usable = np.isfinite(fitted.fun) and constant > 0 and square + before <= 1.001 and df > 2
+    constant, square, before, df = fitted.tolist()
+    usable = np.isfinite(loss) and constant > 0 and square + before <= 1.001 and df > 2
     return (constant, square, before, df) if usable else None
 
 

@@ -51,5 +51,9 @@ class Bidirectional(LSTM):
             return np.concatenate([ahead[-1:], back[-1:]], axis=2)
         return np.concatenate([ahead, back[::-1]], axis=2)
 
+    def head_inputs(self, weights: Weights, states: Float32) -> Float32:
+        """A row a window."""
+        return states[-1]
+
 
 VARIANT = Bidirectional()

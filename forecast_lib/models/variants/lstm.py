@@ -2,6 +2,8 @@
 has it.
 """
 
+import numpy as np
+
 from forecast_lib.models.kernel import layer_states
 from forecast_lib.models.variant import Float32, Layer, Variant
 from forecast_lib.models.weights import Weights
@@ -28,6 +30,14 @@ class LSTM(Variant):
         return layer_states(
             x, *(weights[f"{prefix}/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
         )
+
+    def head_inputs(self, weights: Weights, states: Float32) -> Float32:
+        """A column a window: how they lie decides in what order a single output is summed, and its last
+        bit.
+        """
+        columns = np.empty((states.shape[2], states.shape[1] + 1), np.float32)[:, :-1]
+        columns[...] = states[-1].T
+        return columns.T
 
 
 VARIANT = LSTM()

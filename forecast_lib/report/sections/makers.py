@@ -3,16 +3,20 @@ the past.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forecast_lib.report.frames import Record, group_by
 from forecast_lib.report.plots import Bar, Drawing, draw_bars
 from forecast_lib.report.sections.skill import Score
 
-__all__ = ["Driver", "Makers", "StepWeights", "makers"]
+__all__ = ["WEIGHTS_READ", "Driver", "Makers", "StepWeights", "makers"]
+
+WEIGHTS_READ = ("ticker", "step", "part", "model", "weight")
+"""Columns of `forecast_weights`."""
 
 _ALWAYS = "usual level"
+_COLOURS = 8
 _SMALLEST = 0.005
 """In logs: what has a smaller effect and a smaller change is not drawn."""
 
@@ -44,6 +48,7 @@ class Makers:
     """Weights by step, drivers of the first step, and backtest figures one session ahead.
 
     Attributes:
+        models: those that have a weight, the largest first, each with the number of its colour.
         drivers: of the first step, the largest effect first.
         drawing: of those that matter.
         usual: width of the interval on a usual evening, as a share of the price; None where nothing is known.
@@ -51,7 +56,7 @@ class Makers:
     """
 
     weights: tuple[StepWeights, ...]
-    models: tuple[str, ...]
+    models: Mapping[str, int]
     drivers: tuple[Driver, ...]
     drawing: Drawing | None
     usual: float | None
@@ -83,7 +88,10 @@ def makers(
     usual = next((driver.effect for driver in moved if driver.name == _ALWAYS), None)
     return Makers(
         tuple(steps),
-        tuple(sorted(order, key=lambda model: -order[model])),
+        {
+            model: min(place, _COLOURS - 1)
+            for place, model in enumerate(sorted(order, key=lambda name: -order[name]))
+        },
         tuple(moved),
         _drawn(ticker, moved),
         None if usual is None else math.expm1(math.exp(usual)),

@@ -18,11 +18,18 @@ from forecast_lib.report.frames import ALL_TICKERS, Record, ReportInput, day_of,
 from forecast_lib.report.plots import Drawing, draw_heap
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
 
-__all__ = ["ArmRow", "ModelRow", "Score", "Settled", "Skill", "skill", "ticker_scores"]
+__all__ = ["SCORES_READ", "ArmRow", "ModelRow", "Score", "Settled", "Skill", "skill", "ticker_scores"]
 
 SERVED = ("combined", "served")
 """Names, in a backtest, of what a night would have published."""
 _SIGNIFICANT = 0.05
+SCORES_READ = (
+    *("ticker", "model", "step", "arm", "n", "rmse", "rmse_ratio", "dm_pvalue"),
+    *("pinball_per_garch", "dm_garch_pvalue", "winkler95_per_garch", "qlike", "cov80", "cov95"),
+    *("cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "mcs_pvalue"),
+    *("gain_over_none", "dm_none_pvalue", "dm_none_qvalue", "cpu_seconds", "gain_per_cpu_second"),
+)
+"""Columns of `backtest_scores`."""
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,7 @@ class Arriving:
 
     def _put(self, frame: pd.DataFrame) -> None:
         self._begin()
-        text = dict.fromkeys(frame.select_dtypes("str").columns, "category")
-        append(self._con, self.table, checked(self.table, frame.astype(text), self._source))
+        append(self._con, self.table, checked(self.table, frame, self._source))
 
     def _begin(self) -> None:
         if not self._open:

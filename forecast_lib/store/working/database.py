@@ -10,7 +10,7 @@ a run stored is counted afterwards, from the tables.
 import contextlib
 import datetime as dt
 import filecmp
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def record_run(
     *,
     clean: new_rows.CleanRows | None = None,
     arriving: Arriving | None = None,
+    look: Callable[[Connection], object] = lambda con: None,
     reached: Reached = go_on,
 ) -> dict[str, Any]:
     """Append everything that one run made, in one transaction, once the audits allow it.
@@ -106,6 +107,8 @@ def record_run(
         clean: prices that were found to be clean without a frame, for the same transaction, beside those of
             the frames.
         arriving: rows of a table without a frame, which are in the transaction already, or on their way.
+        look: called inside the transaction with its connection, to read what is stored by now and the run's
+            own rows, which are all in and not audited yet.
         reached: called at the named points of the write.
 
     Returns:
@@ -137,6 +140,7 @@ def record_run(
             appending.append(writing, table, rows)
             reached(f"appended {table}")
         appending.use_threads(writing, THREADS)
+        look(writing)
         written = _check_writer(writing, run_id, expected)
         audits.check_run(writing, run_id, written)
         reached("before commit")

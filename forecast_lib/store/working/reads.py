@@ -361,19 +361,21 @@ def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:
 
 
 def read_latest_backtests(
-    con: Connection, tickers: Sequence[str], through: dt.date | None = None
+    con: Connection, tickers: Sequence[str], through: dt.date | None = None, columns: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Scores of each ticker, model and step in its newest backtest; `*` stands for all tickers together.
 
     Args:
         through: only backtests whose as-of evening is not after this one, so that a run for an earlier
             evening sees nothing later.
+        columns: those that are wanted; all if none is named.
 
     Returns:
         Columns of `backtest_scores`, ordered by ticker, model and step.
     """
+    wanted = ", ".join(f"s.{column}" for column in columns) or "s.*"
     sql = f"""
-        SELECT s.* FROM backtest_scores AS s
+        SELECT {wanted} FROM backtest_scores AS s
         JOIN backtests AS b USING (backtest_id)
         JOIN runs AS r USING (run_id)
         WHERE s.{_ASKED} AND ($through IS NULL OR b.as_of <= $through)
@@ -556,4 +558,5 @@ def _known(tickers: Sequence[str], as_of: AsOf) -> dict[str, Any]:
 
 
 def _frame(con: Connection, table: str, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
-    return con.execute(sql, parameters).df().astype(empty(table).dtypes.to_dict())
+    found, dtypes = con.execute(sql, parameters).df(), empty(table).dtypes
+    return found.astype({column: dtypes[column] for column in found})

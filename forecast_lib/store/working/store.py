@@ -39,11 +39,16 @@ class Store(contextlib.ExitStack):
         self._arriving = self.enter_context(Arriving(self.con, table, source))
         return self._arriving
 
-    def record(self, frames: Mapping[str, pd.DataFrame], clean: CleanRows | None = None) -> None:
+    def record(
+        self,
+        frames: Mapping[str, pd.DataFrame],
+        clean: CleanRows | None = None,
+        look: Callable[[database.Connection], object] = lambda con: None,
+    ) -> None:
         """Store all that a run made in one transaction (`database.record_run`), and say so in the ledger."""
         if self._arriving is not None and len(self._arriving):
             self._ahead.begin()  # those rows lie in the file already, if unseen
-        entry = database.record_run(self.con, frames, clean=clean, arriving=self._arriving)
+        entry = database.record_run(self.con, frames, clean=clean, arriving=self._arriving, look=look)
         ledger.append(self.workspace, entry)
 
     def copy_ahead(self) -> None:
