@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast_lib.backtest.scores import Losses, Panels
+from forecast_lib.backtest.panels import Losses, Panels
 from forecast_lib.config import ModelConfig, RunConfig, TrainConfig
 from forecast_lib.domain import AsOf, Ticker
 from forecast_lib.jobs.ingest.new_prices import Market, Problem

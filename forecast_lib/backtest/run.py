@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from forecast_lib.backtest.scores import NO_LOSSES, Losses
+from forecast_lib.backtest.panels import NO_LOSSES, Losses
 from forecast_lib.backtest.splits import known_at
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig
 from forecast_lib.models.training import poolable

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast_lib.backtest.scores import Panels
+from forecast_lib.backtest.panels import Panels
 from forecast_lib.backtest.selection import Selection, select
 from forecast_lib.config import BacktestConfig, ModelConfig, RunConfig
 from forecast_lib.domain import AsOf

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from forecast_lib.backtest.panels import Panels
 from forecast_lib.backtest.run import TickerBacktest
-from forecast_lib.backtest.scores import Panels
 from forecast_lib.config import ModelConfig, RunConfig
 from forecast_lib.domain import STATUSES
 from forecast_lib.errors import some_of

@@ -5,7 +5,7 @@ together; `writing` puts the files in place. `report_pages` makes the texts from
 `PagesBeside` and `show_latest` show them.
 """
 
-from forecast_lib.report.frames import ReportInput
+from forecast_lib.report.frames import PAST_READ, ReportInput
 from forecast_lib.report.pages import (
     INDEX,
     render_recipe,
@@ -18,6 +18,7 @@ from forecast_lib.report.writing import PagesBeside, show_latest, write_report
 
 __all__ = [
     "INDEX",
+    "PAST_READ",
     "SCORES_READ",
     "Figure",
     "PagesBeside",

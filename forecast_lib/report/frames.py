@@ -20,6 +20,7 @@ from forecast_lib.domain import quantile_column
 __all__ = [
     "ALL_TICKERS",
     "BANDS",
+    "PAST_READ",
     "Past",
     "Record",
     "ReportInput",
@@ -169,6 +170,9 @@ class Past:
 
 
 _LEVELS = tuple(sorted({level for _, *levels in BANDS for level in levels} | {0.5}))
+
+PAST_READ = ("ticker", "step", "target_session", "made_by", "actual", *map(quantile_column, _LEVELS))
+"""Columns of `forecast_history`."""
 
 
 def pasts(frame: pd.DataFrame) -> dict[str, dict[int, Past]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast_lib.backtest.panels import Panels
 from forecast_lib.backtest.run import fold_pool_series
-from forecast_lib.backtest.scores import Panels
 from forecast_lib.backtest.splits import fold_days
 from forecast_lib.config import BacktestConfig
 from forecast_lib.covariates.inputs import Inputs

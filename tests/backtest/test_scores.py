@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast_lib.backtest.scores import ArmCost, Panels, scores_of_all, ticker_scores
+from forecast_lib.backtest.panels import Panels
+from forecast_lib.backtest.scores import ArmCost, scores_of_all, ticker_scores
 from forecast_lib.distribution import expected_shortfalls
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from tests.made_up import panels_of

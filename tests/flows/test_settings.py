@@ -20,7 +20,6 @@ from flows.settings.options import OPTIONS, known_keys, options_of
 from forecast_lib.config import BacktestConfig, RunConfig, config_hash
 from forecast_lib.errors import UsageError
 from forecast_lib.jobs import night
-from forecast_lib.jobs.results import Night
 from forecast_lib.store.working.store import Store
 from tests import made_up
 from tests.conftest import free_port
@@ -356,20 +355,19 @@ def test_known_at_is_utc_and_a_date_means_its_whole_day():
     assert _resolve({"known_at": "2024-05-30"}).as_of.known_at == NOW
 
 
-def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(
-    monkeypatch, tmp_path
-):
+def test_a_profile_may_have_its_backtests_replay_the_nights_and_nights_themselves_do_not(tmp_path):
     (tmp_path / "mine.toml").write_text('arms = ["retrain", "none"]\nwindow = 750\nembargo = 5\n')
     config = _resolve(environ={"TICKERCAST_PROFILES": str(tmp_path), "TICKERCAST_PROFILE": "mine"})
     assert config.backtest == BacktestConfig(arms=("retrain", "none"), window_sessions=750, embargo=5)
-    asked = []
-    monkeypatch.setattr(
-        night, "_backtested", lambda config, *others: asked.append(config.backtest.arms) or []
-    )
+    begun = {}
+
+    def begin(name, *others, **arguments):
+        begun[name] = arguments
+        return lambda *keep: []
+
     with Store(tmp_path / "w", NOW) as store:
-        tonight, pools = Night(made_up.market()), night._Pools()
-        night._backtest(store, config, tonight, pools, SimpleNamespace(seconds={}))
-    assert asked == [()]
+        night._refresh(store, config, made_up.market(), [], {}, SimpleNamespace(seconds={}, begin=begin))
+    assert begun["backtest"]["config"] == BacktestConfig(window_sessions=750, embargo=5)
 
 
 def test_several_variants_are_for_a_backtest_to_compare():

@@ -160,6 +160,8 @@ def test_the_report_reads_each_earlier_forecast_beside_what_came(workspace: Path
         assert past["run_id"].tolist()[:2] == ["run-0", "run-1"]
         assert len(reads.read_past(con, ["AAA"], as_of(2), 1).query("step == 1")) == 1
         assert reads.read_past(con, ["ZZZ"], as_of(2), 250).empty
+        shown = ["actual", "step"]
+        pd.testing.assert_frame_equal(reads.read_past(con, ["AAA"], as_of(2), 250, shown), past[shown])
 
 
 def test_nights_before_the_evening_are_read_the_newest_first(workspace: Path) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import union_categoricals
 
+from forecast_lib.backtest.panels import NO_LOSSES, Panels
 from forecast_lib.backtest.rows import backtest_rows
 from forecast_lib.backtest.run import TickerBacktest, fold_pool_series
-from forecast_lib.backtest.scores import NO_LOSSES, ArmCost, Panels, arm_model, scores_of_all, ticker_scores
+from forecast_lib.backtest.scores import ArmCost, arm_model, scores_of_all, ticker_scores
 from forecast_lib.backtest.selection import select
 from forecast_lib.backtest.splits import fold_days, folds_of
 from forecast_lib.config import BacktestConfig, ModelConfig, TrainConfig, to_json

@@ -7,7 +7,7 @@ import pandas as pd
 
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.ingest.new_prices import Market
-from forecast_lib.report import SCORES_READ, PagesBeside, ReportInput, report_pages, show_latest
+from forecast_lib.report import PAST_READ, SCORES_READ, PagesBeside, ReportInput, report_pages, show_latest
 from forecast_lib.store.working import reads
 from forecast_lib.store.working.database import Connection
 from forecast_lib.store.working.new_rows import CleanRows
@@ -70,7 +70,7 @@ def read_report(
     """What the run's pages show: what it made, and what is stored by now, its own rows among it."""
     tickers, as_of = config.tickers, config.as_of
     stored = {
-        "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT),
+        "past": reads.read_past(con, tickers, as_of, _PAST_IN_REPORT, PAST_READ),
         "nights": reads.read_nights(con, tickers, as_of, _NIGHTS_IN_REPORT),
         "refused": reads.read_refused(con, tickers, as_of, _REFUSED_IN_REPORT),
         "verdicts": reads.read_verdicts(con, tickers, as_of).groupby("ticker").tail(_REFUSED_IN_REPORT),

@@ -4,9 +4,7 @@ left to be copied (`publication.prepared`).
 """
 
 import contextlib
-import os
 import shutil
-import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -14,8 +12,6 @@ from typing import BinaryIO, Self
 from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name, write_same
 
 __all__ = ["Ahead"]
-
-_LEAST_URGENT = 19
 
 
 class Ahead:
@@ -57,8 +53,6 @@ class Ahead:
         self._wanted = True
 
     def _write(self, read: BinaryIO) -> None:
-        if sys.platform == "linux":  # a thread's own there: what the run works at goes first
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_URGENT)
         try:
             write_same(read, self._copy, self._ended.is_set)
         except OSError:  # whoever publishes will say so, if it is still true then

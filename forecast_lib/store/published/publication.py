@@ -21,6 +21,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast_lib.errors import AuditFailed, FatalError, StoreDamaged, UsageError
 from forecast_lib.store.disk import ledger
@@ -292,30 +293,36 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
     return originals
 
 
-def _same_bytes(one: Path, other: Path) -> bool:
-    with open(one, "rb") as first, open(other, "rb") as second:
-        while (part := first.read(_AT_ONCE)) == second.read(_AT_ONCE):
-            if not part:
-                return True
-    return False
+def _compared(working: Path, built: Path) -> tuple[bool, bool]:
+    """Whether the copy is the same to the byte, and, where it is, whether each of its blocks is whole; both
+    files are read once.
+    """
+    whole, hashed = True, np.empty(_AT_ONCE // 8, "<u8")
+    with open(working, "rb") as original, open(built, "rb") as copy:
+        if original.read(_HEADERS) != copy.read(_HEADERS):
+            return False, False
+        while piece := copy.read(_AT_ONCE):
+            if original.read(len(piece)) != piece:
+                return False, False
+            whole = whole and _blocks_are_whole(piece, hashed)
+        return (False, False) if original.read(1) else (True, whole)
 
 
-def _blocks_are_whole(path: Path) -> bool:
+def _blocks_are_whole(blocks: bytes, hashed: NDArray[np.uint64]) -> bool:
     """Whether each block of a database file is what DuckDB wrote: it begins with the checksum of the rest.
 
     Should another release of DuckDB count in another way, no block is whole by this.
+
+    Args:
+        hashed: room for as much.
     """
-    words = np.empty((_AT_ONCE // _BLOCK, _BLOCK // 8), "<u8")
-    hashed = np.empty_like(words)
-    with open(path, "rb", buffering=0) as file:
-        file.seek(_HEADERS)
-        while size := file.readinto(words.data):
-            count, rest = divmod(size, _BLOCK)
-            np.multiply(words[:count], np.uint64(0xBF58476D1CE4E5B9), out=hashed[:count])
-            checksums = np.bitwise_xor.reduce(hashed[:count, 1:], axis=1) ^ np.uint64(5381)
-            if rest or np.any(checksums != words[:count, 0]):
-                return False
-    return True
+    if len(blocks) % _BLOCK:
+        return False
+    words = np.frombuffer(blocks, "<u8").reshape(-1, _BLOCK // 8)
+    products = hashed[: words.size].reshape(words.shape)
+    np.multiply(words, np.uint64(0xBF58476D1CE4E5B9), out=products)
+    checksums = np.bitwise_xor.reduce(products[:, 1:], axis=1) ^ np.uint64(5381)
+    return np.array_equal(checksums, words[:, 0])
 
 
 @dataclass(frozen=True)
@@ -383,8 +390,7 @@ def _audit(
     Args:
         originals: where the file is a copy row by row.
     """
-    exact = originals is None and _same_bytes(working, built)
-    whole = exact and _blocks_are_whole(built)
+    exact, whole = _compared(working, built) if originals is None else (False, False)
     with _looking_at(con, built):
         copies = fingerprints(con, "looked_at", _first_unread(con, before) if whole else None)
         if not exact and originals is None:

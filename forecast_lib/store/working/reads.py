@@ -361,19 +361,19 @@ def read_unsettled(con: Connection, as_of: AsOf) -> pd.DataFrame:
 
 
 def read_latest_backtests(
-    con: Connection, tickers: Sequence[str], through: dt.date | None = None, columns: Sequence[str] = ()
+    con: Connection, tickers: Sequence[str], through: dt.date | None = None, columns: Sequence[str] = ("*",)
 ) -> pd.DataFrame:
     """Scores of each ticker, model and step in its newest backtest; `*` stands for all tickers together.
 
     Args:
         through: only backtests whose as-of evening is not after this one, so that a run for an earlier
             evening sees nothing later.
-        columns: those that are wanted; all if none is named.
+        columns: those that are wanted.
 
     Returns:
         Columns of `backtest_scores`, ordered by ticker, model and step.
     """
-    wanted = ", ".join(f"s.{column}" for column in columns) or "s.*"
+    wanted = ", ".join(f"s.{column}" for column in columns)
     sql = f"""
         SELECT {wanted} FROM backtest_scores AS s
         JOIN backtests AS b USING (backtest_id)
@@ -386,16 +386,21 @@ def read_latest_backtests(
     return _frame(con, "backtest_scores", sql, {"tickers": list(tickers), "through": through})
 
 
-def read_past(con: Connection, tickers: Sequence[str], as_of: AsOf, sessions: int) -> pd.DataFrame:
+def read_past(
+    con: Connection, tickers: Sequence[str], as_of: AsOf, sessions: int, columns: Sequence[str] = ("*",)
+) -> pd.DataFrame:
     """Earlier forecasts of each ticker and step for its last `sessions` target sessions up to `as_of.day`,
     with what came.
+
+    Args:
+        columns: those that are wanted: all of 500 tickers' 250 sessions take seconds.
 
     Returns:
         Columns of `forecast_history`, ordered by ticker, step and target session; `actual` is missing where
         it is not settled.
     """
     sql = f"""
-        SELECT * FROM forecast_history
+        SELECT {", ".join(columns)} FROM forecast_history
         WHERE {_ASKED} AND NOT superseded AND target_session <= $day
         QUALIFY row_number() OVER (PARTITION BY ticker, step ORDER BY target_session DESC) <= $sessions
         ORDER BY ticker, step, target_session
