@@ -164,6 +164,16 @@ def test_the_report_reads_each_earlier_forecast_beside_what_came(workspace: Path
         pd.testing.assert_frame_equal(reads.read_past(con, ["AAA"], as_of(2), 250, shown), past[shown])
 
 
+def test_earlier_forecasts_that_are_too_many_at_once_are_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.open_working(workspace, now(4)) as con:
+        whole = reads.read_past(con, ["BBB", "ZZZ", "AAA"], as_of(2), 250)
+        assert whole["ticker"].unique().tolist() == ["AAA", "BBB"]
+        monkeypatch.setattr(reads, "_FORECASTS_AT_ONCE", 1)
+        pd.testing.assert_frame_equal(reads.read_past(con, ["BBB", "ZZZ", "AAA"], as_of(2), 250), whole)
+
+
 def test_nights_before_the_evening_are_read_the_newest_first(workspace: Path) -> None:
     store_night(workspace, 2, night(2))
     with database.open_working(workspace, now(4)) as con:

@@ -108,7 +108,7 @@ def record_run(
             the frames.
         arriving: rows of a table without a frame, which are in the transaction already, or on their way.
         look: called inside the transaction with its connection, to read what is stored by now and the run's
-            own rows, which are all in and not audited yet.
+            own rows, which are all in and not audited yet; nothing is stored where it fails.
         reached: called at the named points of the write.
 
     Returns:

@@ -50,6 +50,7 @@ __all__ = [
 
 Connection = duckdb.DuckDBPyConnection
 
+_FORECASTS_AT_ONCE = 400_000
 _ASKED = "ticker IN (SELECT unnest($tickers::VARCHAR[]))"
 
 
@@ -392,8 +393,11 @@ def read_past(
     """Earlier forecasts of each ticker and step for its last `sessions` target sessions up to `as_of.day`,
     with what came.
 
+    Tickers are asked for in turn, so many at once as have a number of forecasts that DuckDB can number in its
+    memory: with the years there are millions.
+
     Args:
-        columns: those that are wanted: all of 500 tickers' 250 sessions take seconds.
+        columns: those that are wanted.
 
     Returns:
         Columns of `forecast_history`, ordered by ticker, step and target session; `actual` is missing where
@@ -405,7 +409,15 @@ def read_past(
         QUALIFY row_number() OVER (PARTITION BY ticker, step ORDER BY target_session DESC) <= $sessions
         ORDER BY ticker, step, target_session
     """
-    return con.execute(sql, {"tickers": list(tickers), "day": as_of.day, "sessions": sessions}).df()
+    ((stored,),) = con.execute("SELECT count(*) FROM forecasts").fetchall()
+    names = sorted(tickers)
+    at_once = max(len(names) * _FORECASTS_AT_ONCE // max(stored, 1), 1)
+    asked = [names[first : first + at_once] for first in range(0, len(names), at_once)]
+    found = [
+        con.execute(sql, {"tickers": some, "day": as_of.day, "sessions": sessions}).df()
+        for some in asked or [[]]
+    ]
+    return pd.concat([rows for rows in found if len(rows)] or found[:1], ignore_index=True)
 
 
 def read_nights(con: Connection, tickers: Sequence[str], as_of: AsOf, nights: int) -> pd.DataFrame:
