@@ -19,6 +19,7 @@ other work on the machine.
 
 import contextlib
 import datetime as dt
+import importlib
 import json
 import math
 import resource
@@ -188,10 +189,11 @@ def _in_a_process_of_its_own(what: str, *given: object) -> dict[str, Any]:
 
 
 def _one(argv: list[str]) -> object:
-    """A single measurement, in this process, as if only what `make run` installs were there: pandera loads
-    Hypothesis where it finds it.
+    """A single measurement, in this process, as if only what `make run` installs were there (pandera loads
+    Hypothesis where it finds it), and with the command line's collector of circles, which comes seldom.
     """
     sys.modules["hypothesis"] = None  # type: ignore[assignment]  # what cannot be imported
+    importlib.import_module("flows.cli")
     match argv:
         case ["write", folder, tickers]:
             write_market(Path(folder), int(tickers))
