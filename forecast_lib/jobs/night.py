@@ -274,7 +274,8 @@ def _by_folds(config: RunConfig) -> BacktestConfig:
 
 
 def _begin_models(config: RunConfig, work: Sequence[Work], stages: Stages) -> Ended:
-    shards = plan.shards(work, config, light=all(each.start is None for each in work))
+    trains = any(each.start is not None for each in work)
+    shards = plan.shards(work, config) if trains or not work else [tuple(work)]
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
     arguments: dict[str, Any] = {"model": config.model, "train": config.train, "seed": config.seed}
     return stages.begin("models", models.refresh_shard, shards, names, **arguments)

@@ -130,7 +130,7 @@ def test_every_worker_gets_several_shards(config, items, workers, size, lengths)
 
 def test_light_work_goes_in_larger_shards_but_still_to_every_worker(config):
     two = dataclasses.replace(config, workers=2, shard_size=16)
-    assert [len(shard) for shard in shards(range(500), two, light=True)] == [64] * 7 + [52]
+    assert [len(shard) for shard in shards(range(500), two, light=True)] == [125] * 4
     assert [len(shard) for shard in shards(range(10), two, light=True)] == [3, 3, 3, 1]
 
 

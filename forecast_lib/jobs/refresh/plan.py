@@ -47,7 +47,7 @@ __all__ = [
 Item = TypeVar("Item")
 
 
-_LIGHTER = 4
+_LIGHTER = 8
 """A task run costs some 50 ms beside its work, here and in Prefect's server: as much as training one ticker,
 or forecasting four.
 """
@@ -58,7 +58,7 @@ def shards(items: Sequence[Item], config: RunConfig, *, light: bool = False) -> 
     results do not depend on it.
 
     Args:
-        light: each is the work of milliseconds: four times `shard_size` at most.
+        light: each is the work of milliseconds: eight times `shard_size` at most.
     """
     most = config.shard_size * (_LIGHTER if light else 1)
     size = max(1, min(most, math.ceil(len(items) / (2 * config.workers))))
