@@ -33,13 +33,13 @@ SILENT_S, WORK_S = 20, 3.0
 
 SLOW = f"""
 import pathlib, time
-from forecast_lib.jobs.refresh import models
-refresh = models.refresh_shard
+from forecast_lib.jobs.forecast import tickers
+forecast = tickers.forecast_shard
 def slow(*arguments, **named):
     pathlib.Path("at-work").touch()
     time.sleep({WORK_S})
-    return refresh(*arguments, **named)
-models.refresh_shard = slow
+    return forecast(*arguments, **named)
+tickers.forecast_shard = slow
 """
 
 
