@@ -293,3 +293,26 @@ def test_a_command_whose_server_cannot_start_says_so_and_the_next_night_knows_no
     with duckdb.connect(tmp_path / "workspace" / "working.duckdb", read_only=True) as con:
         assert con.execute("SELECT count(*) FROM runs").fetchone() == (1,)
     assert os.listdir(tmp_path / "workspace" / "snapshots")
+
+
+def test_a_run_that_ends_waits_for_no_shard_that_has_not_begun(coming, tmp_path):
+    at_work, let_go, found = threading.Semaphore(0), threading.Event(), dict[str, str]()
+
+    def work(shard: tuple[int, ...]) -> list[Any]:
+        at_work.release()
+        assert let_go.wait(60)
+        return list(shard)
+
+    def run() -> RunSummary:
+        found.update(id=str(flow_run.id))
+        with PrefectStages(made_up.run_config(workspace=tmp_path, workers=2)) as stages:
+            stages.begin("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"])
+            assert at_work.acquire(timeout=60) and at_work.acquire(timeout=60)
+            threading.Timer(1.0, let_go.set).start()
+            raise TickercastError("the disk is full")
+
+    with coming.in_use(), pytest.raises(TickercastError, match="the disk is full"):
+        here("nightly", lambda: ended(run))
+    assert not at_work.acquire(blocking=False)
+    states = task_runs(coming.address, found["id"])
+    assert [states[f"models-{n}"] == "COMPLETED" for n in (1, 2, 3, 4)] == [True, True, False, False]

@@ -1,6 +1,7 @@
-"""Stages of a run: what a shard became is held for as long as it is needed, and no longer."""
+"""Stages of a run: begun at once, and what a shard became is held for as long as it is needed, no longer."""
 
 import datetime as dt
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,15 @@ def test_a_shard_that_fails_ends_the_stage_once_the_others_are_told(config: RunC
     with SideBySide(config) as stages, pytest.raises(TickercastError, match="the third is bad"):
         stages.begin("models", work, [(1,), (2,), (3,), (4,)], ["1", "2", "3", "4"])(keep)
     assert sorted(told) == [0, 1, 3]
+
+
+def test_what_is_begun_is_worked_on_before_its_end_is_waited_for(config: RunConfig) -> None:
+    first, second = threading.Event(), threading.Event()
+    with SideBySide(config) as stages:
+        ended = stages.begin("pool", lambda shard: [first.set() or place for place in shard], [(1,)], ["1"])
+        also = stages.begin("models", lambda shard: [second.set() or place for place in shard], [(2,)], ["2"])
+        assert first.wait(60) and second.wait(60)
+        assert stages.seconds == {}  # no stage is shown yet
+        assert also() == [2] and ended() == [1]
+        assert stages.begin("backtest", work, [], [])() == []
+    assert list(stages.seconds) == ["models", "pool"]

@@ -1,12 +1,17 @@
 """What a night's results lead to: who is backtested, and who is missed."""
 
 import datetime as dt
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
+from forecast_lib.backtest.run import TickerBacktest
+from forecast_lib.jobs import night as night_job
 from forecast_lib.jobs import results
+from forecast_lib.jobs.ingest.new_prices import Problem
 from forecast_lib.jobs.night import run_night
 from forecast_lib.jobs.refresh.decisions import Decision
 from forecast_lib.jobs.refresh.models import Refreshed
@@ -34,6 +39,17 @@ def test_tickers_trained_anew_are_backtested():
     market = made_up.market(*(made_up.noisy(300, ticker=ticker) for ticker in DECISIONS))
     tonight = Night(market, tuple(refreshed))
     assert results.fitted_anew(tonight) == {"NEW", "AGED"}
+
+
+def test_of_a_ticker_whose_own_model_fails_no_backtest_is_kept():
+    stored, averaged = [], []
+    frame = {ticker: pd.DataFrame({"ticker": [ticker]}) for ticker in ("NEW", "FAILED")}
+    made = [TickerBacktest(ticker, rows, rows) for ticker, rows in frame.items()]
+    rows = SimpleNamespace(add=stored.append)
+    panels = SimpleNamespace(add=lambda place, losses: averaged.append(len(losses)))
+    keep = night_job._kept_by(made_up.run_config(), rows, panels, {"NEW"})
+    assert [each.ticker for each in keep(0, [*made, ("GONE", Problem("constant", "it stands"))])] == ["NEW"]
+    assert [each["ticker"].tolist() for each in stored] == [["NEW"]] and averaged == [1]
 
 
 class Named(InOrder):

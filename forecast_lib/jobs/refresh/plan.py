@@ -49,7 +49,7 @@ Item = TypeVar("Item")
 
 _LIGHTER = 8
 """A task run costs some 50 ms beside its work, here and in Prefect's server: as much as training one ticker,
-or forecasting four.
+or forecasting seven.
 """
 
 
