@@ -4,14 +4,14 @@ import datetime as dt
 import functools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "page_name", "percent_of", "severity", "short_day"]
+__all__ = ["FILTERS", "MISSING", "clip", "page_name", "percent", "percent_of", "severity", "short_day"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -25,6 +25,7 @@ _STATUSES = {
 }
 """Every status of a ticker: the words and the tone of its badge."""
 _TONES = {"degraded": "warn", "failed": "bad"} | {status: tone for status, (_, tone) in _STATUSES.items()}
+_MARKS = re.compile("[&<>'\"]")
 _RESERVED = re.compile(r"index|glossary|con|prn|aux|nul|com[0-9]|lpt[0-9]", re.ASCII)
 
 
@@ -33,6 +34,7 @@ def severity(status: str) -> int:
     return STATUSES.index(status) if status in STATUSES else len(STATUSES)
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def page_name(ticker: str) -> str:
     """The file of a ticker's page: a name that every file system and URL takes, and that no two tickers
     share.
@@ -49,7 +51,7 @@ def page_name(ticker: str) -> str:
     return f"{'_' if taken else ''}{safe}.html"
 
 
-def _cells(parts: Iterable[tuple[Any, ...]]) -> Markup:
+def _cells(parts: Sequence[tuple[Any, ...]]) -> Markup:
     """Cells of a table's row, each of which names itself where the table is stacked, on a phone.
 
     Args:
@@ -58,7 +60,11 @@ def _cells(parts: Iterable[tuple[Any, ...]]) -> Markup:
     >>> _cells([("From", "a < b", ""), ("n", 3)])
     Markup('<td data-label="From">a &lt; b</td><td class="n" data-label="n">3</td>')
     """
-    return Markup("".join([f"{_opened(label, *css)}{escape(value)}</td>" for label, value, *css in parts]))
+    texts = [str(part[1]) for part in parts]
+    if _MARKS.search("".join(texts)):  # most rows are figures, with nothing to escape
+        texts = [escape(part[1]) for part in parts]
+    cells = [f"{_opened(*part[::2])}{text}</td>" for part, text in zip(parts, texts, strict=True)]
+    return Markup("".join(cells))
 
 
 @functools.cache
@@ -68,14 +74,14 @@ def _opened(label: str, css: str = "n") -> str:
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _clip(text: str | None) -> str:
+def clip(text: str | None) -> str:
     """Text of a bearable length on one line; a dash for none."""
     line = " ".join((text or "").split())
     return (line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…") or MISSING
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _whole(number: int) -> str:
+    return f"{number:,}"
 
 
 def _price(value: float | None) -> str:
@@ -90,13 +96,13 @@ def _price(value: float | None) -> str:
 
 
 def _fixed(value: float | None, decimals: int) -> str:
-    return f"{value:,.{decimals}f}" if _finite(value) else MISSING
+    return MISSING if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}"
 
 
-def _percent(share: float | None, decimals: int = 1) -> str:
+def percent(share: float | None, decimals: int = 1) -> str:
     """A share of 1 as per cent.
 
-    >>> _percent(0.8125)
+    >>> percent(0.8125)
     '81.2 %'
     """
     return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.{decimals}f} %"
@@ -147,7 +153,7 @@ def _figure(value: Any) -> str:
     ['0.000812346', '1,200', 'no', '–']
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return _clip(None if value is None else str(value))
+        return clip(None if value is None else str(value))
     return f"{value:,.6g}" if math.isfinite(value) else MISSING
 
 
@@ -195,14 +201,14 @@ def _short_id(identifier: str | None) -> str:
 FILTERS = {
     "ahead": _ahead,
     "cells": _cells,
-    "clip": _clip,
+    "clip": clip,
     "count": _count,
     "figure": _figure,
     "fixed": _fixed,
     "long_day": _long_day,
     "moment": _moment,
     "page_name": page_name,
-    "percent": _percent,
+    "percent": percent,
     "price": _price,
     "seconds": _seconds,
     "short_day": short_day,
@@ -210,5 +216,6 @@ FILTERS = {
     "signed": _signed,
     "status_word": lambda status: _STATUSES.get(status, (status, ""))[0],
     "tone": lambda status: _TONES.get(status, "plain"),
+    "whole": _whole,
 }
 """By name, for the templates."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from forecast_lib.domain import quantile_column
+from forecast_lib.report.drawing import Drawing
 from forecast_lib.report.frames import BANDS, Record
-from forecast_lib.report.plots import Drawing, Range, draw_ranges
+from forecast_lib.report.plots import Range, draw_ranges
 from forecast_lib.report.sections.tickers import StepValue, step_value
 from forecast_lib.report.words import short_day
 
