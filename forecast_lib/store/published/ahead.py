@@ -6,10 +6,12 @@ left to be copied (`publication.prepared`).
 import contextlib
 import shutil
 import threading
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name, write_same
+from forecast_lib.store.disk.copying import write_same
+from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name
 
 __all__ = ["Ahead"]
 
@@ -43,7 +45,7 @@ class Ahead:
         if self._thread is not None and self._thread.is_alive():
             return
         if shutil.disk_usage(self._working.parent).free > 2 * self._working.stat().st_size:
-            read = self._under_way.enter_context(self._working.open("rb"))
+            read = self._under_way.enter_context(FileIO(self._working))
             self._thread = threading.Thread(target=self._write, args=(read,))
             self._under_way.callback(self._thread.join)
             self._thread.start()
@@ -52,7 +54,7 @@ class Ahead:
         """The copy stays when the context ends."""
         self._wanted = True
 
-    def _write(self, read: BinaryIO) -> None:
+    def _write(self, read: FileIO) -> None:
         try:
             write_same(read, self._copy, self._ended.is_set)
         except OSError:  # whoever publishes will say so, if it is still true then

@@ -21,6 +21,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import database_errors, disk_errors
+from forecast_lib.store.disk.copying import copy_into_place
 from forecast_lib.store.disk.faults import Reached, go_on
 from forecast_lib.store.disk.files import (
     LEDGER,
@@ -30,7 +31,6 @@ from forecast_lib.store.disk.files import (
     STORAGE_VERSION,
     WORKING,
     WORKING_MODE,
-    copy_into_place,
     move_into_place,
     remove_leftovers,
     temporary_name,
