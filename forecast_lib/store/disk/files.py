@@ -14,6 +14,7 @@ __all__ = [
     "PUBLISHED",
     "PUBLISHED_MODE",
     "SNAPSHOTS",
+    "SPARE",
     "STORAGE_VERSION",
     "WORKING",
     "WORKING_MODE",
@@ -29,6 +30,7 @@ __all__ = [
 LEDGER = "ledger.jsonl"
 PUBLISHED = "published.duckdb"
 SNAPSHOTS = "snapshots"
+SPARE = "published.duckdb.spare"
 WORKING = "working.duckdb"
 
 STORAGE_VERSION = "v1.0.0"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from forecast_lib.store.disk.copying import write_same
-from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name
+from forecast_lib.store.disk.files import PUBLISHED, SPARE, WORKING, temporary_name
+from forecast_lib.store.disk.spare import take_spare
 
 __all__ = ["Ahead"]
 
@@ -39,12 +40,15 @@ class Ahead:
             self._copy.unlink(missing_ok=True)
 
     def begin(self) -> None:
-        """Copy what is there by now, if the disk has room for that and for as much again; where an earlier
-        copy is still under way, nothing.
+        """Copy what is there by now, if the disk has room for that and for as much again, into a publication
+        that is no longer kept, where there is one; where an earlier copy is still under way, nothing.
         """
         if self._thread is not None and self._thread.is_alive():
             return
-        if shutil.disk_usage(self._working.parent).free > 2 * self._working.stat().st_size:
+        take_spare(self._working.with_name(SPARE), self._copy)
+        size = self._working.stat().st_size
+        there = self._copy.stat().st_size if self._copy.exists() else 0
+        if shutil.disk_usage(self._working.parent).free > 2 * size - there:
             read = self._under_way.enter_context(FileIO(self._working))
             self._thread = threading.Thread(target=self._write, args=(read,))
             self._under_way.callback(self._thread.join)

@@ -1,7 +1,7 @@
 """How readers get the tables: built beside, audited, swapped in whole.
 
-Readers never open the file that runs write. A publication is a new file with the tables and views of the
-working database; it is closed, synced, opened again and held against the original before it takes the name
+Readers never open the file that runs write. A publication is another file with the tables and views of the
+working database; it is held against the original, closed, synced and opened again before it takes the name
 `published.duckdb` in one step. A reader who has the previous file open keeps reading it; whoever opens next
 gets the new one. (Within one process DuckDB hands out an open file again by its path: a program that stays on
 must close its connection to see the next publication.)
@@ -31,6 +31,7 @@ from forecast_lib.store.disk.files import (
     PUBLISHED,
     PUBLISHED_MODE,
     SNAPSHOTS,
+    SPARE,
     STORAGE_VERSION,
     WORKING,
     move_into_place,
@@ -441,6 +442,8 @@ def _keep_snapshot(workspace: Path, built: Path, name: str) -> None:
 
 
 def _prune(workspace: Path, keep: int) -> None:
-    for name in list_snapshots(workspace)[keep:]:
-        snapshot_path(workspace, name).unlink()
+    """Only the last ones stay; of the others one is left to build the next publication in."""
+    for name in reversed(list_snapshots(workspace)[keep:]):
+        snapshot_path(workspace, name).replace(workspace / SPARE)
+    sync_folder(workspace)
     sync_folder(workspace / SNAPSHOTS)
