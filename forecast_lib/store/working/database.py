@@ -46,6 +46,7 @@ __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later",
 _SETTINGS: Mapping[str, str | int | bool] = {
     "storage_compatibility_version": STORAGE_VERSION,
     "memory_limit": "512MB",  # then DuckDB spills to disk
+    "checkpoint_threshold": "0B",  # a commit writes its rows into the file, and not into a log first
     "threads": THREADS,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
