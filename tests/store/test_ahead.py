@@ -40,8 +40,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a copy was made ahead."""
     made = threading.Event()
 
-    def noted(read: FileIO, target: Path, ended: Callable[[], bool]) -> None:
-        write_same(read, target, ended)
+    def noted(read: FileIO, target: Path, ended: Callable[[], bool], again: bool) -> None:
+        write_same(read, target, ended, again=again)
         made.set()
 
     monkeypatch.setattr(ahead, "write_same", noted)
@@ -200,7 +200,7 @@ def test_the_database_stays_locked_until_it_is_closed(
 def test_where_the_disk_has_no_room_for_it_the_run_goes_on(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    def no_room(read: FileIO, target: Path, *_: object) -> None:
+    def no_room(read: FileIO, target: Path, *_: object, again: bool) -> None:
         target.write_bytes(read.read(1000))
         raise OSError(28, "No space left on device")
 

@@ -37,18 +37,20 @@ def write_same(
     target: Path,
     ended: Callable[[], bool] = lambda: False,
     seen: Callable[[Piece], object] = lambda piece: None,
+    again: bool = True,
 ) -> bool:
     """Make the target what the open file is, down to the disk, in large pieces; those that are there already
-    are not written, the others are read again. Python's lock is held for none of that.
+    are not written. Python's lock is held for none of that.
 
     `shutil.copyfile` has the kernel hand over page after page, up to twice the processor time.
 
     Args:
         ended: asked after each piece; the target stays as far as it has come.
         seen: gets each piece of the source: the headers of a database file, then whole blocks.
+        again: whether what was written is read again.
 
     Returns:
-        Whether each piece of the target reads as it should.
+        False where something reads otherwise than it was written.
     """
     wanted, there = np.empty(AT_ONCE, np.uint8), np.empty(AT_ONCE, np.uint8)
     size, exact = 0, True
@@ -63,8 +65,9 @@ def write_same(
             if not _same(_filled(written, there[: len(piece)]), piece):
                 written.seek(size)
                 _write(written, piece)
-                written.seek(size)
-                exact = exact and _same(_filled(written, there[: len(piece)]), piece)
+                if again:
+                    written.seek(size)
+                    exact = exact and _same(_filled(written, there[: len(piece)]), piece)
             size += len(piece)
     return exact
 

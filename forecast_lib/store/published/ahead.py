@@ -60,6 +60,6 @@ class Ahead:
 
     def _write(self, read: FileIO) -> None:
         try:
-            write_same(read, self._copy, self._ended.is_set)
+            write_same(read, self._copy, self._ended.is_set, again=False)
         except OSError:  # whoever publishes will say so, if it is still true then
             self._copy.unlink(missing_ok=True)
