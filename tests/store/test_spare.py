@@ -1,8 +1,10 @@
 """A publication is built in one that is no longer kept, unless somebody could still read that one."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -96,3 +98,15 @@ def test_a_run_killed_while_it_builds_in_it_costs_no_snapshot(workspace: Path) -
     assert publication.list_snapshots(workspace) == kept and shown(workspace) == ["run-2"]
     store_and_publish(workspace, 3)
     assert shown(workspace) == ["run-3"] and not list(workspace.glob("*.next-*"))
+
+
+def test_a_snapshot_on_another_disk_just_goes(workspace: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if os.stat(folder).st_dev == workspace.stat().st_dev:
+            pytest.skip("the tests' folder is there too")
+        elsewhere = shutil.move(workspace / "snapshots", folder)
+        (workspace / "snapshots").symlink_to(elsewhere)
+        copied_and_published(workspace, 2)
+        assert len(publication.list_snapshots(workspace)) == 2 and not (workspace / SPARE).exists()
+        copied_and_published(workspace, 3)
+        assert shown(workspace) == ["run-3"]

@@ -40,6 +40,7 @@ from forecast_lib.store.disk.files import (
     temporary_name,
     wal_of,
 )
+from forecast_lib.store.disk.spare import leave_spare
 from forecast_lib.store.working import migrations
 
 __all__ = [
@@ -444,6 +445,6 @@ def _keep_snapshot(workspace: Path, built: Path, name: str) -> None:
 def _prune(workspace: Path, keep: int) -> None:
     """Only the last ones stay; of the others one is left to build the next publication in."""
     for name in reversed(list_snapshots(workspace)[keep:]):
-        snapshot_path(workspace, name).replace(workspace / SPARE)
+        leave_spare(snapshot_path(workspace, name), workspace / SPARE)
     sync_folder(workspace)
     sync_folder(workspace / SNAPSHOTS)
