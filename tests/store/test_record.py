@@ -45,7 +45,7 @@ def test_what_is_committed_is_in_the_file_and_was_in_no_log(workspace: Path) -> 
     logs = dict[str, bool]()
     log = wal_of(workspace / "working.duckdb")
     store_night(workspace, 2, reached=lambda point: logs.update({point: log.exists()}))
-    assert {"before commit", "after commit", "after checkpoint"} <= set(logs) and not any(logs.values())
+    assert {"before commit", "after commit"} <= set(logs) and not any(logs.values())
 
 
 def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:

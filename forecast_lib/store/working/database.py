@@ -146,10 +146,7 @@ def record_run(
         audits.check_run(writing, run_id, written)
         reached("before commit")
     reached("after commit")
-    entry = _ledger_entry(con, run_id, written)
-    con.execute("CHECKPOINT")
-    reached("after checkpoint")
-    return entry
+    return _ledger_entry(con, run_id, written)
 
 
 def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:
