@@ -139,6 +139,7 @@ def _flow(kind: str, name: str, told: _Told, address: str | None) -> None:
     """
     from prefect import flow
     from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
@@ -161,7 +162,8 @@ def _flow(kind: str, name: str, told: _Told, address: str | None) -> None:
             traceback.print_exc()
             wrong = f"{type(error).__name__}: {error}"
         told.answer(wrong)
-        EventsWorker.drain_all()
+        for worker in (EventsWorker, APILogWorker):
+            worker.drain_all()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import sqlite3
 
 import pytest
 
+from flows.running.run_log import run_logger
 from flows.running.told_page import ToldPage
 from forecast_lib.errors import FatalError
 from forecast_lib.jobs.record.summary import RunSummary
@@ -37,7 +38,9 @@ def home(tmp_path, monkeypatch):
 def test_its_database_has_all_of_the_run_and_it_ends_with_it(home, monkeypatch):
     for name in [name for name in os.environ if "BLOCK" in name]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PREFECT_LOGGING_TO_API_ENABLED", "true")
     with ToldPage("nightly", "all-of-it") as page:
+        run_logger().info("its last line")
         advance = page.progress("ingest", 2)
         advance(2, "B")
         page.leave(DONE, "http://localhost/report")
@@ -52,6 +55,7 @@ def test_its_database_has_all_of_the_run_and_it_ends_with_it(home, monkeypatch):
             ("nightly-tickers", "Tickers by status"),
             ("progress-ingest", "ingest: 2 of 2, B"),
         ]
+        assert con.execute("SELECT count(*) FROM log WHERE message = 'its last line'").fetchone() == (1,)
         events = {name for (name,) in con.execute("SELECT event FROM events")}
         assert {"prefect.flow-run.Running", "prefect.flow-run.Fresh", "prefect.artifact.created"} <= events
         assert "prefect.flow-run.heartbeat" not in events
