@@ -17,7 +17,8 @@ HOST = "127.0.0.1"
 
 
 def serve(inside: Callable[[str], None]) -> None:
-    """Be a server while something is done with it.
+    """Be a server while something is done with it: such a one as Prefect starts for a flow where the
+    environment says so (PREFECT__SERVER_EPHEMERAL), which its services then take for their own too.
 
     Args:
         inside: called in a thread with the address of the server's API, once that answers.
@@ -41,5 +42,5 @@ def serve(inside: Callable[[str], None]) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with socket.create_server((HOST, 0)) as listener:
-        server = Announcing(uvicorn.Config(create_app(ephemeral=True), log_level="error", lifespan="on"))
+        server = Announcing(uvicorn.Config(create_app(), log_level="error", lifespan="on"))
         server.run([listener])

@@ -37,6 +37,8 @@ _LEFT_OUT = {
 """What no run needs of a server of its own, unless the environment says otherwise: Prefect's own kinds of
 blocks, which it looks for in all that is installed of it, and writes into a new database for two seconds.
 """
+_TEMPORARY = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+"""As Prefect has them for the server that a flow starts."""
 _ERROR = re.compile(r"[\w.]+(Error|Exception|Status): ")
 
 
@@ -52,7 +54,7 @@ class ToldPage:
         self._process = subprocess.Popen(
             # -P: a folder of the user's named flows is not ours.
             [sys.executable, "-P", "-m", "flows.running.page_process", kind, shown or kind],
-            env={**_LEFT_OUT, **environment(), "PREFECT_UI_ENABLED": "0"},
+            env={**_LEFT_OUT, **environment(), **_TEMPORARY},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -6,6 +6,8 @@ import contextlib
 import datetime as dt
 import os
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +100,15 @@ def test_a_run_that_is_gone_before_it_answers_leaves_nothing_of_it(home):
     assert page._process.wait(60) == 0
     with contextlib.closing(sqlite3.connect(home / "prefect.db")) as con:
         assert con.execute("SELECT count(*) FROM flow_run").fetchone() == (0,)
+
+
+def test_its_services_make_no_second_application(home):
+    """Which takes a tenth of its start; they do where it is told in another way that it is temporary."""
+    code = (
+        "import time; from flows.running.temporary_server import serve;"
+        " from prefect.server.api.server import APP_CACHE;"
+        " serve(lambda address: (time.sleep(2), print(len(APP_CACHE))))"
+    )
+    env = {**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert ran.stdout == "1\n", ran.stderr
