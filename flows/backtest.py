@@ -3,6 +3,7 @@
 from prefect import State, flow
 
 from flows.running.ending import from_parameters
+from flows.running.prefect_page import PrefectPage
 from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import BacktestParameters
 from flows.service.scheduled import once
@@ -15,7 +16,7 @@ __all__ = ["backtest"]
 
 
 def _backtest(config: RunConfig) -> RunSummary:
-    with PrefectStages(config) as stages:
+    with PrefectStages(config, PrefectPage()) as stages:
         return run_backtest(config, stages)
 
 

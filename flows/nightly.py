@@ -4,6 +4,7 @@ from prefect import State, flow
 
 from flows.running.ending import from_parameters
 from flows.running.evenings import evening
+from flows.running.prefect_page import PrefectPage
 from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import NightlyParameters
 from flows.service.scheduled import once, was_scheduled
@@ -17,7 +18,7 @@ __all__ = ["nightly"]
 
 
 def _night(config: RunConfig) -> RunSummary:
-    with PrefectStages(config) as stages:
+    with PrefectStages(config, PrefectPage()) as stages:
         return run_night(config, stages)
 
 

@@ -2,7 +2,6 @@
 what the user sees.
 """
 
-import atexit
 import json
 import signal
 import sys
@@ -13,8 +12,8 @@ from flows.commands import Outcome, Request
 from flows.commands.advice import advised, command_line
 from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
-from flows.running.interruption import Terminated, mute, noted, signal_of
-from flows.running.temporary_server import TemporaryServer
+from flows.running.interruption import Terminated, noted, signal_of
+from flows.running.told_page import ToldPage
 from flows.settings.commands import COMMANDS, Plain
 from flows.settings.layers import forget_prefect_address, prefect_address, prepare_process
 from flows.settings.run_config import resolve
@@ -72,22 +71,21 @@ def _done(request: Request, config: RunConfig) -> "RunSummary":
     if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
         _say_beginning(request.command, config)
         prepare_process(quiet=True)
-        from flows.running.plain import plain
+        from flows.running.by_hand import by_hand
 
-        return plain(request.command, config, request.settings)
+        return by_hand(request.command, config, request.settings)
     _go_without_a_dead_server()
     _say_beginning(request.command, config, "; Prefect is starting")
     prepare_process(quiet=True)
-    atexit.register(mute)  # before Prefect registers anything, so that it runs after all of it
-    server = TemporaryServer()
     if request.command == "recipe":
-        from flows.recipe import recipe_here
+        with ToldPage("recipe", f"recipe-{request.words[0]}") as page:
+            from flows.recipe import recipe_by_hand
 
-        with server.in_use():
-            return recipe_here(config, request.settings, *request.words)
-    from flows.running.begun import begun_here
+            return recipe_by_hand(config, request.settings, request.words[0], page)
+    with ToldPage(request.command) as page:
+        from flows.running.by_hand import by_hand
 
-    return begun_here(request.command, config, request.settings, server)
+        return by_hand(request.command, config, request.settings, page)
 
 
 def _after(came: signal.Signals, kind: str, config: RunConfig) -> "RunSummary":

@@ -33,13 +33,12 @@ class LiveProgress:
     answer.
     """
 
-    def __init__(self, stage: str, total: int, done: int = 0) -> None:
-        self._stage, self._total, self._done = stage, total, done
+    def __init__(self, stage: str, total: int) -> None:
+        self._stage, self._total, self._done = stage, total, 0
         self._shown_at = time.monotonic()
         self._artifact: UUID | None = None
-        key, said = f"progress-{stage.replace(' ', '-')}", f"{stage}: {done} of {total}"
-        percent = 100.0 * done / total
-        self._artifact = self._asked(lambda: create_progress_artifact(percent, key=key, description=said))
+        key, said = f"progress-{stage.replace(' ', '-')}", f"{stage}: 0 of {total}"
+        self._artifact = self._asked(lambda: create_progress_artifact(0.0, key=key, description=said))
 
     def advance(self, count: int, text: str = "") -> None:
         """So many more are done."""
@@ -62,11 +61,12 @@ class LiveProgress:
             return None
 
 
-def leave_artifacts(summary: RunSummary, link: str | None) -> None:
+def leave_artifacts(summary: RunSummary, link: str | None, figures: str = "") -> None:
     """Create the artifacts of a run; keys are the same every night, so that Prefect shows their history.
 
     Args:
         link: where a browser finds the run's report.
+        figures: what the summary's figures are, where they are shown.
     """
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in summary.seconds.items())
     lines = [
@@ -84,13 +84,16 @@ def leave_artifacts(summary: RunSummary, link: str | None) -> None:
             table=[{"status": status, "tickers": count} for status, count in summary.tickers.items()],
             description="Tickers by status",
         )
-    tables = {
+    tables: dict[str, tuple[Sequence[Mapping[str, Any]], str]] = {
         "degraded": (summary.degraded, "Tickers that somebody should look at"),
         "flags": (summary.flags, "What is odd and needs nobody"),
+        "figures": (summary.figures if figures else (), figures),
     }
     for name, (rows, description) in tables.items():
         if rows:
-            create_table_artifact(key=f"{summary.kind}-{name}", table=list(rows), description=description)
+            create_table_artifact(
+                key=f"{summary.kind}-{name}", table=[dict(row) for row in rows], description=description
+            )
     if link:
         create_link_artifact(key=f"{summary.kind}-report", link=link, link_text="The run's report")
 

@@ -8,19 +8,19 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from prefect import State, flow, get_run_logger
-from prefect.client.schemas.objects import StateType
+from prefect import State, get_run_logger
 from prefect.states import Failed
 
 from flows.running.aftermath import follow
 from flows.running.artifacts import leave_artifacts, leave_failure
 from flows.running.interruption import mute, noted
+from flows.running.states import state_of
 from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, gather, secret_texts, without_secrets
-from forecast_lib.errors import FatalError, TickercastError
+from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.record.summary import RunSummary
 
-__all__ = ["ended", "followed", "from_parameters", "here"]
+__all__ = ["ended", "followed", "from_parameters"]
 
 
 class _SaidAlready(logging.Filter):
@@ -41,20 +41,9 @@ if getattr(sys.modules["__main__"].__spec__, "name", "") == "prefect.engine":  #
 for _name in ("prefect.engine", "prefect.flow_runs"):
     logging.getLogger(_name).addFilter(_SaidAlready())
 
-_STATES = {
-    "fresh": ("Fresh", StateType.COMPLETED),
-    # Prefect colours a state by its type. This is the one end that it takes neither for a success, in green,
-    # nor for a failure.
-    "degraded": ("Degraded", StateType.CANCELLED),
-    "no_new_session": ("NoNewSession", StateType.COMPLETED),
-    "superseded": ("Superseded", StateType.COMPLETED),
-}
-"""Of each status of a run that came to its end: name and type of its state."""
-
 
 def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[Any]:
-    """Do the run and say how it ended: Fresh, NoNewSession and Superseded are completed, Degraded is grey,
-    the rest is Failed.
+    """Do the run and say how it ended.
 
     Args:
         hidden: secrets that an error's text might repeat.
@@ -71,10 +60,7 @@ def ended(run: Callable[[], RunSummary], hidden: Sequence[str] = ()) -> State[An
         return Failed(
             message=without_secrets(f"unexpected {type(error).__name__}: {error}", hidden), data=error
         )
-    if summary.status == "failed":
-        return Failed(message=f"nothing was published: {summary.message}", data=summary)
-    name, kind = _STATES[summary.status]
-    return State(type=kind, name=name, message=summary.message, data=summary)
+    return state_of(summary)
 
 
 def followed(
@@ -118,30 +104,3 @@ def from_parameters(
 
         return followed(kind, None, refuse, secret_texts(overrides))
     return followed(kind, settings, lambda: run(settings))
-
-
-def here(name: str, run: Callable[[], State[Any]], shown: str = "") -> RunSummary:
-    """Do a run as a flow in this process. What it needs it has as values: nothing goes through a server.
-
-    Args:
-        shown: name of the flow run, where it is not that of the flow.
-    """
-    as_flow = flow(name=name, flow_run_name=shown or name, retries=0)(run)
-    return _summary_of(as_flow(return_state=True))
-
-
-def _summary_of(state: State[Any]) -> RunSummary:
-    """The summary that a flow's final state carries.
-
-    Raises:
-        TickercastError: the one that ended the run.
-        FatalError: the flow did not get as far as to say how it ended.
-    """
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, RunSummary):
-        return result
-    if isinstance(result, TickercastError):
-        raise result
-    if isinstance(result, BaseException):
-        raise result
-    raise FatalError(f"the flow ended as {state.name}: {state.message or 'no reason given'}")

@@ -3,10 +3,10 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["kept_lines", "run_logger", "say_again"]
+__all__ = ["lines_to", "run_logger", "say_again"]
 
 _OURS = logging.getLogger("tickercast")
 
@@ -24,36 +24,38 @@ def run_logger() -> Any:
     return _OURS
 
 
-class _Keeping(logging.Handler):
-    def __init__(self) -> None:
+class _Telling(logging.Handler):
+    def __init__(self, tell: Callable[[logging.LogRecord], object]) -> None:
         super().__init__()
-        self.lines: list[logging.LogRecord] = []
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record)
+        if record.levelno >= logging.WARNING:
+            print(record.getMessage(), file=sys.stderr, flush=True)
+        self._tell(record)
 
 
 @contextlib.contextmanager
-def kept_lines() -> Iterator[Sequence[logging.LogRecord]]:
-    """Lines that are said in the block before its flow run is there, kept for it."""
-    keeping, level, propagated = _Keeping(), _OURS.level, _OURS.propagate
-    _OURS.addHandler(keeping)
+def lines_to(tell: Callable[[logging.LogRecord], object], least: int) -> Iterator[None]:
+    """Lines of that level and above, that are said in the block, are told; on standard error are those that a
+    person should see.
+    """
+    telling, level, propagated = _Telling(tell), _OURS.level, _OURS.propagate
+    _OURS.addHandler(telling)
     _OURS.propagate = False
-    _OURS.setLevel(logging.INFO)
+    _OURS.setLevel(least)
     try:
-        yield keeping.lines
+        yield
     finally:
-        _OURS.removeHandler(keeping)
+        _OURS.removeHandler(telling)
         _OURS.propagate = propagated
         _OURS.setLevel(level)
 
 
-def say_again(lines: Sequence[logging.LogRecord]) -> None:
-    """Put kept lines into the run's log, with the times at which they were said."""
+def say_again(level: int, created: float, text: str) -> None:
+    """Put a line into the run's log, with the time at which it was said."""
     said = run_logger()
     logger, named = getattr(said, "logger", said), getattr(said, "extra", None) or {}
-    for line in lines:
-        if logger.isEnabledFor(line.levelno):
-            line.name = logger.name
-            vars(line).update(named)
-            logger.handle(line)
+    if logger.isEnabledFor(level):
+        line = {"name": logger.name, "levelno": level, "levelname": logging.getLevelName(level), "msg": text}
+        logger.handle(logging.makeLogRecord({**line, "created": created, **named}))

@@ -137,7 +137,7 @@ def prefect_address(use: str | None = None) -> str | None:
 
 
 def forget_prefect_address() -> None:
-    """Name no server in the environment any more: a flow in this process starts one for its own length."""
+    """Name no server in the environment any more: a run starts one for its own length."""
     os.environ.pop("PREFECT_API_URL", None)
 
 
