@@ -1,5 +1,6 @@
 """A publication is built in one that is no longer kept, unless somebody could still read that one."""
 
+import collections
 import os
 import shutil
 import signal
@@ -98,6 +99,16 @@ def test_a_run_killed_while_it_builds_in_it_costs_no_snapshot(workspace: Path) -
     assert publication.list_snapshots(workspace) == kept and shown(workspace) == ["run-2"]
     store_and_publish(workspace, 3)
     assert shown(workspace) == ["run-3"] and not list(workspace.glob("*.next-*"))
+
+
+def test_what_is_there_already_needs_no_room(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied_and_published(workspace, 2)
+    free = 2 * (workspace / "working.duckdb").stat().st_size - (workspace / SPARE).stat().st_size + 1
+    usage = collections.namedtuple("usage", "free")(free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with Store(workspace, now(3)) as store:
+        store.copy_ahead()
+        assert store._ahead._thread is not None
 
 
 def test_a_snapshot_on_another_disk_just_goes(workspace: Path) -> None:
