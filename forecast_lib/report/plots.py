@@ -222,7 +222,7 @@ class _Across:
         return [f"M{x:.1f} %.1fV%.1f" for x in self.xs]
 
 
-_across = functools.lru_cache(maxsize=1 << 10)(_Across)
+_across = functools.lru_cache(maxsize=1 << 8)(_Across)
 
 
 def _path(xs: Iterable[float]) -> str:
