@@ -4,10 +4,12 @@ Colours are left to the page's style sheet, so that one drawing serves light, da
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
+
+from forecast_lib.report.words import percent
 
 __all__ = ["Drawing", "Mark", "Shape", "Tick", "bar", "svg"]
 
@@ -104,11 +106,12 @@ def svg(drawing: Drawing, name: str) -> Markup:
     return Markup("".join([*parts, "</svg>\n"]))
 
 
-def bar(parts: Sequence[tuple[str, float, str]]) -> Markup:
-    """One bar of several parts: of each its class, its share, and the text that a reader gets who rests on
-    it.
+def bar(parts: Iterable[tuple[str, str, float]]) -> Markup:
+    """One bar of several parts: of each its class, and its name and its share of the whole, which a reader
+    gets who rests on it.
     """
     drawn = [
-        f'<i class="{css}" style="flex:{share:.3f}" title="{escape(text)}"></i>' for css, share, text in parts
+        f'<i class="{css}" style="flex:{share:.3f}" title="{_text(name)} {percent(share)}"></i>'
+        for css, name, share in parts
     ]
     return Markup("".join(drawn))

@@ -17,8 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.domain import quantile_column
-
 __all__ = [
     "ALL_TICKERS",
     "BANDS",
@@ -41,13 +39,13 @@ __all__ = [
 ]
 
 ALL_TICKERS = "*"
-BANDS = ((95, 0.025, 0.975), (80, 0.10, 0.90), (50, 0.25, 0.75))
-"""The intervals that are drawn, wide to narrow: per cent, lower level, upper level."""
+BANDS = ((95, "q025", "q975"), (80, "q10", "q90"), (50, "q25", "q75"))
+"""The intervals that are drawn, wide to narrow: per cent, and the columns of their lower and upper bounds."""
 
 FORECASTS_READ = (
     *("ticker", "model_id", "made_by", "cutoff", "step", "target_session", "last_close", "point"),
     *("currency", "dividend", "split"),
-    *map(quantile_column, (0.005, 0.01, 0.05, 0.5, *(level for _, *levels in BANDS for level in levels))),
+    *("q005", "q01", "q05", "q50", *(name for _, *names in BANDS for name in names)),
 )
 """Columns of `forecasts`."""
 
@@ -226,7 +224,7 @@ class Past:
         return np.flatnonzero(np.isfinite(self.actual))
 
 
-_PAST_BOUNDS = tuple(quantile_column(level) for _, *levels in PAST_BANDS for level in levels)
+_PAST_BOUNDS = tuple(name for _, *names in PAST_BANDS for name in names)
 
 PAST_READ = ("ticker", "step", "target_session", "made_by", "actual", *_PAST_BOUNDS)
 """Columns of `forecast_history`."""

@@ -1,10 +1,10 @@
 """The frames of one run -> its pages: a first page, one for each ticker, and a glossary. Nothing is read or
 written here.
 
-Every text is escaped by Jinja2 (`autoescape`), and each page forbids itself foreign parts and foreign scripts
-by its own content security policy: a hostile name or reason from a price source stays text, also for a reader
-of a page mailed around. The one script, which sorts and searches the table of the first page, is named in the
-policy by its hash.
+Every text is escaped by Jinja2 (`autoescape`), those of a drawing by `drawing`, and each page forbids itself
+foreign parts and foreign scripts by its own content security policy: a hostile name or reason from a price
+source stays text, also for a reader of a page mailed around. The one script, which sorts and searches the
+table of the first page, is named in the policy by its hash.
 """
 
 import base64

@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,12 +128,11 @@ class PastBands:
 
     def without(self, closes: int) -> "PastBands":
         """Where so many of the oldest closes are left out."""
-        first = np.searchsorted(self.places, closes)
+        first = self.places.searchsorted(closes)
         return PastBands(self.places[first:] - closes, self.percents, self.bounds[:, :, first:])
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who
     rests on it.
     """
@@ -144,8 +143,7 @@ class Range:
     text: str
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """One line of a plot of factors: two of them, as natural logs; None for none."""
 
     label: str
@@ -170,7 +168,8 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, st
     if round(step, decimals) != round(step, decimals + 1):  # a step of 2.5 needs one more
         decimals += 1
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return tuple((round(k * step, decimals), f"{k * step:,.{decimals}f}") for k in range(first, last + 1))
+    label = f"{{:,.{decimals}f}}".format
+    return tuple([(round(k * step, decimals), label(k * step)) for k in range(first, last + 1)])
 
 
 class _Frame:
@@ -188,7 +187,7 @@ class _Frame:
         self.left = 8 + letter * max(len(label) for _, label in ticks)
         self.right, self.top, self.bottom = width - 8.0, 8.0, height - foot
         self.scale = (self.bottom - self.top) / (self.high - self.low)
-        self.y_ticks = tuple(Tick(round(self.y(value), 1), label, "end") for value, label in ticks)
+        self.y_ticks = tuple([Tick(round(self.y(value), 1), label, "end") for value, label in ticks])
 
     def y(self, value: float) -> float:
         return self.bottom - (value - self.low) * self.scale
@@ -223,7 +222,7 @@ class _Across:
         return [f"M{x:.1f} %.1fV%.1f" for x in self.xs]
 
 
-_across = functools.lru_cache(maxsize=1 << 10)(_Across)
+_across = functools.lru_cache(maxsize=1 << 8)(_Across)
 
 
 def _path(xs: Iterable[float]) -> str:

@@ -4,10 +4,7 @@ import datetime as dt
 import functools
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
-
-from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
@@ -25,7 +22,6 @@ _STATUSES = {
 }
 """Every status of a ticker: the words and the tone of its badge."""
 _TONES = {"degraded": "warn", "failed": "bad"} | {status: tone for status, (_, tone) in _STATUSES.items()}
-_MARKS = re.compile("[&<>'\"]")
 _RESERVED = re.compile(r"index|glossary|con|prn|aux|nul|com[0-9]|lpt[0-9]", re.ASCII)
 
 
@@ -49,28 +45,6 @@ def page_name(ticker: str) -> str:
     )
     taken = _RESERVED.fullmatch(safe.lower().partition(".")[0]) or safe.startswith(".")
     return f"{'_' if taken else ''}{safe}.html"
-
-
-def _cells(parts: Sequence[tuple[Any, ...]]) -> Markup:
-    """Cells of a table's row, each of which names itself where the table is stacked, on a phone.
-
-    Args:
-        parts: of each its label, its value, and its class where it is no figure.
-
-    >>> _cells([("From", "a < b", ""), ("n", 3)])
-    Markup('<td data-label="From">a &lt; b</td><td class="n" data-label="n">3</td>')
-    """
-    texts = [str(part[1]) for part in parts]
-    if _MARKS.search("".join(texts)):  # most rows are figures, with nothing to escape
-        texts = [escape(part[1]) for part in parts]
-    cells = [f"{_opened(*part[::2])}{text}</td>" for part, text in zip(parts, texts, strict=True)]
-    return Markup("".join(cells))
-
-
-@functools.cache
-def _opened(label: str, css: str = "n") -> str:
-    named = f' class="{css}"' if css else ""
-    return f'<td{named} data-label="{escape(label)}">'
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -200,7 +174,6 @@ def _short_id(identifier: str | None) -> str:
 
 FILTERS = {
     "ahead": _ahead,
-    "cells": _cells,
     "clip": clip,
     "count": _count,
     "figure": _figure,

@@ -20,9 +20,10 @@ def test_every_text_of_a_drawing_stays_text() -> None:
     assert (html.count("<script"), html.count(SAFE)) == (0, 4)
 
 
-def test_the_texts_of_a_bar_stay_text_and_its_shares_have_three_digits() -> None:
-    assert bar([("w0", 2 / 3, HOSTILE), ("w1", 1 / 3, "b")]) == (
-        f'<i class="w0" style="flex:0.667" title="{SAFE}"></i><i class="w1" style="flex:0.333" title="b"></i>'
+def test_the_parts_of_a_bar_say_what_they_are_and_their_names_stay_text() -> None:
+    assert bar([("w0", HOSTILE, 2 / 3), ("w1", "b", 1 / 3)]) == (
+        f'<i class="w0" style="flex:0.667" title="{SAFE} 66.7 %"></i>'
+        '<i class="w1" style="flex:0.333" title="b 33.3 %"></i>'
     )
 
 

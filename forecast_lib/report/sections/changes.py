@@ -200,7 +200,7 @@ def _move(closes: Closes, since: dt.date, swung: bool) -> str | None:
         swung: the last session's range was wider than that of the one before; then a small move is not what
             counts.
     """
-    new = closes[np.searchsorted(closes.sessions, np.datetime64(since)) :]
+    new = closes[closes.sessions.searchsorted(np.datetime64(since)) :]
     if len(new) < 2 or new.sessions[0] != np.datetime64(since):
         return None
     share, weekday = (new.prices[-1] / new.prices[0] - 1).item(), f"{new.sessions[-1].item():%A}"

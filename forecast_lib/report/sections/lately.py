@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecast_lib.domain import quantile_column
 from forecast_lib.report.drawing import Drawing
 from forecast_lib.report.frames import BANDS, PAST_BANDS, Closes, Past, Record, day_of
 from forecast_lib.report.plots import ForecastPath, PastBands, draw_forecast
@@ -69,7 +68,7 @@ def pictures(
     """
     path = forecast_path(steps) if steps else None
     if path:
-        closes = closes[: np.searchsorted(closes.sessions, np.datetime64(path.cutoff), "right")]
+        closes = closes[: closes.sessions.searchsorted(np.datetime64(path.cutoff), "right")]
     elif not closes:
         return ()
     last_session, last_close = (
@@ -100,26 +99,25 @@ def past_bands(past: Past, closes: Closes) -> PastBands:
     A split since then is undone by the close itself: it is known on both bases.
     """
     sessions = past.sessions[past.known]
-    at = np.searchsorted(closes.sessions, sessions)
-    there = at < np.searchsorted(closes.sessions, sessions, "right")
+    at = closes.sessions.searchsorted(sessions)
+    there = at < closes.sessions.searchsorted(sessions, "right")
     at, came = at[there], past.known[there]
     basis = closes.prices[at] / past.actual[came]
     return PastBands(at, tuple(percent for percent, *_ in PAST_BANDS), past.bounds[:, :, came] * basis)
 
 
 def forecast_path(steps: Sequence[Record]) -> ForecastPath:
-    """The forecast of one ticker as it is drawn."""
-    steps = sorted(steps, key=lambda row: row["step"])
+    """The forecast of one ticker as it is drawn; its rows by step."""
 
-    def quantile(level: float) -> tuple[float, ...]:
-        return tuple(row[quantile_column(level)] for row in steps)
+    def of_each(name: str) -> tuple[float, ...]:
+        return tuple([row[name] for row in steps])
 
     return ForecastPath(
         cutoff=day_of(steps[0]["cutoff"]) or dt.date.min,
         last_close=steps[0]["last_close"],
         targets=tuple(day_of(row["target_session"]) or dt.date.min for row in steps),
-        median=quantile(0.5),
-        bands=tuple((percent, quantile(low), quantile(high)) for percent, low, high in BANDS),
+        median=of_each("q50"),
+        bands=tuple((percent, of_each(low), of_each(high)) for percent, low, high in BANDS),
     )
 
 

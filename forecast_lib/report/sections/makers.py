@@ -39,11 +39,9 @@ class StepWeights(NamedTuple):
         """Those that are seen in a bar."""
         return [(model, weight) for model, weight in self.weights if weight >= _SEEN]
 
-    def bars(self, colours: Mapping[str, int]) -> list[tuple[str, float, str]]:
-        """Class, share and text of each."""
-        return [
-            (f"w{colours[model]}", weight, f"{clip(model)} {percent(weight)}") for model, weight in self.shown
-        ]
+    def bars(self, colours: Mapping[str, int]) -> list[tuple[str, str, float]]:
+        """Class, name and share of each."""
+        return [(f"w{colours[model]}", clip(model), weight) for model, weight in self.shown]
 
     @property
     def largest(self) -> str:

@@ -5,6 +5,7 @@ ticker.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from forecast_lib.report.drawing import Shape
 from forecast_lib.report.frames import NO_CLOSES, Closes, Past, Record, ReportInput, day_of, records
@@ -34,8 +35,7 @@ class TickerState:
     seconds: float | None
 
 
-@dataclass(frozen=True)
-class StepValue:
+class StepValue(NamedTuple):
     """One step of a forecast: prices; the bounds are those of the 80 % and the 95 % interval."""
 
     step: int
