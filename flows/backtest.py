@@ -2,12 +2,12 @@
 
 from prefect import State, flow
 
-from flows.running.ending import from_parameters
-from flows.running.prefect_page import PrefectPage
-from flows.running.prefect_stages import PrefectStages
 from flows.service.parameters import BacktestParameters
 from flows.service.scheduled import once
 from flows.settings.run_config import resolve
+from flows.shown.ending import from_parameters
+from flows.shown.inside import PrefectPage
+from flows.shown.stages import PrefectStages
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.night import run_backtest
 from forecast_lib.jobs.record.summary import RunSummary

@@ -5,11 +5,11 @@ import dataclasses
 
 from prefect import State, flow
 
-from flows.running.artifacts import leave_removals
-from flows.running.ending import from_parameters
 from flows.running.maintained import maintained
 from flows.service.parameters import MaintenanceParameters
 from flows.settings.layers import Settings
+from flows.shown.artifacts import leave_removals
+from flows.shown.ending import from_parameters
 from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["maintenance"]

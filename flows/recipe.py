@@ -10,10 +10,10 @@ import traceback
 from flows.running.interruption import noted
 from flows.running.run_log import run_logger
 from flows.running.stages import ShownInOrder
-from flows.running.told_page import ToldPage
 from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, without_secrets
 from flows.settings.recipe import asked_of, without_effect
+from flows.shown.told import ToldPage
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.recipe.run import run_recipe

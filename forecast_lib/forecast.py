@@ -16,6 +16,7 @@ from forecast_lib.calibration import CALIBRATION_SESSIONS, multipliers, student_
 from forecast_lib.combination import WEIGHT_SESSIONS, averaged, part_weights, prior_weights
 from forecast_lib.distribution import expected_shortfalls, pinball
 from forecast_lib.domain import QUANTILES
+from forecast_lib.models.along import Remembered, said_along
 from forecast_lib.models.baselines import (
     BASELINES,
     BESIDE_A_NETWORK,
@@ -25,8 +26,7 @@ from forecast_lib.models.baselines import (
     predict,
 )
 from forecast_lib.models.bundle import Bundle
-from forecast_lib.models.forward import outputs
-from forecast_lib.models.heads import Standardised, combined
+from forecast_lib.models.heads import Standardised
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS
 from forecast_lib.windows.features import WARM_UP, SessionFeatures, session_features
 from forecast_lib.windows.pooled_shape import leaning
@@ -194,19 +194,18 @@ def _first_window(bundle: Bundle) -> int:
     return WARM_UP + bundle.network.lookback - 1
 
 
-def _head_at(bundle: Bundle, series: TickerSeries, cutoffs: np.ndarray) -> Standardised:
-    """What the model's networks say at these cutoffs, none of which is before its first whole window."""
-    values, first = session_features(series).values, _first_window(bundle)
-    every = outputs(bundle.network, bundle.members, values, cutoffs, first=first)
-    return combined(every, bundle.horizon)
+def forecast_with_model(
+    bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int], remembered: Remembered | None = None
+) -> Forecasts:
+    """The model's forecasts at cutoffs first to last (exclusive), none of them before its first whole window;
+    each uses sessions up to its own cutoff only.
 
-
-def forecast_with_model(bundle: Bundle, series: TickerSeries, cutoffs: tuple[int, int]) -> Forecasts:
-    """The model's forecasts at cutoffs first to last (exclusive); each uses sessions up to its own cutoff
-    only.
+    Args:
+        remembered: what its networks said before.
     """
-    every = _with_history(cutoffs, bundle.horizon, _first_window(bundle))
-    features, head = session_features(series), _head_at(bundle, series, every)
+    first, features = _first_window(bundle), session_features(series)
+    every = _with_history(cutoffs, bundle.horizon, first)
+    head = said_along(bundle, features.values, every, first=first, remembered=remembered)
     inputs, ahead = scale_inputs(series, bundle.inputs, bundle.horizon)
     sigma = bundle.scale.sigma(inputs[every], None if ahead is None else ahead[every])
     centre, scale = bundle.shrinkage * head.location * sigma, head.scale * sigma
@@ -367,27 +366,42 @@ def with_scale(made: Combined, series: TickerSeries, name: str, factor: Array) -
 
 
 def combined_at(
-    bundle: Bundle | None, series: TickerSeries, horizon: int, cutoffs: tuple[int, int]
+    bundle: Bundle | None,
+    series: TickerSeries,
+    horizon: int,
+    cutoffs: tuple[int, int],
+    remembered: Remembered | None = None,
 ) -> Combined:
     """At cutoffs first to last (exclusive), by the model, where there is one that the history is long enough
     for, and the baselines.
+
+    Args:
+        remembered: as of `forecast_with_model`.
     """
     first, end = weighing(cutoffs)
     parts = dict[str, Forecasts]()
     if bundle is not None and (able := _first_window(bundle)) < end:
-        parts[bundle.network.variant] = forecast_with_model(bundle, series, (max(first, able), end))
+        parts[bundle.network.variant] = forecast_with_model(
+            bundle, series, (max(first, able), end), remembered
+        )
     for name in BESIDE_A_NETWORK if parts else PARTS:
         parts[name] = forecast_with_baseline(name, series, horizon, (first, end))
     return combine(parts, series, cutoffs)
 
 
-def last_evenings(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:
+def last_evenings(
+    bundle: Bundle | None, series: TickerSeries, horizon: int, remembered: Remembered | None = None
+) -> Combined:
     """From the last two sessions, or from the last alone where before it there is no volatility to stand on.
 
     Both at once cost what one does.
+
+    Args:
+        remembered: as of `forecast_with_model`.
     """
     last = len(series) - 1
-    return combined_at(bundle, series, horizon, (max(last - 1, min(last, _FIRST_WEIGHED)), last + 1))
+    cutoffs = max(last - 1, min(last, _FIRST_WEIGHED)), last + 1
+    return combined_at(bundle, series, horizon, cutoffs, remembered)
 
 
 def combined_forecast(bundle: Bundle | None, series: TickerSeries, horizon: int) -> Combined:

@@ -13,10 +13,10 @@ from flows.commands.advice import advised, command_line
 from flows.commands.readers import LATEST_FORECASTS, latest_report, published_path
 from flows.output import as_table
 from flows.running.interruption import Terminated, noted, signal_of
-from flows.running.told_page import ToldPage
 from flows.settings.commands import COMMANDS, Plain
 from flows.settings.layers import forget_prefect_address, prefect_address, prepare_process
 from flows.settings.run_config import resolve
+from flows.shown.told import ToldPage
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import Interrupted, UsageError
 from forecast_lib.rows import Rows
@@ -71,7 +71,7 @@ def _done(request: Request, config: RunConfig) -> "RunSummary":
     if request.settings["plain"] and Plain in COMMANDS[request.command].takes:
         _say_beginning(request.command, config)
         prepare_process(quiet=True)
-        from flows.running.by_hand import by_hand
+        from flows.shown.by_hand import by_hand
 
         return by_hand(request.command, config, request.settings)
     _go_without_a_dead_server()
@@ -83,7 +83,7 @@ def _done(request: Request, config: RunConfig) -> "RunSummary":
 
             return recipe_by_hand(config, request.settings, request.words[0], page)
     with ToldPage(request.command) as page:
-        from flows.running.by_hand import by_hand
+        from flows.shown.by_hand import by_hand
 
         return by_hand(request.command, config, request.settings, page)
 

@@ -1,1 +1,1 @@
-"""A run while it goes: its stages and tasks, where their work is done, what it shows, and how it ends."""
+"""A run while it goes: its stages, where their work is done, and what follows it."""

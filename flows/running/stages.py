@@ -1,5 +1,5 @@
 """Stages of a run: shown while they work, timed, their shards worked on side by side. What Prefect adds is in
-`prefect_stages`.
+`shown.stages`.
 """
 
 import functools

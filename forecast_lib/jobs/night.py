@@ -38,7 +38,7 @@ from forecast_lib.jobs.refresh.models import Work
 from forecast_lib.jobs.refresh.pool import KeptPool
 from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import Ended, Kept, Stages
-from forecast_lib.jobs.workspace import models_folder, price_source
+from forecast_lib.jobs.workspace import models_folder, price_source, remembered_folder
 from forecast_lib.models.baselines import BASELINES, PARTS
 from forecast_lib.models.training import POOL, poolable
 from forecast_lib.prices.source import Listed
@@ -328,7 +328,11 @@ def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -
     asked = with_before(store, config, results.to_forecast(tonight, config), tonight.market)
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
-    answers = stages.begin("forecast", tickers.forecast_shard, shards, names, horizon=config.model.horizon)()
+    folder = remembered_folder(config.workspace)
+    with contextlib.suppress(OSError):  # then nothing is remembered
+        folder.mkdir(parents=True, exist_ok=True)
+    same: dict[str, Any] = {"horizon": config.model.horizon, "remembered": folder}
+    answers = stages.begin("forecast", tickers.forecast_shard, shards, names, **same)()
     return results.with_forecasts(tonight, config, asked, answers)
 
 

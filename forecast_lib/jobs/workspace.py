@@ -10,12 +10,17 @@ from forecast_lib.domain import AsOf, Ticker
 if TYPE_CHECKING:  # whoever only asks how a workspace stands needs no source
     from forecast_lib.prices import PriceSource
 
-__all__ = ["models_folder", "price_source"]
+__all__ = ["models_folder", "price_source", "remembered_folder"]
 
 
 def models_folder(workspace: Path) -> Path:
     """Where the weights lie, named by their hash."""
     return workspace / "models"
+
+
+def remembered_folder(workspace: Path) -> Path:
+    """Where lies what models have said of the past; nothing is lost with it."""
+    return workspace / "cache" / "remembered"
 
 
 def price_source(

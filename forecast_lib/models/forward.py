@@ -3,6 +3,7 @@ make a forecast. Each variant's step is in its own file; a test compares it with
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from forecast_lib.models.weights import Weights
 from forecast_lib.windows.sequences import cut_windows
 from forecast_lib.windows.threads import use_one_thread
 
-__all__ = ["answered_by", "attention_weights", "forward", "outputs"]
+__all__ = ["answered_by", "attention_weights", "chunk_outputs", "chunks_at", "forward", "outputs"]
 
 
 def answered_by(network: Network) -> str:
@@ -75,15 +76,51 @@ def outputs(
     if network.kind.one_window_a_cutoff:
         windows = cut_windows(values, cutoffs, network.lookback)
         return [forward(network, weights, windows) for weights in members]
-    use_one_thread()
-    chunks, chunk = np.unique((cutoffs - first) // network.lookback, return_inverse=True)
-    starts = first + chunks * network.lookback - network.lookback + 1
-    at = np.arange(2 * network.lookback - 1)[:, None] + starts
+    chunks = chunks_at(network, values, cutoffs, first=first)
+    return [answers[chunks.of, chunks.place] for answers in chunk_outputs(network, members, chunks.x)]
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The chunks that answer at some cutoffs.
+
+    Attributes:
+        x: (chunks, 2 * lookback - 1, inputs); sessions that are still to come are the last one there is.
+        whole: (chunks,) whether all of its sessions are there.
+        of: (cutoffs,) which chunk answers.
+        place: (cutoffs,) at which of its `lookback` places.
+    """
+
+    x: Float32
+    whole: NDArray[np.bool_]
+    of: NDArray[np.intp]
+    place: NDArray[np.integer]
+
+
+def chunks_at(network: Network, values: Float32, cutoffs: NDArray[np.integer], *, first: int) -> Chunks:
+    """Of a network that runs forward in time; arguments as of `outputs`."""
+    lookback = network.lookback
+    chunks, of = np.unique((cutoffs - first) // lookback, return_inverse=True)
+    starts = first + chunks * lookback - lookback + 1
+    at = starts[:, None] + np.arange(2 * lookback - 1)
     # A causal network is not disturbed by what follows.
     x = values[np.minimum(at, len(values) - 1)].astype(np.float32, copy=False)
-    answers = []
+    return Chunks(x, at[:, -1] < len(values), of, cutoffs - starts[of] - lookback + 1)
+
+
+def chunk_outputs(network: Network, members: Sequence[Weights], x: Float32) -> list[Float32]:
+    """The raw outputs of each member's head (chunks, lookback, outputs) on the second half of each chunk.
+
+    Args:
+        x: as of `Chunks`; where it ends earlier, nothing is said of the sessions that it lacks.
+    """
+    use_one_thread()
+    by_time, answers = _by_time(x), []
     for weights in members:
-        last = _states(network, weights, x)[cutoffs - starts[chunk], chunk]
+        states = _states(network, weights, by_time)
+        # As many rows for every chunk: how many they are may decide a product's last bits.
+        last = np.zeros((len(x), network.lookback, states.shape[2]), np.float32)
+        last[:, : len(states) - network.lookback + 1] = states[network.lookback - 1 :].transpose(1, 0, 2)
         answers.append(last @ weights["head/kernel"] + weights["head/bias"])
     return answers
 

@@ -56,6 +56,7 @@ _FUSED = ("contract",)
 # of gates: ten sums too.
 _WINDOWS = 5
 _WIDE = 2 * _TILE_COLUMNS if _FEATURES.get("avx512f") else _TILE_COLUMNS
+_WIDEST = 4 * _TILE_COLUMNS  # of gates for a window by itself, that most nights ask of
 
 
 def _compiled(function: Function) -> Function:
@@ -187,6 +188,7 @@ def _tile_of(rows: int, columns: int) -> Callable[..., None]:
 
 _tile, _half_tile = _tile_of(_TILE_ROWS, _TILE_COLUMNS), _tile_of(_TILE_ROWS, _HALF_COLUMNS)
 _answer_tile, _narrow_answer_tile = _tile_of(_WINDOWS, _WIDE), _tile_of(_WINDOWS, _TILE_COLUMNS)
+_lone_tile, _narrow_lone_tile = _tile_of(1, _WIDEST), _tile_of(1, _TILE_COLUMNS)
 
 
 @intrinsic
@@ -730,6 +732,27 @@ def _next_states(gates: Float32, tanh_cells: Float32, states: Float32, read: Flo
 
 
 @_compiled
+def _gates(c: Float32, a: Float32, b: Float32, rows: int, width: int, depth: int) -> None:
+    whole = width - width % _WIDE
+    for at in range(0, width, _WIDE):
+        for row in range(0, rows, _WINDOWS):
+            place, factors = row * width + at, row * depth
+            if at < whole:
+                _answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
+            else:
+                _narrow_answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
+
+
+@_compiled
+def _lone_gates(c: Float32, a: Float32, b: Float32, width: int, depth: int) -> None:
+    whole = width - width % _WIDEST
+    for at in range(0, whole, _WIDEST):
+        _lone_tile(c, at, width, a, 0, depth, 1, b, at, width, depth, False)
+    for at in range(whole, width, _TILE_COLUMNS):
+        _narrow_lone_tile(c, at, width, a, 0, depth, 1, b, at, width, depth, False)
+
+
+@_compiled
 def _answer(x: Float32, weights: Float32, states: Float32) -> None:
     """A layer's states, by the sums of `_forward` turned round: a row is a window's [1; h; x], a column a
     gate, so that a few windows fill the processor's vectors too.
@@ -740,7 +763,7 @@ def _answer(x: Float32, weights: Float32, states: Float32) -> None:
         states: (time, windows, units), to be filled.
     """
     (depth, width), (time, windows, inputs), units = weights.shape, x.shape, states.shape[2]
-    rows, whole = windows + -windows % _WINDOWS, width - width % _WIDE
+    rows = 1 if windows == 1 else windows + -windows % _WINDOWS
     read, gates = np.zeros((rows, depth), np.float32), np.zeros((rows, width), np.float32)
     cells, tanh_cells = np.zeros((rows, units), np.float32), np.zeros((rows, units), np.float32)
     scale, shift = np.zeros(width, np.float32), np.zeros(width, np.float32)
@@ -753,13 +776,10 @@ def _answer(x: Float32, weights: Float32, states: Float32) -> None:
         for row in range(windows):
             for n in range(inputs):
                 read[row, 1 + units + n] = x[t, row, n]
-        for at in range(0, width, _WIDE):
-            for row in range(0, rows, _WINDOWS):
-                place, factors = row * width + at, row * depth
-                if at < whole:
-                    _answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
-                else:
-                    _narrow_answer_tile(c, place, width, a, factors, depth, 1, b, at, width, depth, False)
+        if rows == 1:
+            _lone_gates(c, a, b, width, depth)
+        else:
+            _gates(c, a, b, rows, width, depth)
         _all_gates(gates, scale, shift)
         _next_cells(gates, cells, tanh_cells)
         _next_states(gates, tanh_cells, states[t], read)

@@ -5,9 +5,11 @@ lack a column.
 """
 
 import datetime as dt
+import functools
+import itertools
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +17,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast_lib.domain import quantile_column
-
 __all__ = [
     "ALL_TICKERS",
     "BANDS",
+    "FORECASTS_READ",
+    "NO_CLOSES",
+    "PAST_BANDS",
     "PAST_READ",
+    "Closes",
     "Past",
     "Record",
     "ReportInput",
     "by_ticker",
+    "closes_of",
+    "columns_of",
     "day_of",
     "group_by",
     "pairs",
@@ -33,8 +39,15 @@ __all__ = [
 ]
 
 ALL_TICKERS = "*"
-BANDS = ((95, 0.025, 0.975), (80, 0.10, 0.90), (50, 0.25, 0.75))
-"""The intervals that are drawn, wide to narrow: per cent, lower level, upper level."""
+BANDS = ((95, "q025", "q975"), (80, "q10", "q90"), (50, "q25", "q75"))
+"""The intervals that are drawn, wide to narrow: per cent, and the columns of their lower and upper bounds."""
+
+FORECASTS_READ = (
+    *("ticker", "model_id", "made_by", "cutoff", "step", "target_session", "last_close", "point"),
+    *("currency", "dividend", "split"),
+    *("q005", "q01", "q05", "q50", *(name for _, *names in BANDS for name in names)),
+)
+"""Columns of `forecasts`."""
 
 Record = dict[str, Any]
 Array = NDArray[np.float64]
@@ -90,7 +103,7 @@ class ReportInput:
 
 
 def records(frame: pd.DataFrame, wanted: Collection[str] | None = None) -> list[Record]:
-    """The rows as dicts, every kind of missing value as `None`.
+    """The rows as dicts, every kind of missing value as `None`, a timestamp as `datetime`.
 
     Args:
         wanted: columns; all that are there if not given.
@@ -101,11 +114,19 @@ def records(frame: pd.DataFrame, wanted: Collection[str] | None = None) -> list[
 
 
 def _plain(column: pd.Series) -> list[Any]:
-    of_numpy = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf"
-    values: list[Any] = (column if of_numpy else column.astype(object)).to_numpy().tolist()
-    for at in np.flatnonzero(column.isna().to_numpy()).tolist():
-        values[at] = None
-    return values
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else "O"
+    if kind == "M":
+        return list(column.to_numpy("datetime64[us]").tolist())
+    values: NDArray[Any] = column.to_numpy(object if kind == "O" else None)
+    plain: list[Any] = values.tolist()
+    for at in np.flatnonzero(pd.isna(values)).tolist() if kind in "Of" else ():
+        plain[at] = None
+    return plain
+
+
+def columns_of(frame: pd.DataFrame, wanted: Sequence[str]) -> list[list[Any]]:
+    """The values of these columns, as in `records`; of one that is not there, `None`s."""
+    return [_plain(frame[name]) if name in frame else [None] * len(frame) for name in wanted]
 
 
 def group_by(rows: Sequence[Record], key: str) -> dict[Any, list[Record]]:
@@ -123,7 +144,9 @@ def by_ticker(frame: pd.DataFrame, wanted: Collection[str] | None = None) -> dic
 
 def day_of(value: Any) -> dt.date | None:
     """The date of a timestamp; `None` for none."""
-    return None if value is None or value is pd.NaT else pd.Timestamp(value).date()
+    if value is None or value is pd.NaT:
+        return None
+    return value.date() if isinstance(value, dt.datetime) else pd.Timestamp(value).date()
 
 
 def pairs(text: str) -> tuple[tuple[str, Any], ...]:
@@ -140,6 +163,41 @@ def pairs(text: str) -> tuple[tuple[str, Any], ...]:
 
 
 @dataclass(frozen=True, eq=False)
+class Closes:
+    """The closes of one ticker, oldest first: sessions as datetime64[D], and prices."""
+
+    sessions: NDArray[np.datetime64]
+    prices: Array
+
+    def __len__(self) -> int:
+        return len(self.prices)
+
+    def __getitem__(self, some: slice) -> "Closes":
+        return Closes(self.sessions[some], self.prices[some])
+
+
+NO_CLOSES = Closes(np.array([], "datetime64[D]"), np.array([]))
+
+
+def closes_of(prices: pd.DataFrame) -> dict[str, Closes]:
+    """The closes of each ticker."""
+    if prices.empty:
+        return {}
+    code, tickers = pd.factorize(prices["ticker"])
+    values = prices["close"].to_numpy(float, na_value=np.nan)
+    order = np.argsort(code, kind="stable")
+    order = order[~np.isnan(values[order])]
+    days, values = prices["session"].to_numpy("datetime64[D]")[order], values[order]
+    ends = np.cumsum(np.bincount(code[order], minlength=len(tickers))).tolist()
+    spans = zip(tickers, [0, *ends], ends, strict=False)
+    return {str(name): Closes(days[low:high], values[low:high]) for name, low, high in spans if high > low}
+
+
+PAST_BANDS = BANDS[:2]
+"""Those of earlier forecasts."""
+
+
+@dataclass(frozen=True, eq=False)
 class Past:
     """The earlier forecasts of one ticker for one step, oldest target session first; all arrays have one
     entry a forecast.
@@ -147,31 +205,28 @@ class Past:
     Attributes:
         sessions: target sessions, datetime64[D].
         actual: the close that came, NaN where it is not known yet; on the forecast's own share basis, as the
-            quantiles are.
-        quantiles: by level.
+            bounds are.
+        bounds: (bands, 2, forecasts), lower and upper bounds of `PAST_BANDS`.
+        held: by per cent, whether the close that came lies in the band, its bounds included; False where
+            none came yet.
     """
 
     step: int
     sessions: NDArray[np.datetime64]
     made_by: NDArray[np.object_]
     actual: Array
-    quantiles: dict[float, Array]
+    bounds: Array
+    held: Mapping[int, NDArray[np.bool_]]
 
-    def inside(self, low: float, high: float) -> NDArray[np.bool_]:
-        """Whether the close that came lies in the interval, its bounds included; False where none
-        came yet.
-        """
-        return (self.quantiles[low] <= self.actual) & (self.actual <= self.quantiles[high])
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Whether a close came."""
-        return np.isfinite(self.actual)
+    @functools.cached_property
+    def known(self) -> NDArray[np.intp]:
+        """The places of the forecasts for which a close came."""
+        return np.flatnonzero(np.isfinite(self.actual))
 
 
-_LEVELS = tuple(sorted({level for _, *levels in BANDS for level in levels} | {0.5}))
+_PAST_BOUNDS = tuple(name for _, *names in PAST_BANDS for name in names)
 
-PAST_READ = ("ticker", "step", "target_session", "made_by", "actual", *map(quantile_column, _LEVELS))
+PAST_READ = ("ticker", "step", "target_session", "made_by", "actual", *_PAST_BOUNDS)
 """Columns of `forecast_history`."""
 
 
@@ -179,16 +234,21 @@ def pasts(frame: pd.DataFrame) -> dict[str, dict[int, Past]]:
     """Earlier forecasts by ticker and step."""
     if frame.empty:
         return {}
-    sessions, actual = (
-        frame["target_session"].to_numpy("datetime64[D]"),
-        frame["actual"].to_numpy(float, na_value=math.nan),
-    )
-    columns = {level: frame[quantile_column(level)].to_numpy(float) for level in _LEVELS}
-    made_by = frame["made_by"].to_numpy(object)
+    tickers, steps = frame["ticker"].to_numpy(object), frame["step"].to_numpy(int)
+    sessions, made_by = frame["target_session"].to_numpy("datetime64[D]"), frame["made_by"].to_numpy(object)
+    actual = frame["actual"].to_numpy(float, na_value=math.nan)
+    bounds = np.stack([frame[name].to_numpy(float) for name in _PAST_BOUNDS]).reshape(-1, 2, len(frame))
+    inside = (bounds[:, 0] <= actual) & (actual <= bounds[:, 1])
+    starts = np.flatnonzero((tickers[1:] != tickers[:-1]) | (steps[1:] != steps[:-1])) + 1
     found: dict[str, dict[int, Past]] = {}
-    for (ticker, step), rows in frame.groupby(["ticker", "step"], sort=False).indices.items():
-        own = {level: values[rows] for level, values in columns.items()}
-        found.setdefault(str(ticker), {})[int(step)] = Past(
-            int(step), sessions[rows], made_by[rows], actual[rows], own
+    for low, high in itertools.pairwise([0, *starts.tolist(), len(frame)]):
+        step = int(steps[low])
+        found.setdefault(str(tickers[low]), {})[step] = Past(
+            step,
+            sessions[low:high],
+            made_by[low:high],
+            actual[low:high],
+            bounds[:, :, low:high],
+            {percent: held[low:high] for (percent, *_), held in zip(PAST_BANDS, inside, strict=True)},
         )
     return found

@@ -1,22 +1,22 @@
-"""Where the ink goes: values -> coordinates of one inline SVG, as plain values for the `line_plot` macro.
+"""Where the ink goes: values -> coordinates of a `Drawing`.
 
-The x axis counts sessions (or labels), not days: weekends and holidays take no room. Colours are left to the
-page's style sheet, so that one drawing serves light, dark and paper. A drawing takes about a millisecond.
+The x axis counts sessions (or labels), not days: weekends and holidays take no room.
 """
 
 import datetime as dt
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast_lib.report.drawing import Drawing, Mark, Shape, Tick
+
 __all__ = [
     "Bar",
-    "Drawing",
     "ForecastPath",
     "PastBands",
     "Plot",
@@ -79,7 +79,7 @@ class ForecastPath:
     Attributes:
         cutoff: last session that the forecast knew.
         last_close: close of the cutoff, in price units.
-        targets: (steps,) target sessions.
+        targets: (steps,) target sessions, at least one.
         median: (steps,) prices.
         bands: from wide to narrow, (percent, lower, upper), each of (steps,) prices.
     """
@@ -90,10 +90,26 @@ class ForecastPath:
     median: tuple[float, ...]
     bands: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...]
 
+    @functools.cached_property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest price of all."""
+        prices = [*self.median, *(price for _, *sides in self.bands for side in sides for price in side)]
+        return min(prices), max(prices)
+
+    @functools.cached_property
+    def texts(self) -> list[str]:
+        """What a reader gets who rests on the median of a session."""
+        return [
+            f"{_weekday_and_day(day)}: median {median:,.6g}"
+            for day, median in zip(self.targets, self.median, strict=True)
+        ]
+
 
 Band = tuple[int, float, float]
 """Per cent, lower and upper bound."""
 Array = NDArray[np.float64]
+Sessions = NDArray[np.datetime64]
+"""Days, datetime64[D]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,17 +117,22 @@ class PastBands:
     """What was forecast for sessions that have come.
 
     Attributes:
-        sessions: those of forecasts, all of them among the closes that are drawn.
-        bands: from wide to narrow, (percent, lower, upper), each of (sessions,) prices on today's share
-            basis.
+        places: those of the sessions among the closes that are drawn, in order.
+        percents: of the bands, from wide to narrow.
+        bounds: (bands, 2, sessions), their lower and upper bounds, prices on today's share basis.
     """
 
-    sessions: Sequence[dt.date]
-    bands: Sequence[tuple[int, Array, Array]]
+    places: NDArray[np.intp]
+    percents: tuple[int, ...]
+    bounds: Array
+
+    def without(self, closes: int) -> "PastBands":
+        """Where so many of the oldest closes are left out."""
+        first = self.places.searchsorted(closes)
+        return PastBands(self.places[first:] - closes, self.percents, self.bounds[:, :, first:])
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """One line of a range plot: its bands, wide to narrow, and the middle; `text` is what a reader gets who
     rests on it.
     """
@@ -122,64 +143,12 @@ class Range:
     text: str
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """One line of a plot of factors: two of them, as natural logs; None for none."""
 
     label: str
     upper: float
     lower: float | None
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
-
-    at: float
-    label: str
-    anchor: str = "middle"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One SVG path with the style class that colours it, and its width where the style sheet cannot
-    know it.
-    """
-
-    css: str
-    path: str
-    stroke: float | None = None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A dot, with the text that a reader gets who rests on it (none: no text)."""
-
-    x: float
-    y: float
-    css: str
-    text: str = ""
-    radius: float = 2.2
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Everything the macro needs; lengths in SVG user units, y downwards."""
-
-    title: str
-    width: int
-    height: int
-    left: float
-    right: float
-    top: float
-    bottom: float
-    x_ticks: tuple[Tick, ...] = ()
-    y_ticks: tuple[Tick, ...] = ()
-    shapes: tuple[Shape, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    divider: float | None = None
-    legend: tuple[tuple[str, str], ...] = ()
-    css: str = "small"
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, str], ...]:
@@ -199,16 +168,18 @@ def nice_ticks(low: float, high: float, count: int = 4) -> tuple[tuple[float, st
     if round(step, decimals) != round(step, decimals + 1):  # a step of 2.5 needs one more
         decimals += 1
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return tuple((round(k * step, decimals), f"{k * step:,.{decimals}f}") for k in range(first, last + 1))
+    label = f"{{:,.{decimals}f}}".format
+    return tuple([(round(k * step, decimals), label(k * step)) for k in range(first, last + 1)])
 
 
 class _Frame:
     """The plotting area: values to user units. `low` and `high` are the padded limits of the y axis."""
 
-    def __init__(
-        self, values: Sequence[float] | Array, width: int, height: int, letter: float, foot: float
-    ) -> None:
-        low, high = float(np.min(values)), float(np.max(values))
+    def __init__(self, low: float, high: float, width: int, height: int, letter: float, foot: float) -> None:
+        """Args:
+        low, high: the least and the largest value.
+        letter: width of a digit of the labels. foot: height below the area.
+        """
         pad = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
         self.low, self.high = low - pad, high + pad
         self.width, self.height = width, height
@@ -216,35 +187,54 @@ class _Frame:
         self.left = 8 + letter * max(len(label) for _, label in ticks)
         self.right, self.top, self.bottom = width - 8.0, 8.0, height - foot
         self.scale = (self.bottom - self.top) / (self.high - self.low)
-        self.y_ticks = tuple(Tick(round(self.y(value), 1), label, "end") for value, label in ticks)
+        self.y_ticks = tuple([Tick(round(self.y(value), 1), label, "end") for value, label in ticks])
 
     def y(self, value: float) -> float:
         return self.bottom - (value - self.low) * self.scale
 
-    def ys(self, values: Sequence[float | None] | Array) -> Array:
+    def ys(self, values: Array) -> Array:
         """As `y`, of many."""
-        return self.bottom - (np.asarray(values, float) - self.low) * self.scale
+        return self.bottom - (values - self.low) * self.scale
 
-    def spread(self, count: int, left: float, right: float) -> list[float]:
-        """`count` places from left to right, both ends included; one alone stands at the right."""
-        if count == 1:
-            return [right]
-        places: list[float] = (left + (right - left) * np.arange(count) / (count - 1)).tolist()
-        return places
 
-    def line(self, xs: Sequence[float], values: Sequence[float | None]) -> str:
-        """Path data; a gap in the values is a gap in the line."""
-        points = np.empty((len(xs), 2))
-        points[:, 0], points[:, 1] = xs, self.ys(values)
-        shown = np.isfinite(points[:, 1])
-        if shown.all():
-            return ("M" + ("L%.1f %.1f" * len(xs))[1:]) % tuple(points.ravel().tolist()) if len(xs) else ""
-        letters = np.where(shown & np.append(False, shown[:-1]), "L", "M")[shown].tolist()
-        words = "".join([f"{letter}%.1f %.1f" for letter in letters])
-        return words % tuple(points[shown].ravel().tolist())
+class _Across:
+    """Places from left to right, and paths through them whose heights are to be filled in: most of a night's
+    drawings, thousands of them, share theirs.
+    """
 
-    def band(self, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> str:
-        return self.line([*xs, *xs[::-1]], [*upper, *lower[::-1]]) + "Z"
+    def __init__(self, count: int, left: float, right: float) -> None:
+        """Both ends are places; one alone stands at the right."""
+        step = (right - left) * np.arange(count) / max(count - 1, 1)
+        self.xs: list[float] = (left + step).tolist() if count > 1 else [right] * count
+
+    @functools.cached_property
+    def line(self) -> str:
+        return _path(self.xs)
+
+    @functools.cached_property
+    def outline(self) -> str:
+        """Out along one line, and back along another."""
+        return _path(self.xs + self.xs[::-1]) + "Z"
+
+    @functools.cached_property
+    def strokes(self) -> list[str]:
+        """An upright one at each place."""
+        return [f"M{x:.1f} %.1fV%.1f" for x in self.xs]
+
+
+_across = functools.lru_cache(maxsize=1 << 8)(_Across)
+
+
+def _path(xs: Iterable[float]) -> str:
+    return "M" + "L".join([f"{x:.1f} %.1f" for x in xs])
+
+
+def _path_with_gaps(xs: Sequence[float], ys: Array) -> str:
+    """A line whose height is not known everywhere."""
+    shown = np.isfinite(ys)
+    letters = np.where(shown & np.append(False, shown[:-1]), "L", "M")
+    points = zip(letters[shown], np.array(xs)[shown], ys[shown], strict=True)
+    return "".join([f"{letter}{x:.1f} {y:.1f}" for letter, x, y in points])
 
 
 def _finite(values: Sequence[float | None]) -> list[float]:
@@ -269,18 +259,26 @@ def _weekday_and_day(day: dt.date) -> str:
     return f"{day:%a} {day}"
 
 
-def _month_ticks(sessions: Sequence[dt.date], xs: Sequence[float], stop: float) -> list[Tick]:
-    """The first session of a month, thinned to one label every 46 units and none beyond `stop`."""
+@functools.lru_cache(maxsize=1 << 10)
+def _month_ticks(days: bytes, across: _Across, stop: float) -> list[Tick]:
+    """The first session of a month, thinned to one label every 46 units and none beyond `stop`.
+
+    Args:
+        days: the sessions, as the bytes of their array: they are the same for most tickers.
+    """
+    sessions, xs = np.frombuffer(days, "datetime64[D]"), across.xs
+    months = sessions.astype("datetime64[M]")
     ticks: list[Tick] = []
-    for before, session, x in zip(sessions, sessions[1:], xs[1:], strict=False):
-        if session.month != before.month and x <= stop and (not ticks or x - ticks[-1].at >= 46):
-            ticks.append(Tick(round(x, 1), _month(session)))
+    for at in (np.flatnonzero(months[1:] != months[:-1]) + 1).tolist():
+        if xs[at] <= stop and (not ticks or xs[at] - ticks[-1].at >= 46):
+            ticks.append(Tick(round(xs[at], 1), _month(sessions[at].item())))
     return ticks
 
 
 def draw_forecast(
     title: str,
-    closes: Sequence[tuple[dt.date, float]],
+    sessions: Sessions,
+    closes: Array,
     forecast: ForecastPath | None,
     past: PastBands | None = None,
     *,
@@ -295,88 +293,75 @@ def draw_forecast(
 
     Args:
         title: what the reader hears or reads on the whole drawing.
-        closes: (session, close), oldest first, none after the cutoff; may be empty when there is a forecast.
+        sessions: of the closes, oldest first, none after the cutoff; may be empty when there is a forecast.
         forecast: `None` draws the closes alone.
-        past: what had been forecast for the sessions of `closes`; a close outside the widest band gets a dot.
+        past: what had been forecast for some of the sessions; a close outside the widest band gets a dot.
     """
-    history = list(closes)
-    if forecast and (not history or history[-1][0] < forecast.cutoff):
-        history.append((forecast.cutoff, forecast.last_close))
-    bands = forecast.bands if forecast else ()
-    sessions, prices = [session for session, _ in history], [close for _, close in history]
-    sides = [np.asarray(side) for _, *both in (*bands, *(past.bands if past else ())) for side in both]
-    frame = _Frame(
-        np.concatenate([prices, *sides, forecast.median if forecast else ()]), width, height, _LETTER, 22
-    )
-    steps = len(forecast.targets) if forecast else 0
-    least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
-    share = max(least, steps / (len(history) + steps)) if steps else 0.0
-    split = frame.right - (frame.right - frame.left) * share
-    xs = frame.spread(len(history), frame.left, split)
-    ticks = _month_ticks(sessions, xs, split - 44)
-    drawn = dict(zip(sessions, zip(xs, prices, strict=True), strict=True))
-    said, came = (
-        zip(*(drawn[day] for day in past.sessions), strict=True) if past and past.sessions else ((), ())
-    )
-    shapes = [*(_past_bands(frame, said, past, xs) if past else ()), Shape("actual", frame.line(xs, prices))]
-    marks = _misses(frame, said, came, past) if past else []
-    if forecast and steps:
-        future = frame.spread(steps + 1, split, frame.right)
-        start = forecast.last_close
+    if forecast and (not len(sessions) or sessions[-1] < np.datetime64(forecast.cutoff)):
+        sessions = np.append(sessions, np.datetime64(forecast.cutoff))
+        closes = np.append(closes, forecast.last_close)
+    past = past if past and len(past.places) else None
+    drawn = [closes, past.bounds] if past else [closes]
+    limits = [limit for each in drawn for limit in (each.min().item(), each.max().item())]
+    limits += forecast.limits if forecast else ()
+    frame = _Frame(min(limits), max(limits), width, height, _LETTER, 22)
+    split = frame.right
+    if forecast:
+        steps = len(forecast.targets)
+        least = _FORECAST_SHARE if width < 720 else _FORECAST_SHARE_WIDE
+        split -= (frame.right - frame.left) * max(least, steps / (len(sessions) + steps))
+    across = _across(len(sessions), frame.left, split)
+    ticks = [*_month_ticks(sessions.tobytes(), across, split - 44)]
+    shapes = _past_strokes(frame, across, past) if past else []
+    shapes.append(Shape("actual", across.line % tuple(frame.ys(closes).tolist())))
+    marks = _misses(frame, across, sessions, closes, past) if past else []
+    if forecast:
+        future = _across(steps + 1, split, frame.right)
+        start, *medians = map(frame.y, (forecast.last_close, *forecast.median))
         shapes[:0] = [
-            Shape(f"b{percent}", frame.band(future, (start, *low), (start, *high)))
-            for percent, low, high in bands
+            Shape(f"b{percent}", future.outline % (start, *map(frame.y, (*high, *low[::-1])), start))
+            for percent, low, high in forecast.bands
         ]
-        shapes.append(Shape("forecast", frame.line(future, (start, *forecast.median))))
+        shapes.append(Shape("forecast", future.line % (start, *medians)))
         marks += [
-            Mark(
-                round(x, 1),
-                round(frame.y(median), 1),
-                "forecast",
-                f"{_weekday_and_day(day)}: median {median:,.6g}",
-            )
-            for x, day, median in zip(future[1:], forecast.targets, forecast.median, strict=True)
+            Mark(round(x, 1), round(y, 1), "forecast", text)
+            for x, y, text in zip(future.xs[1:], medians, forecast.texts, strict=True)
         ]
         ticks += [
-            Tick(round(split, 1), _day_and_month(sessions[-1])),
+            Tick(round(split, 1), _day_and_month(sessions[-1].item())),
             Tick(frame.right, _day_and_month(forecast.targets[-1]), "end"),
         ]
-    elif sessions:
-        ticks.append(Tick(frame.right, _day_and_month(sessions[-1]), "end"))
+    else:
+        ticks.append(Tick(frame.right, _day_and_month(sessions[-1].item()), "end"))
     return Drawing(
         title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks,
-        tuple(shapes), tuple(marks), round(split, 1) if steps else None,
+        tuple(shapes), tuple(marks), round(split, 1) if forecast else None,
     )  # fmt: skip
 
 
-def _past_bands(frame: _Frame, said: Sequence[float], past: PastBands, xs: Sequence[float]) -> list[Shape]:
-    """One upright stroke a session (at `said`) and band; each forecast stands alone, so they are not
-    joined.
-    """
-    stroke = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
-    ends = [
-        (percent, np.column_stack([said, frame.ys(low), frame.ys(high)]).ravel())
-        for percent, low, high in past.bands
-        if said
-    ]
+def _past_strokes(frame: _Frame, across: _Across, past: PastBands) -> list[Shape]:
+    """One upright stroke a session and band; each forecast stands alone, so they are not joined."""
+    xs = across.xs
+    width = round(0.72 * (xs[1] - xs[0]), 2) if len(xs) > 1 else 4.0
+    path = "".join([across.strokes[at] for at in past.places.tolist()])
     return [
-        Shape(f"past p{percent}", ("M%.1f %.1fV%.1f" * len(said)) % tuple(own.tolist()), stroke)
-        for percent, own in ends
+        Shape(f"past p{percent}", path % tuple(ends.T.ravel().tolist()), width)
+        for percent, ends in zip(past.percents, frame.ys(past.bounds), strict=True)
     ]
 
 
-def _misses(frame: _Frame, said: Sequence[float], came: Sequence[float], past: PastBands) -> list[Mark]:
+def _misses(frame: _Frame, across: _Across, sessions: Sessions, closes: Array, past: PastBands) -> list[Mark]:
     """A dot on each close that came outside the widest band."""
-    (_, lows, highs), closes = past.bands[0], np.array(came)
+    (lows, highs), came = past.bounds[0], closes[past.places]
     return [
         Mark(
-            round(said[at], 1),
-            round(frame.y(came[at]), 1),
+            round(across.xs[past.places[at]], 1),
+            round(frame.y(came[at].item()), 1),
             "miss",
-            f"{_weekday_and_day(past.sessions[at])}: {came[at]:,.6g} came, outside {lows[at]:,.6g} to"
-            f" {highs[at]:,.6g}",
+            f"{_weekday_and_day(sessions[past.places[at]].item())}: {came[at]:,.6g} came, outside"
+            f" {lows[at]:,.6g} to {highs[at]:,.6g}",
         )
-        for at in np.flatnonzero((closes < lows) | (closes > highs)).tolist()
+        for at in np.flatnonzero((came < lows) | (came > highs)).tolist()
     ]
 
 
@@ -491,8 +476,8 @@ def draw_bars(title: str, bars: Sequence[Bar], *, width: int = 560) -> Drawing:
 
 def draw_shares(
     title: str,
-    sessions: Sequence[dt.date],
-    shares: Sequence[tuple[int, Sequence[float], Sequence[float]]],
+    sessions: Sessions,
+    shares: Sequence[tuple[int, Array, Array | None]],
     *,
     width: int = 560,
     height: int = 220,
@@ -504,27 +489,30 @@ def draw_shares(
     Args:
         sessions: oldest first; fewer than two are no drawing.
         shares: per cent of the interval, its share at each session, and the half width of its limits there,
-            empty for none.
+            None for none.
     """
     if len(sessions) < 2:
         return None
-    values = [100 * value for _, own, _ in shares for value in own] + [
-        float(percent) for percent, _, _ in shares
-    ]
+    drawn = [(percent, 100 * own, limits) for percent, own, limits in shares]
+    reach = [value for percent, own, _ in drawn for value in (percent, own.min().item(), own.max().item())]
     frame = _Frame(
-        values, width, height, _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32
-    )
-    xs = frame.spread(len(sessions), frame.left, frame.right)
+        min(reach), max(reach), width, height,
+        _LETTER * (1.5 if css == "mid" else 1.9), 22 if css == "mid" else 32,
+    )  # fmt: skip
+    across = _across(len(sessions), frame.left, frame.right)
     shapes = []
-    for percent, own, limits in shares:
-        low = [max(percent - 100 * limit, frame.low) for limit in limits]
-        high = [min(percent + 100 * limit, frame.high) for limit in limits]
-        shapes += [Shape("limits", frame.band(xs, low, high))] if limits else []
-        shapes.append(Shape("rule", frame.line(xs[:: len(xs) - 1], [float(percent)] * 2)))
-        shapes.append(Shape(f"share s{percent}", frame.line(xs, [100 * value for value in own])))
+    for percent, own, limits in drawn:
+        if limits is not None:
+            low = np.maximum(percent - 100 * limits, frame.low)
+            high = np.minimum(percent + 100 * limits, frame.high)
+            around = frame.ys(np.concatenate([high, low[::-1]]))
+            shapes.append(Shape("limits", across.outline % tuple(around.tolist())))
+        rule = _across(2, frame.left, frame.right).line % ((frame.y(percent),) * 2)
+        line = across.line % tuple(frame.ys(own).tolist())
+        shapes += [Shape("rule", rule), Shape(f"share s{percent}", line)]
     ticks = [
-        Tick(frame.left, _day_and_month(sessions[0]), "start"),
-        Tick(frame.right, _day_and_month(sessions[-1]), "end"),
+        Tick(frame.left, _day_and_month(sessions[0].item()), "start"),
+        Tick(frame.right, _day_and_month(sessions[-1].item()), "end"),
     ]
     return Drawing(
         title, width, height, frame.left, frame.right, frame.top, frame.bottom, tuple(ticks), frame.y_ticks,
@@ -537,14 +525,17 @@ def draw_lines(plot: Plot, *, width: int = 720, height: int = 340) -> Drawing | 
     everything = [value for series in plot.series for value in _finite(series.values)]
     if not everything:
         return None
-    frame = _Frame(everything, width, height, 2 * _LETTER, 36)
-    xs = frame.spread(len(plot.labels), frame.left, frame.right)
+    frame = _Frame(min(everything), max(everything), width, height, 2 * _LETTER, 36)
+    xs = _across(len(plot.labels), frame.left, frame.right).xs
     places = sorted({round(k * (len(xs) - 1) / 3) for k in range(4)})
     anchors = ["start", *["middle"] * (len(places) - 2), "end"] if len(places) > 1 else ["end"]
     ticks = tuple(
         Tick(round(xs[at], 1), plot.labels[at], anchor) for at, anchor in zip(places, anchors, strict=True)
     )
-    shapes = tuple(Shape(series.style, frame.line(xs, series.values)) for series in plot.series)
+    shapes = tuple(
+        Shape(series.style, _path_with_gaps(xs, frame.ys(np.array(series.values, float))))
+        for series in plot.series
+    )
     return Drawing(
         plot.title, width, height, frame.left, frame.right, frame.top, frame.bottom, ticks, frame.y_ticks,
         shapes, legend=tuple((series.style, series.name) for series in plot.series), css="wide",

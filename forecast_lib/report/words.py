@@ -4,14 +4,11 @@ import datetime as dt
 import functools
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
-
-from markupsafe import Markup, escape
 
 from forecast_lib.domain import STATUSES
 
-__all__ = ["FILTERS", "MISSING", "page_name", "percent_of", "severity", "short_day"]
+__all__ = ["FILTERS", "MISSING", "clip", "page_name", "percent", "percent_of", "severity", "short_day"]
 
 MISSING = "–"
 _LONGEST_TEXT = 300  # a source's error text may be a whole web page
@@ -33,6 +30,7 @@ def severity(status: str) -> int:
     return STATUSES.index(status) if status in STATUSES else len(STATUSES)
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def page_name(ticker: str) -> str:
     """The file of a ticker's page: a name that every file system and URL takes, and that no two tickers
     share.
@@ -49,33 +47,15 @@ def page_name(ticker: str) -> str:
     return f"{'_' if taken else ''}{safe}.html"
 
 
-def _cells(parts: Iterable[tuple[Any, ...]]) -> Markup:
-    """Cells of a table's row, each of which names itself where the table is stacked, on a phone.
-
-    Args:
-        parts: of each its label, its value, and its class where it is no figure.
-
-    >>> _cells([("From", "a < b", ""), ("n", 3)])
-    Markup('<td data-label="From">a &lt; b</td><td class="n" data-label="n">3</td>')
-    """
-    return Markup("".join([f"{_opened(label, *css)}{escape(value)}</td>" for label, value, *css in parts]))
-
-
-@functools.cache
-def _opened(label: str, css: str = "n") -> str:
-    named = f' class="{css}"' if css else ""
-    return f'<td{named} data-label="{escape(label)}">'
-
-
 @functools.lru_cache(maxsize=1 << 12)
-def _clip(text: str | None) -> str:
+def clip(text: str | None) -> str:
     """Text of a bearable length on one line; a dash for none."""
     line = " ".join((text or "").split())
     return (line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…") or MISSING
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _whole(number: int) -> str:
+    return f"{number:,}"
 
 
 def _price(value: float | None) -> str:
@@ -90,13 +70,13 @@ def _price(value: float | None) -> str:
 
 
 def _fixed(value: float | None, decimals: int) -> str:
-    return f"{value:,.{decimals}f}" if _finite(value) else MISSING
+    return MISSING if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}"
 
 
-def _percent(share: float | None, decimals: int = 1) -> str:
+def percent(share: float | None, decimals: int = 1) -> str:
     """A share of 1 as per cent.
 
-    >>> _percent(0.8125)
+    >>> percent(0.8125)
     '81.2 %'
     """
     return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.{decimals}f} %"
@@ -147,7 +127,7 @@ def _figure(value: Any) -> str:
     ['0.000812346', '1,200', 'no', '–']
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return _clip(None if value is None else str(value))
+        return clip(None if value is None else str(value))
     return f"{value:,.6g}" if math.isfinite(value) else MISSING
 
 
@@ -194,15 +174,14 @@ def _short_id(identifier: str | None) -> str:
 
 FILTERS = {
     "ahead": _ahead,
-    "cells": _cells,
-    "clip": _clip,
+    "clip": clip,
     "count": _count,
     "figure": _figure,
     "fixed": _fixed,
     "long_day": _long_day,
     "moment": _moment,
     "page_name": page_name,
-    "percent": _percent,
+    "percent": percent,
     "price": _price,
     "seconds": _seconds,
     "short_day": short_day,
@@ -210,5 +189,6 @@ FILTERS = {
     "signed": _signed,
     "status_word": lambda status: _STATUSES.get(status, (status, ""))[0],
     "tone": lambda status: _TONES.get(status, "plain"),
+    "whole": _whole,
 }
 """By name, for the templates."""

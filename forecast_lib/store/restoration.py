@@ -15,13 +15,13 @@ from pathlib import Path
 from forecast_lib.errors import AuditFailed, StoreDamaged, UsageError
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import disk_errors
+from forecast_lib.store.disk.copying import copy_into_place
 from forecast_lib.store.disk.files import (
     LEDGER,
     PUBLISHED,
     PUBLISHED_MODE,
     WORKING,
     WORKING_MODE,
-    copy_into_place,
     put_aside,
     remove_leftovers,
     wal_of,

@@ -29,6 +29,7 @@ from forecast_lib.jobs.forecast.commonality import with_pooled_shape
 from forecast_lib.jobs.forecast.tickers import FEWEST_SESSIONS, Answer, Question, forecast_shard
 from forecast_lib.models.bundle import Bundle, Pool
 from forecast_lib.models.training import join_pool, poolable, train, train_member
+from forecast_lib.report.frames import Closes
 from forecast_lib.report.sections.changes import width_change
 from forecast_lib.windows.series import TickerSeries
 from tests.bench import goals
@@ -173,12 +174,7 @@ def sentences(until: str, count: int, most: int) -> None:
         today, found = day.astype(dt.date), []
         for question, answer in zip(asked, answers, strict=True):
             first = first_step(answer.drivers)
-            closes = [
-                (session.astype(dt.date), float(close))
-                for session, close in zip(
-                    question.series.sessions[-5:], question.series.close[-5:], strict=True
-                )
-            ]
+            closes = Closes(question.series.sessions[-5:], question.series.close[-5:])
             if day_before and not answer.drivers.why[0]:
                 said = width_change(question.series.ticker, first, closes, day_before, day_before, today)
                 found.extend([said] if said else [])

@@ -23,8 +23,7 @@ __all__ = ["STORE", "Outcome", "Trial"]
 
 POINTS = (
     "appended prices", "appended run_tickers", "appended forecasts", "before commit", "after commit",
-    "after checkpoint", "before ledger",
-    "after ledger", "built", "audited", "before replace", "after replace",
+    "before ledger", "after ledger", "built", "audited", "before replace", "after replace",
 )  # fmt: skip
 DAMAGED = ("working.duckdb", "working.duckdb.wal", "published.duckdb", "ledger.jsonl", "snapshots")
 SIZES = (1, 2, 40)

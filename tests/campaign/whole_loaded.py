@@ -9,7 +9,7 @@ import flows.cli
 import flows.commands.readers
 import flows.commands.runs
 import flows.commands.status
-import flows.running.by_hand
+import flows.shown.by_hand
 import forecast_lib.models.variants.stacked
 import forecast_lib.prices.sources.simulated
 import tests.campaign.whole

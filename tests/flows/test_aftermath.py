@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows import cli
-from flows.running import ending
 from flows.settings.layers import gather
+from flows.shown import ending
 from forecast_lib.jobs.record.copies import LATEST
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.store.disk.lock import hold_workspace

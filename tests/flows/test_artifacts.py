@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from flows.running import artifacts
+from flows.shown import artifacts
 from forecast_lib.jobs.record.summary import RunSummary
 
 

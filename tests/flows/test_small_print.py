@@ -10,8 +10,8 @@ from prefect.engine import handle_engine_signals
 from prefect.states import Failed, State, StateType, get_state_exception
 
 from flows import cli
-from flows.running.ending import ended
 from flows.settings.layers import prepare_process
+from flows.shown.ending import ended
 from forecast_lib.errors import FatalError, WorkspaceBusy
 from forecast_lib.jobs.monitor.metrics import write_metrics
 from forecast_lib.jobs.record.endings import Ending, remember

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from flows.running.run_log import run_logger
-from flows.running.told_page import ToldPage
+from flows.shown.told import ToldPage
 from forecast_lib.errors import FatalError
 from forecast_lib.jobs.record.summary import RunSummary
 from tests.conftest import clean_environment
@@ -105,7 +105,7 @@ def test_a_run_that_is_gone_before_it_answers_leaves_nothing_of_it(home):
 def test_its_services_make_no_second_application(home):
     """Which takes a tenth of its start; they do where it is told in another way that it is temporary."""
     code = (
-        "import time; from flows.running.temporary_server import serve;"
+        "import time; from flows.shown.temporary_server import serve;"
         " from prefect.server.api.server import APP_CACHE;"
         " serve(lambda address: (time.sleep(2), print(len(APP_CACHE))))"
     )

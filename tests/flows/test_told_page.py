@@ -20,14 +20,14 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.running.by_hand import by_hand
-from flows.running.ending import ended
-from flows.running.prefect_page import PrefectPage
-from flows.running.prefect_stages import PrefectStages
 from flows.running.run_log import run_logger
-from flows.running.told_page import ToldPage
 from flows.settings.layers import gather
 from flows.settings.run_config import resolve
+from flows.shown.by_hand import by_hand
+from flows.shown.ending import ended
+from flows.shown.inside import PrefectPage
+from flows.shown.stages import PrefectStages
+from flows.shown.told import ToldPage
 from forecast_lib.errors import FatalError, TickercastError, WorkspaceBusy
 from forecast_lib.jobs.record.summary import RunSummary
 from forecast_lib.store.disk.lock import hold_workspace

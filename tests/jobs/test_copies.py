@@ -62,7 +62,7 @@ def test_what_was_there_stays_where_the_copy_fails(workspace, tmp_path, monkeypa
         target.write_bytes(source.read_bytes()[:1000])
         raise OSError(28, "No space left on device", str(target))
 
-    monkeypatch.setattr("forecast_lib.store.disk.files.copy_bytes", stops_half_way)
+    monkeypatch.setattr("forecast_lib.store.disk.copying.copy_bytes", stops_half_way)
     with pytest.raises(OSError, match="No space left"):
         copy_publication(workspace, str(folder))
     assert (folder / PUBLISHED).read_bytes() == before

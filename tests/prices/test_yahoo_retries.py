@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from flows.running.prefect_stages import PrefectStages
+from flows.shown.stages import PrefectStages
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.source import Offered
 from forecast_lib.prices.sources.retrying import Retrying

@@ -27,7 +27,7 @@ from forecast_lib.report.plots import (
 CUTOFF = dt.date(2026, 11, 25)
 TARGETS = (dt.date(2026, 11, 27), dt.date(2026, 11, 30))  # Thanksgiving and a weekend lie between
 PATH = ForecastPath(CUTOFF, 100.0, TARGETS, (101.0, 102.0), ((80, (95.0, 92.0), (107.0, 112.0)),))
-CLOSES = [(dt.date(2026, 11, 23), 90.0), (dt.date(2026, 11, 24), 110.0), (CUTOFF, 100.0)]
+DAYS, PRICES = np.arange("2026-11-23", "2026-11-26", dtype="datetime64[D]"), np.array([90.0, 110.0, 100.0])
 
 
 def points(path: str) -> list[tuple[float, float]]:
@@ -35,7 +35,7 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 def test_forecast_starts_at_the_last_close_on_the_rule() -> None:
-    drawing = draw_forecast("AAA", CLOSES, PATH)
+    drawing = draw_forecast("AAA", DAYS, PRICES, PATH)
     shapes = {shape.css: points(shape.path) for shape in drawing.shapes}
     assert shapes["forecast"][0] == shapes["actual"][-1]
     assert shapes["forecast"][0][0] == drawing.divider
@@ -43,13 +43,13 @@ def test_forecast_starts_at_the_last_close_on_the_rule() -> None:
 
 
 def test_a_higher_price_is_drawn_higher() -> None:
-    shapes = {shape.css: points(shape.path) for shape in draw_forecast("AAA", CLOSES, PATH).shapes}
+    shapes = {shape.css: points(shape.path) for shape in draw_forecast("AAA", DAYS, PRICES, PATH).shapes}
     (_, low), (_, high), _ = shapes["actual"]
     assert high < low
 
 
 def test_band_runs_out_along_the_upper_and_back_along_the_lower_bound() -> None:
-    shape = draw_forecast("AAA", CLOSES, PATH).shapes[0]
+    shape = draw_forecast("AAA", DAYS, PRICES, PATH).shapes[0]
     outline = points(shape.path)
     assert shape.css == "b80" and shape.path.count("M") == 1 and shape.path.endswith("Z")
     assert len(outline) == 6
@@ -58,7 +58,7 @@ def test_band_runs_out_along_the_upper_and_back_along_the_lower_bound() -> None:
 
 
 def test_target_sessions_label_the_axis_and_the_dots() -> None:
-    drawing = draw_forecast("AAA", CLOSES, PATH)
+    drawing = draw_forecast("AAA", DAYS, PRICES, PATH)
     assert [tick.label for tick in drawing.x_ticks] == ["25 Nov", "30 Nov"]
     assert [mark.text for mark in drawing.marks] == [
         "Fri 2026-11-27: median 101",
@@ -67,7 +67,7 @@ def test_target_sessions_label_the_axis_and_the_dots() -> None:
 
 
 def test_everything_stays_inside_the_drawing() -> None:
-    drawing = draw_forecast("AAA", CLOSES, PATH)
+    drawing = draw_forecast("AAA", DAYS, PRICES, PATH)
     everything = [point for shape in drawing.shapes for point in points(shape.path)]
     assert all(
         drawing.left - 0.1 <= x <= drawing.right + 0.1 and drawing.top <= y <= drawing.bottom
@@ -76,24 +76,24 @@ def test_everything_stays_inside_the_drawing() -> None:
 
 
 def test_a_forecast_without_closes_is_drawn_from_its_own_last_close() -> None:
-    drawing = draw_forecast("AAA", [], PATH)
+    drawing = draw_forecast("AAA", DAYS[:0], PRICES[:0], PATH)
     assert {shape.css for shape in drawing.shapes} == {"actual", "forecast", "b80"}
 
 
 def test_closes_without_a_forecast_use_the_whole_width() -> None:
-    drawing = draw_forecast("AAA", CLOSES, None)
+    drawing = draw_forecast("AAA", DAYS, PRICES, None)
     assert drawing.divider is None
     assert points(drawing.shapes[0].path)[-1][0] == drawing.right
 
 
 def test_a_price_that_never_moves_is_still_drawn() -> None:
-    drawing = draw_forecast("AAA", [(day, 5.0) for day, _ in CLOSES], None)
+    drawing = draw_forecast("AAA", DAYS, np.full(3, 5.0), None)
     assert len({y for _, y in points(drawing.shapes[0].path)}) == 1
 
 
 def test_month_labels_name_the_year_in_january_only() -> None:
-    closes = [(dt.date(2026, 11, 2) + dt.timedelta(days=k), 100.0 + k) for k in range(120)]
-    labels = [tick.label for tick in draw_forecast("AAA", closes, None).x_ticks]
+    days = np.datetime64("2026-11-02") + np.arange(120)
+    labels = [tick.label for tick in draw_forecast("AAA", days, 100.0 + np.arange(120), None).x_ticks]
     assert labels == ["Dec", "Jan 2027", "Feb", "1 Mar"]
 
 
@@ -136,10 +136,8 @@ def test_ratios_below_one_lie_left_of_the_rule_above_one_right_of_it_and_one_on_
 
 
 def test_past_bands_stand_upright_at_their_session_and_around_the_close() -> None:
-    past = PastBands(
-        [CLOSES[1][0]], [(95, np.array([80.0]), np.array([120.0])), (80, np.array([90.0]), np.array([115.0]))]
-    )
-    drawing = draw_forecast("AAA", CLOSES, None, past)
+    past = PastBands(np.array([1]), (95, 80), np.array([[[80.0], [120.0]], [[90.0], [115.0]]]))
+    drawing = draw_forecast("AAA", DAYS, PRICES, None, past)
     strokes = {shape.css: shape.path for shape in drawing.shapes}
     x, y = points(strokes["actual"])[1]
     wide, low, high = (float(part) for part in re.findall(r"[\d.]+", strokes["past p95"]))
@@ -165,14 +163,13 @@ def test_ranges_lie_on_one_axis_the_first_on_top() -> None:
 
 
 def test_shares_are_drawn_over_what_was_promised() -> None:
-    days = [day for day, _ in CLOSES]
-    drawing = draw_shares("coverage", days, [(80, [0.8, 0.7, 0.9], [0.2, 0.2, 0.2])])
+    drawing = draw_shares("coverage", DAYS, [(80, np.array([0.8, 0.7, 0.9]), np.full(3, 0.2))])
     assert drawing is not None
     share, rule = (
         points(next(s.path for s in drawing.shapes if s.css == css)) for css in ("share s80", "rule")
     )
     assert share[0][1] == rule[0][1] and share[1][1] > rule[0][1] > share[2][1]
-    assert draw_shares("one day says nothing", days[:1], [(80, [0.8], [0.2])]) is None
+    assert draw_shares("one day says nothing", DAYS[:1], [(80, np.array([0.8]), np.array([0.2]))]) is None
 
 
 def test_a_spark_ends_with_the_interval_of_the_next_session() -> None:

@@ -1,6 +1,7 @@
 """The frames of one night become plain values, section by section."""
 
 import datetime as dt
+import re
 import time
 
 import pandas as pd
@@ -153,6 +154,23 @@ def test_pictures_show_the_last_60_closes_and_the_page_of_the_ticker_the_last_25
         line = next(shape.path for shape in picture.drawing.shapes if shape.css == "actual")
         assert line.count("M") + line.count("L") == closes
         assert picture.last_close == 300.0
+
+
+def test_a_picture_shows_what_had_been_forecast_for_its_own_closes() -> None:
+    """The last of 300 came outside; a picture of 60 has the last 60 strokes, where its closes are."""
+    closes = [100.0] * 299 + [120.0]
+    page = page_of(
+        "AAA",
+        prices=nights.price_rows("AAA", closes),
+        past=nights.past_frame(*nights.past_rows("AAA", [*closes])),
+    )
+    for picture, shown in ((page.small, 60), (page.large, 250)):
+        assert picture is not None
+        paths = {shape.css: shape.path for shape in picture.drawing.shapes}
+        stood = re.findall(r"M(\S+)", paths["past p80"])
+        assert len(stood) == shown and stood == re.findall(r"[ML](\S+)", paths["actual"])
+        (miss,) = [mark for mark in picture.drawing.marks if mark.css == "miss"]
+        assert f"{miss.x:.1f}" == stood[-1]
 
 
 def test_closes_after_the_cutoff_are_not_drawn_over_the_forecast() -> None:

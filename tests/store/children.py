@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 import time
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 
@@ -56,7 +56,7 @@ def be_killed_while_copying_ahead(workspace: str) -> None:
         time.sleep(60)
 
 
-def half_written(read: BinaryIO) -> None:
+def half_written(read: FileIO) -> None:
     half = Path(read.name).stat().st_size // 2
     temporary_name(Path(read.name).with_name("published.duckdb")).write_bytes(read.read(half))
     os.kill(os.getpid(), signal.SIGKILL)

@@ -6,14 +6,15 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 import pytest
 
-from forecast_lib.store.disk import files
-from forecast_lib.store.disk.files import copy_bytes, temporary_name, write_same
+from forecast_lib.store.disk import copying
+from forecast_lib.store.disk.copying import copy_bytes, write_same
+from forecast_lib.store.disk.files import temporary_name
 from forecast_lib.store.published import ahead, publication, reader
 from forecast_lib.store.working.store import Store
 from tests.store import children
@@ -39,8 +40,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a copy was made ahead."""
     made = threading.Event()
 
-    def noted(read: BinaryIO, target: Path, ended: Callable[[], bool]) -> None:
-        write_same(read, target, ended)
+    def noted(read: FileIO, target: Path, ended: Callable[[], bool], again: bool) -> None:
+        write_same(read, target, ended, again=again)
         made.set()
 
     monkeypatch.setattr(ahead, "write_same", noted)
@@ -60,18 +61,19 @@ def published_by(store: Store, number: int) -> Path:
 def test_a_copy_is_the_same_whatever_was_there(
     tmp_path: Path, there: bytes | None, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_AT_ONCE", at_once)
+    monkeypatch.setattr(copying, "AT_ONCE", at_once)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(WHOLE)
     if there is not None:
         target.write_bytes(there)
-    copy_bytes(source, target)
-    assert target.read_bytes() == WHOLE
+    seen = bytearray()
+    assert copy_bytes(source, target, seen.extend)
+    assert target.read_bytes() == seen == WHOLE
 
 
 def test_what_is_there_already_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hole in a file reads as zeros, and takes room only when these are written."""
-    monkeypatch.setattr(files, "_AT_ONCE", 1 << 20)
+    monkeypatch.setattr(copying, "AT_ONCE", 1 << 20)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(bytes(8 << 20) + b"new")
     with target.open("wb") as file:
@@ -79,6 +81,18 @@ def test_what_is_there_already_is_not_written(tmp_path: Path, monkeypatch: pytes
     copy_bytes(source, target)
     assert target.read_bytes() == source.read_bytes()
     assert target.stat().st_blocks * 512 < 2 << 20
+
+
+def test_a_piece_that_reads_otherwise_than_it_was_written_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(file: FileIO, piece: copying.Piece) -> None:
+        file.write(piece[:-1].tobytes() + b"!")
+
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(WHOLE)
+    monkeypatch.setattr(copying, "_write", spoilt)
+    assert not copy_bytes(source, target)
 
 
 @pytest.mark.parametrize("happened", [None, spoil, cut])
@@ -149,7 +163,7 @@ def test_a_run_that_publishes_nothing_leaves_no_copy(workspace: Path, copied: th
 
 
 def test_a_run_that_ends_does_not_wait_for_its_copy(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_AT_ONCE", 4096)
+    monkeypatch.setattr(copying, "AT_ONCE", 4096)
     with Store(workspace, now(2)) as store:
         store._ahead._ended.set()
         store.copy_ahead()
@@ -186,7 +200,7 @@ def test_the_database_stays_locked_until_it_is_closed(
 def test_where_the_disk_has_no_room_for_it_the_run_goes_on(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    def no_room(read: BinaryIO, target: Path, *_: object) -> None:
+    def no_room(read: FileIO, target: Path, *_: object, again: bool) -> None:
         target.write_bytes(read.read(1000))
         raise OSError(28, "No space left on device")
 

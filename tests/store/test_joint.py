@@ -227,6 +227,18 @@ def test_skill_between_two_sessions_counts_only_them(published: Path) -> None:
     assert [reader.query(published, count.format(*each))["n"].iloc[0] for each in asked] == [2, 0, 0]
 
 
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_scenarios_with_a_price_that_is_none_are_not_stored(tmp_path: Path, price: float | None) -> None:
+    frames = joint_night(0)
+    frames["scenarios"]["prices"] = [each.tolist() for each in frames["scenarios"]["prices"]]
+    frames["scenarios"].at[1, "prices"][-1] = price
+    with (
+        database.open_working(tmp_path, now(0)) as con,
+        pytest.raises(AuditFailed, match="1 found, for example AAA step 2 has a price of"),
+    ):
+        database.record_run(con, frames)
+
+
 def test_the_workspace_stays_small_however_many_nights_replace_their_scenarios(tmp_path: Path) -> None:
     sizes = []
     for number in range(4):

@@ -20,7 +20,6 @@ POINTS = {
     "appended forecasts": (False, False),
     "before commit": (False, False),
     "after commit": (True, False),
-    "after checkpoint": (True, False),
     "before ledger": (True, False),
     "after ledger": (True, False),
     "built": (True, False),

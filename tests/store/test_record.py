@@ -10,6 +10,7 @@ import pytest
 
 from forecast_lib.errors import AuditFailed
 from forecast_lib.store.disk import ledger
+from forecast_lib.store.disk.files import wal_of
 from forecast_lib.store.working import database
 from forecast_lib.store.working.reads import read_table
 from forecast_lib.tables import TABLES, validate
@@ -38,6 +39,13 @@ def test_a_recorded_run_is_there_after_closing_and_told_for_the_ledger(tmp_path:
     )
     assert counts(tmp_path)["forecasts"] == 4
     assert not (tmp_path / "working.duckdb.wal").exists()
+
+
+def test_what_is_committed_is_in_the_file_and_was_in_no_log(workspace: Path) -> None:
+    logs = dict[str, bool]()
+    log = wal_of(workspace / "working.duckdb")
+    store_night(workspace, 2, reached=lambda point: logs.update({point: log.exists()}))
+    assert {"before commit", "after commit"} <= set(logs) and not any(logs.values())
 
 
 def test_a_frame_comes_back_as_it_was_given(tmp_path: Path) -> None:

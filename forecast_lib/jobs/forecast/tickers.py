@@ -8,6 +8,7 @@ depends on that one alone.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from forecast_lib.distribution import expected_shortfalls
 from forecast_lib.drivers import Before, Drivers, driver_rows, drivers
 from forecast_lib.forecast import COMBINED, Combined, announced_dividends, last_evenings
+from forecast_lib.jobs.forecast.remembered import recalled, remember
 from forecast_lib.jobs.ingest.new_prices import Market
 from forecast_lib.models.bundle import Bundle
 from forecast_lib.tables import QUANTILE_COLUMNS, SHORTFALL_COLUMNS, empty
@@ -75,14 +77,23 @@ def questions(
     return [Question(each, *served.get(each.ticker, (None, None))) for each in able]
 
 
-def forecast_shard(shard: Sequence[Question], horizon: int) -> list[Answer]:
-    """Each ticker's forecasts from its last session, and what drives their widths."""
-    return [_answer(question, horizon) for question in shard]
+def forecast_shard(shard: Sequence[Question], horizon: int, remembered: Path | None = None) -> list[Answer]:
+    """Each ticker's forecasts from its last session, and what drives their widths.
+
+    Args:
+        remembered: folder of what their models have said before; where there is none, all is asked anew.
+    """
+    return [_answer(question, horizon, remembered) for question in shard]
 
 
-def _answer(question: Question, horizon: int) -> Answer:
-    evenings = last_evenings(question.model, question.series, horizon)
-    driven = drivers(question.model, question.series, evenings, question.before)
+def _answer(question: Question, horizon: int, folder: Path | None) -> Answer:
+    series, remembered = question.series, None
+    if folder is not None and question.model_id is not None:
+        remembered = recalled(folder, series.ticker, question.model_id)
+    evenings = last_evenings(question.model, series, horizon, remembered)
+    driven = drivers(question.model, series, evenings, question.before)
+    if folder is not None and remembered is not None:
+        remember(folder, series.ticker, remembered)
     # without those cutoffs whose outcomes weighed the parts: half a megabyte a ticker
     return Answer(evenings.part(np.array([-1])), driven)
 

@@ -14,10 +14,10 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from forecast_lib.errors import UsageError
+from forecast_lib.store.disk.copying import copy_into_place
 from forecast_lib.store.disk.files import (
     PUBLISHED,
     PUBLISHED_MODE,
-    copy_into_place,
     remove_leftovers,
     temporary_name,
 )

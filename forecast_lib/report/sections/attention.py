@@ -5,8 +5,8 @@ do not hold.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from forecast_lib.report.frames import Past, ReportInput
-from forecast_lib.report.sections.coverage import Coverage, coverage_rows
+from forecast_lib.report.frames import Past
+from forecast_lib.report.sections.coverage import Coverage
 from forecast_lib.report.sections.tickers import TickerState
 from forecast_lib.report.words import severity
 
@@ -71,30 +71,27 @@ def surprises(past: Mapping[str, Mapping[int, Past]]) -> tuple[tuple[Surprise, .
 
     Newest: of the last session that any ticker has an outcome of.
     """
-    one_ahead = {ticker: own[1] for ticker, own in past.items() if 1 in own and own[1].known.any()}
+    one_ahead = {ticker: own[1] for ticker, own in past.items() if 1 in own and len(own[1].known)}
     if not one_ahead:
         return (), 0
-    newest = max(own.sessions[own.known][-1] for own in one_ahead.values())
+    newest = max(own.sessions[own.known[-1]] for own in one_ahead.values())
     found, count = [], 0
     for ticker, own in one_ahead.items():
-        at = int(own.known.nonzero()[0][-1])
+        at = own.known[-1]
         if own.sessions[at] != newest:
             continue
         count += 1
-        low, high, actual = (
-            float(values[at]) for values in (own.quantiles[0.025], own.quantiles[0.975], own.actual)
-        )
-        if not low <= actual <= high:
-            found.append(Surprise(ticker, str(newest), actual, low, high))
+        if not own.held[95][at]:
+            low, high = own.bounds[0, :, at].tolist()
+            found.append(Surprise(ticker, str(newest), own.actual[at].item(), low, high))
     return tuple(sorted(found, key=lambda each: each.ticker)), count
 
 
 def attention(
-    report: ReportInput, states: Sequence[TickerState], past: Mapping[str, Mapping[int, Past]]
+    states: Sequence[TickerState], past: Mapping[str, Mapping[int, Past]], coverage: Sequence[Coverage]
 ) -> Attention:
-    """What needs a look, the worst first in each part."""
+    """What needs a look, the worst first in each part. `coverage`: of all tickers."""
     surprised, settled = surprises(past)
-    rows = coverage_rows(report.coverage, "ticker")
     return Attention(
         degraded=tuple(
             sorted(
@@ -112,6 +109,6 @@ def attention(
         ),
         surprises=surprised,
         settled=settled,
-        uncovered=tuple(row for row in rows if row.state != "held"),
-        covered=len({row.of for row in rows}),
+        uncovered=tuple(row for row in coverage if row.state != "held"),
+        covered=len({row.of for row in coverage}),
     )

@@ -10,8 +10,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from forecast_lib.report.frames import Record, ReportInput, by_ticker, day_of
-from forecast_lib.report.sections.tickers import Closes
+import numpy as np
+
+from forecast_lib.report.frames import NO_CLOSES, Closes, ReportInput, by_ticker, day_of
+from forecast_lib.report.sections.drivers import Driver
 from forecast_lib.report.words import percent_of
 
 __all__ = ["Changes", "WidthChange", "changes", "sentence", "width_change"]
@@ -93,27 +95,26 @@ class Changes:
 
 
 def changes(
-    report: ReportInput, drivers: Mapping[str, Sequence[Record]], closes: Mapping[str, Closes]
+    report: ReportInput, drivers: Mapping[str, Sequence[Driver]], closes: Mapping[str, Closes]
 ) -> Changes:
     """What the run's drivers say of the next session's widths.
 
     Args:
-        drivers: of each ticker, its rows of `forecast_drivers` one session ahead.
-        closes: of each ticker, oldest first.
+        drivers, closes: of each ticker.
     """
-    nights = by_ticker(report.nights)
+    nights = by_ticker(report.nights, ("ticker", "made_by", "last_session", "as_of"))
     as_of = day_of(report.run["as_of"].iloc[0]) or dt.date.min
     found, left_out, compared = list[WidthChange](), dict[str, int](), 0
     for ticker, first in drivers.items():
-        if any(row["change"] is None for row in first):
-            why = _WHY_NOT.get(first[0]["why_no_change"], "nothing is known of it")
+        own = {driver.name: (driver.effect, driver.change) for driver in first if driver.change is not None}
+        if len(own) < len(first):
+            why = _WHY_NOT.get(first[0].why_no_change or "", "nothing is known of it")
             left_out[why] = left_out.get(why, 0) + 1
             continue
         compared += 1
         last = next((night for night in nights.get(ticker, ()) if night["made_by"]), {})
         since, before = day_of(last.get("last_session")), day_of(last.get("as_of"))
-        own = {row["driver"]: (float(row["effect"]), float(row["change"])) for row in first}
-        if change := width_change(ticker, own, closes.get(ticker, ()), since, before, as_of):
+        if change := width_change(ticker, own, closes.get(ticker, NO_CLOSES), since, before, as_of):
             found.append(change)
     found.sort(key=lambda each: (-abs(math.log1p(each.share)), each.ticker))
     return Changes(tuple(found), compared, tuple(sorted(left_out.items())))
@@ -199,10 +200,10 @@ def _move(closes: Closes, since: dt.date, swung: bool) -> str | None:
         swung: the last session's range was wider than that of the one before; then a small move is not what
             counts.
     """
-    new = [(day, close) for day, close in closes if day >= since]
-    if len(new) < 2 or new[0][0] != since:
+    new = closes[closes.sessions.searchsorted(np.datetime64(since)) :]
+    if len(new) < 2 or new.sessions[0] != np.datetime64(since):
         return None
-    share, weekday = new[-1][1] / new[0][1] - 1, f"{new[-1][0]:%A}"
+    share, weekday = (new.prices[-1] / new.prices[0] - 1).item(), f"{new.sessions[-1].item():%A}"
     if len(new) > 2:
         return f"{percent_of(share)} since {since:%A}"
     if swung and abs(share) < _SMALL_MOVE:

@@ -3,19 +3,23 @@ the tickers.
 """
 
 import datetime as dt
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forecast_lib.report.frames import BANDS, Past
-from forecast_lib.report.plots import Drawing, Range, draw_ranges, draw_shares
+from forecast_lib.report.drawing import Drawing
+from forecast_lib.report.frames import PAST_BANDS, Array, Past
+from forecast_lib.report.plots import Range, draw_ranges, draw_shares
 from forecast_lib.report.sections.lately import Picture
 from forecast_lib.report.sections.tickers import TickerLine
 
 __all__ = ["Charts", "charts", "coverage_drawing"]
 
 _WIDEST = 12
+_NO_DAYS = np.array([], "datetime64[D]")
 _WINDOW = 60
 """Sessions over which the share of held ranges is taken."""
 
@@ -51,7 +55,7 @@ def charts(
     forecasts = [line for line in lines if line.first and line.last_close]
     widest = sorted(forecasts, key=lambda line: -(line.width or 0.0))[:_WIDEST]
     targets = [line.first.target_session for line in forecasts if line.first]
-    days, inside = _by_session([own[1] for own in past.values() if 1 in own])
+    days, inside, outcomes = _by_session([own[1] for own in past.values() if 1 in own])
     return Charts(
         risk=(
             draw_ranges(
@@ -67,9 +71,13 @@ def charts(
         forecasts=len(forecasts),
         target=max(set(targets), key=targets.count) if targets else None,
         held=coverage_drawing(
-            "Share of closes inside the ranges that had been forecast for them", days, inside, _WINDOW
+            "Share of closes inside the ranges that had been forecast for them",
+            days,
+            inside,
+            outcomes,
+            _WINDOW,
         ),
-        outcomes=int(inside[80][:, 1].sum()),
+        outcomes=int(outcomes.sum()),
         sessions=len(days),
         pictures=tuple(pictures),
     )
@@ -93,48 +101,62 @@ def _range(line: TickerLine) -> Range:
     return Range(line.state.ticker, bands, percent(first.point), text)
 
 
-def _by_session(past: Sequence[Past]) -> tuple[list[dt.date], dict[int, np.ndarray]]:
-    """The sessions with an outcome, and by interval (sessions, 2): outcomes inside it, and all outcomes."""
-    days = (
-        np.concatenate([each.sessions[each.known] for each in past])
-        if past
-        else np.array([], "datetime64[D]")
+def _by_session(past: Sequence[Past]) -> tuple[NDArray[np.datetime64], dict[int, Array], Array]:
+    """The sessions with an outcome, the outcomes inside each interval by session, and all outcomes."""
+    sessions, place = np.unique(
+        np.concatenate([_NO_DAYS, *(each.sessions[each.known] for each in past)]), return_inverse=True
     )
-    sessions, place = np.unique(days, return_inverse=True)
-    inside = {}
-    for percent, low, high in BANDS[:2]:
-        held = (
-            np.concatenate([each.inside(low, high)[each.known] for each in past])
-            if past
-            else np.array([], bool)
-        )
-        inside[percent] = np.stack(
-            [np.bincount(place, held, len(sessions)), np.bincount(place, minlength=len(sessions))], axis=1
-        )
-    return sessions.tolist(), inside
+
+    def by_session(counts: Sequence[NDArray[np.bool_]]) -> Array:
+        return np.bincount(place, np.concatenate([[], *counts]), len(sessions)).astype(float)
+
+    inside = {
+        percent: by_session([each.held[percent][each.known] for each in past]) for percent, *_ in PAST_BANDS
+    }
+    return sessions, inside, by_session([np.ones(len(each.known), bool) for each in past])
 
 
 def coverage_drawing(
-    title: str, days: Sequence[dt.date], inside: Mapping[int, np.ndarray], window: int, *, wide: bool = False
+    title: str,
+    days: NDArray[np.datetime64],
+    inside: Mapping[int, Array],
+    outcomes: Array,
+    window: int,
+    *,
+    wide: bool = False,
 ) -> Drawing | None:
     """The share inside each interval over the last `window` sessions, at each of them.
 
     Args:
-        inside: by per cent, (sessions, 2): outcomes inside the interval, and all outcomes.
+        inside: by per cent, (sessions,) outcomes inside the interval, of all `outcomes`.
 
     Limits are drawn for the 80 % interval alone, at three standard errors. Tickers move together, so their
     outcomes of one session are counted as one: with many tickers the limits are wider than need be, never
     narrower.
     """
-    shares = []
-    for percent, counts in inside.items():
-        sums = np.cumsum(counts, axis=0)
-        rolled = sums - np.concatenate([np.zeros((min(window, len(sums)), 2)), sums[:-window]])
-        level, sessions = percent / 100, np.minimum(np.arange(1, len(sums) + 1), window)
-        limits = (3 * np.sqrt(level * (1 - level) / sessions)).tolist() if percent == 80 else []
-        shares.append((percent, (rolled[:, 0] / rolled[:, 1]).tolist(), limits))
     first = min(window, len(days)) // 2  # a share of a handful of sessions says nothing
-    trimmed = [(percent, own[first:], limits[first:]) for percent, own, limits in shares]
+    of = _rolling(outcomes, window)
+    shares = [
+        (
+            percent,
+            (_rolling(counts, window) / of)[first:],
+            _limits(percent / 100, len(days), window)[first:] if percent == 80 else None,
+        )
+        for percent, counts in inside.items()
+    ]
     if wide:
-        return draw_shares(title, days[first:], trimmed, width=720, height=200, css="wide")
-    return draw_shares(title, days[first:], trimmed)
+        return draw_shares(title, days[first:], shares, width=720, height=200, css="wide")
+    return draw_shares(title, days[first:], shares)
+
+
+def _rolling(counts: Array, window: int) -> Array:
+    """Sums over the last `window` of them."""
+    sums = np.cumsum(counts)
+    sums[window:] -= sums[:-window].copy()
+    return sums
+
+
+@functools.lru_cache
+def _limits(level: float, sessions: int, window: int) -> Array:
+    """Three standard errors of a share over the last `window` sessions, at each of them."""
+    return 3 * np.sqrt(level * (1 - level) / np.minimum(np.arange(1, sessions + 1), window))

@@ -1,19 +1,16 @@
 """How published intervals hold now, against control limits."""
 
 import datetime as dt
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
-from forecast_lib.report.frames import day_of, records
+from forecast_lib.report.frames import columns_of, day_of
 
 __all__ = ["Coverage", "coverage_rows"]
 
-_SHARES = ("cov80", "low80", "high80", "cov95", "low95", "high95")
 
-
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(NamedTuple):
     """How published intervals hold: of one model or baseline over the last 250 sessions, or of one ticker
     over its last 250 forecasts.
 
@@ -37,16 +34,14 @@ class Coverage:
     state: str
 
 
-def coverage_rows(rows: pd.DataFrame, of: str) -> tuple[Coverage, ...]:
+_READ = (*("step", "n", "target_session", "cov80", "low80", "high80", "cov95", "low95", "high95", "state"),)
+
+
+def coverage_rows(rows: pd.DataFrame, of: str) -> list[Coverage]:
     """In the order of the steps. `of`: the column that names whose they are."""
-    return tuple(
-        Coverage(
-            of=row[of],
-            step=int(row["step"]),
-            n=int(row["n"]),
-            last_session=day_of(row["target_session"]) or dt.date.min,
-            state=row["state"],
-            **{name: float(row[name]) for name in _SHARES},
-        )
-        for row in sorted(records(rows), key=lambda row: (row["step"], row[of]))
-    )
+    if rows.empty:
+        return []
+    whose, step, n, sessions, *shares = columns_of(rows, (of, *_READ))
+    days = [day_of(session) or dt.date.min for session in sessions]
+    found = map(Coverage._make, zip(whose, step, n, days, *shares, strict=True))
+    return sorted(found, key=lambda row: (row.step, row.of))

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from forecast_lib.report.frames import Record, day_of
 from forecast_lib.report.sections.tickers import TickerState
@@ -29,8 +30,7 @@ class Decision:
     gate_reason: str | None
 
 
-@dataclass(frozen=True)
-class Night:
+class Night(NamedTuple):
     """How the ticker came out of an earlier night."""
 
     as_of: dt.date
@@ -40,8 +40,7 @@ class Night:
     said: str | None
 
 
-@dataclass(frozen=True)
-class PriceEvent:
+class PriceEvent(NamedTuple):
     """A row that was refused, or a verdict on an odd move. `what`: the rule, or the verdict."""
 
     session: dt.date | None

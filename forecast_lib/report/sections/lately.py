@@ -2,24 +2,33 @@
 tonight's forecast.
 """
 
-import bisect
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from forecast_lib.domain import quantile_column
-from forecast_lib.report.frames import BANDS, Past, Record, day_of
-from forecast_lib.report.plots import Drawing, ForecastPath, PastBands, draw_forecast
-from forecast_lib.report.sections.tickers import Closes, TickerState
+from forecast_lib.report.drawing import Drawing
+from forecast_lib.report.frames import BANDS, PAST_BANDS, Closes, Past, Record, day_of
+from forecast_lib.report.plots import ForecastPath, PastBands, draw_forecast
+from forecast_lib.report.sections.tickers import TickerState
 
-__all__ = ["CARD_CLOSES", "Picture", "chosen", "forecast_path", "past_bands", "picture"]
+__all__ = ["CARD", "LARGE", "Picture", "Size", "chosen", "forecast_path", "past_bands", "pictures"]
 
-CARD_CLOSES = 60
-"""Closes of a small drawing."""
 _CARDS = 24
 """Drawings on the first page; every ticker has its own on its page."""
+
+
+class Size(NamedTuple):
+    """Of a drawing: the last closes that it shows, and its lengths."""
+
+    closes: int
+    width: int
+    height: int
+
+
+CARD, LARGE = Size(60, 360, 190), Size(250, 1080, 340)
 
 
 @dataclass(frozen=True)
@@ -45,61 +54,70 @@ def chosen(states: Sequence[TickerState], missed: Sequence[str]) -> tuple[Ticker
     return tuple(sorted(ordered[:_CARDS], key=lambda state: state.ticker))
 
 
-def picture(
+def pictures(
     state: TickerState,
     closes: Closes,
     steps: Sequence[Record],
     past: Mapping[int, Past],
+    sizes: Sequence[Size],
     *,
     simulated: bool,
-    shown: int = CARD_CLOSES,
-    width: int = 360,
-    height: int = 190,
-) -> Picture | None:
-    """The drawing of the last closes; None where there are neither closes nor a forecast."""
-    if not closes and not steps:
-        return None
+) -> tuple[Picture, ...]:
+    """The drawing of the last closes in each of the sizes; none where there are neither closes nor a
+    forecast.
+    """
     path = forecast_path(steps) if steps else None
-    end = bisect.bisect(closes, path.cutoff, key=lambda pair: pair[0]) if path else len(closes)
-    known = closes[max(end - shown, 0) : end]
-    last_session, last_close = (path.cutoff, path.last_close) if path else known[-1]
+    if path:
+        closes = closes[: closes.sessions.searchsorted(np.datetime64(path.cutoff), "right")]
+    elif not closes:
+        return ()
+    last_session, last_close = (
+        (path.cutoff, path.last_close) if path else (closes.sessions[-1].item(), closes.prices[-1].item())
+    )
     title = _title(state.ticker, last_session, path, simulated)
-    bands = past_bands(past.get(1), dict(known))
-    drawing = draw_forecast(title, known, path, bands, width=width, height=height)
-    return Picture(state, steps[0].get("currency") if steps else None, last_close, last_session, drawing)
+    said = past_bands(past[1], closes) if 1 in past else None
+    currency = steps[0].get("currency") if steps else None
+    made = []
+    for size in sizes:
+        left_out = max(len(closes) - size.closes, 0)
+        drawing = draw_forecast(
+            title,
+            closes.sessions[left_out:],
+            closes.prices[left_out:],
+            path,
+            said and said.without(left_out),
+            width=size.width,
+            height=size.height,
+        )
+        made.append(Picture(state, currency, last_close, last_session, drawing))
+    return tuple(made)
 
 
-def past_bands(past: Past | None, closes: Mapping[dt.date, float]) -> PastBands | None:
-    """The 95 % and 80 % intervals of earlier forecasts whose close came, on the share basis of `closes`.
+def past_bands(past: Past, closes: Closes) -> PastBands:
+    """The intervals of earlier forecasts whose close came, on the share basis of `closes`.
 
     A split since then is undone by the close itself: it is known on both bases.
     """
-    if past is None:
-        return None
-    known = past.known.tolist()
-    came = [(at, day) for at, day in enumerate(past.sessions.tolist()) if known[at] and day in closes]
-    places = np.array([at for at, _ in came], int)
-    basis = np.array([closes[day] for _, day in came]) / past.actual[places]
-    bands = [
-        (percent, past.quantiles[low][places] * basis, past.quantiles[high][places] * basis)
-        for percent, low, high in BANDS[:2]
-    ]
-    return PastBands([day for _, day in came], bands)
+    sessions = past.sessions[past.known]
+    at = closes.sessions.searchsorted(sessions)
+    there = at < closes.sessions.searchsorted(sessions, "right")
+    at, came = at[there], past.known[there]
+    basis = closes.prices[at] / past.actual[came]
+    return PastBands(at, tuple(percent for percent, *_ in PAST_BANDS), past.bounds[:, :, came] * basis)
 
 
 def forecast_path(steps: Sequence[Record]) -> ForecastPath:
-    """The forecast of one ticker as it is drawn."""
-    steps = sorted(steps, key=lambda row: row["step"])
+    """The forecast of one ticker as it is drawn; its rows by step."""
 
-    def quantile(level: float) -> tuple[float, ...]:
-        return tuple(row[quantile_column(level)] for row in steps)
+    def of_each(name: str) -> tuple[float, ...]:
+        return tuple([row[name] for row in steps])
 
     return ForecastPath(
         cutoff=day_of(steps[0]["cutoff"]) or dt.date.min,
         last_close=steps[0]["last_close"],
         targets=tuple(day_of(row["target_session"]) or dt.date.min for row in steps),
-        median=quantile(0.5),
-        bands=tuple((percent, quantile(low), quantile(high)) for percent, low, high in BANDS),
+        median=of_each("q50"),
+        bands=tuple((percent, of_each(low), of_each(high)) for percent, low, high in BANDS),
     )
 
 

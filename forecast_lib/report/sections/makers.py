@@ -5,24 +5,27 @@ the past.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from forecast_lib.report.frames import Record, group_by
-from forecast_lib.report.plots import Bar, Drawing, draw_bars
+import pandas as pd
+
+from forecast_lib.report.drawing import Drawing
+from forecast_lib.report.frames import columns_of
+from forecast_lib.report.plots import Bar, draw_bars
+from forecast_lib.report.sections.drivers import Driver
 from forecast_lib.report.sections.skill import Score
+from forecast_lib.report.words import clip, percent
 
-__all__ = ["WEIGHTS_READ", "Driver", "Makers", "StepWeights", "makers"]
-
-WEIGHTS_READ = ("ticker", "step", "part", "model", "weight")
-"""Columns of `forecast_weights`."""
+__all__ = ["Makers", "StepWeights", "makers", "step_weights"]
 
 _ALWAYS = "usual level"
 _COLOURS = 8
+_SEEN = 0.0005
 _SMALLEST = 0.005
 """In logs: what has a smaller effect and a smaller change is not drawn."""
 
 
-@dataclass(frozen=True)
-class StepWeights:
+class StepWeights(NamedTuple):
     """The weights of the models at one step (and part of the distribution, where they differ by it), the
     largest first.
     """
@@ -31,16 +34,19 @@ class StepWeights:
     part: str
     weights: tuple[tuple[str, float], ...]
 
+    @property
+    def shown(self) -> list[tuple[str, float]]:
+        """Those that are seen in a bar."""
+        return [(model, weight) for model, weight in self.weights if weight >= _SEEN]
 
-@dataclass(frozen=True)
-class Driver:
-    """What one driver does to the width of the first step's interval: `effect` and its `change` since the run
-    before, in logs.
-    """
+    def bars(self, colours: Mapping[str, int]) -> list[tuple[str, str, float]]:
+        """Class, name and share of each."""
+        return [(f"w{colours[model]}", clip(model), weight) for model, weight in self.shown]
 
-    name: str
-    effect: float
-    change: float | None
+    @property
+    def largest(self) -> str:
+        """The first three in words."""
+        return ", ".join([f"{clip(model)} {percent(weight, 0)}" for model, weight in self.shown[:3]])
 
 
 @dataclass(frozen=True)
@@ -64,30 +70,38 @@ class Makers:
     scores: tuple[Score, ...]
 
 
+def step_weights(frame: pd.DataFrame) -> dict[str, tuple[StepWeights, ...]]:
+    """By ticker, from the rows of `forecast_weights`."""
+    found: dict[str, dict[tuple[int, str], list[tuple[str, float]]]] = {}
+    for ticker, step, part, *weight in zip(
+        *columns_of(frame, ("ticker", "step", "part", "model", "weight")), strict=True
+    ):
+        found.setdefault(ticker, {}).setdefault((step, part or ""), []).append((weight[0], weight[1]))
+    return {
+        ticker: tuple(
+            StepWeights(step, part, tuple(sorted(own, key=lambda pair: -pair[1])))
+            for (step, part), own in sorted(steps.items(), key=lambda item: item[0][0])
+        )
+        for ticker, steps in found.items()
+    }
+
+
 def makers(
     ticker: str,
-    weights: Sequence[Record],
-    drivers: Sequence[Record],
-    scores: Sequence[Score],
+    weights: tuple[StepWeights, ...],
+    drivers: Sequence[Driver],
+    scores: tuple[Score, ...],
     why: str | None = None,
 ) -> Makers:
-    """The rows of one ticker's `forecast_weights` and, one session ahead, `forecast_drivers`, and its scores,
-    in plain values.
-    """
-    steps = [
-        StepWeights(int(step), str(part or ""), tuple(sorted(_pairs(own), key=lambda pair: -pair[1])))
-        for step, rows in sorted(group_by(weights, "step").items())
-        for part, own in group_by([{"part": None, **row} for row in rows], "part").items()
-    ]
+    """What is known of one ticker. `why`: the sentence on the change of its width."""
     order: dict[str, float] = {}
-    for each in steps:
+    for each in weights:
         for model, weight in each.weights:
             order[model] = order.get(model, 0.0) + weight
-    moved = [Driver(row["driver"], float(row["effect"]), row.get("change")) for row in drivers]
-    moved.sort(key=lambda driver: -abs(driver.effect))
-    usual = next((driver.effect for driver in moved if driver.name == _ALWAYS), None)
+    usual = next((driver.effect for driver in drivers if driver.name == _ALWAYS), None)
+    moved = sorted(drivers, key=lambda driver: -abs(driver.effect))
     return Makers(
-        tuple(steps),
+        weights,
         {
             model: min(place, _COLOURS - 1)
             for place, model in enumerate(sorted(order, key=lambda name: -order[name]))
@@ -96,7 +110,7 @@ def makers(
         _drawn(ticker, moved),
         None if usual is None else math.expm1(math.exp(usual)),
         why,
-        tuple(scores),
+        scores,
     )
 
 
@@ -110,7 +124,3 @@ def _drawn(ticker: str, drivers: Sequence[Driver]) -> Drawing | None:
     return (
         draw_bars(f"{ticker}: what makes the next session's range wider or narrower", bars) if bars else None
     )
-
-
-def _pairs(rows: Sequence[Record]) -> list[tuple[str, float]]:
-    return [(row["model"], float(row["weight"])) for row in rows]

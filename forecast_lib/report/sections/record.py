@@ -5,11 +5,12 @@ held.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from forecast_lib.report.frames import BANDS, Past
-from forecast_lib.report.plots import Drawing
+from forecast_lib.report.drawing import Drawing
+from forecast_lib.report.frames import Past
 from forecast_lib.report.sections.charts import coverage_drawing
 from forecast_lib.report.sections.coverage import Coverage
 
@@ -19,16 +20,15 @@ _LISTED = 12
 _WINDOW = 60
 
 
-@dataclass(frozen=True)
-class Came:
+class Came(NamedTuple):
     """One earlier forecast one session ahead, and the close that came."""
 
     session: dt.date
     made_by: str
-    low80: float
-    high80: float
     low95: float
     high95: float
+    low80: float
+    high80: float
     actual: float
 
     @property
@@ -39,8 +39,7 @@ class Came:
         return "outside 80 %" if self.low95 <= self.actual <= self.high95 else "outside 95 %"
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(NamedTuple):
     """How often the ranges of one step held, of the forecasts that are shown."""
 
     step: int
@@ -71,7 +70,7 @@ def ticker_record(ticker: str, past: Mapping[int, Past], coverage: Sequence[Cove
     """The ticker's record in plain values."""
     one = past.get(1)
     return TickerRecord(
-        steps=tuple(_step(own) for _, own in sorted(past.items()) if own.known.any()),
+        steps=tuple(_step(own) for _, own in sorted(past.items()) if len(own.known)),
         held=_held(ticker, one) if one else None,
         newest=_newest(one) if one else (),
         coverage=tuple(coverage),
@@ -79,34 +78,19 @@ def ticker_record(ticker: str, past: Mapping[int, Past], coverage: Sequence[Cove
 
 
 def _step(past: Past) -> StepRecord:
-    known = past.known
-    sessions = past.sessions[known]
-    cov80, cov95 = (
-        float(past.inside(low, high)[known].mean()) for low, high in ((0.10, 0.90), (0.025, 0.975))
-    )
-    return StepRecord(past.step, int(known.sum()), cov80, cov95, sessions[0].item(), sessions[-1].item())
+    n, first, last = len(past.known), past.known[0], past.known[-1]
+    cov80, cov95 = (int(past.held[percent].sum()) / n for percent in (80, 95))
+    return StepRecord(past.step, n, cov80, cov95, past.sessions[first].item(), past.sessions[last].item())
 
 
 def _held(ticker: str, past: Past) -> Drawing | None:
     known = past.known
-    inside = {
-        percent: np.stack([past.inside(low, high)[known].astype(float), np.ones(int(known.sum()))], axis=1)
-        for percent, low, high in BANDS[:2]
-    }
     title = f"{ticker}: share of closes inside their 95 % and 80 % ranges over the last {_WINDOW} forecasts"
-    return coverage_drawing(title, past.sessions[known].tolist(), inside, _WINDOW, wide=True)
+    inside = {percent: held[known].astype(float) for percent, held in past.held.items()}
+    return coverage_drawing(title, past.sessions[known], inside, np.ones(len(known)), _WINDOW, wide=True)
 
 
 def _newest(past: Past) -> tuple[Came, ...]:
-    places = past.known.nonzero()[0][::-1][:_LISTED]
-    levels = (("low80", 0.10), ("high80", 0.90), ("low95", 0.025), ("high95", 0.975))
-    bounds = {name: past.quantiles[level] for name, level in levels}
-    return tuple(
-        Came(
-            session=past.sessions[at].item(),
-            made_by=past.made_by[at],
-            actual=float(past.actual[at]),
-            **{name: float(values[at]) for name, values in bounds.items()},
-        )
-        for at in places
-    )
+    places = past.known[::-1][:_LISTED]
+    columns = (past.sessions, past.made_by, *past.bounds.reshape(-1, len(past.sessions)), past.actual)
+    return tuple(map(Came._make, zip(*(column[places].tolist() for column in columns), strict=True)))

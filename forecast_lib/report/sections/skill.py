@@ -9,22 +9,33 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from forecast_lib.models.baselines import BASELINES
-from forecast_lib.report.frames import ALL_TICKERS, Record, ReportInput, day_of, group_by, records
-from forecast_lib.report.plots import Drawing, draw_heap
+from forecast_lib.report.drawing import Drawing
+from forecast_lib.report.frames import ALL_TICKERS, Record, ReportInput, columns_of, day_of, records
+from forecast_lib.report.plots import draw_heap
 from forecast_lib.report.sections.coverage import Coverage, coverage_rows
 
-__all__ = ["SCORES_READ", "ArmRow", "ModelRow", "Score", "Settled", "Skill", "skill", "ticker_scores"]
+__all__ = [
+    "SCORES_READ",
+    "ArmRow",
+    "ModelRow",
+    "Score",
+    "Settled",
+    "Skill",
+    "newest_scores",
+    "skill",
+    "ticker_scores",
+]
 
 SERVED = ("combined", "served")
 """Names, in a backtest, of what a night would have published."""
 _SIGNIFICANT = 0.05
 SCORES_READ = (
-    *("ticker", "model", "step", "arm", "n", "rmse", "rmse_ratio", "dm_pvalue"),
+    *("ticker", "model", "step", "arm", "n", "rmse_ratio", "dm_pvalue"),
     *("pinball_per_garch", "dm_garch_pvalue", "winkler95_per_garch", "qlike", "cov80", "cov95"),
     *("cov95_low_vol", "cov95_mid_vol", "cov95_high_vol", "mcs_pvalue"),
     *("gain_over_none", "dm_none_pvalue", "dm_none_qvalue", "cpu_seconds", "gain_per_cpu_second"),
@@ -32,27 +43,26 @@ SCORES_READ = (
 """Columns of `backtest_scores`."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """One ticker's backtest figures of one model one session ahead.
-
-    Attributes:
-        pinball, winkler95: loss divided by GARCH's.
-        pinball_pvalue: of the Diebold-Mariano test of that; `dm_pvalue` that of `ratio`, the RMSE divided by
-            naive's.
+class Score(NamedTuple):
+    """One ticker's backtest figures of one model one session ahead: losses divided by GARCH's, the RMSE by
+    naive's with the p-value of its Diebold-Mariano test.
     """
 
-    ticker: str
     model: str
-    n: int
-    rmse: float | None
-    ratio: float | None
-    dm_pvalue: float | None
     pinball: float | None
-    pinball_pvalue: float | None
     winkler95: float | None
     cov80: float | None
     cov95: float | None
+    ratio: float | None
+    dm_pvalue: float | None
+    n: int
+
+
+_SCORE_READ = (
+    *("model", "pinball_per_garch", "winkler95_per_garch", "cov80", "cov95", "rmse_ratio", "dm_pvalue"),
+    "n",
+)
+"""The columns of a `Score`."""
 
 
 @dataclass(frozen=True)
@@ -160,24 +170,36 @@ class Skill:
         return self.tickers * _SIGNIFICANT
 
 
-def skill(report: ReportInput) -> Skill:
-    """What the scores of the newest backtest and the settled forecasts say."""
-    every = _rows(_read(_last(report.backtest_scores)))
+def newest_scores(report: ReportInput) -> pd.DataFrame:
+    """Of each ticker, model and step the last row of its scores.
+
+    A naive RMSE of 0 gives an infinite ratio: that is no figure.
+    """
+    scores = report.backtest_scores
+    if scores.empty:
+        return scores
+    last = scores.drop_duplicates(["ticker", "model", "step"], keep="last")
+    return last.replace(
+        [math.inf, -math.inf], math.nan
+    )  # a naive RMSE of 0 gives an infinite ratio: no figure
+
+
+def skill(report: ReportInput, scores: pd.DataFrame) -> Skill:
+    """What the scores of the newest backtest, `newest_scores`, and the settled forecasts say."""
+    every = records(_read(scores))
     plain = [row for row in every if row.get("arm") is None]
     # With nothing else, arms are models like others.
-    scores = plain if any(row["model"] not in BASELINES for row in plain) else every
-    first = min((int(row["step"]) for row in scores), default=1)
-    rows = [_model_row(name, step, own) for (name, step), own in _by_model(scores).items()]
+    shown = plain if any(row["model"] not in BASELINES for row in plain) else every
+    first = min((int(row["step"]) for row in shown), default=1)
+    rows = [_model_row(name, step, own) for (name, step), own in _by_model(shown).items()]
     models = sorted((row for row in rows if row.step == first), key=_order)
     headline = next((row for row in models if row.served), None) or next(
         (row for row in models if not row.is_baseline), None
     )
-    own = [
-        _score(row) for row in scores if headline and row["model"] == headline.model and row["step"] == first
-    ]
+    own = [row for row in shown if headline and row["model"] == headline.model and row["step"] == first]
     return Skill(
         headline=headline,
-        **_drawn([score for score in own if score.ticker != ALL_TICKERS]),
+        **_drawn([row for row in own if row["ticker"] != ALL_TICKERS]),
         models=tuple(models),
         later=tuple(
             row
@@ -186,18 +208,25 @@ def skill(report: ReportInput) -> Skill:
         ),
         arms=_arms([row for row in every if row.get("arm") is not None]),
         settled=_settled(report.settled),
-        coverage=coverage_rows(report.model_coverage, "made_by"),
+        coverage=tuple(coverage_rows(report.model_coverage, "made_by")),
     )
 
 
-def ticker_scores(report: ReportInput) -> dict[str, tuple[Score, ...]]:
-    """Each ticker's figures one session ahead: what is served first, then the models, then the baselines,
-    each the best first.
+def ticker_scores(scores: pd.DataFrame) -> dict[str, tuple[Score, ...]]:
+    """Each ticker's figures one session ahead, of `newest_scores`: what is served first, then the models,
+    then the baselines, each the best first.
     """
-    every = report.backtest_scores
-    one = _rows(_last(every if every.empty else every[every["step"] == 1]))
-    groups = group_by([row for row in one if row.get("arm") is None], "ticker")
-    return {ticker: tuple(sorted(map(_score, rows), key=_score_order)) for ticker, rows in groups.items()}
+    found: dict[str, list[Score]] = {}
+    if not scores.empty:
+        shown = scores[(scores["step"] == 1) & ~_of_an_arm(scores)]
+        tickers, *columns = columns_of(shown, ("ticker", *_SCORE_READ))
+        for ticker, score in zip(tickers, map(Score._make, zip(*columns, strict=True)), strict=True):
+            found.setdefault(ticker, []).append(score)
+    return {ticker: tuple(sorted(own, key=_score_order)) for ticker, own in found.items()}
+
+
+def _of_an_arm(scores: pd.DataFrame) -> pd.Series:
+    return scores["arm"].notna() if "arm" in scores else pd.Series(False, scores.index)
 
 
 def _score_order(score: Score) -> tuple[bool, float]:
@@ -208,25 +237,16 @@ def _order(row: ModelRow) -> tuple[bool, float, str]:
     return (not row.served, row.pinball or math.inf, row.model)
 
 
-def _last(scores: pd.DataFrame) -> pd.DataFrame:
-    return scores if scores.empty else scores.drop_duplicates(["ticker", "model", "step"], keep="last")
-
-
 def _read(scores: pd.DataFrame) -> pd.DataFrame:
     """Those that something is made of: of a model's further steps the row over all tickers, where there is
     one, and not the thousands of the tickers.
     """
     if scores.empty:
         return scores
-    arm = scores["arm"].notna() if "arm" in scores else pd.Series(False, scores.index)
+    arm = _of_an_arm(scores)
     over_all, place = scores["ticker"] == ALL_TICKERS, pd.MultiIndex.from_frame(scores[["model", "step"]])
     own = ~place.isin(place[over_all]) | (scores["step"] <= scores.loc[~arm, "step"].min())
     return scores[arm | over_all | own]
-
-
-def _rows(scores: pd.DataFrame) -> list[Record]:
-    # A naive RMSE of 0 gives an infinite ratio: no figure.
-    return records(scores.replace([math.inf, -math.inf], math.nan))
 
 
 def _by_model(scores: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:
@@ -267,26 +287,12 @@ def _model_row(model: str, step: int, rows: Sequence[Record]) -> ModelRow:
     )
 
 
-def _score(row: Record) -> Score:
-    return Score(
-        ticker=row["ticker"],
-        model=row["model"],
-        n=int(row["n"]),
-        rmse=row["rmse"],
-        ratio=row["rmse_ratio"],
-        dm_pvalue=row["dm_pvalue"],
-        pinball=row.get("pinball_per_garch"),
-        pinball_pvalue=row.get("dm_garch_pvalue"),
-        winkler95=row.get("winkler95_per_garch"),
-        cov80=row["cov80"],
-        cov95=row["cov95"],
-    )
-
-
-def _drawn(scores: Sequence[Score]) -> dict[str, Any]:
+def _drawn(rows: Sequence[Record]) -> dict[str, Any]:
     """The dots of the tickers, and how many lie on which side."""
-    by_garch = [(score.ticker, score.pinball, score.pinball_pvalue) for score in scores if score.pinball]
-    by_naive = [(score.ticker, score.ratio, score.dm_pvalue) for score in scores if score.ratio]
+    by_garch, by_naive = (
+        [(row["ticker"], row[ratio], row.get(pvalue)) for row in rows if row.get(ratio)]
+        for ratio, pvalue in (("pinball_per_garch", "dm_garch_pvalue"), ("rmse_ratio", "dm_pvalue"))
+    )
     drawn, found = ("pinball", by_garch) if by_garch else ("rmse", by_naive)
     title = "Pinball loss divided by GARCH's" if by_garch else "RMSE divided by naive RMSE"
     read = [(ticker, round(ratio, 4), pvalue) for ticker, ratio, pvalue in found]

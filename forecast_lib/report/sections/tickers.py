@@ -3,25 +3,19 @@ ticker.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from forecast_lib.domain import quantile_column
-from forecast_lib.report.frames import Past, Record, ReportInput, by_ticker, day_of, records
-from forecast_lib.report.plots import Shape, draw_spark
+from forecast_lib.report.drawing import Shape
+from forecast_lib.report.frames import NO_CLOSES, Closes, Past, Record, ReportInput, day_of, records
+from forecast_lib.report.plots import draw_spark
 from forecast_lib.report.words import severity
 
-__all__ = ["StepValue", "TickerLine", "TickerState", "closes_of", "states", "status_counts", "ticker_lines"]
+__all__ = ["StepValue", "TickerLine", "TickerState", "states", "status_counts", "ticker_lines"]
 
 _SPARK = 40
 """Closes in the small line."""
-
-Closes = Sequence[tuple[dt.date, float]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +35,7 @@ class TickerState:
     seconds: float | None
 
 
-@dataclass(frozen=True)
-class StepValue:
+class StepValue(NamedTuple):
     """One step of a forecast: prices; the bounds are those of the 80 % and the 95 % interval."""
 
     step: int
@@ -107,78 +100,46 @@ def status_counts(found: Sequence[TickerState]) -> tuple[tuple[str, int], ...]:
     return tuple((status, counts[status]) for status in sorted(counts, key=severity))
 
 
-class _Closes(Sequence[tuple[dt.date, float]]):
-    """One ticker's; plain values are made of those that somebody asks for, few of a night of thousands."""
-
-    def __init__(self, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> None:
-        self._days, self._values = days, values
-
-    def __len__(self) -> int:
-        return len(self._days)
-
-    @overload
-    def __getitem__(self, at: int) -> tuple[dt.date, float]: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[tuple[dt.date, float]]: ...
-    def __getitem__(self, at: int | slice) -> tuple[dt.date, float] | list[tuple[dt.date, float]]:
-        if isinstance(at, int):
-            return self._days[at].item(), float(self._values[at])
-        return list(zip(self._days[at].tolist(), self._values[at].tolist(), strict=True))
-
-    def __iter__(self) -> Iterator[tuple[dt.date, float]]:
-        return iter(self[:])
-
-
-def closes_of(report: ReportInput) -> dict[str, Closes]:
-    """The closes of each ticker, oldest first."""
-    if report.prices.empty:
-        return {}
-    code, tickers = pd.factorize(report.prices["ticker"])
-    values = report.prices["close"].to_numpy(float, na_value=np.nan)
-    order = np.argsort(code, kind="stable")
-    order = order[~np.isnan(values[order])]
-    days, values = report.prices["session"].to_numpy("datetime64[D]")[order], values[order]
-    ends = np.cumsum(np.bincount(code[order], minlength=len(tickers))).tolist()
-    spans = zip(tickers, [0, *ends], ends, strict=False)
-    return {str(name): _Closes(days[low:high], values[low:high]) for name, low, high in spans if high > low}
-
-
 def ticker_lines(
-    report: ReportInput,
     found: Sequence[TickerState],
+    forecasts: Mapping[str, Sequence[Record]],
     closes: Mapping[str, Closes],
     past: Mapping[str, Mapping[int, Past]],
 ) -> tuple[TickerLine, ...]:
     """One line for each ticker asked for, by name."""
-    forecasts = by_ticker(report.forecasts)
     lines = (
-        _line(each, forecasts.get(each.ticker, []), closes.get(each.ticker, ()), past.get(each.ticker, {}))
+        _line(
+            each,
+            forecasts.get(each.ticker, ()),
+            closes.get(each.ticker, NO_CLOSES),
+            past.get(each.ticker, {}),
+        )
         for each in found
     )
     return tuple(sorted(lines, key=lambda line: line.state.ticker))
 
 
-def _line(state: TickerState, forecast: list[Record], closes: Closes, past: Mapping[int, Past]) -> TickerLine:
-    steps = [step_value(row) for row in sorted(forecast, key=lambda row: row["step"])]
-    first = steps[0] if steps else None
-    last_close = forecast[0]["last_close"] if forecast else closes[-1][1] if closes else None
+def _line(
+    state: TickerState, forecast: Sequence[Record], closes: Closes, past: Mapping[int, Past]
+) -> TickerLine:
+    first = step_value(forecast[0]) if forecast else None
+    last_close = forecast[0]["last_close"] if forecast else closes.prices[-1].item() if closes else None
     own = past.get(1)
-    spark = [close for _, close in closes[-_SPARK:]]
+    spark = closes.prices[-_SPARK:].tolist()
     return TickerLine(
         state=state,
         currency=forecast[0].get("currency") if forecast else None,
         last_close=last_close,
         first=first,
-        last=steps[-1] if len(steps) > 1 else None,
+        last=step_value(forecast[-1]) if len(forecast) > 1 else None,
         width=(first.high80 - first.low80) / last_close if first and last_close else None,
-        held=int(own.inside(0.10, 0.90).sum()) if own else 0,
-        settled=int(own.known.sum()) if own else 0,
+        held=int(own.held[80].sum()) if own else 0,
+        settled=len(own.known) if own else 0,
         spark=draw_spark(spark, (first.low80, first.high80) if first else None) if len(spark) > 1 else (),
     )
 
 
 def step_value(row: Record) -> StepValue:
     """One row of `forecasts` in plain values."""
-    low80, high80, low95, high95 = (row[quantile_column(level)] for level in (0.10, 0.90, 0.025, 0.975))
     target = day_of(row["target_session"]) or dt.date.min
-    return StepValue(int(row["step"]), target, row["point"], low80, high80, low95, high95)
+    return StepValue(int(row["step"]), target, row["point"], row["q10"], row["q90"], row["q025"], row["q975"])

@@ -4,15 +4,15 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from forecast_lib.domain import quantile_column
+from forecast_lib.report.drawing import Drawing
 from forecast_lib.report.frames import BANDS, Record
-from forecast_lib.report.plots import Drawing, Range, draw_ranges
+from forecast_lib.report.plots import Range, draw_ranges
 from forecast_lib.report.sections.tickers import StepValue, step_value
 from forecast_lib.report.words import short_day
 
 __all__ = ["Tonight", "tonight"]
 
-_WORST = ((0.05, "20"), (0.01, "100"), (0.005, "200"))
+_WORST = (("q05", "20"), ("q01", "100"), ("q005", "200"))
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,17 @@ class Tonight:
 
 
 def tonight(ticker: str, rows: Sequence[Record]) -> Tonight | None:
-    """The forecast in plain values; None where there is none."""
+    """The forecast in plain values, from its rows by step; None where there is none."""
     if not rows:
         return None
-    rows = sorted(rows, key=lambda row: row["step"])
     steps = tuple(step_value(row) for row in rows)
-    head, ends = rows[0], rows[:1] + rows[1:][-1:]
+    head, ends = rows[0], [rows[0], *rows[1:][-1:]]
     close = head["last_close"]
     ranges = [_range(step, row) for step, row in zip(steps, rows, strict=True)]
     falls = [
         (odds, tuple((float(row[name]), float(row[name]) / close - 1) for row in ends))
-        for level, odds in _WORST
-        if all(row.get(name := quantile_column(level)) is not None for row in ends)
+        for name, odds in _WORST
+        if all(row.get(name) is not None for row in ends)
     ]
     return Tonight(
         made_by=head["made_by"],
@@ -86,9 +85,7 @@ def _in_full(day: dt.date) -> str:
 
 
 def _range(step: StepValue, row: Record) -> Range:
-    bands = tuple(
-        (percent, row[quantile_column(low)], row[quantile_column(high)]) for percent, low, high in BANDS
-    )
+    bands = tuple([(percent, row[low], row[high]) for percent, low, high in BANDS])
     text = (
         f"{step.target_session}: median {row['q50']:,.6g}, 80 % range {step.low80:,.6g} to {step.high80:,.6g}"
     )

@@ -5,36 +5,32 @@ and the ledger only by their owner (0600), and the workspace folder must let oth
 """
 
 import contextlib
-import errno
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 __all__ = [
     "LEDGER",
     "PUBLISHED",
     "PUBLISHED_MODE",
     "SNAPSHOTS",
+    "SPARE",
     "STORAGE_VERSION",
     "WORKING",
     "WORKING_MODE",
-    "copy_bytes",
-    "copy_into_place",
-    "link_into_place",
     "move_into_place",
     "put_aside",
     "remove_leftovers",
+    "sync_file",
     "sync_folder",
     "temporary_name",
     "wal_of",
-    "write_same",
 ]
 
 LEDGER = "ledger.jsonl"
 PUBLISHED = "published.duckdb"
 SNAPSHOTS = "snapshots"
+SPARE = "published.duckdb.spare"
 WORKING = "working.duckdb"
 
 STORAGE_VERSION = "v1.0.0"
@@ -44,12 +40,6 @@ shuts out all of 1.x.
 
 PUBLISHED_MODE = 0o644
 WORKING_MODE = 0o600
-
-
-_AT_ONCE = 8 << 20
-"""Bytes. After each piece a copy beside another thread's work may have to wait for Python's lock."""
-
-_NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def wal_of(path: Path) -> Path:
@@ -79,75 +69,13 @@ def move_into_place(built: Path, target: Path, mode: int) -> None:
     """Replace `target` by the finished file `built` in one step: an opener gets the old or the new one, never
     a mixture.
     """
-    _sync(built, mode)
+    sync_file(built, mode)
     os.replace(built, target)
     sync_folder(target.parent)
 
 
-def link_into_place(source: Path, target: Path, mode: int) -> None:
-    """Replace `target` by a second name of the finished file `source` in one step; by a copy of it where the
-    file system gives a file one name only.
-    """
-    _sync(source, mode)  # before it has a name under which it is taken for whole
-    named = temporary_name(target)
-    try:
-        try:
-            os.link(source, named)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            copy_into_place(source, target, mode)
-            return
-        os.replace(named, target)
-        sync_folder(target.parent)
-    finally:
-        named.unlink(missing_ok=True)
-
-
-def copy_bytes(source: Path, target: Path) -> None:
-    """Make the target the same as the source, down to the disk."""
-    with open(source, "rb") as read:
-        write_same(read, target)
-
-
-def write_same(read: BinaryIO, target: Path, ended: Callable[[], bool] = lambda: False) -> None:
-    """Make the target what the open file is, down to the disk, in large pieces; those that are there already
-    are not written.
-
-    `shutil.copyfile` has the kernel hand over page after page, up to twice the processor time.
-
-    Args:
-        ended: asked after each piece; the target stays as far as it has come.
-    """
-    with open(os.open(target, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as written:
-        size = 0
-        while not ended():
-            if not (piece := read.read(_AT_ONCE)):
-                written.truncate(size)
-                written.flush()
-                os.fsync(written.fileno())
-                break
-            if written.read(len(piece)) != piece:
-                written.seek(size)
-                written.write(piece)
-            size += len(piece)
-
-
-def copy_into_place(source: Path, target: Path, mode: int) -> None:
-    """Replace `target` by a copy of `source` in one step. No connection of this process may be open on
-    `source`.
-
-    Closing any handle of a file drops the POSIX lock that DuckDB holds on it.
-    """
-    built = temporary_name(target)
-    try:
-        copy_bytes(source, built)
-        move_into_place(built, target, mode)
-    finally:
-        built.unlink(missing_ok=True)
-
-
-def _sync(path: Path, mode: int) -> None:
+def sync_file(path: Path, mode: int) -> None:
+    """Make the finished file and its mode survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fchmod(handle, mode)

@@ -6,10 +6,13 @@ left to be copied (`publication.prepared`).
 import contextlib
 import shutil
 import threading
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from forecast_lib.store.disk.files import PUBLISHED, WORKING, temporary_name, write_same
+from forecast_lib.store.disk.copying import write_same
+from forecast_lib.store.disk.files import PUBLISHED, SPARE, WORKING, temporary_name
+from forecast_lib.store.disk.spare import take_spare
 
 __all__ = ["Ahead"]
 
@@ -37,13 +40,16 @@ class Ahead:
             self._copy.unlink(missing_ok=True)
 
     def begin(self) -> None:
-        """Copy what is there by now, if the disk has room for that and for as much again; where an earlier
-        copy is still under way, nothing.
+        """Copy what is there by now, if the disk has room for that and for as much again, into a publication
+        that is no longer kept, where there is one; where an earlier copy is still under way, nothing.
         """
         if self._thread is not None and self._thread.is_alive():
             return
-        if shutil.disk_usage(self._working.parent).free > 2 * self._working.stat().st_size:
-            read = self._under_way.enter_context(self._working.open("rb"))
+        take_spare(self._working.with_name(SPARE), self._copy)
+        size = self._working.stat().st_size
+        there = self._copy.stat().st_size if self._copy.exists() else 0
+        if shutil.disk_usage(self._working.parent).free > 2 * size - there:
+            read = self._under_way.enter_context(FileIO(self._working))
             self._thread = threading.Thread(target=self._write, args=(read,))
             self._under_way.callback(self._thread.join)
             self._thread.start()
@@ -52,8 +58,8 @@ class Ahead:
         """The copy stays when the context ends."""
         self._wanted = True
 
-    def _write(self, read: BinaryIO) -> None:
+    def _write(self, read: FileIO) -> None:
         try:
-            write_same(read, self._copy, self._ended.is_set)
+            write_same(read, self._copy, self._ended.is_set, again=False)
         except OSError:  # whoever publishes will say so, if it is still true then
             self._copy.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """How readers get the tables: built beside, audited, swapped in whole.
 
-Readers never open the file that runs write. A publication is a new file with the tables and views of the
-working database; it is closed, synced, opened again and held against the original before it takes the name
+Readers never open the file that runs write. A publication is another file with the tables and views of the
+working database; it is held against the original, closed, synced and opened again before it takes the name
 `published.duckdb` in one step. A reader who has the previous file open keeps reading it; whoever opens next
 gets the new one. (Within one process DuckDB hands out an open file again by its path: a program that stays on
 must close its connection to see the next publication.)
@@ -21,26 +21,26 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast_lib.errors import AuditFailed, FatalError, StoreDamaged, UsageError
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import database_errors, disk_errors
+from forecast_lib.store.disk.copying import AT_ONCE, BLOCK, Piece, copy_bytes, link_into_place
 from forecast_lib.store.disk.faults import Reached, go_on
 from forecast_lib.store.disk.files import (
     PUBLISHED,
     PUBLISHED_MODE,
     SNAPSHOTS,
+    SPARE,
     STORAGE_VERSION,
     WORKING,
-    copy_bytes,
-    link_into_place,
     move_into_place,
     remove_leftovers,
     sync_folder,
     temporary_name,
     wal_of,
 )
+from forecast_lib.store.disk.spare import leave_spare
 from forecast_lib.store.working import migrations
 
 __all__ = [
@@ -63,12 +63,6 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-
-_HEADERS, _BLOCK = 3 * 4096, 256 << 10
-"""Bytes at the beginning of a database file, and of each block after them."""
-
-_AT_ONCE = 16 * _BLOCK
-"""Bytes."""
 
 _ROW_GROUP = 122_880
 """Rows at most that DuckDB writes together."""
@@ -132,10 +126,10 @@ def prepared(workspace: Path, run_id: str, *, reached: Reached = go_on) -> Itera
 def _built_and_audited(workspace: Path, built: Path, run_id: str, reached: Reached) -> str:
     """The name of the snapshot of what is now in the file."""
     with disk_errors(workspace / PUBLISHED), _engine() as con:
-        originals = _build(con, built, workspace / WORKING)
+        made = _build(con, built, workspace / WORKING)
         reached("built")
         before = _read_before(workspace, run_id)
-        snapshot = _audit(con, built, workspace / WORKING, originals, run_id, before)
+        snapshot = _audit(con, built, workspace / WORKING, made, run_id, before)
         reached("audited")
         return snapshot
 
@@ -242,9 +236,25 @@ def snapshot_path(workspace: Path, name: str) -> Path:
     return workspace / SNAPSHOTS / f"{name.removesuffix('.duckdb')}.duckdb"
 
 
-def _build(con: duckdb.DuckDBPyConnection, built: Path, working: Path) -> Fingerprints | None:
-    """The working database's tables in a new file; the fingerprints of the originals where it is no copy to
-    the byte.
+@dataclass(frozen=True)
+class _Built:
+    """How the next publication was made.
+
+    Attributes:
+        originals: the fingerprints of what it was copied from, where that was done row by row.
+        exact: where it was done byte by byte, whether it reads as what it was copied from.
+        whole: and whether each block of that is what DuckDB wrote.
+        changed_ns: when the file was written to last.
+    """
+
+    originals: Fingerprints | None
+    exact: bool
+    whole: bool
+    changed_ns: int
+
+
+def _build(con: duckdb.DuckDBPyConnection, built: Path, working: Path) -> _Built:
+    """The working database's tables in a new file.
 
     A database that was closed well is one file, and is copied as such: for 25 million rows that takes a
     second, where writing them anew takes ten. One that was not (a write-ahead log lies beside it), or
@@ -255,10 +265,12 @@ def _build(con: duckdb.DuckDBPyConnection, built: Path, working: Path) -> Finger
         with _looking_at(con, working):
             ours = _in_our_format(con)
         if ours:
-            copy_bytes(working, built)
-            return None
+            blocks = _Blocks()
+            exact = copy_bytes(working, built, blocks.see)
+            return _Built(None, exact, blocks.whole, built.stat().st_mtime_ns)
     built.unlink(missing_ok=True)
-    return copy_rows(working, built)
+    originals = copy_rows(working, built)
+    return _Built(originals, False, False, built.stat().st_mtime_ns)
 
 
 def has_our_format(path: Path) -> bool:
@@ -293,36 +305,29 @@ def copy_rows(working: Path, built: Path) -> Fingerprints:
     return originals
 
 
-def _compared(working: Path, built: Path) -> tuple[bool, bool]:
-    """Whether the copy is the same to the byte, and, where it is, whether each of its blocks is whole; both
-    files are read once.
+class _Blocks:
+    """Whether each block of a database file that is seen piece by piece (`copying.write_same`) is what DuckDB
+    wrote: it begins with the checksum of the rest.
+
+    Should another release of DuckDB count in another way, none is whole by this.
     """
-    whole, hashed = True, np.empty(_AT_ONCE // 8, "<u8")
-    with open(working, "rb") as original, open(built, "rb") as copy:
-        if original.read(_HEADERS) != copy.read(_HEADERS):
-            return False, False
-        while piece := copy.read(_AT_ONCE):
-            if original.read(len(piece)) != piece:
-                return False, False
-            whole = whole and _blocks_are_whole(piece, hashed)
-        return (False, False) if original.read(1) else (True, whole)
 
+    def __init__(self) -> None:
+        self.whole, self._first = True, True
+        self._products = np.empty((AT_ONCE // BLOCK, BLOCK // 8), "<u8")
 
-def _blocks_are_whole(blocks: bytes, hashed: NDArray[np.uint64]) -> bool:
-    """Whether each block of a database file is what DuckDB wrote: it begins with the checksum of the rest.
-
-    Should another release of DuckDB count in another way, no block is whole by this.
-
-    Args:
-        hashed: room for as much.
-    """
-    if len(blocks) % _BLOCK:
-        return False
-    words = np.frombuffer(blocks, "<u8").reshape(-1, _BLOCK // 8)
-    products = hashed[: words.size].reshape(words.shape)
-    np.multiply(words, np.uint64(0xBF58476D1CE4E5B9), out=products)
-    checksums = np.bitwise_xor.reduce(products[:, 1:], axis=1) ^ np.uint64(5381)
-    return np.array_equal(checksums, words[:, 0])
+    def see(self, piece: Piece) -> None:
+        """The next piece of the file."""
+        if self._first:
+            self._first = False
+        elif len(piece) % BLOCK:
+            self.whole = False
+        else:
+            words = piece.view("<u8").reshape(-1, BLOCK // 8)
+            products = self._products[: len(words)]
+            np.multiply(words, np.uint64(0xBF58476D1CE4E5B9), out=products)
+            checksums = np.bitwise_xor.reduce(products[:, 1:], axis=1) ^ np.uint64(5381)
+            self.whole = self.whole and np.array_equal(checksums, words[:, 0])
 
 
 @dataclass(frozen=True)
@@ -377,21 +382,19 @@ def _audit(
     con: duckdb.DuckDBPyConnection,
     built: Path,
     working: Path,
-    originals: Fingerprints | None,
+    made: _Built,
     run_id: str,
     before: _ReadBefore,
 ) -> str:
     """Open the finished file as a reader would, read it to its end and hold it against the original; name its
     snapshot.
 
-    What is the same to the byte, and whole by DuckDB's checksum of every block, needs no second look at the
-    original, and what was read before no further one.
-
-    Args:
-        originals: where the file is a copy row by row.
+    What was found the same to the byte when it was built, and whole by DuckDB's checksum of every block, and
+    was not written to since, needs no second look at the original, and what was read before no further one.
     """
-    exact, whole = _compared(working, built) if originals is None else (False, False)
+    exact, originals = made.exact and built.stat().st_mtime_ns == made.changed_ns, made.originals
     with _looking_at(con, built):
+        whole = exact and made.whole
         copies = fingerprints(con, "looked_at", _first_unread(con, before) if whole else None)
         if not exact and originals is None:
             with attached(working) as other:
@@ -440,6 +443,8 @@ def _keep_snapshot(workspace: Path, built: Path, name: str) -> None:
 
 
 def _prune(workspace: Path, keep: int) -> None:
-    for name in list_snapshots(workspace)[keep:]:
-        snapshot_path(workspace, name).unlink()
+    """Only the last ones stay; of the others one is left to build the next publication in."""
+    for name in reversed(list_snapshots(workspace)[keep:]):
+        leave_spare(snapshot_path(workspace, name), workspace / SPARE)
+    sync_folder(workspace)
     sync_folder(workspace / SNAPSHOTS)

@@ -331,12 +331,16 @@ _STORY = (
     Audit(
         "scenarios are of one run's forecasts, each with as many finite, positive prices as the others",
         """
-        SELECT concat_ws(' ', ticker, 'step', step, 'has', len(prices)) AS breach
-        FROM scenarios LEFT JOIN forecasts AS f USING (run_id, ticker, step)
+        SELECT concat_ws(' ', ticker, 'step', step, 'has', prices, 'prices') AS breach
+        FROM (SELECT run_id, ticker, step, len(prices) AS prices FROM scenarios)
+        LEFT JOIN forecasts AS f USING (run_id, ticker, step)
         WHERE f.run_id IS NULL
             OR run_id <> (SELECT max(run_id) FROM scenarios)
-            OR len(prices) <> (SELECT max(len(prices)) FROM scenarios)
-            OR list_min(prices) <= 0 OR NOT isfinite(list_max(prices))
+            OR prices <> (SELECT max(len(prices)) FROM scenarios)
+        UNION ALL
+        SELECT concat_ws(' ', ticker, 'step', step, 'has a price of', price)
+        FROM (SELECT ticker, step, unnest(prices) AS price FROM scenarios)
+        WHERE NOT coalesce(price > 0 AND isfinite(price), false)
         """,
     ),
     Audit(

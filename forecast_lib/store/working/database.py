@@ -21,6 +21,7 @@ from forecast_lib.domain import AsOf
 from forecast_lib.errors import AuditFailed, LedgerMismatch, StoreDamaged
 from forecast_lib.store.disk import ledger
 from forecast_lib.store.disk.border import database_errors, disk_errors
+from forecast_lib.store.disk.copying import copy_into_place
 from forecast_lib.store.disk.faults import Reached, go_on
 from forecast_lib.store.disk.files import (
     LEDGER,
@@ -30,7 +31,6 @@ from forecast_lib.store.disk.files import (
     STORAGE_VERSION,
     WORKING,
     WORKING_MODE,
-    copy_into_place,
     move_into_place,
     remove_leftovers,
     temporary_name,
@@ -46,6 +46,7 @@ __all__ = ["Connection", "check_against_ledger", "counts_by_run", "knows_later",
 _SETTINGS: Mapping[str, str | int | bool] = {
     "storage_compatibility_version": STORAGE_VERSION,
     "memory_limit": "512MB",  # then DuckDB spills to disk
+    "checkpoint_threshold": "0B",  # a commit writes its rows into the file, and not into a log first
     "threads": THREADS,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -145,10 +146,7 @@ def record_run(
         audits.check_run(writing, run_id, written)
         reached("before commit")
     reached("after commit")
-    entry = _ledger_entry(con, run_id, written)
-    con.execute("CHECKPOINT")
-    reached("after checkpoint")
-    return entry
+    return _ledger_entry(con, run_id, written)
 
 
 def counts_by_run(con: Connection, only: str | None = None) -> dict[str, dict[str, int]]:

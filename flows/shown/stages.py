@@ -10,8 +10,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from flows.running.page import Advance, Page
 from flows.running.stages import SideBySide
+from flows.shown.page import Advance, Page
 from forecast_lib.config import RunConfig
 from forecast_lib.jobs.refresh.plan import label
 from forecast_lib.jobs.stages import ShardFunction, Stage

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
-from flows.running.artifacts import LiveProgress, leave_artifacts, leave_failure
-from flows.running.page import Advance
-from flows.running.task_runs import task_runs
+from flows.shown.artifacts import LiveProgress, leave_artifacts, leave_failure
+from flows.shown.page import Advance
+from flows.shown.task_runs import task_runs
 from forecast_lib.jobs.record.summary import RunSummary
 
 __all__ = ["PrefectPage"]

@@ -8,12 +8,12 @@ import traceback
 from flows.running.aftermath import follow
 from flows.running.interruption import noted
 from flows.running.jobs import done
-from flows.running.prefect_stages import PrefectStages
 from flows.running.run_log import run_logger
 from flows.running.stages import SideBySide
-from flows.running.told_page import ToldPage
 from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, without_secrets
+from flows.shown.stages import PrefectStages
+from flows.shown.told import ToldPage
 from forecast_lib.config import RunConfig
 from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.record.summary import RunSummary

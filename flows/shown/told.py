@@ -21,9 +21,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Self
 
-from flows.running.page import Advance
 from flows.running.run_log import lines_to, run_logger
 from flows.settings.layers import environment, prefect_address
+from flows.shown.page import Advance
 from forecast_lib.errors import FatalError
 from forecast_lib.jobs.record.summary import RunSummary
 
@@ -53,7 +53,7 @@ class ToldPage:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as this does
         self._process = subprocess.Popen(
             # -P: a folder of the user's named flows is not ours.
-            [sys.executable, "-P", "-m", "flows.running.page_process", kind, shown or kind],
+            [sys.executable, "-P", "-m", "flows.shown.process", kind, shown or kind],
             env={**_LEFT_OUT, **environment(), **_TEMPORARY},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

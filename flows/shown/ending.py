@@ -12,11 +12,11 @@ from prefect import State, get_run_logger
 from prefect.states import Failed
 
 from flows.running.aftermath import follow
-from flows.running.artifacts import leave_artifacts, leave_failure
 from flows.running.interruption import mute, noted
-from flows.running.states import state_of
 from flows.service.served_reports import report_link
 from flows.settings.layers import Settings, gather, secret_texts, without_secrets
+from flows.shown.artifacts import leave_artifacts, leave_failure
+from flows.shown.states import state_of
 from forecast_lib.errors import TickercastError
 from forecast_lib.jobs.record.summary import RunSummary
 

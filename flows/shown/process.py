@@ -20,13 +20,13 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from flows.running.run_log import say_again
-from flows.running.temporary_server import serve
+from flows.shown.temporary_server import serve
 from forecast_lib.jobs.record.summary import RunSummary
 
 if TYPE_CHECKING:
     from prefect import State
 
-    from flows.running.page import Advance
+    from flows.shown.page import Advance
 
 __all__ = ["main"]
 
@@ -63,7 +63,7 @@ class _Shown:
     """What is told, as it is shown inside the flow."""
 
     def __init__(self, answer: Callable[[str], None]) -> None:
-        from flows.running.prefect_page import PrefectPage
+        from flows.shown.inside import PrefectPage
 
         self._page, self._answer, self._open = PrefectPage(), answer, contextlib.ExitStack()
         self._advances: dict[int, Advance] = {}
@@ -116,7 +116,7 @@ def _showing(told: _Told) -> "State[Any]":
     from prefect.exceptions import TerminationSignal
     from prefect.states import Failed
 
-    from flows.running.states import state_of
+    from flows.shown.states import state_of
 
     told.answer()
     shown = _Shown(told.answer)
