@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
+from flows.shown.inside import PrefectPage
 from flows.shown.stages import PrefectStages
 from forecast_lib.domain import Ticker
 from forecast_lib.prices.source import Offered
@@ -129,7 +130,7 @@ def test_run_whose_workers_are_processes_asks_from_its_own_process(
     config = made_up.run_config(workspace=tmp_path, runner="processes", workers=4)
     with (
         temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_LOGGING_TO_API_ENABLED: False}),
-        PrefectStages(config) as stages,
+        PrefectStages(config, PrefectPage()) as stages,
     ):
         offered = stages.fetch(source, dict.fromkeys(TICKERS), DAYS[-1])
     assert outcomes(offered) == {"ok": len(TICKERS)}
