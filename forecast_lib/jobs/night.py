@@ -64,6 +64,7 @@ def run_night(config: RunConfig, stages: Stages) -> RunSummary:
 def run_ingest(config: RunConfig, stages: Stages) -> RunSummary:
     """Prices only."""
     with _held(config, stages) as (store, config):
+        store.copy_ahead()
         tonight = Night(read_market(store, config, stages, goes_on=False))
         return _store_and_publish(store, config, "ingest", tonight, stages)
 
@@ -72,6 +73,7 @@ def run_backtest(config: RunConfig, stages: Stages) -> RunSummary:
     """Every model of the run and every baseline rolled through each ticker's past."""
     variants = (config.model, *config.also)
     with _held(config, stages) as (store, config):
+        store.copy_ahead()
         market = _with_inputs(read_market(store, config, stages), config)
         series = [market.series[ticker] for ticker in config.tickers if ticker in market.series]
         settings = variants, config.train, config.backtest
@@ -95,7 +97,6 @@ def _held(config: RunConfig, stages: Stages) -> Iterator[tuple[Store, RunConfig]
     """The workspace without any other run: its store, and the run as it is from here on."""
     now = config.as_of.now
     with hold(config.workspace, config.run_id, now, stages.say), Store(config.workspace, now) as store:
-        store.copy_ahead()
         yield store, _knowing_others(store, config, stages.now())
 
 
@@ -332,7 +333,12 @@ def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -
     with contextlib.suppress(OSError):  # then nothing is remembered
         folder.mkdir(parents=True, exist_ok=True)
     same: dict[str, Any] = {"horizon": config.model.horizon, "remembered": folder}
-    answers = stages.begin("forecast", tickers.forecast_shard, shards, names, **same)()
+
+    def keep(place: int, made: list[Any]) -> list[Any]:
+        store.copy_ahead()  # until now whoever shows the run needs the other processor, to load Prefect
+        return made
+
+    answers = stages.begin("forecast", tickers.forecast_shard, shards, names, **same)(keep)
     return results.with_forecasts(tonight, config, asked, answers)
 
 

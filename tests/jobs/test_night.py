@@ -18,6 +18,7 @@ from forecast_lib.jobs.refresh.models import Refreshed
 from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.training import Split, Trained
+from forecast_lib.store.published import ahead
 from tests import made_up, plain_runs
 
 pytestmark = pytest.mark.slow
@@ -96,3 +97,22 @@ def test_a_ticker_that_is_no_longer_asked_for_is_named_on_the_first_evening(tmp_
         "forecast on 2024-05-01 and not asked for now: SIM3",
     )
     assert night(tmp_path / "w", 3, ["SIM1", "SIM9"], renamed).notices == ()
+
+
+def test_a_publication_is_copied_ahead_once_beside_the_forecasts(tmp_path, monkeypatch):
+    """Not before the first of them: until then whoever shows the run needs the other processor."""
+    night(tmp_path / "w", 1, ["SIM1", "SIM2", "SIM3"])
+    happened, begin, answers = [], ahead.Ahead.begin, night_job.tickers.forecast_shard
+
+    def noted(self):
+        happened.append("copy")
+        begin(self)
+
+    def forecast(shard, **arguments):
+        happened.append("forecast")
+        return answers(shard, **arguments)
+
+    monkeypatch.setattr(ahead.Ahead, "begin", noted)
+    monkeypatch.setattr(night_job.tickers, "forecast_shard", forecast)
+    night(tmp_path / "w", 2, ["SIM1", "SIM2", "SIM3"])
+    assert happened == ["forecast", "copy", "forecast", "forecast"]

@@ -39,6 +39,11 @@ class Ahead:
         if not self._wanted:
             self._copy.unlink(missing_ok=True)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a copy was begun."""
+        return self._thread is not None
+
     def begin(self) -> None:
         """Copy what is there by now, if the disk has room for that and for as much again, into a publication
         that is no longer kept, where there is one; where an earlier copy is still under way, nothing.

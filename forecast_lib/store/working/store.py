@@ -53,9 +53,10 @@ class Store(contextlib.ExitStack):
 
     def copy_ahead(self) -> None:
         """Have a copy made of what is stored so far, of which the publication will only change what the run
-        stores.
+        stores; once.
         """
-        self._ahead.begin()
+        if not self._ahead.begun:
+            self._ahead.begin()
 
     def publish(self, run_id: str, keep: int) -> Path:
         """Close the database, and put its tables before the readers (`publication.publish`)."""
