@@ -7,7 +7,7 @@ What is written to the database is stored by the last step, all at once.
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,8 @@ __all__ = ["made", "read_market", "run_backtest", "run_ingest", "run_night"]
 def run_night(config: RunConfig, stages: Stages) -> RunSummary:
     """The whole night; it holds the workspace from the first step to the last."""
     with _held(config, stages) as (store, config):
-        tonight = made(store, config, stages)
+        # Before there are forecasts whoever shows the run needs the other processor, to load Prefect.
+        tonight = made(store, config, stages, store.copy_ahead)
         with stages.single("settle"):
             unsettled = reads.read_unsettled(store.con, config.as_of)
             tonight = results.with_outcomes(tonight, config, unsettled, stages.now())
@@ -110,15 +111,21 @@ def _knowing_others(store: Store, config: RunConfig, now: dt.datetime) -> RunCon
     return config if database.knows_later(store.con, present) else dataclasses.replace(config, as_of=present)
 
 
-def made(store: Store, config: RunConfig, stages: Stages) -> Night:
-    """A night's prices, models and forecasts; nothing is stored but the weights."""
+def made(
+    store: Store, config: RunConfig, stages: Stages, meanwhile: Callable[[], object] = lambda: None
+) -> Night:
+    """A night's prices, models and forecasts; nothing is stored but the weights.
+
+    Args:
+        meanwhile: called each time that forecasts of some tickers are there.
+    """
     market = _with_inputs(read_market(store, config, stages), config)
     asked = beside.asked_names(market.beside, config)
     known = plan.read_lineages(store, config, asked)
     drifted, log = plan.read_drifted(store, config, known), plan.read_worths(store, config, asked)
     work = plan.plan_refresh(config, market, known, drifted, log)
     tonight = _refresh(store, config, market, work, known, stages)
-    tonight = _forecast(store, config, tonight, stages)
+    tonight = _forecast(store, config, tonight, stages, meanwhile)
     with stages.single("scenarios"):
         return results.with_scenarios(tonight, config)
 
@@ -325,7 +332,9 @@ def _arriving(store: Store, config: RunConfig) -> Arriving:
     return store.arriving("backtest_forecasts", config.source.name)
 
 
-def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -> Night:
+def _forecast(
+    store: Store, config: RunConfig, tonight: Night, stages: Stages, meanwhile: Callable[[], object]
+) -> Night:
     asked = with_before(store, config, results.to_forecast(tonight, config), tonight.market)
     shards = plan.shards(asked, config, light=True)
     names = [plan.label([each.series.ticker for each in shard]) for shard in shards]
@@ -335,7 +344,7 @@ def _forecast(store: Store, config: RunConfig, tonight: Night, stages: Stages) -
     same: dict[str, Any] = {"horizon": config.model.horizon, "remembered": folder}
 
     def keep(place: int, made: list[Any]) -> list[Any]:
-        store.copy_ahead()  # until now whoever shows the run needs the other processor, to load Prefect
+        meanwhile()
         return made
 
     answers = stages.begin("forecast", tickers.forecast_shard, shards, names, **same)(keep)

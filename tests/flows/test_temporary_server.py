@@ -72,6 +72,8 @@ def test_a_package_named_flows_where_the_user_stands_is_not_taken_for_ours(home,
     with ToldPage("nightly") as page:
         page.keeping()
         page.ended(DONE)
+    with contextlib.closing(sqlite3.connect(home / "prefect.db")) as con:
+        assert con.execute("SELECT state_name FROM flow_run").fetchall() == [("Fresh",)]
 
 
 def test_server_that_prefects_own_settings_name_is_left_to_prefect(home):

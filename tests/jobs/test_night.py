@@ -19,6 +19,7 @@ from forecast_lib.jobs.results import Night
 from forecast_lib.jobs.stages import InOrder
 from forecast_lib.models.training import Split, Trained
 from forecast_lib.store.published import ahead
+from forecast_lib.store.working.store import Store
 from tests import made_up, plain_runs
 
 pytestmark = pytest.mark.slow
@@ -81,12 +82,16 @@ def test_networks_of_the_night_and_of_its_backtest_are_trained_side_by_side(tmp_
     assert second["backtest"] == ["SIM3"]
 
 
-def night(workspace, day, tickers, universe=""):
+def resolved(workspace, day, tickers, universe=""):
     given = {"workspace": str(workspace), "strategy": "forecast", "as_of": f"2024-05-0{day}"}
     path = workspace.with_suffix(".toml")
     path.write_text(f"tickers = {tickers}\n{universe}")
     now = dt.datetime(2024, 5, day, 23, tzinfo=dt.UTC)
-    return plain_runs.night(resolve(gather({**given, "universe": str(path)}, environ={}), now=now))
+    return resolve(gather({**given, "universe": str(path)}, environ={}), now=now)
+
+
+def night(*asked):
+    return plain_runs.night(resolved(*asked))
 
 
 def test_a_ticker_that_is_no_longer_asked_for_is_named_on_the_first_evening(tmp_path):
@@ -116,3 +121,8 @@ def test_a_publication_is_copied_ahead_once_beside_the_forecasts(tmp_path, monke
     monkeypatch.setattr(night_job.tickers, "forecast_shard", forecast)
     night(tmp_path / "w", 2, ["SIM1", "SIM2", "SIM3"])
     assert happened == ["forecast", "copy", "forecast", "forecast"]
+    happened.clear()
+    config = resolved(tmp_path / "w", 3, ["SIM1"])
+    with Store(config.workspace, config.as_of.now) as store:  # as `verify` does it, which publishes nothing
+        night_job.made(store, config, InOrder(config, lambda: config.as_of.now))
+    assert happened == ["forecast"]

@@ -34,7 +34,7 @@ class Coverage(NamedTuple):
     state: str
 
 
-_READ = (*("step", "n", "target_session", "cov80", "low80", "high80", "cov95", "low95", "high95", "state"),)
+_READ = ("step", "n", "target_session", *Coverage._fields[4:])
 
 
 def coverage_rows(rows: pd.DataFrame, of: str) -> list[Coverage]:

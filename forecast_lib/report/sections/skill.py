@@ -179,9 +179,7 @@ def newest_scores(report: ReportInput) -> pd.DataFrame:
     if scores.empty:
         return scores
     last = scores.drop_duplicates(["ticker", "model", "step"], keep="last")
-    return last.replace(
-        [math.inf, -math.inf], math.nan
-    )  # a naive RMSE of 0 gives an infinite ratio: no figure
+    return last.replace([math.inf, -math.inf], math.nan)
 
 
 def skill(report: ReportInput, scores: pd.DataFrame) -> Skill:
